@@ -1,0 +1,51 @@
+//! The limits a deployment states and enforces. Sizes are bytes, counts are counts.
+
+/// What one deployment accepts and sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One message: its parts and metadata.
+    pub message_bytes: usize,
+    /// One HTTP request body.
+    pub body_bytes: usize,
+    /// One WebSocket frame from a client.
+    pub frame_bytes: usize,
+    /// One window; a page ends early rather than exceed it.
+    pub page_bytes: usize,
+    /// A part longer than this comes in windows as a preview of this length.
+    pub part_preview_bytes: usize,
+    /// Live messages in one window.
+    pub page_messages: u32,
+    /// Parts in one message.
+    pub parts: usize,
+    /// A title.
+    pub title_bytes: usize,
+    /// An idempotency key.
+    pub key_bytes: usize,
+    /// Subscriptions on one connection.
+    pub subscriptions: usize,
+    /// Threads in one list page.
+    pub list_page: u32,
+}
+
+impl Limits {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        message_bytes: 1 << 20,
+        body_bytes: 2 << 20,
+        frame_bytes: 256 << 10,
+        page_bytes: 256 << 10,
+        part_preview_bytes: 16 << 10,
+        page_messages: 200,
+        parts: 256,
+        title_bytes: 512,
+        key_bytes: 256,
+        subscriptions: 64,
+        list_page: 200,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

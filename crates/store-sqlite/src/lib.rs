@@ -1,0 +1,1 @@
+//! threadmill-store-sqlite

@@ -1,0 +1,28 @@
+//! What storage must do, without saying how: the [`DurableStore`] trait, its words and its errors, an
+//! in-memory model of it, and the conformance suite that every backend passes.
+//!
+//! Knows nothing of HTTP and of any database. A backend depends on this crate, never on another backend.
+
+mod chain;
+mod command;
+mod durable;
+mod error;
+mod memory;
+mod read;
+mod text;
+
+pub mod conformance;
+
+pub use chain::{Secret, chain, commitment, lineage_prefix};
+pub use command::{
+    Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState,
+    ImportThread, Lease, NewMessage, StoppingRun, Transaction,
+};
+pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
+pub use error::{Conflict, Missing, StoreError, StoreResult};
+pub use memory::MemoryStore;
+pub use read::{
+    Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage,
+    SummaryPage, ThreadPage, WindowQuery,
+};
+pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, preview, snippet_of, title_of};

@@ -1,0 +1,4 @@
+//! In-memory model.
+/// placeholder
+#[derive(Debug)]
+pub struct MemoryStore;
