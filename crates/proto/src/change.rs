@@ -211,10 +211,6 @@ impl Event {
     /// Where the event stands.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position {
-            epoch: self.epoch,
-            seq: self.record.seq,
-            hash: self.hash,
-        }
+        Position { epoch: self.epoch, seq: self.record.seq, hash: self.hash }
     }
 }

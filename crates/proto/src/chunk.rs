@@ -197,34 +197,20 @@ impl Chunk {
         match self {
             Self::TextStart { id } | Self::TextEnd { id } => id.len(),
             Self::ReasoningStart { id } | Self::ReasoningEnd { id } => id.len(),
-            Self::TextDelta { id, delta } | Self::ReasoningDelta { id, delta } => {
-                id.len() + delta.len()
-            }
+            Self::TextDelta { id, delta } | Self::ReasoningDelta { id, delta } => id.len() + delta.len(),
             Self::ToolInputStart { call_id, name, .. } => call_id.len() + name.len(),
             Self::ToolInputDelta { call_id, delta } => call_id.len() + delta.len(),
-            Self::ToolInputAvailable {
-                call_id,
-                name,
-                input,
-                ..
-            } => call_id.len() + name.len() + input.0.len(),
-            Self::ToolInputError {
-                call_id,
-                name,
-                input,
-                error,
-            } => call_id.len() + name.len() + input.0.len() + error.len(),
+            Self::ToolInputAvailable { call_id, name, input, .. } => call_id.len() + name.len() + input.0.len(),
+            Self::ToolInputError { call_id, name, input, error } => {
+                call_id.len() + name.len() + input.0.len() + error.len()
+            }
             Self::ToolOutputAvailable { call_id, output } => call_id.len() + output.0.len(),
             Self::ToolOutputError { call_id, error } => call_id.len() + error.len(),
-            Self::SourceUrl {
-                source_id,
-                url,
-                title,
-            } => source_id.len() + url.len() + title.as_ref().map_or(0, String::len),
-            Self::File { media_type, url } => media_type.len() + url.len(),
-            Self::Data { name, id, data } => {
-                name.len() + id.as_ref().map_or(0, String::len) + data.0.len()
+            Self::SourceUrl { source_id, url, title } => {
+                source_id.len() + url.len() + title.as_ref().map_or(0, String::len)
             }
+            Self::File { media_type, url } => media_type.len() + url.len(),
+            Self::Data { name, id, data } => name.len() + id.as_ref().map_or(0, String::len) + data.0.len(),
             Self::Metadata { metadata } => metadata.0.len(),
             Self::StartStep | Self::FinishStep => 0,
             Self::Other { kind, json } => kind.len() + json.0.len(),

@@ -139,11 +139,7 @@ impl Problem {
     /// A problem without a time to try again.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            retry_after: None,
-        }
+        Self { code, detail: detail.into(), retry_after: None }
     }
 }
 
@@ -157,15 +153,7 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), ErrorCode::ALL.len());
-        assert!(
-            words
-                .iter()
-                .all(|w| w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-        );
-        assert!(
-            ErrorCode::ALL
-                .iter()
-                .all(|c| (400..600).contains(&c.status()) && c.hint().ends_with('.'))
-        );
+        assert!(words.iter().all(|w| w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(ErrorCode::ALL.iter().all(|c| (400..600).contains(&c.status()) && c.hint().ends_with('.')));
     }
 }

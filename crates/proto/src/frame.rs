@@ -6,8 +6,7 @@
 //! truth and is followed by a fresh `Window`.
 
 use crate::{
-    Anchor, BranchId, Chunk, Cursor, Event, MessageId, Millis, Position, Problem, RunId, Summary,
-    ThreadId, Window,
+    Anchor, BranchId, Chunk, Cursor, Event, MessageId, Millis, Position, Problem, RunId, Summary, ThreadId, Window,
 };
 use minicbor::{Decode, Encode};
 

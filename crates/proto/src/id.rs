@@ -12,9 +12,7 @@ pub struct InvalidId;
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "an id has 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ - and is not dots alone",
-        )
+        f.write_str("an id has 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ - and is not dots alone")
     }
 }
 
@@ -22,9 +20,7 @@ impl core::error::Error for InvalidId {}
 
 fn is_valid(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@+~-".contains(&b);
-    (1..=MAX_ID).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.bytes().any(|b| b != b'.')
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed) && text.bytes().any(|b| b != b'.')
 }
 
 macro_rules! ids {
@@ -97,17 +93,7 @@ mod tests {
         for good in ["a", "018f-0a", "user@example.org", "a.b", "x:y~z_+"] {
             assert!(ThreadId::parse(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "a b",
-            "é",
-            "a\n",
-            "a%2f",
-            &"x".repeat(129),
-        ] {
+        for bad in ["", ".", "..", "a/b", "a b", "é", "a\n", "a%2f", &"x".repeat(129)] {
             assert!(ThreadId::parse(bad).is_err(), "{bad}");
         }
     }

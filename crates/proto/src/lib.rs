@@ -45,16 +45,12 @@ pub fn to_cbor<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// Says what was malformed; trailing bytes are malformed too.
-pub fn from_cbor<'b, T: minicbor::Decode<'b, ()>>(
-    bytes: &'b [u8],
-) -> Result<T, minicbor::decode::Error> {
+pub fn from_cbor<'b, T: minicbor::Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, minicbor::decode::Error> {
     let mut decoder = minicbor::Decoder::new(bytes);
     let value = decoder.decode()?;
     if decoder.position() == bytes.len() {
         Ok(value)
     } else {
-        Err(minicbor::decode::Error::message(
-            "bytes after the end of the value",
-        ))
+        Err(minicbor::decode::Error::message("bytes after the end of the value"))
     }
 }

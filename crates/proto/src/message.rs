@@ -206,10 +206,7 @@ impl Part {
     /// A plain text part.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Text {
-            text: text.into(),
-            extra: None,
-        }
+        Self::Text { text: text.into(), extra: None }
     }
 
     /// Its size for limits and budgets: the bytes of its texts.
@@ -222,19 +219,13 @@ impl Part {
                 let error = tool.error.as_ref().map_or(0, String::len);
                 tool.name.len() + opt(&tool.input) + opt(&tool.output) + opt(&tool.extra) + error
             }
-            Self::File {
-                media_type,
-                url,
-                filename,
-            } => media_type.len() + url.len() + filename.as_ref().map_or(0, String::len),
-            Self::SourceUrl {
-                source_id,
-                url,
-                title,
-            } => source_id.len() + url.len() + title.as_ref().map_or(0, String::len),
-            Self::Data { name, id, data } => {
-                name.len() + id.as_ref().map_or(0, String::len) + data.0.len()
+            Self::File { media_type, url, filename } => {
+                media_type.len() + url.len() + filename.as_ref().map_or(0, String::len)
             }
+            Self::SourceUrl { source_id, url, title } => {
+                source_id.len() + url.len() + title.as_ref().map_or(0, String::len)
+            }
+            Self::Data { name, id, data } => name.len() + id.as_ref().map_or(0, String::len) + data.0.len(),
             Self::StepStart => 0,
             Self::Other { kind, json } => kind.len() + json.0.len(),
         }

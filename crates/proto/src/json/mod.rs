@@ -1,0 +1,67 @@
+//! JSON shapes of the API: camelCase, times in ISO 8601, parts and chunks as the AI SDK writes them.
+//!
+//! Only shapes live here. What a route takes and gives is the server's; this says how the words look.
+
+mod chunk;
+mod event;
+mod message;
+mod part;
+mod plain;
+mod window;
+
+pub use chunk::{chunk_from_value, chunk_to_value};
+pub use event::{change_to_value, event_to_value};
+pub use message::{message_from_value, message_to_value, role_from_str, status_from_str};
+pub use part::{part_from_value, part_to_value, parts_from_value};
+pub use plain::{
+    iso, outcome_word, parse_iso, problem_from_value, problem_to_value, run_to_value, summary_from_value,
+    summary_to_value, thread_from_value, thread_to_value,
+};
+pub use window::{cursor_token, parse_cursor, window_from_value, window_to_value};
+
+use serde_json::{Map, Value};
+
+use crate::JsonText;
+
+/// What is wrong with a JSON value, and where.
+pub type Malformed = String;
+
+pub(crate) fn raw(json: &JsonText) -> Value {
+    serde_json::from_str(&json.0).unwrap_or(Value::Null)
+}
+
+pub(crate) fn text_of(value: &Value) -> JsonText {
+    JsonText(value.to_string())
+}
+
+pub(crate) fn string(map: &Map<String, Value>, key: &str) -> Result<String, Malformed> {
+    match map.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("`{key}` must be a string")),
+        None => Err(format!("`{key}` is missing")),
+    }
+}
+
+pub(crate) fn optional(map: &Map<String, Value>, key: &str) -> Result<Option<String>, Malformed> {
+    match map.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => string(map, key).map(Some),
+    }
+}
+
+pub(crate) fn number(map: &Map<String, Value>, key: &str) -> Result<u64, Malformed> {
+    map.get(key).and_then(Value::as_u64).ok_or_else(|| format!("`{key}` must be a whole number from 0"))
+}
+
+pub(crate) fn object(value: Value, what: &str) -> Result<Map<String, Value>, Malformed> {
+    match value {
+        Value::Object(map) => Ok(map),
+        _ => Err(format!("{what} must be an object")),
+    }
+}
+
+pub(crate) fn put(map: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        map.insert(key.into(), value.into());
+    }
+}
