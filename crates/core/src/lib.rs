@@ -1,1 +1,12 @@
-//! threadmill-core
+//! The rules of Threadmill as state machines without I/O.
+//!
+//! Nothing here reads a clock, draws a random number, opens a socket or allocates an id: time and
+//! randomness are arguments, and what should happen outside comes back as a value. The same code runs in
+//! a browser tab, in the native client and, for `fold` and `coalesce`, in the server.
+
+pub mod coalesce;
+pub mod fold;
+mod merge;
+
+/// Milliseconds since an origin of the driver's choosing that never go back. Only differences count.
+pub type Now = u64;
