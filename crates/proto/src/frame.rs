@@ -223,9 +223,9 @@ pub enum ServerFrame {
         /// Where the log is now.
         #[n(1)]
         position: Position,
-        /// Slots on the subscription's branch now.
+        /// Slots on the subscription's branch now, if the change made it longer.
         #[n(2)]
-        total: u64,
+        total: Option<u64>,
     },
 }
 
