@@ -146,15 +146,12 @@ impl Fold {
     }
 
     fn append(&mut self, prose: Prose, id: &str, delta: &str) -> Folded {
-        let opened = match self.find(prose, id) {
-            Some(index) => index,
-            None => {
-                self.push(prose.part(id));
-                if let Some(Part::Text { text, .. } | Part::Reasoning { text, .. }) = self.body.parts.last_mut() {
-                    text.push_str(delta);
-                }
-                return Folded::Parts;
+        let Some(opened) = self.find(prose, id) else {
+            self.push(prose.part(id));
+            if let Some(Part::Text { text, .. } | Part::Reasoning { text, .. }) = self.body.parts.last_mut() {
+                text.push_str(delta);
             }
+            return Folded::Parts;
         };
         if let Part::Text { text, .. } | Part::Reasoning { text, .. } = &mut self.body.parts[opened] {
             text.push_str(delta);

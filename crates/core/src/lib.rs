@@ -4,9 +4,14 @@
 //! randomness are arguments, and what should happen outside comes back as a value. The same code runs in
 //! a browser tab, in the native client and, for `fold` and `coalesce`, in the server.
 
+mod backoff;
 pub mod coalesce;
+pub mod engine;
 pub mod fold;
+pub mod list;
 mod merge;
+pub mod session;
+pub mod window;
 
 /// Milliseconds since an origin of the driver's choosing that never go back. Only differences count.
 pub type Now = u64;

@@ -1,0 +1,357 @@
+//! Events and chunks: carrying the window on along the log.
+
+use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, body_of, text_of};
+use crate::fold::{Fold, Folded};
+use threadmill_proto::change::MessageRef;
+use threadmill_proto::{
+    BranchId, Change, Chunk, Event, Fork, ForkOption, Message, MessageId, MessageStatus, Outcome, Part, Position,
+    RunId, RunStatus,
+};
+
+/// Whether an input could be applied to what is held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    Yes,
+    /// Something it builds on is missing.
+    Lacking,
+}
+
+/// A new branch, as the change names it.
+struct NewBranch<'a> {
+    branch: &'a BranchId,
+    parent: Option<&'a BranchId>,
+    depth: u64,
+    after: Option<&'a MessageId>,
+    message: &'a MessageId,
+    sibling: ForkOption,
+    index: u64,
+}
+
+impl View {
+    /// One change of the thread.
+    pub fn on_event(&mut self, event: Event) -> Need {
+        let position = event.position();
+        if !self.is_next(&position) {
+            return self.out_of_step(&position);
+        }
+        match self.apply(event.record.change, event.body) {
+            Applied::Yes => {
+                self.position = position;
+                self.resumes = 0;
+                Need::Nothing
+            }
+            Applied::Lacking => self.resume(),
+        }
+    }
+
+    /// The log went on with changes this view does not show.
+    pub fn on_advance(&mut self, position: Position, total: Option<u64>) -> Need {
+        if !matches!(self.link, Link::Live(_)) {
+            return Need::Nothing;
+        }
+        if position.epoch != self.position.epoch {
+            return self.resume();
+        }
+        if position.seq > self.position.seq {
+            self.position = position;
+            self.resumes = 0;
+            self.head.total = total.map_or(self.head.total, |total| self.head.total.max(total));
+        }
+        Need::Nothing
+    }
+
+    /// Chunks `from..to` of a run.
+    pub fn on_chunks(&mut self, run: &RunId, from: u64, to: u64, chunks: &[Chunk]) -> Need {
+        if !matches!(self.link, Link::Live(_)) {
+            return Need::Nothing;
+        }
+        let Some(at) = self.runs.iter().position(|live| live.run == *run) else {
+            return Need::Nothing;
+        };
+        let offset = self.runs[at].fold.offset();
+        if to <= offset {
+            Need::Nothing
+        } else if from == offset {
+            self.resumes = 0;
+            self.fold(at, to, chunks);
+            Need::Nothing
+        } else {
+            self.resume()
+        }
+    }
+
+    fn is_next(&self, position: &Position) -> bool {
+        matches!(self.link, Link::Live(_))
+            && position.epoch == self.position.epoch
+            && position.seq == self.position.seq + 1
+    }
+
+    fn out_of_step(&mut self, position: &Position) -> Need {
+        let live = matches!(self.link, Link::Live(_));
+        let seen = position.epoch == self.position.epoch && position.seq <= self.position.seq;
+        if live && !seen { self.resume() } else { Need::Nothing }
+    }
+
+    /// From here on nothing is applied until the answer to the next subscription.
+    fn resume(&mut self) -> Need {
+        self.link = Link::Down;
+        if self.head.phase == Phase::Deleted { Need::Nothing } else { Need::Subscribe }
+    }
+
+    fn apply(&mut self, change: Change, body: Option<Message>) -> Applied {
+        match change {
+            Change::ThreadCreated { .. } | Change::ThreadImported { .. } => Applied::Yes,
+            Change::ThreadUpdated { title, archived: _ } => {
+                self.head.title = Some(title);
+                Applied::Yes
+            }
+            Change::ThreadDeleted => self.delete(),
+            Change::BranchForked { branch, parent, depth, after, message, sibling, sibling_branch, index } => self
+                .fork(&NewBranch {
+                    branch: &branch,
+                    parent: parent.as_ref(),
+                    depth,
+                    after: after.as_ref(),
+                    message: &message,
+                    sibling: ForkOption { branch: sibling_branch, message: sibling },
+                    index,
+                }),
+            Change::DefaultBranchMoved { branch } => {
+                self.head.default_branch = Some(branch);
+                Applied::Yes
+            }
+            Change::MessageAppended(at) => self.append(&at, body, None),
+            Change::RunStarted { run, message, provider: _ } => self.append(&message, body, Some(run)),
+            Change::MessageEdited(at) => self.edit(&at, body),
+            Change::MessageRemoved(at) => self.remove(&at),
+            Change::RunStopping { run } => self.stopping(&run),
+            Change::RunEnded { run, outcome, message, offset, error: _ } => {
+                self.end(&run, outcome, &message, offset, body)
+            }
+        }
+    }
+
+    fn delete(&mut self) -> Applied {
+        self.head = Head { phase: Phase::Deleted, ..Head::default() };
+        self.clear();
+        self.patches.push_back(Patch::Reset(Vec::new()));
+        Applied::Yes
+    }
+
+    /// The branch that owns a depth on the branch shown.
+    fn owner(&self, depth: u64) -> Option<&BranchId> {
+        let segment = self.lineage.iter().rev().find(|segment| segment.from <= depth);
+        segment.map(|segment| &segment.branch)
+    }
+
+    fn append(&mut self, at: &MessageRef, body: Option<Message>, run: Option<RunId>) -> Applied {
+        if self.owner(at.depth) != Some(&at.branch) || at.depth < self.head.to {
+            return Applied::Yes;
+        }
+        self.head.total = self.head.total.max(at.depth + 1);
+        let Some(message) = body else { return Applied::Yes };
+        if at.depth != self.head.to || !self.takes(message.bytes()) {
+            return Applied::Yes;
+        }
+        self.head.to = at.depth + 1;
+        if let Some(run) = &run {
+            self.runs.push(Live {
+                run: run.clone(),
+                message: at.id.clone(),
+                status: RunStatus::Live,
+                fold: Fold::from_body(body_of(&message), 0),
+            });
+        }
+        let row = Row { message, fork: None, run };
+        self.patches.push_back(Patch::Append(vec![row.clone()]));
+        self.rows.push_back(row);
+        self.evict(Side::Older);
+        Applied::Yes
+    }
+
+    fn edit(&mut self, at: &MessageRef, body: Option<Message>) -> Applied {
+        let Some(row) = self.row_mut(&at.id) else {
+            return Applied::Yes;
+        };
+        if row.message.rev >= at.rev {
+            return Applied::Yes;
+        }
+        let Some(message) = body else {
+            return Applied::Lacking;
+        };
+        row.message = message;
+        let patch = Patch::Update(row.clone());
+        self.patches.push_back(patch);
+        Applied::Yes
+    }
+
+    fn remove(&mut self, at: &MessageRef) -> Applied {
+        if let Some(index) = self.rows.iter().position(|row| row.message.id == at.id) {
+            self.rows.remove(index);
+            self.runs.retain(|live| live.message != at.id);
+            self.patches.push_back(Patch::Remove(at.id.clone()));
+        }
+        Applied::Yes
+    }
+
+    fn stopping(&mut self, run: &RunId) -> Applied {
+        for live in self.runs.iter_mut().filter(|live| live.run == *run) {
+            live.status = RunStatus::Stopping;
+        }
+        Applied::Yes
+    }
+
+    fn end(&mut self, run: &RunId, outcome: Outcome, at: &MessageRef, offset: u64, body: Option<Message>) -> Applied {
+        let live = self.runs.iter().position(|live| live.run == *run);
+        let row = self.rows.iter().position(|row| row.message.id == at.id && row.message.rev < at.rev);
+        let Some(row) = row else {
+            self.runs.retain(|live| live.run != *run);
+            return Applied::Yes;
+        };
+        // A fold that began on a part cut short for a window lacks its middle.
+        let whole = self.rows[row].message.previews.is_empty();
+        let own = live.filter(|live| whole && self.runs[*live].fold.offset() == offset);
+        let message = match (body, own) {
+            (Some(message), _) => message,
+            (None, Some(own)) => {
+                let body = self.runs[own].fold.clone().finish();
+                let old = self.rows[row].message.clone();
+                let (parts, metadata) = (body.parts, body.metadata);
+                Message { parts, metadata, status: status_of(outcome), rev: at.rev, ..old }
+            }
+            (None, None) => return Applied::Lacking,
+        };
+        self.runs.retain(|live| live.run != *run);
+        let row = &mut self.rows[row];
+        row.message = message;
+        row.run = None;
+        let patch = Patch::Update(row.clone());
+        self.patches.push_back(patch);
+        Applied::Yes
+    }
+
+    fn fork(&mut self, new: &NewBranch<'_>) -> Applied {
+        if !self.shares(new) {
+            return Applied::Yes;
+        }
+        let Some(row) = self.rows.iter_mut().find(|row| row.message.depth == new.depth) else {
+            return Applied::Yes;
+        };
+        let id = row.message.id.clone();
+        let known = row.fork.take();
+        let mut fork = known.unwrap_or_else(|| Fork {
+            depth: new.depth,
+            message: id.clone(),
+            index: 0,
+            total: 1,
+            previous: None,
+            next: None,
+        });
+        fork.total = fork.total.max(new.index + 1);
+        if id == *new.message {
+            fork.index = new.index;
+            fork.previous = Some(new.sibling.clone());
+        } else if id == new.sibling.message {
+            fork.index = new.index.saturating_sub(1);
+            fork.next = Some(ForkOption { branch: new.branch.clone(), message: new.message.clone() });
+        }
+        row.fork = Some(fork);
+        let patch = Patch::Update(row.clone());
+        self.patches.push_back(patch);
+        Applied::Yes
+    }
+
+    /// The branch shown and the new one are the same up to the fork.
+    fn shares(&self, new: &NewBranch<'_>) -> bool {
+        let Some(before) = new.depth.checked_sub(1) else {
+            return true;
+        };
+        match self.rows.iter().find(|row| row.message.depth == before) {
+            Some(row) => Some(&row.message.id) == new.after,
+            None => self.owner(before) == new.parent,
+        }
+    }
+
+    fn fold(&mut self, at: usize, to: u64, chunks: &[Chunk]) {
+        let live = &mut self.runs[at];
+        let mut delta = String::new();
+        let (mut rewritten, mut changed) = (false, false);
+        for chunk in chunks {
+            let before = live.fold.body().parts.len();
+            let folded = live.fold.apply(chunk);
+            let parts = &live.fold.body().parts;
+            match folded {
+                Folded::Text(index) => rewritten |= !is_last_text(parts, index),
+                Folded::Parts => {
+                    changed |= parts.len() == before && !is_prose(chunk) || parts[before..].iter().any(shows);
+                }
+                Folded::Reasoning(_) | Folded::Metadata | Folded::Nothing => {}
+            }
+            delta.push_str(text_delta(chunk));
+        }
+        live.fold.extend(&[], to);
+        let message = live.message.clone();
+        if changed {
+            self.refresh(at);
+        }
+        if rewritten {
+            let text = text_of(&self.runs[at].fold.body().parts);
+            self.patches.push_back(Patch::TextReset { message, text });
+        } else if !delta.is_empty() {
+            self.patches.push_back(Patch::Text { message, delta });
+        }
+    }
+
+    /// The row shows the parts there are now: a tool call, a file or a source came or changed.
+    fn refresh(&mut self, at: usize) {
+        let (message, parts) = (self.runs[at].message.clone(), self.runs[at].fold.body().parts.clone());
+        if let Some(row) = self.row_mut(&message) {
+            row.message.parts = parts;
+            let patch = Patch::Update(row.clone());
+            self.patches.push_back(patch);
+        }
+    }
+}
+
+fn status_of(outcome: Outcome) -> MessageStatus {
+    match outcome {
+        Outcome::Complete => MessageStatus::Complete,
+        Outcome::Stopped => MessageStatus::Stopped,
+        Outcome::Interrupted => MessageStatus::Interrupted,
+        Outcome::Failed => MessageStatus::Failed,
+    }
+}
+
+fn is_last_text(parts: &[Part], index: usize) -> bool {
+    !parts[index + 1..].iter().any(|part| matches!(part, Part::Text { .. }))
+}
+
+fn text_delta(chunk: &Chunk) -> &str {
+    match chunk {
+        Chunk::TextDelta { delta, .. } => delta,
+        _ => "",
+    }
+}
+
+/// A part that a reader sees apart from streamed text.
+fn shows(part: &Part) -> bool {
+    match part {
+        Part::Text { .. } | Part::Reasoning { .. } | Part::StepStart => false,
+        Part::Tool(_) | Part::File { .. } | Part::SourceUrl { .. } | Part::Data { .. } | Part::Other { .. } => true,
+    }
+}
+
+/// A chunk that only opens, fills or closes text or reasoning.
+fn is_prose(chunk: &Chunk) -> bool {
+    matches!(
+        chunk,
+        Chunk::TextStart { .. }
+            | Chunk::TextDelta { .. }
+            | Chunk::TextEnd { .. }
+            | Chunk::ReasoningStart { .. }
+            | Chunk::ReasoningDelta { .. }
+            | Chunk::ReasoningEnd { .. }
+            | Chunk::StartStep
+            | Chunk::FinishStep
+    )
+}

@@ -1,0 +1,491 @@
+//! A reader's view of a thread: contiguous depths of one branch, kept in step with the log.
+//!
+//! The view opens with one window from the socket, grows by pages from HTTP and is carried on by events
+//! and chunks. What it holds is `from..to`; what it does not hold is a gap, and `total` says how far the
+//! branch goes. It holds at most [`MAX_ROWS`] rows or [`MAX_BYTES`], and gives up the far end first.
+//!
+//! Pages and events meet by position and revision. A page older than the view's position is asked for
+//! again; a newer one is taken, and the events up to it do nothing, since the rows they name have the
+//! revision already. A hole in the sequence, or a run's chunks that do not continue what is held, are
+//! answered in one way: resume from the cursor.
+//!
+//! | link \ input | window | resumed | event, chunks, advance | reset | failed | drop | page |
+//! |---|---|---|---|---|---|---|---|
+//! | `Down` | – | – | – | – | – | – | merged |
+//! | `Asked` | opens, `Live` | `Live` | ignored: the answer starts over | ignored | see below | `Down` | merged |
+//! | `Live` | – | – | applied, or resume | `Asked` | see below | `Down` | merged, perhaps resume |
+//!
+//! `failed` ends the view unless it had rows and was asked to jump: then it stays where it was.
+//! After `ThreadDeleted` nothing has an effect any more.
+
+mod live;
+mod page;
+mod row;
+
+pub use page::PageRequest;
+pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
+
+use crate::fold::Fold;
+use std::collections::VecDeque;
+use threadmill_proto::{
+    Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Position, Problem, RunId, RunInfo, RunStatus,
+    Segment, StreamOffset, ThreadId, Window,
+};
+
+/// Live messages in the first window.
+pub const FIRST: u32 = 50;
+/// Live messages in a page.
+pub const PAGE: u32 = 25;
+/// Rows held at most.
+pub const MAX_ROWS: usize = 100;
+/// Bytes held at most, as [`Message::bytes`] counts them, once there is more than a page.
+pub const MAX_BYTES: usize = 768 << 10;
+/// Depths around the window for which full events are asked: a page scans at most four times the slots it
+/// shows, so that the next two pages are covered before they are read.
+const SLACK: u64 = 8 * PAGE as u64;
+
+/// Whether the reader is at the live edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// At the end: new messages are taken in and old ones given up.
+    Live,
+    /// Elsewhere: what is held stays.
+    Away,
+}
+
+/// What the view wants after an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// A subscription from where it is now.
+    Subscribe,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Down,
+    Asked(u32),
+    Live(u32),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    branch: Option<BranchId>,
+    anchor: Anchor,
+}
+
+/// First depth and one past the last; none follows the tip.
+type Range = (u64, Option<u64>);
+
+#[derive(Debug, Clone)]
+struct Live {
+    run: RunId,
+    message: MessageId,
+    status: RunStatus,
+    fold: Fold,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Load {
+    #[default]
+    Idle,
+    Wanted,
+    InFlight,
+}
+
+/// One view.
+#[derive(Debug)]
+pub struct View {
+    thread: ThreadId,
+    /// Where to open; none once the window is held and only the cursor counts.
+    place: Option<Place>,
+    link: Link,
+    edge: Edge,
+    position: Position,
+    lineage: Vec<Segment>,
+    rows: VecDeque<Row>,
+    runs: Vec<Live>,
+    head: Head,
+    shown: Option<Head>,
+    older: Load,
+    newer: Load,
+    announced: Range,
+    confirmed: Range,
+    range_token: u64,
+    /// Pages in a row that did not fit.
+    misses: u8,
+    /// Resumes since something was last applied: after two the window is opened anew.
+    resumes: u8,
+    patches: VecDeque<Patch>,
+}
+
+impl View {
+    /// A view that has nothing yet.
+    #[must_use]
+    pub fn new(thread: ThreadId, branch: Option<BranchId>, anchor: Anchor) -> Self {
+        let edge = if anchor == Anchor::Tip { Edge::Live } else { Edge::Away };
+        Self {
+            thread,
+            place: Some(Place { branch, anchor }),
+            link: Link::Down,
+            edge,
+            position: Position::default(),
+            lineage: Vec::new(),
+            rows: VecDeque::new(),
+            runs: Vec::new(),
+            head: Head::default(),
+            shown: None,
+            older: Load::Idle,
+            newer: Load::Idle,
+            announced: (0, None),
+            confirmed: (0, Some(0)),
+            range_token: 0,
+            misses: 0,
+            resumes: 0,
+            patches: VecDeque::new(),
+        }
+    }
+
+    /// The thread.
+    #[must_use]
+    pub fn thread(&self) -> &ThreadId {
+        &self.thread
+    }
+
+    /// The rows held, in order of depth.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
+        self.rows.iter()
+    }
+
+    /// Everything apart from the rows.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The text of a row so far, the running stream included.
+    #[must_use]
+    pub fn text(&self, message: &MessageId) -> Option<String> {
+        if let Some(live) = self.runs.iter().find(|live| live.message == *message) {
+            return Some(text_of(&live.fold.body().parts));
+        }
+        self.row(message).map(|row| text_of(&row.message.parts))
+    }
+
+    /// Where the view stands: its position and the offset of each run it holds.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        let runs = self.runs.iter();
+        let runs = runs.map(|live| StreamOffset { run: live.run.clone(), offset: live.fold.offset() });
+        Cursor { position: self.position, runs: runs.collect() }
+    }
+
+    /// The subscription it has or has asked for.
+    #[must_use]
+    pub fn subscription(&self) -> Option<u32> {
+        match self.link {
+            Link::Down => None,
+            Link::Asked(sub) | Link::Live(sub) => Some(sub),
+        }
+    }
+
+    /// Nothing more will come for this view.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self.head.phase {
+            Phase::Loading | Phase::Ready => false,
+            Phase::Failed | Phase::Deleted => true,
+        }
+    }
+
+    /// The frame that subscribes it as `sub`: from its cursor if it holds a window, else at its anchor.
+    pub fn subscribe(&mut self, sub: u32) -> ClientFrame {
+        if self.place.is_none() && self.resumes >= 2 {
+            self.place = Some(self.place_here());
+        }
+        self.resumes += 1;
+        self.link = Link::Asked(sub);
+        let cursor = self.place.is_none().then(|| self.cursor());
+        let place = self.place.clone().unwrap_or_else(|| self.place_here());
+        let (before, after) = self.extent(&place.anchor);
+        let (from, to) = self.wanted_range();
+        self.announced = (from, to);
+        let (thread, Place { branch, anchor }) = (self.thread.clone(), place);
+        ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to }
+    }
+
+    /// The connection is gone, or the subscription was given to another view.
+    pub fn disconnect(&mut self) {
+        self.link = Link::Down;
+    }
+
+    /// The reader says where it is.
+    pub fn set_edge(&mut self, edge: Edge) {
+        self.edge = edge;
+    }
+
+    /// Opens the window elsewhere on the same branch. What is held stays until the new one is there.
+    pub fn jump(&mut self, anchor: Anchor) -> Need {
+        self.edge = if anchor == Anchor::Tip { Edge::Live } else { self.edge };
+        let branch = match &self.place {
+            Some(place) => place.branch.clone(),
+            None => self.head.branch.clone(),
+        };
+        self.move_to(Place { branch, anchor })
+    }
+
+    /// Shows another branch, at the fork if one of the rows leads there, else at its tip.
+    pub fn switch(&mut self, branch: BranchId) -> Need {
+        let leads = |row: &&Row| {
+            let fork = row.fork.iter().flat_map(|fork| fork.previous.iter().chain(&fork.next));
+            fork.into_iter().any(|option| option.branch == branch)
+        };
+        let fork = self.rows.iter().find(leads);
+        let anchor = fork.map_or(Anchor::Tip, |row| Anchor::Depth(row.message.depth));
+        self.move_to(Place { branch: Some(branch), anchor })
+    }
+
+    fn move_to(&mut self, place: Place) -> Need {
+        if self.head.phase == Phase::Deleted {
+            let gone = Problem::new(ErrorCode::ThreadNotFound, "the thread was deleted");
+            self.patches.push_back(Patch::Stayed(gone));
+            return Need::Nothing;
+        }
+        if self.head.phase == Phase::Failed {
+            self.head.phase = Phase::Loading;
+            self.head.problem = None;
+        }
+        self.place = Some(place);
+        Need::Subscribe
+    }
+
+    /// A window for subscription `sub`: it replaces whatever is held.
+    pub fn on_window(&mut self, sub: u32, window: Window) {
+        if self.link != Link::Asked(sub) && self.link != Link::Live(sub) {
+            return;
+        }
+        self.link = Link::Live(sub);
+        self.place = None;
+        self.resumes = 0;
+        let default_branch = self.head.default_branch.take().or_else(|| Some(window.branch.clone()));
+        self.head = Head {
+            phase: Phase::Ready,
+            total: window.total,
+            from: window.from,
+            to: window.to,
+            branch: Some(window.branch.clone()),
+            default_branch,
+            title: self.head.title.take(),
+            ..Head::default()
+        };
+        self.drop_loads();
+        self.position = window.cursor.position;
+        self.lineage.clone_from(&window.lineage);
+        self.runs.clear();
+        self.take_runs(&window);
+        self.rows = self.rows_of(window).into();
+        self.patches.push_back(Patch::Reset(self.rows.iter().cloned().collect()));
+        self.confirmed = self.held_range();
+        self.announced = self.confirmed;
+    }
+
+    /// The subscription continues from the cursor.
+    pub fn on_resumed(&mut self, sub: u32) {
+        if self.link == Link::Asked(sub) {
+            self.link = Link::Live(sub);
+            self.confirmed = self.announced;
+        }
+    }
+
+    /// What is held is void; a window follows on the same subscription.
+    pub fn on_reset(&mut self, sub: u32) {
+        if self.link == Link::Live(sub) {
+            self.link = Link::Asked(sub);
+        }
+    }
+
+    /// The subscription could not be had.
+    pub fn on_failed(&mut self, sub: u32, problem: Problem) -> Need {
+        if self.subscription() != Some(sub) {
+            return Need::Nothing;
+        }
+        self.link = Link::Down;
+        if self.head.phase == Phase::Ready && self.place.take().is_some() {
+            self.patches.push_back(Patch::Stayed(problem));
+            return Need::Subscribe;
+        }
+        self.head = Head { phase: Phase::Failed, problem: Some(problem), ..Head::default() };
+        self.clear();
+        self.patches.push_back(Patch::Reset(Vec::new()));
+        Need::Nothing
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.runs.clear();
+        self.drop_loads();
+    }
+
+    /// What was on its way belongs to a window that is gone.
+    fn drop_loads(&mut self) {
+        for side in [Side::Older, Side::Newer] {
+            if core::mem::take(self.load(side)) != Load::Idle {
+                self.patches.push_back(Patch::Loaded { side, added: 0, problem: None });
+            }
+        }
+    }
+
+    /// The next patch for the host, rows first, the head last and only if it changed.
+    pub fn poll_patch(&mut self) -> Option<Patch> {
+        if let Some(patch) = self.patches.pop_front() {
+            return Some(patch);
+        }
+        self.settle_head();
+        if self.shown.as_ref() == Some(&self.head) {
+            return None;
+        }
+        self.shown = Some(self.head.clone());
+        Some(Patch::Head(Box::new(self.head.clone())))
+    }
+
+    fn settle_head(&mut self) {
+        self.head.loading_older = self.older != Load::Idle;
+        self.head.loading_newer = self.newer != Load::Idle;
+        self.head.run = self.runs.first().map(|live| HeadRun {
+            id: live.run.clone(),
+            message: live.message.clone(),
+            status: live.status,
+        });
+    }
+
+    fn at_tip(&self) -> bool {
+        self.head.to >= self.head.total
+    }
+
+    fn row(&self, id: &MessageId) -> Option<&Row> {
+        self.rows.iter().find(|row| row.message.id == *id)
+    }
+
+    fn row_mut(&mut self, id: &MessageId) -> Option<&mut Row> {
+        self.rows.iter_mut().rev().find(|row| row.message.id == *id)
+    }
+
+    /// Where to open a fresh window so that the reader finds what is held now.
+    fn place_here(&self) -> Place {
+        let anchor = match (self.edge, self.at_tip()) {
+            (Edge::Live, true) => Anchor::Tip,
+            (Edge::Live, false) | (Edge::Away, _) => Anchor::Depth(self.head.to),
+        };
+        Place { branch: self.head.branch.clone(), anchor }
+    }
+
+    fn extent(&self, anchor: &Anchor) -> (u32, u32) {
+        match anchor {
+            Anchor::Tip => (FIRST, 0),
+            Anchor::Depth(depth) if *depth == self.head.to && self.head.phase == Phase::Ready => {
+                (u32::try_from(self.rows.len()).unwrap_or(FIRST).max(FIRST), 0)
+            }
+            Anchor::Depth(_) | Anchor::Message(_) | Anchor::Time(_) => (PAGE, FIRST),
+        }
+    }
+
+    fn rows_of(&self, window: Window) -> Vec<Row> {
+        let mut forks = window.forks;
+        let row = |message: Message| {
+            let fork = forks.iter().position(|fork| fork.message == message.id).map(|at| forks.swap_remove(at));
+            let run = self.runs.iter().find(|live| live.message == message.id).map(|live| live.run.clone());
+            Row { message, fork, run }
+        };
+        window.messages.into_iter().map(row).collect()
+    }
+
+    /// Takes up the live runs of a window or page that are not followed yet.
+    fn take_runs(&mut self, window: &Window) {
+        for info in window.runs.iter().filter(|info| info.status != RunStatus::Ended) {
+            let known = self.runs.iter().any(|live| live.run == info.id);
+            let message = window.messages.iter().find(|message| message.id == info.message);
+            if let (false, Some(message)) = (known, message) {
+                let offsets = &window.cursor.runs;
+                let at = offsets.iter().find(|at| at.run == info.id).map_or(info.offset, |at| at.offset);
+                self.runs.push(Live::at(info, message, at));
+            }
+        }
+    }
+
+    fn evict(&mut self, side: Side) {
+        let mut bytes: usize = self.rows.iter().map(|row| row.message.bytes()).sum();
+        let mut dropped = 0;
+        while self.rows.len() > MAX_ROWS || (bytes > MAX_BYTES && self.rows.len() > PAGE as usize) {
+            let gone = match side {
+                Side::Older => self.rows.pop_front(),
+                Side::Newer => self.rows.pop_back(),
+            };
+            let Some(gone) = gone else { break };
+            bytes -= gone.message.bytes();
+            dropped += 1;
+            self.runs.retain(|live| live.message != gone.message.id);
+            match side {
+                Side::Older => self.head.from = gone.message.depth + 1,
+                Side::Newer => self.head.to = gone.message.depth,
+            }
+        }
+        if dropped > 0 {
+            self.patches.push_back(match side {
+                Side::Older => Patch::DropFirst(dropped),
+                Side::Newer => Patch::DropLast(dropped),
+            });
+        }
+    }
+
+    fn held_range(&self) -> Range {
+        (self.head.from, (!self.at_tip()).then_some(self.head.to))
+    }
+
+    fn wanted_range(&self) -> Range {
+        let end = self.head.to.saturating_add(SLACK);
+        (self.head.from.saturating_sub(SLACK), (end < self.head.total).then_some(end))
+    }
+
+    /// The `Range` to announce now, if what was announced does not cover the next page; `token` comes back
+    /// through [`View::on_pong`] once the server has read it.
+    pub fn announce(&mut self, token: u64) -> Option<ClientFrame> {
+        let Link::Live(sub) = self.link else { return None };
+        let (from, to) = (self.head.from.saturating_sub(SLACK / 2), self.head.to + SLACK / 2);
+        let to = (to < self.head.total).then_some(to);
+        if self.place.is_some() || covers(self.announced, (from, to)) {
+            return None;
+        }
+        self.announced = self.wanted_range();
+        self.range_token = token;
+        let (from, to) = self.announced;
+        Some(ClientFrame::Range { sub, from, to })
+    }
+
+    /// The server has read everything up to the ping with this token.
+    pub fn on_pong(&mut self, token: u64) {
+        if token != 0 && token == self.range_token {
+            self.confirmed = self.announced;
+        }
+    }
+}
+
+impl Live {
+    fn at(info: &RunInfo, message: &Message, offset: u64) -> Self {
+        Self {
+            run: info.id.clone(),
+            message: info.message.clone(),
+            status: info.status,
+            fold: Fold::from_body(body_of(message), offset),
+        }
+    }
+}
+
+fn body_of(message: &Message) -> threadmill_proto::message::Body {
+    threadmill_proto::message::Body { parts: message.parts.clone(), metadata: message.metadata.clone() }
+}
+
+fn covers(outer: Range, inner: Range) -> bool {
+    outer.0 <= inner.0 && outer.1.is_none_or(|end| inner.1.is_some_and(|to| to <= end))
+}

@@ -1,0 +1,153 @@
+//! Pages: asking for the next rows of either side and joining them to what is held.
+
+use super::{Edge, Link, Load, Need, PAGE, Patch, Phase, Side, View, covers};
+use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
+
+/// Pages that do not join the window before the reader is told.
+const MISSES: u8 = 3;
+
+/// A window to be read over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The branch.
+    pub branch: Option<BranchId>,
+    /// Where.
+    pub anchor: Anchor,
+    /// Live messages before it.
+    pub before: u32,
+    /// Live messages from it on.
+    pub after: u32,
+}
+
+impl View {
+    /// The reader wants the next page of a side. Asking again while it is on its way does nothing, and
+    /// neither does asking where nothing is left: both are answered by the page, or at once.
+    pub fn want(&mut self, side: Side) {
+        if !self.has_more(side) {
+            self.patches.push_back(Patch::Loaded { side, added: 0, problem: None });
+        } else if *self.load(side) == Load::Idle {
+            *self.load(side) = Load::Wanted;
+        }
+    }
+
+    /// The next page to read, if one is wanted.
+    pub fn poll_page(&mut self) -> Option<(Side, PageRequest)> {
+        let side = [Side::Older, Side::Newer].into_iter().find(|side| *self.load(*side) == Load::Wanted)?;
+        *self.load(side) = Load::InFlight;
+        let (anchor, before, after) = match side {
+            Side::Older => (Anchor::Depth(self.head.from), PAGE, 0),
+            Side::Newer => (Anchor::Depth(self.head.to), 0, PAGE),
+        };
+        let request =
+            PageRequest { thread: self.thread.clone(), branch: self.head.branch.clone(), anchor, before, after };
+        Some((side, request))
+    }
+
+    /// The answer to a page request.
+    pub fn on_page(&mut self, side: Side, answer: Result<Window, Problem>) -> Need {
+        if *self.load(side) != Load::InFlight {
+            return Need::Nothing;
+        }
+        *self.load(side) = Load::Idle;
+        match answer {
+            Err(problem) => {
+                self.patches.push_back(Patch::Loaded { side, added: 0, problem: Some(problem) });
+                Need::Nothing
+            }
+            Ok(page) if self.fits(side, &page) => self.merge(side, page),
+            Ok(_) if self.misses < MISSES => {
+                self.misses += 1;
+                self.want(side);
+                Need::Nothing
+            }
+            Ok(_) => {
+                self.misses = 0;
+                let behind = Problem::new(ErrorCode::Unavailable, "the pages read do not join the window");
+                self.patches.push_back(Patch::Loaded { side, added: 0, problem: Some(behind) });
+                Need::Nothing
+            }
+        }
+    }
+
+    fn has_more(&self, side: Side) -> bool {
+        self.head.phase == Phase::Ready
+            && match side {
+                Side::Older => self.head.from > 0,
+                Side::Newer => self.head.to < self.head.total,
+            }
+    }
+
+    pub(super) fn load(&mut self, side: Side) -> &mut Load {
+        match side {
+            Side::Older => &mut self.older,
+            Side::Newer => &mut self.newer,
+        }
+    }
+
+    /// The page continues what is held and is not behind it.
+    fn fits(&self, side: Side, page: &Window) -> bool {
+        let at = page.cursor.position;
+        let joins = match side {
+            Side::Older => page.to == self.head.from && page.from < page.to,
+            Side::Newer => page.from == self.head.to && page.from < page.to,
+        };
+        joins
+            && self.head.branch.as_ref() == Some(&page.branch)
+            && at.epoch == self.position.epoch
+            && at.seq >= self.position.seq
+    }
+
+    fn merge(&mut self, side: Side, page: Window) -> Need {
+        self.misses = 0;
+        self.head.total = self.head.total.max(page.total);
+        match side {
+            Side::Older => self.head.from = page.from,
+            Side::Newer => self.head.to = page.to,
+        }
+        self.take_runs(&page);
+        let rows = self.rows_of(page);
+        let added = rows.len();
+        match side {
+            Side::Older => rows.iter().rev().for_each(|row| self.rows.push_front(row.clone())),
+            Side::Newer => self.rows.extend(rows.iter().cloned()),
+        }
+        if added > 0 {
+            self.patches.push_back(match side {
+                Side::Older => Patch::Prepend(rows),
+                Side::Newer => Patch::Append(rows),
+            });
+        }
+        self.evict(match side {
+            Side::Older => Side::Newer,
+            Side::Newer => Side::Older,
+        });
+        self.answer(side, added);
+        self.cover()
+    }
+
+    /// A page of tombstones alone is followed by the next one, or a reader at its edge would wait for ever.
+    fn answer(&mut self, side: Side, added: usize) {
+        if added == 0 && self.has_more(side) {
+            *self.load(side) = Load::Wanted;
+        } else {
+            self.patches.push_back(Patch::Loaded { side, added, problem: None });
+        }
+    }
+
+    /// Depths the server did not know of when it sent the last events may have missed some: resume, which
+    /// replays them. With the slack around the window this is rare.
+    fn cover(&self) -> Need {
+        match self.link {
+            Link::Live(_) if !covers(self.confirmed, self.held_range()) => Need::Subscribe,
+            Link::Live(_) | Link::Asked(_) | Link::Down => Need::Nothing,
+        }
+    }
+
+    /// Whether a new message at the tip is taken in.
+    pub(super) fn takes(&self, bytes: usize) -> bool {
+        let held: usize = self.rows.iter().map(|row| row.message.bytes()).sum();
+        self.edge == Edge::Live || (self.rows.len() < super::MAX_ROWS && held + bytes <= super::MAX_BYTES)
+    }
+}
