@@ -1,0 +1,143 @@
+//! Cuts growing Markdown into blocks that will not change any more. It knows where a block ends, not what is in it.
+//!
+//! It reads each line once and decides only on what can no longer be taken back, so that a text gives the same
+//! blocks however it was cut into deltas. Where it is not sure it joins: a block may hold several Markdown blocks,
+//! but no Markdown block is ever cut in two.
+
+const FENCE = /^(\s*)(?:[-*+>]\s+|\d{1,9}[.)]\s+)*(`{3,}|~{3,})([^\n]*)$/;
+const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
+const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)/;
+const RAW_HTML = /^ {0,3}<(?:(!--)|(pre|script|style|textarea)\b|(\?)|(!\[CDATA\[))/i;
+
+interface Fence {
+  readonly mark: string;
+  readonly length: number;
+  readonly nested: boolean;
+}
+
+/** Splits a text that arrives in pieces. Cost: each character is looked at a constant number of times. */
+export class BlockSplitter {
+  private done: string[] = [];
+  private block = '';
+  /** Where the first line that is not yet complete starts, in `block`. */
+  private lineStart = 0;
+  private fence: Fence | undefined;
+  private fenceClosed = false;
+  private htmlEnd: string | undefined;
+  private list = false;
+  private blank = false;
+
+  /** The blocks that are settled; grows only at its end. */
+  get settled(): readonly string[] {
+    return this.done;
+  }
+
+  /** What is not settled yet. */
+  get tail(): string {
+    return this.block;
+  }
+
+  /** Takes the next piece of the text. */
+  push(delta: string): void {
+    this.block += delta;
+    for (;;) {
+      const end = this.block.indexOf('\n', this.lineStart);
+      if (end < 0) break;
+      this.takeLine(this.block.slice(this.lineStart, end), end + 1);
+    }
+    const rest = this.block.slice(this.lineStart);
+    if (rest !== '' && this.startsBlock(rest, false)) this.cut();
+  }
+
+  /** All blocks, the unsettled end as the last one. */
+  finish(): readonly string[] {
+    return this.block.trim() === '' ? this.done : [...this.done, this.block];
+  }
+
+  private takeLine(line: string, next: number): void {
+    let start = next;
+    if (this.startsBlock(line, true)) {
+      start -= this.lineStart;
+      this.cut();
+    }
+    this.lineStart = start;
+    this.readLine(line);
+  }
+
+  /** Whether `line` certainly opens a block. An incomplete line counts only when no continuation can change that. */
+  private startsBlock(line: string, complete: boolean): boolean {
+    if (this.lineStart === 0 || this.fence || this.htmlEnd !== undefined) return false;
+    if (!this.blank && !this.fenceClosed) return false;
+    const indent = line.search(/\S/);
+    if (indent < 0) return false;
+    if (line.slice(0, indent).includes('\t') || indent > 3) return this.fenceClosed && !this.list;
+    if (!this.list) return true;
+    if (indent > 1) return false;
+    return complete ? !LIST_ITEM.test(line) || RULE.test(line) : /[^-*+\d]/.test(line.charAt(indent));
+  }
+
+  private readLine(line: string): void {
+    if (this.fence) {
+      this.readFenced(line, this.fence);
+      return;
+    }
+    if (this.htmlEnd !== undefined) {
+      if (line.toLowerCase().includes(this.htmlEnd)) this.htmlEnd = undefined;
+      return;
+    }
+    this.fenceClosed = false;
+    this.blank = line.trim() === '';
+    if (!this.blank) this.readContent(line);
+  }
+
+  private readContent(line: string): void {
+    const fence = FENCE.exec(line);
+    if (fence && !(fence[2]?.startsWith('`') && fence[3]?.includes('`'))) {
+      this.openFence(line, fence);
+      return;
+    }
+    const html = RAW_HTML.exec(line);
+    if (html) {
+      const end = html[1] ? '-->' : html[2] ? `</${html[2].toLowerCase()}` : html[3] ? '?>' : ']]>';
+      if (!line.toLowerCase().includes(end)) this.htmlEnd = end;
+      return;
+    }
+    if (LIST_ITEM.test(line) && !RULE.test(line)) this.list = true;
+  }
+
+  private openFence(line: string, found: RegExpExecArray): void {
+    // A quoted fence closes with its quote, at the latest at a blank line: it needs no memory.
+    if (/^\s*>/.test(line)) return;
+    const item = LIST_ITEM.test(line);
+    if (item) this.list = true;
+    const nested = this.list && (item || (found[1]?.length ?? 0) > 1);
+    if (!nested && (found[1]?.length ?? 0) > 3) return;
+    if (!nested) this.list = false;
+    this.fence = { mark: found[2]?.charAt(0) ?? '`', length: found[2]?.length ?? 3, nested };
+  }
+
+  private readFenced(line: string, fence: Fence): void {
+    const text = line.trim();
+    const closes = text.length >= fence.length && text === fence.mark.repeat(text.length);
+    if (!closes || (!fence.nested && line.search(/\S/) > 3)) return;
+    this.fence = undefined;
+    this.fenceClosed = !fence.nested;
+    this.blank = false;
+  }
+
+  private cut(): void {
+    this.done.push(this.block.slice(0, this.lineStart));
+    this.block = this.block.slice(this.lineStart);
+    this.lineStart = 0;
+    this.fenceClosed = false;
+    this.blank = false;
+    this.list = false;
+  }
+}
+
+/** The blocks of a text that is complete. */
+export function splitBlocks(text: string): readonly string[] {
+  const splitter = new BlockSplitter();
+  splitter.push(text);
+  return splitter.finish();
+}

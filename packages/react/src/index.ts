@@ -1,0 +1,11 @@
+//! React hooks over `@threadmill/client`. Rules live in the client; here is only what React needs.
+
+export { BlockSplitter, splitBlocks } from './block-splitter.js';
+export { ThreadmillProvider, useClient } from './provider.js';
+export { type Messages, type MessagesOptions, useMessages } from './use-messages.js';
+export { type RunControl, useRun } from './use-run.js';
+export { type SendControl, type SendInput, useSend } from './use-send.js';
+export { type StreamBlocks, useStreamBlocks } from './use-stream-blocks.js';
+export { useStreamText } from './use-stream-text.js';
+export { useSyncStatus } from './use-sync-status.js';
+export { type Threads, useThreads } from './use-threads.js';
