@@ -1,1 +1,4 @@
-//! threadmill-server
+//! The server: an engine that knows no HTTP, and the HTTP around it that knows no SQL.
+
+pub mod engine;
+pub mod http;

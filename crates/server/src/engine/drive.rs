@@ -1,0 +1,257 @@
+//! Driving one run: from the provider's stream to durable chunks, until it ends, fails or is let go.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use threadmill_core::coalesce::{Coalesce, Pace, Step};
+use threadmill_core::fold::Fold;
+use threadmill_proto::{Anchor, Chunk, Outcome, RunId, RunInfo, Scope, ThreadId};
+use threadmill_store::{ChunkAppend, StoreError, StoreResult, WindowQuery};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+
+use super::provider::{ChunkStream, Prompt, Turn};
+use super::{Engine, problem_of};
+
+/// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
+const CHECKPOINT_BYTES: usize = 64 << 10;
+
+/// How the driving of a run came to its end.
+enum Driven {
+    /// The provider said it was done.
+    Complete,
+    /// The provider failed; in words for a person.
+    Failed(String),
+    /// The node lets go.
+    LetGo,
+    /// Somebody else has the run now. Theirs is the end.
+    Lost,
+}
+
+/// One commit at a time: appends of a run must reach the store in order, and batches grow by themselves while one is
+/// under way.
+const PACE: Pace = Pace { least: 8, most: u64::MAX / 2, bytes: usize::MAX };
+
+/// One run being written.
+struct Driver {
+    engine: Arc<Engine>,
+    scope: Scope,
+    run: RunId,
+    fence: u64,
+    fold: Fold,
+    since_checkpoint: usize,
+    coalesce: Coalesce,
+    commit: Option<JoinHandle<StoreResult<()>>>,
+    started: Instant,
+}
+
+impl Engine {
+    /// Starts to write a run that was just committed.
+    pub(super) fn spawn_run(self: &Arc<Self>, scope: &Scope, run: &RunInfo, fence: u64) {
+        let thread = ThreadOf { branch: run.branch.clone(), depth: run.depth };
+        let (engine, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
+        tokio::spawn(async move {
+            let Ok(read) = engine.store.run(&scope, &run).await else { return };
+            let let_go = engine.registry.enter(&run, &read.thread);
+            let driven = engine.drive(&scope, &read.thread, thread, &provider, &run, fence, let_go).await;
+            let outcome = match driven {
+                Driven::Complete => Some((Outcome::Complete, None)),
+                Driven::Failed(why) => Some((Outcome::Failed, Some(why))),
+                Driven::LetGo => Some((Outcome::Interrupted, None)),
+                Driven::Lost => None,
+            };
+            if let Some((outcome, error)) = outcome {
+                match engine.end(&scope, &run, fence, outcome, error).await {
+                    Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
+                    Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
+                }
+            }
+            engine.registry.leave(&run);
+        });
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+    async fn drive(
+        self: &Arc<Self>,
+        scope: &Scope,
+        thread: &ThreadId,
+        place: ThreadOf,
+        provider: &str,
+        run: &RunId,
+        fence: u64,
+        let_go: watch::Receiver<bool>,
+    ) -> Driven {
+        let provider = match self.providers.named(Some(provider)) {
+            Ok(provider) => provider,
+            Err(problem) => return Driven::Failed(problem.detail),
+        };
+        let prompt = match self.prompt(scope, thread, &place).await {
+            Ok(prompt) => prompt,
+            Err(why) => return Driven::Failed(why),
+        };
+        let mut let_go_early = let_go.clone();
+        let stream = tokio::select! {
+            stream = provider.open(prompt) => stream,
+            () = asked(&mut let_go_early) => return Driven::LetGo,
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(why) => return Driven::Failed(why.to_string()),
+        };
+        let driver = Driver {
+            engine: Arc::clone(self),
+            scope: scope.clone(),
+            run: run.clone(),
+            fence,
+            fold: Fold::new(),
+            since_checkpoint: 0,
+            coalesce: Coalesce::new(PACE),
+            commit: None,
+            started: Instant::now(),
+        };
+        driver.pump(stream, let_go).await
+    }
+
+    /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
+    async fn prompt(&self, scope: &Scope, thread: &ThreadId, place: &ThreadOf) -> Result<Prompt, String> {
+        const BYTES_PER_TOKEN: usize = 4;
+        let query = WindowQuery {
+            thread: thread.clone(),
+            branch: Some(place.branch.clone()),
+            anchor: Anchor::Depth(place.depth),
+            before: self.context.messages,
+            after: 0,
+            limits: threadmill_store::PageLimits {
+                bytes: self.context.tokens * BYTES_PER_TOKEN,
+                preview: self.limits.message_bytes,
+            },
+        };
+        let window = self.store.window(scope, query).await.map_err(|error| problem_of(error).detail)?;
+        let turns = window.messages.iter().map(|m| Turn { role: m.role, text: m.text() });
+        Ok(Prompt { system: self.context.system.clone(), turns: turns.filter(|t| !t.text.is_empty()).collect() })
+    }
+}
+
+/// Where on its thread a run writes.
+struct ThreadOf {
+    branch: threadmill_proto::BranchId,
+    depth: u64,
+}
+
+impl Driver {
+    async fn pump(mut self, mut stream: ChunkStream, mut let_go: watch::Receiver<bool>) -> Driven {
+        let mut ended: Option<Driven> = None;
+        loop {
+            let wake = self.step(ended.is_some());
+            if self.commit.is_none() && wake.is_none() {
+                if let Some(driven) = ended {
+                    return driven;
+                }
+            }
+            tokio::select! {
+                biased;
+                done = finished(&mut self.commit), if self.commit.is_some() => {
+                    self.commit = None;
+                    self.coalesce.committed();
+                    if let Some(driven) = verdict(done) {
+                        return driven;
+                    }
+                }
+                () = asked(&mut let_go) => return self.let_go().await,
+                () = sleep_until(wake), if wake.is_some() => {}
+                next = stream.next(), if ended.is_none() => match next {
+                    Some(Ok(chunk)) => self.coalesce.push(chunk),
+                    Some(Err(why)) => ended = Some(Driven::Failed(why.to_string())),
+                    None => ended = Some(Driven::Complete),
+                }
+            }
+        }
+    }
+
+    /// Waits for the commit under way, since its chunks may be shown, and lets go.
+    async fn let_go(mut self) -> Driven {
+        if self.commit.is_some() {
+            let done = finished(&mut self.commit).await;
+            return verdict(done).unwrap_or(Driven::LetGo);
+        }
+        Driven::LetGo
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Commits what is due, unless a commit is under way. Says when to look again.
+    fn step(&mut self, ended: bool) -> Option<Instant> {
+        if self.commit.is_some() {
+            return None;
+        }
+        let now = self.now();
+        if ended {
+            let rest = self.coalesce.flush(now);
+            self.begin_commit(rest);
+            return None;
+        }
+        match self.coalesce.poll(now) {
+            Step::Commit(chunks) => {
+                self.begin_commit(chunks);
+                None
+            }
+            Step::Wait(at) => Some(self.started + Duration::from_millis(at)),
+            Step::Idle => None,
+        }
+    }
+
+    fn begin_commit(&mut self, chunks: Vec<Chunk>) {
+        if chunks.is_empty() {
+            return;
+        }
+        let from = self.fold.offset();
+        self.fold.extend(&chunks, from + chunks.len() as u64);
+        self.since_checkpoint += chunks.iter().map(Chunk::bytes).sum::<usize>();
+        let checkpoint = (self.since_checkpoint >= CHECKPOINT_BYTES).then(|| {
+            self.since_checkpoint = 0;
+            self.fold.body().clone()
+        });
+        let append = ChunkAppend {
+            scope: self.scope.clone(),
+            run: self.run.clone(),
+            fence: self.fence,
+            from,
+            chunks: chunks.into(),
+            checkpoint,
+        };
+        let store = Arc::clone(&self.engine.store);
+        // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
+        self.commit = Some(tokio::spawn(async move { store.append_chunks(append).await }));
+    }
+}
+
+async fn finished(commit: &mut Option<JoinHandle<StoreResult<()>>>) -> StoreResult<()> {
+    let Some(task) = commit else { return Ok(()) };
+    task.await.unwrap_or_else(|error| Err(StoreError::Internal { store: "engine", detail: error.to_string() }))
+}
+
+/// What a finished commit means for the run: `None` goes on.
+fn verdict(done: StoreResult<()>) -> Option<Driven> {
+    match done {
+        Ok(()) => None,
+        Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
+        Err(error) => Some(Driven::Failed(problem_of(error).detail)),
+    }
+}
+
+/// Resolves when the run is to be let go.
+async fn asked(let_go: &mut watch::Receiver<bool>) {
+    if let_go.wait_for(|go| *go).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}

@@ -1,0 +1,199 @@
+//! The hub: carries what became durable to whoever watches, in order and without a gap.
+//!
+//! It is the store's [`CommitSink`], so it learns of every commit after it is durable and in commit order;
+//! nothing is published that a crash can take back. A topic (one thread) holds its subscriptions and the
+//! folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use threadmill_core::fold::Fold;
+use threadmill_proto::{Change, Event, MessageId, Outcome, RunId, Scope, ServerFrame, Summary, TenantId, ThreadId};
+use threadmill_store::{ChunkBatch, CommitSink, Committing};
+
+use super::outbox::{Outbox, Shared};
+use super::subscription::Subscription;
+
+/// A thread in its tenant.
+pub(crate) type TopicKey = (TenantId, ThreadId);
+
+/// Takes a lock. A panic elsewhere leaves the data as it was after the last whole step, so go on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a live run has said so far.
+#[derive(Debug)]
+pub(crate) struct LiveRun {
+    pub(crate) message: MessageId,
+    pub(crate) fold: Fold,
+}
+
+/// One thread's watchers and live runs.
+#[derive(Debug, Default)]
+pub(crate) struct Topic {
+    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) live: BTreeMap<RunId, LiveRun>,
+}
+
+#[derive(Debug, Default)]
+struct ListWatchers(Vec<Arc<Outbox>>);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    topics: Mutex<HashMap<TopicKey, Arc<Mutex<Topic>>>>,
+    lists: Mutex<HashMap<Scope, ListWatchers>>,
+    ended: Mutex<HashMap<RunId, tokio::sync::watch::Sender<Option<Outcome>>>>,
+}
+
+impl Hub {
+    /// The topic of a thread, made if there is none.
+    pub(crate) fn topic(&self, key: &TopicKey) -> Arc<Mutex<Topic>> {
+        Arc::clone(lock(&self.topics).entry(key.clone()).or_default())
+    }
+
+    /// Changes a topic that stays for it: no prune comes between.
+    pub(crate) fn with_topic<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> T {
+        let mut topics = lock(&self.topics);
+        let topic = topics.entry(key.clone()).or_default();
+        let mut topic = lock(topic);
+        change(&mut topic)
+    }
+
+    fn known(&self, key: &TopicKey) -> Option<Arc<Mutex<Topic>>> {
+        lock(&self.topics).get(key).map(Arc::clone)
+    }
+
+    /// Forgets a topic that nobody watches and where nothing runs.
+    pub(crate) fn prune(&self, key: &TopicKey) {
+        let mut topics = lock(&self.topics);
+        let idle = topics.get(key).is_some_and(|topic| {
+            let topic = lock(topic);
+            topic.subscriptions.is_empty() && topic.live.is_empty()
+        });
+        if idle {
+            topics.remove(key);
+        }
+    }
+
+    /// Sends a user's list entries to a connection from now on.
+    pub(crate) fn follow_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
+        let mut lists = lock(&self.lists);
+        let watchers = &mut lists.entry(scope.clone()).or_default().0;
+        if !watchers.iter().any(|known| Arc::ptr_eq(known, outbox)) {
+            watchers.push(Arc::clone(outbox));
+        }
+    }
+
+    /// Forgets a connection everywhere it watched.
+    pub(crate) fn leave(&self, scope: &Scope, outbox: &Arc<Outbox>, threads: &[ThreadId]) {
+        let mut lists = lock(&self.lists);
+        if let Some(watchers) = lists.get_mut(scope) {
+            watchers.0.retain(|known| !Arc::ptr_eq(known, outbox));
+            if watchers.0.is_empty() {
+                lists.remove(scope);
+            }
+        }
+        drop(lists);
+        for thread in threads {
+            let key = (scope.tenant.clone(), thread.clone());
+            if let Some(topic) = self.known(&key) {
+                lock(&topic).subscriptions.retain(|sub| !sub.belongs_to(outbox));
+                self.prune(&key);
+            }
+        }
+    }
+
+    /// Resolves when a run ends, to how it ended. Must be asked for before the run can end.
+    pub(crate) fn watch_end(&self, run: &RunId) -> tokio::sync::watch::Receiver<Option<Outcome>> {
+        let mut ended = lock(&self.ended);
+        ended.retain(|_, sender| sender.receiver_count() > 0);
+        let sender = ended.entry(run.clone()).or_insert_with(|| tokio::sync::watch::channel(None).0);
+        sender.subscribe()
+    }
+
+    fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
+        let key = (tenant.clone(), thread.clone());
+        match &event.record.change {
+            Change::RunStarted { run, message, .. } => {
+                let live = LiveRun { message: message.id.clone(), fold: Fold::new() };
+                self.with_topic(&key, |topic| topic.live.insert(run.clone(), live));
+            }
+            Change::RunEnded { run, outcome, .. } => {
+                if let Some(sender) = lock(&self.ended).remove(run) {
+                    sender.send_replace(Some(*outcome));
+                }
+            }
+            Change::ThreadCreated { .. }
+            | Change::ThreadUpdated { .. }
+            | Change::ThreadDeleted
+            | Change::ThreadImported { .. }
+            | Change::BranchForked { .. }
+            | Change::DefaultBranchMoved { .. }
+            | Change::MessageAppended(_)
+            | Change::MessageEdited(_)
+            | Change::MessageRemoved(_)
+            | Change::RunStopping { .. } => {}
+        }
+        let Some(topic) = self.known(&key) else { return };
+        let mut topic = lock(&topic);
+        if let Change::RunEnded { run, .. } = &event.record.change {
+            topic.live.remove(run);
+        }
+        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
+        for subscription in &mut topic.subscriptions {
+            subscription.event(thread, event, &full);
+        }
+        let idle = topic.subscriptions.is_empty() && topic.live.is_empty();
+        drop(topic);
+        if idle {
+            self.prune(&key);
+        }
+    }
+
+    fn publish_chunks(&self, batch: &ChunkBatch) {
+        let key = (batch.tenant.clone(), batch.thread.clone());
+        let Some(topic) = self.known(&key) else { return };
+        let mut topic = lock(&topic);
+        let to = batch.from + batch.chunks.len() as u64;
+        if let Some(live) = topic.live.get_mut(&batch.run) {
+            live.fold.extend(&batch.chunks, to);
+        }
+        if topic.subscriptions.is_empty() {
+            return;
+        }
+        let frame = Shared::new(ServerFrame::Chunks {
+            thread: batch.thread.clone(),
+            run: batch.run.clone(),
+            message: batch.message.clone(),
+            from: batch.from,
+            to,
+            chunks: batch.chunks.to_vec(),
+        });
+        for subscription in &mut topic.subscriptions {
+            subscription.chunks(&batch.run, batch.from, &frame);
+        }
+    }
+
+    fn publish_summary(&self, scope: &Scope, summary: &Summary) {
+        let lists = lock(&self.lists);
+        let Some(watchers) = lists.get(scope) else { return };
+        let frame = Shared::new(ServerFrame::Summaries { pos: summary.pos, items: vec![summary.clone()] });
+        for outbox in &watchers.0 {
+            outbox.push(Arc::clone(&frame));
+        }
+    }
+}
+
+impl CommitSink for Hub {
+    fn committed(&self, batch: &[Committing]) {
+        for item in batch {
+            match item {
+                Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
+                Committing::Chunks(batch) => self.publish_chunks(batch),
+                Committing::Summary { scope, summary } => self.publish_summary(scope, summary),
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The one place where the server reads the clock and makes ids.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use threadmill_proto::{BranchId, InvalidId, MessageId, Millis, RunId, ThreadId};
+use uuid::Uuid;
+
+/// Now, in milliseconds since 1970. Decoration and leases only: order is the log's.
+pub(crate) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn mint<T>(parse: impl Fn(&str) -> Result<T, InvalidId>) -> T {
+    parse(&Uuid::now_v7().to_string()).unwrap_or_else(|_| unreachable!("a UUID is a valid id"))
+}
+
+pub(crate) fn thread_id() -> ThreadId {
+    mint(ThreadId::parse)
+}
+
+pub(crate) fn branch_id() -> BranchId {
+    mint(BranchId::parse)
+}
+
+pub(crate) fn message_id() -> MessageId {
+    mint(MessageId::parse)
+}
+
+pub(crate) fn run_id() -> RunId {
+    mint(RunId::parse)
+}
+
+/// A name for this process, new at every start, so that no lease outlives it by mistake.
+pub(crate) fn node_name() -> String {
+    Uuid::now_v7().simple().to_string()
+}

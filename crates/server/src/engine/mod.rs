@@ -1,0 +1,130 @@
+//! The engine: threads, runs, live delivery. It knows no HTTP and no database.
+
+mod check;
+mod drive;
+mod hub;
+mod mint;
+mod open;
+mod outbox;
+mod problem;
+pub mod provider;
+mod runs;
+mod subscription;
+mod sweeper;
+mod threads;
+
+use std::sync::Arc;
+
+use threadmill_proto::{Limits, Problem};
+use threadmill_store::{DurableStore, PageLimits};
+
+pub use check::{check_body, check_title};
+pub use open::{OpenRequest, Watcher};
+pub use outbox::{Outgoing, Shared};
+pub use problem::problem_of;
+pub use provider::Providers;
+pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, WhenBusy, Written};
+
+use hub::Hub;
+use runs::Registry;
+
+/// The result of asking the engine.
+pub type Answer<T> = Result<T, Problem>;
+
+/// What a run's context may hold. The default is a policy, not a promise: it fits models with 32 k tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextPolicy {
+    /// Tokens of history, at about four bytes a token; whole messages, newest first.
+    pub tokens: usize,
+    /// Messages of history at the most.
+    pub messages: u32,
+    /// Put before the history.
+    pub system: Option<String>,
+}
+
+impl Default for ContextPolicy {
+    fn default() -> Self {
+        Self { tokens: 16_000, messages: 100, system: None }
+    }
+}
+
+/// See the module.
+pub struct Engine {
+    store: Arc<dyn DurableStore>,
+    hub: Arc<Hub>,
+    providers: Providers,
+    registry: Registry,
+    node: String,
+    limits: Limits,
+    context: ContextPolicy,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Attaches to a store that no other node uses, ends the runs an earlier process left, and starts the sweeper.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn start(
+        store: Arc<dyn DurableStore>,
+        providers: Providers,
+        limits: Limits,
+        context: ContextPolicy,
+    ) -> Answer<Arc<Self>> {
+        let hub = Arc::new(Hub::default());
+        store.attach(Arc::clone(&hub) as _);
+        let engine = Arc::new(Self {
+            store,
+            hub,
+            providers,
+            registry: Registry::default(),
+            node: mint::node_name(),
+            limits,
+            context,
+        });
+        engine.sweep_all().await?;
+        engine.spawn_sweeper();
+        Ok(engine)
+    }
+
+    /// The store, for reads that need nothing of the engine.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn DurableStore> {
+        &self.store
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The providers configured.
+    #[must_use]
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// This process's name.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// How much a page may hold.
+    #[must_use]
+    pub fn page_limits(&self) -> PageLimits {
+        PageLimits { bytes: self.limits.page_bytes, preview: self.limits.part_preview_bytes }
+    }
+
+    /// The server's clock, for showing ages.
+    #[must_use]
+    pub fn now(&self) -> threadmill_proto::Millis {
+        mint::now()
+    }
+}

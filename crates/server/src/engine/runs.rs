@@ -1,0 +1,187 @@
+//! Runs: who writes which, stopping them, ending them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use threadmill_core::fold::Fold;
+use threadmill_proto::message::Body;
+use threadmill_proto::{
+    Anchor, BranchId, ErrorCode, JsonText, Millis, Outcome, Problem, RunId, RunInfo, RunStatus, Scope, ThreadId,
+};
+use threadmill_store::{Command, Lease, StoppingRun, StoreResult, Transaction, WindowQuery};
+use tokio::sync::watch;
+
+use super::hub::lock;
+use super::{Answer, Engine, Written, mint, problem_of};
+
+/// How long a lease lasts without renewal.
+pub(super) const LEASE_MS: Millis = 15_000;
+/// How much of a stream is read at once when it is folded.
+const STREAM_PAGE: usize = 1 << 20;
+/// How often an end is tried again while the store does not answer.
+const END_TRIES: u32 = 5;
+
+/// The runs this process writes, and how to make it let go of one.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    running: Mutex<HashMap<RunId, (ThreadId, watch::Sender<bool>)>>,
+}
+
+impl Registry {
+    /// Enters a run. The receiver turns true when the run is to be let go.
+    pub(super) fn enter(&self, run: &RunId, thread: &ThreadId) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        lock(&self.running).insert(run.clone(), (thread.clone(), sender));
+        receiver
+    }
+
+    pub(super) fn leave(&self, run: &RunId) {
+        lock(&self.running).remove(run);
+    }
+
+    pub(super) fn cancel(&self, run: &RunId) {
+        if let Some((_, sender)) = lock(&self.running).get(run) {
+            sender.send_replace(true);
+        }
+    }
+
+    pub(super) fn cancel_thread(&self, thread: &ThreadId) {
+        for (of, sender) in lock(&self.running).values() {
+            if of == thread {
+                sender.send_replace(true);
+            }
+        }
+    }
+
+    fn cancel_all(&self) {
+        for (_, sender) in lock(&self.running).values() {
+            sender.send_replace(true);
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        lock(&self.running).is_empty()
+    }
+}
+
+impl Engine {
+    pub(super) fn lease(&self) -> Lease {
+        Lease { owner: self.node.clone(), until: mint::now() + LEASE_MS }
+    }
+
+    /// What the run's record says the provider is given. The range of messages follows from it and the run's slot.
+    pub(super) fn request_record(&self, model: &str) -> JsonText {
+        let record = serde_json::json!({
+            "model": model,
+            "system": self.context.system,
+            "contextTokens": self.context.tokens,
+            "contextMessages": self.context.messages,
+        });
+        JsonText(record.to_string())
+    }
+
+    /// Stops a run: durable when this returns. It works from anywhere, whoever writes the run.
+    ///
+    /// # Errors
+    /// There is no such run.
+    pub async fn stop(self: &Arc<Self>, scope: &Scope, run: &RunId) -> Answer<RunInfo> {
+        let mut ended = self.hub.watch_end(run);
+        let written: Written = self.write(scope, None, vec![Command::StopRun { run: run.clone() }]).await?;
+        if written.run.is_none() {
+            // The end follows in its own commit, as soon as the text is folded. Its answer is the better one to give.
+            let patience = std::time::Duration::from_millis(400);
+            let _ = tokio::time::timeout(patience, ended.wait_for(Option::is_some)).await;
+        }
+        Ok(self.store.run(scope, run).await.map_err(problem_of)?.info)
+    }
+
+    /// Waits until no run is live on a branch.
+    pub(super) async fn until_idle(&self, scope: &Scope, thread: &ThreadId, branch: Option<BranchId>) -> Answer<()> {
+        let query = WindowQuery {
+            thread: thread.clone(),
+            branch,
+            anchor: Anchor::Tip,
+            before: 1,
+            after: 0,
+            limits: self.page_limits(),
+        };
+        let window = self.store.window(scope, query.clone()).await.map_err(problem_of)?;
+        let Some(run) = window.runs.first() else { return Ok(()) };
+        let mut ended = self.hub.watch_end(&run.id);
+        // It may have ended between the read and the watch: look again before waiting.
+        let again = self.store.run(scope, &run.id).await.map_err(problem_of)?;
+        if again.info.status != RunStatus::Ended {
+            let patience = std::time::Duration::from_secs(60);
+            let waited = tokio::time::timeout(patience, ended.wait_for(Option::is_some)).await;
+            waited
+                .map_err(|_| {
+                    Problem::new(ErrorCode::RunInProgress, "The run did not end within a minute; nothing was written.")
+                })?
+                .map_err(|_| Problem::new(ErrorCode::Internal, "The run was forgotten by a defect."))?;
+        }
+        Ok(())
+    }
+
+    /// What a run's durable chunks fold to.
+    pub(super) async fn folded(&self, scope: &Scope, run: &RunId) -> StoreResult<Body> {
+        let read = self.store.run(scope, run).await?;
+        let mut fold = Fold::from_body(read.body, read.folded.offset);
+        loop {
+            let page = self.store.stream(scope, run, fold.offset(), STREAM_PAGE).await?;
+            fold.extend(&page.chunks, page.to);
+            if page.to >= page.end {
+                return Ok(fold.finish());
+            }
+        }
+    }
+
+    /// Ends a run with this token: folds what is durable and commits the end. Tried again while the store is out;
+    /// the sweeper has the last try.
+    pub(super) async fn end(
+        &self,
+        scope: &Scope,
+        run: &RunId,
+        fence: u64,
+        outcome: Outcome,
+        error: Option<String>,
+    ) -> StoreResult<()> {
+        let mut wait = std::time::Duration::from_millis(50);
+        for _ in 1..END_TRIES {
+            match self.try_end(scope, run, fence, outcome, error.clone()).await {
+                Err(threadmill_store::StoreError::Unavailable { .. }) => tokio::time::sleep(wait).await,
+                done => return done,
+            }
+            wait *= 2;
+        }
+        self.try_end(scope, run, fence, outcome, error).await
+    }
+
+    async fn try_end(
+        &self,
+        scope: &Scope,
+        run: &RunId,
+        fence: u64,
+        outcome: Outcome,
+        error: Option<String>,
+    ) -> StoreResult<()> {
+        let body = self.folded(scope, run).await?;
+        let end = Command::EndRun { run: run.clone(), fence, outcome, body, error };
+        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key: None, commands: vec![end] };
+        self.store.apply(transaction).await.map(|_| ())
+    }
+
+    pub(super) async fn end_stopped(&self, scope: &Scope, stopping: &StoppingRun) {
+        if let Err(error) = self.end(scope, &stopping.run, stopping.fence, Outcome::Stopped, None).await {
+            tracing::warn!(run = %stopping.run, %error, "a stopped run could not be ended; the sweeper will");
+        }
+    }
+
+    /// Lets go of every run, each ended as interrupted with its text kept, and waits for that up to `patience`.
+    pub async fn shut_down(&self, patience: std::time::Duration) {
+        self.registry.cancel_all();
+        let deadline = tokio::time::Instant::now() + patience;
+        while !self.registry.is_idle() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Writing: threads, messages and the runs that answer them, each request one transaction.
+
+use std::sync::Arc;
+
+use threadmill_proto::message::Body;
+use threadmill_proto::{
+    BranchId, ErrorCode, JsonText, Message, MessageId, Position, Problem, Role, RunId, RunInfo, Scope, Thread, ThreadId,
+};
+use threadmill_store::{Applied, Command, Committed, IdempotencyKey, IfMoved, NewMessage, StoppingRun, Transaction};
+
+use super::check::{check_body, check_title};
+use super::{Answer, Engine, mint, problem_of};
+
+/// A message to write; ids that are missing are minted.
+#[derive(Debug, Clone)]
+pub struct AppendRequest {
+    /// Its id.
+    pub id: Option<MessageId>,
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub body: Body,
+    /// The branch; the default one if none is named.
+    pub branch: Option<BranchId>,
+    /// The message it was written after.
+    pub after: Option<MessageId>,
+    /// What to do if that is no longer the tip.
+    pub if_moved: IfMoved,
+    /// What to do if a run is live.
+    pub when_busy: WhenBusy,
+}
+
+/// What an append does while a run is live on its branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It is refused with `run_in_progress`.
+    Refuse,
+    /// It waits for the run to end. Nothing is acknowledged, so nothing is promised, before it is written.
+    Wait,
+}
+
+/// A run to start on what was just written.
+#[derive(Debug, Clone, Default)]
+pub struct NewRun {
+    /// Its id.
+    pub id: Option<RunId>,
+    /// The id of the message it writes.
+    pub message: Option<MessageId>,
+    /// The provider; the default one if none is named.
+    pub provider: Option<String>,
+}
+
+/// A run to start by itself.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The branch; the default one if none is named.
+    pub branch: Option<BranchId>,
+    /// The answer to replace, if one is.
+    pub regenerate: Option<MessageId>,
+    /// The rest.
+    pub run: NewRun,
+}
+
+/// A thread to make, with a first message and a run if asked.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRequest {
+    /// Its id.
+    pub id: Option<ThreadId>,
+    /// What lists show; the first user message gives it if empty.
+    pub title: String,
+    /// The app's own JSON.
+    pub metadata: Option<JsonText>,
+    /// The first message.
+    pub message: Option<AppendRequest>,
+    /// The run that answers it.
+    pub run: Option<NewRun>,
+}
+
+/// A message to change.
+#[derive(Debug, Clone)]
+pub struct EditRequest {
+    /// Which.
+    pub message: MessageId,
+    /// What it shall say.
+    pub body: Body,
+    /// The line it is seen on.
+    pub branch: Option<BranchId>,
+    /// The new message's id, should it fork.
+    pub copy: Option<MessageId>,
+    /// A run that answers it.
+    pub run: Option<NewRun>,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// The thread, where it was made or changed.
+    pub thread: Option<Thread>,
+    /// The message that was written.
+    pub message: Option<Message>,
+    /// The run that was started.
+    pub run: Option<RunInfo>,
+    /// The message that run writes.
+    pub run_message: Option<Message>,
+    /// Where the log is.
+    pub position: Position,
+}
+
+impl Engine {
+    /// Makes a thread, with a first message and a run if asked: all or nothing.
+    ///
+    /// # Errors
+    /// The id is taken, a limit is exceeded, or the provider is unknown.
+    pub async fn create(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        request: CreateRequest,
+    ) -> Answer<Written> {
+        check_title(&request.title, &self.limits)?;
+        let id = request.id.unwrap_or_else(mint::thread_id);
+        let mut commands = vec![Command::CreateThread {
+            id: id.clone(),
+            branch: mint::branch_id(),
+            title: request.title,
+            metadata: request.metadata,
+        }];
+        if let Some(message) = request.message {
+            commands.push(self.append_command(&id, message)?);
+        }
+        if let Some(run) = request.run {
+            commands.push(self.run_command(&id, None, None, run)?);
+        }
+        self.write(scope, key, commands).await
+    }
+
+    /// Appends a message, and starts a run on it if asked.
+    ///
+    /// # Errors
+    /// The tip moved, a run is live, or a limit is exceeded.
+    pub async fn append(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        thread: &ThreadId,
+        message: AppendRequest,
+        run: Option<NewRun>,
+    ) -> Answer<Written> {
+        let (branch, when_busy) = (message.branch.clone(), message.when_busy);
+        let mut commands = vec![self.append_command(thread, message)?];
+        if let Some(run) = run {
+            commands.push(self.run_command(thread, branch.clone(), None, run)?);
+        }
+        loop {
+            match self.write(scope, key.clone(), commands.clone()).await {
+                Err(problem) if problem.code == ErrorCode::RunInProgress && when_busy == WhenBusy::Wait => {
+                    self.until_idle(scope, thread, branch.clone()).await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn append_command(&self, thread: &ThreadId, request: AppendRequest) -> Answer<Command> {
+        check_body(&request.body, &self.limits)?;
+        Ok(Command::Append {
+            thread: thread.clone(),
+            branch: request.branch,
+            after: request.after,
+            if_moved: request.if_moved,
+            message: NewMessage {
+                id: request.id.unwrap_or_else(mint::message_id),
+                role: request.role,
+                body: request.body,
+            },
+            fork: mint::branch_id(),
+        })
+    }
+
+    fn run_command(
+        &self,
+        thread: &ThreadId,
+        branch: Option<BranchId>,
+        regenerate: Option<MessageId>,
+        run: NewRun,
+    ) -> Answer<Command> {
+        let provider = self.providers.named(run.provider.as_deref())?;
+        Ok(Command::StartRun {
+            thread: thread.clone(),
+            branch,
+            regenerate,
+            fork: mint::branch_id(),
+            run: run.id.unwrap_or_else(mint::run_id),
+            message: run.message.unwrap_or_else(mint::message_id),
+            provider: provider.name.clone(),
+            request: self.request_record(&provider.model),
+            lease: self.lease(),
+        })
+    }
+
+    /// Edits a message, and answers it anew if asked.
+    ///
+    /// # Errors
+    /// It cannot be edited, or a limit is exceeded.
+    pub async fn edit(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        thread: &ThreadId,
+        request: EditRequest,
+    ) -> Answer<Written> {
+        check_body(&request.body, &self.limits)?;
+        let fork = mint::branch_id();
+        let branch = request.branch.clone();
+        let edit = Command::Edit {
+            thread: thread.clone(),
+            message: request.message.clone(),
+            branch: branch.clone(),
+            body: request.body,
+            fork: fork.clone(),
+            copy: request.copy.unwrap_or_else(mint::message_id),
+        };
+        let Some(run) = request.run else { return self.write(scope, key, vec![edit]).await };
+        // The run answers on the branch that the edit leaves the message on: the default branch if it forked.
+        let forks = !self.is_tip(scope, thread, &request.message, branch.as_ref()).await?;
+        let on = if forks { Some(fork) } else { branch };
+        let run = self.run_command(thread, on, None, run)?;
+        self.write(scope, key, vec![edit, run]).await
+    }
+
+    async fn is_tip(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        message: &MessageId,
+        branch: Option<&BranchId>,
+    ) -> Answer<bool> {
+        let found = self.store.message(scope, thread, message).await.map_err(problem_of)?;
+        let query = threadmill_store::WindowQuery {
+            thread: thread.clone(),
+            branch: branch.cloned(),
+            anchor: threadmill_proto::Anchor::Message(message.clone()),
+            before: 0,
+            after: 1,
+            limits: self.page_limits(),
+        };
+        let window = self.store.window(scope, query).await.map_err(problem_of)?;
+        Ok(found.depth + 1 == window.total)
+    }
+
+    /// Turns a message into a tombstone.
+    ///
+    /// # Errors
+    /// There is none, or a run is writing it.
+    pub async fn remove(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, message: &MessageId) -> Answer<Written> {
+        let command = Command::Remove { thread: thread.clone(), message: message.clone() };
+        self.write(scope, None, vec![command]).await
+    }
+
+    /// Changes what lists show, or which branch opens.
+    ///
+    /// # Errors
+    /// There is no such thread or branch, or the title is too long.
+    pub async fn update(
+        self: &Arc<Self>,
+        scope: &Scope,
+        thread: &ThreadId,
+        title: Option<String>,
+        archived: Option<bool>,
+        default_branch: Option<BranchId>,
+    ) -> Answer<Written> {
+        check_title(title.as_deref().unwrap_or_default(), &self.limits)?;
+        let command = Command::UpdateThread { id: thread.clone(), title, archived, default_branch };
+        self.write(scope, None, vec![command]).await
+    }
+
+    /// Deletes a thread: unreadable at once.
+    ///
+    /// # Errors
+    /// There is no such thread.
+    pub async fn delete(self: &Arc<Self>, scope: &Scope, thread: &ThreadId) -> Answer<Written> {
+        let written = self.write(scope, None, vec![Command::DeleteThread { id: thread.clone() }]).await?;
+        self.registry.cancel_thread(thread);
+        Ok(written)
+    }
+
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// One is live on the branch, or the provider is unknown.
+    pub async fn start_run(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        thread: &ThreadId,
+        request: RunRequest,
+    ) -> Answer<Written> {
+        let command = self.run_command(thread, request.branch, request.regenerate, request.run)?;
+        self.write(scope, key, vec![command]).await
+    }
+
+    /// Commits, then starts what the commit started and ends what it sealed. It goes on if the caller goes away.
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        commands: Vec<Command>,
+    ) -> Answer<Written> {
+        let engine = Arc::clone(self);
+        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, commands };
+        let task = tokio::spawn(async move {
+            let scope = transaction.scope.clone();
+            let committed = engine.store.apply(transaction).await.map_err(problem_of)?;
+            Ok(engine.follow_up(&scope, committed))
+        });
+        task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))
+    }
+
+    fn follow_up(self: &Arc<Self>, scope: &Scope, committed: Committed) -> Written {
+        let mut written = Written { position: committed.position, ..Written::default() };
+        for applied in committed.applied {
+            match applied {
+                Applied::Thread(thread) => written.thread = Some(thread),
+                Applied::Message { message, stopping } => {
+                    written.message = Some(message);
+                    self.end_sealed(scope, stopping);
+                }
+                Applied::Started { run, message, fence } => {
+                    if !committed.replayed {
+                        self.spawn_run(scope, &run, fence);
+                    }
+                    written.run = Some(run);
+                    written.run_message = Some(message);
+                }
+                Applied::Stopping(stopping) => self.end_sealed(scope, Some(stopping)),
+                Applied::AlreadyOver(run) => written.run = Some(run),
+                Applied::Ended { run, message } => {
+                    written.run = Some(run);
+                    written.message = Some(message);
+                }
+                Applied::Deleted => {}
+            }
+        }
+        written
+    }
+
+    fn end_sealed(self: &Arc<Self>, scope: &Scope, stopping: Option<StoppingRun>) {
+        let Some(stopping) = stopping else { return };
+        self.registry.cancel(&stopping.run);
+        let (engine, scope) = (Arc::clone(self), scope.clone());
+        tokio::spawn(async move { engine.end_stopped(&scope, &stopping).await });
+    }
+}
