@@ -119,6 +119,10 @@ codes! {
     39 NotOnBranch "not_on_branch" 409 "Name a branch the message is on, or none."
     /// The other side reads too slowly.
     40 TooSlow "too_slow" 408 "Reconnect and resume from the cursor."
+    /// `--auth dev` trusts whoever reaches the port, so it does not answer through a proxy.
+    41 ProxyRefused "proxy_refused" 403 "Dev identity is for this machine alone: configure authentication before putting a proxy in front."
+    /// A field that the route does not know.
+    42 UnknownField "unknown_field" 400 "Check the field's spelling."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -1,1 +1,73 @@
-//! HTTP.
+//! HTTP: routes, identity, shapes of requests and answers. No SQL, no state but the engine's.
+
+mod assets;
+mod body;
+mod events;
+mod guard;
+mod info;
+mod listen;
+mod messages;
+mod problem;
+mod runs;
+mod sync;
+mod threads;
+mod transfer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{any, get, post};
+use threadmill_proto::{ErrorCode, Problem};
+
+use crate::engine::Engine;
+
+pub use guard::Guard;
+pub use listen::serve;
+pub use problem::ApiProblem;
+
+/// What every route has.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) guard: Arc<Guard>,
+}
+
+/// All routes over an engine.
+pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
+    let app = App { engine, guard: Arc::new(guard) };
+    Router::new()
+        .nest("/v1", api())
+        .route("/livez", get(|| async { "ok\n" }))
+        .fallback(assets::page)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .with_state(app)
+}
+
+fn api() -> Router<App> {
+    Router::new()
+        .route("/info", get(info::info))
+        .route("/threads", get(threads::list).post(threads::create))
+        .route("/threads/{thread}", get(threads::read).patch(threads::update).delete(threads::delete))
+        .route("/threads/{thread}/branches", get(threads::branches))
+        .route("/threads/{thread}/messages", get(messages::window).post(messages::append))
+        .route(
+            "/threads/{thread}/messages/{message}",
+            get(messages::read).patch(messages::edit).delete(messages::remove),
+        )
+        .route("/threads/{thread}/messages/{message}/parts/{part}", get(messages::part))
+        .route("/threads/{thread}/runs", post(runs::start))
+        .route("/threads/{thread}/events", get(events::follow))
+        .route("/threads/{thread}/export", get(transfer::export))
+        .route("/runs/{run}", get(runs::read))
+        .route("/runs/{run}/stop", post(runs::stop))
+        .route("/import/threads", post(transfer::begin))
+        .route("/import/threads/{thread}", axum::routing::delete(transfer::abort))
+        .route("/import/threads/{thread}/rows", post(transfer::rows))
+        .route("/import/threads/{thread}/finish", post(transfer::finish))
+        .route("/sync", any(sync::upgrade))
+        .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
+        .method_not_allowed_fallback(|| async {
+            ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
+        })
+}

@@ -1,0 +1,250 @@
+//! Reading requests: JSON bodies field by field, ids in paths, numbers in queries. Every refusal says which field.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+use threadmill_proto::{
+    BranchId, ErrorCode, InvalidId, JsonText, MessageId, RunId, Scope, ThreadId, json, message::Body as MessageBody,
+};
+use threadmill_store::IdempotencyKey;
+
+use super::{ApiProblem, App};
+
+type Answer<T> = Result<T, ApiProblem>;
+
+fn invalid(detail: impl Into<String>) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest, detail)
+}
+
+/// A JSON object that is taken apart field by field; what is left over is refused.
+#[derive(Debug)]
+pub(super) struct Fields {
+    map: Map<String, Value>,
+    digest: [u8; 32],
+    key: Option<String>,
+}
+
+impl FromRequest<App> for Fields {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        let limit = app.engine.limits().body_bytes;
+        let bytes = read(&request.headers().clone(), request.uri().clone(), request, limit).await?;
+        Ok(bytes)
+    }
+}
+
+async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Request, limit: usize) -> Answer<Fields> {
+    let method = request.method().clone();
+    let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    let key = idempotency_key(headers)?;
+    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
+        ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
+    })?;
+    let mut digest = blake3::Hasher::new();
+    digest.update(method.as_str().as_bytes()).update(b" ").update(uri.path().as_bytes()).update(b"\n").update(&bytes);
+    let digest = *digest.finalize().as_bytes();
+    if bytes.is_empty() {
+        return Ok(Fields { map: Map::new(), digest, key });
+    }
+    let media = declared.split(';').next().unwrap_or_default().trim();
+    if media != "application/json" {
+        let detail = format!("The body is declared as `{media}`.");
+        return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(map)) => Ok(Fields { map, digest, key }),
+        Ok(_) => Err(invalid("The body must be a JSON object.")),
+        Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
+    }
+}
+
+fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let limit = threadmill_proto::Limits::DEFAULT.key_bytes;
+    match key.to_str() {
+        Ok(key) if (1..=limit).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(Some(format!("k:{key}")))
+        }
+        _ => Err(ApiProblem::new(ErrorCode::InvalidKey, "The Idempotency-Key header is empty, too long or not ASCII.")),
+    }
+}
+
+impl Fields {
+    /// Fields of an object within the body, for the same request.
+    pub(super) fn nested(&mut self, name: &str) -> Answer<Option<Self>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self { map, digest: self.digest, key: None })),
+            Some(_) => Err(invalid(format!("`{name}` must be an object."))),
+        }
+    }
+
+    /// As [`Self::nested`], where `true` stands for an empty object.
+    pub(super) fn nested_or_true(&mut self, name: &str) -> Answer<Option<Self>> {
+        match self.map.get(name) {
+            Some(Value::Bool(true)) => {
+                self.map.shift_remove(name);
+                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None }))
+            }
+            Some(Value::Bool(false)) => {
+                self.map.shift_remove(name);
+                Ok(None)
+            }
+            _ => self.nested(name),
+        }
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Answer<Option<String>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(invalid(format!("`{name}` must be a string."))),
+        }
+    }
+
+    pub(super) fn flag(&mut self, name: &str) -> Answer<Option<bool>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(invalid(format!("`{name}` must be true or false."))),
+        }
+    }
+
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.map.shift_remove(name)
+    }
+
+    fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, InvalidId>) -> Answer<Option<T>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("`{name}`: {rule}.")))
+    }
+
+    pub(super) fn thread_id(&mut self, name: &str) -> Answer<Option<ThreadId>> {
+        self.id(name, ThreadId::parse)
+    }
+
+    pub(super) fn branch_id(&mut self, name: &str) -> Answer<Option<BranchId>> {
+        self.id(name, BranchId::parse)
+    }
+
+    pub(super) fn message_id(&mut self, name: &str) -> Answer<Option<MessageId>> {
+        self.id(name, MessageId::parse)
+    }
+
+    /// The `id` as it stands, valid or not, for the key.
+    pub(super) fn message_id_peek(&self) -> Option<&str> {
+        self.map.get("id").and_then(Value::as_str)
+    }
+
+    pub(super) fn run_id(&mut self, name: &str) -> Answer<Option<RunId>> {
+        self.id(name, RunId::parse)
+    }
+
+    pub(super) fn metadata(&mut self) -> Answer<Option<JsonText>> {
+        match self.map.shift_remove("metadata") {
+            None | Some(Value::Null) => Ok(None),
+            Some(value @ Value::Object(_)) => Ok(Some(JsonText(value.to_string()))),
+            Some(_) => Err(invalid("`metadata` must be an object.")),
+        }
+    }
+
+    /// `parts` and `metadata`.
+    pub(super) fn message_body(&mut self) -> Answer<MessageBody> {
+        let parts = self.map.shift_remove("parts").ok_or_else(|| invalid("`parts` is missing."))?;
+        let parts =
+            json::parts_from_value(parts).map_err(|why| ApiProblem::new(ErrorCode::InvalidParts, format!("{why}.")))?;
+        Ok(MessageBody { parts, metadata: self.metadata()? })
+    }
+
+    /// Refuses what no one took.
+    pub(super) fn finish(self) -> Answer<()> {
+        match self.map.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let name: String = name.chars().take(64).collect();
+                Err(ApiProblem::new(ErrorCode::UnknownField, format!("`{name}` is not a field of this request.")))
+            }
+        }
+    }
+
+    /// The request's idempotency key: the header's, or one made of the client-minted id.
+    pub(super) fn key(&self, minted: Option<String>) -> Option<IdempotencyKey> {
+        let key = self.key.clone().or(minted)?;
+        Some(IdempotencyKey { key, digest: self.digest })
+    }
+}
+
+/// A minted id used for another request is simply taken; only a header's key is "reused".
+pub(super) fn taken(problem: ApiProblem, key: Option<&IdempotencyKey>) -> ApiProblem {
+    let minted = key.is_some_and(|key| !key.key.starts_with("k:"));
+    if problem.0.code == ErrorCode::KeyReused && minted {
+        ApiProblem::new(ErrorCode::IdTaken, "The id was used for another request.")
+    } else {
+        problem
+    }
+}
+
+/// The caller, as the guard found.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(pub(super) Scope);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Answer<Self> {
+        let scope = parts.extensions.get::<Scope>().cloned();
+        scope.map(Self).ok_or_else(|| ApiProblem::new(ErrorCode::Unauthorized, "The caller is unknown."))
+    }
+}
+
+/// The query, taken apart parameter by parameter.
+#[derive(Debug)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl FromRequestParts<App> for Query {
+    type Rejection = ApiProblem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
+        let pairs = pairs.map_err(|_| ApiProblem::new(ErrorCode::InvalidParameter, "The query is malformed."))?;
+        Ok(Self(pairs.0))
+    }
+}
+
+impl Query {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A whole number in `0..=most`.
+    pub(super) fn number(&self, name: &str, default: u64, most: u64) -> Answer<u64> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if number <= most => Ok(number),
+            _ => {
+                let detail = format!("`{name}` must be a whole number from 0 to {most}.");
+                Err(ApiProblem::new(ErrorCode::InvalidParameter, detail))
+            }
+        }
+    }
+
+    pub(super) fn count(&self, name: &str, default: u32, most: u32) -> Answer<u32> {
+        let number = self.number(name, default.into(), most.into())?;
+        Ok(u32::try_from(number).unwrap_or(most))
+    }
+
+    pub(super) fn branch(&self) -> Answer<Option<BranchId>> {
+        let parse = |text| {
+            BranchId::parse(text).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("`branch`: {rule}.")))
+        };
+        self.text("branch").map(parse).transpose()
+    }
+}
+
+/// One or two ids of a path.
+pub(super) fn path_id<T>(text: &str, parse: impl Fn(&str) -> Result<T, InvalidId>) -> Answer<T> {
+    parse(text).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("In the path: {rule}.")))
+}

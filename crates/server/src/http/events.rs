@@ -1,0 +1,141 @@
+//! Server-sent events: a thread's changes and chunks as JSON, resumable by `Last-Event-ID`.
+//!
+//! Every event's id is a cursor after it. Without one the stream opens with a `window`; with one it goes on
+//! from there, or says `reset` and opens with a `window`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use serde_json::{Value, json};
+use threadmill_proto::cursor::{Cursor, StreamOffset};
+use threadmill_proto::{Anchor, Change, ErrorCode, ServerFrame, ThreadId, json as shape};
+
+use super::body::{Caller, Query, path_id};
+use super::{ApiProblem, App};
+use crate::engine::{OpenRequest, Outgoing, Watcher};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const SUB: u32 = 1;
+
+/// `GET /v1/threads/{thread}/events`.
+pub(super) async fn follow(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, ApiProblem> {
+    let thread = path_id(&id, ThreadId::parse)?;
+    let token = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("cursor"));
+    let cursor = match token {
+        None => None,
+        Some(token) => Some(
+            shape::parse_cursor(&thread, token)
+                .ok_or_else(|| ApiProblem::new(ErrorCode::InvalidCursor, "The cursor is not one of this thread."))?,
+        ),
+    };
+    let watcher = Watcher::new(app.engine.clone(), scope);
+    let request = OpenRequest {
+        sub: SUB,
+        thread: thread.clone(),
+        branch: query.branch()?,
+        anchor: Anchor::Tip,
+        before: query.count("before", 0, app.engine.limits().page_messages)?,
+        after: 0,
+        resume: cursor.clone().map(|cursor| (cursor, 0, None)),
+    };
+    watcher.open(request).await?;
+    let reader = Reader { watcher, thread, cursor: cursor.unwrap_or_default(), over: false };
+    let events = stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok::<_, Infallible>(event), reader))
+    });
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Reader {
+    watcher: Watcher,
+    thread: ThreadId,
+    cursor: Cursor,
+    over: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<SseEvent> {
+        while !self.over {
+            match self.watcher.next().await {
+                Outgoing::Frame(frame) => {
+                    if let Some((name, value)) = self.take(&frame.frame) {
+                        let id = shape::cursor_token(&self.thread, &self.cursor);
+                        return Some(SseEvent::default().event(name).id(id).data(value.to_string()));
+                    }
+                }
+                Outgoing::Resync(sub) => {
+                    if self.watcher.resync(sub).await.is_err() {
+                        return None;
+                    }
+                }
+                Outgoing::TooSlow => return None,
+            }
+        }
+        None
+    }
+
+    /// The frame as an event's name and data, with the cursor moved past it.
+    fn take(&mut self, frame: &ServerFrame) -> Option<(&'static str, Value)> {
+        match frame {
+            ServerFrame::Window { window, .. } => {
+                self.cursor = window.cursor.clone();
+                Some(("window", shape::window_to_value(window)))
+            }
+            ServerFrame::Reset { reason, .. } => {
+                Some(("reset", json!({"reason": format!("{reason:?}").to_lowercase()})))
+            }
+            ServerFrame::Event { event, .. } => {
+                self.cursor.position = event.position();
+                match &event.record.change {
+                    Change::RunStarted { run, .. } => {
+                        self.cursor.runs.push(StreamOffset { run: run.clone(), offset: 0 });
+                    }
+                    Change::RunEnded { run, .. } => self.cursor.runs.retain(|known| known.run != *run),
+                    Change::ThreadDeleted => self.over = true,
+                    _ => {}
+                }
+                Some(("change", shape::event_to_value(&self.thread, event)))
+            }
+            ServerFrame::Chunks { run, message, from, to, chunks, .. } => {
+                if let Some(known) = self.cursor.runs.iter_mut().find(|known| known.run == *run) {
+                    known.offset = *to;
+                }
+                let chunks: Vec<_> = chunks.iter().map(shape::chunk_to_value).collect();
+                let value = json!({
+                    "run": run.as_str(), "messageId": message.as_str(), "from": from, "to": to, "chunks": chunks,
+                });
+                Some(("chunks", value))
+            }
+            ServerFrame::Advance { position, total, .. } => {
+                self.cursor.position = *position;
+                Some(("advance", json!({"seq": position.seq, "total": total})))
+            }
+            ServerFrame::Failed { problem, .. } => {
+                self.over = true;
+                Some(("problem", shape::problem_to_value(problem)))
+            }
+            ServerFrame::Resumed { .. }
+            | ServerFrame::Welcome { .. }
+            | ServerFrame::Refused(_)
+            | ServerFrame::Summaries { .. }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Closing { .. } => None,
+        }
+    }
+}

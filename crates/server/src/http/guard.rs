@@ -1,0 +1,159 @@
+//! Who asks, and whether the request may be meant for this server at all.
+//!
+//! Host and Origin are checked on every request, whatever the identity: without that any web page could reach
+//! a server on the reader's own machine.
+
+use std::net::SocketAddr;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use threadmill_proto::{ErrorCode, Scope, TenantId, UserId};
+
+use super::{ApiProblem, App};
+
+/// Headers that only a proxy sets.
+const PROXY: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+const USER: &str = "x-threadmill-user";
+
+/// What the server answers to.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    /// Host names besides those of the loopback interface, with their port if it is not the scheme's own.
+    pub hosts: Vec<String>,
+    /// Origins besides the server's own, such as `https://app.example.org`.
+    pub origins: Vec<String>,
+}
+
+/// Why the dev identity may not be served on an address. `None` if it may.
+#[must_use]
+pub(super) fn dev_refusal(listen: SocketAddr) -> Option<String> {
+    (!listen.ip().is_loopback()).then(|| {
+        format!("--auth dev trusts whoever reaches the port, so it listens on a loopback address only, not {listen}.")
+    })
+}
+
+impl Guard {
+    fn host(&self, headers: &HeaderMap) -> Result<String, ApiProblem> {
+        let refused = |what: &str| ApiProblem::new(ErrorCode::HostRefused, what);
+        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+        let host = host.ok_or_else(|| refused("The request names no host."))?.to_ascii_lowercase();
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host.as_str(),
+        };
+        if matches!(name, "localhost" | "127.0.0.1" | "[::1]") || self.hosts.contains(&host) {
+            Ok(host)
+        } else {
+            Err(refused("The request names another host."))
+        }
+    }
+
+    fn origin(&self, headers: &HeaderMap, host: &str) -> Result<(), ApiProblem> {
+        let refused =
+            || Err(ApiProblem::new(ErrorCode::OriginRefused, "The page's origin may not talk to this server."));
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
+            let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) == Some(host);
+            return if own || self.origins.contains(&origin) { Ok(()) } else { refused() };
+        }
+        // A browser that sends no Origin still says where a request comes from.
+        match headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()) {
+            None | Some("same-origin" | "none") => Ok(()),
+            Some(_) if headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") => Ok(()),
+            Some(_) => refused(),
+        }
+    }
+
+    /// The dev identity: whom the request says it is.
+    fn identity(headers: &HeaderMap, query: Option<&str>) -> Result<Scope, ApiProblem> {
+        if let Some(name) = PROXY.iter().find(|name| headers.contains_key(**name)) {
+            return Err(ApiProblem::new(
+                ErrorCode::ProxyRefused,
+                format!("The request came through a proxy ({name})."),
+            ));
+        }
+        // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
+        let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
+        let user = named.or_else(|| query.and_then(user_in)).unwrap_or("local");
+        let user =
+            UserId::parse(user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
+        let tenant = TenantId::parse("default").unwrap_or_else(|_| unreachable!("a valid id"));
+        Ok(Scope { tenant, user })
+    }
+}
+
+fn user_in(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("user="))
+}
+
+/// Refuses what is not meant for this server and names the scope of the rest.
+pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let scope = app.guard.host(request.headers()).and_then(|host| {
+        app.guard.origin(request.headers(), &host)?;
+        Guard::identity(request.headers(), request.uri().query())
+    });
+    let scope = match scope {
+        Ok(scope) => scope,
+        Err(problem) => return problem.into_response(),
+    };
+    request.extensions_mut().insert(scope);
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&str, &str)], want: Result<(), ErrorCode>) {
+        let guard = Guard { hosts: vec!["chat.example".into()], origins: vec!["https://app.example".into()] };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(
+                header::HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+                value.parse().expect("a value"),
+            );
+        }
+        let got = guard.host(&map).and_then(|host| {
+            guard.origin(&map, &host)?;
+            Guard::identity(&map, None).map(|_| ())
+        });
+        assert_eq!(got.map_err(|problem| problem.0.code), want, "{headers:?}");
+    }
+
+    #[test]
+    fn foreign_pages_and_rebound_names_are_refused() {
+        let host = ("host", "localhost:7430");
+        check(&[host], Ok(()));
+        check(&[("host", "[::1]:7430")], Ok(()));
+        check(&[("host", "chat.example")], Ok(()));
+        check(&[], Err(ErrorCode::HostRefused));
+        check(&[("host", "evil.example")], Err(ErrorCode::HostRefused));
+        check(&[("host", "localhost.evil.example")], Err(ErrorCode::HostRefused));
+        check(&[host, ("origin", "http://localhost:7430")], Ok(()));
+        check(&[host, ("origin", "https://app.example")], Ok(()));
+        check(&[host, ("origin", "http://localhost:8080")], Err(ErrorCode::OriginRefused));
+        check(&[host, ("origin", "null")], Err(ErrorCode::OriginRefused));
+        check(&[host, ("sec-fetch-site", "cross-site")], Err(ErrorCode::OriginRefused));
+        check(&[host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], Ok(()));
+        check(&[host, ("x-forwarded-for", "10.0.0.1")], Err(ErrorCode::ProxyRefused));
+        check(&[host, (USER, "a b")], Err(ErrorCode::InvalidId));
+    }
+
+    #[test]
+    fn dev_identity_stays_on_this_machine() {
+        assert!(dev_refusal("127.0.0.1:1".parse().expect("an address")).is_none());
+        assert!(dev_refusal("0.0.0.0:1".parse().expect("an address")).is_some());
+    }
+}

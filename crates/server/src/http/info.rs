@@ -1,0 +1,37 @@
+//! What a client should know before it starts: version, providers, limits, and whom the server takes it for.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::App;
+use super::body::Caller;
+
+/// `GET /v1/info`.
+pub(super) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<Value> {
+    let limits = app.engine.limits();
+    let providers: Vec<_> = app
+        .engine
+        .providers()
+        .all()
+        .iter()
+        .map(|provider| json!({"name": provider.name, "title": provider.title, "note": provider.note}))
+        .collect();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": app.engine.node(),
+        "tenant": scope.tenant.as_str(),
+        "user": scope.user.as_str(),
+        "providers": providers,
+        "limits": {
+            "messageBytes": limits.message_bytes,
+            "bodyBytes": limits.body_bytes,
+            "frameBytes": limits.frame_bytes,
+            "pageBytes": limits.page_bytes,
+            "pageMessages": limits.page_messages,
+            "partPreviewBytes": limits.part_preview_bytes,
+            "parts": limits.parts,
+            "titleBytes": limits.title_bytes,
+        },
+    }))
+}

@@ -1,0 +1,50 @@
+//! Listening and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+
+use super::{Guard, guard, router};
+use crate::engine::Engine;
+
+/// How long a stop waits for runs to be let go and answers to be finished.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves until `stop` resolves, then lets go of the runs, each ended as interrupted with its text kept.
+///
+/// # Errors
+/// The dev identity may not be served on the address, or the listener failed.
+pub async fn serve(
+    engine: Arc<Engine>,
+    guard: Guard,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let address: SocketAddr = listener.local_addr()?;
+    if let Some(why) = guard::dev_refusal(address) {
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
+    }
+    // Tokens are small and must not wait for one another.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let app = router(Arc::clone(&engine), guard);
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopping.send(());
+    });
+    tokio::select! {
+        done = server => done?,
+        () = async {
+            let _ = stopped.await;
+            engine.shut_down(PATIENCE).await;
+        } => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Windows and messages.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value, json};
+use threadmill_proto::cursor::Cursor;
+use threadmill_proto::{Anchor, ErrorCode, MessageId, Role, ThreadId, json as shape, to_cbor};
+use threadmill_store::{IfMoved, WindowQuery};
+
+use super::body::{Caller, Fields, Query, path_id, taken};
+use super::{ApiProblem, App, runs};
+use crate::engine::{AppendRequest, EditRequest, WhenBusy, Written};
+
+type Answer<T> = Result<T, ApiProblem>;
+
+fn anchor(text: &str) -> Answer<Anchor> {
+    let malformed = || {
+        ApiProblem::new(ErrorCode::InvalidParameter, "`anchor` must be tip, depth:N, message:ID or time:MILLISECONDS.")
+    };
+    match text.split_once(':') {
+        None if text == "tip" => Ok(Anchor::Tip),
+        Some(("depth", depth)) => depth.parse().map(Anchor::Depth).map_err(|_| malformed()),
+        Some(("message", id)) => path_id(id, MessageId::parse).map(Anchor::Message),
+        Some(("time", at)) => at.parse().map(Anchor::Time).map_err(|_| malformed()),
+        _ => Err(malformed()),
+    }
+}
+
+/// `GET /v1/threads/{thread}/messages`: a window, as JSON or as CBOR.
+pub(super) async fn window(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    query: Query,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let cbor = accept.contains("application/cbor");
+    let window = async {
+        let most = app.engine.limits().page_messages;
+        let request = WindowQuery {
+            thread: path_id(&id, ThreadId::parse)?,
+            branch: query.branch()?,
+            anchor: anchor(query.text("anchor").unwrap_or("tip"))?,
+            before: query.count("before", 50, most)?,
+            after: query.count("after", 0, most)?,
+            limits: app.engine.page_limits(),
+        };
+        Ok(app.engine.window(&scope, request).await?)
+    };
+    match (window.await, cbor) {
+        (Ok(window), true) => ([(header::CONTENT_TYPE, "application/cbor")], to_cbor(&window)).into_response(),
+        (Ok(window), false) => Json(shape::window_to_value(&window)).into_response(),
+        (Err(problem), true) => ApiProblem::into_cbor(problem),
+        (Err(problem), false) => ApiProblem::into_response(problem),
+    }
+}
+
+/// The fields of a message to append.
+pub(super) fn append_request(mut fields: Fields) -> Answer<AppendRequest> {
+    let word = |name: &str, word: String, known: &str| {
+        ApiProblem::new(ErrorCode::InvalidRequest, format!("`{name}` is `{word}`, not one of {known}."))
+    };
+    let role = match fields.text("role")? {
+        None => Role::User,
+        Some(role) => {
+            shape::role_from_str(&role).map_err(|why| ApiProblem::new(ErrorCode::InvalidRequest, format!("{why}.")))?
+        }
+    };
+    let if_moved = match fields.text("ifMoved")?.as_deref() {
+        None | Some("append") => IfMoved::Append,
+        Some("fork") => IfMoved::Fork,
+        Some("refuse") => IfMoved::Refuse,
+        Some(other) => return Err(word("ifMoved", other.into(), "append, fork, refuse")),
+    };
+    let when_busy = match fields.text("whenBusy")?.as_deref() {
+        None | Some("refuse") => WhenBusy::Refuse,
+        Some("wait") => WhenBusy::Wait,
+        Some(other) => return Err(word("whenBusy", other.into(), "refuse, wait")),
+    };
+    let request = AppendRequest {
+        id: fields.message_id("id")?,
+        role,
+        body: fields.message_body()?,
+        branch: fields.branch_id("branch")?,
+        after: fields.message_id("after")?,
+        if_moved,
+        when_busy,
+    };
+    fields.finish()?;
+    Ok(request)
+}
+
+/// `POST /v1/threads/{thread}/messages`: appends, and starts a run if asked.
+pub(super) async fn append(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<Value>)> {
+    let thread = path_id(&id, ThreadId::parse)?;
+    let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
+    let minted = fields.message_id_peek().map(|id| format!("m:{thread}:{id}"));
+    let key = fields.key(minted);
+    let request = append_request(fields)?;
+    let written = app.engine.append(&scope, key.clone(), &thread, request, run).await;
+    let written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    Ok((StatusCode::CREATED, Json(written_value(&written, Some(&thread)))))
+}
+
+/// `GET /v1/threads/{thread}/messages/{message}`: the whole message.
+pub(super) async fn read(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path((thread, message)): Path<(String, String)>,
+) -> Answer<Json<Value>> {
+    let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
+    let message = app.engine.message(&scope, &thread, &message).await?;
+    Ok(Json(json!({"message": shape::message_to_value(&message, Some(&thread))})))
+}
+
+/// `GET /v1/threads/{thread}/messages/{message}/parts/{part}`: one whole part.
+pub(super) async fn part(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path((thread, message, part)): Path<(String, String, String)>,
+) -> Answer<Json<Value>> {
+    let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
+    let index: usize = part
+        .parse()
+        .map_err(|_| ApiProblem::new(ErrorCode::InvalidParameter, "A part is named by its index, from 0."))?;
+    let message = app.engine.message(&scope, &thread, &message).await?;
+    match message.parts.get(index) {
+        Some(part) => Ok(Json(json!({"part": shape::part_to_value(part)}))),
+        None => {
+            let detail = format!("The message has {} parts.", message.parts.len());
+            Err(ApiProblem::new(ErrorCode::MessageNotFound, detail))
+        }
+    }
+}
+
+/// `PATCH /v1/threads/{thread}/messages/{message}`: in place, or by a fork when something depends on it.
+pub(super) async fn edit(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path((thread, message)): Path<(String, String)>,
+    mut fields: Fields,
+) -> Answer<Json<Value>> {
+    let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
+    let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
+    let copy = fields.message_id("id")?;
+    let branch = fields.branch_id("branch")?;
+    let body = fields.message_body()?;
+    let key = fields.key(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
+    fields.finish()?;
+    let request = EditRequest { message: message.clone(), body, branch, copy, run };
+    let written = app.engine.edit(&scope, key.clone(), &thread, request).await;
+    let written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    let forked = written.message.as_ref().is_some_and(|now| now.id != message);
+    let mut value = written_value(&written, Some(&thread));
+    if let Value::Object(map) = &mut value {
+        map.insert("forked".into(), forked.into());
+    }
+    Ok(Json(value))
+}
+
+/// `DELETE /v1/threads/{thread}/messages/{message}`: leaves a tombstone.
+pub(super) async fn remove(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path((thread, message)): Path<(String, String)>,
+) -> Answer<Json<Value>> {
+    let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
+    let written = app.engine.remove(&scope, &thread, &message).await?;
+    Ok(Json(written_value(&written, Some(&thread))))
+}
+
+/// What a write did, as JSON: `thread`, `message`, `run`, `runMessage` where there are, and `cursor`.
+pub(super) fn written_value(written: &Written, thread: Option<&ThreadId>) -> Value {
+    let mut map = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            map.insert(key.into(), value);
+        }
+    };
+    put("thread", written.thread.as_ref().map(shape::thread_to_value));
+    put("message", written.message.as_ref().map(|m| shape::message_to_value(m, thread)));
+    put("run", written.run.as_ref().map(shape::run_to_value));
+    put("runMessage", written.run_message.as_ref().map(|m| shape::message_to_value(m, thread)));
+    let cursor = Cursor { position: written.position, runs: Vec::new() };
+    put("cursor", thread.map(|thread| shape::cursor_token(thread, &cursor).into()));
+    Value::Object(map)
+}

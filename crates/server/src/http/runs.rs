@@ -1,0 +1,53 @@
+//! Runs.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use threadmill_proto::{RunId, ThreadId, json as shape};
+
+use super::body::{Caller, Fields, path_id, taken};
+use super::{ApiProblem, App, messages};
+use crate::engine::{NewRun, RunRequest, problem_of};
+
+type Answer<T> = Result<T, ApiProblem>;
+
+/// The fields of a run that another request starts.
+pub(super) fn new_run(mut fields: Fields) -> Answer<NewRun> {
+    let run =
+        NewRun { id: fields.run_id("id")?, message: fields.message_id("message")?, provider: fields.text("provider")? };
+    fields.finish()?;
+    Ok(run)
+}
+
+/// `POST /v1/threads/{thread}/runs`: starts one, or answers a message anew.
+pub(super) async fn start(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<Value>)> {
+    let thread = path_id(&id, ThreadId::parse)?;
+    let (branch, regenerate) = (fields.branch_id("branch")?, fields.message_id("regenerate")?);
+    let run_id = fields.run_id("id")?;
+    let key = fields.key(run_id.as_ref().map(|id| format!("r:{id}")));
+    let run = NewRun { id: run_id, message: fields.message_id("message")?, provider: fields.text("provider")? };
+    fields.finish()?;
+    let request = RunRequest { branch, regenerate, run };
+    let written = app.engine.start_run(&scope, key.clone(), &thread, request).await;
+    let mut written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    written.message = written.run_message.take();
+    Ok((StatusCode::CREATED, Json(messages::written_value(&written, Some(&thread)))))
+}
+
+/// `GET /v1/runs/{run}`.
+pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let run = app.engine.store().run(&scope, &path_id(&id, RunId::parse)?).await.map_err(problem_of)?;
+    Ok(Json(json!({"run": shape::run_to_value(&run.info), "thread": run.thread.as_str()})))
+}
+
+/// `POST /v1/runs/{run}/stop`: durable when this is answered; stopping a run that has ended changes nothing.
+pub(super) async fn stop(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let run = app.engine.stop(&scope, &path_id(&id, RunId::parse)?).await?;
+    Ok(Json(json!({"run": shape::run_to_value(&run)})))
+}
