@@ -79,6 +79,17 @@ pub enum Fetch {
     List(ListRequest),
 }
 
+impl Fetch {
+    /// The path and query under `/v1` that answers it. A window is asked for as CBOR.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Window(page) => page.path(),
+            Self::List(list) => list.path(),
+        }
+    }
+}
+
 /// What the host does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fold;
 pub mod list;
 mod merge;
+mod query;
 pub mod session;
 pub mod window;
 

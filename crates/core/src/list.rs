@@ -4,6 +4,7 @@
 //! it came from, so that a late page brings back nothing. Entries that leave the list (deleted, archived,
 //! no longer matching) are remembered by their place alone.
 
+use crate::query::{Query, decimal};
 use std::collections::{HashMap, VecDeque};
 use threadmill_proto::{Problem, Summary, ThreadId};
 
@@ -46,6 +47,21 @@ pub struct ListRequest {
     pub title: Option<String>,
     /// Where the page begins; none for the first.
     pub page: Option<String>,
+}
+
+impl ListRequest {
+    /// The path and query under `/v1` that answers it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = Query::new("/threads", "", "");
+        path.put("limit", &decimal(PAGE.into()));
+        for (name, value) in [("page", &self.page), ("title", &self.title)] {
+            if let Some(value) = value {
+                path.put(name, value);
+            }
+        }
+        path.done()
+    }
 }
 
 /// A page of the list as HTTP gives it.

@@ -1,1 +1,222 @@
-//! threadmill-wasm
+//! The browser's bindings: inputs as method calls, outputs as one CBOR array of patches.
+//!
+//! Nothing of a window crosses the boundary twice: a poll returns what changed since the last one, in the
+//! shapes the TypeScript host hands on. Opaque JSON crosses as its text and is parsed there.
+
+mod cbor;
+mod encode;
+
+use cbor::Writer;
+use threadmill_core::engine::{Engine, Input, Output, unanswered};
+use threadmill_core::list::ListPage;
+use threadmill_core::window::{Edge, Side};
+use threadmill_proto::{Anchor, BranchId, MessageId, Problem, Summary, ThreadId, Window, from_cbor};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Bits of `entry`'s flags.
+const RUNNING: u32 = 1;
+const ARCHIVED: u32 = 2;
+const DELETED: u32 = 4;
+
+/// The engine of one tab. Times are milliseconds of any clock that never goes back.
+#[wasm_bindgen]
+pub struct Core {
+    engine: Engine,
+    /// The list page under construction.
+    page: ListPage,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// An engine that has not started. The seed spreads reconnects.
+    #[wasm_bindgen(constructor)]
+    pub fn new(seed: f64, client: &str) -> Self {
+        Self { engine: Engine::new(seed.to_bits(), client), page: ListPage::default() }
+    }
+
+    /// Everything to do now, as a CBOR array; its last item is the wait.
+    pub fn poll(&mut self) -> Vec<u8> {
+        let mut out = Writer::new();
+        loop {
+            let output = self.engine.poll_output();
+            encode::output(&mut out, &output);
+            if let Output::Wait(_) = output {
+                return out.done();
+            }
+        }
+    }
+
+    /// Connects.
+    pub fn start(&mut self, now: f64) {
+        self.handle(now, Input::Start);
+    }
+
+    /// Closes everything.
+    pub fn stop(&mut self, now: f64) {
+        self.handle(now, Input::Stop);
+    }
+
+    /// The network or the reader is back.
+    pub fn wake(&mut self, now: f64) {
+        self.handle(now, Input::Wake);
+    }
+
+    /// The socket is open.
+    pub fn opened(&mut self, now: f64) {
+        self.handle(now, Input::Opened);
+    }
+
+    /// The socket is closed or could not be opened.
+    pub fn closed(&mut self, now: f64) {
+        self.handle(now, Input::Closed);
+    }
+
+    /// A binary message came.
+    pub fn received(&mut self, now: f64, bytes: Vec<u8>) {
+        self.handle(now, Input::Received(bytes));
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: f64) {
+        self.handle(now, Input::Tick);
+    }
+
+    /// Shows a thread as view number `view`. False if an id is none.
+    pub fn open(&mut self, now: f64, view: u32, thread: &str, branch: Option<String>, anchor: &str, at: f64) -> bool {
+        let branch = branch.map(|branch| BranchId::parse(&branch)).transpose();
+        match (ThreadId::parse(thread), branch, anchor_of(anchor, at)) {
+            (Ok(thread), Ok(branch), Some(anchor)) => {
+                self.handle(now, Input::Open { view, thread, branch, anchor });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The view is shown no more.
+    pub fn release(&mut self, now: f64, view: u32) {
+        self.handle(now, Input::Release(view));
+    }
+
+    /// The next page towards depth 0.
+    pub fn older(&mut self, now: f64, view: u32) {
+        self.handle(now, Input::Load(view, Side::Older));
+    }
+
+    /// The next page towards the tip.
+    pub fn newer(&mut self, now: f64, view: u32) {
+        self.handle(now, Input::Load(view, Side::Newer));
+    }
+
+    /// Elsewhere on the same branch. False if the anchor is none.
+    pub fn jump(&mut self, now: f64, view: u32, anchor: &str, at: f64) -> bool {
+        let anchor = anchor_of(anchor, at);
+        let known = anchor.is_some();
+        if let Some(anchor) = anchor {
+            self.handle(now, Input::Jump(view, anchor));
+        }
+        known
+    }
+
+    /// Another branch. False if the id is none.
+    pub fn switch(&mut self, now: f64, view: u32, branch: &str) -> bool {
+        let branch = BranchId::parse(branch);
+        let known = branch.is_ok();
+        if let Ok(branch) = branch {
+            self.handle(now, Input::Switch(view, branch));
+        }
+        known
+    }
+
+    /// The reader is at the live edge.
+    pub fn follow(&mut self, now: f64, view: u32) {
+        self.handle(now, Input::Edge(view, Edge::Live));
+    }
+
+    /// The reader is elsewhere.
+    pub fn unfollow(&mut self, now: f64, view: u32) {
+        self.handle(now, Input::Edge(view, Edge::Away));
+    }
+
+    /// Shows the thread list as list number `list`.
+    #[wasm_bindgen(js_name = openList)]
+    pub fn open_list(&mut self, now: f64, list: u32, title: Option<String>) {
+        self.handle(now, Input::OpenList { list, title });
+    }
+
+    /// The list is shown no more.
+    #[wasm_bindgen(js_name = releaseList)]
+    pub fn release_list(&mut self, now: f64, list: u32) {
+        self.handle(now, Input::ReleaseList(list));
+    }
+
+    /// The next page of the list.
+    #[wasm_bindgen(js_name = loadList)]
+    pub fn load_list(&mut self, now: f64, list: u32) {
+        self.handle(now, Input::LoadList(list));
+    }
+
+    /// The body of a successful answer to a window fetch.
+    pub fn page(&mut self, now: f64, request: u32, body: &[u8]) {
+        let window = from_cbor::<Window>(body);
+        let answer = window.map_err(|_| unanswered("the server's window could not be read"));
+        self.handle(now, Input::Page(request, answer));
+    }
+
+    /// The body of a refusal of a window fetch; empty if there was no answer.
+    #[wasm_bindgen(js_name = pageFailed)]
+    pub fn page_failed(&mut self, now: f64, request: u32, body: &[u8]) {
+        self.handle(now, Input::Page(request, Err(problem_of(body))));
+    }
+
+    /// One entry of the list page under way. Flags: 1 running, 2 archived, 4 deleted.
+    pub fn entry(&mut self, id: &str, pos: f64, title: &str, snippet: &str, flags: u32, updated_at: f64) {
+        let Ok(thread) = ThreadId::parse(id) else { return };
+        self.page.threads.push(Summary {
+            thread,
+            pos: pos as u64,
+            title: title.into(),
+            snippet: snippet.into(),
+            running: flags & RUNNING != 0,
+            archived: flags & ARCHIVED != 0,
+            deleted: flags & DELETED != 0,
+            updated_at: updated_at as u64,
+        });
+    }
+
+    /// The entries given so far are the answer to a list fetch.
+    #[wasm_bindgen(js_name = listPage)]
+    pub fn list_page(&mut self, now: f64, request: u32, next: Option<String>, pos: f64) {
+        let threads = core::mem::take(&mut self.page.threads);
+        self.handle(now, Input::ListPage(request, Ok(ListPage { threads, next, pos: pos as u64 })));
+    }
+
+    /// A list fetch failed.
+    #[wasm_bindgen(js_name = listFailed)]
+    pub fn list_failed(&mut self, now: f64, request: u32, body: &[u8]) {
+        self.handle(now, Input::ListPage(request, Err(problem_of(body))));
+    }
+
+    /// The text of a message of a view so far.
+    pub fn text(&self, view: u32, message: &str) -> Option<String> {
+        let message = MessageId::parse(message).ok()?;
+        self.engine.view(view)?.text(&message)
+    }
+
+    fn handle(&mut self, now: f64, input: Input) {
+        self.engine.handle(now as u64, input);
+    }
+}
+
+fn anchor_of(anchor: &str, at: f64) -> Option<Anchor> {
+    match anchor {
+        "tip" => Some(Anchor::Tip),
+        "depth" => Some(Anchor::Depth(at as u64)),
+        "time" => Some(Anchor::Time(at as u64)),
+        id => MessageId::parse(id.strip_prefix("message:")?).ok().map(Anchor::Message),
+    }
+}
+
+fn problem_of(body: &[u8]) -> Problem {
+    from_cbor(body).unwrap_or_else(|_| unanswered("the server did not answer"))
+}

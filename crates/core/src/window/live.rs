@@ -180,7 +180,7 @@ impl View {
             return Applied::Lacking;
         };
         row.message = message;
-        let patch = Patch::Update(row.clone());
+        let patch = Patch::Update(Box::new(row.clone()));
         self.patches.push_back(patch);
         Applied::Yes
     }
@@ -225,7 +225,7 @@ impl View {
         let row = &mut self.rows[row];
         row.message = message;
         row.run = None;
-        let patch = Patch::Update(row.clone());
+        let patch = Patch::Update(Box::new(row.clone()));
         self.patches.push_back(patch);
         Applied::Yes
     }
@@ -256,7 +256,7 @@ impl View {
             fork.next = Some(ForkOption { branch: new.branch.clone(), message: new.message.clone() });
         }
         row.fork = Some(fork);
-        let patch = Patch::Update(row.clone());
+        let patch = Patch::Update(Box::new(row.clone()));
         self.patches.push_back(patch);
         Applied::Yes
     }
@@ -307,7 +307,7 @@ impl View {
         let (message, parts) = (self.runs[at].message.clone(), self.runs[at].fold.body().parts.clone());
         if let Some(row) = self.row_mut(&message) {
             row.message.parts = parts;
-            let patch = Patch::Update(row.clone());
+            let patch = Patch::Update(Box::new(row.clone()));
             self.patches.push_back(patch);
         }
     }

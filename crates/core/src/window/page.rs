@@ -1,6 +1,7 @@
 //! Pages: asking for the next rows of either side and joining them to what is held.
 
 use super::{Edge, Link, Load, Need, PAGE, Patch, Phase, Side, View, covers};
+use crate::query::{Query, decimal};
 use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
 
 /// Pages that do not join the window before the reader is told.
@@ -19,6 +20,26 @@ pub struct PageRequest {
     pub before: u32,
     /// Live messages from it on.
     pub after: u32,
+}
+
+impl PageRequest {
+    /// The path and query under `/v1` that answers it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = Query::new("/threads/", self.thread.as_str(), "/messages");
+        match &self.anchor {
+            Anchor::Tip => path.put("anchor", "tip"),
+            Anchor::Depth(depth) => path.put("anchor", &["depth:", &decimal(*depth)].concat()),
+            Anchor::Message(id) => path.put("anchor", &["message:", id.as_str()].concat()),
+            Anchor::Time(at) => path.put("anchor", &["time:", &decimal(*at)].concat()),
+        }
+        path.put("before", &decimal(self.before.into()));
+        path.put("after", &decimal(self.after.into()));
+        if let Some(branch) = &self.branch {
+            path.put("branch", branch.as_str());
+        }
+        path.done()
+    }
 }
 
 impl View {

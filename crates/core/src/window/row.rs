@@ -91,7 +91,7 @@ pub enum Patch {
     /// The last rows are held no more.
     DropLast(usize),
     /// The row of the same message id is now so.
-    Update(Row),
+    Update(Box<Row>),
     /// The message became a tombstone.
     Remove(MessageId),
     /// Text was appended to a row's stream.

@@ -1,0 +1,76 @@
+//! Builds the browser core: cargo, then wasm-bindgen as a library, then `wasm-opt` if npm brought it.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use wasm_bindgen_cli_support::Bindgen;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What every browser of the last two years has. Named one by one: with `--all-features` binaryen writes
+/// compact imports, which Chromium 156 refuses.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// Builds into `packages/client/wasm`.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    ensure_target()?;
+    let built = compile(root)?;
+    let out = root.join("packages/client/wasm");
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(&built).typescript(true).web(true)?;
+    bindgen.generate(&out).context("wasm-bindgen could not write the bindings")?;
+    let wasm = out.join("threadmill_wasm_bg.wasm");
+    optimise(root, &wasm)?;
+    println!("{}: {} bytes", wasm.display(), std::fs::metadata(&wasm)?.len());
+    Ok(())
+}
+
+/// Builds `crates/wasm` and says where the module is.
+pub(crate) fn compile(root: &Path) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--package", "threadmill-wasm", "--target", TARGET, "--profile", "wasm"])
+        .current_dir(root)
+        .status()
+        .context("cargo could not be started")?;
+    if !status.success() {
+        bail!("crates/wasm does not build for {TARGET}");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join(TARGET).join("wasm/threadmill_wasm.wasm"))
+}
+
+fn ensure_target() -> Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let sysroot = sysroot.context("rustc could not be started")?;
+    let libdir = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if libdir.is_dir() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if !added.is_ok_and(|status| status.success()) {
+        bail!("the Rust target {TARGET} is missing and `rustup target add {TARGET}` failed: install it and run again");
+    }
+    Ok(())
+}
+
+/// Makes the module a fifth smaller; without npm's `binaryen` it is left as it is.
+fn optimise(root: &Path, wasm: &Path) -> Result<()> {
+    let tool = root.join("node_modules/binaryen/bin/wasm-opt");
+    if !tool.exists() {
+        println!("wasm-opt is not installed (npm ci brings it): the module stays a little larger");
+        return Ok(());
+    }
+    let status = Command::new(&tool).arg("-Oz").args(FEATURES).arg(wasm).arg("-o").arg(wasm).status();
+    if !status.context("wasm-opt could not be started; it needs node")?.success() {
+        bail!("wasm-opt refused {}", wasm.display());
+    }
+    Ok(())
+}
