@@ -1,1 +1,61 @@
-fn main() {}
+//! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
+
+mod bench;
+mod config;
+mod export;
+mod import;
+mod sample;
+mod serve;
+mod transfer;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted sync engine for AI chat.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve chat: the API, live delivery and the bundled page
+    Serve(serve::Serve),
+    /// Bring conversations in from files
+    Import(import::Import),
+    /// Write threads out as JSON lines that `import` reads back as the same threads
+    Export(export::Export),
+    /// Fill a library and measure a server
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("threadmill: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Export(export) => export.run().await,
+            Command::Bench(bench) => bench.run().await,
+        }
+    });
+    // A task that hangs in a blocking call must not keep a finished command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("threadmill: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -8,7 +8,7 @@ use threadmill_proto::ErrorCode;
 use super::ApiProblem;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../apps/chat/dist"]
+#[folder = "../../apps/chat/dist"]
 #[allow_missing = true]
 struct Page;
 

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::App;
-use super::body::Caller;
+use super::body::{Caller, Query};
+use super::{ApiProblem, App};
 
 /// `GET /v1/info`.
 pub(super) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<Value> {
@@ -34,4 +34,11 @@ pub(super) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<
             "titleBytes": limits.title_bytes,
         },
     }))
+}
+
+/// `GET /v1/constant?bytes=N`: so many bytes that cost nothing to find, for measuring the rest against.
+pub(super) async fn constant(State(app): State<App>, query: Query) -> Result<Vec<u8>, ApiProblem> {
+    let most = u64::try_from(app.engine.limits().page_bytes * 4).unwrap_or(u64::MAX);
+    let bytes = query.number("bytes", 1024, most)?;
+    Ok(vec![b'x'; usize::try_from(bytes).unwrap_or_default()])
 }

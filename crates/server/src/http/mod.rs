@@ -65,6 +65,7 @@ fn api() -> Router<App> {
         .route("/import/threads/{thread}", axum::routing::delete(transfer::abort))
         .route("/import/threads/{thread}/rows", post(transfer::rows))
         .route("/import/threads/{thread}/finish", post(transfer::finish))
+        .route("/constant", get(info::constant))
         .route("/sync", any(sync::upgrade))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {

@@ -48,13 +48,18 @@ pub struct OpenAi {
     client: reqwest::Client,
 }
 
+/// Chooses the TLS provider for every HTTP client of the process. Doing it twice changes nothing.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl OpenAi {
     /// A provider at an endpoint. Redirects are not followed, so that the key goes nowhere else.
     ///
     /// # Errors
     /// The TLS stack cannot be set up.
     pub fn new(endpoint: Endpoint) -> Result<Arc<Self>, ProviderError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_tls();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())

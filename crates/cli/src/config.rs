@@ -1,0 +1,180 @@
+//! Configuration: flags, then `THREADMILL_*` variables, then `threadmill.toml`, then defaults.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
+use threadmill_server::engine::provider::replay::{self, Replay};
+use threadmill_server::engine::provider::{Named, Providers};
+
+/// What `serve` is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Where the data is.
+    pub(crate) data: PathBuf,
+    /// Who callers are: `dev` takes their word for it.
+    pub(crate) auth: Auth,
+    /// Host names to answer to besides the loopback interface's.
+    pub(crate) allow_hosts: Vec<String>,
+    /// Origins of other pages that may talk to the server.
+    pub(crate) allow_origins: Vec<String>,
+    /// Whether a new data directory gets the sample library.
+    pub(crate) sample: bool,
+    /// What a run's context may hold.
+    pub(crate) context: Context,
+    /// Who answers; the first is the default.
+    pub(crate) providers: Vec<ProviderConfig>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Auth {
+    /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only.
+    Dev,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Context {
+    /// Tokens of history, at about four bytes a token.
+    pub(crate) tokens: usize,
+    /// Messages of history.
+    pub(crate) messages: u32,
+    /// Put before the history.
+    pub(crate) system: Option<String>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        let policy = threadmill_server::engine::ContextPolicy::default();
+        Self { tokens: policy.tokens, messages: policy.messages, system: policy.system }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum ProviderConfig {
+    /// Answers from the bundled corpus.
+    Replay {
+        name: String,
+        #[serde(default = "human_rate")]
+        tokens_per_second: f64,
+    },
+    /// An endpoint that speaks OpenAI's chat completions.
+    OpenAi {
+        name: String,
+        title: Option<String>,
+        base_url: String,
+        model: String,
+        /// The variable that holds the key. Keys are not written into files that get shared.
+        key_env: Option<String>,
+        /// The file that holds the key.
+        key_file: Option<PathBuf>,
+        max_tokens: Option<u32>,
+    },
+}
+
+/// About as fast as a quick model.
+fn human_rate() -> f64 {
+    30.0
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 7430).into(),
+            data: "data".into(),
+            auth: Auth::Dev,
+            allow_hosts: Vec::new(),
+            allow_origins: Vec::new(),
+            sample: true,
+            context: Context::default(),
+            providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
+        }
+    }
+}
+
+/// Reads everything but the flags. Without `file`, `threadmill.toml` is read if it is there.
+pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    if let Some(file) = file
+        && !file.exists()
+    {
+        bail!("there is no configuration file {}", file.display());
+    }
+    let file = file.unwrap_or(Path::new("threadmill.toml"));
+    Figment::from(Serialized::defaults(Config::default()))
+        .merge(Toml::file(file))
+        .merge(Env::prefixed("THREADMILL_").only(&["listen", "data", "auth", "allow_hosts", "allow_origins", "sample"]))
+        .extract()
+        .context("the configuration cannot be used")
+}
+
+/// Builds the providers.
+pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
+    let mut named = Vec::new();
+    for provider in &config.providers {
+        named.push(match provider {
+            ProviderConfig::Replay { name, tokens_per_second } => {
+                let replay = Replay::new(crate::sample::corpus(), *tokens_per_second);
+                Named::new(name, "Replay", "chatterbot-corpus", Some(replay::NOTE.into()), replay)
+            }
+            ProviderConfig::OpenAi { name, title, base_url, model, key_env, key_file, max_tokens } => {
+                let endpoint = Endpoint {
+                    base_url: base_url.clone(),
+                    key: key(key_env.as_deref(), key_file.as_deref()).with_context(|| format!("provider {name}"))?,
+                    model: model.clone(),
+                    max_tokens: *max_tokens,
+                };
+                let provider: Arc<OpenAi> = OpenAi::new(endpoint)?;
+                Named::new(name, title.as_deref().unwrap_or(model), model, None, provider)
+            }
+        });
+    }
+    Providers::new(named).context("no provider is configured")
+}
+
+fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (variable, file) {
+        (Some(_), Some(_)) => bail!("give key_env or key_file, not both"),
+        (Some(variable), None) => {
+            let key = std::env::var(variable).with_context(|| format!("the variable {variable} is not set"))?;
+            Ok(Some(key))
+        }
+        (None, Some(file)) => {
+            let key = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            Ok(Some(key.trim().into()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_and_a_typo_is_refused() {
+        let directory = std::env::temp_dir().join(format!("threadmill-config-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("threadmill.toml");
+        std::fs::write(
+            &file,
+            "listen = '127.0.0.1:1'\n[[providers]]\nkind = 'openai'\nname = 'a'\nbase_url = 'http://x'\nmodel = 'm'\n",
+        )
+        .expect("a file");
+        let config = load(Some(&file)).expect("a configuration");
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.providers.len(), 1);
+        std::fs::write(&file, "lisen = '127.0.0.1:1'\n").expect("a file");
+        assert!(load(Some(&file)).is_err());
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+}

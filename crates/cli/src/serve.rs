@@ -1,0 +1,117 @@
+//! `threadmill serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use threadmill_proto::Limits;
+use threadmill_server::engine::{ContextPolicy, Engine};
+use threadmill_server::http::{Guard, serve};
+use threadmill_store::DurableStore;
+use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
+use tokio::net::TcpListener;
+
+use crate::config::{self, Auth, Config};
+use crate::sample;
+
+/// Flags win over THREADMILL_* variables, which win over the configuration file.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  threadmill serve\n  threadmill serve --listen 127.0.0.1:8080 --data /var/lib/threadmill\n  \
+    threadmill serve --config threadmill.toml\n\nStop it with Ctrl-C: runs end as interrupted and keep their text."
+)]
+pub(crate) struct Serve {
+    /// Address to listen on [default: 127.0.0.1:7430]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Directory of the embedded store, made if it is not there [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Configuration file [default: threadmill.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How callers are identified; `dev` believes them and is refused on other addresses than loopback
+    #[arg(long, value_enum)]
+    auth: Option<Auth>,
+    /// A host name to answer to besides the loopback interface's; may be repeated
+    #[arg(long = "allow-host", value_name = "HOST")]
+    allow_hosts: Vec<String>,
+    /// An origin whose pages may talk to this server, such as https://app.example.org; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allow_origins: Vec<String>,
+    /// Start a new data directory empty instead of with the sample library
+    #[arg(long)]
+    no_sample: bool,
+}
+
+impl Serve {
+    fn config(self) -> anyhow::Result<Config> {
+        let mut config = config::load(self.config.as_deref())?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.data = self.data.unwrap_or(config.data);
+        config.auth = self.auth.unwrap_or(config.auth);
+        config.allow_hosts.extend(self.allow_hosts);
+        config.allow_origins.extend(self.allow_origins);
+        config.sample &= !self.no_sample;
+        Ok(config)
+    }
+
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        log_to_stderr();
+        let config = self.config()?;
+        let Auth::Dev = config.auth;
+        let providers = config::providers(&config)?;
+        // Listening comes first: a taken port must not leave a half-filled data directory.
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
+        let address = listener.local_addr()?;
+        let new = !config.data.join("threadmill.db").exists();
+        let store = SqliteStore::open(&config.data, SqliteOptions::default())
+            .with_context(|| format!("the store in {} cannot be opened", config.data.display()))?;
+        let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
+        if new && config.sample {
+            sample::install(&durable).await.context("the sample library cannot be brought in")?;
+        }
+        let context = ContextPolicy {
+            tokens: config.context.tokens,
+            messages: config.context.messages,
+            system: config.context.system.clone(),
+        };
+        let engine = Engine::start(durable, providers, Limits::DEFAULT, context)
+            .await
+            .map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        eprintln!("threadmill: chat at http://{address} with data in {}", config.data.display());
+        let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins };
+        serve(engine, guard, listener, stop_signal()).await?;
+        store.close().await.context("the store cannot be closed")?;
+        eprintln!("threadmill: stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("THREADMILL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,threadmill=info"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Ctrl-C, or SIGTERM from whoever runs services.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,81 @@
+//! A store in a directory as a library.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use threadmill_proto::message::Body;
+use threadmill_proto::{BranchId, Limits, MessageStatus, Scope, Summary, ThreadId};
+use threadmill_server::engine::{check_body, check_title};
+use threadmill_store::{
+    DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
+};
+
+use super::{Library, Refusal, Step};
+
+/// Bytes of rows read at once.
+const EXPORT_BYTES: usize = 1 << 20;
+
+/// See the module.
+pub(crate) struct Local {
+    store: Arc<dyn DurableStore>,
+    scope: Scope,
+}
+
+impl Local {
+    pub(crate) fn new(store: Arc<dyn DurableStore>, scope: Scope) -> Self {
+        Self { store, scope }
+    }
+}
+
+fn step<T>(done: StoreResult<T>) -> Step<T> {
+    done.map_err(|error| match error {
+        StoreError::Invalid(why) => Refusal::Thread(why),
+        StoreError::Conflict(why) => Refusal::Thread(why.to_string()),
+        other => Refusal::Target(other.into()),
+    })
+}
+
+fn check(row: &ImportRow) -> Step<()> {
+    let ImportRow::Message(message) = row else { return Ok(()) };
+    if message.status == MessageStatus::Removed {
+        return Ok(());
+    }
+    let body = Body { parts: message.parts.clone(), metadata: message.metadata.clone() };
+    check_body(&body, &Limits::DEFAULT)
+        .map_err(|problem| Refusal::Thread(format!("{}: {}", message.id, problem.detail)))
+}
+
+#[async_trait]
+impl Library for Local {
+    fn owner(&self) -> String {
+        format!("{}/{}", self.scope.tenant, self.scope.user)
+    }
+
+    async fn begin(&mut self, thread: ImportThread) -> Step<ImportState> {
+        check_title(&thread.title, &Limits::DEFAULT).map_err(|problem| Refusal::Thread(problem.detail))?;
+        step(self.store.import_begin(&self.scope, thread).await)
+    }
+
+    async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
+        rows.iter().try_for_each(check)?;
+        step(self.store.import_rows(&self.scope, thread, rows).await)
+    }
+
+    async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()> {
+        step(self.store.import_finish(&self.scope, thread, default_branch).await).map(|_| ())
+    }
+
+    async fn abort(&mut self, thread: &ThreadId) -> Step<()> {
+        step(self.store.import_abort(&self.scope, thread).await)
+    }
+
+    async fn threads(&mut self, archived: bool, below: Option<u64>) -> anyhow::Result<(Vec<Summary>, Option<u64>)> {
+        let query = ListQuery { limit: Limits::DEFAULT.list_page, below, archived, title: None };
+        let page = self.store.threads(&self.scope, query).await?;
+        Ok((page.threads, page.next))
+    }
+
+    async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage> {
+        Ok(self.store.export(&self.scope, thread, from, EXPORT_BYTES).await?)
+    }
+}

@@ -1,0 +1,98 @@
+//! Where threads are moved to and from: a store in a directory, or a server by its URL.
+
+mod local;
+mod remote;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use clap::Args;
+use threadmill_proto::{BranchId, Summary, ThreadId};
+use threadmill_store::{DurableStore, ExportPage, ImportRow, ImportState, ImportThread};
+use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
+
+pub(crate) use local::Local;
+pub(crate) use remote::{Remote, http_client, row_value as remote_row};
+
+/// Why a piece was not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The thread is at fault; others may go on.
+    Thread(String),
+    /// The target is at fault; nothing goes on.
+    Target(anyhow::Error),
+}
+
+/// The result of a step of an import.
+pub(crate) type Step<T> = Result<T, Refusal>;
+
+/// A place that holds threads.
+#[async_trait]
+pub(crate) trait Library: Send {
+    /// Whose threads they are, for ids derived per user.
+    fn owner(&self) -> String;
+    async fn begin(&mut self, thread: ImportThread) -> Step<ImportState>;
+    async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()>;
+    async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()>;
+    async fn abort(&mut self, thread: &ThreadId) -> Step<()>;
+    /// A page of the list, newest first, and where the next one begins.
+    async fn threads(&mut self, archived: bool, below: Option<u64>) -> anyhow::Result<(Vec<Summary>, Option<u64>)>;
+    async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage>;
+}
+
+/// Which library a command works on.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Directory of an embedded store that no server has open
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+    /// A running server, such as http://127.0.0.1:7430
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The user whose threads they are
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    user: String,
+}
+
+/// An opened library, and the store to close after it if it is a local one.
+pub(crate) struct Opened {
+    pub(crate) library: Box<dyn Library>,
+    store: Option<Arc<SqliteStore>>,
+}
+
+impl Opened {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        drop(self.library);
+        match self.store {
+            Some(store) => store.close().await.context("the store cannot be closed"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn open(&self) -> anyhow::Result<Opened> {
+        match (&self.data, &self.url) {
+            (Some(data), None) => {
+                let store = open_store(data)?;
+                let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
+                let library = Local::new(durable, crate::sample::local_scope(&self.user)?);
+                Ok(Opened { library: Box::new(library), store: Some(store) })
+            }
+            (None, Some(url)) => {
+                let library = Remote::new(url, &self.user)?;
+                Ok(Opened { library: Box::new(library), store: None })
+            }
+            _ => anyhow::bail!("say where: --data DIR for a store, or --url URL for a running server"),
+        }
+    }
+}
+
+/// Opens a store in a directory.
+pub(crate) fn open_store(data: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+    SqliteStore::open(data, SqliteOptions::default()).with_context(|| {
+        format!("the store in {} cannot be opened; if a server has it open, use --url", data.display())
+    })
+}

@@ -1,0 +1,140 @@
+//! A running server as a library, over its HTTP API.
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
+use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
+
+use super::{Library, Refusal, Step};
+
+/// See the module.
+pub(crate) struct Remote {
+    client: reqwest::Client,
+    base: String,
+    user: String,
+}
+
+impl Remote {
+    pub(crate) fn new(url: &str, user: &str) -> anyhow::Result<Self> {
+        let client = http_client()?;
+        Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into() })
+    }
+
+    /// Sends a request. `Thread` if the server found fault with what was sent.
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Step<Value> {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        request = request.header("x-threadmill-user", &self.user);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = async {
+            let response = request.send().await.with_context(|| format!("{} does not answer", self.base))?;
+            let status = response.status();
+            let text = response.text().await?;
+            anyhow::Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+        };
+        let (status, value) = answer.await.map_err(Refusal::Target)?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        let problem =
+            shape::problem_from_value(value).map_err(|_| Refusal::Target(anyhow!("the server says {status}")))?;
+        let words = format!("{} ({})", problem.detail, problem.code.as_str());
+        let at_fault = status.is_client_error() && problem.code != ErrorCode::HostRefused;
+        Err(if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) })
+    }
+}
+
+/// An HTTP client that speaks TLS with the bundled roots of trust.
+pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+    threadmill_server::engine::provider::openai::install_tls();
+    reqwest::Client::builder().tcp_nodelay(true).build().context("the HTTP client cannot be set up")
+}
+
+/// A row as JSON.
+pub(crate) fn row_value(row: &ImportRow) -> Value {
+    match row {
+        ImportRow::Branch { id, parent, fork_depth } => {
+            let parent = parent.as_ref().map(BranchId::as_str);
+            json!({"branch": {"id": id.as_str(), "parent": parent, "forkDepth": fork_depth}})
+        }
+        ImportRow::Message(message) => json!({"message": shape::message_to_value(message, None)}),
+    }
+}
+
+fn target<T>(step: Step<T>) -> anyhow::Result<T> {
+    step.map_err(|refusal| match refusal {
+        Refusal::Thread(why) => anyhow!(why),
+        Refusal::Target(error) => error,
+    })
+}
+
+#[async_trait]
+impl Library for Remote {
+    fn owner(&self) -> String {
+        format!("default/{}", self.user)
+    }
+
+    async fn begin(&mut self, thread: ImportThread) -> Step<ImportState> {
+        let mut map = Map::new();
+        map.insert("id".into(), thread.id.as_str().into());
+        map.insert("title".into(), thread.title.into());
+        map.insert("archived".into(), thread.archived.into());
+        map.insert("createdAt".into(), shape::iso(thread.created_at).into());
+        map.insert("updatedAt".into(), shape::iso(thread.updated_at).into());
+        if let Some(metadata) = thread.metadata {
+            map.insert("metadata".into(), serde_json::from_str(&metadata.0).unwrap_or_default());
+        }
+        let answer = self.ask(Method::POST, "/import/threads", Some(Value::Object(map))).await?;
+        match answer.get("state").and_then(Value::as_str) {
+            Some("begun") => Ok(ImportState::Begun),
+            Some("already-there") => Ok(ImportState::AlreadyThere),
+            Some("taken") => Ok(ImportState::Taken),
+            _ => Err(Refusal::Target(anyhow!("the server's answer is not understood: {answer}"))),
+        }
+    }
+
+    async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
+        let rows: Vec<_> = rows.iter().map(row_value).collect();
+        self.ask(Method::POST, &format!("/import/threads/{thread}/rows"), Some(json!({"rows": rows}))).await.map(|_| ())
+    }
+
+    async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()> {
+        let body = json!({"defaultBranch": default_branch.as_ref().map(BranchId::as_str)});
+        self.ask(Method::POST, &format!("/import/threads/{thread}/finish"), Some(body)).await.map(|_| ())
+    }
+
+    async fn abort(&mut self, thread: &ThreadId) -> Step<()> {
+        self.ask(Method::DELETE, &format!("/import/threads/{thread}"), None).await.map(|_| ())
+    }
+
+    async fn threads(&mut self, archived: bool, below: Option<u64>) -> anyhow::Result<(Vec<Summary>, Option<u64>)> {
+        let page = below.map(|below| format!("&page={below}")).unwrap_or_default();
+        let path = format!("/threads?limit=200&archived={archived}{page}");
+        let answer = target(self.ask(Method::GET, &path, None).await)?;
+        let next = answer.get("nextPage").and_then(Value::as_str).and_then(|next| next.parse().ok());
+        let Some(Value::Array(items)) = answer.get("threads").cloned() else {
+            anyhow::bail!("no `threads` in the answer")
+        };
+        let threads = items.into_iter().map(shape::summary_from_value).collect::<Result<_, _>>();
+        Ok((threads.map_err(anyhow::Error::msg)?, next))
+    }
+
+    async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage> {
+        let path = format!("/threads/{thread}/export?from={from}");
+        let mut answer = target(self.ask(Method::GET, &path, None).await)?;
+        let rows = match answer.get_mut("rows").map(Value::take) {
+            Some(Value::Array(rows)) => rows,
+            _ => anyhow::bail!("no `rows` in the answer"),
+        };
+        let rows = rows.into_iter().map(crate::import::native::row).collect::<Result<_, _>>();
+        let of = answer.get_mut("thread").map(Value::take).unwrap_or_default();
+        Ok(ExportPage {
+            thread: shape::thread_from_value(of).map_err(anyhow::Error::msg)?,
+            rows: rows.map_err(anyhow::Error::msg)?,
+            next: answer.get("next").and_then(Value::as_str).and_then(|next| next.parse().ok()),
+        })
+    }
+}
