@@ -1,1 +1,26 @@
-//! threadmill-store-sqlite
+//! The durable tier in one SQLite file: what [`threadmill_store::DurableStore`] promises, for one node that holds
+//! its directory alone.
+//!
+//! `writer` is the one thread that writes: group commit, savepoints, fail-stop. `write` says what a transaction
+//! does to the rows, `read` what a page is made of, `rows` holds the SQL of single rows, `schema` the file's
+//! layout. A window costs the same on a thread of any length; [`SqliteStore::window_cost`] lets a test say so.
+
+mod codec;
+mod db;
+mod directory;
+mod fail;
+mod live;
+mod open;
+mod options;
+mod pool;
+mod read;
+mod rows;
+mod schema;
+mod store;
+mod stream;
+mod write;
+mod writer;
+
+pub use db::Cost as WindowCost;
+pub use options::SqliteOptions;
+pub use store::SqliteStore;

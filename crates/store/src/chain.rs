@@ -31,9 +31,5 @@ pub fn commitment(secret: &Secret, body: &Body) -> Commitment {
 /// `(owner, first depth)`, in order of depth.
 #[must_use]
 pub fn lineage_prefix<B: Clone>(lineage: &[(B, u64)], depth: u64) -> Vec<(B, u64)> {
-    lineage
-        .iter()
-        .filter(|(_, from)| *from < depth)
-        .cloned()
-        .collect()
+    lineage.iter().filter(|(_, from)| *from < depth).cloned().collect()
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    BranchId, Chunk, JsonText, Message, MessageId, Millis, Outcome, Position, Role, RunId, RunInfo,
-    Scope, Thread, ThreadId,
+    BranchId, Chunk, JsonText, Message, MessageId, Millis, Outcome, Position, Role, RunId, RunInfo, Scope, Thread,
+    ThreadId,
 };
 
 /// Commands that take effect together or not at all.

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    Chunk, Event, Message, MessageId, Millis, Position, RunId, Scope, Summary, TenantId, Thread,
-    ThreadId, Window,
+    Chunk, Event, Message, MessageId, Millis, Position, RunId, Scope, Summary, TenantId, Thread, ThreadId, Window,
 };
 
 use crate::{
-    Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread,
-    Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage,
-    ThreadPage, Transaction, WindowQuery,
+    Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread, Lease, LeasedRun,
+    ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
 /// Chunks that are now durable.
@@ -79,12 +77,7 @@ pub trait DurableStore: Send + Sync {
 
     /// Takes a run over if its lease ran out before `now`, or if it is stopping: returns the new token.
     /// `None` if somebody else holds it or it has ended.
-    async fn claim_run(
-        &self,
-        run: &LeasedRun,
-        lease: Lease,
-        now: Millis,
-    ) -> StoreResult<Option<u64>>;
+    async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>>;
 
     /// Runs that have not ended, of every tenant, for the sweeper.
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>>;
@@ -112,45 +105,23 @@ pub trait DurableStore: Send + Sync {
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage>;
 
     /// A whole message, without previews. A streaming one comes as far as its last checkpoint.
-    async fn message(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        message: &MessageId,
-    ) -> StoreResult<Message>;
+    async fn message(&self, scope: &Scope, thread: &ThreadId, message: &MessageId) -> StoreResult<Message>;
 
     /// Branches in the order of their making, from the `skip`-th on.
-    async fn branches(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        skip: u64,
-        limit: u32,
-    ) -> StoreResult<Vec<Branch>>;
+    async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>>;
 
     /// A run.
     async fn run(&self, scope: &Scope, run: &RunId) -> StoreResult<RunRead>;
 
     /// A run's chunks from an offset on, at most about `bytes`, at least one if there is one. After the final fold
     /// the chunks may be gone: then `chunks` is empty, `to` is `end` and `closed` is set.
-    async fn stream(
-        &self,
-        scope: &Scope,
-        run: &RunId,
-        from: u64,
-        bytes: usize,
-    ) -> StoreResult<StreamPage>;
+    async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> StoreResult<StreamPage>;
 
     /// Begins an import. A thread is hidden until it is finished.
     async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState>;
 
     /// Adds rows to a begun import, all or none.
-    async fn import_rows(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        rows: Vec<ImportRow>,
-    ) -> StoreResult<()>;
+    async fn import_rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> StoreResult<()>;
 
     /// Shows an imported thread, opening on `default_branch` (the first branch if none is named).
     async fn import_finish(
@@ -164,13 +135,7 @@ pub trait DurableStore: Send + Sync {
     async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()>;
 
     /// A thread's rows from a place on (0 first), at most about `bytes`.
-    async fn export(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        from: u64,
-        bytes: usize,
-    ) -> StoreResult<ExportPage>;
+    async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage>;
 
     /// A hash over everything readable, equal for equal contents whatever the backend. For tests and `verify`.
     async fn digest(&self) -> StoreResult<[u8; 32]>;

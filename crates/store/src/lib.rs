@@ -5,6 +5,7 @@
 
 mod chain;
 mod command;
+mod digest;
 mod durable;
 mod error;
 mod memory;
@@ -15,14 +16,15 @@ pub mod conformance;
 
 pub use chain::{Secret, chain, commitment, lineage_prefix};
 pub use command::{
-    Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState,
-    ImportThread, Lease, NewMessage, StoppingRun, Transaction,
+    Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
+    NewMessage, StoppingRun, Transaction,
 };
+pub use digest::Digest;
 pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use memory::MemoryStore;
 pub use read::{
-    Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage,
-    SummaryPage, ThreadPage, WindowQuery,
+    Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
+    WindowQuery,
 };
 pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, preview, snippet_of, title_of};

@@ -4,8 +4,8 @@ use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Chunk, Event, JsonText, MessageId, Millis, Position, RunId, RunInfo, Scope,
-    Summary, Thread, ThreadId,
+    Anchor, BranchId, Chunk, Event, JsonText, MessageId, Millis, Position, RunId, RunInfo, Scope, Summary, Thread,
+    ThreadId,
 };
 
 use crate::ImportRow;

@@ -83,9 +83,6 @@ pub fn preview(message: &mut Message, limit: usize) {
             Part::StepStart => {}
         }
         let part = u32::try_from(index).unwrap_or(u32::MAX);
-        message.previews.push(Preview {
-            part,
-            bytes: bytes as u64,
-        });
+        message.previews.push(Preview { part, bytes: bytes as u64 });
     }
 }

@@ -1,0 +1,93 @@
+//! Runs and their streams.
+
+use threadmill_proto::{RunId, RunStatus, Scope, StreamOffset};
+use threadmill_store::{LeasedRun, Missing, RunRead, StreamPage};
+
+use crate::db::Db;
+use crate::fail::Done;
+use crate::live::{LiveStreams, SharedStream, lock};
+use crate::rows::{RunRow, message, principal, run, thread};
+use crate::stream::Stream;
+
+/// A run's row and, if it has not ended, its stream. `None` if it ended while this was read: read again.
+fn find(db: &Db<'_>, live: &LiveStreams, scope: &Scope, id: &RunId) -> Done<Option<(RunRow, Option<SharedStream>)>> {
+    let who = principal::find(db, scope)?.ok_or(Missing::Run)?;
+    let row = run::find(db, who.tenant, id)?.ok_or(Missing::Run)?;
+    if thread::by_num(db, row.thread)?.owner != who.user {
+        return Err(Missing::Run.into());
+    }
+    if row.status == RunStatus::Ended {
+        return Ok(Some((row, None)));
+    }
+    Ok(live.get(row.num).map(|stream| (row, Some(stream))))
+}
+
+/// A run. `None`: read again.
+pub(crate) fn run(db: &Db<'_>, live: &LiveStreams, scope: &Scope, id: &RunId) -> Done<Option<RunRead>> {
+    let Some((row, stream)) = find(db, live, scope, id)? else {
+        return Ok(None);
+    };
+    let length = stream.map_or(row.length, |stream| lock(&stream).shown());
+    let body = message::get(db, row.thread, row.message)?.body;
+    Ok(Some(RunRead {
+        info: row.shown(length),
+        thread: thread::by_num(db, row.thread)?.id,
+        request: row.request.clone(),
+        body,
+        folded: StreamOffset { run: row.id, offset: row.folded },
+    }))
+}
+
+/// A page of a run's stream. `None`: read again.
+pub(crate) fn stream(
+    db: &Db<'_>,
+    live: &LiveStreams,
+    scope: &Scope,
+    id: &RunId,
+    from: u64,
+    bytes: usize,
+) -> Done<Option<StreamPage>> {
+    let Some((row, stream)) = find(db, live, scope, id)? else {
+        return Ok(None);
+    };
+    if let Some(stream) = stream {
+        let stream = lock(&stream);
+        return page(&stream, from, bytes, Closed::No).map(Some);
+    }
+    let kept: Option<Vec<u8>> = db.one("SELECT body FROM streams WHERE run = ?1", [row.num], |row| Ok(row.get(0)?))?;
+    match kept {
+        Some(kept) => page(&Stream::parse(&kept)?, from, bytes, Closed::Yes).map(Some),
+        None => Ok(Some(StreamPage { chunks: Vec::new(), to: row.length, end: row.length, closed: true })),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    Yes,
+    No,
+}
+
+fn page(stream: &Stream, from: u64, bytes: usize, closed: Closed) -> Done<StreamPage> {
+    let end = stream.shown();
+    let from = from.min(end);
+    let chunks = stream.read(from, bytes)?;
+    Ok(StreamPage { to: from + chunks.len() as u64, chunks, end, closed: closed == Closed::Yes })
+}
+
+/// Every run that has not ended.
+pub(crate) fn unended(db: &Db<'_>) -> Done<Vec<LeasedRun>> {
+    let mut leased = Vec::new();
+    for row in run::unended(db)? {
+        let thread = thread::by_num(db, row.thread)?;
+        leased.push(LeasedRun {
+            scope: principal::scope(db, thread.owner)?,
+            run: row.id,
+            thread: thread.id,
+            message: row.message_id,
+            stopping: row.status == RunStatus::Stopping,
+            owner: row.owner,
+            until: row.until,
+        });
+    }
+    Ok(leased)
+}

@@ -1,0 +1,211 @@
+//! The message row, and the slot read that every page is made of.
+
+use rusqlite::{Row, params};
+use threadmill_proto::message::Body;
+use threadmill_proto::{BranchId, ForkOption, Message, MessageId, MessageStatus, Millis, Role};
+use threadmill_store::Missing;
+
+use super::{BranchRow, ThreadRow};
+use crate::codec::{
+    body_from_blob, body_to_blob, id, key, number, owner_at, role_from, role_to, status_from, status_to,
+};
+use crate::db::Db;
+use crate::fail::{Done, damage};
+
+/// A row of `messages`, with its branch's id.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageRow {
+    pub(crate) num: i64,
+    pub(crate) id: MessageId,
+    pub(crate) role: Role,
+    pub(crate) status: MessageStatus,
+    pub(crate) rev: u64,
+    pub(crate) branch: i64,
+    pub(crate) branch_id: BranchId,
+    pub(crate) depth: u64,
+    pub(crate) created_at: Millis,
+    pub(crate) body: Body,
+}
+
+/// What a slot holds: the message and its place among its siblings.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) message: MessageRow,
+    pub(crate) siblings: Option<Siblings>,
+}
+
+/// A message's place among the messages that follow the same one.
+#[derive(Debug)]
+pub(crate) struct Siblings {
+    pub(crate) index: u64,
+    pub(crate) total: u64,
+    pub(crate) previous: Option<ForkOption>,
+    pub(crate) next: Option<ForkOption>,
+}
+
+const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body";
+
+fn read(row: &Row<'_>) -> Done<MessageRow> {
+    let name = row.get_ref(1)?.as_str().map_err(damage)?;
+    let branch = row.get_ref(6)?.as_str().map_err(damage)?;
+    let body = row.get_ref(9)?.as_blob().map_err(damage)?;
+    Ok(MessageRow {
+        num: number(row.get(0)?),
+        id: id!(MessageId, name)?,
+        role: role_from(row.get(2)?)?,
+        status: status_from(row.get(3)?)?,
+        rev: row.get(4)?,
+        branch: row.get(5)?,
+        branch_id: id!(BranchId, branch)?,
+        depth: row.get(7)?,
+        created_at: row.get(8)?,
+        body: body_from_blob(body)?,
+    })
+}
+
+/// A message by its number.
+pub(crate) fn get(db: &Db<'_>, thread: i64, num: i64) -> Done<MessageRow> {
+    db.one(
+        &format!("SELECT {COLUMNS} FROM messages m CROSS JOIN branches b ON b.key = ?2 + m.branch WHERE m.key = ?1"),
+        params![key(thread, num), key(thread, 0)],
+        read,
+    )?
+    .ok_or_else(|| damage("a slot's message is not there"))
+}
+
+/// A message by its id.
+pub(crate) fn find(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Done<MessageRow> {
+    let found = db.one(
+        &format!(
+            "SELECT {COLUMNS} FROM messages m CROSS JOIN branches b ON b.key = ?4 + m.branch
+             WHERE m.tenant = ?1 AND m.thread = ?2 AND m.id = ?3"
+        ),
+        params![thread.tenant, thread.num, message.as_str(), key(thread.num, 0)],
+        read,
+    )?;
+    Ok(found.ok_or(Missing::Message)?)
+}
+
+/// Messages in the order of their making, from a number on.
+pub(crate) fn list(db: &Db<'_>, thread: i64, from: i64, limit: u32) -> Done<Vec<MessageRow>> {
+    db.all(
+        &format!(
+            "SELECT {COLUMNS} FROM messages m CROSS JOIN branches b ON b.key = ?3 + m.branch
+             WHERE m.key >= ?1 AND m.key < ?2 ORDER BY m.key LIMIT ?4"
+        ),
+        params![key(thread, from), key(thread + 1, 0), key(thread, 0), limit],
+        read,
+    )
+}
+
+/// Whether the thread has a message of this id.
+pub(crate) fn exists(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Done<bool> {
+    let found = db.one(
+        "SELECT 1 FROM messages WHERE tenant = ?1 AND thread = ?2 AND id = ?3",
+        params![thread.tenant, thread.num, message.as_str()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+/// A slot of a line. Seeks by key alone, the same ones on every thread: this is why a page costs the same at any
+/// depth of any thread.
+pub(crate) fn slot(db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Slot> {
+    let owner = owner_at(&line.lineage, depth)?.branch;
+    db.one(
+        &format!(
+            "SELECT {COLUMNS}, f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total
+             FROM slots s
+             CROSS JOIN messages m ON m.key = ?5 + s.message
+             CROSS JOIN branches b ON b.key = ?5 + m.branch
+             LEFT JOIN forks f ON f.message = m.key
+             LEFT JOIN forkpoints p ON p.pred = f.pred
+             WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?3 AND s.depth = ?4"
+        ),
+        params![line.tenant, line.thread, owner, depth, key(line.thread, 0)],
+        |row| Ok(Slot { message: read(row)?, siblings: siblings(row)? }),
+    )?
+    .ok_or_else(|| damage(format_args!("slot {depth} of branch {} is empty", line.id)))
+}
+
+fn siblings(row: &Row<'_>) -> Done<Option<Siblings>> {
+    let Some(index) = row.get::<_, Option<u64>>(10)? else {
+        return Ok(None);
+    };
+    Ok(Some(Siblings { index, previous: option(row, 11)?, next: option(row, 13)?, total: row.get(15)? }))
+}
+
+fn option(row: &Row<'_>, at: usize) -> Done<Option<ForkOption>> {
+    let (message, branch): (Option<String>, Option<String>) = (row.get(at)?, row.get(at + 1)?);
+    let (Some(message), Some(branch)) = (message, branch) else {
+        return Ok(None);
+    };
+    Ok(Some(ForkOption { branch: id!(BranchId, &branch)?, message: id!(MessageId, &message)? }))
+}
+
+/// When the message in a slot was made.
+pub(crate) fn made_at(db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Millis> {
+    let owner = owner_at(&line.lineage, depth)?.branch;
+    db.one(
+        "SELECT m.created_at FROM slots s CROSS JOIN messages m ON m.key = ?5 + s.message
+         WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?3 AND s.depth = ?4",
+        params![line.tenant, line.thread, owner, depth, key(line.thread, 0)],
+        |row| Ok(row.get(0)?),
+    )?
+    .ok_or_else(|| damage("a slot is empty"))
+}
+
+/// Writes a new row.
+pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<()> {
+    db.change(
+        "INSERT INTO messages (key, tenant, thread, id, role, status, rev, branch, depth, created_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            key(thread.num, row.num),
+            thread.tenant,
+            thread.num,
+            row.id.as_str(),
+            role_to(row.role),
+            status_to(row.status),
+            row.rev,
+            row.branch,
+            row.depth,
+            row.created_at,
+            body_to_blob(&row.body),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Writes back what can change: status, revision and body.
+pub(crate) fn update(db: &Db<'_>, thread: i64, row: &MessageRow) -> Done<()> {
+    db.change(
+        "UPDATE messages SET status = ?2, rev = ?3, body = ?4 WHERE key = ?1",
+        params![key(thread, row.num), status_to(row.status), row.rev, body_to_blob(&row.body)],
+    )?;
+    Ok(())
+}
+
+/// Writes how far a streaming message is folded.
+pub(crate) fn update_body(db: &Db<'_>, key: i64, body: &Body) -> Done<()> {
+    db.change("UPDATE messages SET body = ?2 WHERE key = ?1", params![key, body_to_blob(body)])?;
+    Ok(())
+}
+
+impl MessageRow {
+    /// The message as a window shows it, whole.
+    pub(crate) fn shown(self) -> Message {
+        Message {
+            id: self.id,
+            role: self.role,
+            parts: self.body.parts,
+            metadata: self.body.metadata,
+            status: self.status,
+            branch: self.branch_id,
+            depth: self.depth,
+            rev: self.rev,
+            created_at: self.created_at,
+            previews: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The file's layout: every table, its keys, and the migrations that lead to it. All persisted names and numbers
+//! are frozen; a change is a new migration and a new fixture.
+//!
+//! Threads are numbered per file and never renumbered. Branches and messages are numbered within their thread, in
+//! the order of their making, and keyed `thread << 32 | number`: a thread's messages lie together, so that a page
+//! is a few neighbouring leaves and an export or a deletion is one range.
+
+use rusqlite::Connection;
+
+use crate::fail::{Done, damage};
+
+/// Statements that lead from each version to the next one; the index is the version they start from.
+const MIGRATIONS: &[&str] = &[FIRST];
+
+const FIRST: &str = "
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('epoch', 1), ('generation', 0);
+
+CREATE TABLE tenants (
+    num INTEGER PRIMARY KEY,
+    id  TEXT NOT NULL UNIQUE
+);
+CREATE TABLE users (
+    num    INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    id     TEXT NOT NULL,
+    pos    INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (tenant, id)
+);
+
+CREATE TABLE threads (
+    num            INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant         INTEGER NOT NULL,
+    id             TEXT NOT NULL,
+    owner          INTEGER NOT NULL,
+    title          TEXT NOT NULL,
+    metadata       TEXT,
+    archived       INTEGER NOT NULL,
+    hidden         INTEGER NOT NULL,
+    default_branch INTEGER NOT NULL,
+    secret         BLOB NOT NULL,
+    epoch          INTEGER NOT NULL,
+    seq            INTEGER NOT NULL,
+    hash           BLOB NOT NULL,
+    branches       INTEGER NOT NULL,
+    messages       INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
+    UNIQUE (tenant, id)
+);
+
+-- parent is -1 for a line of its own; lineage is CBOR; made is how many messages the thread had.
+CREATE TABLE branches (
+    key        INTEGER PRIMARY KEY,
+    tenant     INTEGER NOT NULL,
+    thread     INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    parent     INTEGER NOT NULL,
+    fork_depth INTEGER NOT NULL,
+    total      INTEGER NOT NULL,
+    made       INTEGER NOT NULL,
+    lineage    BLOB NOT NULL,
+    UNIQUE (tenant, thread, id)
+);
+CREATE INDEX branches_by_fork ON branches (thread, parent, fork_depth);
+
+CREATE TABLE slots (
+    tenant  INTEGER NOT NULL,
+    thread  INTEGER NOT NULL,
+    branch  INTEGER NOT NULL,
+    depth   INTEGER NOT NULL,
+    message INTEGER NOT NULL,
+    PRIMARY KEY (tenant, thread, branch, depth)
+) WITHOUT ROWID;
+
+-- body: one codec byte (0: CBOR), then the body; empty for an empty body.
+CREATE TABLE messages (
+    key        INTEGER PRIMARY KEY,
+    tenant     INTEGER NOT NULL,
+    thread     INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    role       INTEGER NOT NULL,
+    status     INTEGER NOT NULL,
+    rev        INTEGER NOT NULL,
+    branch     INTEGER NOT NULL,
+    depth      INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    body       BLOB NOT NULL,
+    UNIQUE (tenant, thread, id)
+);
+
+-- Only messages with siblings are in forks, and only their predecessors in forkpoints. The key of a predecessor
+-- that does not exist is the thread's with all low bits set.
+CREATE TABLE forks (
+    message      INTEGER PRIMARY KEY,
+    pred         INTEGER NOT NULL,
+    ord          INTEGER NOT NULL,
+    prev_message TEXT,
+    prev_branch  TEXT,
+    next_message TEXT,
+    next_branch  TEXT
+);
+CREATE TABLE forkpoints (
+    pred  INTEGER PRIMARY KEY,
+    total INTEGER NOT NULL,
+    last  INTEGER NOT NULL
+);
+
+CREATE TABLE changes (
+    tenant INTEGER NOT NULL,
+    thread INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    hash   BLOB NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (tenant, thread, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE runs (
+    num        INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant     INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    thread     INTEGER NOT NULL,
+    branch     INTEGER NOT NULL,
+    message    INTEGER NOT NULL,
+    depth      INTEGER NOT NULL,
+    status     INTEGER NOT NULL,
+    outcome    INTEGER,
+    fence      INTEGER NOT NULL,
+    owner      TEXT NOT NULL,
+    until      INTEGER NOT NULL,
+    provider   TEXT NOT NULL,
+    request    TEXT NOT NULL,
+    folded     INTEGER NOT NULL,
+    length     INTEGER NOT NULL,
+    error      TEXT,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    UNIQUE (tenant, id)
+);
+CREATE UNIQUE INDEX runs_unended ON runs (thread, branch) WHERE status < 2;
+CREATE INDEX runs_writing ON runs (thread, message) WHERE status < 2;
+CREATE INDEX runs_by_thread ON runs (thread);
+
+-- One row a commit with the chunks of every run in it; a run's share moves to streams when it ends.
+CREATE TABLE journal (
+    num  INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+);
+CREATE TABLE streams (
+    run      INTEGER PRIMARY KEY,
+    ended_at INTEGER NOT NULL,
+    body     BLOB NOT NULL
+);
+CREATE INDEX streams_by_end ON streams (ended_at);
+
+CREATE TABLE summaries (
+    tenant     INTEGER NOT NULL,
+    user       INTEGER NOT NULL,
+    pos        INTEGER NOT NULL,
+    thread     TEXT NOT NULL,
+    title      TEXT NOT NULL,
+    snippet    TEXT NOT NULL,
+    running    INTEGER NOT NULL,
+    archived   INTEGER NOT NULL,
+    deleted    INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, user, pos)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX summaries_by_thread ON summaries (tenant, user, thread);
+
+CREATE TABLE receipts (
+    tenant INTEGER NOT NULL,
+    user   INTEGER NOT NULL,
+    key    TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    thread INTEGER,
+    answer BLOB NOT NULL,
+    PRIMARY KEY (tenant, user, key)
+) WITHOUT ROWID;
+CREATE INDEX receipts_by_thread ON receipts (thread);
+";
+
+/// Brings a file to the newest version. A file of a later release is refused.
+pub(crate) fn migrate(db: &Connection) -> Done<()> {
+    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > MIGRATIONS.len() {
+        return Err(damage(format_args!(
+            "the file has schema version {version}, this release knows {}",
+            MIGRATIONS.len()
+        )));
+    }
+    for (index, statements) in MIGRATIONS.iter().enumerate().skip(version) {
+        let next = index + 1;
+        db.execute_batch(&format!("BEGIN IMMEDIATE; {statements} PRAGMA user_version = {next}; COMMIT;"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The store: its parts put together, and the trait answered by asking the writer or a reader.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
+use threadmill_store::{
+    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
+    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
+    Transaction, WindowQuery,
+};
+
+use crate::db::{Cost, Db};
+use crate::directory::Directory;
+use crate::fail::{Done, unavailable};
+use crate::live::LiveStreams;
+use crate::options::SqliteOptions;
+use crate::pool::Pool;
+use crate::read::changes::Found;
+use crate::writer::{Settings, Shared, Writer};
+use crate::{open, read, schema, write};
+
+/// How often a read that met a run's end in mid-read is begun again. Each time a run must end just then.
+const RETRIES: usize = 8;
+
+/// The durable tier in one directory.
+pub struct SqliteStore {
+    directory: Directory,
+    epoch: u64,
+    writer: Writer,
+    readers: Arc<Pool>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("directory", &self.directory)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in a directory, which is made if need be and held until the store is dropped. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable` if another process holds the directory or it cannot be written; `Internal` if the file is
+    /// damaged or of a later release.
+    pub fn open(path: &Path, options: SqliteOptions) -> StoreResult<Arc<Self>> {
+        Ok(Arc::new(Self::assemble(path, &options)?))
+    }
+
+    fn assemble(path: &Path, options: &SqliteOptions) -> Done<Self> {
+        let directory = Directory::take(path)?;
+        let database = directory.database();
+        let conn = open::writer(&database, options.cache_kib)?;
+        schema::migrate(&conn)?;
+        let epoch = directory.advance(&conn)?;
+        let shared = Arc::new(Shared::default());
+        let live = open::live_runs(&conn, &shared.streams)?;
+        let readers =
+            (0..options.readers.max(1)).map(|_| open::reader(&database, options.cache_kib)).collect::<Done<_>>()?;
+        let settings =
+            Settings { epoch, checkpoint_pages: options.checkpoint_pages, keep_streams: options.keep_streams };
+        Ok(Self {
+            writer: Writer::start(conn, live, settings, shared.clone())?,
+            readers: Pool::new(readers),
+            directory,
+            epoch,
+            shared,
+        })
+    }
+
+    /// Finishes what was begun, moves the log into the file and stops. What is asked after it is refused.
+    ///
+    /// # Errors
+    /// What kept the last writes from the disk.
+    pub async fn close(&self) -> StoreResult<()> {
+        self.readers.close();
+        self.writer.close().await
+    }
+
+    /// What SQLite counts for a window: the gate that holds its cost to that of a short thread.
+    ///
+    /// # Errors
+    /// As [`DurableStore::window`].
+    pub async fn window_cost(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Cost> {
+        let (scope, epoch) = (scope.clone(), self.epoch);
+        let read = move |db: &Db<'_>| {
+            read::window::window(db, epoch, &scope, &query)?;
+            Ok(db.cost())
+        };
+        self.readers.read(read).await
+    }
+
+    /// Reads a run again if it ended in mid-read.
+    async fn read_run<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Db<'_>, &LiveStreams) -> Done<Option<T>> + Clone + Send + 'static,
+    ) -> StoreResult<T> {
+        for _ in 0..RETRIES {
+            let (read, shared) = (read.clone(), self.shared.clone());
+            let found = self.readers.read(move |db| read(db, &shared.streams)).await?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        Err(unavailable("the run keeps ending"))
+    }
+}
+
+#[async_trait]
+impl DurableStore for SqliteStore {
+    fn attach(&self, sink: Arc<dyn CommitSink>) {
+        let mut slot = self.shared.sink.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *slot = Some(sink);
+    }
+
+    async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
+        let work = move |db: &Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
+        self.writer.ask(work).await
+    }
+
+    async fn append_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
+        self.writer.append(append).await
+    }
+
+    async fn renew_leases(&self, lease: Lease) -> StoreResult<()> {
+        let work = move |db: &Db<'_>, _: &_, _| write::lease::renew(db, &lease).map(write::Outcome::plain);
+        self.writer.ask(work).await
+    }
+
+    async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>> {
+        let run = run.clone();
+        let work = move |db: &Db<'_>, _: &_, _| write::lease::claim(db, &run, &lease, now);
+        self.writer.ask(work).await
+    }
+
+    async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
+        self.readers.read(read::runs::unended).await
+    }
+
+    async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
+        let (scope, epoch) = (scope.clone(), self.epoch);
+        let read = move |db: &Db<'_>| read::window::window(db, epoch, &scope, &query);
+        self.readers.read(read).await
+    }
+
+    async fn changes(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        after: Position,
+        limits: PageLimits,
+    ) -> StoreResult<Changes> {
+        let (scope, thread, epoch) = (scope.clone(), thread.clone(), self.epoch);
+        let read = move |db: &Db<'_>| read::changes::changes(db, epoch, &scope, &thread, after, limits);
+        match self.readers.read(read).await? {
+            Found::Changes(changes) => Ok(changes),
+            Found::Wrong { thread, epoch } => {
+                let work =
+                    move |db: &Db<'_>, _: &_, _| write::raise_epoch(db, thread, epoch).map(write::Outcome::plain);
+                self.writer.ask(work).await?;
+                Ok(Changes::Reset(ResetReason::Epoch))
+            }
+        }
+    }
+
+    async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let read = move |db: &Db<'_>| read::threads::thread(db, &scope, &thread);
+        self.readers.read(read).await
+    }
+
+    async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
+        let scope = scope.clone();
+        let read = move |db: &Db<'_>| read::lists::threads(db, &scope, &query);
+        self.readers.read(read).await
+    }
+
+    async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {
+        let scope = scope.clone();
+        let read = move |db: &Db<'_>| read::lists::summaries(db, &scope, since, limit);
+        self.readers.read(read).await
+    }
+
+    async fn message(&self, scope: &Scope, thread: &ThreadId, message: &MessageId) -> StoreResult<Message> {
+        let (scope, thread, message) = (scope.clone(), thread.clone(), message.clone());
+        let read = move |db: &Db<'_>| read::threads::message(db, &scope, &thread, &message);
+        self.readers.read(read).await
+    }
+
+    async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let read = move |db: &Db<'_>| read::threads::branches(db, &scope, &thread, skip, limit);
+        self.readers.read(read).await
+    }
+
+    async fn run(&self, scope: &Scope, run: &RunId) -> StoreResult<RunRead> {
+        let (scope, run) = (scope.clone(), run.clone());
+        self.read_run(move |db, live| read::runs::run(db, live, &scope, &run)).await
+    }
+
+    async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> StoreResult<StreamPage> {
+        let (scope, run) = (scope.clone(), run.clone());
+        self.read_run(move |db, live| read::runs::stream(db, live, &scope, &run, from, bytes)).await
+    }
+
+    async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState> {
+        let scope = scope.clone();
+        let work = move |db: &Db<'_>, _: &_, _| write::import::begin(db, &scope, &thread).map(write::Outcome::plain);
+        self.writer.ask(work).await
+    }
+
+    async fn import_rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> StoreResult<()> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let work =
+            move |db: &Db<'_>, _: &_, _| write::import::rows(db, &scope, &thread, &rows).map(write::Outcome::plain);
+        self.writer.ask(work).await
+    }
+
+    async fn import_finish(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        default_branch: Option<BranchId>,
+    ) -> StoreResult<Thread> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let work =
+            move |db: &Db<'_>, _: &_, epoch| write::import::finish(db, epoch, &scope, &thread, default_branch.as_ref());
+        self.writer.ask(work).await
+    }
+
+    async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let work = move |db: &Db<'_>, _: &_, _| write::import::abort(db, &scope, &thread).map(write::Outcome::plain);
+        self.writer.ask(work).await
+    }
+
+    async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        let read = move |db: &Db<'_>| read::export::export(db, &scope, &thread, from, bytes);
+        self.readers.read(read).await
+    }
+
+    async fn digest(&self) -> StoreResult<[u8; 32]> {
+        let shared = self.shared.clone();
+        let read = move |db: &Db<'_>| read::digest::digest(db, &shared.streams);
+        self.readers.read(read).await
+    }
+}

@@ -1,0 +1,17 @@
+//! What a transaction does to the rows. Everything here runs on the writer, inside a savepoint.
+
+pub(crate) mod chunks;
+pub(crate) mod import;
+pub(crate) mod lease;
+mod lines;
+mod log;
+mod messages;
+mod receipt;
+mod runs;
+mod threads;
+mod transaction;
+mod work;
+
+pub(crate) use log::raise_epoch;
+pub(crate) use transaction::apply;
+pub(crate) use work::Outcome;

@@ -1,0 +1,200 @@
+//! One commit: the operations in it, what they leave for the sink, and the answers that wait for it.
+
+use threadmill_store::{Committing, StoreError};
+
+use super::job::{Answer, Job, Verdict, judge};
+use super::plant::{Plant, planted};
+use super::{Op, State};
+use crate::db::Db;
+use crate::fail::{Fail, STORE, unavailable};
+use crate::live::Effect;
+use crate::write::Outcome;
+use crate::write::chunks::{self, Journal};
+
+/// What a commit gathers.
+#[derive(Default)]
+pub(super) struct Group {
+    out: Vec<Committing>,
+    gone: Vec<i64>,
+    journal: Journal,
+    answers: Vec<Answer>,
+}
+
+impl Group {
+    /// Answers everybody in the order of their asking.
+    pub(super) fn answer(&mut self, failure: Option<&StoreError>) {
+        for answer in self.answers.drain(..) {
+            answer(failure.map(again));
+        }
+    }
+}
+
+/// The same error for another caller.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
+        other => StoreError::Unavailable { store: STORE, detail: other.to_string() },
+    }
+}
+
+impl State {
+    /// Runs the operations and commits. On an error nothing of them is known to be kept.
+    pub(super) fn commit(&mut self, ops: Vec<Op>, group: &mut Group) -> Result<(), StoreError> {
+        let begun = self.conn.execute_batch("BEGIN IMMEDIATE");
+        let mut broken = begun.err();
+        for op in ops {
+            let (verdict, answer) = self.operate(op, group, broken.is_some());
+            group.answers.push(answer);
+            match verdict {
+                Verdict::Kept { out, effects } => {
+                    group.out.extend(out);
+                    self.note(&effects, group);
+                }
+                Verdict::Refused => {}
+                Verdict::Broken(error) => broken = broken.or(Some(error)),
+            }
+        }
+        match broken.map_or_else(|| self.seal(group), Err) {
+            Ok(()) => {
+                self.publish(group);
+                Ok(())
+            }
+            Err(error) => {
+                // The transaction may be gone already; either way its effect is not acknowledged.
+                let _ = self.conn.execute_batch("ROLLBACK");
+                Err(self.fail(&error))
+            }
+        }
+    }
+
+    /// Runs one operation, unless the group has failed already.
+    fn operate(&mut self, op: Op, group: &mut Group, failed: bool) -> (Verdict, Answer) {
+        match op {
+            _ if failed => skip(op),
+            Op::Job(job) => self.in_savepoint(|state, db| job(db, &state.live, state.settings.epoch)),
+            Op::Append(append, reply) if append.checkpoint.is_none() => {
+                let db = Db::new(&self.conn);
+                let done = chunks::append(&db, &self.live, &mut group.journal, &append);
+                judge(done.map(outcome), reply)
+            }
+            Op::Append(append, reply) => self.in_savepoint(|state, db| {
+                let done = chunks::append(db, &state.live, &mut group.journal, &append);
+                judge(done.map(outcome), reply)
+            }),
+            Op::Close(reply) => (Verdict::Refused, super::job::answer(Ok(()), reply)),
+        }
+    }
+
+    fn in_savepoint(&self, work: impl FnOnce(&Self, &Db<'_>) -> (Verdict, Answer)) -> (Verdict, Answer) {
+        let run = |sql| self.conn.execute_batch(sql);
+        let begun = run("SAVEPOINT op");
+        let (mut verdict, answer) = work(self, &Db::new(&self.conn));
+        let ended = match &verdict {
+            Verdict::Kept { .. } => run("RELEASE op"),
+            Verdict::Refused => run("ROLLBACK TO op; RELEASE op"),
+            Verdict::Broken(_) => Ok(()),
+        };
+        if let Err(error) = begun.and(ended) {
+            verdict = Verdict::Broken(error);
+        }
+        (verdict, answer)
+    }
+
+    /// What later operations of the same group must know already.
+    fn note(&mut self, effects: &[Effect], group: &mut Group) {
+        for effect in effects {
+            match effect {
+                // Readers find the run only once it is committed, so its stream may be there before.
+                Effect::Started(run) => self.shared.streams.put(run.num, run.stream.clone()),
+                Effect::Gone(run) => group.gone.push(*run),
+                Effect::Fenced { .. } => {}
+            }
+            self.live.apply(effect);
+        }
+    }
+
+    /// Writes the journal row and commits.
+    fn seal(&mut self, group: &mut Group) -> Result<(), rusqlite::Error> {
+        let db = Db::new(&self.conn);
+        let row = group.journal.write(&db).map_err(broken)?;
+        for run in group.journal.runs() {
+            if let Some(run) = self.live.get_mut(*run) {
+                run.journal_from = run.journal_from.or(row);
+            }
+        }
+        if self.checkpoints.due() {
+            self.collect(&db).map_err(broken)?;
+        }
+        if planted(Plant::PublishBeforeCommit) {
+            self.tell_sink(group);
+        }
+        if planted(Plant::AckBeforeSync) {
+            group.answer(None);
+        }
+        self.conn.execute_batch("COMMIT")
+    }
+
+    /// Removes chunks that no run needs any more: journal rows older than every unended run's, and the streams of
+    /// runs that ended long ago.
+    fn collect(&self, db: &Db<'_>) -> Result<(), Fail> {
+        let oldest = self.live.oldest_journal_row().unwrap_or(i64::MAX);
+        db.change("DELETE FROM journal WHERE num < ?1", [oldest])?;
+        let before = self.now.saturating_sub(self.settings.keep_streams);
+        db.change("DELETE FROM streams WHERE ended_at < ?1", [before])?;
+        Ok(())
+    }
+
+    /// After the commit: readers first, so that whoever hears of something can read it.
+    fn publish(&mut self, group: &mut Group) {
+        group.journal.show();
+        for run in group.gone.drain(..) {
+            self.shared.streams.remove(run);
+        }
+        self.observe_time(group);
+        if !planted(Plant::PublishBeforeCommit) {
+            self.tell_sink(group);
+        }
+    }
+
+    fn tell_sink(&self, group: &Group) {
+        if group.out.is_empty() {
+            return;
+        }
+        if let Some(sink) = self.shared.sink() {
+            sink.committed(&group.out);
+        }
+    }
+
+    fn observe_time(&mut self, group: &Group) {
+        for committing in &group.out {
+            if let Committing::Event { event, .. } = committing {
+                self.now = self.now.max(event.record.at);
+            }
+        }
+    }
+}
+
+fn outcome(out: Option<Committing>) -> Outcome<()> {
+    Outcome { answer: (), out: out.into_iter().collect(), effects: Vec::new() }
+}
+
+fn broken(fail: Fail) -> rusqlite::Error {
+    match fail {
+        Fail::Broken(error) => error,
+        Fail::Refused(error) => rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+    }
+}
+
+/// An operation that is not run because the file has failed.
+fn skip(op: Op) -> (Verdict, Answer) {
+    let told = || unavailable("an earlier write of the same commit failed");
+    match op {
+        Op::Append(_, reply) | Op::Close(reply) => (Verdict::Refused, super::job::answer(Err(told()), reply)),
+        Op::Job(job) => (Verdict::Refused, dropped(job)),
+    }
+}
+
+/// A job that never runs drops its reply, and the caller hears that the store is closed.
+fn dropped(job: Job) -> Answer {
+    Box::new(move |_| drop(job))
+}

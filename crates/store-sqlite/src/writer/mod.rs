@@ -1,0 +1,222 @@
+//! The one writer: takes what waits, applies it in one transaction with a savepoint each, syncs once, and only
+//! then tells the sink and those who asked. After a failed commit nothing is written or acknowledged any more.
+
+mod checkpoint;
+mod group;
+mod job;
+mod plant;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use threadmill_store::{ChunkAppend, CommitSink, StoreError, StoreResult};
+use tokio::sync::oneshot;
+
+use crate::db::Db;
+use crate::fail::{Done, unavailable};
+use crate::live::{LiveRuns, LiveStreams, lock};
+use crate::write::Outcome;
+
+use checkpoint::Checkpoints;
+use group::Group;
+use job::Job;
+
+/// Operations that go into one commit at most: bounds how long the first of them waits for the last.
+const GROUP: usize = 1024;
+
+/// How long the writer waits for work before it uses the pause for a checkpoint.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<StoreResult<T>>;
+
+/// What the writer can be asked.
+enum Op {
+    Append(ChunkAppend, Reply<()>),
+    Job(Job),
+    Close(Reply<()>),
+}
+
+/// What the writer shares with everybody else.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) streams: LiveStreams,
+    pub(crate) sink: RwLock<Option<Arc<dyn CommitSink>>>,
+    /// Why nothing is written any more.
+    failed: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn failure(&self) -> Option<StoreError> {
+        lock(&self.failed).clone().map(StoreError::ReadOnly)
+    }
+
+    fn sink(&self) -> Option<Arc<dyn CommitSink>> {
+        self.sink.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How to ask the writer.
+pub(crate) struct Writer {
+    ops: Sender<Op>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the writer's thread on its own connection.
+    pub(crate) fn start(mut conn: Connection, live: LiveRuns, settings: Settings, shared: Arc<Shared>) -> Done<Self> {
+        let (ops, queue) = channel();
+        let mut state = State {
+            checkpoints: Checkpoints::watch(&mut conn, settings.checkpoint_pages)?,
+            conn,
+            live,
+            settings,
+            shared: shared.clone(),
+            now: 0,
+        };
+        let thread = std::thread::Builder::new()
+            .name("threadmill-writer".into())
+            .spawn(move || state.run(&queue))
+            .map_err(unavailable)?;
+        Ok(Self { ops, shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in a commit of the writer's and returns its answer once that is durable.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Db<'_>, &LiveRuns, u64) -> Done<Outcome<T>> + Send + 'static,
+    ) -> StoreResult<T> {
+        self.send(|reply| Op::Job(job::boxed(work, reply))).await
+    }
+
+    /// Appends chunks.
+    pub(crate) async fn append(&self, append: ChunkAppend) -> StoreResult<()> {
+        self.send(|reply| Op::Append(append, reply)).await
+    }
+
+    /// Finishes what waits, checkpoints, and ends the thread.
+    pub(crate) async fn close(&self) -> StoreResult<()> {
+        let closed = self.send(Op::Close).await;
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                return Err(unavailable("the writer panicked"));
+            }
+        }
+        closed
+    }
+
+    async fn send<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> StoreResult<T> {
+        if let Some(failure) = self.shared.failure() {
+            return Err(failure);
+        }
+        let (reply, answer) = oneshot::channel();
+        let gone = || unavailable("the store is closed");
+        self.ops.send(op(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// What the writer is started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// The store's part of every epoch.
+    pub(crate) epoch: u64,
+    /// Pages in the log that call for a checkpoint.
+    pub(crate) checkpoint_pages: u32,
+    /// How long the chunks of an ended run are kept, in milliseconds.
+    pub(crate) keep_streams: u64,
+}
+
+/// The writer's thread.
+struct State {
+    conn: Connection,
+    live: LiveRuns,
+    settings: Settings,
+    shared: Arc<Shared>,
+    checkpoints: Checkpoints,
+    /// The latest time a caller gave: the store has no clock.
+    now: u64,
+}
+
+impl State {
+    fn run(&mut self, queue: &Receiver<Op>) {
+        loop {
+            let first = match queue.recv_timeout(IDLE) {
+                Ok(op) => op,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.idle();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let more = queue.try_iter().take(GROUP - 1);
+            let (ops, closing) = split(std::iter::once(first).chain(more));
+            self.group(ops);
+            if let Some(reply) = closing {
+                let done = self.checkpoints.run(&self.conn);
+                self.heed(done);
+                // Whoever closes may have gone away.
+                let _ = reply.send(self.shared.failure().map_or(Ok(()), Err));
+                return;
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        if self.shared.failure().is_none() {
+            let done = self.checkpoints.when_idle(&self.conn);
+            self.heed(done);
+        }
+    }
+
+    fn group(&mut self, ops: Vec<Op>) {
+        if ops.is_empty() {
+            return;
+        }
+        let mut group = Group::default();
+        let result = match self.shared.failure() {
+            Some(failure) => Err(failure),
+            None => self.commit(ops, &mut group),
+        };
+        match result {
+            Ok(()) => group.answer(None),
+            Err(error) => group.answer(Some(&error)),
+        }
+        if self.shared.failure().is_none() {
+            let done = self.checkpoints.after_commit(&self.conn);
+            self.heed(done);
+        }
+    }
+
+    /// A checkpoint syncs too: if that fails, so does the store.
+    fn heed(&self, checkpoint: rusqlite::Result<()>) {
+        if let Err(error) = checkpoint {
+            self.fail(&error);
+        }
+    }
+
+    /// Nothing is known of what a failed write left on the disk, so nothing more is written.
+    fn fail(&self, error: &rusqlite::Error) -> StoreError {
+        tracing::error!(%error, "the store is read-only from now on");
+        *lock(&self.shared.failed) = Some(error.to_string());
+        unavailable(error)
+    }
+}
+
+/// What stands before a close, and the close.
+fn split(all: impl Iterator<Item = Op>) -> (Vec<Op>, Option<Reply<()>>) {
+    let mut ops = Vec::new();
+    for op in all {
+        match op {
+            Op::Close(reply) => return (ops, Some(reply)),
+            other => ops.push(other),
+        }
+    }
+    (ops, None)
+}
