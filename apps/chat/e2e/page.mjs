@@ -1,0 +1,56 @@
+//! Chromium, and what the checks read from the page.
+
+import { chromium } from 'playwright-core';
+
+export const BASE = process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430';
+
+/** A browser. Chromium as root has no sandbox to offer. */
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox'],
+  });
+}
+
+/** A page at `path`; what it complains about is collected in `page.complaints`. */
+export async function openPage(browser, path, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on('pageerror', error => page.complaints.push(error.message));
+  page.on('console', message => {
+    if (message.type() === 'error') page.complaints.push(message.text());
+  });
+  await page.goto(BASE + path);
+  return page;
+}
+
+/** Waits until the open thread shows rows. */
+export async function rowsShown(page) {
+  await page.waitForSelector('.row[data-row]', { timeout: 15_000 });
+}
+
+/** The rows on the page, top to bottom. */
+export function rows(page) {
+  return page.$$eval('.row[data-row]', all =>
+    all.map(row => ({
+      id: row.dataset.row,
+      depth: Number(row.dataset.depth),
+      status: row.dataset.status,
+      role: row.classList.contains('row-user') ? 'user' : 'assistant',
+      top: row.getBoundingClientRect().top,
+      code: row.querySelector('.code') !== null,
+    })),
+  );
+}
+
+/** The render counters, as they are now. */
+export function counters(page) {
+  return page.evaluate(() => structuredClone(window.__threadmillCounters));
+}
+
+/** Writes into the composer and sends. */
+export async function sendText(page, text) {
+  await page.fill('.composer textarea', text);
+  await page.press('.composer textarea', 'Enter');
+}

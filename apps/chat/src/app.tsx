@@ -1,0 +1,70 @@
+//! The page: threads at the side, the open one in the middle.
+
+import { useCallback, useEffect, useState } from 'react';
+import { StartView } from './composer/start-view';
+import { Icon } from './icon';
+import { useRoute } from './route';
+import { Sidebar } from './sidebar/sidebar';
+import { Switcher } from './sidebar/switcher';
+import { ThreadView } from './thread/thread-view';
+
+export function App() {
+  const { threadId, messageId } = useRoute();
+  const [drawer, setDrawer] = useState(false);
+  const [switching, setSwitching] = useState(false);
+  const closeDrawer = useCallback(() => setDrawer(false), []);
+  const openSwitcher = useCallback(() => setSwitching(true), []);
+  usePageKeys(openSwitcher, closeDrawer);
+  return (
+    <div className="page">
+      <a className="skip" href="#main">
+        Skip to messages
+      </a>
+      <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
+      <button
+        type="button"
+        className="scrim"
+        data-shown={drawer || undefined}
+        aria-label="Close the list"
+        tabIndex={-1}
+        onClick={closeDrawer}
+      />
+      <div className="middle">
+        <header className="top-bar drawer-only">
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Show threads"
+            aria-expanded={drawer}
+            onClick={() => setDrawer(true)}
+          >
+            <Icon name="menu" />
+          </button>
+          <span>Threadmill</span>
+          <button type="button" className="icon-button" aria-label="Switch thread" onClick={openSwitcher}>
+            <Icon name="search" />
+          </button>
+        </header>
+        {threadId === undefined ? (
+          <StartView />
+        ) : (
+          <ThreadView key={threadId} threadId={threadId} messageId={messageId} />
+        )}
+      </div>
+      <Switcher open={switching} onClose={() => setSwitching(false)} />
+    </div>
+  );
+}
+
+function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+        event.preventDefault();
+        openSwitcher();
+      } else if (event.key === 'Escape') closeDrawer();
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [openSwitcher, closeDrawer]);
+}

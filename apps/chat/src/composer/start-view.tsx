@@ -1,0 +1,56 @@
+//! The start: no thread is open. A greeting, a few things to try, and the composer.
+
+import { useClient } from '@threadmill/react';
+import { useState } from 'react';
+import { useReport } from '../reports';
+import { navigate, threadPath } from '../route';
+import { ComposerBox } from './composer';
+import { useProviders } from './providers';
+
+const SUGGESTIONS = [
+  'What is artificial intelligence?',
+  'Tell me a joke',
+  'Show me some Python',
+  'What do you know about history?',
+] as const;
+
+export function StartView() {
+  const client = useClient();
+  const report = useReport();
+  const { chosen } = useProviders();
+  const [sending, setSending] = useState(false);
+  const start = async (message: string) => {
+    setSending(true);
+    try {
+      const choice = chosen === undefined ? {} : { provider: chosen };
+      const { threadId } = await client.createThread({ message, run: true, ...choice });
+      navigate(threadPath(threadId));
+    } finally {
+      setSending(false);
+    }
+  };
+  return (
+    <main className="thread start" id="main">
+      <div className="start-middle">
+        <h2>What is on your mind?</h2>
+        <ul className="suggestions">
+          {SUGGESTIONS.map(suggestion => (
+            <li key={suggestion}>
+              <button type="button" disabled={sending} onClick={() => start(suggestion).catch(report)}>
+                {suggestion}
+              </button>
+            </li>
+          ))}
+        </ul>
+      </div>
+      <ComposerBox
+        place="new"
+        busy={false}
+        stopping={false}
+        sending={sending}
+        onSubmit={start}
+        onStop={() => {}}
+      />
+    </main>
+  );
+}

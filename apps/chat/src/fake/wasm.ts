@@ -1,0 +1,3 @@
+//! Stands in for the wasm file. Development only.
+
+export default '';

@@ -1,0 +1,82 @@
+//! highlight.js with the languages people ask about, and its HTML turned into spans that React can own.
+
+import hljs from 'highlight.js/lib/core';
+import bash from 'highlight.js/lib/languages/bash';
+import c from 'highlight.js/lib/languages/c';
+import cpp from 'highlight.js/lib/languages/cpp';
+import csharp from 'highlight.js/lib/languages/csharp';
+import css from 'highlight.js/lib/languages/css';
+import diff from 'highlight.js/lib/languages/diff';
+import dockerfile from 'highlight.js/lib/languages/dockerfile';
+import go from 'highlight.js/lib/languages/go';
+import ini from 'highlight.js/lib/languages/ini';
+import java from 'highlight.js/lib/languages/java';
+import javascript from 'highlight.js/lib/languages/javascript';
+import json from 'highlight.js/lib/languages/json';
+import kotlin from 'highlight.js/lib/languages/kotlin';
+import php from 'highlight.js/lib/languages/php';
+import python from 'highlight.js/lib/languages/python';
+import ruby from 'highlight.js/lib/languages/ruby';
+import rust from 'highlight.js/lib/languages/rust';
+import sql from 'highlight.js/lib/languages/sql';
+import swift from 'highlight.js/lib/languages/swift';
+import typescript from 'highlight.js/lib/languages/typescript';
+import xml from 'highlight.js/lib/languages/xml';
+import yaml from 'highlight.js/lib/languages/yaml';
+import { decodeEntities } from './entities';
+import type { CodeNode } from './highlight';
+
+const LANGUAGES = {
+  bash,
+  c,
+  cpp,
+  csharp,
+  css,
+  diff,
+  dockerfile,
+  go,
+  ini,
+  java,
+  javascript,
+  json,
+  kotlin,
+  php,
+  python,
+  ruby,
+  rust,
+  sql,
+  swift,
+  typescript,
+  xml,
+  yaml,
+};
+for (const [name, grammar] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, grammar);
+
+/** The spans of a code, or nothing for a language that is not here. */
+export function colour(code: string, language: string): readonly CodeNode[] | undefined {
+  if (!hljs.getLanguage(language)) return undefined;
+  return parseSpans(hljs.highlight(code, { language, ignoreIllegals: true }).value);
+}
+
+/**
+ * Reads what highlight.js writes: escaped text and `<span class="…">`, nothing else. Anything that is not exactly
+ * that stays text, so nothing from the code can become an element of another kind.
+ */
+export function parseSpans(html: string): readonly CodeNode[] {
+  const root: CodeNode[] = [];
+  const open: CodeNode[][] = [root];
+  for (const piece of html.split(/(<span class="[\w\- ]+">|<\/span>)/)) {
+    const top = open[open.length - 1] ?? root;
+    const className = /^<span class="([\w\- ]+)">$/.exec(piece)?.[1];
+    if (className) {
+      const children: CodeNode[] = [];
+      top.push({ className, children });
+      open.push(children);
+    } else if (piece === '</span>') {
+      if (open.length > 1) open.pop();
+    } else if (piece !== '') {
+      top.push(decodeEntities(piece));
+    }
+  }
+  return root;
+}

@@ -1,0 +1,21 @@
+//! How long ago, in few letters.
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const WEEK = 7 * DAY;
+
+/** `now`, `5 min`, `3 h`, `2 d`, then the date; both times in milliseconds. */
+export function relativeTime(then: number, now: number): string {
+  const ago = now - then;
+  if (ago < MINUTE) return 'now';
+  if (ago < HOUR) return `${Math.floor(ago / MINUTE)} min`;
+  if (ago < DAY) return `${Math.floor(ago / HOUR)} h`;
+  if (ago < WEEK) return `${Math.floor(ago / DAY)} d`;
+  const sameYear = new Date(then).getFullYear() === new Date(now).getFullYear();
+  return new Date(then).toLocaleDateString(undefined, {
+    month: 'short',
+    day: 'numeric',
+    ...(sameYear ? {} : { year: 'numeric' }),
+  });
+}

@@ -1,0 +1,45 @@
+//! Things that went wrong, said once at the edge of the page, in the server's own words.
+
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from 'react';
+
+const SHOWN_FOR = 8_000;
+
+const Report = createContext<(error: unknown) => void>(() => {});
+
+/** Says what went wrong. */
+export function useReport(): (error: unknown) => void {
+  return useContext(Report);
+}
+
+function words(error: unknown): string {
+  if (typeof error === 'object' && error !== null) {
+    if ('hint' in error && typeof error.hint === 'string' && error.hint !== '') return error.hint;
+    if ('message' in error && typeof error.message === 'string') return error.message;
+  }
+  return 'Something went wrong.';
+}
+
+export function ReportProvider({ children }: { children: ReactNode }) {
+  const [said, setSaid] = useState<string>();
+  useEffect(() => {
+    if (said === undefined) return;
+    const timer = setTimeout(() => setSaid(undefined), SHOWN_FOR);
+    return () => clearTimeout(timer);
+  }, [said]);
+  const report = useCallback((error: unknown) => setSaid(words(error)), []);
+  return (
+    <Report value={report}>
+      {children}
+      <div className="report-place" role="alert">
+        {said === undefined ? null : (
+          <div className="report">
+            <span>{said}</span>
+            <button type="button" className="text-button" onClick={() => setSaid(undefined)}>
+              Dismiss
+            </button>
+          </div>
+        )}
+      </div>
+    </Report>
+  );
+}

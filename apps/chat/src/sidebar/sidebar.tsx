@@ -1,0 +1,91 @@
+//! The side of the page: new thread, filter, threads, and below them the connection and the theme.
+
+import { useThreads } from '@threadmill/react';
+import { useEffect, useState } from 'react';
+import { Icon } from '../icon';
+import { navigate } from '../route';
+import { ConnectionNote } from './connection-note';
+import { ThemeToggle } from './theme';
+import { ThreadList } from './thread-list';
+
+const SETTLE = 150;
+const MINUTE = 60_000;
+
+interface SidebarProps {
+  readonly current: string | undefined;
+  /** Whether the drawer is open, on a narrow screen. */
+  readonly drawer: boolean;
+  onClose(): void;
+  onSearch(): void;
+}
+
+export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
+  const [filter, setFilter] = useState('');
+  const title = useSettled(filter.trim());
+  const list = useThreads(title === '' ? {} : { title });
+  const now = useMinute();
+  const fresh = () => {
+    navigate('/');
+    onClose();
+  };
+  return (
+    <aside className="sidebar" data-drawer={drawer || undefined} aria-label="Your threads">
+      <header className="sidebar-head">
+        <h1>
+          <img src="/favicon.svg" alt="" width="24" height="24" />
+          Threadmill
+        </h1>
+        <button
+          type="button"
+          className="icon-button drawer-only"
+          aria-label="Close the list"
+          onClick={onClose}
+        >
+          <Icon name="close" />
+        </button>
+      </header>
+      <button type="button" className="new-thread" onClick={fresh}>
+        <Icon name="plus" />
+        New thread
+      </button>
+      <div className="filter">
+        <Icon name="search" />
+        <input
+          type="search"
+          placeholder="Filter"
+          aria-label="Filter threads by title"
+          value={filter}
+          onChange={event => setFilter(event.target.value)}
+        />
+        <button type="button" className="key-hint" aria-label="Switch thread" onClick={onSearch}>
+          {/mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'}
+        </button>
+      </div>
+      <ThreadList list={list} current={current} now={now} onOpen={onClose} />
+      <footer className="sidebar-foot">
+        <ConnectionNote />
+        <ThemeToggle />
+      </footer>
+    </aside>
+  );
+}
+
+/** A value once it has not changed for a moment: one request a word, not one a letter. */
+export function useSettled(value: string): string {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), SETTLE);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
+/** The time, renewed each minute, for "5 min". */
+function useMinute(): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), MINUTE);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}

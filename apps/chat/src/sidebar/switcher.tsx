@@ -1,0 +1,83 @@
+//! Ctrl or Cmd + K: type a few letters of a title, press Enter, and be there.
+
+import type { ThreadSummary } from '@threadmill/client';
+import { useThreads } from '@threadmill/react';
+import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { relativeTime } from '../relative-time';
+import { navigate, threadPath } from '../route';
+import { useSettled } from './sidebar';
+
+const SHOWN = 12;
+
+export function Switcher({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (open) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [open]);
+  return (
+    <dialog className="dialog switcher" ref={dialog} onClose={onClose} aria-label="Switch thread">
+      {open && <Choices onClose={onClose} />}
+    </dialog>
+  );
+}
+
+function Choices({ onClose }: { onClose: () => void }) {
+  const [text, setText] = useState('');
+  const [at, setAt] = useState(0);
+  const title = useSettled(text.trim());
+  const { threads } = useThreads(title === '' ? {} : { title });
+  const shown = threads.slice(0, SHOWN);
+  const go = (thread: ThreadSummary | undefined) => {
+    if (!thread) return;
+    navigate(threadPath(thread.id));
+    onClose();
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
+    if (step !== 0) {
+      event.preventDefault();
+      setAt(now => Math.max(0, Math.min(shown.length - 1, now + step)));
+    } else if (event.key === 'Enter') {
+      event.preventDefault();
+      go(shown[at]);
+    }
+  };
+  return (
+    <>
+      <input
+        ref={field => field?.focus()}
+        role="combobox"
+        aria-expanded="true"
+        aria-controls="switcher-choices"
+        aria-activedescendant={`choice-${at}`}
+        aria-label="Title"
+        placeholder="Switch to a thread"
+        value={text}
+        onChange={event => {
+          setText(event.target.value);
+          setAt(0);
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <div id="switcher-choices" role="listbox" aria-label="Threads">
+        {shown.map((thread, index) => (
+          <button
+            key={thread.id}
+            id={`choice-${index}`}
+            type="button"
+            role="option"
+            tabIndex={-1}
+            aria-selected={index === at}
+            onClick={() => go(thread)}
+            onPointerMove={() => setAt(index)}
+          >
+            <span>{thread.title || 'Untitled'}</span>
+            <time>{relativeTime(thread.updatedAt, Date.now())}</time>
+          </button>
+        ))}
+        {shown.length === 0 && <p className="thread-list-empty">No thread has that in its title.</p>}
+      </div>
+    </>
+  );
+}

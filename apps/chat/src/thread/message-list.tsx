@@ -1,0 +1,200 @@
+//! The list of messages: the loaded rows near the viewport, with space above and below for the others.
+
+import type { ThreadHandle } from '@threadmill/client';
+import type { Messages } from '@threadmill/react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from 'react';
+import { countListRender } from '../counters';
+import { Icon } from '../icon';
+import { MessageRow } from './message-row';
+import { RowHeights } from './row-heights';
+import { ScrollKeeper } from './scroll-keeper';
+import { useUnseen } from './use-unseen';
+
+/** Pages are asked for when less than this many viewports of rows are left that way. */
+const LOAD_AHEAD = 1.5;
+const FLASH_MS = 1_600;
+
+interface MessageListProps {
+  readonly messages: Messages;
+  readonly handle: ThreadHandle;
+  readonly keeper: ScrollKeeper;
+  readonly editing: string | undefined;
+}
+
+/** A keeper for one thread. */
+export function useScrollKeeper(threadId: string): ScrollKeeper {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another thread needs another keeper
+  return useMemo(() => new ScrollKeeper(new RowHeights()), [threadId]);
+}
+
+export function MessageList({ messages, handle, keeper, editing }: MessageListProps) {
+  countListRender();
+  const { rows } = messages;
+  const ids = useMemo(() => rows.map(row => row.id), [rows]);
+  const [, again] = useReducer((n: number) => n + 1, 0);
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const range = keeper.rangeFor(ids);
+  const unseen = useUnseen(messages.total, keeper, handle.threadId);
+
+  const latest = useRef(messages);
+  latest.current = messages;
+  const load = useCallback(
+    (direction: 'up' | 'down') => {
+      const { above, below, viewport, content: height } = keeper.room();
+      // Rows that leave at one end must not call for themselves from the other: never more than a quarter is ahead.
+      const ahead = Math.min(LOAD_AHEAD * viewport, Math.max(40, (height - viewport) / 4));
+      const now = latest.current;
+      if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder) void now.loadOlder();
+      if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer) void now.loadNewer();
+    },
+    [keeper],
+  );
+  const onScroll = useCallback(() => {
+    const { direction, needsRows } = keeper.scrolled(latest.current.hasNewer);
+    if (needsRows) again();
+    if (direction !== 'none') load(direction);
+    unseen.look();
+  }, [keeper, load, unseen.look]);
+
+  const observe = useRowObserver(keeper, scroller, content, unseen.look);
+  useReleaseOnWheel(scroller, keeper, load);
+
+  useLayoutEffect(() => {
+    keeper.heights.keepOnly(ids);
+    const arrived = keeper.settle();
+    if (arrived !== undefined) flash(keeper.rows.get(arrived));
+    unseen.look();
+  });
+  useEffect(() => {
+    const { content: height, viewport } = keeper.room();
+    if (rows.length > 0 && height <= viewport + 1) load('up');
+  }, [keeper, rows, load]);
+
+  const shown = rows.slice(range.start, range.end);
+  const above = keeper.heights.total(ids.slice(0, range.start));
+  const below = keeper.heights.total(ids.slice(range.end));
+  return (
+    <div className="list">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must be able to scroll it */}
+      <section className="scroller" ref={scroller} onScroll={onScroll} tabIndex={0} aria-label="Messages">
+        <div className="column" ref={content}>
+          <div className="list-edge" aria-hidden="true">
+            {messages.hasOlder ? <span className="dots" /> : null}
+          </div>
+          <div style={{ height: above }} />
+          {shown.map((row, index) => (
+            <MessageRow
+              key={row.id}
+              row={row}
+              handle={handle}
+              observe={observe}
+              last={range.start + index === rows.length - 1 && !messages.hasNewer}
+              editing={editing === row.id}
+            />
+          ))}
+          <div style={{ height: below }} />
+          <div className="list-end" />
+        </div>
+      </section>
+      <JumpButton messages={messages} keeper={keeper} unseen={unseen} />
+    </div>
+  );
+}
+
+function JumpButton(props: {
+  messages: Messages;
+  keeper: ScrollKeeper;
+  unseen: ReturnType<typeof useUnseen>;
+}) {
+  const { messages, keeper, unseen } = props;
+  const jump = () => {
+    keeper.follow();
+    if (messages.hasNewer) void messages.jumpTo({ at: 'tip' }).then(() => keeper.follow());
+    unseen.look();
+  };
+  const label = unseen.count > 0 ? `${unseen.count} new` : 'Latest';
+  return (
+    <button
+      type="button"
+      className="jump"
+      data-shown={unseen.away}
+      tabIndex={unseen.away ? 0 : -1}
+      aria-hidden={!unseen.away}
+      aria-label={unseen.count > 0 ? `Jump to latest, ${unseen.count} new` : 'Jump to latest'}
+      onClick={jump}
+    >
+      <Icon name="down" />
+      <span>{label}</span>
+    </button>
+  );
+}
+
+/** Measures rows while they are on the page, and settles the list in the frame in which one changed its height. */
+function useRowObserver(
+  keeper: ScrollKeeper,
+  scroller: React.RefObject<HTMLDivElement | null>,
+  content: React.RefObject<HTMLDivElement | null>,
+  changed: () => void,
+) {
+  const observer = useRef<ResizeObserver>(null);
+  const width = useRef(0);
+  useLayoutEffect(() => {
+    if (!scroller.current || !content.current) return;
+    keeper.attach(scroller.current, content.current);
+    const sizes = new ResizeObserver(entries => {
+      const now = content.current?.clientWidth ?? 0;
+      if (now !== width.current) keeper.heights.clear();
+      width.current = now;
+      for (const { target } of entries) {
+        const id = (target as HTMLElement).dataset.row;
+        if (id) keeper.heights.set(id, target.getBoundingClientRect().height);
+      }
+      keeper.settle();
+      changed();
+    });
+    observer.current = sizes;
+    sizes.observe(scroller.current);
+    for (const element of keeper.rows.values()) sizes.observe(element);
+    return () => sizes.disconnect();
+  }, [keeper, scroller, content, changed]);
+  return useCallback(
+    (element: HTMLElement | null) => {
+      const id = element?.dataset.row;
+      if (!element || !id) return;
+      keeper.rows.set(id, element);
+      observer.current?.observe(element);
+      return () => {
+        observer.current?.unobserve(element);
+        if (keeper.rows.get(id) === element) keeper.rows.delete(id);
+      };
+    },
+    [keeper],
+  );
+}
+
+/** The wheel speaks before the scroll event does: the tail lets go before the next token could pull back. */
+function useReleaseOnWheel(
+  scroller: React.RefObject<HTMLDivElement | null>,
+  keeper: ScrollKeeper,
+  load: (direction: 'up' | 'down') => void,
+) {
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const onWheel = (event: WheelEvent) => {
+      const { above, below } = keeper.room();
+      if (event.deltaY < 0 && above + below > 0) keeper.release();
+      if (event.deltaY !== 0) load(event.deltaY < 0 ? 'up' : 'down');
+    };
+    element.addEventListener('wheel', onWheel, { passive: true });
+    return () => element.removeEventListener('wheel', onWheel);
+  }, [scroller, keeper, load]);
+}
+
+function flash(element: HTMLElement | undefined): void {
+  element?.animate([{ backgroundColor: 'var(--flash)' }, { backgroundColor: 'transparent' }], {
+    duration: FLASH_MS,
+    easing: 'ease-out',
+  });
+}

@@ -1,0 +1,63 @@
+//! One message in the list. It renders when its row object changes, which streamed text never does.
+
+import type { Row, ThreadHandle } from '@threadmill/client';
+import { memo, type RefCallback } from 'react';
+import { countRowRender } from '../counters';
+import { AssistantBody } from './assistant-body';
+import { BranchSwitcher } from './branch-switcher';
+import { EditBox } from './edit-box';
+import { PlainBody } from './plain-body';
+import { RowActions } from './row-actions';
+import { RunNotice } from './run-notice';
+
+interface MessageRowProps {
+  readonly row: Row;
+  readonly handle: ThreadHandle;
+  readonly observe: RefCallback<HTMLElement>;
+  readonly last: boolean;
+  readonly editing: boolean;
+}
+
+const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
+
+export const MessageRow = memo(function MessageRow({ row, handle, observe, last, editing }: MessageRowProps) {
+  countRowRender(row.id);
+  const when = new Date(row.createdAt);
+  return (
+    <article
+      className={`row row-${row.role}`}
+      ref={observe}
+      data-row={row.id}
+      data-depth={row.depth}
+      data-status={row.status}
+      data-last={last || undefined}
+      aria-label={`${WHO[row.role]}, ${when.toLocaleString()}`}
+    >
+      {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
+    </article>
+  );
+});
+
+function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
+  if (row.status === 'removed') {
+    return (
+      <div className="row-removed">
+        <span>Message removed</span>
+        <BranchSwitcher row={row} />
+      </div>
+    );
+  }
+  const writing = row.run !== undefined;
+  return (
+    <>
+      <div className="body">
+        {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
+      </div>
+      <RunNotice row={row} />
+      <footer className="row-footer">
+        <BranchSwitcher row={row} />
+        {writing ? null : <RowActions row={row} />}
+      </footer>
+    </>
+  );
+}

@@ -1,0 +1,73 @@
+//! Parts that are not text: reasoning, tools, files, sources, data.
+
+import type { Part } from '@threadmill/client';
+import { RemoteImage } from '../markdown/remote-image';
+import { safeLink } from '../markdown/safe-url';
+
+const LONGEST_JSON = 20_000;
+
+export function OtherPart({ part }: { part: Part }) {
+  const fields = part as Readonly<Record<string, unknown>>;
+  if (part.type === 'step-start') return null;
+  if (part.type === 'reasoning') return <Folded title="Reasoning" text={text(fields.text)} prose={true} />;
+  if (part.type === 'file') return <FilePart fields={fields} />;
+  if (part.type === 'source-url') return <SourcePart fields={fields} />;
+  if (part.type === 'dynamic-tool') return <ToolPart name={text(fields.toolName)} fields={fields} />;
+  if (part.type.startsWith('tool-')) return <ToolPart name={part.type.slice(5)} fields={fields} />;
+  return <Folded title={part.type} text={json(fields.data ?? fields)} />;
+}
+
+const text = (value: unknown) => (typeof value === 'string' ? value : '');
+
+function json(value: unknown): string {
+  return (JSON.stringify(value, undefined, 2) ?? '').slice(0, LONGEST_JSON);
+}
+
+function Folded(props: { title: string; text: string; note?: string; prose?: boolean }) {
+  return (
+    <details className="folded">
+      <summary>
+        {props.title}
+        {props.note ? <span className="folded-note">{props.note}</span> : null}
+      </summary>
+      <div className={props.prose ? 'folded-prose' : 'folded-code'}>{props.text}</div>
+    </details>
+  );
+}
+
+const TOOL_STATES: Readonly<Record<string, string>> = {
+  'input-streaming': 'preparing',
+  'input-available': 'running',
+  'output-available': 'done',
+  'output-error': 'failed',
+};
+
+function ToolPart({ name, fields }: { name: string; fields: Readonly<Record<string, unknown>> }) {
+  const { input, output, errorText } = fields;
+  const note = TOOL_STATES[text(fields.state)] ?? '';
+  return <Folded title={name} note={note} text={json({ input, output, errorText })} />;
+}
+
+function FilePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {
+  const name = text(fields.filename) || text(fields.mediaType) || 'File';
+  const url = text(fields.url);
+  if (text(fields.mediaType).startsWith('image/')) return <RemoteImage source={url} alt={name} />;
+  const href = safeLink(url);
+  if (!href) return <span className="file-chip">{name}</span>;
+  return (
+    <a className="file-chip" href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {name}
+    </a>
+  );
+}
+
+function SourcePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {
+  const href = safeLink(text(fields.url));
+  const title = text(fields.title) || text(fields.url);
+  if (!href) return <span className="file-chip">{title}</span>;
+  return (
+    <a className="file-chip" href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {title}
+    </a>
+  );
+}

@@ -1,0 +1,35 @@
+//! The quiet buttons under a message.
+
+import type { Row } from '@threadmill/client';
+import { CopyButton } from '../copy-button';
+import { Icon, type IconName } from '../icon';
+import { relativeTime } from '../relative-time';
+import { useThreadActions } from './thread-actions';
+import { textOf } from './whole-parts';
+
+export function RowActions({ row }: { row: Row }) {
+  const { edit, regenerate, remove } = useThreadActions();
+  const text = row.parts.map(textOf).filter(Boolean).join('\n\n');
+  const when = new Date(row.createdAt);
+  return (
+    <div className="row-actions">
+      <CopyButton text={text} label="Copy message" />
+      {row.role === 'user' && <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />}
+      {row.role === 'assistant' && (
+        <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
+      )}
+      <Action icon="trash" label="Delete message" onClick={() => remove(row)} />
+      <time dateTime={when.toISOString()} title={when.toLocaleString()}>
+        {relativeTime(row.createdAt, Date.now())}
+      </time>
+    </div>
+  );
+}
+
+function Action({ icon, label, onClick }: { icon: IconName; label: string; onClick: () => void }) {
+  return (
+    <button type="button" className="icon-button" aria-label={label} title={label} onClick={onClick}>
+      <Icon name={icon} />
+    </button>
+  );
+}

@@ -1,0 +1,182 @@
+//! Keeps the row being read where it is, whatever happens to the rows around it, and follows the tail when asked.
+//!
+//! Rows lie in normal flow, so the browser lays them out and nothing here predicts heights. Before each change the
+//! keeper knows where, in the content, the rows in view start; after it, it moves the scroll offset by what the
+//! first of them that is still there has moved. That is independent of scrolling meanwhile. The browser's own
+//! scroll anchoring is off: Safari has none, it sleeps at offset 0, and two anchors would both correct.
+
+import { type Focus, focusAt, type RowHeights, type RowRange, rangeAround } from './row-heights';
+
+/** Closer than this to the end counts as being there. */
+const AT_END = 8;
+/** Rows are kept on the page this many viewports around the visible part, and fetched when nearer than the second. */
+const MARGIN = 1.25;
+const NEEDED = 0.5;
+/** Where a row that was jumped to comes to rest, as a part of the viewport. */
+const TARGET_AT = 0.2;
+
+interface Mark {
+  readonly id: string;
+  readonly offset: number;
+}
+
+export class ScrollKeeper {
+  /** Whether the end of the list is held in view. */
+  following = true;
+  private marks: readonly Mark[] = [];
+  private ids: readonly string[] = [];
+  private mounted: RowRange = { start: 0, end: 0 };
+  private target: string | undefined;
+  /** What a whole-pixel scroll offset could not express; paid with the next correction, so that errors never add up. */
+  private owed = 0;
+  private lastTop = 0;
+  readonly rows = new Map<string, HTMLElement>();
+  private scroller: HTMLElement | undefined;
+  private content: HTMLElement | undefined;
+
+  constructor(readonly heights: RowHeights) {}
+
+  attach(scroller: HTMLElement, content: HTMLElement): void {
+    this.scroller = scroller;
+    this.content = content;
+  }
+
+  /** The rows to put on the page now. Reads what the last `mark` saw; call it while rendering. */
+  rangeFor(ids: readonly string[]): RowRange {
+    this.ids = ids;
+    this.mounted = this.rangeWith(MARGIN);
+    return this.mounted;
+  }
+
+  /** Puts this row in view with the next commit that has it. */
+  aimAt(id: string): void {
+    this.target = id;
+    this.following = false;
+  }
+
+  /** Holds the end in view from the next commit on. */
+  follow(): void {
+    this.target = undefined;
+    this.following = true;
+    this.settle();
+  }
+
+  /** Lets go of the end at once; scrolling down to it takes hold again. */
+  release(): void {
+    this.following = false;
+  }
+
+  /** A row gave its place to another: what the reader looked at continues under another id. */
+  rename(from: string, to: string): void {
+    this.marks = this.marks.map(mark => (mark.id === from ? { ...mark, id: to } : mark));
+  }
+
+  /** After a commit or a change of size: puts things where the reader expects them. Returns the row just arrived at. */
+  settle(): string | undefined {
+    const arrived = this.arrive();
+    if (arrived === undefined) {
+      if (this.following) this.scrollTo(Number.MAX_SAFE_INTEGER);
+      else this.restore();
+    }
+    this.mark();
+    return arrived;
+  }
+
+  /** The reader scrolled. Returns what follows from it. */
+  scrolled(hasNewer: boolean): { direction: 'up' | 'down' | 'none'; needsRows: boolean } {
+    const scroller = this.scroller;
+    if (!scroller) return { direction: 'none', needsRows: false };
+    const top = scroller.scrollTop;
+    const direction = top < this.lastTop - 0.5 ? 'up' : top > this.lastTop + 0.5 ? 'down' : 'none';
+    if (direction === 'up' && !this.atEnd()) this.following = false;
+    if (direction === 'down' && this.atEnd() && !hasNewer) this.following = true;
+    if (!this.following) this.restore();
+    this.lastTop = scroller.scrollTop;
+    this.mark();
+    const needed = this.rangeWith(NEEDED);
+    return { direction, needsRows: needed.start < this.mounted.start || needed.end > this.mounted.end };
+  }
+
+  /** Pixels of loaded content above and below the viewport. */
+  room(): { above: number; below: number; viewport: number; content: number } {
+    const s = this.scroller;
+    if (!s) return { above: 0, below: 0, viewport: 0, content: 0 };
+    const below = s.scrollHeight - s.clientHeight - s.scrollTop;
+    return { above: s.scrollTop, below, viewport: s.clientHeight, content: s.scrollHeight };
+  }
+
+  atEnd(): boolean {
+    return this.room().below <= AT_END;
+  }
+
+  private rangeWith(margin: number): RowRange {
+    const viewport = this.scroller?.clientHeight ?? 800;
+    return rangeAround(this.ids, this.heights, this.focus(viewport), viewport, margin * viewport);
+  }
+
+  private focus(viewport: number): Focus {
+    const { ids } = this;
+    const aimed = this.target === undefined ? -1 : ids.indexOf(this.target);
+    if (aimed >= 0) return { index: aimed, top: viewport * TARGET_AT };
+    if (this.following) return { index: ids.length, top: viewport };
+    for (const mark of this.marks) {
+      const index = ids.indexOf(mark.id);
+      if (index >= 0) return { index, top: mark.offset - (this.scroller?.scrollTop ?? 0) };
+    }
+    return focusAt(ids, this.heights, this.scroller?.scrollTop ?? 0);
+  }
+
+  private arrive(): string | undefined {
+    const { target, scroller } = this;
+    const element = target === undefined ? undefined : this.rows.get(target);
+    if (!scroller || !element || target === undefined) return undefined;
+    this.target = undefined;
+    this.scrollTo(this.offsetOf(element) - scroller.clientHeight * TARGET_AT);
+    return target;
+  }
+
+  private restore(): void {
+    for (const mark of this.marks) {
+      const element = this.rows.get(mark.id);
+      if (!element) continue;
+      const moved = this.offsetOf(element) - mark.offset + this.owed;
+      if (this.scroller && Math.abs(moved) >= 0.5) this.scrollTo(this.scroller.scrollTop + moved);
+      else this.owed = moved;
+      return;
+    }
+  }
+
+  /** Remembers where the rows in view start. */
+  private mark(): void {
+    const scroller = this.scroller;
+    if (!scroller) return;
+    const top = scroller.scrollTop;
+    const bottom = top + scroller.clientHeight;
+    const inView: Mark[] = [];
+    const straddling: Mark[] = [];
+    for (let index = this.mounted.start; index < this.mounted.end; index += 1) {
+      const id = this.ids[index] ?? '';
+      const element = this.rows.get(id);
+      if (!element) continue;
+      const offset = this.offsetOf(element);
+      if (offset >= bottom) break;
+      if (offset >= top) inView.push({ id, offset });
+      else if (offset + element.offsetHeight > top) straddling.push({ id, offset });
+    }
+    this.marks = [...inView, ...straddling];
+  }
+
+  private offsetOf(element: HTMLElement): number {
+    const origin = this.content?.getBoundingClientRect().top ?? 0;
+    return element.getBoundingClientRect().top - origin;
+  }
+
+  private scrollTo(top: number): void {
+    const scroller = this.scroller;
+    if (!scroller) return;
+    const wanted = Math.max(0, Math.min(top, scroller.scrollHeight - scroller.clientHeight));
+    scroller.scrollTop = wanted;
+    this.owed = wanted - scroller.scrollTop;
+    this.lastTop = scroller.scrollTop;
+  }
+}

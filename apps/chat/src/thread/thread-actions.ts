@@ -1,0 +1,83 @@
+//! What a reader can do to a message. One object a thread, so that rows never render because of it.
+
+import type { Client, ForkOption, Row, ThreadHandle } from '@threadmill/client';
+import { createContext, useContext } from 'react';
+import type { ScrollKeeper } from './scroll-keeper';
+
+/** The actions of the open thread. */
+export interface ThreadActions {
+  readonly threadId: string;
+  /** Opens the editor in a row, or closes it. */
+  edit(messageId: string | undefined): void;
+  /** Saves an edit and asks for a new answer. */
+  saveEdit(row: Row, text: string): void;
+  regenerate(row: Row): void;
+  remove(row: Row): void;
+  /** Shows another version of a message, on its branch, at the same place of the page. */
+  showVersion(from: Row, to: ForkOption): void;
+}
+
+const Context = createContext<ThreadActions | undefined>(undefined);
+
+export const ThreadActionsProvider = Context.Provider;
+
+/** The actions of the thread around this row. */
+export function useThreadActions(): ThreadActions {
+  const actions = useContext(Context);
+  if (!actions) throw new Error('A message row must be inside a thread.');
+  return actions;
+}
+
+interface ActionParts {
+  readonly client: Client;
+  readonly handle: ThreadHandle;
+  readonly keeper: ScrollKeeper;
+  readonly report: (error: unknown) => void;
+  readonly setEditing: (messageId: string | undefined) => void;
+  readonly askRemove: (row: Row) => void;
+  readonly provider: () => string | undefined;
+}
+
+/** Actions over one handle. Forks move this tab to the new branch; other tabs are told by the server. */
+export function threadActions(parts: ActionParts): ThreadActions {
+  const { client, handle, keeper, report, setEditing } = parts;
+  const { threadId } = handle;
+  const branchOf = () => {
+    const { branch } = handle.getSnapshot();
+    return branch === undefined ? {} : { branch };
+  };
+  const moveTo = async (branch: string) => {
+    if (handle.getSnapshot().branch !== branch) await handle.switchBranch(branch);
+  };
+  const saveEdit = async (row: Row, text: string) => {
+    setEditing(undefined);
+    const saved = await client.edit(threadId, row.id, { text, run: true, ...branchOf() });
+    keeper.rename(row.id, saved.messageId);
+    await moveTo(saved.branch);
+    keeper.follow();
+  };
+  const regenerate = async (row: Row) => {
+    const provider = parts.provider();
+    const choice = provider === undefined ? {} : { provider };
+    const started = await client.regenerate(threadId, row.id, { ...branchOf(), ...choice });
+    keeper.rename(row.id, started.messageId);
+    await moveTo(started.branch);
+    keeper.follow();
+  };
+  const showVersion = async (from: Row, to: ForkOption) => {
+    keeper.release();
+    keeper.rename(from.id, to.message);
+    await moveTo(to.branch);
+    if (handle.getSnapshot().rows.some(row => row.id === to.message)) return;
+    keeper.aimAt(to.message);
+    await handle.jumpTo({ at: 'message', id: to.message });
+  };
+  return {
+    threadId,
+    edit: setEditing,
+    remove: parts.askRemove,
+    saveEdit: (row, text) => void saveEdit(row, text).catch(report),
+    regenerate: row => void regenerate(row).catch(report),
+    showVersion: (from, to) => void showVersion(from, to).catch(report),
+  };
+}

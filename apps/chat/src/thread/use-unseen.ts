@@ -1,0 +1,28 @@
+//! Whether the reader is away from the end, and how many messages came since.
+
+import { useCallback, useEffect, useRef, useState } from 'react';
+import type { ScrollKeeper } from './scroll-keeper';
+
+/** What the jump button shows; `look` re-reads the scroll position. */
+export interface Unseen {
+  readonly away: boolean;
+  readonly count: number;
+  look(): void;
+}
+
+/** `look` renders only when what it finds differs. */
+export function useUnseen(total: number, keeper: ScrollKeeper, threadId: string): Unseen {
+  const [away, setAway] = useState(false);
+  const [seen, setSeen] = useState(total);
+  const now = useRef(total);
+  now.current = total;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another thread starts anew
+  useEffect(() => setSeen(now.current), [threadId]);
+  const look = useCallback(() => {
+    const { below, viewport } = keeper.room();
+    const far = !keeper.following && below > Math.min(160, viewport / 4);
+    setAway(far);
+    if (!far) setSeen(now.current);
+  }, [keeper]);
+  return { away, count: Math.max(0, total - Math.max(seen, 0)), look };
+}
