@@ -24,7 +24,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let built = compile(root)?;
     let out = root.join("packages/client/wasm");
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(&built).typescript(true).web(true)?;
+    bindgen.input_path(&built).typescript(true).omit_default_module_path(true).web(true)?;
     bindgen.generate(&out).context("wasm-bindgen could not write the bindings")?;
     let wasm = out.join("threadmill_wasm_bg.wasm");
     optimise(root, &wasm)?;

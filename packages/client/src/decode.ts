@@ -1,0 +1,108 @@
+//! A CBOR decoder for what the core writes: definite items, open-ended arrays and maps, and tag 262 for
+//! JSON text. A map member named `...` holds an object whose members belong to the map.
+
+const TEXT = new TextDecoder();
+const BREAK = Symbol('break');
+
+/** Decodes one value. Throws on anything the core does not write. */
+export function decode(bytes: Uint8Array): unknown {
+  let at = 0;
+
+  function head(info: number): number {
+    if (info < 24) return info;
+    const size = 1 << (info - 24);
+    if (info > 27) throw new Error('malformed length');
+    let value = 0;
+    for (let i = 0; i < size; i++) value = value * 256 + (bytes[at++] ?? 0);
+    return value;
+  }
+
+  function text(length: number): string {
+    const end = at + length;
+    // Keys and ids are short and plain: the decoder's call costs more than the loop.
+    if (length < 24) {
+      let plain = '';
+      for (let i = at; i < end; i++) {
+        const byte = bytes[i] ?? 0;
+        if (byte > 127) return long(end);
+        plain += String.fromCharCode(byte);
+      }
+      at = end;
+      return plain;
+    }
+    return long(end);
+  }
+
+  function long(end: number): string {
+    const value = TEXT.decode(bytes.subarray(at, end));
+    at = end;
+    return value;
+  }
+
+  function array(info: number): unknown[] {
+    const items: unknown[] = [];
+    const length = info === 31 ? Number.POSITIVE_INFINITY : head(info);
+    while (items.length < length) {
+      const item = value();
+      if (item === BREAK) break;
+      items.push(item);
+    }
+    return items;
+  }
+
+  function map(info: number): Record<string, unknown> {
+    const object: Record<string, unknown> = {};
+    const length = info === 31 ? Number.POSITIVE_INFINITY : head(info);
+    for (let i = 0; i < length; i++) {
+      const key = value();
+      if (key === BREAK) break;
+      const member = value();
+      if (key === '...') Object.assign(object, { ...(member as object), ...object });
+      else object[String(key)] = member;
+    }
+    return object;
+  }
+
+  function value(): unknown {
+    const byte = bytes[at++];
+    if (byte === undefined) throw new Error('the value ends early');
+    const info = byte & 31;
+    switch (byte >> 5) {
+      case 0:
+        return head(info);
+      case 2: {
+        const length = head(info);
+        at += length;
+        return bytes.slice(at - length, at);
+      }
+      case 3:
+        return text(head(info));
+      case 4:
+        return array(info);
+      case 5:
+        return map(info);
+      case 6:
+        if (head(info) !== 262) throw new Error('unknown tag');
+        return JSON.parse(String(value()));
+      default:
+        return simple(byte);
+    }
+  }
+
+  return value();
+}
+
+function simple(byte: number): unknown {
+  switch (byte) {
+    case 0xf4:
+      return false;
+    case 0xf5:
+      return true;
+    case 0xf6:
+      return null;
+    case 0xff:
+      return BREAK;
+    default:
+      throw new Error('unknown item');
+  }
+}

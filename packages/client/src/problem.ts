@@ -1,0 +1,52 @@
+//! The one error type: a problem the server stated, or that it could not be reached.
+
+export interface Problem {
+  code: string;
+  detail?: string;
+  hint?: string;
+  status: number;
+  retryAfterMs?: number;
+}
+
+export class ProblemError extends Error {
+  override readonly name = 'ProblemError';
+  /** A stable word. */
+  readonly code: string;
+  /** What to do about it. */
+  readonly hint: string;
+  /** The HTTP status; 0 if there was no answer. */
+  readonly status: number;
+  readonly retryAfterMs?: number;
+
+  constructor(problem: Problem) {
+    super(problem.detail || problem.code);
+    this.code = problem.code;
+    this.hint = problem.hint ?? '';
+    this.status = problem.status;
+    if (problem.retryAfterMs !== undefined) this.retryAfterMs = problem.retryAfterMs;
+  }
+}
+
+export function unreachable(): ProblemError {
+  return new ProblemError({
+    code: 'unavailable',
+    detail: 'The server did not answer.',
+    hint: 'Check the connection and try again.',
+    status: 0,
+  });
+}
+
+/** Reads an error answer, problem document or not. */
+export async function problemOf(response: Response): Promise<ProblemError> {
+  try {
+    const body: unknown = await response.json();
+    if (isProblem(body)) return new ProblemError(body);
+  } catch {
+    // A proxy's page, or nothing: the status says enough.
+  }
+  return new ProblemError({ code: 'internal', detail: `HTTP ${response.status}`, status: response.status });
+}
+
+function isProblem(value: unknown): value is Problem {
+  return typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string';
+}

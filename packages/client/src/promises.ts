@@ -1,0 +1,29 @@
+//! Promises that are settled by what comes later from the core.
+
+export class Waiters<T> {
+  #waiting: { resolve: (value: T) => void; reject: (error: Error) => void }[] = [];
+
+  get any(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  wait(): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  resolve(value: T): void {
+    for (const waiter of this.#take()) waiter.resolve(value);
+  }
+
+  reject(error: Error): void {
+    for (const waiter of this.#take()) waiter.reject(error);
+  }
+
+  #take() {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+}

@@ -1,0 +1,237 @@
+//! A thread's window on the host's side: patches in, stable row objects out.
+
+import type { Frames } from './frames.js';
+import type { Host } from './host.js';
+import { type Problem, ProblemError } from './problem.js';
+import { Waiters } from './promises.js';
+import { sameRow, textOf } from './rows.js';
+import { FrameStore } from './store.js';
+import { TextStream } from './stream.js';
+import type { Anchor, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './types.js';
+import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
+
+const NOTHING: ThreadSnapshot = {
+  status: 'loading',
+  rows: [],
+  firstIndex: 0,
+  total: 0,
+  hasOlder: false,
+  hasNewer: false,
+  loadingOlder: false,
+  loadingNewer: false,
+};
+
+export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHandle {
+  readonly threadId: string;
+  readonly #host: Host;
+  readonly #frames: Frames;
+  readonly #view: number;
+  readonly #released: () => void;
+  #rows: Row[] = [];
+  #head: Head = NOTHING;
+  /** Title and default branch as the thread's own resource gave them; events know better. */
+  #meta: { title?: string; defaultBranch?: string } = {};
+  readonly #streams = new Map<string, TextStream>();
+  /** Streams that end when the rows are shown, with their final text. */
+  readonly #ending = new Map<string, string>();
+  readonly #loads: Record<Side, Waiters<number>> = { older: new Waiters(), newer: new Waiters() };
+  readonly #moves = new Waiters<void>();
+  #settle: (() => void)[] = [];
+
+  constructor(host: Host, frames: Frames, threadId: string, view: number, released: () => void) {
+    super(frames, NOTHING);
+    this.#host = host;
+    this.#frames = frames;
+    this.threadId = threadId;
+    this.#view = view;
+    this.#released = released;
+  }
+
+  async loadOlder(): Promise<{ added: number; hasOlder: boolean }> {
+    const added = await this.#load('older');
+    return { added, hasOlder: this.#head.hasOlder };
+  }
+
+  async loadNewer(): Promise<{ added: number; hasNewer: boolean }> {
+    const added = await this.#load('newer');
+    return { added, hasNewer: this.#head.hasNewer };
+  }
+
+  jumpTo(anchor: Anchor): Promise<void> {
+    return this.#move(() => this.#host.jump(this.#view, anchor));
+  }
+
+  switchBranch(branch: string): Promise<void> {
+    return this.#move(() => this.#host.run((core, now) => core.switch(now, this.#view, branch)));
+  }
+
+  setFollow(follow: boolean): void {
+    this.#host.run((core, now) => {
+      if (follow) core.follow(now, this.#view);
+      else core.unfollow(now, this.#view);
+    });
+  }
+
+  stream(messageId: string): StreamHandle {
+    const known = this.#streams.get(messageId);
+    if (known) return known;
+    const row = this.#rows.find(row => row.id === messageId);
+    return new TextStream(this.#frames, row ? textOf(row) : '', 'ended');
+  }
+
+  release(): void {
+    this.#released();
+  }
+
+  /** The client is closed, or nobody shows the view any more: no promise may stay open. */
+  dispose(): void {
+    const gone = new ProblemError({ code: 'released', detail: 'The view was released.', status: 0 });
+    for (const waiters of [this.#loads.older, this.#loads.newer, this.#moves]) waiters.reject(gone);
+  }
+
+  /** What the thread's own resource says. */
+  describe(meta: { title?: string; defaultBranch?: string }): void {
+    this.#meta = meta;
+    this.touch();
+  }
+
+  /** Applies one patch of the core's. */
+  apply(patch: ViewPatch): void {
+    switch (patch[0]) {
+      case VIEW.head:
+        this.#head = patch[1];
+        if (patch[1].error) this.#fail(patch[1].error);
+        break;
+      case VIEW.reset:
+        this.#reset(patch[1]);
+        break;
+      case VIEW.prepend:
+        this.#rows = [...patch[1], ...this.#rows];
+        this.#open(patch[1]);
+        break;
+      case VIEW.append:
+        this.#rows = [...this.#rows, ...patch[1]];
+        this.#open(patch[1]);
+        break;
+      case VIEW.dropFirst:
+        this.#rows = this.#rows.slice(patch[1]);
+        this.#prune();
+        break;
+      case VIEW.dropLast:
+        this.#rows = this.#rows.slice(0, this.#rows.length - patch[1]);
+        this.#prune();
+        break;
+      case VIEW.update:
+        this.#update(patch[1]);
+        break;
+      case VIEW.remove:
+        this.#rows = this.#rows.filter(row => row.id !== patch[1]);
+        this.#prune();
+        break;
+      case VIEW.text:
+        this.#streams.get(patch[1])?.append(patch[2]);
+        return;
+      case VIEW.textReset:
+        this.#streams.get(patch[1])?.reset(patch[2]);
+        return;
+      case VIEW.loaded:
+        this.#loaded(patch[1], patch[2], patch[3]);
+        return;
+      case VIEW.stayed:
+        this.#moves.reject(new ProblemError(patch[1]));
+        return;
+    }
+    this.touch();
+  }
+
+  protected override take(): ThreadSnapshot {
+    const { error, ...head } = this.#head;
+    const first = this.#rows[0];
+    return {
+      ...this.#meta,
+      ...head,
+      ...(error ? { error: new ProblemError(error) } : {}),
+      rows: this.#rows,
+      firstIndex: first?.depth ?? 0,
+    };
+  }
+
+  protected override beforePublish(): void {
+    for (const [id, text] of this.#ending) this.#streams.get(id)?.end(text);
+    this.#ending.clear();
+    for (const [id, stream] of this.#streams) if (stream.ended) this.#streams.delete(id);
+  }
+
+  protected override afterPublish(): void {
+    const settle = this.#settle;
+    this.#settle = [];
+    for (const done of settle) done();
+  }
+
+  #load(side: Side): Promise<number> {
+    const waiters = this.#loads[side];
+    const asked = waiters.any;
+    const answer = waiters.wait();
+    if (!asked) {
+      this.#host.run((core, now) => {
+        if (side === 'older') core.older(now, this.#view);
+        else core.newer(now, this.#view);
+      });
+    }
+    return answer;
+  }
+
+  #loaded(side: Side, added: number, problem: Problem | null): void {
+    this.#settle.push(() => {
+      if (problem) this.#loads[side].reject(new ProblemError(problem));
+      else this.#loads[side].resolve(added);
+    });
+    this.nudge();
+  }
+
+  #move(ask: () => boolean): Promise<void> {
+    const moved = this.#moves.wait();
+    if (!ask()) this.#moves.reject(new ProblemError({ code: 'invalid_id', status: 400 }));
+    return moved;
+  }
+
+  #fail(problem: Problem): void {
+    this.#settle.push(() => this.#moves.reject(new ProblemError(problem)));
+  }
+
+  /** A fresh window. Rows that did not change keep their identity. */
+  #reset(rows: Row[]): void {
+    const held = new Map(this.#rows.map(row => [row.id, row]));
+    this.#rows = rows.map(row => {
+      const before = held.get(row.id);
+      return before && sameRow(before, row) ? before : row;
+    });
+    for (const row of rows) if (row.run) this.#streams.get(row.id)?.reset(textOf(row));
+    this.#prune();
+    this.#open(rows);
+    if (rows.length > 0 || this.#head.status === 'ready') this.#settle.push(() => this.#moves.resolve());
+  }
+
+  #update(row: Row): void {
+    this.#rows = this.#rows.map(held => (held.id === row.id ? row : held));
+    if (row.run) this.#open([row]);
+    else if (this.#streams.has(row.id)) this.#ending.set(row.id, textOf(row));
+  }
+
+  #open(rows: readonly Row[]): void {
+    for (const row of rows) {
+      if (row.run && !this.#streams.has(row.id)) {
+        this.#streams.set(row.id, new TextStream(this.#frames, textOf(row), 'open'));
+      }
+    }
+  }
+
+  /** Streams of rows that are held no more, or that no run writes any more, end as they are. */
+  #prune(): void {
+    const rows = new Map(this.#rows.map(row => [row.id, row]));
+    for (const [id, stream] of this.#streams) {
+      const row = rows.get(id);
+      if (!row?.run) this.#ending.set(id, row ? textOf(row) : stream.text());
+    }
+  }
+}
