@@ -5,7 +5,7 @@ import type { Fork, Row } from './types.js';
 /** The text parts, joined. */
 export function textOf(row: Row): string {
   let text = '';
-  for (const part of row.parts) if (part.type === 'text') text += String(part['text'] ?? '');
+  for (const part of row.parts) if (part.type === 'text') text += String(part.text ?? '');
   return text;
 }
 

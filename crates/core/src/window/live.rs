@@ -211,14 +211,14 @@ impl View {
         // A fold that began on a part cut short for a window lacks its middle.
         let whole = self.rows[row].message.previews.is_empty();
         let own = live.filter(|live| whole && self.runs[*live].fold.offset() == offset);
-        let message = match (body, own) {
-            (Some(message), _) => message,
-            (None, Some(own)) => {
+        let message = match (own, body) {
+            (Some(own), _) => {
                 let body = self.runs[own].fold.clone().finish();
                 let old = self.rows[row].message.clone();
                 let (parts, metadata) = (body.parts, body.metadata);
                 Message { parts, metadata, status: status_of(outcome), rev: at.rev, ..old }
             }
+            (None, Some(message)) => message,
             (None, None) => return Applied::Lacking,
         };
         self.runs.retain(|live| live.run != *run);

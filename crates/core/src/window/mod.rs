@@ -267,9 +267,11 @@ impl View {
             return;
         }
         self.link = Link::Live(sub);
-        self.place = None;
+        let asked = self.place.take().and_then(|place| place.branch);
         self.resumes = 0;
-        let default_branch = self.head.default_branch.take().or_else(|| Some(window.branch.clone()));
+        // Who names no branch gets the default one; otherwise only events tell which that is.
+        let opened = asked.is_none().then(|| window.branch.clone());
+        let default_branch = self.head.default_branch.take().or(opened);
         self.head = Head {
             phase: Phase::Ready,
             total: window.total,
