@@ -35,10 +35,11 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const range = keeper.rangeFor(ids);
-  const unseen = useUnseen(messages.total, keeper, handle.threadId);
+  const unseen = useUnseen(messages.total, keeper);
 
   const latest = useRef(messages);
   latest.current = messages;
+  const tell = useFollowTeller(handle, keeper);
   const load = useCallback(
     (direction: 'up' | 'down') => {
       const { above, below, viewport, content: height } = keeper.room();
@@ -55,7 +56,8 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
     if (needsRows) again();
     if (direction !== 'none') load(direction);
     unseen.look();
-  }, [keeper, load, unseen.look]);
+    tell();
+  }, [keeper, load, unseen.look, tell]);
 
   const observe = useRowObserver(keeper, scroller, content, unseen.look);
   useReleaseOnWheel(scroller, keeper, load);
@@ -65,6 +67,7 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
     const arrived = keeper.settle();
     if (arrived !== undefined) flash(keeper.rows.get(arrived));
     unseen.look();
+    tell();
   });
   useEffect(() => {
     const { content: height, viewport } = keeper.room();
@@ -100,6 +103,17 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
       <JumpButton messages={messages} keeper={keeper} unseen={unseen} />
     </div>
   );
+}
+
+/** Tells the window whether to follow the tip; it evicts old rows only then. Returns a function that looks again. */
+function useFollowTeller(handle: ThreadHandle, keeper: ScrollKeeper): () => void {
+  const told = useRef<{ handle: ThreadHandle; follow: boolean }>(undefined);
+  return useCallback(() => {
+    const follow = keeper.following;
+    if (told.current?.handle === handle && told.current.follow === follow) return;
+    told.current = { handle, follow };
+    handle.setFollow(follow);
+  }, [handle, keeper]);
 }
 
 function JumpButton(props: {

@@ -1,6 +1,6 @@
 //! Whether the reader is away from the end, and how many messages came since.
 
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useRef, useState } from 'react';
 import type { ScrollKeeper } from './scroll-keeper';
 
 /** What the jump button shows; `look` re-reads the scroll position. */
@@ -11,18 +11,18 @@ export interface Unseen {
 }
 
 /** `look` renders only when what it finds differs. */
-export function useUnseen(total: number, keeper: ScrollKeeper, threadId: string): Unseen {
+export function useUnseen(total: number, keeper: ScrollKeeper): Unseen {
   const [away, setAway] = useState(false);
-  const [seen, setSeen] = useState(total);
+  const [seen, setSeen] = useState<number>();
   const now = useRef(total);
   now.current = total;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another thread starts anew
-  useEffect(() => setSeen(now.current), [threadId]);
+  // What was there when the thread opened is not news, wherever in it the reader lands.
+  if (seen === undefined && total > 0) setSeen(total);
   const look = useCallback(() => {
     const { below, viewport } = keeper.room();
     const far = !keeper.following && below > Math.min(160, viewport / 4);
     setAway(far);
     if (!far) setSeen(now.current);
   }, [keeper]);
-  return { away, count: Math.max(0, total - Math.max(seen, 0)), look };
+  return { away, count: Math.max(0, total - (seen ?? total)), look };
 }

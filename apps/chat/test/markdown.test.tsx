@@ -1,0 +1,185 @@
+//! The renderer is safe by construction: a corpus of what should never become live, and of what must look right.
+
+import { splitBlocks } from '@threadmill/react';
+import { lexer, type Token } from 'marked';
+import { renderToStaticMarkup } from 'react-dom/server';
+import { describe, expect, it } from 'vitest';
+import { decodeEntities } from '../src/markdown/entities';
+import { colour, parseSpans } from '../src/markdown/highlight-languages';
+import { MarkdownBlock } from '../src/markdown/markdown';
+
+const html = (source: string) => renderToStaticMarkup(<MarkdownBlock source={source} />);
+
+const ATTACKS = [
+  '<script>alert(1)</script>',
+  'a <img src=x onerror=alert(1)> b',
+  '<iframe src="https://evil.example"></iframe>',
+  '<svg><a xlink:href="javascript:alert(1)">x</a></svg>',
+  '[x](javascript:alert(1))',
+  '[x](JaVaScRiPt:alert(1))',
+  '[x](java\tscript:alert(1))',
+  '[x](&#106;avascript:alert(1))',
+  '[x](&#x6A;avascript&colon;alert(1))',
+  '[x](javascript&#58;alert(1))',
+  '[x](data:text/html,<script>alert(1)</script>)',
+  '[x](vbscript:msgbox(1))',
+  '[x](file:///etc/passwd)',
+  '[x](//evil.example)',
+  '<javascript:alert(1)>',
+  '[x]: javascript:alert(1)\n\n[x]',
+  '![x](javascript:alert(1))',
+  '![x](data:image/svg+xml;base64,PHN2Zy8+)',
+  '![x](https://tracker.example/pixel.gif)',
+  '[![x](https://tracker.example/pixel.gif)](javascript:alert(1))',
+  '**[x](javascript:alert(1))** _<b onclick=alert(1)>y</b>_',
+  '| a |\n|---|\n| <img src=x onerror=alert(1)> [x](javascript:alert(1)) |',
+  '> - > [x](javascript:alert(1))\n>   - <script>alert(1)</script>',
+  '```"><script>alert(1)</script>\n</code><script>alert(1)</script>\n```',
+  '`<script>alert(1)</script>`',
+  '# <a href="javascript:alert(1)">x</a>',
+  '- [ ] <input onfocus=alert(1) autofocus>',
+  '[x](https://ok.example "\\" onmouseover=alert(1)")',
+  '&lt;script&gt;alert(1)&lt;/script&gt;',
+];
+
+/** Every tag the renderer may write. Attributes are checked apart. */
+const TAGS = new Set(
+  'p strong em del code br a span button h3 h4 h5 h6 ul ol li input blockquote hr section table thead tbody tr th td figure figcaption pre svg path'.split(
+    ' ',
+  ),
+);
+
+describe('safety', () => {
+  it.each(ATTACKS)('nothing live comes of %s', source => {
+    const out = html(source);
+    for (const [, name] of out.matchAll(/<([a-zA-Z][\w-]*)/g)) expect(TAGS).toContain(name);
+    for (const [, href] of out.matchAll(/ href="([^"]*)"/g)) expect(href).toMatch(/^(https?:|mailto:)/);
+    expect(out).not.toMatch(/ (src|srcset|xlink:href|style)="(?!text-align)/);
+    expect(out.replace(/="[^"]*"/g, '').match(/<[^>]*\son\w+/)).toBeNull();
+  });
+
+  it('shows raw HTML as the text it is', () => {
+    expect(html('<b onclick=x>hi</b>')).toContain('&lt;b onclick=x&gt;');
+    expect(html('a <i>b</i>')).toContain('&lt;i&gt;');
+  });
+
+  it('names the host of an image and fetches nothing', () => {
+    const out = html('![a cat](https://pics.example/cat.png)');
+    expect(out).toContain('Load from pics.example');
+    expect(out).not.toContain('<img');
+  });
+
+  it('links carry no opener and no referrer', () => {
+    expect(html('[x](https://ok.example/a?b=c&d)')).toContain(
+      '<a href="https://ok.example/a?b=c&amp;d" target="_blank" rel="noopener noreferrer nofollow">x</a>',
+    );
+    expect(html('[m](mailto:a@b.example)')).toContain('href="mailto:a@b.example"');
+  });
+
+  it.each([
+    ['quotes', '>'.repeat(5_000)],
+    ['lists', `${'- '.repeat(2_000)}x`],
+    ['brackets', '['.repeat(50_000)],
+    ['emphasis', '*a '.repeat(20_000)],
+    ['links', '[a]('.repeat(10_000)],
+    ['length', 'word '.repeat(40_000)],
+  ])('does not hang or throw on deep %s', (_, source) => {
+    const started = performance.now();
+    expect(html(source).length).toBeGreaterThan(0);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+});
+
+describe('what it renders', () => {
+  it.each([
+    ['**bold** _em_ ~~del~~ `code`', '<p><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>'],
+    ['# Title', '<h3 class="md-h1">Title</h3>'],
+    ['3. c\n4. d', '<ol start="3"><li>c</li><li>d</li></ol>'],
+    ['- a\n  - b', '<ul><li>a<ul><li>b</li></ul></li></ul>'],
+    ['> quote', '<blockquote><p>quote</p></blockquote>'],
+    ['a &amp; b &lt; c &copy; &nope;', '<p>a &amp; b &lt; c © &amp;nope;</p>'],
+    ['a  \nb', '<p>a<br/>b</p>'],
+    ['\\*not em\\*', '<p>*not em*</p>'],
+  ])('%s', (source, expected) => expect(html(source)).toBe(expected));
+
+  it('task lists', () => {
+    const out = html('- [x] done\n- [ ] open');
+    expect(out).toMatch(/<input[^>]*checked=""[^>]*\/>done/);
+    expect(out.match(/type="checkbox"/g)).toHaveLength(2);
+  });
+
+  it('tables with alignment', () => {
+    const out = html('| a | b |\n|---|--:|\n| 1 | **2** |');
+    expect(out).toContain('<th style="text-align:right">b</th>');
+    expect(out).toContain('<strong>2</strong>');
+  });
+
+  it('code with its language and a copy button', () => {
+    const out = html('```rust\nfn a() {}\n```');
+    expect(out).toContain('<span class="code-language">Rust</span>');
+    expect(out).toContain('aria-label="Copy code"');
+    expect(out).toContain('<code>fn a() {}</code>');
+  });
+});
+
+describe('highlighting', () => {
+  const textOf = (nodes: ReturnType<typeof parseSpans>): string =>
+    nodes.map(node => (typeof node === 'string' ? node : textOf(node.children))).join('');
+
+  it.each([
+    ['rust', 'fn a<T>(x: &T) -> bool { x != "<b>" && \'&\' }'],
+    ['html', '<script>alert("&amp;")</script>'],
+    ['python', 'def f(): return """</span><img src=x>"""'],
+  ])('keeps every character of %s', (language, code) => {
+    expect(textOf(colour(code, language) ?? [])).toBe(code);
+  });
+
+  it('leaves foreign markup as text', () => {
+    expect(parseSpans('<img src=x><span class="a">b</span>')).toEqual([
+      '<img src=x>',
+      { className: 'a', children: ['b'] },
+    ]);
+  });
+
+  it('knows no unknown language', () => expect(colour('x', 'nonsense')).toBeUndefined());
+});
+
+describe('blocks', () => {
+  const PIECES = [
+    'A paragraph\nof two lines.',
+    '# Heading\nwith text right after',
+    '- a\n- b\n\n  more of b\n\n- c',
+    '1. one\n\n   ```js\n   code();\n\n   more();\n   ```\n2. two',
+    '```py\nx = 1\n\n\ny = 2\n```',
+    '~~~\n```\nnot a fence end\n~~~',
+    '| a | b |\n|---|---|\n| 1 | 2 |',
+    '> quote\n>\n> ```\n> code\n> ```',
+    '    indented code\n\n    still code',
+    '<!-- a\n\ncomment -->',
+    '<pre>\n\nraw\n\n</pre>',
+    '***',
+    'Setext\n======',
+    '* * *',
+    'text\n```\ncode after text\n```\ntext after code',
+  ];
+  const shape = (tokens: readonly Token[]) =>
+    tokens.filter(token => token.type !== 'space').map(token => [token.type, token.raw.trim()]);
+
+  it('cutting into blocks changes nothing that is read', () => {
+    let seed = 7;
+    const next = (n: number) => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return seed % n;
+    };
+    for (let round = 0; round < 500; round += 1) {
+      const source = Array.from({ length: 2 + next(6) }, () => PIECES[next(PIECES.length)]).join('\n\n');
+      const whole = shape(lexer(source));
+      const cut = splitBlocks(source).flatMap(block => shape(lexer(block)));
+      expect(cut, JSON.stringify(source)).toEqual(whole);
+    }
+  });
+});
+
+it('character references', () => {
+  expect(decodeEntities('&#65;&#x42;&#0;&#xD800;&#9999999;')).toBe('AB\ufffd\ufffd\ufffd');
+});
