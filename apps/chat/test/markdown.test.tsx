@@ -92,7 +92,10 @@ describe('safety', () => {
 
 describe('what it renders', () => {
   it.each([
-    ['**bold** _em_ ~~del~~ `code`', '<p><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>'],
+    [
+      '**bold** _em_ ~~del~~ `code`',
+      '<p><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>',
+    ],
     ['# Title', '<h3 class="md-h1">Title</h3>'],
     ['3. c\n4. d', '<ol start="3"><li>c</li><li>d</li></ol>'],
     ['- a\n  - b', '<ul><li>a<ul><li>b</li></ul></li></ul>'],

@@ -46,8 +46,10 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
       // Rows that leave at one end must not call for themselves from the other: never more than a quarter is ahead.
       const ahead = Math.min(LOAD_AHEAD * viewport, Math.max(40, (height - viewport) / 4));
       const now = latest.current;
-      if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder) void now.loadOlder();
-      if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer) void now.loadNewer();
+      if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder)
+        now.loadOlder().catch(ignore);
+      if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer)
+        now.loadNewer().catch(ignore);
     },
     [keeper],
   );
@@ -124,7 +126,7 @@ function JumpButton(props: {
   const { messages, keeper, unseen } = props;
   const jump = () => {
     keeper.follow();
-    if (messages.hasNewer) void messages.jumpTo({ at: 'tip' }).then(() => keeper.follow());
+    if (messages.hasNewer) messages.jumpTo({ at: 'tip' }).then(() => keeper.follow(), ignore);
     unseen.look();
   };
   const label = unseen.count > 0 ? `${unseen.count} new` : 'Latest';
@@ -205,6 +207,9 @@ function useReleaseOnWheel(
     return () => element.removeEventListener('wheel', onWheel);
   }, [scroller, keeper, load]);
 }
+
+/** A page that did not come is asked for again by the next scroll; the connection note says what is wrong. */
+function ignore(): void {}
 
 function flash(element: HTMLElement | undefined): void {
   element?.animate([{ backgroundColor: 'var(--flash)' }, { backgroundColor: 'transparent' }], {

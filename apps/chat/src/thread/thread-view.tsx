@@ -54,8 +54,9 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   }, []);
   const onSent = useCallback(() => {
     keeper.follow();
-    if (latest.current.hasNewer) void latest.current.jumpTo({ at: 'tip' }).then(() => keeper.follow());
-  }, [keeper]);
+    if (!latest.current.hasNewer) return;
+    latest.current.jumpTo({ at: 'tip' }).then(() => keeper.follow(), report);
+  }, [keeper, report]);
 
   if (messages.status === 'error' || messages.status === 'deleted')
     return <ThreadProblem messages={messages} />;

@@ -1,3 +1,0 @@
-//! Stands in for the wasm file. Development only.
-
-export default '';
