@@ -12,7 +12,7 @@ use minicbor::{Decode, Encode};
 pub struct Commitment(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 /// A message at a revision, as a record names it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct MessageRef {
     /// The message.
     #[n(0)]
@@ -32,7 +32,7 @@ pub struct MessageRef {
 }
 
 /// One thing that happened to a thread.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Change {
     /// The thread exists, with its first branch.
     #[n(0)]
@@ -177,7 +177,7 @@ impl Change {
 }
 
 /// A change in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Record {
     /// Gap-free in its thread, from 1.
     #[n(0)]
@@ -191,7 +191,7 @@ pub struct Record {
 }
 
 /// A record as it is delivered: with the hash that lets the reader resume after it, and the body it names.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Event {
     /// The epoch it belongs to.
     #[n(0)]

@@ -1,10 +1,10 @@
 //! Chunks: what a run emits, shaped as the AI SDK's UI message chunks. Folding them gives a message.
 
 use crate::JsonText;
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
 
 /// One step of a run's stream.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Chunk {
     /// A text part begins.
     #[n(0)]

@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 pub struct ChainHash(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 /// A place in a thread's log. The same position denotes the same change record everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode)]
 pub struct Position {
     /// Raised when history may have been rewound.
     #[n(0)]
@@ -23,7 +23,7 @@ pub struct Position {
 }
 
 /// How much of a run's stream a reader has.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode)]
 pub struct StreamOffset {
     /// The run.
     #[n(0)]
@@ -34,7 +34,7 @@ pub struct StreamOffset {
 }
 
 /// What a reader resumes from: a position, and an offset for each run it follows.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Encode)]
 pub struct Cursor {
     /// The place in the log.
     #[n(0)]

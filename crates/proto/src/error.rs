@@ -126,7 +126,7 @@ codes! {
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Problem {
     /// The stable word.
     #[n(0)]

@@ -97,7 +97,7 @@ pub enum ClientFrame {
 }
 
 /// What a server sends.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum ServerFrame {
     /// The connection stands.
     #[n(0)]

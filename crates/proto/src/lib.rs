@@ -7,6 +7,7 @@
 pub mod change;
 pub mod chunk;
 pub mod cursor;
+mod decode;
 pub mod error;
 pub mod frame;
 pub mod id;

@@ -48,7 +48,7 @@ pub enum MessageStatus {
 }
 
 /// One message as a window shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Message {
     /// Unique in its thread.
     #[n(0)]
@@ -83,7 +83,7 @@ pub struct Message {
 }
 
 /// A part that is too long for a window: its beginning is in place, the rest is behind a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
 pub struct Preview {
     /// Index into `parts`.
     #[n(0)]
@@ -94,7 +94,7 @@ pub struct Preview {
 }
 
 /// A piece of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub enum Part {
     /// Prose.
     #[n(0)]
@@ -174,7 +174,7 @@ pub enum Part {
 }
 
 /// A tool call and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct ToolPart {
     /// Unique in the message.
     #[n(0)]

@@ -37,7 +37,7 @@ pub enum RunStatus {
 }
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct RunInfo {
     /// Unique in its tenant.
     #[n(0)]

@@ -36,7 +36,7 @@ pub struct Thread {
 }
 
 /// A thread as a list shows it: one entry of a principal's compacted summary log.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Summary {
     /// The thread.
     #[n(0)]

@@ -21,7 +21,7 @@ pub enum Anchor {
 }
 
 /// A run of slots that one branch owns on another's line: from `from` up to the next segment.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Segment {
     /// The owner.
     #[n(0)]
@@ -32,7 +32,7 @@ pub struct Segment {
 }
 
 /// Another line at a forked slot.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct ForkOption {
     /// The branch to read.
     #[n(0)]
@@ -43,7 +43,7 @@ pub struct ForkOption {
 }
 
 /// A slot of the window where the thread forks.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Fork {
     /// The first depth that differs.
     #[n(0)]
@@ -66,7 +66,7 @@ pub struct Fork {
 }
 
 /// A page of a branch.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 pub struct Window {
     /// The thread.
     #[n(0)]

@@ -1,0 +1,356 @@
+//! Decoders, one line a type, in the form that derived encoders write: an array of the fields by number.
+//!
+//! Derived decoders accept more forms and carry a message for every field: in the browser they were 130 KB
+//! of WebAssembly, half of all there is. These read arrays only, leave out what a newer release has added at
+//! the end, and give what an older one has left out its empty value.
+
+use minicbor::{Decode, Decoder, decode::Error};
+
+use crate::change::MessageRef;
+use crate::{
+    Change, Chunk, Cursor, Event, Fork, ForkOption, Message, Part, Position, Preview, Problem, Record, RunInfo,
+    Segment, ServerFrame, StreamOffset, Summary, ToolPart, Window,
+};
+
+/// The fields of one value, in order.
+struct Fields {
+    /// Those not read yet.
+    left: u64,
+}
+
+impl Fields {
+    fn open(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        let left = d.array()?.ok_or_else(|| Error::message("an open-ended array"))?;
+        Ok(Self { left })
+    }
+
+    #[inline(never)]
+    fn next<'b, C, T: Decode<'b, C>>(&mut self, d: &mut Decoder<'b>, ctx: &mut C) -> Result<T, Error> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                T::decode(d, ctx)
+            }
+            None => T::nil().ok_or_else(|| Error::message("a field is missing")),
+        }
+    }
+
+    fn close(self, d: &mut Decoder<'_>) -> Result<(), Error> {
+        for _ in 0..self.left {
+            d.skip()?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! decoders {
+    ($($kind:ident $name:ident { $($body:tt)* })*) => {
+        $(decoders!(@$kind $name { $($body)* });)*
+    };
+    (@struct $name:ident { $($field:tt),* }) => {
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
+                let mut fields = Fields::open(d)?;
+                let value = Self { $($field: fields.next(d, ctx)?),* };
+                fields.close(d)?;
+                Ok(value)
+            }
+        }
+    };
+    (@enum $name:ident { $($index:literal $variant:ident { $($field:tt),* },)* }) => {
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
+                if d.array()? != Some(2) {
+                    return Err(Error::message("a variant is a pair"));
+                }
+                let index = d.u32()?;
+                let mut fields = Fields::open(d)?;
+                let value = match index {
+                    $($index => Self::$variant { $($field: fields.next(d, ctx)?),* },)*
+                    _ => return Err(Error::message("an unknown variant")),
+                };
+                fields.close(d)?;
+                Ok(value)
+            }
+        }
+    };
+}
+
+decoders! {
+    struct MessageRef { id, branch, depth, rev, commitment }
+    enum Change {
+        0 ThreadCreated { branch, title },
+        1 ThreadUpdated { title, archived },
+        2 ThreadDeleted {},
+        3 ThreadImported { branch, branches, messages },
+        4 BranchForked { branch, parent, depth, after, message, sibling, sibling_branch, index },
+        5 DefaultBranchMoved { branch },
+        6 MessageAppended { 0 },
+        7 MessageEdited { 0 },
+        8 MessageRemoved { 0 },
+        9 RunStarted { run, message, provider },
+        10 RunStopping { run },
+        11 RunEnded { run, outcome, message, offset, error },
+    }
+    struct Record { seq, at, change }
+    struct Event { epoch, hash, record, body }
+    enum Chunk {
+        0 TextStart { id },
+        1 TextDelta { id, delta },
+        2 TextEnd { id },
+        3 ReasoningStart { id },
+        4 ReasoningDelta { id, delta },
+        5 ReasoningEnd { id },
+        6 ToolInputStart { call_id, name, dynamic },
+        7 ToolInputDelta { call_id, delta },
+        8 ToolInputAvailable { call_id, name, input, dynamic },
+        9 ToolInputError { call_id, name, input, error },
+        10 ToolOutputAvailable { call_id, output },
+        11 ToolOutputError { call_id, error },
+        12 SourceUrl { source_id, url, title },
+        13 File { media_type, url },
+        14 Data { name, id, data },
+        15 Metadata { metadata },
+        16 StartStep {},
+        17 FinishStep {},
+        18 Other { kind, json },
+    }
+    struct Position { epoch, seq, hash }
+    struct StreamOffset { run, offset }
+    struct Cursor { position, runs }
+    struct Problem { code, detail, retry_after }
+    enum ServerFrame {
+        0 Welcome { version, node, heartbeat, user },
+        1 Refused { 0 },
+        2 Window { sub, window },
+        3 Resumed { sub },
+        4 Reset { sub, reason },
+        5 Event { thread, event },
+        6 Chunks { thread, run, message, from, to, chunks },
+        7 Summaries { pos, items },
+        8 Failed { sub, problem },
+        9 Pong { token, now },
+        10 Closing { reconnect_within },
+        11 Advance { thread, position, total },
+    }
+    struct Message { id, role, parts, metadata, status, branch, depth, rev, created_at, previews }
+    struct Preview { part, bytes }
+    enum Part {
+        0 Text { text, extra },
+        1 Reasoning { text, extra },
+        2 Tool { 0 },
+        3 File { media_type, url, filename },
+        4 SourceUrl { source_id, url, title },
+        5 Data { name, id, data },
+        6 StepStart {},
+        7 Other { kind, json },
+    }
+    struct ToolPart { call_id, name, dynamic, state, input, output, error, extra }
+    struct RunInfo { id, branch, message, depth, status, outcome, offset, provider, started_at, error }
+    struct Summary { thread, pos, title, snippet, running, archived, deleted, updated_at }
+    struct Segment { branch, from }
+    struct ForkOption { branch, message }
+    struct Fork { depth, message, index, total, previous, next }
+    struct Window { thread, branch, cursor, total, from, to, messages, runs, forks, lineage }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Commitment;
+    use crate::frame::ResetReason;
+    use crate::{
+        BranchId, ChainHash, Cursor, ErrorCode, InvalidId, JsonText, MessageId, MessageStatus, Outcome, Role, RunId,
+        RunStatus, ThreadId, from_cbor, to_cbor,
+    };
+    use core::fmt::Debug;
+    use minicbor::Encode;
+
+    fn same<T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug>(value: &T) {
+        assert_eq!(from_cbor::<T>(&to_cbor(value)).as_ref().ok(), Some(value));
+    }
+
+    fn json(text: &str) -> JsonText {
+        JsonText(text.into())
+    }
+
+    fn parts() -> Vec<Part> {
+        let tool = ToolPart {
+            call_id: "c".into(),
+            name: "n".into(),
+            dynamic: true,
+            state: "output-error".into(),
+            input: Some(json("{}")),
+            output: None,
+            error: Some("e".into()),
+            extra: None,
+        };
+        vec![
+            Part::Text { text: "t".into(), extra: None },
+            Part::Reasoning { text: "r".into(), extra: Some(json("{}")) },
+            Part::Tool(Box::new(tool)),
+            Part::File { media_type: "m".into(), url: "u".into(), filename: Some("f".into()) },
+            Part::SourceUrl { source_id: "s".into(), url: "u".into(), title: None },
+            Part::Data { name: "d".into(), id: None, data: json("1") },
+            Part::StepStart,
+            Part::Other { kind: "k".into(), json: json("{}") },
+        ]
+    }
+
+    fn chunks() -> Vec<Chunk> {
+        let s = String::from;
+        vec![
+            Chunk::TextStart { id: s("i") },
+            Chunk::TextDelta { id: s("i"), delta: s("d") },
+            Chunk::TextEnd { id: s("i") },
+            Chunk::ReasoningStart { id: s("i") },
+            Chunk::ReasoningDelta { id: s("i"), delta: s("d") },
+            Chunk::ReasoningEnd { id: s("i") },
+            Chunk::ToolInputStart { call_id: s("c"), name: s("n"), dynamic: true },
+            Chunk::ToolInputDelta { call_id: s("c"), delta: s("d") },
+            Chunk::ToolInputAvailable { call_id: s("c"), name: s("n"), input: json("{}"), dynamic: false },
+            Chunk::ToolInputError { call_id: s("c"), name: s("n"), input: json("{}"), error: s("e") },
+            Chunk::ToolOutputAvailable { call_id: s("c"), output: json("1") },
+            Chunk::ToolOutputError { call_id: s("c"), error: s("e") },
+            Chunk::SourceUrl { source_id: s("s"), url: s("u"), title: Some(s("t")) },
+            Chunk::File { media_type: s("m"), url: s("u") },
+            Chunk::Data { name: s("n"), id: Some(s("i")), data: json("1") },
+            Chunk::Metadata { metadata: json("{}") },
+            Chunk::StartStep,
+            Chunk::FinishStep,
+            Chunk::Other { kind: s("k"), json: json("{}") },
+        ]
+    }
+
+    fn message() -> Result<Message, InvalidId> {
+        Ok(Message {
+            id: MessageId::parse("m")?,
+            role: Role::Assistant,
+            parts: parts(),
+            metadata: None,
+            status: MessageStatus::Streaming,
+            branch: BranchId::parse("b")?,
+            depth: 7,
+            rev: 300,
+            created_at: 70_000,
+            previews: vec![Preview { part: 1, bytes: 1 << 33 }],
+        })
+    }
+
+    fn changes() -> Result<Vec<Change>, InvalidId> {
+        let (branch, message, run) = (BranchId::parse("b")?, MessageId::parse("m")?, RunId::parse("r")?);
+        let at = MessageRef {
+            id: message.clone(),
+            branch: branch.clone(),
+            depth: 1,
+            rev: 2,
+            commitment: Commitment([3; 16]),
+        };
+        let (error, outcome) = (Some("e".into()), Outcome::Failed);
+        Ok(vec![
+            Change::ThreadCreated { branch: branch.clone(), title: "t".into() },
+            Change::ThreadUpdated { title: "t".into(), archived: true },
+            Change::ThreadDeleted,
+            Change::ThreadImported { branch: branch.clone(), branches: 1, messages: 2 },
+            Change::BranchForked {
+                branch: branch.clone(),
+                parent: None,
+                depth: 0,
+                after: None,
+                message: message.clone(),
+                sibling: message,
+                sibling_branch: branch.clone(),
+                index: 1,
+            },
+            Change::DefaultBranchMoved { branch },
+            Change::MessageAppended(at.clone()),
+            Change::MessageEdited(at.clone()),
+            Change::MessageRemoved(at.clone()),
+            Change::RunStarted { run: run.clone(), message: at.clone(), provider: "p".into() },
+            Change::RunStopping { run: run.clone() },
+            Change::RunEnded { run, outcome, message: at, offset: 9, error },
+        ])
+    }
+
+    fn window() -> Result<Window, InvalidId> {
+        let (branch, message, run) = (BranchId::parse("b")?, MessageId::parse("m")?, RunId::parse("r")?);
+        let option = ForkOption { branch: branch.clone(), message: message.clone() };
+        Ok(Window {
+            thread: ThreadId::parse("t")?,
+            branch: branch.clone(),
+            cursor: Cursor { position: Position::default(), runs: vec![StreamOffset { run: run.clone(), offset: 1 }] },
+            total: 10,
+            from: 1,
+            to: 2,
+            messages: vec![self::message()?],
+            runs: vec![RunInfo {
+                id: run,
+                branch: branch.clone(),
+                message: message.clone(),
+                depth: 1,
+                status: RunStatus::Stopping,
+                outcome: None,
+                offset: 1,
+                provider: "p".into(),
+                started_at: 1,
+                error: None,
+            }],
+            forks: vec![Fork { depth: 1, message, index: 1, total: 2, previous: Some(option), next: None }],
+            lineage: vec![Segment { branch, from: 0 }],
+        })
+    }
+
+    fn frames() -> Result<Vec<ServerFrame>, InvalidId> {
+        let (thread, run, message) = (ThreadId::parse("t")?, RunId::parse("r")?, MessageId::parse("m")?);
+        let entry = Summary {
+            thread: thread.clone(),
+            pos: 1,
+            title: "t".into(),
+            snippet: "s".into(),
+            running: true,
+            archived: false,
+            deleted: true,
+            updated_at: 2,
+        };
+        let problem = Problem { code: ErrorCode::Overloaded, detail: "d".into(), retry_after: Some(1) };
+        let mut frames = vec![
+            ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 2, user: "u".into() },
+            ServerFrame::Refused(problem.clone()),
+            ServerFrame::Window { sub: 1, window: window()? },
+            ServerFrame::Resumed { sub: 1 },
+            ServerFrame::Reset { sub: 1, reason: ResetReason::TooFar },
+            ServerFrame::Chunks { thread: thread.clone(), run, message, from: 0, to: 19, chunks: chunks() },
+            ServerFrame::Summaries { pos: 1, items: vec![entry] },
+            ServerFrame::Failed { sub: None, problem },
+            ServerFrame::Pong { token: 1, now: 2 },
+            ServerFrame::Closing { reconnect_within: 1 },
+            ServerFrame::Advance { thread: thread.clone(), position: Position::default(), total: None },
+        ];
+        for (seq, change) in (1..).zip(changes()?) {
+            let record = Record { seq, at: 5, change };
+            let event = Event { epoch: 1, hash: ChainHash([seq as u8; 16]), record, body: Some(message_of(seq)?) };
+            frames.push(ServerFrame::Event { thread: thread.clone(), event });
+        }
+        Ok(frames)
+    }
+
+    fn message_of(rev: u64) -> Result<Message, InvalidId> {
+        Ok(Message { rev, ..message()? })
+    }
+
+    #[test]
+    fn everything_comes_back_as_it_was() -> Result<(), InvalidId> {
+        frames()?.iter().for_each(same);
+        Ok(())
+    }
+
+    #[test]
+    fn an_older_releases_value_is_completed_and_a_newer_ones_cut() -> Result<(), Error> {
+        let older: Problem = from_cbor(&to_cbor(&(ErrorCode::Internal, "d")))?;
+        assert_eq!(older, Problem::new(ErrorCode::Internal, "d"));
+        let newer: Preview = from_cbor(&to_cbor(&(1_u32, 2_u64, vec!["new", "things"])))?;
+        assert_eq!(newer, Preview { part: 1, bytes: 2 });
+        assert!(from_cbor::<Preview>(&to_cbor(&(1_u32,))).is_err(), "a field that may not be left out");
+        Ok(())
+    }
+}
