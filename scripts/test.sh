@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# `make test`: installs what the tests need and runs them all, small sizes, real servers and a real browser.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+install_packages() {
+  local missing=()
+  command -v chromium >/dev/null || missing+=(chromium)
+  command -v strace >/dev/null || missing+=(strace)
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "The tests need ${missing[*]}: install them with your package manager and run make test again." >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+step "tools: chromium, strace, npm packages, the wasm target"
+install_packages
+make --no-print-directory node_modules/.installed
+rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
+
+step "format, lints, file rules"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+step "sample, wasm, page"
+python3 scripts/sample.py
+cargo xtask wasm
+npm run --silent build
+cargo xtask tidy
+npm run --silent check
+npm run --silent size
+
+step "Rust tests"
+if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
+  echo "real conversations: $THREADMILL_REAL_DATA"
+else
+  echo "real conversations: none (THREADMILL_REAL_DATA is not set); the fixtures in the repository stand in"
+fi
+cargo test --workspace --locked
+
+step "TypeScript tests"
+npm run --silent test
+
+step "the page in Chromium"
+cargo build --locked --package threadmill-cli
+bash scripts/e2e.sh target/debug/threadmill
+
+step "done"
