@@ -8,7 +8,9 @@ export async function check(name, body) {
   try {
     const note = (await body()) ?? '';
     results.passed += 1;
-    console.log(`ok    ${name} (${Math.round(performance.now() - started)} ms)${note === '' ? '' : `: ${note}`}`);
+    console.log(
+      `ok    ${name} (${Math.round(performance.now() - started)} ms)${note === '' ? '' : `: ${note}`}`,
+    );
   } catch (error) {
     results.failed += 1;
     console.log(`FAIL  ${name}: ${error instanceof Error ? error.message : String(error)}`);

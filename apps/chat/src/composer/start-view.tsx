@@ -14,6 +14,14 @@ const SUGGESTIONS = [
   'What do you know about history?',
 ] as const;
 
+const LONGEST_TITLE = 60;
+
+/** A thread is called after its first words, until someone gives it a name. */
+function titleOf(message: string): string {
+  const line = message.trim().split('\n', 1)[0] ?? '';
+  return line.length <= LONGEST_TITLE ? line : `${line.slice(0, LONGEST_TITLE - 1).trimEnd()}…`;
+}
+
 export function StartView() {
   const client = useClient();
   const report = useReport();
@@ -23,7 +31,12 @@ export function StartView() {
     setSending(true);
     try {
       const choice = chosen === undefined ? {} : { provider: chosen };
-      const { threadId } = await client.createThread({ message, run: true, ...choice });
+      const { threadId } = await client.createThread({
+        message,
+        title: titleOf(message),
+        run: true,
+        ...choice,
+      });
       navigate(threadPath(threadId));
     } finally {
       setSending(false);

@@ -52,8 +52,29 @@ const LANGUAGES = {
 };
 for (const [name, grammar] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, grammar);
 
-/** The spans of a code, or nothing for a language that is not here. */
+/** Those worth guessing, and how sure a guess must be. */
+const GUESSED = [
+  'bash',
+  'c',
+  'cpp',
+  'css',
+  'go',
+  'java',
+  'javascript',
+  'json',
+  'python',
+  'rust',
+  'sql',
+  'xml',
+];
+const SURE = 4;
+
+/** The spans of a code, or nothing for a language that is not here. Without a language, a good guess counts. */
 export function colour(code: string, language: string): readonly CodeNode[] | undefined {
+  if (language === '') {
+    const guess = hljs.highlightAuto(code, GUESSED);
+    return guess.relevance >= SURE ? parseSpans(guess.value) : undefined;
+  }
   if (!hljs.getLanguage(language)) return undefined;
   return parseSpans(hljs.highlight(code, { language, ignoreIllegals: true }).value);
 }

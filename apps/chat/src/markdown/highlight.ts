@@ -5,6 +5,8 @@ export type CodeNode = string | { readonly className: string; readonly children:
 
 /** Longer code stays plain: colouring it would block the page. */
 const LONGEST = 40_000;
+/** The language of short unnamed code is guessed; of long code that costs too much. */
+const LONGEST_GUESS = 4_000;
 const KEPT = 200;
 const cache = new Map<string, readonly CodeNode[]>();
 
@@ -36,7 +38,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /** How a fence's language is called on the page. */
 export function languageName(language: string): string {
-  if (language === '') return 'Text';
+  if (language === '') return 'Code';
   return NAMES[language.toLowerCase()] ?? language.charAt(0).toUpperCase() + language.slice(1, 24);
 }
 
@@ -49,7 +51,7 @@ export function cachedHighlight(code: string, language: string): readonly CodeNo
 
 /** The spans, or nothing if the language is unknown or the code too long. */
 export async function highlight(code: string, language: string): Promise<readonly CodeNode[] | undefined> {
-  if (language === '' || code.length > LONGEST) return undefined;
+  if (code.length > (language === '' ? LONGEST_GUESS : LONGEST)) return undefined;
   const { colour } = await import('./highlight-languages');
   const nodes = cachedHighlight(code, language) ?? colour(code, language.toLowerCase());
   if (nodes) remember(keyOf(code, language), nodes);

@@ -72,7 +72,7 @@ function Choices({ onClose }: { onClose: () => void }) {
             onClick={() => go(thread)}
             onPointerMove={() => setAt(index)}
           >
-            <span>{thread.title || 'Untitled'}</span>
+            <span>{thread.title || thread.snippet || 'Untitled'}</span>
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}

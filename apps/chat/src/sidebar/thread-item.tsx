@@ -37,7 +37,7 @@ export const ThreadItem = memo(function ThreadItem({ thread, open, now, onOpen }
       <a href={threadPath(thread.id)} onClick={follow} aria-current={open ? 'page' : undefined}>
         <span className="thread-title">
           {thread.running && <span className="running" role="img" aria-label="Answering" />}
-          <span className="thread-name">{thread.title || 'Untitled'}</span>
+          <span className="thread-name">{thread.title || thread.snippet || 'Untitled'}</span>
           <time dateTime={new Date(thread.updatedAt).toISOString()}>
             {relativeTime(thread.updatedAt, now)}
           </time>
