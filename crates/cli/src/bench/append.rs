@@ -1,5 +1,7 @@
 //! `threadmill bench append`: writes from many clients, then reads back that every acknowledged message is there.
 
+#![allow(clippy::disallowed_methods, reason = "a bench makes threads of its own")]
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! The one place where the server reads the clock and makes ids.
 
+#![allow(clippy::disallowed_methods, reason = "time and chance enter here and nowhere else")]
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use threadmill_proto::{BranchId, InvalidId, MessageId, Millis, RunId, ThreadId};

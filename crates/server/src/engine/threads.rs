@@ -131,7 +131,10 @@ impl Engine {
         if let Some(run) = request.run {
             commands.push(self.run_command(&id, None, None, run)?);
         }
-        self.write(scope, key, commands).await
+        let mut written = self.write(scope, key, commands).await?;
+        // The first message may have given it its title.
+        written.thread = Some(self.store.thread(scope, &id).await.map_err(problem_of)?);
+        Ok(written)
     }
 
     /// Appends a message, and starts a run on it if asked.
