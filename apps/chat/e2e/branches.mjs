@@ -68,6 +68,17 @@ export async function editChecks(browser) {
     const now = (await rows(page)).filter(row => row.role === 'assistant').at(-1);
     await until('the switcher', () => row(page, now.id).locator('.versions').count());
   });
+  await check('no complaint from the page', async () => {
+    must(page.complaints.length === 0, page.complaints.join(' | '));
+  });
+  await page.context().close();
+  return threadId;
+}
+
+/** Deleting a message that has other versions shows one of them: nobody is left on a line with no way back. */
+export async function deleteChecks(browser, threadId) {
+  const page = await openPage(browser, `/t/${threadId}`);
+  await rowsShown(page);
   await check('delete a message', async () => {
     const answer = (await rows(page)).filter(row => row.role === 'assistant').at(-1);
     await row(page, answer.id).hover();
@@ -77,12 +88,9 @@ export async function editChecks(browser) {
       const found = (await rows(page)).find(row => row.id === answer.id);
       return !found || found.status === 'removed';
     });
-  });
-  await check('no complaint from the page', async () => {
-    must(page.complaints.length === 0, page.complaints.join(' | '));
+    await until('another version', async () => (await rows(page)).some(row => row.role === 'assistant'));
   });
   await page.context().close();
-  return threadId;
 }
 
 /** Every branch the server has of a thread. */

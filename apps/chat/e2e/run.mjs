@@ -5,7 +5,7 @@
 //! Pictures go to E2E_SCREENS.
 
 import { api, longestThread } from './api.mjs';
-import { editChecks, reachChecks } from './branches.mjs';
+import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
 import { launch } from './page.mjs';
 import { screens } from './screens.mjs';
@@ -32,6 +32,7 @@ try {
   for (const thread of [forked, ...(process.env.E2E_BRANCHES ?? '').split(',').filter(Boolean)]) {
     await reachChecks(browser, thread);
   }
+  await deleteChecks(browser, forked);
   await renderChecks(browser, TOKENS);
   await interruptionChecks(browser);
   await scrollChecks(browser, long, SCROLL);

@@ -77,8 +77,9 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   }, [keeper, rows, load]);
 
   const shown = rows.slice(range.start, range.end);
-  const above = keeper.heights.total(ids.slice(0, range.start));
-  const below = keeper.heights.total(ids.slice(range.end));
+  // Whole pixels: a scroll offset has no others, and what it cannot express is a row that moves.
+  const above = Math.round(keeper.heights.total(ids.slice(0, range.start)));
+  const below = Math.round(keeper.heights.total(ids.slice(range.end)));
   return (
     <div className="list">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must be able to scroll it */}

@@ -8,7 +8,7 @@ import { useThreadActions } from './thread-actions';
 import { textOf } from './whole-parts';
 
 export function RowActions({ row }: { row: Row }) {
-  const { edit, regenerate, remove } = useThreadActions();
+  const { edit, regenerate, askRemove } = useThreadActions();
   const text = row.parts.map(textOf).filter(Boolean).join('\n\n');
   const when = new Date(row.createdAt);
   return (
@@ -18,7 +18,7 @@ export function RowActions({ row }: { row: Row }) {
       {row.role === 'assistant' && (
         <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}
-      <Action icon="trash" label="Delete message" onClick={() => remove(row)} />
+      <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
       <time dateTime={when.toISOString()} title={when.toLocaleString()}>
         {relativeTime(row.createdAt, Date.now())}
       </time>

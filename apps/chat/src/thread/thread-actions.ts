@@ -12,6 +12,9 @@ export interface ThreadActions {
   /** Saves an edit and asks for a new answer. */
   saveEdit(row: Row, text: string): void;
   regenerate(row: Row): void;
+  /** Asks, and then removes. */
+  askRemove(row: Row): void;
+  /** Removes at once; where other versions stand beside the message, shows one of them. */
   remove(row: Row): void;
   /** Shows another version of a message, on its branch, at the same place of the page. */
   showVersion(from: Row, to: ForkOption): void;
@@ -72,10 +75,16 @@ export function threadActions(parts: ActionParts): ThreadActions {
     keeper.aimAt(to.message);
     await handle.jumpTo({ at: 'message', id: to.message });
   };
+  const remove = async (row: Row) => {
+    await client.removeMessage(threadId, row.id);
+    const beside = row.fork?.previous ?? row.fork?.next;
+    if (beside) await showVersion(row, beside);
+  };
   return {
     threadId,
     edit: setEditing,
-    remove: parts.askRemove,
+    askRemove: parts.askRemove,
+    remove: row => void remove(row).catch(report),
     saveEdit: (row, text) => void saveEdit(row, text).catch(report),
     regenerate: row => void regenerate(row).catch(report),
     showVersion: (from, to) => void showVersion(from, to).catch(report),

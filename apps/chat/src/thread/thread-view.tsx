@@ -84,7 +84,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         text={removing ? removing.parts.map(textOf).join(' ').slice(0, 160) : ''}
         action="Delete"
         onClose={() => setRemoving(undefined)}
-        onConfirm={() => removing && client.removeMessage(threadId, removing.id).catch(report)}
+        onConfirm={() => removing && actions?.remove(removing)}
       />
     </main>
   );
