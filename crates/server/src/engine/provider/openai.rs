@@ -21,6 +21,8 @@ const STALL: Duration = Duration::from_secs(120);
 const CONNECT: Duration = Duration::from_secs(10);
 /// How much of an error's body is read for its message.
 const ERROR_BYTES: usize = 4 << 10;
+/// How much of an endpoint's own words is passed on.
+const ERROR_CHARS: usize = 240;
 
 /// Where and what to ask.
 #[derive(Clone)]
@@ -98,8 +100,9 @@ impl Provider for OpenAi {
             request = request.bearer_auth(key);
         }
         let response = request.send().await.map_err(unreachable)?;
+        let key = self.endpoint.key.clone();
         if !response.status().is_success() {
-            return Err(refused(response).await);
+            return Err(refused(response, key.as_deref()).await);
         }
         let mut events = SseStream::from_bytes_stream(response.bytes_stream());
         let (sender, receiver) = mpsc::channel(64);
@@ -112,7 +115,9 @@ impl Provider for OpenAi {
                         Err(_) => Err(ProviderError("The provider went silent for two minutes.".into())),
                         Ok(None) => break,
                         Ok(Some(Err(_))) => Err(ProviderError("The connection to the provider broke.".into())),
-                        Ok(Some(Ok(event))) => parser.event(event.event.as_deref(), event.data.as_deref()),
+                        Ok(Some(Ok(event))) => parser
+                            .event(event.event.as_deref(), event.data.as_deref())
+                            .map_err(|why| ProviderError(without(&why.0, key.as_deref()))),
                     },
                 };
                 if deliver(&sender, chunks).await.is_err() {
@@ -151,7 +156,17 @@ fn unreachable(error: reqwest::Error) -> ProviderError {
     ProviderError(format!("The provider {why}."))
 }
 
-async fn refused(response: reqwest::Response) -> ProviderError {
+/// Endpoints quote requests in their errors, key and all. The words go on without it, to logs and to people.
+fn without(words: &str, key: Option<&str>) -> String {
+    let words = match key {
+        Some(key) if !key.is_empty() => words.replace(key, "[key]"),
+        _ => words.to_owned(),
+    };
+    // Shortened last: a key that is cut in two would not be found.
+    words.chars().take(ERROR_CHARS).collect()
+}
+
+async fn refused(response: reqwest::Response, key: Option<&str>) -> ProviderError {
     let status = response.status();
     let mut body = response.bytes_stream();
     let mut bytes = Vec::new();
@@ -162,8 +177,9 @@ async fn refused(response: reqwest::Response) -> ProviderError {
         }
     }
     bytes.truncate(ERROR_BYTES);
-    // The body may quote the request, key and all: it goes to no one but the debug log.
-    tracing::debug!(%status, body = %String::from_utf8_lossy(&bytes), "provider refused");
+    let body = without(&String::from_utf8_lossy(&bytes), key);
+    // It may quote the question too: it goes to no one but the debug log.
+    tracing::debug!(%status, body, "provider refused");
     ProviderError(format!("The provider refused with status {}.", status.as_u16()))
 }
 
@@ -303,7 +319,7 @@ impl Parser {
 }
 
 fn said(message: &str) -> ProviderError {
-    let message: String = message.chars().filter(|c| !c.is_control()).take(200).collect();
+    let message: String = message.chars().filter(|c| !c.is_control()).collect();
     ProviderError(format!("The provider failed: {message}"))
 }
 
