@@ -136,8 +136,8 @@ impl Answer {
                 self.out.send(Err(broken)).await.map_err(|_| Left(0))
             }
             Fault::ErrorFrame => {
-                let message = "The model is overloaded.";
-                let error = json!({"error": {"message": message, "type": "server_error", "request_key": self.key}});
+                let message = format!("The model is overloaded for {}.", self.key);
+                let error = json!({"error": {"message": message, "type": "server_error"}});
                 self.send(frame(&error)).await
             }
             _ => Ok(()),

@@ -1,0 +1,11 @@
+//! The server from outside: real processes, real sockets, real faults.
+//!
+//! Nothing here reaches into the server. `THREADMILL_FULL=1` runs the sizes that `make prove` reports;
+//! `THREADMILL_REAL_DATA` names the folder of the Open Assistant file.
+
+mod api;
+mod node;
+mod reader;
+mod socket;
+
+mod runs;
