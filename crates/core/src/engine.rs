@@ -8,9 +8,10 @@
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::list::{List, ListPage, ListPatch, ListRequest};
+use crate::numbered::Numbered;
+use crate::queue::Queue;
 use crate::session::{Action, Heard, Session, Status, passes};
 use crate::window::{Edge, Need, PageRequest, Patch, Side, View};
-use std::collections::{BTreeMap, VecDeque};
 use threadmill_proto::{
     Anchor, BranchId, ClientFrame, ErrorCode, Problem, ServerFrame, Summary, ThreadId, Window, from_cbor, to_cbor,
 };
@@ -141,13 +142,13 @@ struct Feed {
 pub struct Engine {
     session: Session,
     backoff: Backoff,
-    slots: BTreeMap<u32, Slot>,
-    lists: BTreeMap<u32, List>,
+    slots: Numbered<Slot>,
+    lists: Numbered<List>,
     feed: Feed,
-    asked: BTreeMap<u32, Asked>,
+    asked: Numbered<Asked>,
     shown: Option<Status>,
     counter: u32,
-    outputs: VecDeque<Output>,
+    outputs: Queue<Output>,
 }
 
 impl Engine {
@@ -157,26 +158,26 @@ impl Engine {
         Self {
             session: Session::new(seed, client),
             backoff: Backoff::new(!seed),
-            slots: BTreeMap::new(),
-            lists: BTreeMap::new(),
+            slots: Numbered::default(),
+            lists: Numbered::default(),
             feed: Feed::default(),
-            asked: BTreeMap::new(),
+            asked: Numbered::default(),
             shown: None,
             counter: 0,
-            outputs: VecDeque::new(),
+            outputs: Queue::default(),
         }
     }
 
     /// A view, as it is now.
     #[must_use]
     pub fn view(&self, view: u32) -> Option<&View> {
-        self.slots.get(&view).map(|slot| &slot.view)
+        self.slots.get(view).map(|slot| &slot.view)
     }
 
     /// A list, as it is now.
     #[must_use]
     pub fn list(&self, list: u32) -> Option<&List> {
-        self.lists.get(&list)
+        self.lists.get(list)
     }
 
     /// What the connection is like.
@@ -205,10 +206,10 @@ impl Engine {
                 self.lists.insert(list, List::new(title.as_deref()));
             }
             Input::ReleaseList(list) => {
-                self.lists.remove(&list);
+                self.lists.remove(list);
             }
             Input::LoadList(list) => {
-                if let Some(list) = self.lists.get_mut(&list) {
+                if let Some(list) = self.lists.get_mut(list) {
                     list.want();
                 }
             }
@@ -220,7 +221,7 @@ impl Engine {
 
     /// The next thing for the host to do.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+        self.outputs.pop().unwrap_or_else(|| Output::Wait(self.deadline()))
     }
 
     fn deadline(&self) -> Option<Now> {
@@ -234,17 +235,17 @@ impl Engine {
     }
 
     fn send(&mut self, frame: &ClientFrame) {
-        self.outputs.push_back(Output::Send(to_cbor(frame)));
+        self.outputs.push(Output::Send(to_cbor(frame)));
     }
 
     fn with(&mut self, view: u32, act: impl FnOnce(&mut View)) {
-        if let Some(slot) = self.slots.get_mut(&view) {
+        if let Some(slot) = self.slots.get_mut(view) {
             act(&mut slot.view);
         }
     }
 
     fn ask(&mut self, view: u32, act: impl FnOnce(&mut View) -> Need) {
-        let need = self.slots.get_mut(&view).map(|slot| act(&mut slot.view));
+        let need = self.slots.get_mut(view).map(|slot| act(&mut slot.view));
         if need == Some(Need::Subscribe) {
             self.subscribe(view);
         }
@@ -262,8 +263,8 @@ impl Engine {
 
     fn release(&mut self, view: u32) {
         self.unsubscribe(view);
-        let Some(slot) = self.slots.remove(&view) else { return };
-        self.asked.retain(|_, asked| !matches!(asked, Asked::Page(of, _) if *of == view));
+        let Some(slot) = self.slots.remove(view) else { return };
+        self.asked.retain(|asked| !matches!(asked, Asked::Page(of, _) if *of == view));
         if let Some(next) = self.holder(slot.view.thread()) {
             self.subscribe(next);
         }
@@ -272,11 +273,11 @@ impl Engine {
     /// The view that has, or should have, the subscription of a thread.
     fn holder(&self, thread: &ThreadId) -> Option<u32> {
         let of_thread = self.slots.iter().filter(|(_, slot)| slot.view.thread() == thread);
-        of_thread.max_by_key(|(_, slot)| slot.order).map(|(view, _)| *view)
+        of_thread.max_by_key(|(_, slot)| slot.order).map(|(view, _)| view)
     }
 
     fn unsubscribe(&mut self, view: u32) {
-        let Some(slot) = self.slots.get_mut(&view) else { return };
+        let Some(slot) = self.slots.get_mut(view) else { return };
         slot.view.disconnect();
         slot.retry = None;
         if let Some(sub) = slot.sub.take() {
@@ -286,13 +287,13 @@ impl Engine {
 
     /// Subscribes a view from where it is, if it is its turn and the connection stands.
     fn subscribe(&mut self, view: u32) {
-        let Some(thread) = self.slots.get(&view).map(|slot| slot.view.thread().clone()) else { return };
+        let Some(thread) = self.slots.get(view).map(|slot| slot.view.thread().clone()) else { return };
         if !self.session.is_live() || self.holder(&thread) != Some(view) {
             return;
         }
         self.unsubscribe(view);
         let sub = self.number();
-        if let Some(slot) = self.slots.get_mut(&view) {
+        if let Some(slot) = self.slots.get_mut(view) {
             slot.sub = Some(sub);
             let frame = slot.view.subscribe(sub);
             self.send(&frame);
@@ -302,9 +303,9 @@ impl Engine {
     fn tick(&mut self, now: Now) {
         self.session.tick(now);
         let due = |slot: &Slot| slot.retry.is_some_and(|at| at <= now);
-        let due: Vec<u32> = self.slots.iter().filter(|(_, slot)| due(slot)).map(|(view, _)| *view).collect();
+        let due: Vec<u32> = self.slots.iter().filter(|(_, slot)| due(slot)).map(|(view, _)| view).collect();
         for view in due {
-            if let Some(slot) = self.slots.get_mut(&view) {
+            if let Some(slot) = self.slots.get_mut(view) {
                 slot.retry = None;
             }
             self.subscribe(view);
@@ -358,7 +359,6 @@ impl Engine {
     fn failed(&mut self, now: Now, sub: Option<u32>, problem: Problem) {
         let slot = self.slots.iter_mut().find(|(_, slot)| sub.is_some() && slot.sub == sub);
         let (Some((view, slot)), Some(sub)) = (slot, sub) else { return };
-        let view = *view;
         slot.sub = None;
         if passes(problem.code) {
             slot.view.disconnect();
@@ -375,14 +375,14 @@ impl Engine {
     }
 
     fn page(&mut self, request: u32, answer: Result<Window, Problem>) {
-        if let Some(Asked::Page(view, side)) = self.asked.remove(&request) {
+        if let Some(Asked::Page(view, side)) = self.asked.remove(request) {
             self.ask(view, |view| view.on_page(side, answer));
         }
     }
 
     fn list_page(&mut self, request: u32, answer: Result<ListPage, Problem>) {
-        let Some(Asked::List(list)) = self.asked.remove(&request) else { return };
-        let Some(list) = self.lists.get_mut(&list) else { return };
+        let Some(Asked::List(list)) = self.asked.remove(request) else { return };
+        let Some(list) = self.lists.get_mut(list) else { return };
         if let Ok(page) = &answer {
             self.feed.pos.get_or_insert(page.pos);
         }
@@ -400,8 +400,8 @@ impl Engine {
     fn settle(&mut self) {
         while let Some(action) = self.session.poll() {
             match action {
-                Action::Connect => self.outputs.push_back(Output::Connect),
-                Action::Disconnect => self.outputs.push_back(Output::Disconnect),
+                Action::Connect => self.outputs.push(Output::Connect),
+                Action::Disconnect => self.outputs.push(Output::Disconnect),
                 Action::Send(frame) => self.send(&frame),
                 Action::Up => self.up(),
                 Action::Down => self.down(),
@@ -411,12 +411,12 @@ impl Engine {
         self.settle_lists();
         if self.shown.as_ref() != Some(self.session.status()) {
             self.shown = Some(self.session.status().clone());
-            self.outputs.push_back(Output::Status(self.session.status().clone()));
+            self.outputs.push(Output::Status(self.session.status().clone()));
         }
     }
 
     fn up(&mut self) {
-        let views: Vec<u32> = self.slots.iter().filter(|(_, slot)| !slot.view.is_over()).map(|(id, _)| *id).collect();
+        let views: Vec<u32> = self.slots.iter().filter(|(_, slot)| !slot.view.is_over()).map(|(id, _)| id).collect();
         views.into_iter().for_each(|view| self.subscribe(view));
         self.follow();
         self.lists.values_mut().filter(|list| !list.head().ready).for_each(List::want);
@@ -432,14 +432,15 @@ impl Engine {
     }
 
     fn settle_views(&mut self) {
-        let views: Vec<u32> = self.slots.keys().copied().collect();
+        let views: Vec<u32> = self.slots.numbers();
         for id in views {
             let token = u64::from(self.number());
-            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            let Some(slot) = self.slots.get_mut(id) else { continue };
             let range = slot.view.announce(token);
             let pages: Vec<_> = core::iter::from_fn(|| slot.view.poll_page()).collect();
-            let patches = core::iter::from_fn(|| slot.view.poll_patch());
-            self.outputs.extend(patches.map(|patch| Output::View(id, patch)));
+            while let Some(patch) = slot.view.poll_patch() {
+                self.outputs.push(Output::View(id, patch));
+            }
             if let Some(range) = range {
                 self.send(&range);
                 self.send(&ClientFrame::Ping { token });
@@ -447,21 +448,23 @@ impl Engine {
             for (side, page) in pages {
                 let request = self.number();
                 self.asked.insert(request, Asked::Page(id, side));
-                self.outputs.push_back(Output::Fetch(request, Fetch::Window(page)));
+                self.outputs.push(Output::Fetch(request, Fetch::Window(page)));
             }
         }
     }
 
     fn settle_lists(&mut self) {
-        let lists: Vec<u32> = self.lists.keys().copied().collect();
+        let lists: Vec<u32> = self.lists.numbers();
         for id in lists {
             let request = self.number();
-            let Some(list) = self.lists.get_mut(&id) else { continue };
+            let Some(list) = self.lists.get_mut(id) else { continue };
             let page = list.poll_page();
-            self.outputs.extend(core::iter::from_fn(|| list.poll_patch()).map(|patch| Output::List(id, patch)));
+            while let Some(patch) = list.poll_patch() {
+                self.outputs.push(Output::List(id, patch));
+            }
             if let Some(page) = page {
                 self.asked.insert(request, Asked::List(id));
-                self.outputs.push_back(Output::Fetch(request, Fetch::List(page)));
+                self.outputs.push(Output::Fetch(request, Fetch::List(page)));
             }
         }
     }

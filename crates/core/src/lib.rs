@@ -10,7 +10,9 @@ pub mod engine;
 pub mod fold;
 pub mod list;
 mod merge;
+mod numbered;
 mod query;
+mod queue;
 pub mod session;
 pub mod window;
 

@@ -5,7 +5,7 @@
 //! no longer matching) are remembered by their place alone.
 
 use crate::query::{Query, decimal};
-use std::collections::{HashMap, VecDeque};
+use crate::queue::Queue;
 use threadmill_proto::{Problem, Summary, ThreadId};
 
 /// Threads in a page.
@@ -87,12 +87,13 @@ enum Load {
 pub struct List {
     title: Option<String>,
     entries: Vec<Summary>,
-    seen: HashMap<ThreadId, u64>,
+    /// The newest place heard of for each thread, in order of thread.
+    seen: Vec<(ThreadId, u64)>,
     next: Option<String>,
     load: Load,
     head: ListHead,
     shown: Option<ListHead>,
-    patches: VecDeque<ListPatch>,
+    patches: Queue<ListPatch>,
 }
 
 impl List {
@@ -100,14 +101,14 @@ impl List {
     #[must_use]
     pub fn new(title: Option<&str>) -> Self {
         Self {
-            title: title.map(str::to_lowercase),
+            title: title.map(Into::into),
             entries: Vec::new(),
-            seen: HashMap::new(),
+            seen: Vec::new(),
             next: None,
             load: Load::Wanted,
             head: ListHead::default(),
             shown: None,
-            patches: VecDeque::new(),
+            patches: Queue::default(),
         }
     }
 
@@ -164,7 +165,7 @@ impl List {
 
     /// The next patch for the host.
     pub fn poll_patch(&mut self) -> Option<ListPatch> {
-        if let Some(patch) = self.patches.pop_front() {
+        if let Some(patch) = self.patches.pop() {
             return Some(patch);
         }
         self.head.loading = self.load != Load::Idle;
@@ -177,30 +178,36 @@ impl List {
     }
 
     fn put(&mut self, entry: Summary) {
-        let known = self.seen.get(&entry.thread).copied();
-        if known.is_some_and(|pos| pos >= entry.pos) {
-            return;
+        match self.seen.binary_search_by(|(thread, _)| thread.cmp(&entry.thread)) {
+            Ok(at) if self.seen[at].1 >= entry.pos => return,
+            Ok(at) => self.seen[at].1 = entry.pos,
+            Err(at) => self.seen.insert(at, (entry.thread.clone(), entry.pos)),
         }
-        self.seen.insert(entry.thread.clone(), entry.pos);
         let held = self.entries.iter().position(|held| held.thread == entry.thread);
         if let Some(at) = held {
             self.entries.remove(at);
         }
         if !self.shows(&entry) {
             if held.is_some() {
-                self.patches.push_back(ListPatch::Remove(entry.thread));
+                self.patches.push(ListPatch::Remove(entry.thread));
             }
             return;
         }
         let index = self.entries.partition_point(|held| held.pos > entry.pos);
         self.entries.insert(index, entry.clone());
-        self.patches.push_back(ListPatch::Put { index, entry });
+        self.patches.push(ListPatch::Put { index, entry });
     }
 
     fn shows(&self, entry: &Summary) -> bool {
-        let named = |title: &String| entry.title.to_lowercase().contains(title.as_str());
+        let named = |title: &String| contains(&entry.title, title);
         !entry.deleted && !entry.archived && self.title.as_ref().is_none_or(named)
     }
+}
+
+/// Whether a title has a text in it, ASCII letters in either case: the server's own rule.
+fn contains(title: &str, text: &str) -> bool {
+    let text = text.as_bytes();
+    text.is_empty() || title.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]

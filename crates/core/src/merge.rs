@@ -14,8 +14,17 @@ pub(crate) fn merge(old: &str, more: &str) -> String {
             None => members.push((key, value)),
         }
     }
-    let body: Vec<String> = members.into_iter().map(|(key, value)| key + ":" + &value).collect();
-    String::from("{") + &body.join(",") + "}"
+    let mut merged = String::from("{");
+    for (key, value) in &members {
+        if merged.len() > 1 {
+            merged.push(',');
+        }
+        merged.push_str(key);
+        merged.push(':');
+        merged.push_str(value);
+    }
+    merged.push('}');
+    merged
 }
 
 /// Appends a string as JSON.

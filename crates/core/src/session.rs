@@ -14,7 +14,7 @@
 
 use crate::Now;
 use crate::backoff::Backoff;
-use std::collections::VecDeque;
+use crate::queue::Queue;
 use threadmill_proto::frame::VERSION;
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
@@ -72,7 +72,7 @@ pub struct Session {
     status: Status,
     client: String,
     greeted: bool,
-    actions: VecDeque<Action>,
+    actions: Queue<Action>,
 }
 
 impl Session {
@@ -85,7 +85,7 @@ impl Session {
             status: Status::Offline,
             client: client.into(),
             greeted: false,
-            actions: VecDeque::new(),
+            actions: Queue::default(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Session {
     /// Closes for good, or until the next start.
     pub fn stop(&mut self) {
         self.leave();
-        self.actions.push_back(Action::Disconnect);
+        self.actions.push(Action::Disconnect);
         self.state = State::Idle;
         self.status = Status::Offline;
     }
@@ -130,7 +130,7 @@ impl Session {
             }
             State::Live { until, .. } => {
                 *until = (*until).min(now + PROOF);
-                self.actions.push_back(Action::Send(ClientFrame::Ping { token: 0 }));
+                self.actions.push(Action::Send(ClientFrame::Ping { token: 0 }));
             }
             State::Idle | State::Connecting { .. } | State::Greeting { .. } => {}
         }
@@ -142,7 +142,7 @@ impl Session {
             State::Connecting { .. } => {
                 self.state = State::Greeting { until: now + GREETING };
                 let client = self.client.clone();
-                self.actions.push_back(Action::Send(ClientFrame::Hello { oldest: VERSION, newest: VERSION, client }));
+                self.actions.push(Action::Send(ClientFrame::Hello { oldest: VERSION, newest: VERSION, client }));
             }
             State::Idle | State::Greeting { .. } | State::Live { .. } | State::Waiting { .. } | State::Refused => {}
         }
@@ -189,7 +189,7 @@ impl Session {
 
     /// What the server sent cannot be read: the connection is worth nothing.
     pub fn unreadable(&mut self, now: Now) {
-        self.actions.push_back(Action::Disconnect);
+        self.actions.push(Action::Disconnect);
         self.closed(now);
     }
 
@@ -200,11 +200,11 @@ impl Session {
         }
         match self.state {
             State::Connecting { .. } | State::Greeting { .. } => {
-                self.actions.push_back(Action::Disconnect);
+                self.actions.push(Action::Disconnect);
                 self.wait(now, None);
             }
             State::Live { migrate, .. } => {
-                self.actions.push_back(Action::Disconnect);
+                self.actions.push(Action::Disconnect);
                 self.wait(now, migrate);
             }
             State::Waiting { .. } => self.connect(now),
@@ -224,13 +224,13 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop()
     }
 
     fn connect(&mut self, now: Now) {
         self.state = State::Connecting { until: now + GREETING };
         self.status = if self.greeted { Status::Reconnecting } else { Status::Connecting };
-        self.actions.push_back(Action::Connect);
+        self.actions.push(Action::Connect);
     }
 
     fn welcome(&mut self, now: Now, heartbeat: u64) {
@@ -238,7 +238,7 @@ impl Session {
         self.status = Status::Live;
         self.greeted = true;
         self.backoff.reset();
-        self.actions.push_back(Action::Up);
+        self.actions.push(Action::Up);
     }
 
     fn heard(&mut self, now: Now) {
@@ -256,7 +256,7 @@ impl Session {
     }
 
     fn refused(&mut self, now: Now, problem: &Problem) {
-        self.actions.push_back(Action::Disconnect);
+        self.actions.push(Action::Disconnect);
         if passes(problem.code) {
             let after = problem.retry_after.map(|after| now + u64::from(after));
             let jitter = self.backoff.next();
@@ -278,7 +278,7 @@ impl Session {
 
     fn leave(&mut self) {
         if self.is_live() {
-            self.actions.push_back(Action::Down);
+            self.actions.push(Action::Down);
         }
     }
 }

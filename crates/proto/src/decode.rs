@@ -1,16 +1,100 @@
-//! Decoders, one line a type, in the form that derived encoders write: an array of the fields by number.
+//! Decoders, one line a type, for the form that derived encoders write: an array of the fields by number.
 //!
 //! Derived decoders accept more forms and carry a message for every field: in the browser they were 130 KB
-//! of WebAssembly, half of all there is. These read arrays only, leave out what a newer release has added at
-//! the end, and give what an older one has left out its empty value.
+//! of WebAssembly, half of all there is. These read arrays of stated length only, leave out what a newer
+//! release has added at the end, and give what an older one has left out its empty value. What is malformed
+//! is reported as a place, not in words.
+
+use core::str;
 
 use minicbor::{Decode, Decoder, decode::Error};
 
-use crate::change::MessageRef;
+use crate::change::{Commitment, MessageRef};
+use crate::frame::ResetReason;
 use crate::{
-    Change, Chunk, Cursor, Event, Fork, ForkOption, Message, Part, Position, Preview, Problem, Record, RunInfo,
-    Segment, ServerFrame, StreamOffset, Summary, ToolPart, Window,
+    BranchId, ChainHash, Change, Chunk, Cursor, ErrorCode, Event, Fork, ForkOption, JsonText, Message, MessageId,
+    MessageStatus, Outcome, Part, Position, Preview, Problem, Record, Role, RunId, RunInfo, RunStatus, Segment,
+    ServerFrame, StreamOffset, Summary, ThreadId, ToolPart, Window,
 };
+
+/// Major types of CBOR.
+const UINT: u8 = 0;
+const BYTES: u8 = 2;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+const MAP: u8 = 5;
+const TAG: u8 = 6;
+
+const FALSE: u8 = 0xf4;
+const TRUE: u8 = 0xf5;
+const NULL: u8 = 0xf6;
+
+/// How deep a value that is left out may be nested.
+const DEPTH: u8 = 16;
+
+/// Bytes and how far they are read. Nothing means malformed, at `at`.
+struct Reader<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Reader<'b> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn take(&mut self, len: u64) -> Option<&'b [u8]> {
+        let end = self.at.checked_add(usize::try_from(len).ok()?)?;
+        let taken = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    /// The major type of an item and its argument.
+    #[inline(never)]
+    fn head(&mut self) -> Option<(u8, u64)> {
+        let byte = self.byte()?;
+        let argument = match byte & 31 {
+            small @ 0..=23 => u64::from(small),
+            size @ 24..=27 => {
+                let bytes = self.take(1 << (size - 24))?;
+                bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+            }
+            _ => return None,
+        };
+        Some((byte >> 5, argument))
+    }
+
+    /// The argument of an item that must be of a major type.
+    fn expect(&mut self, major: u8) -> Option<u64> {
+        self.head().filter(|(found, _)| *found == major).map(|(_, argument)| argument)
+    }
+
+    #[inline(never)]
+    fn text(&mut self) -> Option<&'b str> {
+        let len = self.expect(TEXT)?;
+        str::from_utf8(self.take(len)?).ok()
+    }
+
+    fn array(&mut self) -> Option<Fields> {
+        self.expect(ARRAY).map(|left| Fields { left })
+    }
+
+    /// Leaves out one item, whatever it is.
+    fn skip(&mut self, depth: u8) -> Option<()> {
+        let inner = depth.checked_sub(1)?;
+        let (major, argument) = self.head()?;
+        match major {
+            BYTES | TEXT => self.take(argument).map(|_| ()),
+            ARRAY => (0..argument).try_for_each(|_| self.skip(inner)),
+            MAP => (0..argument).try_for_each(|_| self.skip(inner).and_then(|()| self.skip(inner))),
+            TAG => self.skip(inner),
+            _ => Some(()),
+        }
+    }
+}
 
 /// The fields of one value, in order.
 struct Fields {
@@ -19,64 +103,202 @@ struct Fields {
 }
 
 impl Fields {
-    fn open(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        let left = d.array()?.ok_or_else(|| Error::message("an open-ended array"))?;
-        Ok(Self { left })
-    }
-
-    #[inline(never)]
-    fn next<'b, C, T: Decode<'b, C>>(&mut self, d: &mut Decoder<'b>, ctx: &mut C) -> Result<T, Error> {
+    fn next<T: Wire>(&mut self, reader: &mut Reader<'_>) -> Option<T> {
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
-                T::decode(d, ctx)
+                T::read(reader)
             }
-            None => T::nil().ok_or_else(|| Error::message("a field is missing")),
+            None => T::absent(),
         }
     }
 
-    fn close(self, d: &mut Decoder<'_>) -> Result<(), Error> {
-        for _ in 0..self.left {
-            d.skip()?;
-        }
-        Ok(())
+    #[inline(never)]
+    fn close(self, reader: &mut Reader<'_>) -> Option<()> {
+        (0..self.left).try_for_each(|_| reader.skip(DEPTH))
     }
+}
+
+/// What can be read.
+trait Wire: Sized {
+    fn read(reader: &mut Reader<'_>) -> Option<Self>;
+
+    /// What stands for a field that is not there.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl Wire for u64 {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.expect(UINT)
+    }
+}
+
+impl Wire for u32 {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.expect(UINT)?.try_into().ok()
+    }
+}
+
+impl Wire for u16 {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.expect(UINT)?.try_into().ok()
+    }
+}
+
+impl Wire for bool {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        match reader.byte()? {
+            FALSE => Some(false),
+            TRUE => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl Wire for String {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.text().map(Into::into)
+    }
+}
+
+impl Wire for JsonText {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Wire::read(reader).map(Self)
+    }
+}
+
+impl<T: Wire> Wire for Box<T> {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        T::read(reader).map(Self::new)
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        if reader.bytes.get(reader.at) == Some(&NULL) {
+            reader.at += 1;
+            return Some(None);
+        }
+        T::read(reader).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let count = reader.expect(ARRAY)?;
+        let mut items = Self::new();
+        for _ in 0..count {
+            items.push(T::read(reader)?);
+        }
+        Some(items)
+    }
+}
+
+impl Wire for [u8; 16] {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let len = reader.expect(BYTES)?;
+        reader.take(len)?.try_into().ok()
+    }
+}
+
+impl Wire for ErrorCode {
+    /// A code this release does not know is some defect to it.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let index = usize::try_from(reader.expect(UINT)?).ok()?;
+        Some(Self::ALL.get(index).copied().unwrap_or(Self::Internal))
+    }
+}
+
+/// Lets minicbor read it too: that is what the rest of the workspace asks.
+fn decode<'b, T: Wire>(d: &mut Decoder<'b>) -> Result<T, Error> {
+    let start = d.position();
+    let mut reader = Reader { bytes: d.input(), at: start };
+    let value = T::read(&mut reader);
+    d.set_position(reader.at);
+    value.ok_or_else(|| Error::message("malformed").at(reader.at))
 }
 
 macro_rules! decoders {
     ($($kind:ident $name:ident { $($body:tt)* })*) => {
         $(decoders!(@$kind $name { $($body)* });)*
     };
-    (@struct $name:ident { $($field:tt),* }) => {
-        impl<'b, C> Decode<'b, C> for $name {
-            fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
-                let mut fields = Fields::open(d)?;
-                let value = Self { $($field: fields.next(d, ctx)?),* };
-                fields.close(d)?;
-                Ok(value)
+    (@index $name:ident { $($index:literal $variant:ident),* }) => {
+        impl Wire for $name {
+            fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                match reader.expect(UINT)? {
+                    $($index => Some(Self::$variant),)*
+                    _ => None,
+                }
             }
         }
     };
-    (@enum $name:ident { $($index:literal $variant:ident { $($field:tt),* },)* }) => {
-        impl<'b, C> Decode<'b, C> for $name {
-            fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
-                if d.array()? != Some(2) {
-                    return Err(Error::message("a variant is a pair"));
-                }
-                let index = d.u32()?;
-                let mut fields = Fields::open(d)?;
-                let value = match index {
-                    $($index => Self::$variant { $($field: fields.next(d, ctx)?),* },)*
-                    _ => return Err(Error::message("an unknown variant")),
-                };
-                fields.close(d)?;
-                Ok(value)
+    (@struct $name:ident { $($field:tt),* }) => {
+        impl Wire for $name {
+            fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                let mut fields = reader.array()?;
+                let value = Self { $($field: fields.next(reader)?),* };
+                fields.close(reader)?;
+                Some(value)
             }
         }
+        decoders!(@minicbor $name);
+    };
+    (@enum $name:ident { $($index:literal $variant:ident { $($field:tt),* },)* }) => {
+        impl Wire for $name {
+            fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                if reader.expect(ARRAY)? != 2 {
+                    return None;
+                }
+                let index = reader.expect(UINT)?;
+                let mut fields = reader.array()?;
+                let value = match index {
+                    $($index => Self::$variant { $($field: fields.next(reader)?),* },)*
+                    _ => return None,
+                };
+                fields.close(reader)?;
+                Some(value)
+            }
+        }
+        decoders!(@minicbor $name);
+    };
+    (@minicbor $name:ident) => {
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+                decode(d)
+            }
+        }
+    };
+    (@id $($name:ident)*) => {
+        $(impl Wire for $name {
+            fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                Self::parse(reader.text()?).ok()
+            }
+        })*
+    };
+    (@hash $($name:ident)*) => {
+        $(impl Wire for $name {
+            fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                Wire::read(reader).map(Self)
+            }
+        })*
     };
 }
 
+decoders!(@id ThreadId BranchId MessageId RunId);
+decoders!(@hash ChainHash Commitment);
+
 decoders! {
+    index Role { 0 System, 1 User, 2 Assistant }
+    index MessageStatus { 0 Complete, 1 Streaming, 2 Stopped, 3 Interrupted, 4 Failed, 5 Removed }
+    index Outcome { 0 Complete, 1 Stopped, 2 Interrupted, 3 Failed }
+    index RunStatus { 0 Live, 1 Stopping, 2 Ended }
+    index ResetReason { 0 Epoch, 1 Expired, 2 TooFar, 3 Slow }
     struct MessageRef { id, branch, depth, rev, commitment }
     enum Change {
         0 ThreadCreated { branch, title },
@@ -157,12 +379,7 @@ decoders! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Commitment;
-    use crate::frame::ResetReason;
-    use crate::{
-        BranchId, ChainHash, Cursor, ErrorCode, InvalidId, JsonText, MessageId, MessageStatus, Outcome, Role, RunId,
-        RunStatus, ThreadId, from_cbor, to_cbor,
-    };
+    use crate::{InvalidId, from_cbor, to_cbor};
     use core::fmt::Debug;
     use minicbor::Encode;
 
@@ -351,6 +568,31 @@ mod tests {
         let newer: Preview = from_cbor(&to_cbor(&(1_u32, 2_u64, vec!["new", "things"])))?;
         assert_eq!(newer, Preview { part: 1, bytes: 2 });
         assert!(from_cbor::<Preview>(&to_cbor(&(1_u32,))).is_err(), "a field that may not be left out");
+        Ok(())
+    }
+
+    #[test]
+    fn every_code_comes_back() {
+        for code in ErrorCode::ALL {
+            same(&Problem::new(*code, ""));
+        }
+        let newer: Option<Problem> = from_cbor(&to_cbor(&(60_000_u32, "d"))).ok();
+        assert_eq!(newer, Some(Problem::new(ErrorCode::Internal, "d")));
+    }
+
+    #[test]
+    fn no_cut_and_no_flipped_bit_is_a_panic() -> Result<(), InvalidId> {
+        for frame in frames()? {
+            let bytes = to_cbor(&frame);
+            for at in 0..bytes.len() {
+                assert!(from_cbor::<ServerFrame>(&bytes[..at]).is_err(), "cut at {at}");
+                for bit in 0..8 {
+                    let mut flipped = bytes.clone();
+                    flipped[at] ^= 1 << bit;
+                    let _ = from_cbor::<ServerFrame>(&flipped);
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -277,7 +277,7 @@ fn key_some(out: &mut Writer, key: &str, text: Option<&String>) {
 
 fn key_joined(out: &mut Writer, key: &str, prefix: &str, name: &str) {
     out.text(key);
-    out.text(&[prefix, name].concat());
+    out.text(&(String::from(prefix) + name));
 }
 
 fn part(out: &mut Writer, part: &Part) {

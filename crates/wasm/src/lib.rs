@@ -18,6 +18,44 @@ const RUNNING: u32 = 1;
 const ARCHIVED: u32 = 2;
 const DELETED: u32 = 4;
 
+/// What happened to the connection or the clock.
+#[wasm_bindgen]
+#[derive(Debug, Clone, Copy)]
+pub enum Signal {
+    /// Connect.
+    Start,
+    /// Close everything.
+    Stop,
+    /// The network or the reader is back.
+    Wake,
+    /// The socket is open.
+    Opened,
+    /// The socket is closed or could not be opened.
+    Closed,
+    /// Time has passed.
+    Tick,
+}
+
+/// What is wanted of a view or a list.
+#[wasm_bindgen]
+#[derive(Debug, Clone, Copy)]
+pub enum Wish {
+    /// A view's next page towards depth 0.
+    Older,
+    /// A view's next page towards the tip.
+    Newer,
+    /// The view's reader is at the live edge.
+    Follow,
+    /// The view's reader is elsewhere.
+    Unfollow,
+    /// The view is shown no more.
+    Release,
+    /// A list's next page.
+    More,
+    /// The list is shown no more.
+    ReleaseList,
+}
+
 /// The engine of one tab. Times are milliseconds of any clock that never goes back.
 #[wasm_bindgen]
 pub struct Core {
@@ -46,39 +84,36 @@ impl Core {
         }
     }
 
-    /// Connects.
-    pub fn start(&mut self, now: f64) {
-        self.handle(now, Input::Start);
+    /// Something happened to the connection or the clock.
+    pub fn signal(&mut self, now: f64, signal: Signal) {
+        let input = match signal {
+            Signal::Start => Input::Start,
+            Signal::Stop => Input::Stop,
+            Signal::Wake => Input::Wake,
+            Signal::Opened => Input::Opened,
+            Signal::Closed => Input::Closed,
+            Signal::Tick => Input::Tick,
+        };
+        self.handle(now, input);
     }
 
-    /// Closes everything.
-    pub fn stop(&mut self, now: f64) {
-        self.handle(now, Input::Stop);
-    }
-
-    /// The network or the reader is back.
-    pub fn wake(&mut self, now: f64) {
-        self.handle(now, Input::Wake);
-    }
-
-    /// The socket is open.
-    pub fn opened(&mut self, now: f64) {
-        self.handle(now, Input::Opened);
-    }
-
-    /// The socket is closed or could not be opened.
-    pub fn closed(&mut self, now: f64) {
-        self.handle(now, Input::Closed);
+    /// Something is wanted of a view or a list.
+    pub fn ask(&mut self, now: f64, number: u32, wish: Wish) {
+        let input = match wish {
+            Wish::Older => Input::Load(number, Side::Older),
+            Wish::Newer => Input::Load(number, Side::Newer),
+            Wish::Follow => Input::Edge(number, Edge::Live),
+            Wish::Unfollow => Input::Edge(number, Edge::Away),
+            Wish::Release => Input::Release(number),
+            Wish::More => Input::LoadList(number),
+            Wish::ReleaseList => Input::ReleaseList(number),
+        };
+        self.handle(now, input);
     }
 
     /// A binary message came.
     pub fn received(&mut self, now: f64, bytes: Vec<u8>) {
         self.handle(now, Input::Received(bytes));
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: f64) {
-        self.handle(now, Input::Tick);
     }
 
     /// Shows a thread as view number `view`. False if an id is none.
@@ -91,21 +126,6 @@ impl Core {
             }
             _ => false,
         }
-    }
-
-    /// The view is shown no more.
-    pub fn release(&mut self, now: f64, view: u32) {
-        self.handle(now, Input::Release(view));
-    }
-
-    /// The next page towards depth 0.
-    pub fn older(&mut self, now: f64, view: u32) {
-        self.handle(now, Input::Load(view, Side::Older));
-    }
-
-    /// The next page towards the tip.
-    pub fn newer(&mut self, now: f64, view: u32) {
-        self.handle(now, Input::Load(view, Side::Newer));
     }
 
     /// Elsewhere on the same branch. False if the anchor is none.
@@ -128,32 +148,10 @@ impl Core {
         known
     }
 
-    /// The reader is at the live edge.
-    pub fn follow(&mut self, now: f64, view: u32) {
-        self.handle(now, Input::Edge(view, Edge::Live));
-    }
-
-    /// The reader is elsewhere.
-    pub fn unfollow(&mut self, now: f64, view: u32) {
-        self.handle(now, Input::Edge(view, Edge::Away));
-    }
-
     /// Shows the thread list as list number `list`.
     #[wasm_bindgen(js_name = openList)]
     pub fn open_list(&mut self, now: f64, list: u32, title: Option<String>) {
         self.handle(now, Input::OpenList { list, title });
-    }
-
-    /// The list is shown no more.
-    #[wasm_bindgen(js_name = releaseList)]
-    pub fn release_list(&mut self, now: f64, list: u32) {
-        self.handle(now, Input::ReleaseList(list));
-    }
-
-    /// The next page of the list.
-    #[wasm_bindgen(js_name = loadList)]
-    pub fn load_list(&mut self, now: f64, list: u32) {
-        self.handle(now, Input::LoadList(list));
     }
 
     /// The body of a successful answer to a window fetch.

@@ -1,6 +1,6 @@
 //! The client: counts who shows what, and hands writes to the API.
 
-import init, { Core } from '../wasm/threadmill_wasm.js';
+import init, { Core, Signal, Wish } from '../wasm/threadmill_wasm.js';
 import { Api } from './api.js';
 import { Frames, pageFrames } from './frames.js';
 import { Host, type Receiver } from './host.js';
@@ -58,7 +58,7 @@ class Tab implements Client {
     this.#api = new Api(`${origin}/v1`, options.user);
     const core = new Core(Math.random(), `threadmill-js/${VERSION}`);
     this.#host = new Host(core, this.#api, socketUrl(origin, options.user), this.#receiver());
-    this.#host.run((core, now) => core.start(now));
+    this.#host.signal(Signal.Start);
     this.#wake();
   }
 
@@ -75,8 +75,7 @@ class Tab implements Client {
       return known.handle;
     }
     const number = ++this.#counter;
-    const release = () =>
-      this.#release(this.#views, key, () => this.#host.run((c, now) => c.release(now, number)));
+    const release = () => this.#release(this.#views, key, () => this.#host.ask(number, Wish.Release));
     const handle = new ThreadView(this.#host, this.#frames, id, number, release);
     this.#views.set(key, { number, handle, users: 1 });
     if (!this.#host.open(number, id, options.branch, options.anchor ?? { at: 'tip' })) {
@@ -95,8 +94,7 @@ class Tab implements Client {
       return known.handle;
     }
     const number = ++this.#counter;
-    const release = () =>
-      this.#release(this.#lists, key, () => this.#host.run((c, now) => c.releaseList(now, number)));
+    const release = () => this.#release(this.#lists, key, () => this.#host.ask(number, Wish.ReleaseList));
     const handle = new ThreadList(this.#host, this.#frames, number, release);
     this.#lists.set(key, { number, handle, users: 1 });
     this.#host.run((core, now) => core.openList(now, number, options.title));
@@ -181,7 +179,7 @@ class Tab implements Client {
 
   /** The network or the reader is back. */
   #wake(): void {
-    const wake = () => this.#host.run((core, now) => core.wake(now));
+    const wake = () => this.#host.signal(Signal.Wake);
     const { signal } = this.#wakeups;
     globalThis.addEventListener?.('online', wake, { signal });
     globalThis.addEventListener?.('pageshow', wake, { signal });

@@ -1,6 +1,6 @@
 //! Drives the core: one socket, one timer, and the pages it asks for.
 
-import type { Core } from '../wasm/threadmill_wasm.js';
+import { type Core, Signal, type Wish } from '../wasm/threadmill_wasm.js';
 import type { Api } from './api.js';
 import { decode } from './decode.js';
 import type { Problem } from './problem.js';
@@ -41,6 +41,15 @@ export class Host {
     return result;
   }
 
+  signal(signal: Signal): void {
+    this.run((core, now) => core.signal(now, signal));
+  }
+
+  /** Wants something of a view or a list. */
+  ask(number: number, wish: Wish): void {
+    this.run((core, now) => core.ask(now, number, wish));
+  }
+
   open(view: number, thread: string, branch: string | undefined, anchor: Anchor): boolean {
     const [name, at] = anchorOf(anchor);
     return this.run((core, now) => core.open(now, view, thread, branch, name, at));
@@ -52,7 +61,7 @@ export class Host {
   }
 
   close(): void {
-    this.run((core, now) => core.stop(now));
+    this.signal(Signal.Stop);
     clearTimeout(this.#timer);
   }
 
@@ -112,10 +121,10 @@ export class Host {
     const mine = (act: () => void) => () => {
       if (this.#socket === socket) act();
     };
-    socket.onopen = mine(() => this.run((core, now) => core.opened(now)));
+    socket.onopen = mine(() => this.signal(Signal.Opened));
     socket.onclose = mine(() => {
       this.#socket = undefined;
-      this.run((core, now) => core.closed(now));
+      this.signal(Signal.Closed);
     });
     socket.onmessage = event => {
       if (this.#socket !== socket || !(event.data instanceof ArrayBuffer)) return;
@@ -135,7 +144,7 @@ export class Host {
     if (until === null) return;
     // Timers may fire a little early; a millisecond more spares a tick that finds nothing due.
     const wait = Math.max(0, until - performance.now()) + 1;
-    this.#timer = setTimeout(() => this.run((core, now) => core.tick(now)), wait);
+    this.#timer = setTimeout(() => this.signal(Signal.Tick), wait);
   }
 
   async #fetchWindow(request: number, path: string): Promise<void> {

@@ -1,5 +1,6 @@
 //! The thread list on the host's side.
 
+import { Wish } from '../wasm/threadmill_wasm.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { ProblemError } from './problem.js';
@@ -30,7 +31,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     const asked = this.#loads.any;
     const answer = this.#loads.wait();
     if (!asked) {
-      this.#host.run((core, now) => core.loadList(now, this.#list));
+      this.#host.ask(this.#list, Wish.More);
       if (!this.#head.loadingMore) this.#done();
     }
     return answer;

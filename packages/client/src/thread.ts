@@ -1,5 +1,6 @@
 //! A thread's window on the host's side: patches in, stable row objects out.
 
+import { Wish } from '../wasm/threadmill_wasm.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { type Problem, ProblemError } from './problem.js';
@@ -66,10 +67,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   setFollow(follow: boolean): void {
-    this.#host.run((core, now) => {
-      if (follow) core.follow(now, this.#view);
-      else core.unfollow(now, this.#view);
-    });
+    this.#host.ask(this.#view, follow ? Wish.Follow : Wish.Unfollow);
   }
 
   stream(messageId: string): StreamHandle {
@@ -172,12 +170,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const waiters = this.#loads[side];
     const asked = waiters.any;
     const answer = waiters.wait();
-    if (!asked) {
-      this.#host.run((core, now) => {
-        if (side === 'older') core.older(now, this.#view);
-        else core.newer(now, this.#view);
-      });
-    }
+    if (!asked) this.#host.ask(this.#view, side === 'older' ? Wish.Older : Wish.Newer);
     return answer;
   }
 

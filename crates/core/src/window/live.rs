@@ -134,7 +134,7 @@ impl View {
     fn delete(&mut self) -> Applied {
         self.head = Head { phase: Phase::Deleted, ..Head::default() };
         self.clear();
-        self.patches.push_back(Patch::Reset(Vec::new()));
+        self.patches.push(Patch::Reset(Vec::new()));
         Applied::Yes
     }
 
@@ -163,8 +163,8 @@ impl View {
             });
         }
         let row = Row { message, fork: None, run };
-        self.patches.push_back(Patch::Append(vec![row.clone()]));
-        self.rows.push_back(row);
+        self.patches.push(Patch::Append(vec![row.clone()]));
+        self.rows.push(row);
         self.evict(Side::Older);
         Applied::Yes
     }
@@ -181,7 +181,7 @@ impl View {
         };
         row.message = message;
         let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push_back(patch);
+        self.patches.push(patch);
         Applied::Yes
     }
 
@@ -189,7 +189,7 @@ impl View {
         if let Some(index) = self.rows.iter().position(|row| row.message.id == at.id) {
             self.rows.remove(index);
             self.runs.retain(|live| live.message != at.id);
-            self.patches.push_back(Patch::Remove(at.id.clone()));
+            self.patches.push(Patch::Remove(at.id.clone()));
         }
         Applied::Yes
     }
@@ -226,7 +226,7 @@ impl View {
         row.message = message;
         row.run = None;
         let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push_back(patch);
+        self.patches.push(patch);
         Applied::Yes
     }
 
@@ -257,7 +257,7 @@ impl View {
         }
         row.fork = Some(fork);
         let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push_back(patch);
+        self.patches.push(patch);
         Applied::Yes
     }
 
@@ -296,9 +296,9 @@ impl View {
         }
         if rewritten {
             let text = text_of(&self.runs[at].fold.body().parts);
-            self.patches.push_back(Patch::TextReset { message, text });
+            self.patches.push(Patch::TextReset { message, text });
         } else if !delta.is_empty() {
-            self.patches.push_back(Patch::Text { message, delta });
+            self.patches.push(Patch::Text { message, delta });
         }
     }
 
@@ -308,7 +308,7 @@ impl View {
         if let Some(row) = self.row_mut(&message) {
             row.message.parts = parts;
             let patch = Patch::Update(Box::new(row.clone()));
-            self.patches.push_back(patch);
+            self.patches.push(patch);
         }
     }
 }

@@ -26,7 +26,7 @@ pub use page::PageRequest;
 pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
 
 use crate::fold::Fold;
-use std::collections::VecDeque;
+use crate::queue::Queue;
 use threadmill_proto::{
     Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Position, Problem, RunId, RunInfo, RunStatus,
     Segment, StreamOffset, ThreadId, Window,
@@ -105,7 +105,7 @@ pub struct View {
     edge: Edge,
     position: Position,
     lineage: Vec<Segment>,
-    rows: VecDeque<Row>,
+    rows: Vec<Row>,
     runs: Vec<Live>,
     head: Head,
     shown: Option<Head>,
@@ -118,7 +118,7 @@ pub struct View {
     misses: u8,
     /// Resumes since something was last applied: after two the window is opened anew.
     resumes: u8,
-    patches: VecDeque<Patch>,
+    patches: Queue<Patch>,
 }
 
 impl View {
@@ -133,7 +133,7 @@ impl View {
             edge,
             position: Position::default(),
             lineage: Vec::new(),
-            rows: VecDeque::new(),
+            rows: Vec::new(),
             runs: Vec::new(),
             head: Head::default(),
             shown: None,
@@ -144,7 +144,7 @@ impl View {
             range_token: 0,
             misses: 0,
             resumes: 0,
-            patches: VecDeque::new(),
+            patches: Queue::default(),
         }
     }
 
@@ -250,7 +250,7 @@ impl View {
     fn move_to(&mut self, place: Place) -> Need {
         if self.head.phase == Phase::Deleted {
             let gone = Problem::new(ErrorCode::ThreadNotFound, "the thread was deleted");
-            self.patches.push_back(Patch::Stayed(gone));
+            self.patches.push(Patch::Stayed(gone));
             return Need::Nothing;
         }
         if self.head.phase == Phase::Failed {
@@ -287,8 +287,8 @@ impl View {
         self.lineage.clone_from(&window.lineage);
         self.runs.clear();
         self.take_runs(&window);
-        self.rows = self.rows_of(window).into();
-        self.patches.push_back(Patch::Reset(self.rows.iter().cloned().collect()));
+        self.rows = self.rows_of(window);
+        self.patches.push(Patch::Reset(self.rows.clone()));
         self.confirmed = self.held_range();
         self.announced = self.confirmed;
     }
@@ -315,12 +315,12 @@ impl View {
         }
         self.link = Link::Down;
         if self.head.phase == Phase::Ready && self.place.take().is_some() {
-            self.patches.push_back(Patch::Stayed(problem));
+            self.patches.push(Patch::Stayed(problem));
             return Need::Subscribe;
         }
         self.head = Head { phase: Phase::Failed, problem: Some(problem), ..Head::default() };
         self.clear();
-        self.patches.push_back(Patch::Reset(Vec::new()));
+        self.patches.push(Patch::Reset(Vec::new()));
         Need::Nothing
     }
 
@@ -334,14 +334,14 @@ impl View {
     fn drop_loads(&mut self) {
         for side in [Side::Older, Side::Newer] {
             if core::mem::take(self.load(side)) != Load::Idle {
-                self.patches.push_back(Patch::Loaded { side, added: 0, problem: None });
+                self.patches.push(Patch::Loaded { side, added: 0, problem: None });
             }
         }
     }
 
     /// The next patch for the host, rows first, the head last and only if it changed.
     pub fn poll_patch(&mut self) -> Option<Patch> {
-        if let Some(patch) = self.patches.pop_front() {
+        if let Some(patch) = self.patches.pop() {
             return Some(patch);
         }
         self.settle_head();
@@ -416,29 +416,42 @@ impl View {
         }
     }
 
+    /// Gives up rows of a side until what is held is within bounds.
     fn evict(&mut self, side: Side) {
+        let drop = self.surplus(side);
+        if drop == 0 {
+            return;
+        }
+        let kept = self.rows.len() - drop;
+        let gone: Vec<Row> = match side {
+            Side::Older => self.rows.drain(..drop).collect(),
+            Side::Newer => self.rows.drain(kept..).collect(),
+        };
+        self.runs.retain(|live| !gone.iter().any(|row| row.message.id == live.message));
+        match (side, gone.first(), gone.last()) {
+            (Side::Older, _, Some(last)) => self.head.from = last.message.depth + 1,
+            (Side::Newer, Some(first), _) => self.head.to = first.message.depth,
+            (Side::Older | Side::Newer, _, _) => {}
+        }
+        self.patches.push(match side {
+            Side::Older => Patch::DropFirst(drop),
+            Side::Newer => Patch::DropLast(drop),
+        });
+    }
+
+    fn surplus(&self, side: Side) -> usize {
         let mut bytes: usize = self.rows.iter().map(|row| row.message.bytes()).sum();
-        let mut dropped = 0;
-        while self.rows.len() > MAX_ROWS || (bytes > MAX_BYTES && self.rows.len() > PAGE as usize) {
-            let gone = match side {
-                Side::Older => self.rows.pop_front(),
-                Side::Newer => self.rows.pop_back(),
+        let mut left = self.rows.len();
+        while left > MAX_ROWS || (bytes > MAX_BYTES && left > PAGE as usize) {
+            let dropped = self.rows.len() - left;
+            let next = match side {
+                Side::Older => dropped,
+                Side::Newer => left - 1,
             };
-            let Some(gone) = gone else { break };
-            bytes -= gone.message.bytes();
-            dropped += 1;
-            self.runs.retain(|live| live.message != gone.message.id);
-            match side {
-                Side::Older => self.head.from = gone.message.depth + 1,
-                Side::Newer => self.head.to = gone.message.depth,
-            }
+            bytes -= self.rows[next].message.bytes();
+            left -= 1;
         }
-        if dropped > 0 {
-            self.patches.push_back(match side {
-                Side::Older => Patch::DropFirst(dropped),
-                Side::Newer => Patch::DropLast(dropped),
-            });
-        }
+        self.rows.len() - left
     }
 
     fn held_range(&self) -> Range {

@@ -29,9 +29,9 @@ impl PageRequest {
         let mut path = Query::new("/threads/", self.thread.as_str(), "/messages");
         match &self.anchor {
             Anchor::Tip => path.put("anchor", "tip"),
-            Anchor::Depth(depth) => path.put("anchor", &["depth:", &decimal(*depth)].concat()),
-            Anchor::Message(id) => path.put("anchor", &["message:", id.as_str()].concat()),
-            Anchor::Time(at) => path.put("anchor", &["time:", &decimal(*at)].concat()),
+            Anchor::Depth(depth) => path.put("anchor", &(String::from("depth:") + &decimal(*depth))),
+            Anchor::Message(id) => path.put("anchor", &(String::from("message:") + id.as_str())),
+            Anchor::Time(at) => path.put("anchor", &(String::from("time:") + &decimal(*at))),
         }
         path.put("before", &decimal(self.before.into()));
         path.put("after", &decimal(self.after.into()));
@@ -47,7 +47,7 @@ impl View {
     /// neither does asking where nothing is left: both are answered by the page, or at once.
     pub fn want(&mut self, side: Side) {
         if !self.has_more(side) {
-            self.patches.push_back(Patch::Loaded { side, added: 0, problem: None });
+            self.patches.push(Patch::Loaded { side, added: 0, problem: None });
         } else if *self.load(side) == Load::Idle {
             *self.load(side) = Load::Wanted;
         }
@@ -74,7 +74,7 @@ impl View {
         *self.load(side) = Load::Idle;
         match answer {
             Err(problem) => {
-                self.patches.push_back(Patch::Loaded { side, added: 0, problem: Some(problem) });
+                self.patches.push(Patch::Loaded { side, added: 0, problem: Some(problem) });
                 Need::Nothing
             }
             Ok(page) if self.fits(side, &page) => self.merge(side, page),
@@ -86,7 +86,7 @@ impl View {
             Ok(_) => {
                 self.misses = 0;
                 let behind = Problem::new(ErrorCode::Unavailable, "the pages read do not join the window");
-                self.patches.push_back(Patch::Loaded { side, added: 0, problem: Some(behind) });
+                self.patches.push(Patch::Loaded { side, added: 0, problem: Some(behind) });
                 Need::Nothing
             }
         }
@@ -131,11 +131,11 @@ impl View {
         let rows = self.rows_of(page);
         let added = rows.len();
         match side {
-            Side::Older => rows.iter().rev().for_each(|row| self.rows.push_front(row.clone())),
-            Side::Newer => self.rows.extend(rows.iter().cloned()),
+            Side::Older => drop(self.rows.splice(..0, rows.iter().cloned())),
+            Side::Newer => self.rows.extend_from_slice(&rows),
         }
         if added > 0 {
-            self.patches.push_back(match side {
+            self.patches.push(match side {
                 Side::Older => Patch::Prepend(rows),
                 Side::Newer => Patch::Append(rows),
             });
@@ -153,7 +153,7 @@ impl View {
         if added == 0 && self.has_more(side) {
             *self.load(side) = Load::Wanted;
         } else {
-            self.patches.push_back(Patch::Loaded { side, added, problem: None });
+            self.patches.push(Patch::Loaded { side, added, problem: None });
         }
     }
 
