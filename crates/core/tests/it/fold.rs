@@ -1,0 +1,123 @@
+//! However a stream is cut, joined or taken up again, the body is the same.
+
+use proptest::prelude::*;
+use threadmill_core::coalesce;
+use threadmill_core::fold::Fold;
+use threadmill_proto::message::Body;
+use threadmill_proto::{Chunk, JsonText, Part};
+
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof![Just("0".to_owned()), Just("1".to_owned()), Just("a\"\\\n".to_owned())]
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-zé😀 ]{1,5}"]
+}
+
+fn json() -> impl Strategy<Value = JsonText> {
+    prop_oneof![Just("{\"a\":1}"), Just("{\"b\":{\"c\":[1,2]}}"), Just("{\"b\":{\"d\":\"},\"}}"), Just("null"),]
+        .prop_map(|text| JsonText(text.into()))
+}
+
+fn chunk() -> impl Strategy<Value = Chunk> {
+    let dynamic = any::<bool>();
+    prop_oneof![
+        2 => id().prop_map(|id| Chunk::TextStart { id }),
+        6 => (id(), word()).prop_map(|(id, delta)| Chunk::TextDelta { id, delta }),
+        2 => id().prop_map(|id| Chunk::TextEnd { id }),
+        1 => id().prop_map(|id| Chunk::ReasoningStart { id }),
+        3 => (id(), word()).prop_map(|(id, delta)| Chunk::ReasoningDelta { id, delta }),
+        1 => id().prop_map(|id| Chunk::ReasoningEnd { id }),
+        1 => (id(), dynamic).prop_map(|(call_id, dynamic)| Chunk::ToolInputStart { call_id, name: "t".into(), dynamic }),
+        2 => (id(), word()).prop_map(|(call_id, delta)| Chunk::ToolInputDelta { call_id, delta }),
+        1 => (id(), json(), any::<bool>()).prop_map(|(call_id, input, dynamic)| {
+            Chunk::ToolInputAvailable { call_id, name: "t".into(), input, dynamic }
+        }),
+        1 => (id(), json()).prop_map(|(call_id, output)| Chunk::ToolOutputAvailable { call_id, output }),
+        1 => (id(), word()).prop_map(|(call_id, error)| Chunk::ToolOutputError { call_id, error }),
+        1 => (id(), json()).prop_map(|(id, data)| Chunk::Data { name: "d".into(), id: Some(id), data }),
+        1 => json().prop_map(|metadata| Chunk::Metadata { metadata }),
+        1 => Just(Chunk::StartStep),
+        1 => Just(Chunk::FinishStep),
+    ]
+}
+
+fn whole(chunks: &[Chunk]) -> Fold {
+    let mut fold = Fold::new();
+    for chunk in chunks {
+        fold.apply(chunk);
+    }
+    fold
+}
+
+/// Cuts the stream into batches, joins each, and takes the fold up from its body at every cut.
+fn in_batches(chunks: &[Chunk], cuts: &[usize]) -> Fold {
+    let mut fold = Fold::new();
+    let (mut rest, mut cuts) = (chunks, cuts.iter().cycle());
+    while !rest.is_empty() {
+        let len = cuts.next().map_or(1, |cut| 1 + cut % 7).min(rest.len());
+        let mut batch = Vec::new();
+        for chunk in &rest[..len] {
+            coalesce::push(&mut batch, chunk.clone());
+        }
+        let to = fold.offset() + len as u64;
+        fold = Fold::from_body(fold.body().clone(), fold.offset());
+        fold.extend(&batch, to);
+        rest = &rest[len..];
+    }
+    fold
+}
+
+proptest! {
+    #[test]
+    fn no_cut_shows(chunks in prop::collection::vec(chunk(), 0..60), cuts in prop::collection::vec(0_usize..7, 1..10)) {
+        let (once, cut) = (whole(&chunks), in_batches(&chunks, &cuts));
+        prop_assert_eq!(&once, &cut);
+        prop_assert_eq!(once.finish(), cut.finish());
+    }
+}
+
+fn text(parts: &[Part]) -> String {
+    threadmill_core::window::text_of(parts)
+}
+
+#[test]
+fn parts_come_as_the_ai_sdk_has_them() {
+    let s = String::from;
+    let fold = whole(&[
+        Chunk::StartStep,
+        Chunk::ReasoningStart { id: s("r") },
+        Chunk::ReasoningDelta { id: s("r"), delta: s("hm") },
+        Chunk::ReasoningEnd { id: s("r") },
+        Chunk::TextStart { id: s("0") },
+        Chunk::TextDelta { id: s("0"), delta: s("Hel") },
+        Chunk::TextDelta { id: s("0"), delta: s("lo") },
+    ]);
+    let open = Some(JsonText(s("{\"id\":\"0\",\"state\":\"streaming\"}")));
+    assert_eq!(
+        fold.body().parts,
+        [Part::StepStart, Part::Reasoning { text: s("hm"), extra: None }, Part::Text { text: s("Hello"), extra: open },]
+    );
+    let body = fold.finish();
+    assert_eq!(
+        body,
+        Body {
+            parts: vec![Part::StepStart, Part::Reasoning { text: s("hm"), extra: None }, Part::text("Hello")],
+            metadata: None
+        }
+    );
+    assert_eq!(text(&body.parts), "Hello");
+}
+
+#[test]
+fn two_open_parts_do_not_mix() {
+    let s = String::from;
+    let fold = whole(&[
+        Chunk::TextStart { id: s("0") },
+        Chunk::TextStart { id: s("1") },
+        Chunk::TextDelta { id: s("0"), delta: s("a") },
+        Chunk::TextDelta { id: s("1"), delta: s("b") },
+        Chunk::TextDelta { id: s("0"), delta: s("c") },
+    ]);
+    assert_eq!(fold.finish().parts, [Part::text("ac"), Part::text("b")]);
+}

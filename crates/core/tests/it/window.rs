@@ -1,0 +1,385 @@
+//! The engine against the model: whatever happens, once it is quiet the view is a true window, and the
+//! patches have built the same rows on the other side.
+
+use crate::model::{Server, thread};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use threadmill_core::engine::{Engine, Fetch, Input, Output, unanswered};
+use threadmill_core::window::{Edge, MAX_ROWS, PageRequest, Patch, Phase, Row, Side, text_of};
+use threadmill_proto::{Anchor, MessageId, MessageStatus, Window};
+
+const VIEW: u32 = 1;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Append,
+    Edit(usize),
+    Remove(usize),
+    RemoveMany(usize),
+    Elsewhere,
+    Start,
+    Say(usize),
+    End,
+    Load(Side),
+    Jump(Option<usize>),
+    Edge(Edge),
+    /// Frames reach the client.
+    Deliver(usize),
+    /// The server reads a page that was asked for.
+    Read,
+    /// A page that was read reaches the client.
+    Page,
+    /// A page request fails.
+    Lose,
+    Drop,
+    Pass(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let side = prop_oneof![Just(Side::Older), Just(Side::Newer)];
+    let edge = prop_oneof![Just(Edge::Live), Just(Edge::Away)];
+    prop_oneof![
+        6 => Just(Op::Append),
+        4 => any::<usize>().prop_map(Op::Edit),
+        2 => any::<usize>().prop_map(Op::Remove),
+        1 => any::<usize>().prop_map(Op::RemoveMany),
+        1 => Just(Op::Elsewhere),
+        3 => Just(Op::Start),
+        8 => (1_usize..4).prop_map(Op::Say),
+        3 => Just(Op::End),
+        6 => side.prop_map(Op::Load),
+        2 => prop::option::of(any::<usize>()).prop_map(Op::Jump),
+        2 => edge.prop_map(Op::Edge),
+        12 => (1_usize..12).prop_map(Op::Deliver),
+        8 => Just(Op::Read),
+        8 => Just(Op::Page),
+        1 => Just(Op::Lose),
+        2 => Just(Op::Drop),
+        3 => (1_u64..20_000).prop_map(Op::Pass),
+    ]
+}
+
+/// Rows and streams as a host builds them from patches alone.
+#[derive(Default)]
+struct Copy {
+    rows: Vec<Row>,
+    streams: HashMap<MessageId, String>,
+}
+
+impl Copy {
+    fn apply(&mut self, patch: Patch) {
+        match patch {
+            Patch::Reset(rows) => {
+                self.streams.clear();
+                self.open(&rows);
+                self.rows = rows;
+            }
+            Patch::Prepend(rows) => {
+                self.open(&rows);
+                self.rows.splice(..0, rows);
+            }
+            Patch::Append(rows) => {
+                self.open(&rows);
+                self.rows.extend(rows);
+            }
+            Patch::DropFirst(count) => drop(self.rows.drain(..count)),
+            Patch::DropLast(count) => self.rows.truncate(self.rows.len() - count),
+            Patch::Update(row) => {
+                if row.run.is_none() {
+                    self.streams.remove(&row.message.id);
+                }
+                let held = self.rows.iter_mut().find(|held| held.message.id == row.message.id);
+                *held.expect("a row that is held") = *row;
+            }
+            Patch::Remove(id) => self.rows.retain(|row| row.message.id != id),
+            Patch::Text { message, delta } => self.streams.get_mut(&message).expect("an open stream").push_str(&delta),
+            Patch::TextReset { message, text } => drop(self.streams.insert(message, text)),
+            Patch::Head(_) | Patch::Loaded { .. } | Patch::Stayed(_) => {}
+        }
+    }
+
+    fn open(&mut self, rows: &[Row]) {
+        for row in rows.iter().filter(|row| row.run.is_some()) {
+            self.streams.insert(row.message.id.clone(), text_of(&row.message.parts));
+        }
+    }
+
+    fn text(&self, row: &Row) -> String {
+        let stream = self.streams.get(&row.message.id).filter(|_| row.run.is_some());
+        stream.cloned().unwrap_or_else(|| text_of(&row.message.parts))
+    }
+}
+
+struct World {
+    server: Server,
+    engine: Engine,
+    copy: Copy,
+    now: u64,
+    deadline: Option<u64>,
+    asked: Vec<(u32, PageRequest)>,
+    read: Vec<(u32, Window)>,
+    fetches: usize,
+    sent: usize,
+}
+
+impl World {
+    fn new(messages: usize, anchor: Anchor) -> Self {
+        let mut world = Self {
+            server: Server::with_messages(messages),
+            engine: Engine::new(7, "test"),
+            copy: Copy::default(),
+            now: 0,
+            deadline: None,
+            asked: Vec::new(),
+            read: Vec::new(),
+            fetches: 0,
+            sent: 0,
+        };
+        world.input(Input::Start);
+        world.input(Input::Open { view: VIEW, thread: thread(), branch: None, anchor });
+        world
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        loop {
+            match self.engine.poll_output() {
+                Output::Connect => {
+                    self.server.cut();
+                    self.engine.handle(self.now, Input::Opened);
+                }
+                Output::Disconnect => self.server.cut(),
+                Output::Send(bytes) => {
+                    self.sent += 1;
+                    self.server.receive(&bytes);
+                }
+                Output::Fetch(request, Fetch::Window(page)) => {
+                    self.fetches += 1;
+                    self.asked.push((request, page));
+                }
+                Output::Fetch(_, Fetch::List(_)) | Output::List(..) | Output::Status(_) => {}
+                Output::View(_, patch) => self.copy.apply(patch),
+                Output::Wait(until) => {
+                    self.deadline = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Append => self.server.append(),
+            Op::Edit(pick) => self.server.edit(pick),
+            Op::Remove(pick) => self.server.remove(pick),
+            Op::RemoveMany(pick) => (0..40).for_each(|more| self.server.remove(pick.wrapping_add(more))),
+            Op::Elsewhere => self.server.elsewhere(),
+            Op::Start => self.server.start_run(),
+            Op::Say(count) => self.server.say(count),
+            Op::End => self.server.end_run(),
+            Op::Load(side) => self.input(Input::Load(VIEW, side)),
+            Op::Jump(to) => {
+                let depth = to.map(|to| Anchor::Depth((to % (self.server.slots.len() + 1)) as u64));
+                self.input(Input::Jump(VIEW, depth.unwrap_or(Anchor::Tip)));
+            }
+            Op::Edge(edge) => self.input(Input::Edge(VIEW, edge)),
+            Op::Deliver(count) => self.deliver(count),
+            Op::Read => self.read_page(),
+            Op::Page => self.answer_page(),
+            Op::Lose => {
+                if let Some((request, _)) = self.asked.pop() {
+                    self.input(Input::Page(request, Err(unanswered("lost"))));
+                }
+            }
+            Op::Drop => {
+                self.server.cut();
+                self.input(Input::Closed);
+            }
+            Op::Pass(time) => self.pass(time),
+        }
+    }
+
+    fn deliver(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(frame) = self.server.wire.pop_front() else { return };
+            self.input(Input::Received(frame));
+        }
+    }
+
+    fn read_page(&mut self) {
+        if let Some((request, page)) = self.asked.pop() {
+            let window = self.server.window(&page);
+            self.read.push((request, window));
+        }
+    }
+
+    fn answer_page(&mut self) {
+        if let Some((request, window)) = self.read.pop() {
+            self.input(Input::Page(request, Ok(window)));
+        }
+    }
+
+    fn pass(&mut self, time: u64) {
+        self.now += time;
+        if self.deadline.is_some_and(|due| due <= self.now) {
+            self.input(Input::Tick);
+        }
+    }
+
+    /// Lets everything on its way arrive, and reconnects if need be.
+    fn quiet(&mut self) {
+        for _ in 0..10_000 {
+            if !self.server.wire.is_empty() {
+                self.deliver(1);
+            } else if !self.asked.is_empty() {
+                self.read_page();
+            } else if !self.read.is_empty() {
+                self.answer_page();
+            } else if *self.engine.status() == threadmill_core::session::Status::Live {
+                return;
+            } else {
+                let wait = self.deadline.map_or(0, |due| due.saturating_sub(self.now));
+                self.pass(wait);
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn bounded(&self) {
+        let view = self.engine.view(VIEW).expect("an open view");
+        assert!(view.rows().len() <= MAX_ROWS);
+        let depths: Vec<u64> = view.rows().map(|row| row.message.depth).collect();
+        assert!(depths.is_sorted_by(|a, b| a < b), "{depths:?}");
+        let head = view.head();
+        assert!(depths.iter().all(|depth| (head.from..head.to).contains(depth)), "{depths:?} in {head:?}");
+        let copied: Vec<&Row> = self.copy.rows.iter().collect();
+        assert_eq!(copied, view.rows().collect::<Vec<_>>(), "the patches built other rows");
+    }
+
+    /// The view holds exactly what the server has in its range.
+    fn true_window(&self) {
+        self.bounded();
+        let view = self.engine.view(VIEW).expect("an open view");
+        let head = view.head();
+        assert_eq!(head.phase, Phase::Ready);
+        assert_eq!(head.total, self.server.slots.len() as u64);
+        let held = self.server.slots[head.from as usize..head.to as usize].iter();
+        let held: Vec<_> = held.filter(|message| message.status != MessageStatus::Removed).collect();
+        assert_eq!(held.len(), view.rows().len(), "rows are missing or too many");
+        for (row, truth) in view.rows().zip(held) {
+            assert_eq!((&row.message.id, row.message.rev, row.message.status), (&truth.id, truth.rev, truth.status));
+            assert_eq!(row.run.is_some(), truth.status == MessageStatus::Streaming);
+            let text = self.server.text(truth.depth);
+            assert_eq!(view.text(&truth.id).as_ref(), Some(&text));
+            assert_eq!(self.copy.text(row), text, "the streams say something else");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_view_is_a_true_window(
+        messages in prop_oneof![0_usize..60, 150_usize..400],
+        anchor in prop_oneof![Just(Anchor::Tip), (0_u64..300).prop_map(Anchor::Depth)],
+        ops in prop::collection::vec(op(), 0..120),
+    ) {
+        let mut world = World::new(messages, anchor);
+        for op in ops {
+            world.run(op);
+            world.bounded();
+        }
+        world.quiet();
+        world.true_window();
+    }
+}
+
+fn opened(messages: usize) -> World {
+    let mut world = World::new(messages, Anchor::Tip);
+    world.quiet();
+    world
+}
+
+fn range(world: &World) -> (u64, u64, u64) {
+    let head = world.engine.view(VIEW).expect("an open view").head();
+    (head.from, head.to, head.total)
+}
+
+#[test]
+fn fifty_first_and_pages_of_twenty_five_both_ways() {
+    let mut world = opened(1_000);
+    assert_eq!(range(&world), (950, 1_000, 1_000));
+    for first in [925, 900] {
+        world.run(Op::Load(Side::Older));
+        world.quiet();
+        assert_eq!(range(&world), (first, 1_000, 1_000));
+    }
+    world.run(Op::Load(Side::Older));
+    world.quiet();
+    assert_eq!(range(&world), (875, 975, 1_000), "the far end became a gap");
+    world.run(Op::Load(Side::Newer));
+    world.quiet();
+    assert_eq!(range(&world), (900, 1_000, 1_000));
+    world.true_window();
+}
+
+#[test]
+fn asking_twice_reads_once() {
+    let mut world = opened(1_000);
+    world.run(Op::Load(Side::Older));
+    world.run(Op::Load(Side::Older));
+    assert_eq!(world.fetches, 1);
+}
+
+#[test]
+fn the_window_follows_the_tip_only_at_the_live_edge() {
+    let mut world = opened(200);
+    (0..60).for_each(|_| world.server.append());
+    world.quiet();
+    assert_eq!(range(&world), (160, 260, 260), "a hundred rows, the newest");
+    world.run(Op::Edge(Edge::Away));
+    world.server.append();
+    world.quiet();
+    assert_eq!(range(&world), (160, 260, 261), "what is read stays, and there is something newer");
+}
+
+#[test]
+fn a_drop_in_mid_stream_loses_and_doubles_nothing() {
+    let mut world = opened(10);
+    world.server.start_run();
+    world.server.say(3);
+    world.quiet();
+    world.server.say(2);
+    world.run(Op::Drop);
+    world.server.say(4);
+    world.quiet();
+    world.true_window();
+    world.server.end_run();
+    world.quiet();
+    world.true_window();
+}
+
+#[test]
+fn a_page_of_tombstones_is_followed_by_the_next() {
+    let mut world = opened(400);
+    (200..350).for_each(|depth| world.server.remove(depth));
+    world.quiet();
+    world.run(Op::Load(Side::Older));
+    world.quiet();
+    let (from, ..) = range(&world);
+    assert!(from < 200, "the reader's edge moved on to {from}");
+    world.true_window();
+}
+
+#[test]
+fn scrolling_does_not_resubscribe() {
+    let mut world = opened(2_000);
+    let sent = world.sent;
+    for _ in 0..20 {
+        world.run(Op::Load(Side::Older));
+        world.quiet();
+    }
+    assert!(world.sent - sent <= 2 * 20, "a range and a ping a page at most");
+    world.true_window();
+}
