@@ -61,6 +61,35 @@ export async function longestThread() {
   return longest;
 }
 
+/** Threads of more than one branch that fit one window, newest first, `most` at most. */
+export async function forkedThreads(most) {
+  const found = [];
+  for (const { id } of await threads()) {
+    if (found.length >= most) break;
+    const { thread } = await api('GET', `/threads/${id}`);
+    if (thread.branches < 2) continue;
+    const { total } = await tip(id);
+    if (total <= 50) found.push(id);
+  }
+  return found;
+}
+
+/** A thread of `pairs` questions and answers, each answer with code in it. */
+export async function codeThread(pairs) {
+  const id = await threadWith('Show me code.', 'Code');
+  const add = (role, text) =>
+    api('POST', `/threads/${id}/messages`, { role, parts: [{ type: 'text', text }] });
+  for (let pair = 0; pair < pairs; pair += 1) {
+    const lines = Array.from(
+      { length: 1 + (pair % 17) },
+      (_, line) => `let value_${line} = ${pair} * ${line};`,
+    );
+    await add('assistant', `Number ${pair}:\n\n\`\`\`rust\n${lines.join('\n')}\n\`\`\`\n\nand so on.`);
+    await add('user', `And after ${pair}?`);
+  }
+  return id;
+}
+
 /** A thread with one question in it. */
 export async function threadWith(text, title) {
   const message = { role: 'user', parts: [{ type: 'text', text }] };

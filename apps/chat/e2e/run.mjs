@@ -1,20 +1,24 @@
-//! The page in real Chromium, against a running server: `THREADMILL_URL=http://127.0.0.1:7430 node e2e/run.mjs`.
+//! The page in real Chromium, against a running server: `THREADMILL_URL=http://127.0.0.1:7430 npm run e2e`.
 //!
-//! Sizes: E2E_SCROLL (messages to wheel past), E2E_TOKENS (tokens to stream). Targets: E2E_THREAD (the long thread;
-//! else the longest there is), E2E_BRANCHES (threads whose every branch must be reachable, comma-separated).
+//! THREADMILL_FULL=1 takes the full sizes. E2E_SCROLL (messages to wheel past), E2E_TOKENS (tokens to stream) and
+//! E2E_FORKED (forked threads to walk) set single ones; E2E_THREAD names the long thread, else the longest is taken.
 //! Pictures go to E2E_SCREENS.
 
-import { api, longestThread } from './api.mjs';
+import { fileURLToPath } from 'node:url';
+import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
 import { launch } from './page.mjs';
 import { screens } from './screens.mjs';
-import { scrollChecks } from './scroll.mjs';
+import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
 
-const SCROLL = Number(process.env.E2E_SCROLL ?? 100);
-const TOKENS = Number(process.env.E2E_TOKENS ?? 600);
-const SCREENS = process.env.E2E_SCREENS ?? 'target/screens';
+const FULL = process.env.THREADMILL_FULL === '1';
+const size = (name, small, full) => Number(process.env[name] ?? (FULL ? full : small));
+const SCROLL = size('E2E_SCROLL', 80, 1_000);
+const TOKENS = size('E2E_TOKENS', 600, 600);
+const FORKED = size('E2E_FORKED', 10, 10_000);
+const SCREENS = process.env.E2E_SCREENS ?? fileURLToPath(new URL('../../../target/screens', import.meta.url));
 
 let long = process.env.E2E_THREAD ?? '';
 await check('the server answers, and has a long thread', async () => {
@@ -29,13 +33,13 @@ await check('the server answers, and has a long thread', async () => {
 const browser = await launch();
 try {
   const forked = await editChecks(browser);
-  for (const thread of [forked, ...(process.env.E2E_BRANCHES ?? '').split(',').filter(Boolean)]) {
-    await reachChecks(browser, thread);
-  }
+  await reachChecks(browser, await forkedThreads(FORKED));
   await deleteChecks(browser, forked);
   await renderChecks(browser, TOKENS);
   await interruptionChecks(browser);
-  await scrollChecks(browser, long, SCROLL);
+  await scrollChecks(browser, long, SCROLL, 'real text');
+  await scrollChecks(browser, await codeThread(90), 60, 'code');
+  await jumpChecks(browser, long);
   await screens(browser, long, SCREENS);
 } catch (error) {
   await check('the checks ran to their end', () => {

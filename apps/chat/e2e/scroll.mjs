@@ -1,5 +1,6 @@
 //! The row being read must not move by itself: wheel up through a long thread, watching it in every frame.
 
+import { api } from './api.mjs';
 import { check, must, until } from './checks.mjs';
 import { openPage, rows, rowsShown } from './page.mjs';
 
@@ -28,10 +29,11 @@ function startSampling(id) {
   };
 }
 
-/** The row whose top is nearest below a quarter of the viewport. */
+/** A row to watch: one with code if there is one in view, else the first below a part of the viewport. */
 async function readingRow(page) {
   const all = await rows(page);
-  return all.find(row => row.top >= 150 && row.top < 700) ?? all.find(row => row.top > -200) ?? all[0];
+  const inView = all.filter(row => row.top >= 60 && row.top < 640);
+  return inView.find(row => row.code) ?? inView[0] ?? all.find(row => row.top > -200) ?? all[0];
 }
 
 /** One burst of the wheel, and what the row being read did meanwhile and afterwards. */
@@ -54,13 +56,13 @@ async function burst(page) {
   return { row, rest, back, beyond, short, mounted, lost: seen.length < samples.length };
 }
 
-/** Wheels up `count` messages of `threadId`. */
-export async function scrollChecks(browser, threadId, count) {
+/** Wheels up `count` messages of `threadId`; `what` says what kind of messages they are. */
+export async function scrollChecks(browser, threadId, count, what) {
   const page = await openPage(browser, `/t/${threadId}`);
   await rowsShown(page);
   await page.mouse.move(700, 400);
   const worst = { rest: 0, back: 0, beyond: 0, short: 0, mounted: 0, bursts: 0, lost: 0, code: 0 };
-  await check(`scroll up ${count} messages: the row being read stays`, async () => {
+  await check(`scroll up ${count} messages, ${what}: the row being read stays`, async () => {
     const from = (await readingRow(page)).depth;
     await until(
       `${count} messages to pass`,
@@ -79,12 +81,9 @@ export async function scrollChecks(browser, threadId, count) {
     const drift = Math.max(worst.rest, worst.back, worst.beyond);
     const numbers = `drift ${drift.toFixed(2)} px (at rest ${worst.rest.toFixed(2)}, back ${worst.back.toFixed(2)}, beyond ${worst.beyond.toFixed(2)}), wheel lost ${worst.short.toFixed(1)} px at most, ${worst.bursts} bursts, ${worst.code} on rows with code`;
     must(drift <= 1, numbers);
+    must(what !== 'code' || worst.code > 0, 'none of the rows read had code');
     must(worst.lost === 0, `the row left the page during ${worst.lost} bursts`);
     return numbers;
-  });
-  await check('rows with code were among them', async () => {
-    must(worst.code > 0, 'none of the rows read had code');
-    return `${worst.code} of ${worst.bursts}`;
   });
   await check('rows on the page are bounded', async () => {
     must(worst.mounted <= MOST_ROWS, `${worst.mounted} rows`);
@@ -106,4 +105,23 @@ export async function scrollChecks(browser, threadId, count) {
     must(page.complaints.length === 0, page.complaints.join(' | '));
   });
   await page.context().close();
+}
+
+/** An address that names a message opens there, however deep; one that names none says so. */
+export async function jumpChecks(browser, threadId) {
+  const { total } = await api('GET', `/threads/${threadId}/messages?anchor=tip&before=1`);
+  const deep = await api(
+    'GET',
+    `/threads/${threadId}/messages?anchor=depth:${Math.floor(total / 3)}&before=1`,
+  );
+  const target = deep.messages.at(-1).id;
+  await check('an address with a message opens at it', async () => {
+    const page = await openPage(browser, `/t/${threadId}?m=${target}`);
+    const box = await until('the message to be in view', async () => {
+      const found = (await rows(page)).find(row => row.id === target);
+      return found && found.top >= 0 && found.top < 700 ? found : undefined;
+    });
+    await page.context().close();
+    return `depth ${box.depth} of ${total}`;
+  });
 }

@@ -23,6 +23,8 @@ export class BlockStream {
   private last = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private element: HTMLElement | undefined;
+  /** Whether the tail's start is known to be text, or a fence whose first line, which is hidden, is complete. */
+  private certain = false;
   private readonly listeners = new Set<() => void>();
   private detach: (() => void) | undefined;
 
@@ -57,9 +59,10 @@ export class BlockStream {
   writeTail(): void {
     if (!this.element) return;
     const waiting = this.splitter.settled.slice(this.blocks.length).join('') + this.splitter.tail;
-    const code = /^\s*(?:```|~~~)[^\n]*\n?/.exec(waiting);
-    this.element.dataset.kind = code ? 'code' : 'text';
-    this.element.replaceChildren(code ? waiting.slice(code[0].length) : waiting.replace(/^\n+/, ''));
+    const fence = /^\s*(?:`{3,}|~{3,})[^\n]*(\n?)/.exec(waiting);
+    this.certain = fence ? fence[1] === '\n' : !/^\s*(?:`{0,2}|~{0,2})$/.test(waiting);
+    this.element.dataset.kind = fence ? 'code' : 'text';
+    this.element.replaceChildren(fence ? waiting.slice(fence[0].length) : waiting.replace(/^\n+/, ''));
   }
 
   private reset(text: string): void {
@@ -70,12 +73,9 @@ export class BlockStream {
   }
 
   private append(delta: string): void {
-    const inFence = this.element?.dataset.kind === 'code';
-    const empty = this.splitter.tail === '';
     this.splitter.push(delta);
-    // A fence's first line is hidden, so the tail is written anew until it is known to be one.
-    if (empty || (!inFence && /^\s*(?:`|~)/.test(this.splitter.tail))) this.writeTail();
-    else this.element?.append(delta);
+    if (this.certain) this.element?.append(delta);
+    else this.writeTail();
     if (this.splitter.settled.length > this.blocks.length) this.schedule();
   }
 
