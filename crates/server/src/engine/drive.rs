@@ -53,7 +53,7 @@ impl Engine {
         let (engine, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
         tokio::spawn(async move {
             let Ok(read) = engine.store.run(&scope, &run).await else { return };
-            let let_go = engine.registry.enter(&run, &read.thread);
+            let let_go = engine.registry.enter(&run, (scope.tenant.clone(), read.thread.clone()));
             let driven = engine.drive(&scope, &read.thread, thread, &provider, &run, fence, let_go).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),

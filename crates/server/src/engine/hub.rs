@@ -138,8 +138,12 @@ impl Hub {
         }
         let Some(topic) = self.known(&key) else { return };
         let mut topic = lock(&topic);
-        if let Change::RunEnded { run, .. } = &event.record.change {
-            topic.live.remove(run);
+        match &event.record.change {
+            Change::RunEnded { run, .. } => {
+                topic.live.remove(run);
+            }
+            Change::ThreadDeleted => topic.live.clear(),
+            _ => {}
         }
         let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
         for subscription in &mut topic.subscriptions {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::{DurableStore, PageLimits};
+use tokio::sync::Semaphore;
 
 pub use check::{check_body, check_title};
 pub use open::{OpenRequest, Watcher};
@@ -57,7 +58,12 @@ pub struct Engine {
     node: String,
     limits: Limits,
     context: ContextPolicy,
+    /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
+    writes: Arc<Semaphore>,
 }
+
+/// Writes that may wait together. A commit takes about this many, so a refused one would have waited for several.
+const WRITES: usize = 2048;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -86,6 +92,7 @@ impl Engine {
             node: mint::node_name(),
             limits,
             context,
+            writes: Arc::new(Semaphore::new(WRITES)),
         });
         engine.sweep_all().await?;
         engine.spawn_sweeper();

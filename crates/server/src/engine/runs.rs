@@ -11,7 +11,7 @@ use threadmill_proto::{
 use threadmill_store::{Command, Lease, StoppingRun, StoreResult, Transaction, WindowQuery};
 use tokio::sync::watch;
 
-use super::hub::lock;
+use super::hub::{TopicKey, lock};
 use super::{Answer, Engine, Written, mint, problem_of};
 
 /// How long a lease lasts without renewal.
@@ -24,14 +24,14 @@ const END_TRIES: u32 = 5;
 /// The runs this process writes, and how to make it let go of one.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    running: Mutex<HashMap<RunId, (ThreadId, watch::Sender<bool>)>>,
+    running: Mutex<HashMap<RunId, (TopicKey, watch::Sender<bool>)>>,
 }
 
 impl Registry {
     /// Enters a run. The receiver turns true when the run is to be let go.
-    pub(super) fn enter(&self, run: &RunId, thread: &ThreadId) -> watch::Receiver<bool> {
+    pub(super) fn enter(&self, run: &RunId, thread: TopicKey) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
-        lock(&self.running).insert(run.clone(), (thread.clone(), sender));
+        lock(&self.running).insert(run.clone(), (thread, sender));
         receiver
     }
 
@@ -45,7 +45,7 @@ impl Registry {
         }
     }
 
-    pub(super) fn cancel_thread(&self, thread: &ThreadId) {
+    pub(super) fn cancel_thread(&self, thread: &TopicKey) {
         for (of, sender) in lock(&self.running).values() {
             if of == thread {
                 sender.send_replace(true);

@@ -11,6 +11,9 @@ use threadmill_store::{Applied, Command, Committed, IdempotencyKey, IfMoved, New
 use super::check::{check_body, check_title};
 use super::{Answer, Engine, mint, problem_of};
 
+/// How long a writer that was turned away should wait, in milliseconds.
+const RETRY_MS: u32 = 1000;
+
 /// A message to write; ids that are missing are minted.
 #[derive(Debug, Clone)]
 pub struct AppendRequest {
@@ -283,7 +286,7 @@ impl Engine {
     /// There is no such thread.
     pub async fn delete(self: &Arc<Self>, scope: &Scope, thread: &ThreadId) -> Answer<Written> {
         let written = self.write(scope, None, vec![Command::DeleteThread { id: thread.clone() }]).await?;
-        self.registry.cancel_thread(thread);
+        self.registry.cancel_thread(&(scope.tenant.clone(), thread.clone()));
         Ok(written)
     }
 
@@ -309,9 +312,17 @@ impl Engine {
         key: Option<IdempotencyKey>,
         commands: Vec<Command>,
     ) -> Answer<Written> {
+        let Ok(place) = Arc::clone(&self.writes).try_acquire_owned() else {
+            return Err(Problem {
+                code: ErrorCode::Overloaded,
+                detail: "Too many writes wait for the disk.".into(),
+                retry_after: Some(RETRY_MS),
+            });
+        };
         let engine = Arc::clone(self);
         let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, commands };
         let task = tokio::spawn(async move {
+            let _place = place;
             let scope = transaction.scope.clone();
             let committed = engine.store.apply(transaction).await.map_err(problem_of)?;
             Ok(engine.follow_up(&scope, committed))

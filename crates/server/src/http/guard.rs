@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use threadmill_proto::{ErrorCode, Scope, TenantId, UserId};
@@ -84,6 +84,16 @@ impl Guard {
     }
 }
 
+/// Answers a browser that asks before it sends. The origin has been checked already.
+fn allow_methods() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, last-event-id, x-threadmill-user"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
 fn user_in(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("user="))
 }
@@ -100,7 +110,8 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
     };
     request.extensions_mut().insert(scope);
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = next.run(request).await;
+    let preflight = request.method() == Method::OPTIONS && origin.is_some();
+    let mut response = if preflight { allow_methods() } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
