@@ -7,6 +7,10 @@ use threadmill_proto::{ChainHash, Record, to_cbor};
 /// A thread's secret: keys its commitments and is deleted with it, so that what is left proves nothing.
 pub type Secret = [u8; 32];
 
+/// How long a change record is kept at least, in milliseconds: 30 days. A log is pruned as it grows, up to its first
+/// record that is younger than this; a thread that rests keeps its last ones.
+pub const KEEP_CHANGES: u64 = 30 * 24 * 60 * 60 * 1000;
+
 fn first16(hash: &blake3::Hash) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&hash.as_bytes()[..16]);

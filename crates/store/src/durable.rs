@@ -31,6 +31,10 @@ pub struct ChunkBatch {
 
 /// One thing that is now durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a batch is short-lived, and an event in a box would cost an allocation a change"
+)]
 pub enum Committing {
     /// A change. Its body is whole and as the change left it (none after a removal).
     Event {

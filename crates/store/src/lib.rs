@@ -14,7 +14,7 @@ mod text;
 
 pub mod conformance;
 
-pub use chain::{Secret, chain, commitment, lineage_prefix};
+pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
 pub use command::{
     Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
     NewMessage, StoppingRun, Transaction,
@@ -27,4 +27,4 @@ pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,
 };
-pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, preview, snippet_of, title_of};
+pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, preview, snippet_of, title_of};

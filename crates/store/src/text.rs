@@ -10,6 +10,12 @@ pub const MAX_SEGMENTS: usize = 64;
 /// long ones where people edit near the tip, so that the copy stays small.
 pub const KEPT_SEGMENTS: usize = 32;
 
+/// How many slots back from the default branch's tip a summary looks for a message with text.
+pub const SNIPPET_REACH: u64 = 64;
+
+/// How many slots a page may look at for each message it was asked for: bounds what a row of tombstones costs.
+pub const SCAN: u64 = 4;
+
 const TITLE_CHARS: usize = 80;
 const SNIPPET_CHARS: usize = 160;
 

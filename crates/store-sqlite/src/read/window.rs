@@ -2,15 +2,12 @@
 //! on the messages in it and on nothing else.
 
 use threadmill_proto::{Anchor, Cursor, Fork, Message, MessageStatus, Millis, RunInfo, Scope, StreamOffset, Window};
-use threadmill_store::{Conflict, PageLimits, WindowQuery, preview};
+use threadmill_store::{Conflict, PageLimits, SCAN, WindowQuery, preview};
 
 use crate::db::Db;
 use crate::fail::Done;
 use crate::rows::message::{Siblings, Slot};
 use crate::rows::{BranchRow, MessageRow, ThreadRow, branch, message, run, thread};
-
-/// Slots that may be looked at for each message asked for: bounds what a row of tombstones costs.
-const SCAN: u64 = 4;
 
 /// Reads a page; `epoch` is the store's part of the epoch.
 pub(crate) fn window(db: &Db<'_>, epoch: u64, scope: &Scope, query: &WindowQuery) -> Done<Window> {

@@ -52,7 +52,7 @@ pub(crate) fn rows(db: &Db<'_>, scope: &Scope, id: &ThreadId, rows: &[ImportRow]
     for row in rows {
         match row {
             ImportRow::Branch { id, parent, fork_depth } => {
-                importing.branch(&mut lines, id, parent.as_ref(), *fork_depth)?
+                importing.branch(&mut lines, id, parent.as_ref(), *fork_depth)?;
             }
             ImportRow::Message(message) => importing.message(&mut lines, message)?,
         }

@@ -8,7 +8,7 @@ use super::work::Outcome;
 use crate::db::Db;
 use crate::fail::Done;
 use crate::live::Effect;
-use crate::rows::{principal, run};
+use crate::rows::{principal, run, thread};
 
 /// Extends the lease of every run that an owner writes.
 pub(crate) fn renew(db: &Db<'_>, lease: &Lease) -> Done<()> {
@@ -24,6 +24,9 @@ pub(crate) fn claim(db: &Db<'_>, claimed: &LeasedRun, lease: &Lease, now: Millis
     let Some(row) = run::find(db, who.tenant, &claimed.run)? else {
         return Ok(Outcome::plain(None));
     };
+    if thread::by_num(db, row.thread)?.owner != who.user {
+        return Ok(Outcome::plain(None));
+    }
     let free = match row.status {
         RunStatus::Ended => false,
         RunStatus::Stopping => true,

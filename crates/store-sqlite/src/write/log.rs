@@ -3,18 +3,12 @@
 use rusqlite::params;
 use threadmill_proto::change::MessageRef;
 use threadmill_proto::{Change, Event, Message, MessageStatus, Position, Record, Summary, to_cbor};
-use threadmill_store::{Committing, chain, commitment, snippet_of};
+use threadmill_store::{Committing, KEEP_CHANGES, SNIPPET_REACH, chain, commitment, snippet_of};
 
 use super::work::Work;
 use crate::db::Db;
 use crate::fail::{Done, damage};
 use crate::rows::{MessageRow, Principal, ThreadRow, branch, message, run};
-
-/// How long a change is kept, at least, in milliseconds.
-const KEEP_CHANGES: u64 = 30 * 24 * 60 * 60 * 1000;
-
-/// How far back from the tip a summary looks for a message with text.
-const SNIPPET_REACH: u64 = 64;
 
 /// Raises a thread's own epoch, if its log still stands where the caller saw it stand wrong.
 pub(crate) fn raise_epoch(db: &Db<'_>, thread: i64, seen: u64) -> Done<()> {
@@ -75,7 +69,7 @@ pub(crate) fn summary_of(db: &Db<'_>, thread: &ThreadRow) -> Done<Summary> {
 /// The beginning of the last message with text on the default branch, which is neither removed nor streaming.
 fn snippet(db: &Db<'_>, thread: &ThreadRow) -> Done<String> {
     let line = branch::get(db, thread.num, thread.default_branch)?;
-    for depth in (0..line.total).rev().take(SNIPPET_REACH as usize) {
+    for depth in (line.total.saturating_sub(SNIPPET_REACH)..line.total).rev() {
         let row = message::slot(db, &line, depth)?.message;
         if row.status == MessageStatus::Removed || row.status == MessageStatus::Streaming {
             continue;

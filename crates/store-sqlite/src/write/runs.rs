@@ -150,11 +150,11 @@ impl Work<'_> {
         row.outcome = Some(*outcome);
         row.error.clone_from(error);
         run::update(self.db, &row, Some(self.at))?;
-        self.finish(row, *outcome, body)
+        self.finish(&row, *outcome, body)
     }
 
     /// Makes the run's message final and says so.
-    fn finish(&mut self, row: RunRow, outcome: Outcome, body: &Body) -> Done<Applied> {
+    fn finish(&mut self, row: &RunRow, outcome: Outcome, body: &Body) -> Done<Applied> {
         let mut written = message::get(self.db, self.thread.num, row.message)?;
         written.body = body.clone();
         written.rev += 1;

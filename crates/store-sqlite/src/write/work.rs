@@ -4,7 +4,7 @@ use threadmill_proto::{Millis, RunId, Scope};
 use threadmill_store::{Committing, Missing};
 
 use crate::db::Db;
-use crate::fail::{Done, damage, invalid};
+use crate::fail::{Done, damage};
 use crate::live::{Effect, LiveRuns, SharedStream};
 use crate::rows::{Principal, RunRow, ThreadRow, run};
 
@@ -44,7 +44,7 @@ impl Work<'_> {
     /// A run of this transaction's thread.
     pub(crate) fn find_run(&self, run: &RunId) -> Done<RunRow> {
         let row = run::find(self.db, self.who.tenant, run)?.ok_or(Missing::Run)?;
-        if row.thread == self.thread.num { Ok(row) } else { Err(invalid("a transaction concerns one thread")) }
+        if row.thread == self.thread.num { Ok(row) } else { Err(Missing::Run.into()) }
     }
 
     /// The stream of an unended run, also of one that began in this very transaction.

@@ -1,3 +1,3 @@
 //! What the SQLite store promises, tested from outside.
 
-mod smoke;
+mod conformance;

@@ -1,0 +1,182 @@
+//! The change log: contiguous from any position that is still of this log, a reset from any other.
+
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{Anchor, ChainHash, Change, Event, MessageStatus, Outcome, Position};
+
+use super::Rig;
+use super::kit::Chat;
+use crate::{Changes, KEEP_CHANGES, PageLimits, chain};
+
+fn events(changes: Changes) -> Vec<Event> {
+    match changes {
+        Changes::Since { events, .. } => events,
+        Changes::Reset(reason) => panic!("reset: {reason:?}"),
+    }
+}
+
+async fn head(chat: &Chat) -> Position {
+    chat.window(Anchor::Tip, 1, 0).await.cursor.position
+}
+
+/// Every seq once, each hash from the one before, from every position.
+pub async fn the_log_is_contiguous_and_chained(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let steps = [
+        vec![chat.say("m0"), chat.start("r")],
+        vec![chat.edit("m0", "x")],
+        vec![chat.end("r", 2, Outcome::Stopped, "")],
+        vec![chat.remove("m0-2")],
+    ];
+    for commands in steps {
+        chat.ok(commands).await;
+    }
+    let all = events(chat.since(chat.before_everything().await).await);
+    let mut hash = ChainHash::default();
+    for (seq, event) in (1..).zip(&all) {
+        hash = chain(hash, &event.record);
+        assert_eq!((event.record.seq, event.hash), (seq, hash));
+    }
+    let last = all.last().expect("events").position();
+    assert_eq!(last, head(&chat).await);
+    for (at, event) in all.iter().enumerate() {
+        assert_eq!(events(chat.since(event.position()).await), all[at + 1..]);
+    }
+    let kinds: Vec<_> = all
+        .iter()
+        .map(|event| match &event.record.change {
+            Change::ThreadCreated { .. } => "created",
+            Change::MessageAppended(_) => "appended",
+            Change::RunStarted { .. } => "started",
+            Change::RunStopping { .. } => "stopping",
+            Change::BranchForked { .. } => "forked",
+            Change::DefaultBranchMoved { .. } => "moved",
+            Change::RunEnded { .. } => "ended",
+            Change::MessageRemoved(_) => "removed",
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds.join(" "), "created appended started stopping forked appended moved ended removed");
+}
+
+/// Up to date is up to date.
+pub async fn a_reader_at_the_head_gets_nothing(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let head = head(&chat).await;
+    let expected = Changes::Since { events: Vec::new(), head };
+    assert_eq!(chat.since(head).await, expected);
+}
+
+/// A record is what happened; the body beside it is the message as it is now.
+pub async fn bodies_are_as_they_are_now(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let long = "x".repeat(PageLimits::DEFAULT.preview * 2);
+    let commands = [chat.say("m0"), chat.say("m1"), chat.edit("m1", &long)];
+    chat.ok(commands).await;
+    let remove = chat.remove("m0");
+    chat.ok([remove]).await;
+    let all = events(chat.since(chat.before_everything().await).await);
+    let body = |at: usize| all[at].body.as_ref();
+    assert_eq!(body(0), None);
+    assert_eq!(body(1).expect("a tombstone").status, MessageStatus::Removed);
+    for at in [2, 3] {
+        let shown = body(at).expect("a body");
+        assert_eq!((shown.rev, shown.previews.len()), (2, 1));
+        assert_eq!(shown.text().len(), PageLimits::DEFAULT.preview);
+    }
+    assert_eq!(body(4), None);
+    assert_eq!(all.len(), 5);
+}
+
+/// A page that is full holds at least one event, and the reader goes on from its end.
+pub async fn a_full_page_says_where_the_head_is(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(9).await;
+    let (mut at, mut pages, mut seen) = (chat.before_everything().await, 0, 0);
+    let limits = PageLimits { bytes: 1000, ..PageLimits::DEFAULT };
+    while at != head(&chat).await {
+        let page = chat.store.changes(&chat.scope, &chat.thread, at, limits).await;
+        let Changes::Since { events, head } = page.expect("the thread is there") else {
+            panic!("the log is whole");
+        };
+        assert_eq!(head.seq, 10);
+        assert!(!events.is_empty());
+        seen += events.len();
+        at = events.last().expect("events").position();
+        pages += 1;
+    }
+    assert_eq!(seen, 10);
+    assert!(pages > 1, "{pages}");
+    let tiny = PageLimits { bytes: 1, ..limits };
+    let start = chat.before_everything().await;
+    let page = chat.store.changes(&chat.scope, &chat.thread, start, tiny).await;
+    assert_eq!(events(page.expect("the thread is there")).len(), 1);
+}
+
+async fn is_reset(chat: &Chat, position: Position) {
+    let changes = chat.since(position).await;
+    assert_eq!(changes, Changes::Reset(ResetReason::Epoch));
+}
+
+/// Somebody saw another history in this epoch: nobody may go on in it.
+pub async fn a_wrong_hash_raises_the_epoch(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(3).await;
+    for back in [0, 1] {
+        let good = head(&chat).await;
+        let wrong = Position { seq: good.seq - back, hash: ChainHash([7; 16]), ..good };
+        is_reset(&chat, wrong).await;
+        let raised = head(&chat).await;
+        assert_eq!(raised.epoch, good.epoch + 1);
+        assert_eq!((raised.seq, raised.hash), (good.seq, good.hash));
+        is_reset(&chat, good).await;
+        assert_eq!(head(&chat).await, raised, "an old epoch raises nothing");
+    }
+    let say = chat.say("m9");
+    let committed = chat.ok([say]).await;
+    assert_eq!(committed.position.epoch, head(&chat).await.epoch);
+}
+
+/// Nobody has seen what has not happened.
+pub async fn a_position_ahead_raises_the_epoch(rig: &mut dyn Rig) {
+    let chat = Chat::begin(rig).await;
+    let good = head(&chat).await;
+    let ahead = Position { seq: good.seq + 1, ..good };
+    is_reset(&chat, ahead).await;
+    assert_eq!(head(&chat).await.epoch, good.epoch + 1);
+    let far = Position { seq: u64::MAX, ..head(&chat).await };
+    is_reset(&chat, far).await;
+    let nonsense = Position { hash: ChainHash([1; 16]), ..chat.before_everything().await };
+    is_reset(&chat, nonsense).await;
+}
+
+/// A position of another epoch is void, but it proves nothing.
+pub async fn an_old_epoch_is_reset_and_nothing_more(rig: &mut dyn Rig) {
+    let chat = Chat::begin(rig).await;
+    let good = head(&chat).await;
+    for epoch in [0, good.epoch + 1, u64::MAX] {
+        is_reset(&chat, Position { epoch, ..good }).await;
+    }
+    assert_eq!(head(&chat).await, good);
+}
+
+/// After thirty days the log's beginning may go; who stands there starts over, in the same epoch.
+pub async fn old_changes_expire(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(3).await;
+    let old = events(chat.since(chat.before_everything().await).await);
+    let late = head(&chat).await;
+    chat.at += KEEP_CHANGES + 1_000;
+    let say = chat.say("late");
+    chat.ok([say]).await;
+    let expired = Changes::Reset(ResetReason::Expired);
+    assert_eq!(chat.since(chat.before_everything().await).await, expired);
+    assert_eq!(chat.since(old[0].position()).await, expired);
+    assert_eq!(chat.since(late).await, expired);
+    let head = head(&chat).await;
+    assert_eq!(head.epoch, late.epoch);
+    assert_eq!(events(chat.since(head).await), []);
+    let say = chat.say("later");
+    chat.ok([say]).await;
+    assert_eq!(events(chat.since(head).await).len(), 1);
+}

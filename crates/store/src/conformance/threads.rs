@@ -1,0 +1,184 @@
+//! Threads and the shape of transactions.
+
+use threadmill_proto::{Anchor, Change, JsonText, Role};
+
+use super::Rig;
+use super::kit::{Chat, branch_id, conflict, message_id, missing, nonsense, run_id, scope, thread_id};
+use crate::{Applied, Changes, Command, Conflict, ListQuery, Missing};
+
+fn update(chat: &Chat, title: Option<&str>, archived: Option<bool>) -> Command {
+    Command::UpdateThread { id: chat.thread.clone(), title: title.map(str::to_owned), archived, default_branch: None }
+}
+
+/// What was made is what is read, metadata included.
+pub async fn a_made_thread_reads_back(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.thread = thread_id("u");
+    let create = Command::CreateThread {
+        id: chat.thread.clone(),
+        branch: branch_id("first"),
+        title: "café".into(),
+        metadata: Some(JsonText("{\"a\":1}".into())),
+    };
+    let committed = chat.ok([create]).await;
+    let thread = chat.store.thread(&chat.scope, &chat.thread).await;
+    let thread = thread.expect("the thread is there");
+    assert_eq!(committed.applied, [Applied::Thread(thread.clone())]);
+    assert_eq!(committed.position.seq, 1);
+    assert_eq!(thread.title, "café");
+    assert_eq!(thread.metadata, Some(JsonText("{\"a\":1}".into())));
+    assert_eq!((thread.branches, thread.messages), (1, 0));
+    assert_eq!((thread.created_at, thread.updated_at), (chat.at, chat.at));
+    assert_eq!(thread.default_branch, branch_id("first"));
+}
+
+/// Nobody in the tenant makes a second thread of the same id.
+pub async fn an_id_is_taken_once(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let create = chat.create("again");
+    conflict(chat.apply([create.clone()]).await, Conflict::IdTaken);
+    chat.scope = scope("acme", "bob");
+    conflict(chat.apply([create]).await, Conflict::IdTaken);
+}
+
+/// A thread without a title takes the first line of the first user message; one with a title keeps it.
+pub async fn the_first_user_message_gives_the_title(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let say = chat.say("m0");
+    chat.ok([say]).await;
+    let thread = chat.store.thread(&chat.scope, &chat.thread).await;
+    assert_eq!(thread.expect("the thread is there").title, "a title");
+
+    chat.thread = thread_id("u");
+    let commands = [
+        chat.create(""),
+        chat.say_as("s", Role::System, "be kind"),
+        chat.say_as("m0", Role::User, "  What is\n a monad? "),
+        chat.say_as("m1", Role::User, "another"),
+    ];
+    chat.ok(commands).await;
+    let thread = chat.store.thread(&chat.scope, &chat.thread).await;
+    assert_eq!(thread.expect("the thread is there").title, "What is a monad?");
+    let Changes::Since { events, .. } = chat.since(chat.before_everything().await).await else {
+        panic!("the log is whole");
+    };
+    let titles: Vec<_> =
+        events.iter().filter(|event| matches!(event.record.change, Change::ThreadUpdated { .. })).collect();
+    assert_eq!(titles.len(), 1);
+}
+
+/// Title and flag change together or apart, and only a change is logged.
+pub async fn a_thread_is_renamed_and_archived(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let made = chat.at;
+    let renamed = update(&chat, Some("new"), Some(true));
+    let committed = chat.ok([renamed.clone()]).await;
+    let [Applied::Thread(thread)] = committed.applied.as_slice() else {
+        panic!("a thread is answered");
+    };
+    assert_eq!((thread.title.as_str(), thread.archived), ("new", true));
+    assert_eq!(thread.updated_at, made, "a name is not a message");
+    assert_eq!(committed.position.seq, 2);
+    let again = chat.ok([renamed]).await;
+    assert_eq!(again.position, committed.position, "nothing changed");
+    let back = update(&chat, None, Some(false));
+    assert_eq!(chat.ok([back]).await.position.seq, 3);
+}
+
+/// A branch of the thread can be made the default one, another thread's cannot.
+pub async fn another_branch_can_open_by_default(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let edit = chat.edit("m0", "anew");
+    chat.ok([edit]).await;
+    let open = |branch: &str| Command::UpdateThread {
+        id: thread_id("t"),
+        title: None,
+        archived: None,
+        default_branch: Some(branch_id(branch)),
+    };
+    missing(chat.apply([open("nowhere")]).await, Missing::Branch);
+    assert_eq!(chat.window(Anchor::Tip, 9, 0).await.branch, branch_id("edit-m0"));
+    chat.ok([open("main")]).await;
+    let window = chat.window(Anchor::Tip, 9, 0).await;
+    assert_eq!(window.branch, branch_id("main"));
+    assert_eq!(window.messages.len(), 2);
+}
+
+/// A deleted thread is unreadable, unlisted and unwritable, with its runs.
+pub async fn a_deleted_thread_is_gone(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let commands = [chat.say("m0"), chat.start("r")];
+    chat.ok(commands).await;
+    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    let delete = chat.delete();
+    let committed = chat.ok([delete.clone()]).await;
+    assert_eq!(committed.applied, [Applied::Deleted]);
+    assert_eq!(committed.position, threadmill_proto::Position::default());
+    let (store, scope) = (chat.store.clone(), chat.scope.clone());
+    missing(store.thread(&scope, &chat.thread).await, Missing::Thread);
+    let query = chat.query(Anchor::Tip, 1, 0);
+    missing(store.window(&scope, query).await, Missing::Thread);
+    let message = store.message(&scope, &chat.thread, &message_id("m0")).await;
+    missing(message, Missing::Thread);
+    missing(store.run(&scope, &run_id("r")).await, Missing::Run);
+    missing(chat.stream("r", 1, 1, &["b"]).await, Missing::Run);
+    let say = chat.say("m1");
+    missing(chat.apply([say]).await, Missing::Thread);
+    missing(chat.apply([delete]).await, Missing::Thread);
+    assert_eq!(store.unended_runs().await.expect("reads"), []);
+    let list = ListQuery { limit: 10, ..ListQuery::default() };
+    let page = store.threads(&scope, list).await.expect("lists");
+    assert_eq!(page.threads, []);
+    let log = store.summaries(&scope, 0, 10).await.expect("lists").items;
+    assert!(log[0].deleted && log[0].title.is_empty() && log[0].snippet.is_empty());
+}
+
+/// The id, and the ids in it, are free again, for anybody in the tenant.
+pub async fn a_deleted_id_can_be_used_again(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let commands = [chat.say("m0"), chat.start("r")];
+    let before = chat.ok(commands.clone()).await.position;
+    let delete = chat.delete();
+    chat.ok([delete]).await;
+    chat.scope = scope("acme", "bob");
+    let create = chat.create("again");
+    chat.ok([create]).await;
+    assert!(matches!(chat.since(before).await, Changes::Reset(_)));
+    chat.ok(commands).await;
+    assert_eq!(chat.line("main").await, ["m0", "answer-r"]);
+}
+
+/// A thread is made first in its transaction, deleted in one of its own, and no transaction has two.
+pub async fn a_transaction_has_a_shape(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let other = Chat::begin_as(rig, chat.scope.clone(), "u").await;
+    nonsense(chat.apply([]).await);
+    let fresh = Chat { thread: thread_id("v"), ..chat.clone() };
+    let late = [chat.say("m0"), fresh.create("late")];
+    nonsense(chat.apply(late).await);
+    let company = [chat.say("m0"), chat.delete()];
+    nonsense(chat.apply(company).await);
+    let two = [chat.say("m0"), other.say("m0")];
+    nonsense(chat.apply(two).await);
+    assert_eq!(chat.line("main").await, Vec::<String>::new());
+}
+
+/// If one command is refused, none has happened.
+pub async fn a_refused_transaction_leaves_nothing(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let before = chat.store.digest().await.expect("digests");
+    let position = chat.window(Anchor::Tip, 1, 0).await.cursor.position;
+    let commands = [chat.edit("m0", "x"), chat.start("r"), chat.say_on("m1", "main")];
+    conflict(chat.apply(commands).await, Conflict::IdTaken);
+    let fresh = Chat { thread: thread_id("v"), ..chat.clone() };
+    let made = [fresh.create(""), fresh.remove("m0")];
+    missing(chat.apply(made).await, Missing::Message);
+    assert_eq!(chat.store.digest().await.expect("digests"), before);
+    let window = chat.window(Anchor::Tip, 1, 0).await;
+    assert_eq!(window.cursor.position, position);
+    // The run's id was not used up either.
+    let start = chat.start("r");
+    chat.ok([start]).await;
+}

@@ -1,4 +1,0 @@
-//! In-memory model.
-/// placeholder
-#[derive(Debug)]
-pub struct MemoryStore;

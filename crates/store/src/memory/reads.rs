@@ -1,0 +1,196 @@
+//! The model's other reads: changes, lists, branches, exports, the digest.
+
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summary, ThreadId};
+
+use super::state::{State, ThreadState};
+use crate::{
+    Branch, Changes, Digest, ExportPage, ImportRow, ListQuery, Missing, PageLimits, StoreResult, SummaryPage,
+    ThreadPage, preview,
+};
+
+/// What a row costs in a page beyond its message.
+const ENVELOPE: usize = 128;
+
+pub(super) fn changes(
+    state: &mut State,
+    scope: &Scope,
+    id: &ThreadId,
+    after: Position,
+    limits: PageLimits,
+) -> StoreResult<Changes> {
+    let thread = state.visible(scope, id)?;
+    let head = thread.position();
+    if after.epoch != head.epoch {
+        return Ok(Changes::Reset(ResetReason::Epoch));
+    }
+    let known = hash_at(thread, after.seq);
+    if after.seq <= head.seq && known.is_none() {
+        return Ok(Changes::Reset(ResetReason::Expired));
+    }
+    if known == Some(after.hash) {
+        let events = since(thread, after, limits)?;
+        return Ok(Changes::Since { events, head });
+    }
+    let place = (scope.tenant.clone(), id.clone());
+    state.threads.get_mut(&place).ok_or(Missing::Thread)?.epoch += 1;
+    Ok(Changes::Reset(ResetReason::Epoch))
+}
+
+/// The chained hash at a seq, if the log can be continued from there.
+fn hash_at(thread: &ThreadState, seq: u64) -> Option<ChainHash> {
+    if seq == thread.seq {
+        return Some(thread.hash);
+    }
+    if seq == 0 {
+        let (_, first) = thread.log.first()?;
+        return (first.seq == 1).then(ChainHash::default);
+    }
+    let known = thread.log.iter().find(|(_, record)| record.seq == seq);
+    known.map(|(hash, _)| *hash)
+}
+
+fn since(thread: &ThreadState, after: Position, limits: PageLimits) -> StoreResult<Vec<Event>> {
+    let (mut events, mut used) = (Vec::new(), 0);
+    for (hash, record) in thread.log.iter().filter(|(_, record)| record.seq > after.seq) {
+        let body = body(thread, &record.change, limits.preview)?;
+        used += ENVELOPE + body.as_ref().map_or(0, Message::bytes);
+        if used > limits.bytes && !events.is_empty() {
+            break;
+        }
+        events.push(Event { epoch: after.epoch, hash: *hash, record: record.clone(), body });
+    }
+    Ok(events)
+}
+
+fn body(thread: &ThreadState, change: &Change, limit: usize) -> StoreResult<Option<Message>> {
+    match change {
+        Change::MessageRemoved(_) => Ok(None),
+        other => other
+            .message()
+            .map(|reference| {
+                let mut message = thread.message(&reference.id)?.clone();
+                preview(&mut message, limit);
+                Ok(message)
+            })
+            .transpose(),
+    }
+}
+
+/// A user's entries, in the order of the log.
+fn entries(state: &State, scope: &Scope) -> (Vec<Summary>, u64) {
+    let Some(user) = state.users.get(scope) else {
+        return (Vec::new(), 0);
+    };
+    let mut items: Vec<Summary> = user.summaries.values().cloned().collect();
+    items.sort_by_key(|summary| summary.pos);
+    (items, user.pos)
+}
+
+pub(super) fn threads(state: &State, scope: &Scope, query: &ListQuery) -> ThreadPage {
+    let (mut items, pos) = entries(state, scope);
+    let wanted = query.title.clone().unwrap_or_default().to_ascii_lowercase();
+    items.retain(|summary| {
+        !summary.deleted
+            && summary.archived == query.archived
+            && query.below.is_none_or(|below| summary.pos < below)
+            && summary.title.to_ascii_lowercase().contains(&wanted)
+    });
+    items.reverse();
+    let limit = query.limit as usize;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    ThreadPage { next: items.last().filter(|_| more).map(|last| last.pos), threads: items, pos }
+}
+
+pub(super) fn summaries(state: &State, scope: &Scope, since: u64, limit: u32) -> SummaryPage {
+    let (mut items, newest) = entries(state, scope);
+    items.retain(|summary| summary.pos > since);
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let reached = items.last().filter(|_| more).map(|last| last.pos);
+    SummaryPage { items, pos: reached.unwrap_or(newest), more }
+}
+
+pub(super) fn branches(state: &State, scope: &Scope, id: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>> {
+    let thread = state.visible(scope, id)?;
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let page = thread.branches.iter().skip(skip).take(limit as usize);
+    Ok(page
+        .map(|branch| Branch {
+            id: branch.id.clone(),
+            parent: branch.parent.clone(),
+            fork_depth: branch.fork_depth,
+            total: branch.line.len() as u64,
+        })
+        .collect())
+}
+
+/// A thread's rows in the order of their making: a branch before the messages made after it.
+fn rows(thread: &ThreadState) -> Vec<ImportRow> {
+    let mut rows = Vec::new();
+    let mut branches = thread.branches.iter().peekable();
+    for made in 0..=thread.messages.len() {
+        while let Some(branch) = branches.next_if(|branch| branch.made <= made) {
+            rows.push(ImportRow::Branch {
+                id: branch.id.clone(),
+                parent: branch.parent.clone(),
+                fork_depth: branch.fork_depth,
+            });
+        }
+        rows.extend(thread.messages.get(made).cloned().map(ImportRow::Message));
+    }
+    rows
+}
+
+pub(super) fn export(state: &State, scope: &Scope, id: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage> {
+    let thread = state.visible(scope, id)?;
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
+    let all = rows(thread);
+    let (mut page, mut used) = (Vec::new(), 0);
+    let mut next = None;
+    for (at, row) in all.into_iter().enumerate().skip(from) {
+        used += match &row {
+            ImportRow::Branch { .. } => ENVELOPE,
+            ImportRow::Message(message) => message.bytes(),
+        };
+        if used > bytes && !page.is_empty() {
+            next = Some(at as u64);
+            break;
+        }
+        page.push(row);
+    }
+    Ok(ExportPage { thread: thread.shown(), rows: page, next })
+}
+
+pub(super) fn digest(state: &State) -> [u8; 32] {
+    let mut digest = Digest::default();
+    let mut scopes: Vec<Scope> = state.users.keys().cloned().collect();
+    for ((tenant, _), thread) in &state.threads {
+        scopes.push(Scope { tenant: tenant.clone(), user: thread.owner.clone() });
+    }
+    scopes.sort();
+    scopes.dedup();
+    for scope in scopes {
+        digest_scope(state, &scope, &mut digest);
+    }
+    digest.finish()
+}
+
+fn digest_scope(state: &State, scope: &Scope, digest: &mut Digest) {
+    let threads: Vec<&ThreadState> =
+        state.tenant_threads(&scope.tenant).filter(|thread| thread.owner == scope.user && !thread.hidden).collect();
+    let (summaries, _) = entries(state, scope);
+    if threads.is_empty() && summaries.is_empty() {
+        return;
+    }
+    digest.scope(scope);
+    for thread in threads {
+        digest.thread(&thread.shown(), thread.seq);
+        rows(thread).iter().for_each(|row| digest.row(row));
+        let mut runs: Vec<_> = thread.runs.iter().collect();
+        runs.sort_by(|a, b| a.info.id.cmp(&b.info.id));
+        runs.iter().for_each(|run| digest.run(&run.info));
+    }
+    summaries.iter().for_each(|summary| digest.summary(summary));
+}
