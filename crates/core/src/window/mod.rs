@@ -403,8 +403,9 @@ impl View {
         window.messages.into_iter().map(row).collect()
     }
 
-    /// Takes up the live runs of a window or page that are not followed yet.
-    fn take_runs(&mut self, window: &Window) {
+    /// Takes up the live runs of a window or page that are not followed yet, and says how many.
+    fn take_runs(&mut self, window: &Window) -> usize {
+        let before = self.runs.len();
         for info in window.runs.iter().filter(|info| info.status != RunStatus::Ended) {
             let known = self.runs.iter().any(|live| live.run == info.id);
             let message = window.messages.iter().find(|message| message.id == info.message);
@@ -414,6 +415,7 @@ impl View {
                 self.runs.push(Live::at(info, message, at));
             }
         }
+        self.runs.len() - before
     }
 
     /// Gives up rows of a side until what is held is within bounds.

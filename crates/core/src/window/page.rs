@@ -127,7 +127,7 @@ impl View {
             Side::Older => self.head.from = page.from,
             Side::Newer => self.head.to = page.to,
         }
-        self.take_runs(&page);
+        let taken = self.take_runs(&page);
         let rows = self.rows_of(page);
         let added = rows.len();
         match side {
@@ -145,7 +145,7 @@ impl View {
             Side::Newer => Side::Older,
         });
         self.answer(side, added);
-        self.cover()
+        self.cover(taken)
     }
 
     /// A page of tombstones alone is followed by the next one, or a reader at its edge would wait for ever.
@@ -157,13 +157,16 @@ impl View {
         }
     }
 
-    /// Depths the server did not know of when it sent the last events may have missed some: resume, which
-    /// replays them. With the slack around the window this is rare.
-    fn cover(&self) -> Need {
-        match self.link {
-            Link::Live(_) if !covers(self.confirmed, self.held_range()) => Need::Subscribe,
-            Link::Live(_) | Link::Asked(_) | Link::Down => Need::Nothing,
-        }
+    /// Depths the server did not know of when it sent the last events may have missed some, and chunks of a
+    /// run that was not followed were dropped: resume, which replays both. With the slack around the window
+    /// this is rare.
+    fn cover(&self, taken: usize) -> Need {
+        let known = match self.link {
+            Link::Live(_) => self.confirmed,
+            Link::Asked(_) => self.announced,
+            Link::Down => return Need::Nothing,
+        };
+        if taken > 0 || !covers(known, self.held_range()) { Need::Subscribe } else { Need::Nothing }
     }
 
     /// Whether a new message at the tip is taken in.

@@ -156,7 +156,14 @@ impl Server {
             threadmill_core::coalesce::push(&mut chunks, chunk.clone());
         }
         let message = message_id(run.depth);
-        self.send(&ServerFrame::Chunks { thread: thread(), run: run.id.clone(), message, from, to, chunks });
+        let frame = ServerFrame::Chunks { thread: thread(), run: run.id.clone(), message, from, to, chunks };
+        match self.wire.back().map(|last| from_cbor::<ServerFrame>(last)) {
+            Some(Ok(last)) if continues(&last, from) => {
+                self.wire.pop_back();
+                self.send(&joined(last, frame));
+            }
+            Some(_) | None => self.send(&frame),
+        }
     }
 
     pub(crate) fn end_run(&mut self) {
@@ -294,6 +301,25 @@ impl Server {
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }
+}
+
+fn continues(last: &ServerFrame, at: u64) -> bool {
+    matches!(last, ServerFrame::Chunks { to, .. } if *to == at)
+}
+
+/// What waits side by side is sent as one frame.
+fn joined(last: ServerFrame, next: ServerFrame) -> ServerFrame {
+    let (
+        ServerFrame::Chunks { thread, run, message, from, mut chunks, .. },
+        ServerFrame::Chunks { to, chunks: more, .. },
+    ) = (last, next)
+    else {
+        panic!("chunks alone are joined");
+    };
+    for chunk in more {
+        threadmill_core::coalesce::push(&mut chunks, chunk);
+    }
+    ServerFrame::Chunks { thread, run, message, from, to, chunks }
 }
 
 fn info(run: &Run) -> RunInfo {

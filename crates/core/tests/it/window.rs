@@ -3,7 +3,7 @@
 
 use crate::model::{Server, thread};
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use threadmill_core::engine::{Engine, Fetch, Input, Output, unanswered};
 use threadmill_core::window::{Edge, MAX_ROWS, PageRequest, Patch, Phase, Row, Side, text_of};
 use threadmill_proto::{Anchor, MessageId, MessageStatus, Window};
@@ -25,6 +25,8 @@ enum Op {
     Edge(Edge),
     /// Frames reach the client.
     Deliver(usize),
+    /// Frames reach the server.
+    Up(usize),
     /// The server reads a page that was asked for.
     Read,
     /// A page that was read reaches the client.
@@ -51,6 +53,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop::option::of(any::<usize>()).prop_map(Op::Jump),
         2 => edge.prop_map(Op::Edge),
         12 => (1_usize..12).prop_map(Op::Deliver),
+        10 => (1_usize..5).prop_map(Op::Up),
         8 => Just(Op::Read),
         8 => Just(Op::Page),
         1 => Just(Op::Lose),
@@ -120,6 +123,10 @@ struct World {
     read: Vec<(u32, Window)>,
     fetches: usize,
     sent: usize,
+    /// What is on its way to the server.
+    up: VecDeque<Vec<u8>>,
+    /// The newest revision seen of each message.
+    revs: HashMap<MessageId, u64>,
 }
 
 impl World {
@@ -134,6 +141,8 @@ impl World {
             read: Vec::new(),
             fetches: 0,
             sent: 0,
+            up: VecDeque::new(),
+            revs: HashMap::new(),
         };
         world.input(Input::Start);
         world.input(Input::Open { view: VIEW, thread: thread(), branch: None, anchor });
@@ -145,13 +154,13 @@ impl World {
         loop {
             match self.engine.poll_output() {
                 Output::Connect => {
-                    self.server.cut();
+                    self.cut();
                     self.engine.handle(self.now, Input::Opened);
                 }
-                Output::Disconnect => self.server.cut(),
+                Output::Disconnect => self.cut(),
                 Output::Send(bytes) => {
                     self.sent += 1;
-                    self.server.receive(&bytes);
+                    self.up.push_back(bytes);
                 }
                 Output::Fetch(request, Fetch::Window(page)) => {
                     self.fetches += 1;
@@ -184,6 +193,7 @@ impl World {
             }
             Op::Edge(edge) => self.input(Input::Edge(VIEW, edge)),
             Op::Deliver(count) => self.deliver(count),
+            Op::Up(count) => self.up(count),
             Op::Read => self.read_page(),
             Op::Page => self.answer_page(),
             Op::Lose => {
@@ -192,10 +202,22 @@ impl World {
                 }
             }
             Op::Drop => {
-                self.server.cut();
+                self.cut();
                 self.input(Input::Closed);
             }
             Op::Pass(time) => self.pass(time),
+        }
+    }
+
+    fn cut(&mut self) {
+        self.server.cut();
+        self.up.clear();
+    }
+
+    fn up(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(frame) = self.up.pop_front() else { return };
+            self.server.receive(&frame);
         }
     }
 
@@ -229,7 +251,9 @@ impl World {
     /// Lets everything on its way arrive, and reconnects if need be.
     fn quiet(&mut self) {
         for _ in 0..10_000 {
-            if !self.server.wire.is_empty() {
+            if !self.up.is_empty() {
+                self.up(1);
+            } else if !self.server.wire.is_empty() {
                 self.deliver(1);
             } else if !self.asked.is_empty() {
                 self.read_page();
@@ -245,7 +269,7 @@ impl World {
         panic!("it does not come to rest");
     }
 
-    fn bounded(&self) {
+    fn bounded(&mut self) {
         let view = self.engine.view(VIEW).expect("an open view");
         assert!(view.rows().len() <= MAX_ROWS);
         let depths: Vec<u64> = view.rows().map(|row| row.message.depth).collect();
@@ -254,10 +278,16 @@ impl World {
         assert!(depths.iter().all(|depth| (head.from..head.to).contains(depth)), "{depths:?} in {head:?}");
         let copied: Vec<&Row> = self.copy.rows.iter().collect();
         assert_eq!(copied, view.rows().collect::<Vec<_>>(), "the patches built other rows");
+        assert_eq!(head.run.is_some(), view.rows().any(|row| row.run.is_some()), "a run without its row");
+        for row in view.rows() {
+            let seen = self.revs.entry(row.message.id.clone()).or_default();
+            assert!(*seen <= row.message.rev, "{} went back from {seen}", row.message.id);
+            *seen = row.message.rev;
+        }
     }
 
     /// The view holds exactly what the server has in its range.
-    fn true_window(&self) {
+    fn true_window(&mut self) {
         self.bounded();
         let view = self.engine.view(VIEW).expect("an open view");
         let head = view.head();
@@ -277,7 +307,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn the_view_is_a_true_window(
