@@ -14,6 +14,8 @@ const VIEW: u32 = 1;
 enum Op {
     Append,
     Edit(usize),
+    /// An edit just beyond an end of the window, where pages and events meet.
+    EditNear(Side, usize),
     Remove(usize),
     RemoveMany(usize),
     Elsewhere,
@@ -39,10 +41,12 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let side = prop_oneof![Just(Side::Older), Just(Side::Newer)];
+    let near = prop_oneof![Just(Side::Older), Just(Side::Newer)];
     let edge = prop_oneof![Just(Edge::Live), Just(Edge::Away)];
     prop_oneof![
         6 => Just(Op::Append),
         4 => any::<usize>().prop_map(Op::Edit),
+        10 => (near, 0_usize..4).prop_map(|(side, away)| Op::EditNear(side, away)),
         2 => any::<usize>().prop_map(Op::Remove),
         1 => any::<usize>().prop_map(Op::RemoveMany),
         1 => Just(Op::Elsewhere),
@@ -180,6 +184,14 @@ impl World {
         match op {
             Op::Append => self.server.append(),
             Op::Edit(pick) => self.server.edit(pick),
+            Op::EditNear(side, away) => {
+                let head = self.engine.view(VIEW).expect("an open view").head();
+                let depth = match side {
+                    Side::Older => (head.from as usize).saturating_sub(1 + away),
+                    Side::Newer => head.to as usize + away,
+                };
+                self.server.edit(depth.min(self.server.slots.len().saturating_sub(1)));
+            }
             Op::Remove(pick) => self.server.remove(pick),
             Op::RemoveMany(pick) => (0..40).for_each(|more| self.server.remove(pick.wrapping_add(more))),
             Op::Elsewhere => self.server.elsewhere(),
