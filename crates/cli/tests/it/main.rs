@@ -7,5 +7,8 @@ mod api;
 mod node;
 mod reader;
 mod socket;
+mod trace;
 
+mod crash;
 mod runs;
+mod sync;
