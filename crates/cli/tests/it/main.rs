@@ -10,5 +10,6 @@ mod socket;
 mod trace;
 
 mod crash;
+mod live;
 mod runs;
 mod sync;
