@@ -91,6 +91,7 @@ export async function deleteChecks(browser, threadId) {
     await until('another version', async () => (await rows(page)).some(row => row.role === 'assistant'));
   });
   await page.context().close();
+  await api('DELETE', `/threads/${threadId}`);
 }
 
 /** Every branch the server has of a thread. */
@@ -168,7 +169,9 @@ export async function reachChecks(browser, threadIds) {
       await rowsShown(page);
       const wanted = await tips(threadId);
       const reached = new Set();
-      await walk(page, reached);
+      await walk(page, reached).catch(error => {
+        throw new Error(`in ${threadId}: ${error.message}`);
+      });
       await page.context().close();
       const missing = [...wanted.keys()].filter(id => !reached.has(id));
       must(missing.length === 0, `${missing.length} of ${wanted.size} not reached in ${threadId}`);

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import { StartView } from './composer/start-view';
 import { Icon } from './icon';
+import { usePageTitle } from './page-title';
 import { useRoute } from './route';
 import { Sidebar } from './sidebar/sidebar';
 import { Switcher } from './sidebar/switcher';
@@ -40,7 +41,7 @@ export function App() {
           >
             <Icon name="menu" />
           </button>
-          <span>Threadmill</span>
+          <TopTitle />
           <button type="button" className="icon-button" aria-label="Switch thread" onClick={openSwitcher}>
             <Icon name="search" />
           </button>
@@ -54,6 +55,10 @@ export function App() {
       <Switcher open={switching} onClose={() => setSwitching(false)} />
     </div>
   );
+}
+
+function TopTitle() {
+  return <span className="top-title">{usePageTitle()}</span>;
 }
 
 function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {

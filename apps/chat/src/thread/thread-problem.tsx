@@ -1,18 +1,31 @@
 //! What stands where a thread cannot be shown.
 
 import type { ThreadSnapshot } from '@threadmill/client';
-import { navigate } from '../route';
+import { navigate, threadPath } from '../route';
 
-export function ThreadProblem({ messages }: { messages: ThreadSnapshot }) {
-  const deleted = messages.status === 'deleted' || messages.error?.status === 404;
+interface ThreadProblemProps {
+  readonly messages: ThreadSnapshot;
+  readonly threadId: string;
+  /** The message the address named; it may be what is missing, and not the thread. */
+  readonly messageId: string | undefined;
+}
+
+export function ThreadProblem({ messages, threadId, messageId }: ThreadProblemProps) {
+  const gone = messages.status === 'deleted' || messages.error?.status === 404;
+  const what = messageId === undefined ? 'thread' : 'message';
   return (
     <main className="thread-problem" id="main">
-      <h2>{deleted ? 'This thread is gone' : 'This thread cannot be shown'}</h2>
+      <h2>{gone ? `This ${what} is gone` : `This ${what} cannot be shown`}</h2>
       <p>
-        {deleted
+        {gone
           ? 'It was deleted, or it is not yours.'
           : messages.error?.hint || messages.error?.message || 'The server did not say why.'}
       </p>
+      {messageId !== undefined && (
+        <a className="button" href={threadPath(threadId)}>
+          Open the thread
+        </a>
+      )}
       <button type="button" className="button" onClick={() => navigate('/')}>
         Start a new one
       </button>

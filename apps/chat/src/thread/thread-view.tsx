@@ -6,6 +6,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Composer } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
+import { useOwnTitle } from '../page-title';
 import { useReport } from '../reports';
 import { LiveNews } from './live-news';
 import { MessageList, useScrollKeeper } from './message-list';
@@ -23,6 +24,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     threadId,
     first === undefined ? undefined : { anchor: { at: 'message', id: first } },
   );
+  useOwnTitle(messages.title);
   const [editing, setEditing] = useState<string>();
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();
@@ -58,8 +60,9 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     latest.current.jumpTo({ at: 'tip' }).then(() => keeper.follow(), report);
   }, [keeper, report]);
 
-  if (messages.status === 'error' || messages.status === 'deleted')
-    return <ThreadProblem messages={messages} />;
+  if (messages.status === 'error' || messages.status === 'deleted') {
+    return <ThreadProblem messages={messages} threadId={threadId} messageId={messageId} />;
+  }
   return (
     <main className="thread" id="main">
       {actions && handle ? (

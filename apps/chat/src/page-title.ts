@@ -1,0 +1,31 @@
+//! The title of the page: the thread's, on the tab and, on narrow screens, at the top.
+
+import { useEffect, useSyncExternalStore } from 'react';
+
+const NAME = 'Threadmill';
+const listeners = new Set<() => void>();
+let current = '';
+
+function set(title: string): void {
+  current = title;
+  document.title = title === '' ? NAME : `${title} · ${NAME}`;
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Gives the page this title while the caller is mounted. */
+export function useOwnTitle(title: string | undefined): void {
+  useEffect(() => {
+    set(title ?? '');
+    return () => set('');
+  }, [title]);
+}
+
+/** The title now, for the top of the page. */
+export function usePageTitle(): string {
+  return useSyncExternalStore(subscribe, () => current) || NAME;
+}
