@@ -33,7 +33,9 @@ async function bundle(entry, external) {
 const weights = {
   wasm: brotli(readFileSync(here('../packages/client/wasm/threadmill_wasm_bg.wasm'))),
   client: brotli(await bundle('../packages/client/dist/index.js', [])),
-  'hooks, beside it': brotli(await bundle('../packages/react/dist/index.js', [/^react/, '@threadmill/client'])),
+  'hooks, beside it': brotli(
+    await bundle('../packages/react/dist/index.js', [/^react/, '@threadmill/client']),
+  ),
 };
 for (const [name, bytes] of Object.entries(weights)) {
   const budget = BUDGETS[name];
