@@ -1,3 +1,5 @@
 //! What the SQLite store promises, tested from outside.
 
 mod conformance;
+mod cost;
+mod model;
