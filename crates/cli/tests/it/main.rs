@@ -10,6 +10,8 @@ mod socket;
 mod trace;
 
 mod crash;
+mod guard;
 mod live;
+mod refusals;
 mod runs;
 mod sync;

@@ -78,8 +78,9 @@ impl Socket {
 
     /// What comes next, heartbeats aside.
     pub(crate) async fn next(&mut self, patience: Duration) -> Came {
+        let deadline = tokio::time::Instant::now() + patience;
         loop {
-            match tokio::time::timeout(patience, self.0.next()).await {
+            match tokio::time::timeout_at(deadline, self.0.next()).await {
                 Err(_) => return Came::Nothing,
                 Ok(Some(Ok(Message::Binary(bytes)))) => match from_cbor(&bytes).expect("a frame of the protocol") {
                     ServerFrame::Pong { token: 0, .. } => {}
