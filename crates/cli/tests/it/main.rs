@@ -15,3 +15,4 @@ mod live;
 mod refusals;
 mod runs;
 mod sync;
+mod trees;
