@@ -77,6 +77,11 @@ impl View {
                 self.patches.push(Patch::Loaded { side, added: 0, problem: Some(problem) });
                 Need::Nothing
             }
+            // The window is about to be replaced by one that may have been read before this page.
+            Ok(_) if self.place.is_some() => {
+                self.patches.push(Patch::Loaded { side, added: 0, problem: None });
+                Need::Nothing
+            }
             Ok(page) if self.fits(side, &page) => self.merge(side, page),
             Ok(_) if self.misses < MISSES => {
                 self.misses += 1;

@@ -318,8 +318,15 @@ impl World {
     }
 }
 
+/// A thousand cases, unless PROPTEST_CASES says how many.
+fn config() -> ProptestConfig {
+    let chosen = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: if chosen { default.cases } else { 1_000 }, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_view_is_a_true_window(
@@ -423,5 +430,46 @@ fn scrolling_does_not_resubscribe() {
         world.quiet();
     }
     assert!(world.sent - sent <= 2 * 20, "a range and a ping a page at most");
+    world.true_window();
+}
+
+/// Frames that no server would send, or that were lost between: the view asks again instead of guessing.
+#[test]
+fn a_hole_in_the_log_is_answered_by_a_resume() {
+    let mut world = opened(10);
+    world.server.append();
+    world.server.append();
+    world.server.wire.pop_front();
+    world.quiet();
+    world.true_window();
+    assert_eq!(range(&world), (0, 12, 12));
+}
+
+#[test]
+fn a_hole_in_a_stream_is_answered_by_a_resume() {
+    let mut world = opened(10);
+    world.server.start_run();
+    world.quiet();
+    world.server.say(2);
+    world.server.wire.clear();
+    world.server.say(2);
+    world.quiet();
+    world.true_window();
+    world.server.say(1);
+    world.server.wire.clear();
+    world.server.end_run();
+    world.quiet();
+    world.true_window();
+}
+
+#[test]
+fn what_comes_twice_counts_once() {
+    let mut world = opened(10);
+    world.server.start_run();
+    world.server.say(3);
+    let again = world.server.wire.clone();
+    world.quiet();
+    world.server.wire.extend(again);
+    world.quiet();
     world.true_window();
 }
