@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Sent};
 use crate::plan::{Fault, Plan};
 use crate::text::{Random, reasoning, tokens};
 
@@ -42,14 +42,14 @@ fn delta(delta: &Value, finish: Option<&str>) -> Value {
 impl Answer {
     /// Says all of it, and counts how it went.
     pub(crate) async fn run(self) {
-        self.counters.began(&self.question);
-        match self.say().await {
+        let sent = self.counters.began(&self.question);
+        match self.say(&sent).await {
             Ok(()) => self.counters.ended(),
             Err(Left(unsent)) => self.counters.left(unsent),
         }
     }
 
-    async fn say(&self) -> Result<(), Left> {
+    async fn say(&self, sent: &Sent) -> Result<(), Left> {
         let all = tokens(&self.plan, &self.question);
         let (thoughts, early) = (reasoning(&self.plan), self.plan.fault.is_early());
         let mut random = Random::new(self.plan.seed.wrapping_add(1), &self.question);
@@ -63,7 +63,7 @@ impl Answer {
             self.wait_until(due).await?;
             let key = if index < thoughts { "reasoning_content" } else { "content" };
             let bytes = frame(&delta(&json!({ key: token }), None));
-            self.counters.sending(&self.question, token);
+            self.counters.sending(sent, token);
             self.noise(index).await?;
             self.send(bytes).await?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -19,14 +19,16 @@ pub struct Counters {
     aborted: AtomicU64,
     tokens: AtomicU64,
     bytes_after_abort: AtomicU64,
-    answers: Mutex<VecDeque<Answer>>,
+    answers: Mutex<VecDeque<(String, Arc<Sent>)>>,
 }
 
 /// One answer's tokens and when each was handed to the socket, in microseconds of the Unix epoch.
 #[derive(Debug, Default)]
-struct Answer {
-    question: String,
-    tokens: Vec<(u64, String)>,
+pub(crate) struct Sent(Mutex<Vec<(u64, String)>>);
+
+/// Takes a lock; a panic elsewhere leaves whole entries behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now_micros() -> u64 {
@@ -60,10 +62,6 @@ impl Counters {
         self.bytes_after_abort.load(Ordering::SeqCst)
     }
 
-    fn answers(&self) -> MutexGuard<'_, VecDeque<Answer>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All of them as JSON.
     pub fn to_value(&self) -> Value {
         json!({
@@ -74,28 +72,27 @@ impl Counters {
 
     /// The tokens of the latest answer to a question, with the time each was sent at.
     pub fn sent(&self, question: &str) -> Option<Value> {
-        let answers = self.answers();
-        let answer = answers.iter().rev().find(|answer| answer.question == question)?;
-        let tokens: Vec<_> = answer.tokens.iter().map(|(at, token)| json!([at, token])).collect();
+        let answers = lock(&self.answers);
+        let (_, sent) = answers.iter().rev().find(|(of, _)| of == question)?;
+        let tokens: Vec<_> = lock(&sent.0).iter().map(|(at, token)| json!([at, token])).collect();
         Some(json!({"tokens": tokens}))
     }
 
-    pub(crate) fn began(&self, question: &str) {
+    pub(crate) fn began(&self, question: &str) -> Arc<Sent> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.live.fetch_add(1, Ordering::SeqCst);
-        let mut answers = self.answers();
+        let sent = Arc::new(Sent::default());
+        let mut answers = lock(&self.answers);
         if answers.len() == REMEMBERED {
             answers.pop_front();
         }
-        answers.push_back(Answer { question: question.to_owned(), tokens: Vec::new() });
+        answers.push_back((question.to_owned(), Arc::clone(&sent)));
+        sent
     }
 
-    pub(crate) fn sending(&self, question: &str, token: &str) {
+    pub(crate) fn sending(&self, sent: &Sent, token: &str) {
         self.tokens.fetch_add(1, Ordering::SeqCst);
-        let at = now_micros();
-        if let Some(answer) = self.answers().iter_mut().rev().find(|answer| answer.question == question) {
-            answer.tokens.push((at, token.to_owned()));
-        }
+        lock(&sent.0).push((now_micros(), token.to_owned()));
     }
 
     pub(crate) fn refused(&self) {

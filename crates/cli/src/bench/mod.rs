@@ -3,8 +3,10 @@
 //! Numbers are for reading side by side in one run, on one machine; none of them is a promise.
 
 mod append;
+mod runs;
 mod seed;
 mod stats;
+mod wal;
 mod window;
 
 use std::process::ExitCode;
@@ -29,6 +31,8 @@ enum What {
     Window(window::Window),
     /// Append messages from many clients at once
     Append(append::Append),
+    /// Stream many runs at once from a mock provider
+    Runs(runs::Runs),
 }
 
 impl Bench {
@@ -37,6 +41,7 @@ impl Bench {
             What::Seed(seed) => seed.run().await,
             What::Window(window) => window.run().await,
             What::Append(append) => append.run().await,
+            What::Runs(runs) => runs.run().await,
         }
     }
 }

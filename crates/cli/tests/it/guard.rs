@@ -11,7 +11,7 @@ use crate::node::Setup;
 fn dev_identity_is_refused_on_other_addresses() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = Setup::new().flag("--listen").flag(address).command(directory.path());
+        let command = Setup::new().flag("--listen").flag(address).command(directory.path());
         // The later flag would be a usage error: the address is said once, here.
         let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
         let kept = arguments.iter().enumerate().filter(|(at, _)| !(1..3).contains(at)).map(|(_, word)| word);

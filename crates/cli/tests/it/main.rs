@@ -7,12 +7,11 @@ mod api;
 mod node;
 mod reader;
 mod socket;
-mod trace;
 
-mod crash;
+mod durability;
 mod guard;
 mod live;
+mod load;
 mod refusals;
 mod runs;
-mod sync;
 mod trees;

@@ -187,7 +187,8 @@ async fn malformed_requests_change_nothing() {
         codes.insert(case.code);
         count += 1;
     }
-    println!("{count} malformed requests, {} codes: {codes:?}", codes.len());
+    println!("codes: {codes:?}");
+    println!("proof: malformed requests, the store unchanged by each | {count}, {} codes", codes.len());
     assert!(count >= 30 && codes.len() >= 12);
     node_still_works(&api).await;
 }
@@ -264,7 +265,7 @@ async fn malformed_frames_change_nothing() {
         }
         assert_eq!(picture(&node).await, before, "frame {number} changed something");
     }
-    println!("{count} malformed frames");
+    println!("proof: malformed frames, the store unchanged by each | {count}");
 
     let mut socket = Socket::open(&api).await;
     for sub in 0..65 {
@@ -359,7 +360,7 @@ async fn malformed_imports_change_nothing() {
         assert!(!why.is_empty() && why.contains(reason), "file {number}: {why}");
         assert_eq!(picture(&node).await, before, "file {number} changed something: {why}");
     }
-    println!("{count} malformed imports");
+    println!("proof: malformed imports, the store unchanged by each | {count}");
     let after = command(&["export", "--url", &url, "--user", "ada"]);
     assert_eq!(after.1, exported.1, "the export is the same, byte for byte");
     node_still_works(&api).await;

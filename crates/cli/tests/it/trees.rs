@@ -190,7 +190,10 @@ async fn every_tree_is_there_as_its_source_has_it() {
         seen = (seen.0 + messages, seen.1 + leaves);
     }
     assert_eq!((source.len(), seen.0, seen.1), (trees, messages, leaves));
-    println!("{trees} threads, {messages} messages, {leaves} leaves, each reached by its branch");
+    println!(
+        "proof: compared with {}, each leaf reached by its branch | {trees} threads, {messages} messages, {leaves} leaves",
+        file.file_name().unwrap_or_default().display()
+    );
 
     let before = (ada.get("/threads?since=0").await, export(&place, "ada"));
     let again = import(&file, &place, "ada");

@@ -6,10 +6,10 @@ use serde_json::json;
 use threadmill_mock_provider::Mock;
 use threadmill_proto::ServerFrame;
 
+use super::trace::{is_possible, look_for, strace};
 use crate::api::{code, string, text, text_of, until};
 use crate::node::Setup;
 use crate::socket::Socket;
-use crate::trace::{is_possible, look_for, strace};
 
 /// Long enough that what wrongly goes ahead of a sync is on the wire before the sync is done, in microseconds.
 const SLOW_SYNC: &str = "fdatasync,fsync:delay_enter=150000";
@@ -37,6 +37,7 @@ async fn early_writes(plant: &str) -> Vec<String> {
 async fn nothing_is_acknowledged_or_shown_before_it_is_synced() {
     if is_possible() {
         assert_eq!(early_writes("").await, Vec::<String>::new());
+        println!("proof: data sync between request and acknowledgement, and before every frame | seen in the trace");
     }
 }
 
@@ -45,6 +46,7 @@ async fn acknowledging_before_the_sync_is_caught() {
     if is_possible() {
         let caught = early_writes("ack-before-sync").await;
         assert_eq!(caught.len(), 2, "the planted bug went unseen: {caught:?}");
+        println!("proof: planted bug, acknowledging before the sync | caught by the trace");
     }
 }
 
@@ -53,6 +55,7 @@ async fn publishing_before_the_commit_is_caught() {
     if is_possible() {
         let caught = early_writes("publish-before-commit").await;
         assert_eq!(caught.len(), 1, "the planted bug went unseen, or the unwatched write was blamed: {caught:?}");
+        println!("proof: planted bug, publishing before the commit | caught by the trace");
     }
 }
 
@@ -158,4 +161,8 @@ async fn a_failed_sync_makes_the_node_read_only() {
         (text_of(api.branch("t", None).await.last().expect("messages")) == "again").then_some(())
     })
     .await;
+    println!(
+        "proof: a failed sync | read-only, nothing acknowledged after, {} acknowledged before kept",
+        acknowledged.len()
+    );
 }

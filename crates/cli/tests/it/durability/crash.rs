@@ -185,10 +185,7 @@ async fn what_was_acknowledged_or_shown_survives_kill_9() {
         let again = api.post(&path, body(id)).await;
         assert_eq!(first["message"]["depth"], again["message"]["depth"], "{id} was written twice");
     }
-    println!(
-        "{kills} kills, {in_run} of them in mid-run: {} acknowledged writes and {shown} bytes shown of runs, all kept; \
-        of {} writes without an answer {kept} were kept",
-        written.acknowledged.len(),
-        written.unsure.len(),
-    );
+    println!("proof: kill -9, {in_run} of {kills} in mid-run | all kept, no run left streaming");
+    println!("proof: acknowledged writes, and bytes shown of runs | {} and {shown}", written.acknowledged.len());
+    println!("proof: writes without an answer, of them kept | {}, {kept}", written.unsure.len());
 }

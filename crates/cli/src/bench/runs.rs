@@ -1,0 +1,265 @@
+//! `threadmill bench runs`: many runs at once, from the provider's token to the reader's frame.
+//!
+//! The provider is a `mock-provider`, which remembers when it sent which token. Each run has a reader of its own; its
+//! text is compared with the mock's, token by token, and with what the server keeps.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::stats::{Stats, print};
+use super::wal::Wal;
+use crate::transfer::http_client;
+
+/// A run that says nothing for this long has hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Runs of one measurement begin within this time, not all in the same millisecond.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// First-token latency, commit wait and bytes of write-ahead log a token.
+#[derive(Debug, Args)]
+#[command(after_help = "The server's configuration names the mock as its provider:\n  [[providers]]\n  \
+    kind = \"openai\"\n  name = \"mock\"\n  base_url = \"http://127.0.0.1:7431/v1\"\n  \
+    model = \"mock,tokens=150,rate=30,jitter=0.5\"\n\nExample:\n  mock-provider --listen 127.0.0.1:7431 &\n  \
+    threadmill bench runs --url http://127.0.0.1:7430 --mock http://127.0.0.1:7431 --runs 1,50,500 --data ./data")]
+pub(crate) struct Runs {
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430")]
+    url: String,
+    /// The mock provider
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7431")]
+    mock: String,
+    /// The provider's name in the server's configuration [default: the server's default]
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Runs at a time, one measurement each
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 50, 500])]
+    runs: Vec<usize>,
+    /// The server's data directory, to count its write-ahead log
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The user to write as
+    #[arg(long, default_value = "bench")]
+    user: String,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+struct Server {
+    client: reqwest::Client,
+    base: String,
+    mock: String,
+    user: String,
+    provider: Option<String>,
+}
+
+/// What one run's reader saw, in microseconds of the Unix epoch: both ends of a latency are read from one clock.
+struct Seen {
+    asked: u64,
+    /// After how many bytes of text, and when.
+    pieces: Vec<(usize, u64)>,
+    text: String,
+}
+
+fn now_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Server {
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base)).header("x-threadmill-user", &self.user)
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.context("the server does not answer")?;
+        let (status, text) = (response.status(), response.text().await?);
+        ensure!(status.is_success(), "{path}: {status} {text}");
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// The tokens the mock sent for a question, with their times.
+    async fn sent(&self, question: &str) -> anyhow::Result<Vec<(u64, String)>> {
+        let request = self.client.get(format!("{}/sent?question={question}", self.mock)).send();
+        let text = request.await.context("the mock does not answer")?.error_for_status()?.text().await?;
+        let value: Value = serde_json::from_str(&text)?;
+        let token = |row: &Value| Some((row.get(0)?.as_u64()?, row.get(1)?.as_str()?.to_owned()));
+        let rows = value.get("tokens").and_then(Value::as_array).context("no tokens in the mock's answer")?;
+        rows.iter().map(token).collect::<Option<_>>().context("a token of another shape")
+    }
+
+    /// Follows a thread of its own, asks, and reads until the run has ended.
+    async fn run(&self, question: &str, delay: Duration) -> anyhow::Result<Seen> {
+        let thread = Uuid::now_v7().to_string();
+        self.ask(Method::POST, "/threads", Some(json!({"id": thread, "title": question}))).await?;
+        let response = self.request(Method::GET, &format!("/threads/{thread}/events")).send().await?;
+        let mut events = Events::new(response.error_for_status()?.bytes_stream());
+        let opening = events.next().await?;
+        ensure!(opening.get("cursor").is_some(), "the stream does not open with a window");
+        tokio::time::sleep(delay).await;
+        let asked = now_micros();
+        let run = self.provider.as_ref().map_or(json!(true), |provider| json!({"provider": provider}));
+        let body = json!({"parts": [{"type": "text", "text": question}], "run": run});
+        let answer = self.ask(Method::POST, &format!("/threads/{thread}/messages"), Some(body)).await?;
+        let message = answer.pointer("/runMessage/id").and_then(Value::as_str).context("no run was started")?;
+        let mut seen = Seen { asked, pieces: Vec::new(), text: String::new() };
+        loop {
+            let event = events.next().await?;
+            let chunks = event.get("chunks").and_then(Value::as_array);
+            if let Some(chunks) = chunks {
+                let at = now_micros();
+                for chunk in chunks.iter().filter(|chunk| chunk.get("type") == Some(&json!("text-delta"))) {
+                    seen.text += chunk.get("delta").and_then(Value::as_str).unwrap_or_default();
+                }
+                seen.pieces.push((seen.text.len(), at));
+            }
+            if event.pointer("/change/type") == Some(&json!("run-ended")) {
+                ensure!(event.pointer("/change/outcome") == Some(&json!("complete")), "a run failed: {event}");
+                break;
+            }
+        }
+        let kept = self.ask(Method::GET, &format!("/threads/{thread}/messages/{message}"), None).await?;
+        let kept = kept.pointer("/message/parts/0/text").and_then(Value::as_str);
+        ensure!(kept == Some(&seen.text), "the server keeps another text than it showed");
+        self.ask(Method::DELETE, &format!("/threads/{thread}"), None).await?;
+        Ok(seen)
+    }
+}
+
+/// Server-sent events, their data alone.
+struct Events<S> {
+    bytes: S,
+    buffer: Vec<u8>,
+}
+
+impl<S, B> Events<S>
+where
+    S: Stream<Item = reqwest::Result<B>> + Unpin,
+    B: AsRef<[u8]>,
+{
+    fn new(bytes: S) -> Self {
+        Self { bytes, buffer: Vec::new() }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Value> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data: "));
+                match data {
+                    Some(data) => return Ok(serde_json::from_slice(data)?),
+                    None => continue,
+                }
+            }
+            match tokio::time::timeout(PATIENCE, self.bytes.next()).await.context("a run hung")? {
+                Some(bytes) => self.buffer.extend_from_slice(bytes?.as_ref()),
+                None => bail!("the stream of events ended before the run"),
+            }
+        }
+    }
+}
+
+/// What one measurement found.
+#[derive(Default)]
+struct Found {
+    first: Stats,
+    waits: Stats,
+    tokens: u64,
+}
+
+impl Found {
+    /// Adds a run, once its text is the mock's.
+    fn add(&mut self, seen: &Seen, sent: &[(u64, String)]) -> anyhow::Result<()> {
+        let whole: String = sent.iter().map(|(_, token)| token.as_str()).collect();
+        ensure!(whole == seen.text, "the reader has another text than the provider sent");
+        let first = seen.pieces.iter().find(|(length, _)| *length > 0).context("a run without text")?;
+        self.first.add(Duration::from_micros(first.1.saturating_sub(seen.asked)));
+        let (mut length, mut pieces) = (0, seen.pieces.iter());
+        let mut piece = pieces.next().context("a run without text")?;
+        for (at, token) in sent {
+            length += token.len();
+            while piece.0 < length {
+                piece = pieces.next().context("a token that was not shown")?;
+            }
+            self.waits.add(Duration::from_micros(piece.1.saturating_sub(*at)));
+        }
+        self.tokens += sent.len() as u64;
+        Ok(())
+    }
+}
+
+impl Runs {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let server = Arc::new(Server {
+            client: http_client()?,
+            base: format!("{}/v1", self.url.trim_end_matches('/')),
+            mock: self.mock.trim_end_matches('/').to_owned(),
+            user: self.user.clone(),
+            provider: self.provider.clone(),
+        });
+        let mut rows = Vec::new();
+        for runs in &self.runs {
+            rows.extend(self.measure(&server, *runs).await?);
+        }
+        let (timed, counted): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.get("p50Ms").is_some());
+        print(&timed, self.json);
+        for row in counted {
+            match (self.json, row.get("what").and_then(Value::as_str), row.get("bytes").and_then(Value::as_f64)) {
+                (false, Some(what), Some(bytes)) => println!("{what:<28} {bytes:>9.0}"),
+                _ => println!("{row}"),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn measure(&self, server: &Arc<Server>, runs: usize) -> anyhow::Result<Vec<Value>> {
+        let wal = self.data.as_deref().map(Wal::watch).transpose()?;
+        let before = wal.as_ref().map_or(0, Wal::bytes);
+        let begun = Instant::now();
+        let mut tasks = Vec::new();
+        for number in 0..runs {
+            let (server, question) = (Arc::clone(server), format!("bench-{runs}-{number}-{}", Uuid::now_v7()));
+            let delay = SPREAD.mul_f64(fraction(number, runs));
+            tasks.push(tokio::spawn(async move {
+                let seen = server.run(&question, delay).await?;
+                let sent = server.sent(&question).await?;
+                anyhow::Ok((seen, sent))
+            }));
+        }
+        let mut found = Found::default();
+        for task in tasks {
+            let (seen, sent) = task.await??;
+            found.add(&seen, &sent)?;
+        }
+        let over = begun.elapsed();
+        let written = wal.as_ref().map(|wal| wal.bytes() - before);
+        let mut rows = vec![
+            found.first.row(&format!("{runs} runs, first token"), over),
+            found.waits.row(&format!("{runs} runs, commit wait"), over),
+        ];
+        if let Some(written) = written {
+            rows.push(
+                json!({"what": format!("{runs} runs, log bytes a token"), "bytes": written / found.tokens.max(1)}),
+            );
+        }
+        Ok(rows)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share of a second")]
+fn fraction(number: usize, of: usize) -> f64 {
+    number as f64 / of.max(1) as f64
+}
