@@ -39,6 +39,7 @@ export function rows(page) {
       status: row.dataset.status,
       role: row.classList.contains('row-user') ? 'user' : 'assistant',
       top: row.getBoundingClientRect().top,
+      bottom: row.getBoundingClientRect().bottom,
       code: row.querySelector('.code') !== null,
     })),
   );

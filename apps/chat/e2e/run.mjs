@@ -38,7 +38,9 @@ try {
   await renderChecks(browser, TOKENS);
   await interruptionChecks(browser);
   await scrollChecks(browser, long, SCROLL, 'real text');
-  await scrollChecks(browser, await codeThread(90), 60, 'code');
+  const code = await codeThread(90);
+  await scrollChecks(browser, code, 60, 'code');
+  await api('DELETE', `/threads/${code}`);
   await jumpChecks(browser, long);
   await screens(browser, long, SCREENS);
 } catch (error) {
