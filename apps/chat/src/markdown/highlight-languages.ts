@@ -67,7 +67,7 @@ const GUESSED = [
   'sql',
   'xml',
 ];
-const SURE = 4;
+const SURE = 3;
 
 /** The spans of a code, or nothing for a language that is not here. Without a language, a good guess counts. */
 export function colour(code: string, language: string): readonly CodeNode[] | undefined {
