@@ -18,6 +18,9 @@ const FEATURES: [&str; 6] = [
     "--enable-multivalue",
 ];
 
+/// Sections that tools read and browsers do not.
+const STRIP: [&str; 3] = ["--strip-debug", "--strip-producers", "--strip-target-features"];
+
 /// Builds into `packages/client/wasm`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     ensure_target()?;
@@ -68,7 +71,7 @@ fn optimise(root: &Path, wasm: &Path) -> Result<()> {
         println!("wasm-opt is not installed (npm ci brings it): the module stays a little larger");
         return Ok(());
     }
-    let status = Command::new(&tool).arg("-Oz").args(FEATURES).arg(wasm).arg("-o").arg(wasm).status();
+    let status = Command::new(&tool).arg("-Oz").args(STRIP).args(FEATURES).arg(wasm).arg("-o").arg(wasm).status();
     if !status.context("wasm-opt could not be started; it needs node")?.success() {
         bail!("wasm-opt refused {}", wasm.display());
     }
