@@ -28,5 +28,5 @@ fn main() -> ExitCode {
 /// The workspace: the directory above this crate.
 fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or(here.clone(), PathBuf::from)
+    here.parent().map_or_else(|| here.clone(), PathBuf::from)
 }

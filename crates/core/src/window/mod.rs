@@ -20,6 +20,7 @@
 
 mod live;
 mod page;
+mod range;
 mod row;
 
 pub use page::PageRequest;
@@ -27,6 +28,7 @@ pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
 
 use crate::fold::Fold;
 use crate::queue::Queue;
+use range::Range;
 use threadmill_proto::{
     Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Position, Problem, RunId, RunInfo, RunStatus,
     Segment, StreamOffset, ThreadId, Window,
@@ -40,10 +42,6 @@ pub const PAGE: u32 = 25;
 pub const MAX_ROWS: usize = 100;
 /// Bytes held at most, as [`Message::bytes`] counts them, once there is more than a page.
 pub const MAX_BYTES: usize = 768 << 10;
-/// Depths around the window for which full events are asked: a page scans at most four times the slots it
-/// shows, so that the next two pages are covered before they are read.
-const SLACK: u64 = 8 * PAGE as u64;
-
 /// Whether the reader is at the live edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
@@ -75,9 +73,6 @@ struct Place {
     branch: Option<BranchId>,
     anchor: Anchor,
 }
-
-/// First depth and one past the last; none follows the tip.
-type Range = (u64, Option<u64>);
 
 #[derive(Debug, Clone)]
 struct Live {
@@ -455,37 +450,6 @@ impl View {
         }
         self.rows.len() - left
     }
-
-    fn held_range(&self) -> Range {
-        (self.head.from, (!self.at_tip()).then_some(self.head.to))
-    }
-
-    fn wanted_range(&self) -> Range {
-        let end = self.head.to.saturating_add(SLACK);
-        (self.head.from.saturating_sub(SLACK), (end < self.head.total).then_some(end))
-    }
-
-    /// The `Range` to announce now, if what was announced does not cover the next page; `token` comes back
-    /// through [`View::on_pong`] once the server has read it.
-    pub fn announce(&mut self, token: u64) -> Option<ClientFrame> {
-        let Link::Live(sub) = self.link else { return None };
-        let (from, to) = (self.head.from.saturating_sub(SLACK / 2), self.head.to + SLACK / 2);
-        let to = (to < self.head.total).then_some(to);
-        if self.place.is_some() || covers(self.announced, (from, to)) {
-            return None;
-        }
-        self.announced = self.wanted_range();
-        self.range_token = token;
-        let (from, to) = self.announced;
-        Some(ClientFrame::Range { sub, from, to })
-    }
-
-    /// The server has read everything up to the ping with this token.
-    pub fn on_pong(&mut self, token: u64) {
-        if token != 0 && token == self.range_token {
-            self.confirmed = self.announced;
-        }
-    }
 }
 
 impl Live {
@@ -501,8 +465,4 @@ impl Live {
 
 fn body_of(message: &Message) -> threadmill_proto::message::Body {
     threadmill_proto::message::Body { parts: message.parts.clone(), metadata: message.metadata.clone() }
-}
-
-fn covers(outer: Range, inner: Range) -> bool {
-    outer.0 <= inner.0 && outer.1.is_none_or(|end| inner.1.is_some_and(|to| to <= end))
 }

@@ -1,6 +1,7 @@
 //! Pages: asking for the next rows of either side and joining them to what is held.
 
-use super::{Edge, Link, Load, Need, PAGE, Patch, Phase, Side, View, covers};
+use super::range::covers;
+use super::{Edge, Link, Load, Need, PAGE, Patch, Phase, Side, View};
 use crate::query::{Query, decimal};
 use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
 

@@ -10,7 +10,7 @@ use threadmill_proto::{Anchor, MessageId, MessageStatus, Window};
 
 const VIEW: u32 = 1;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Op {
     Append,
     Edit(usize),
