@@ -1,36 +1,28 @@
 //! Who may talk to the server at all: addresses, hosts, origins.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 
 use reqwest::Method;
 
+use crate::api::PATIENCE;
 use crate::node::Setup;
 
 #[test]
 fn dev_identity_is_refused_on_other_addresses() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let directory = tempfile::tempdir().expect("a directory");
-        let command = Setup::new().flag("--listen").flag(address).command(directory.path());
-        // The later flag would be a usage error: the address is said once, here.
-        let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
-        let kept = arguments.iter().enumerate().filter(|(at, _)| !(1..3).contains(at)).map(|(_, word)| word);
-        let mut command = std::process::Command::new(command.get_program());
-        let mut child = command.args(kept).stderr(Stdio::piped()).spawn().expect("the server runs");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let status = loop {
-            if let Some(status) = child.try_wait().expect("a status") {
-                break status;
-            }
-            if Instant::now() > deadline {
-                let _ = child.kill();
-                panic!("--auth dev is served on {address}");
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let mut command = Setup::new().listen(address).command(directory.path());
+        let child = command.stderr(Stdio::piped()).spawn().expect("the server runs");
+        let (pid, (sender, ended)) = (child.id().to_string(), channel());
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let Ok(output) = ended.recv_timeout(PATIENCE) else {
+            let _ = Command::new("kill").args(["-9", &pid]).status();
+            panic!("--auth dev is served on {address}");
         };
-        let output = child.wait_with_output().expect("the errors");
+        let output = output.expect("the errors");
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(!status.success() && errors.contains("loopback"), "{address}: {errors}");
+        assert!(!output.status.success() && errors.contains("loopback"), "{address}: {errors}");
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     flags: Vec<String>,
+    listen: Option<String>,
 }
 
 impl Setup {
@@ -55,6 +56,12 @@ impl Setup {
         self
     }
 
+    /// Listens elsewhere than on a free port of the loopback interface.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
     pub(crate) fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.into());
         self
@@ -68,7 +75,8 @@ impl Setup {
         let mut words = self.wrapper.clone();
         words.push(BINARY.into());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--no-sample", "--config"]).arg(file);
+        command.args(&words[1..]).args(["serve", "--no-sample", "--config"]).arg(file);
+        command.args(["--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")]);
         command.arg("--data").arg(directory.join("data")).args(&self.flags);
         command.env("MOCK_PROVIDER_KEY", PROVIDER_KEY).envs(self.environment.iter().cloned());
         command

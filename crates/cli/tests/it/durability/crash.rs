@@ -14,13 +14,13 @@ use threadmill_proto::MessageStatus;
 
 use crate::api::{Api, PATIENCE, string, text, text_of, until};
 use crate::node::Setup;
-use crate::reader::Reader;
+use crate::reader::{Known, Reader};
 use crate::socket::{Came, Socket};
 
 const WRITERS: usize = 4;
 
 /// What the clients know: the ids they wrote, and whether that was acknowledged.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Written {
     acknowledged: BTreeMap<String, u64>,
     unsure: Vec<String>,
@@ -90,7 +90,8 @@ async fn check(api: &Api, round: &Round, written: &Written) {
         assert_eq!(kept.get(id), Some(depth), "{id} was acknowledged at {depth}");
     }
     for (thread, reader) in &round.readers {
-        check_shown(api, thread, &reader.lock().expect("the reader")).await;
+        let shown = reader.lock().expect("the reader").messages.clone();
+        check_shown(api, thread, shown).await;
     }
     if let Some((run, message)) = &round.run {
         let ended = api.ended(run).await;
@@ -102,11 +103,11 @@ async fn check(api: &Api, round: &Round, written: &Written) {
     assert!(list["threads"].as_array().expect("threads").iter().all(|thread| thread["running"] == false), "{list}");
 }
 
-async fn check_shown(api: &Api, thread: &str, reader: &Reader) {
+async fn check_shown(api: &Api, thread: &str, shown: BTreeMap<(u64, String), Known>) {
     let kept: BTreeMap<_, _> = api.branch(thread, None).await.into_iter().map(|m| (string(&m["id"]), m)).collect();
-    for ((depth, id), known) in &reader.messages {
-        let message = kept.get(id).unwrap_or_else(|| panic!("{id} was shown in {thread} and is gone"));
-        assert_eq!(message["depth"], *depth);
+    for ((depth, id), known) in shown {
+        let message = kept.get(&id).unwrap_or_else(|| panic!("{id} was shown in {thread} and is gone"));
+        assert_eq!(message["depth"], depth);
         assert_ne!(message["status"], "streaming");
         let text = text_of(message);
         if known.status == MessageStatus::Streaming {
@@ -171,9 +172,10 @@ async fn what_was_acknowledged_or_shown_survives_kill_9() {
             shown += seen(run);
         }
         node.restart();
-        check(&node.api("ada"), &state, &written.lock().expect("what was written")).await;
+        let so_far = written.lock().expect("what was written").clone();
+        check(&node.api("ada"), &state, &so_far).await;
     }
-    let written = written.lock().expect("what was written");
+    let written = written.lock().expect("what was written").clone();
     assert_eq!(in_run, kills / 2, "kills in the middle of a run, with text on the screen");
     let mut kept = 0;
     for id in &written.unsure {
