@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
@@ -108,8 +109,15 @@ impl Server {
         rows.iter().map(token).collect::<Option<_>>().context("a token of another shape")
     }
 
+    /// Tokens the mock has sent since it started.
+    async fn tokens(&self) -> anyhow::Result<u64> {
+        let text = self.client.get(format!("{}/counters", self.mock)).send().await?.text().await?;
+        let value: Value = serde_json::from_str(&text)?;
+        value.get("tokens").and_then(Value::as_u64).context("no tokens in the mock's answer")
+    }
+
     /// Follows a thread of its own, asks, and reads until the run has ended.
-    async fn run(&self, question: &str, delay: Duration) -> anyhow::Result<Seen> {
+    async fn run(&self, question: &str, delay: Duration, steady: &Steady) -> anyhow::Result<Seen> {
         let thread = fresh();
         self.ask(Method::POST, "/threads", Some(json!({"id": thread, "title": question}))).await?;
         let response = self.request(Method::GET, &format!("/threads/{thread}/events")).send().await?;
@@ -131,9 +139,13 @@ impl Server {
                 for chunk in chunks.iter().filter(|chunk| chunk.get("type") == Some(&json!("text-delta"))) {
                     seen.text += chunk.get("delta").and_then(Value::as_str).unwrap_or_default();
                 }
+                if seen.pieces.is_empty() {
+                    steady.began(self).await?;
+                }
                 seen.pieces.push((seen.text.len(), at));
             }
             if event.pointer("/change/type") == Some(&json!("run-ended")) {
+                steady.ended(self).await?;
                 ensure!(event.pointer("/change/outcome") == Some(&json!("complete")), "a run failed: {event}");
                 break;
             }
@@ -143,6 +155,45 @@ impl Server {
         ensure!(kept == Some(&seen.text), "the server keeps another text than it showed");
         self.ask(Method::DELETE, &format!("/threads/{thread}"), None).await?;
         Ok(seen)
+    }
+}
+
+/// The time when every run streams: from the last run's first text to the first run's end. What starting and ending
+/// runs writes would otherwise count as written for tokens.
+struct Steady {
+    runs: usize,
+    wal: Option<Wal>,
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    /// Log bytes and tokens at both ends.
+    marks: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Steady {
+    fn new(runs: usize, wal: Option<Wal>) -> Self {
+        Self { runs, wal, begun: AtomicUsize::new(0), ended: AtomicUsize::new(0), marks: Mutex::default() }
+    }
+
+    async fn began(&self, server: &Server) -> anyhow::Result<()> {
+        if self.begun.fetch_add(1, Ordering::SeqCst) + 1 == self.runs { self.mark(server).await } else { Ok(()) }
+    }
+
+    async fn ended(&self, server: &Server) -> anyhow::Result<()> {
+        if self.ended.fetch_add(1, Ordering::SeqCst) == 0 { self.mark(server).await } else { Ok(()) }
+    }
+
+    async fn mark(&self, server: &Server) -> anyhow::Result<()> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        let mark = (wal.bytes(), server.tokens().await?);
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+        Ok(())
+    }
+
+    /// Log bytes a token. `None` if a run ended before the last one began.
+    fn bytes_a_token(&self) -> Option<u64> {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let [(before, from), (after, to)] = marks[..] else { return None };
+        (after - before).checked_div(to.checked_sub(from)?)
     }
 }
 
@@ -184,7 +235,6 @@ where
 struct Found {
     first: Stats,
     waits: Stats,
-    tokens: u64,
 }
 
 impl Found {
@@ -203,7 +253,6 @@ impl Found {
             }
             self.waits.add(Duration::from_micros(piece.1.saturating_sub(*at)));
         }
-        self.tokens += sent.len() as u64;
         Ok(())
     }
 }
@@ -234,14 +283,15 @@ impl Runs {
 
     async fn measure(&self, server: &Arc<Server>, runs: usize) -> anyhow::Result<Vec<Value>> {
         let wal = self.data.as_deref().map(Wal::watch).transpose()?;
-        let before = wal.as_ref().map_or(0, Wal::bytes);
+        let steady = Arc::new(Steady::new(runs, wal));
         let begun = Instant::now();
         let mut tasks = Vec::new();
         for number in 0..runs {
-            let (server, question) = (Arc::clone(server), format!("bench-{runs}-{number}-{}", fresh()));
+            let (server, steady) = (Arc::clone(server), Arc::clone(&steady));
+            let question = format!("bench-{runs}-{number}-{}", fresh());
             let delay = SPREAD.mul_f64(fraction(number, runs));
             tasks.push(tokio::spawn(async move {
-                let seen = server.run(&question, delay).await?;
+                let seen = server.run(&question, delay, &steady).await?;
                 let sent = server.sent(&question).await?;
                 anyhow::Ok((seen, sent))
             }));
@@ -252,15 +302,12 @@ impl Runs {
             found.add(&seen, &sent)?;
         }
         let over = begun.elapsed();
-        let written = wal.as_ref().map(|wal| wal.bytes() - before);
         let mut rows = vec![
             found.first.row(&format!("{runs} runs, first token"), over),
             found.waits.row(&format!("{runs} runs, commit wait"), over),
         ];
-        if let Some(written) = written {
-            rows.push(
-                json!({"what": format!("{runs} runs, log bytes a token"), "bytes": written / found.tokens.max(1)}),
-            );
+        if let Some(bytes) = steady.bytes_a_token() {
+            rows.push(json!({"what": format!("{runs} runs, log bytes a token"), "bytes": bytes}));
         }
         Ok(rows)
     }
