@@ -186,11 +186,23 @@ impl View {
     }
 
     fn remove(&mut self, at: &MessageRef) -> Applied {
-        if let Some(index) = self.rows.iter().position(|row| row.message.id == at.id) {
+        let Some(index) = self.rows.iter().position(|row| row.message.id == at.id) else { return Applied::Yes };
+        self.runs.retain(|live| live.message != at.id);
+        let row = &mut self.rows[index];
+        if row.fork.is_none() {
             self.rows.remove(index);
-            self.runs.retain(|live| live.message != at.id);
             self.patches.push(Patch::Remove(at.id.clone()));
+            return Applied::Yes;
         }
+        // Its siblings are reached from here, so the row stays as a tombstone, as a window would bring it.
+        row.run = None;
+        row.message.status = MessageStatus::Removed;
+        row.message.rev = at.rev;
+        row.message.parts.clear();
+        row.message.previews.clear();
+        row.message.metadata = None;
+        let patch = Patch::Update(Box::new(row.clone()));
+        self.patches.push(patch);
         Applied::Yes
     }
 

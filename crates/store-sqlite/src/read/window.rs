@@ -152,6 +152,8 @@ impl<'p> Page<'p> {
     fn take(&mut self, slot: Slot, budget: usize) -> Done<Option<Taken>> {
         let fork = slot.siblings.map(|siblings| fork(&slot.message, siblings));
         let taken = if slot.message.status == MessageStatus::Removed {
+            // A reader who stands on a removed version needs a row to leave it from.
+            self.messages.extend(fork.is_some().then(|| slot.message.shown()));
             Taken::Tombstone
         } else {
             let num = slot.message.num;

@@ -1,6 +1,6 @@
 //! Forks, siblings and lineages.
 
-use threadmill_proto::{Anchor, Change, Fork, ForkOption, Segment, Window};
+use threadmill_proto::{Anchor, Change, Fork, ForkOption, MessageStatus, Segment, Window};
 
 use super::Rig;
 use super::kit::{Chat, body, branch_id, ids_of, message_id};
@@ -97,6 +97,19 @@ pub async fn a_removal_shows_on_every_branch(rig: &mut dyn Rig) {
     chat.ok(commands).await;
     assert_eq!(chat.line("main").await, ["m1", "m2"]);
     assert_eq!(chat.line("edit-m1").await, ["m1-2"]);
+}
+
+/// A removed version keeps its row, empty, so that a reader who stands on it finds the others.
+pub async fn a_removed_version_can_be_left(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(3).await;
+    let commands = [chat.edit("m1", "x"), chat.remove("m1"), chat.remove("m2")];
+    chat.ok(commands).await;
+    let window = on(&chat, "main").await;
+    assert_eq!(ids_of(&window.messages), ["m0", "m1"]);
+    assert_eq!(window.messages[1].status, MessageStatus::Removed);
+    assert!(window.messages[1].parts.is_empty());
+    assert_eq!(window.forks[0].next, option("edit-m1", "m1-2"));
 }
 
 /// However deep the forks nest, a lineage has at most so many segments, and every line stays what it was.

@@ -98,6 +98,7 @@ suite! { $
         siblings_know_each_other
         a_fork_shares_what_came_before
         a_removal_shows_on_every_branch
+        a_removed_version_can_be_left
         lineages_stay_short
         branches_are_listed_in_order
     }

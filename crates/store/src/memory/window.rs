@@ -13,8 +13,9 @@ pub(super) fn window(state: &State, scope: &Scope, query: &WindowQuery) -> Store
     let slots: Vec<&Message> = thread.branches[line].line.iter().filter_map(|id| thread.message(id).ok()).collect();
     let (from, to) = extent(&slots, anchor, query);
     let shown = &slots[from..to];
+    let is_shown = |message: &Message| is_live(message) || fork(thread, message).is_some();
     let messages: Vec<Message> =
-        shown.iter().filter(|message| is_live(message)).map(|message| cut(message, query)).collect();
+        shown.iter().filter(|message| is_shown(message)).map(|message| cut(message, query)).collect();
     let runs: Vec<RunInfo> = messages.iter().filter_map(|message| writing(thread, message)).collect();
     Ok(Window {
         thread: thread.id.clone(),
