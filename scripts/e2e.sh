@@ -16,4 +16,9 @@ for _ in $(seq 300); do
   read -rt 0.2 <> <(:) || true
 done
 [ -n "$address" ] || { echo "the server did not start:" >&2; cat "$log" >&2; exit 1; }
+if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
+  "$binary" import "$THREADMILL_REAL_DATA"/*.jsonl --url "$address"
+else
+  echo "no real conversations (THREADMILL_REAL_DATA is not set): the branches walked are those the checks make"
+fi
 THREADMILL_URL=$address npm run --silent e2e
