@@ -27,11 +27,12 @@ const RETRIES: usize = 8;
 
 /// The durable tier in one directory.
 pub struct SqliteStore {
-    directory: Directory,
-    epoch: u64,
     writer: Writer,
     readers: Arc<Pool>,
     shared: Arc<Shared>,
+    epoch: u64,
+    // Last, so that the directory is let go only when the writer has finished.
+    directory: Directory,
 }
 
 impl std::fmt::Debug for SqliteStore {

@@ -64,6 +64,40 @@ pub trait CommitSink: Send + Sync {
 }
 
 /// The truth. Every read and write names its scope; what another user owns is not found.
+///
+/// # Transactions
+/// - A transaction concerns one thread. Making a thread comes first in it, deleting one stands alone; anything else
+///   is `Invalid`. A run of another thread is not found.
+/// - It writes at most one entry of the owner's summary log, and none if no change was logged. A change that changes
+///   nothing (the title it has, the branch that opens already) is not logged.
+/// - A repeated key gets the first answer, except that message bodies are as they are now: what was removed is not
+///   answered out of a receipt. Receipts go with their thread, but for the one of its deletion. A refusal leaves none.
+///
+/// # Threads
+/// - The first user message with text titles a thread that has no title.
+/// - A summary's snippet is the last text of the default branch that is neither removed nor streaming, looked for in
+///   the last [`crate::SNIPPET_REACH`] slots.
+/// - A deleted thread's id, and the ids in it, are free again for anybody.
+///
+/// # Messages and branches
+/// - A branch has moved past a message if one that still stands follows it there; tombstones do not count.
+/// - Every fork (append, edit or regeneration) becomes the default branch. Its parent is the branch on which the
+///   message before the fork was first written. [`Message::branch`] is where a message was first written, too; on
+///   a line whose lineage was shortened the slot itself may belong to a later branch, so readers match messages by id.
+/// - An append to a branch whose run has not ended, stopping ones included, is refused; a fork off it is not. Only an
+///   assistant's settled message is answered anew.
+/// - An edit in place keeps the status; a fork's copy is complete.
+/// - Siblings, tombstones among them, stand in the order of their making.
+///
+/// # Positions
+/// - A position's epoch is the store's plus the thread's own. One that claims the current epoch and lies ahead of the
+///   log, or has another hash, raises it; one of any other epoch is reset and raises nothing.
+/// - Changes go when they are older than [`crate::KEEP_CHANGES`] and the thread's log grows.
+///
+/// # Windows
+/// - Slots at and above the anchor are read first, with at most half of the bytes if some below it are wanted too;
+///   those below get what is left. At most [`crate::SCAN`] slots are looked at for each message asked for.
+/// - A time anchor is found by bisection: exact while times grow along the line.
 #[async_trait]
 pub trait DurableStore: Send + Sync {
     /// Sends everything committed from now on to `sink`. At most one sink.
@@ -76,7 +110,7 @@ pub trait DurableStore: Send + Sync {
     /// and each has its own outcome.
     async fn append_chunks(&self, append: ChunkAppend) -> StoreResult<()>;
 
-    /// Extends the lease of every run that `owner` writes.
+    /// Extends the lease of every run that the lease's owner writes.
     async fn renew_leases(&self, lease: Lease) -> StoreResult<()>;
 
     /// Takes a run over if its lease ran out before `now`, or if it is stopping: returns the new token.
@@ -124,7 +158,9 @@ pub trait DurableStore: Send + Sync {
     /// Begins an import. A thread is hidden until it is finished.
     async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState>;
 
-    /// Adds rows to a begun import, all or none.
+    /// Adds rows to a begun import, all or none. A message names its branch and the depth of that branch's next slot;
+    /// a branch may name any branch whose line it leaves as its parent. A few hundred rows at once are fast and
+    /// keep nobody waiting.
     async fn import_rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> StoreResult<()>;
 
     /// Shows an imported thread, opening on `default_branch` (the first branch if none is named).
@@ -135,7 +171,7 @@ pub trait DurableStore: Send + Sync {
         default_branch: Option<threadmill_proto::BranchId>,
     ) -> StoreResult<Thread>;
 
-    /// Removes a begun import.
+    /// Removes a begun import. A finished one is `Invalid`, one that never began not found.
     async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()>;
 
     /// A thread's rows from a place on (0 first), at most about `bytes`.

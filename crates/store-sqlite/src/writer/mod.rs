@@ -5,6 +5,8 @@ mod checkpoint;
 mod group;
 mod job;
 mod plant;
+#[cfg(test)]
+mod tests;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -61,9 +63,21 @@ impl Shared {
 
 /// How to ask the writer.
 pub(crate) struct Writer {
-    ops: Sender<Op>,
+    /// Only a drop takes it.
+    ops: Option<Sender<Op>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Waits for what was begun: whoever opens the directory next finds nobody writing.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.ops = None;
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer panicked");
+        }
+    }
 }
 
 impl Writer {
@@ -82,7 +96,7 @@ impl Writer {
             .name("threadmill-writer".into())
             .spawn(move || state.run(&queue))
             .map_err(unavailable)?;
-        Ok(Self { ops, shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { ops: Some(ops), shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` in a commit of the writer's and returns its answer once that is durable.
@@ -100,7 +114,7 @@ impl Writer {
 
     /// Finishes what waits, checkpoints, and ends the thread.
     pub(crate) async fn close(&self) -> StoreResult<()> {
-        let closed = self.send(Op::Close).await;
+        let closed = self.send_anyway(Op::Close).await;
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -112,12 +126,17 @@ impl Writer {
     }
 
     async fn send<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> StoreResult<T> {
-        if let Some(failure) = self.shared.failure() {
-            return Err(failure);
+        match self.shared.failure() {
+            Some(failure) => Err(failure),
+            None => self.send_anyway(op).await,
         }
+    }
+
+    async fn send_anyway<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || unavailable("the store is closed");
-        self.ops.send(op(reply)).map_err(|_| gone())?;
+        let ops = self.ops.as_ref().ok_or_else(gone)?;
+        ops.send(op(reply)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
