@@ -109,7 +109,7 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     {
         bail!("there is no configuration file {}", file.display());
     }
-    let file = file.unwrap_or(Path::new("threadmill.toml"));
+    let file = file.unwrap_or_else(|| Path::new("threadmill.toml"));
     Figment::from(Serialized::defaults(Config::default()))
         .merge(Toml::file(file))
         .merge(Env::prefixed("THREADMILL_").only(&["listen", "data", "auth", "allow_hosts", "allow_origins", "sample"]))

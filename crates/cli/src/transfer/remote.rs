@@ -125,9 +125,8 @@ impl Library for Remote {
     async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage> {
         let path = format!("/threads/{thread}/export?from={from}");
         let mut answer = target(self.ask(Method::GET, &path, None).await)?;
-        let rows = match answer.get_mut("rows").map(Value::take) {
-            Some(Value::Array(rows)) => rows,
-            _ => anyhow::bail!("no `rows` in the answer"),
+        let Some(Value::Array(rows)) = answer.get_mut("rows").map(Value::take) else {
+            anyhow::bail!("no `rows` in the answer");
         };
         let rows = rows.into_iter().map(crate::import::native::row).collect::<Result<_, _>>();
         let of = answer.get_mut("thread").map(Value::take).unwrap_or_default();

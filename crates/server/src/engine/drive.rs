@@ -144,10 +144,11 @@ impl Driver {
         let mut ended: Option<Driven> = None;
         loop {
             let wake = self.step(ended.is_some());
-            if self.commit.is_none() && wake.is_none() {
-                if let Some(driven) = ended {
-                    return driven;
-                }
+            if self.commit.is_none()
+                && wake.is_none()
+                && let Some(driven) = ended
+            {
+                return driven;
             }
             tokio::select! {
                 biased;

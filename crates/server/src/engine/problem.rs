@@ -8,6 +8,7 @@ const RETRY_MS: u32 = 1000;
 
 /// What a caller is told about a store's error. Details of defects go to the log and no further.
 #[must_use]
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 pub fn problem_of(error: StoreError) -> Problem {
     let detail = error.to_string();
     match error {

@@ -33,7 +33,7 @@ enum State {
 /// What happened while a snapshot was being read.
 #[derive(Debug)]
 pub(crate) enum Waiting {
-    Event(Event, Arc<Shared>),
+    Event(Box<Event>, Arc<Shared>),
     Chunks(RunId, u64, Arc<Shared>),
 }
 
@@ -81,7 +81,7 @@ impl Subscription {
             return;
         }
         match &mut self.state {
-            State::Opening(waiting) => waiting.push(Waiting::Event(event.clone(), Arc::clone(full))),
+            State::Opening(waiting) => waiting.push(Waiting::Event(Box::new(event.clone()), Arc::clone(full))),
             State::Live(shown) => {
                 let frame = match view(shown, &event.record.change) {
                     View::Full => Arc::clone(full),

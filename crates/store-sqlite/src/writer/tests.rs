@@ -63,6 +63,13 @@ struct Bench {
     _directory: TempDir,
 }
 
+/// A test that fails must not leave the writer waiting at the gate.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.gate.release();
+    }
+}
+
 impl Bench {
     /// A writer whose commits pass a gate, with a thread and a run in it.
     async fn begin() -> Self {

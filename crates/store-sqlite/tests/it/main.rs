@@ -3,4 +3,6 @@
 mod conformance;
 mod cost;
 mod directory;
+mod fixture;
+mod journal;
 mod model;
