@@ -22,7 +22,7 @@ use crate::fail::{Done, unavailable};
 use crate::live::{LiveRuns, LiveStreams, lock};
 use crate::write::Outcome;
 
-use checkpoint::Checkpoints;
+use checkpoint::{Checkpoints, Load};
 use group::Group;
 use job::Job;
 
@@ -85,7 +85,7 @@ impl Writer {
     pub(crate) fn start(mut conn: Connection, live: LiveRuns, settings: Settings, shared: Arc<Shared>) -> Done<Self> {
         let (ops, queue) = channel();
         let mut state = State {
-            checkpoints: Checkpoints::watch(&mut conn, settings.checkpoint_pages)?,
+            checkpoints: Checkpoints::start(&mut conn, settings.checkpoint_pages)?,
             conn,
             live,
             settings,
@@ -178,7 +178,7 @@ impl State {
             let (ops, closing) = split(std::iter::once(first).chain(more));
             self.group(ops);
             if let Some(reply) = closing {
-                let done = self.checkpoints.run(&self.conn);
+                let done = self.checkpoints.finish(&self.conn);
                 self.heed(done);
                 // Whoever closes may have gone away.
                 let _ = reply.send(self.shared.failure().map_or(Ok(()), Err));
@@ -189,7 +189,7 @@ impl State {
 
     fn idle(&mut self) {
         if self.shared.failure().is_none() {
-            let done = self.checkpoints.when_idle(&self.conn);
+            let done = self.checkpoints.step(&self.conn, Load::Idle);
             self.heed(done);
         }
     }
@@ -208,7 +208,7 @@ impl State {
             Err(error) => group.answer(Some(&error)),
         }
         if self.shared.failure().is_none() {
-            let done = self.checkpoints.after_commit(&self.conn);
+            let done = self.checkpoints.step(&self.conn, Load::Busy);
             self.heed(done);
         }
     }
