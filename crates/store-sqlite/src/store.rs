@@ -1,7 +1,7 @@
 //! The store: its parts put together, and the trait answered by asking the writer or a reader.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use threadmill_proto::frame::ResetReason;
@@ -81,7 +81,10 @@ impl SqliteStore {
     /// What kept the last writes from the disk.
     pub async fn close(&self) -> StoreResult<()> {
         self.readers.close();
-        self.writer.close().await
+        let closed = self.writer.close().await;
+        // The sink may hold the store: nobody would ever let go of either.
+        *self.sink() = None;
+        closed
     }
 
     /// What SQLite counts for a window: the gate that holds its cost to that of a short thread.
@@ -95,6 +98,10 @@ impl SqliteStore {
             Ok(db.cost())
         };
         self.readers.read(read).await
+    }
+
+    fn sink(&self) -> RwLockWriteGuard<'_, Option<Arc<dyn CommitSink>>> {
+        self.shared.sink.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a run again if it ended in mid-read.
@@ -116,8 +123,7 @@ impl SqliteStore {
 #[async_trait]
 impl DurableStore for SqliteStore {
     fn attach(&self, sink: Arc<dyn CommitSink>) {
-        let mut slot = self.shared.sink.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *slot = Some(sink);
+        *self.sink() = Some(sink);
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {

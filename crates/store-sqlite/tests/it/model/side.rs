@@ -1,0 +1,149 @@
+//! A store that answers requests in words that can be compared.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use threadmill_proto::{Chunk, Position, Scope, ThreadId};
+use threadmill_store::conformance::kit::{body, key, lease};
+use threadmill_store::{
+    ChunkAppend, CommitSink, Committed, Committing, DurableStore, PageLimits, StoreError, StoreResult, Transaction,
+};
+
+use super::request::Request;
+
+/// One of the two stores, and what it has answered that later requests refer to.
+pub(super) struct Side {
+    pub(super) store: Arc<dyn DurableStore>,
+    heard: Arc<Heard>,
+    positions: Vec<Position>,
+    pub(super) last: Option<Committed>,
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<Committing>>);
+
+impl CommitSink for Heard {
+    fn committed(&self, batch: &[Committing]) {
+        self.0.lock().expect("no panic").extend_from_slice(batch);
+    }
+}
+
+fn show<T: Debug>(result: StoreResult<T>) -> String {
+    match result {
+        Ok(value) => blank(&format!("{value:?}")),
+        // The words are for people, and each store has its own.
+        Err(StoreError::Invalid(_)) => "Invalid".into(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Leaves out what follows from a store's secrets.
+fn blank(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = ["ChainHash([", "Commitment(["]
+        .iter()
+        .filter_map(|word| rest.split_once(word))
+        .min_by_key(|(before, _)| before.len())
+    {
+        out.push_str(before);
+        out.push_str("secret ");
+        rest = after.split_once("])").map_or("", |(_, rest)| rest);
+    }
+    out + rest
+}
+
+impl Side {
+    pub(super) fn new(store: Arc<dyn DurableStore>) -> Self {
+        let heard = Arc::new(Heard::default());
+        store.attach(heard.clone());
+        Self { store, heard, positions: vec![Position { epoch: 1, ..Position::default() }], last: None }
+    }
+
+    pub(super) async fn answer(&mut self, request: &Request) -> String {
+        let store = self.store.clone();
+        match request.clone() {
+            Request::Apply { who, at, key: named, commands } => {
+                let transaction =
+                    Transaction { scope: who, at, key: named.map(|(name, request)| key(&name, request)), commands };
+                let answer = store.apply(transaction).await;
+                self.last = answer.as_ref().ok().cloned();
+                self.positions.extend(self.last.as_ref().map(|ok| ok.position));
+                show(answer)
+            }
+            Request::Chunks { who, run, fence, from, texts, checkpoint } => {
+                let end = store.run(&who, &run).await.map_or(0, |run| run.info.offset);
+                let append = ChunkAppend {
+                    scope: who,
+                    run,
+                    fence,
+                    from: from.unwrap_or(end),
+                    chunks: texts.iter().map(|text| chunk(text)).collect(),
+                    checkpoint: checkpoint.then(|| body(&texts.concat())),
+                };
+                show(store.append_chunks(append).await)
+            }
+            Request::Claim { nth, now } => {
+                let mut runs = store.unended_runs().await.expect("reads");
+                runs.sort_by_key(|run| format!("{run:?}"));
+                let claim = match runs.get(nth) {
+                    Some(run) => store.claim_run(run, lease("n2", 1_550), now).await,
+                    None => Ok(None),
+                };
+                format!("{runs:?} {}", show(claim))
+            }
+            Request::Window(who, query) => show(store.window(&who, query).await),
+            Request::Changes { who, thread, nth, spoil } => {
+                let mut after = self.positions[nth % self.positions.len()];
+                match spoil {
+                    None => {}
+                    Some(0) => after.seq += 1,
+                    Some(1) => after.epoch += 1,
+                    Some(_) => after.hash.0[0] ^= 1,
+                }
+                let limits = PageLimits::DEFAULT;
+                show(store.changes(&who, &thread, after, limits).await)
+            }
+            Request::Lists(who, query, since) => {
+                let limit = query.limit;
+                let page = show(store.threads(&who, query).await);
+                page + &show(store.summaries(&who, since, limit).await)
+            }
+            Request::Run(who, run, from) => {
+                let read = show(store.run(&who, &run).await);
+                read + &show(store.stream(&who, &run, from, 6).await)
+            }
+            Request::Export(who, thread, bytes) => export(&*store, &who, &thread, bytes).await,
+        }
+    }
+
+    /// What the sink heard since the last time.
+    pub(super) fn heard(&self) -> String {
+        let heard = std::mem::take(&mut *self.heard.0.lock().expect("no panic"));
+        blank(&format!("{heard:?}"))
+    }
+}
+
+fn chunk(text: &str) -> Chunk {
+    match text {
+        "" => Chunk::TextStart { id: "0".into() },
+        text => Chunk::TextDelta { id: "0".into(), delta: text.into() },
+    }
+}
+
+/// Every row, however the pages fell. Places are each store's own.
+async fn export(store: &dyn DurableStore, who: &Scope, thread: &ThreadId, bytes: usize) -> String {
+    let (mut from, mut all) = (0, String::new());
+    loop {
+        match store.export(who, thread, from, bytes).await {
+            Err(error) => return format!("{error:?}"),
+            Ok(page) => {
+                all += &format!("{:?}{:?}", page.thread, page.rows);
+                match page.next {
+                    Some(next) => from = next,
+                    None => return all,
+                }
+            }
+        }
+    }
+}
