@@ -6,7 +6,7 @@ use super::job::{Answer, Job, Verdict, judge};
 use super::plant::{Plant, planted};
 use super::{Op, State};
 use crate::db::Db;
-use crate::fail::{Fail, STORE, unavailable};
+use crate::fail::{Fail, unavailable};
 use crate::live::Effect;
 use crate::write::Outcome;
 use crate::write::chunks::{self, Journal};
@@ -33,7 +33,8 @@ impl Group {
 fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
-        other => StoreError::Unavailable { store: STORE, detail: other.to_string() },
+        StoreError::Unavailable { detail, .. } => unavailable(detail),
+        other => unavailable(other),
     }
 }
 
