@@ -91,6 +91,10 @@ impl Reader {
     }
 
     fn chunks(&mut self, run: &str, message: &str, from: u64, to: u64, chunks: &[Chunk]) {
+        if self.text(message).is_none() {
+            // A run on another branch: readers drop what they do not show.
+            return;
+        }
         let known = self.cursor.runs.iter_mut().find(|known| known.run.as_str() == run);
         let known = known.unwrap_or_else(|| panic!("chunks of {run}, which is not live"));
         assert_eq!(from, known.offset, "a gap or a repetition in the stream of {run}");

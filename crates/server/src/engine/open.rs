@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
-    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Problem, RunId, Scope, ServerFrame, ThreadId, Window,
+    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Problem, Scope, ServerFrame, ThreadId, Window,
 };
 use threadmill_store::{Changes, PageLimits, WindowQuery};
 
 use super::hub::{Topic, TopicKey, lock};
 use super::outbox::{Outbox, Outgoing, Shared};
-use super::subscription::{Shown, Subscription, Waiting, frame_for};
+use super::subscription::{Shown, Subscription, frame_for};
 use super::{Answer, Engine, problem_of};
 
 /// How often a window is read again because a run ended under it.
@@ -221,17 +221,9 @@ impl Watcher {
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
         let Some(subscription) = self.of(&mut topic, sub) else { return true };
-        let waiting = subscription.go_live(shown.clone());
+        let waiting = subscription.go_live_with(shown, position.seq, offsets);
         self.say(ServerFrame::Window { sub, window });
-        for item in waiting {
-            match item {
-                Waiting::Event(event, full) if event.record.seq > position.seq => {
-                    self.outbox.push(frame_for(&shown, &thread, &event, Some(&full)));
-                }
-                Waiting::Chunks(run, from, frame) if from >= offset_in(&offsets, &run) => self.outbox.push(frame),
-                Waiting::Event(..) | Waiting::Chunks(..) => {}
-            }
-        }
+        subscription.deliver(&thread, waiting);
         true
     }
 
@@ -262,7 +254,7 @@ impl Watcher {
             }
         }
         let streams = self.streams(&runs).await?;
-        self.replay(topic, request, &shown, events, streams);
+        self.replay(topic, request, cursor, &shown, events, streams);
         Ok(None)
     }
 
@@ -289,6 +281,7 @@ impl Watcher {
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
+        cursor: &Cursor,
         shown: &Shown,
         events: Vec<Event>,
         streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
@@ -296,10 +289,10 @@ impl Watcher {
         let mut topic = lock(topic);
         let messages: Vec<_> = topic.live.iter().map(|(run, live)| (run.clone(), live.message.clone())).collect();
         let Some(subscription) = self.of(&mut topic, request.sub) else { return };
-        let waiting = subscription.go_live(shown.clone());
-        let reached = events.last().map_or(0, |event| event.record.seq);
+        let reached = events.last().map_or(cursor.position.seq, |event| event.record.seq);
         let offsets: Vec<StreamOffset> =
             streams.iter().map(|(from, _, to)| StreamOffset { run: from.run.clone(), offset: *to }).collect();
+        let waiting = subscription.go_live(shown.clone(), reached, offsets.clone());
         self.say(ServerFrame::Resumed { sub: request.sub });
         for mut event in events {
             let live = match &event.record.change {
@@ -325,20 +318,8 @@ impl Watcher {
                 });
             }
         }
-        for item in waiting {
-            match item {
-                Waiting::Event(event, full) if event.record.seq > reached => {
-                    self.outbox.push(frame_for(shown, &request.thread, &event, Some(&full)));
-                }
-                Waiting::Chunks(run, from, frame) if from >= offset_in(&offsets, &run) => self.outbox.push(frame),
-                Waiting::Event(..) | Waiting::Chunks(..) => {}
-            }
-        }
+        subscription.deliver(&request.thread, waiting);
     }
-}
-
-fn offset_in(offsets: &[StreamOffset], run: &RunId) -> u64 {
-    offsets.iter().find(|known| known.run == *run).map_or(0, |known| known.offset)
 }
 
 /// Brings a window's streaming messages to what the topic's live folds hold, and says so in its cursor. False if

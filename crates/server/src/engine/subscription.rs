@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use threadmill_proto::{BranchId, Change, Event, RunId, ServerFrame, ThreadId};
+use threadmill_proto::{BranchId, Change, Event, RunId, ServerFrame, StreamOffset, ThreadId};
 
 use super::outbox::{Outbox, Shared};
 
@@ -43,23 +43,72 @@ pub(crate) struct Subscription {
     pub(crate) id: u32,
     outbox: Arc<Outbox>,
     state: State,
+    /// The last change the reader has, and how much of which streams. A snapshot may hold what is committed and not
+    /// yet published; that must not come again.
+    reached: u64,
+    runs: Vec<StreamOffset>,
+    /// It went live with a window at the tip: chunks of a run that is not in `runs` are in that window, since the
+    /// run ended before it was read.
+    knows_all: bool,
 }
 
 impl Subscription {
     /// A subscription whose snapshot is about to be read.
     pub(crate) fn opening(id: u32, outbox: Arc<Outbox>) -> Self {
-        Self { id, outbox, state: State::Opening(Vec::new()) }
+        Self { id, outbox, state: State::Opening(Vec::new()), reached: 0, runs: Vec::new(), knows_all: false }
     }
 
     pub(crate) fn belongs_to(&self, outbox: &Arc<Outbox>) -> bool {
         Arc::ptr_eq(&self.outbox, outbox)
     }
 
-    /// Takes what waited and goes live. The caller delivers what waited, still under the topic's lock.
-    pub(crate) fn go_live(&mut self, shown: Shown) -> Vec<Waiting> {
+    /// Goes live with a window.
+    pub(crate) fn go_live_with(&mut self, shown: Shown, reached: u64, runs: Vec<StreamOffset>) -> Vec<Waiting> {
+        let at_tip = shown.to.is_none();
+        let waiting = self.go_live(shown, reached, runs);
+        self.knows_all = at_tip;
+        waiting
+    }
+
+    /// Goes live for a reader that was brought to `reached` and to these offsets. What waited is returned; the caller
+    /// delivers it, still under the topic's lock.
+    pub(crate) fn go_live(&mut self, shown: Shown, reached: u64, runs: Vec<StreamOffset>) -> Vec<Waiting> {
+        (self.reached, self.runs, self.knows_all) = (reached, runs, false);
         match std::mem::replace(&mut self.state, State::Live(shown)) {
             State::Opening(waiting) => waiting,
             State::Live(_) | State::Dropped => Vec::new(),
+        }
+    }
+
+    /// Delivers what waited, as if it happened now.
+    pub(crate) fn deliver(&mut self, thread: &ThreadId, waiting: Vec<Waiting>) {
+        for item in waiting {
+            match item {
+                Waiting::Event(event, full) => self.event(thread, &event, &full),
+                Waiting::Chunks(run, from, frame) => self.chunks(&run, from, &frame),
+            }
+        }
+    }
+
+    /// Whether a change is new to the reader; it has it from now on.
+    fn is_new(&mut self, event: &Event) -> bool {
+        if event.record.seq <= self.reached {
+            return false;
+        }
+        self.reached = event.record.seq;
+        match &event.record.change {
+            Change::RunStarted { run, .. } => self.runs.push(StreamOffset { run: run.clone(), offset: 0 }),
+            Change::RunEnded { run, .. } => self.runs.retain(|known| known.run != *run),
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether chunks from this offset on continue what the reader has.
+    fn follows(&self, run: &RunId, from: u64) -> bool {
+        match self.runs.iter().find(|known| known.run == *run) {
+            Some(known) => from >= known.offset,
+            None => !self.knows_all,
         }
     }
 
@@ -78,6 +127,9 @@ impl Subscription {
     /// A change is durable.
     pub(crate) fn event(&mut self, thread: &ThreadId, event: &Event, full: &Arc<Shared>) {
         if self.falls_behind(thread) {
+            return;
+        }
+        if matches!(self.state, State::Live(_)) && !self.is_new(event) {
             return;
         }
         match &mut self.state {
@@ -99,10 +151,11 @@ impl Subscription {
         if self.falls_behind(thread) {
             return;
         }
+        let follows = self.follows(run, from);
         match &mut self.state {
             State::Opening(waiting) => waiting.push(Waiting::Chunks(run.clone(), from, Arc::clone(frame))),
             // A run's message is the tip of its branch; the client knows the run, or drops what it does not show.
-            State::Live(shown) if shown.to.is_none() => self.outbox.push(Arc::clone(frame)),
+            State::Live(shown) if shown.to.is_none() && follows => self.outbox.push(Arc::clone(frame)),
             State::Live(_) | State::Dropped => {}
         }
     }
