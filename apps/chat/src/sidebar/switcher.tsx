@@ -3,6 +3,7 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useThreads } from '@threadmill/react';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { focusComposer } from '../focus';
 import { relativeTime } from '../relative-time';
 import { navigate, threadPath } from '../route';
 import { useSettled } from './sidebar';
@@ -11,28 +12,32 @@ const SHOWN = 12;
 
 export function Switcher({ open, onClose }: { open: boolean; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const chosen = useRef(false);
   useEffect(() => {
     if (open) dialog.current?.showModal();
     else dialog.current?.close();
+    // What had the focus before may have left with the old thread, and the composer could not take it until now.
+    if (!open && chosen.current) focusComposer();
+    chosen.current = false;
   }, [open]);
+  const choose = (thread: ThreadSummary) => {
+    chosen.current = true;
+    navigate(threadPath(thread.id));
+    onClose();
+  };
   return (
     <dialog className="dialog switcher" ref={dialog} onClose={onClose} aria-label="Switch thread">
-      {open && <Choices onClose={onClose} />}
+      {open && <Choices onChoose={choose} />}
     </dialog>
   );
 }
 
-function Choices({ onClose }: { onClose: () => void }) {
+function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
   const title = useSettled(text.trim());
   const { threads } = useThreads(title === '' ? {} : { title });
   const shown = threads.slice(0, SHOWN);
-  const go = (thread: ThreadSummary | undefined) => {
-    if (!thread) return;
-    navigate(threadPath(thread.id));
-    onClose();
-  };
   const onKeyDown = (event: KeyboardEvent) => {
     const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
     if (step !== 0) {
@@ -40,7 +45,8 @@ function Choices({ onClose }: { onClose: () => void }) {
       setAt(now => Math.max(0, Math.min(shown.length - 1, now + step)));
     } else if (event.key === 'Enter') {
       event.preventDefault();
-      go(shown[at]);
+      const thread = shown[at];
+      if (thread) onChoose(thread);
     }
   };
   return (
@@ -69,7 +75,7 @@ function Choices({ onClose }: { onClose: () => void }) {
             role="option"
             tabIndex={-1}
             aria-selected={index === at}
-            onClick={() => go(thread)}
+            onClick={() => onChoose(thread)}
             onPointerMove={() => setAt(index)}
           >
             <span>{thread.title || thread.snippet || 'Untitled'}</span>

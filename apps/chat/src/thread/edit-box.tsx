@@ -2,25 +2,37 @@
 
 import type { Row } from '@threadmill/client';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { focusComposer } from '../focus';
 import { useThreadActions } from './thread-actions';
 import { textOf } from './whole-parts';
 
 export function EditBox({ row }: { row: Row }) {
   const { edit, saveEdit } = useThreadActions();
   const [text, setText] = useState(() => row.parts.map(textOf).join('\n\n'));
+  // Read while the control that opened the editor still has the focus.
+  const [fromComposer] = useState(() => document.activeElement?.closest('.composer') != null);
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(-1, -1);
   }, []);
   const save = () => {
-    if (text.trim() !== '') saveEdit(row, text);
+    if (text.trim() === '') return;
+    saveEdit(row, text);
+    focusComposer();
+  };
+  // Otherwise the focus returns to the row's own control, as the list sees to.
+  const cancel = () => {
+    edit(undefined);
+    if (fromComposer) focusComposer();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
     if (event.key === 'Escape') {
       event.stopPropagation();
-      edit(undefined);
+      // The key is used: it must not stop an answer too.
+      event.preventDefault();
+      cancel();
     } else if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       save();
@@ -37,7 +49,7 @@ export function EditBox({ row }: { row: Row }) {
       />
       <div className="edit-buttons">
         <span className="hint">The answer is written again, on a branch of its own.</span>
-        <button type="button" className="button" onClick={() => edit(undefined)}>
+        <button type="button" className="button" onClick={cancel}>
           Cancel
         </button>
         <button type="button" className="button primary" onClick={save} disabled={text.trim() === ''}>

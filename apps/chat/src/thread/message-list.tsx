@@ -4,6 +4,7 @@ import type { ThreadHandle } from '@threadmill/client';
 import type { Messages } from '@threadmill/react';
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from 'react';
 import { countListRender } from '../counters';
+import { focusComposer } from '../focus';
 import { Icon } from '../icon';
 import { MessageRow } from './message-row';
 import { RowHeights } from './row-heights';
@@ -63,11 +64,13 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
 
   const observe = useRowObserver(keeper, scroller, content, unseen.look);
   useReleaseOnWheel(scroller, keeper, load);
+  useDropOnPointer(keeper);
 
   useLayoutEffect(() => {
     keeper.heights.keepOnly(ids);
     const arrived = keeper.settle();
     if (arrived !== undefined) flash(keeper.rows.get(arrived));
+    if (scroller.current) keeper.focused.settle(scroller.current, keeper.rows, ids);
     unseen.look();
     tell();
   });
@@ -82,8 +85,15 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   const below = Math.round(keeper.heights.total(ids.slice(range.end)));
   return (
     <div className="list">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must be able to scroll it */}
-      <section className="scroller" ref={scroller} onScroll={onScroll} tabIndex={0} aria-label="Messages">
+      <section
+        className="scroller"
+        ref={scroller}
+        onScroll={onScroll}
+        onFocus={event => keeper.focused.took(event.target)}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard must be able to scroll it
+        tabIndex={0}
+        aria-label="Messages"
+      >
         <div className="column" ref={content}>
           <div className="list-edge" aria-hidden="true">
             {messages.hasOlder ? <span className="dots" /> : null}
@@ -129,6 +139,7 @@ function JumpButton(props: {
     keeper.follow();
     if (messages.hasNewer) messages.jumpTo({ at: 'tip' }).then(() => keeper.follow(), ignore);
     unseen.look();
+    focusComposer();
   };
   const label = unseen.count > 0 ? `${unseen.count} new` : 'Latest';
   return (
@@ -188,6 +199,15 @@ function useRowObserver(
     },
     [keeper],
   );
+}
+
+/** Pointing somewhere gives the focus up; what takes it then says so itself. */
+function useDropOnPointer(keeper: ScrollKeeper) {
+  useEffect(() => {
+    const drop = () => keeper.focused.drop();
+    window.addEventListener('pointerdown', drop, true);
+    return () => window.removeEventListener('pointerdown', drop, true);
+  }, [keeper]);
 }
 
 /** The wheel speaks before the scroll event does: the tail lets go before the next token could pull back. */

@@ -27,6 +27,7 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
     <article
       className={`row row-${row.role}`}
       ref={observe}
+      tabIndex={-1}
       data-row={row.id}
       data-depth={row.depth}
       data-status={row.status}

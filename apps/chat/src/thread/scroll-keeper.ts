@@ -5,6 +5,7 @@
 //! first of them that is still there has moved. That is independent of scrolling meanwhile. The browser's own
 //! scroll anchoring is off: Safari has none, it sleeps at offset 0, and two anchors would both correct.
 
+import { FocusKeeper } from './focus-keeper';
 import { type Focus, focusAt, type RowHeights, type RowRange, rangeAround } from './row-heights';
 
 /** Closer than this to the end counts as being there. */
@@ -31,6 +32,8 @@ export class ScrollKeeper {
   private owed = 0;
   private lastTop = 0;
   readonly rows = new Map<string, HTMLElement>();
+  /** The keyboard's place, which follows the rows as the reader's eye does. */
+  readonly focused = new FocusKeeper();
   private scroller: HTMLElement | undefined;
   private content: HTMLElement | undefined;
 
@@ -69,6 +72,7 @@ export class ScrollKeeper {
   /** A row gave its place to another: what the reader looked at continues under another id. */
   rename(from: string, to: string): void {
     this.marks = this.marks.map(mark => (mark.id === from ? { ...mark, id: to } : mark));
+    this.focused.rename(from, to);
   }
 
   /** After a commit or a change of size: puts things where the reader expects them. Returns the row just arrived at. */
