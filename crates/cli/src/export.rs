@@ -30,6 +30,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        self.place.must_exist()?;
         let mut opened = self.place.open()?;
         let mut out: Box<dyn Write + Send> = match &self.output {
             Some(path) => {

@@ -12,9 +12,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const EXAMPLES: &str = "Examples:\n  threadmill serve\n  threadmill import trees.jsonl --data ./data\n  \
+    threadmill export --url http://127.0.0.1:7430 > all.jsonl\n  threadmill bench seed --data /tmp/bench --messages 100000";
+
 /// A self-hosted sync engine for AI chat.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, max_term_width = 100)]
+#[command(version, about, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use threadmill_proto::Limits;
 use threadmill_server::engine::{ContextPolicy, Engine};
-use threadmill_server::http::{Guard, serve};
+use threadmill_server::http::{Guard, dev_refusal, serve};
 use threadmill_store::DurableStore;
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
@@ -63,6 +63,9 @@ impl Serve {
         log_to_stderr();
         let config = self.config()?;
         let Auth::Dev = config.auth;
+        if let Some(why) = dev_refusal(config.listen) {
+            anyhow::bail!(why);
+        }
         let providers = config::providers(&config)?;
         // Listening comes first: a taken port must not leave a half-filled data directory.
         let listener = TcpListener::bind(config.listen)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use threadmill_store::StoreResult;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::db::Db;
 use crate::fail::{Done, unavailable};
@@ -14,12 +14,27 @@ use crate::live::lock;
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+}
+
+/// A borrowed connection. It goes back before its permit does, whatever becomes of the read or of who asked.
+struct Borrowed {
+    pool: Arc<Pool>,
+    conn: Option<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            lock(&self.pool.idle).push(conn);
+        }
+    }
 }
 
 impl Pool {
     pub(crate) fn new(connections: Vec<Connection>) -> Arc<Self> {
-        Arc::new(Self { permits: Semaphore::new(connections.len()), idle: Mutex::new(connections) })
+        Arc::new(Self { permits: Arc::new(Semaphore::new(connections.len())), idle: Mutex::new(connections) })
     }
 
     /// Runs `read` in one snapshot.
@@ -28,13 +43,12 @@ impl Pool {
         read: impl FnOnce(&Db<'_>) -> Done<T> + Send + 'static,
     ) -> StoreResult<T> {
         let closed = || unavailable("the store is closed");
-        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let conn = lock(&self.idle).pop().ok_or_else(closed)?;
-        let pool = self.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let done = in_snapshot(&conn, read);
-            lock(&pool.idle).push(conn);
-            done
+        let borrowed = Borrowed { pool: self.clone(), conn: Some(conn), _permit: permit };
+        let task = tokio::task::spawn_blocking(move || match &borrowed.conn {
+            Some(conn) => in_snapshot(conn, read),
+            None => Err(unavailable("the store is closed").into()),
         });
         let done = task.await.map_err(unavailable)?;
         Ok(done?)

@@ -135,7 +135,7 @@ pub enum Command {
     StartRun {
         /// The thread.
         thread: ThreadId,
-        /// The branch; the default one if none is named.
+        /// The branch. If none is named: the one the transaction wrote a message on just before, else the default one.
         branch: Option<BranchId>,
         /// Answer anew instead of this message: fork at its slot. The fork becomes the default branch.
         regenerate: Option<MessageId>,

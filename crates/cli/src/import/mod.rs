@@ -220,14 +220,12 @@ impl Job<'_> {
 
     async fn value(&mut self, value: Value) -> Step<()> {
         if oasst::is_tree(&value) {
-            self.close_unfinished()?;
-            self.skipping = false;
+            self.close_unfinished().await?;
             return self.tree(value).await;
         }
         match native::line(value).map_err(Refusal::Thread)? {
             native::Line::Thread { thread, default_branch } => {
-                self.close_unfinished()?;
-                self.skipping = false;
+                self.close_unfinished().await?;
                 self.begin(thread, Some(default_branch)).await
             }
             native::Line::Row(row) => self.row(*row).await,
@@ -235,12 +233,14 @@ impl Job<'_> {
         }
     }
 
-    /// A new thread begins although the one before has not ended.
-    fn close_unfinished(&mut self) -> Step<()> {
-        match &self.open {
-            None => Ok(()),
-            Some(open) => Err(Refusal::Thread(format!("the thread that begins at line {} has no end", open.line))),
+    /// A new thread begins. If the one before has not ended, that one is skipped.
+    async fn close_unfinished(&mut self) -> Step<()> {
+        if let Some(open) = &self.open {
+            let why = format!("the thread {} that begins at line {} has no end", open.id, open.line);
+            self.settle(Err(Refusal::Thread(why))).await.map_err(Refusal::Target)?;
         }
+        self.skipping = false;
+        Ok(())
     }
 
     async fn tree(&mut self, value: Value) -> Step<()> {

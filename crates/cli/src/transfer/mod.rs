@@ -73,6 +73,16 @@ impl Opened {
 }
 
 impl Place {
+    /// Refuses a directory without a store, so that a mistyped path is not an empty library.
+    pub(crate) fn must_exist(&self) -> anyhow::Result<()> {
+        match &self.data {
+            Some(data) if !data.join("threadmill.db").exists() => {
+                anyhow::bail!("there is no store in {}", data.display())
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn open(&self) -> anyhow::Result<Opened> {
         match (&self.data, &self.url) {
             (Some(data), None) => {

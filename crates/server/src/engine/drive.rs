@@ -41,20 +41,21 @@ struct Driver {
     fence: u64,
     fold: Fold,
     since_checkpoint: usize,
+    /// Bytes of the answer so far.
+    bytes: usize,
     coalesce: Coalesce,
     commit: Option<JoinHandle<StoreResult<()>>>,
     started: Instant,
 }
 
 impl Engine {
-    /// Starts to write a run that was just committed.
-    pub(super) fn spawn_run(self: &Arc<Self>, scope: &Scope, run: &RunInfo, fence: u64) {
-        let thread = ThreadOf { branch: run.branch.clone(), depth: run.depth };
+    /// Starts to write a run that was just committed. It is entered before this returns, so that a stop finds it.
+    pub(super) fn spawn_run(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64) {
+        let place = Place { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
+        let entered = self.enter(scope, thread, &run.id);
         let (engine, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
         tokio::spawn(async move {
-            let Ok(read) = engine.store.run(&scope, &run).await else { return };
-            let let_go = engine.registry.enter(&run, (scope.tenant.clone(), read.thread.clone()));
-            let driven = engine.drive(&scope, &read.thread, thread, &provider, &run, fence, let_go).await;
+            let driven = engine.drive(&scope, &place, &provider, &run, fence, entered.let_go.clone()).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),
                 Driven::Failed(why) => Some((Outcome::Failed, Some(why))),
@@ -67,16 +68,14 @@ impl Engine {
                     Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
                 }
             }
-            engine.registry.leave(&run);
+            drop(entered);
         });
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     async fn drive(
         self: &Arc<Self>,
         scope: &Scope,
-        thread: &ThreadId,
-        place: ThreadOf,
+        place: &Place,
         provider: &str,
         run: &RunId,
         fence: u64,
@@ -86,7 +85,7 @@ impl Engine {
             Ok(provider) => provider,
             Err(problem) => return Driven::Failed(problem.detail),
         };
-        let prompt = match self.prompt(scope, thread, &place).await {
+        let prompt = match self.prompt(scope, place).await {
             Ok(prompt) => prompt,
             Err(why) => return Driven::Failed(why),
         };
@@ -106,6 +105,7 @@ impl Engine {
             fence,
             fold: Fold::new(),
             since_checkpoint: 0,
+            bytes: 0,
             coalesce: Coalesce::new(PACE),
             commit: None,
             started: Instant::now(),
@@ -114,16 +114,16 @@ impl Engine {
     }
 
     /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
-    async fn prompt(&self, scope: &Scope, thread: &ThreadId, place: &ThreadOf) -> Result<Prompt, String> {
+    async fn prompt(&self, scope: &Scope, place: &Place) -> Result<Prompt, String> {
         const BYTES_PER_TOKEN: usize = 4;
         let query = WindowQuery {
-            thread: thread.clone(),
+            thread: place.thread.clone(),
             branch: Some(place.branch.clone()),
             anchor: Anchor::Depth(place.depth),
             before: self.context.messages,
             after: 0,
             limits: threadmill_store::PageLimits {
-                bytes: self.context.tokens * BYTES_PER_TOKEN,
+                bytes: self.context.tokens.saturating_mul(BYTES_PER_TOKEN),
                 preview: self.limits.message_bytes,
             },
         };
@@ -134,7 +134,8 @@ impl Engine {
 }
 
 /// Where on its thread a run writes.
-struct ThreadOf {
+struct Place {
+    thread: ThreadId,
     branch: threadmill_proto::BranchId,
     depth: u64,
 }
@@ -162,12 +163,23 @@ impl Driver {
                 () = asked(&mut let_go) => return self.let_go().await,
                 () = sleep_until(wake), if wake.is_some() => {}
                 next = stream.next(), if ended.is_none() => match next {
-                    Some(Ok(chunk)) => self.coalesce.push(chunk),
+                    Some(Ok(chunk)) => ended = self.take(chunk),
                     Some(Err(why)) => ended = Some(Driven::Failed(why.to_string())),
                     None => ended = Some(Driven::Complete),
                 }
             }
         }
+    }
+
+    /// Takes a chunk, unless the answer is longer than a message may be.
+    fn take(&mut self, chunk: Chunk) -> Option<Driven> {
+        self.bytes += chunk.bytes();
+        let limit = self.engine.limits.message_bytes;
+        if self.bytes > limit {
+            return Some(Driven::Failed(format!("The answer is longer than the limit of {limit} bytes.")));
+        }
+        self.coalesce.push(chunk);
+        None
     }
 
     /// Waits for the commit under way, since its chunks may be shown, and lets go.

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadmill_core::fold::Fold;
-use threadmill_proto::{Change, Event, MessageId, Outcome, RunId, Scope, ServerFrame, Summary, TenantId, ThreadId};
+use threadmill_proto::{
+    BranchId, Change, Event, MessageId, Outcome, RunId, Scope, ServerFrame, Summary, TenantId, ThreadId,
+};
 use threadmill_store::{ChunkBatch, CommitSink, Committing};
 
 use super::outbox::{Outbox, Shared};
-use super::subscription::Subscription;
+use super::subscription::{Piece, Subscription};
 
 /// A thread in its tenant.
 pub(crate) type TopicKey = (TenantId, ThreadId);
@@ -26,6 +28,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct LiveRun {
     pub(crate) message: MessageId,
+    pub(crate) branch: BranchId,
+    pub(crate) depth: u64,
     pub(crate) fold: Fold,
 }
 
@@ -117,7 +121,8 @@ impl Hub {
         let key = (tenant.clone(), thread.clone());
         match &event.record.change {
             Change::RunStarted { run, message, .. } => {
-                let live = LiveRun { message: message.id.clone(), fold: Fold::new() };
+                let (branch, depth) = (message.branch.clone(), message.depth);
+                let live = LiveRun { message: message.id.clone(), branch, depth, fold: Fold::new() };
                 self.with_topic(&key, |topic| topic.live.insert(run.clone(), live));
             }
             Change::RunEnded { run, outcome, .. } => {
@@ -149,6 +154,10 @@ impl Hub {
         for subscription in &mut topic.subscriptions {
             subscription.event(thread, event, &full);
         }
+        if matches!(event.record.change, Change::ThreadDeleted) {
+            // The id is free again: who watched this thread must not see the next one of its name.
+            topic.subscriptions.clear();
+        }
         let idle = topic.subscriptions.is_empty() && topic.live.is_empty();
         drop(topic);
         if idle {
@@ -161,9 +170,9 @@ impl Hub {
         let Some(topic) = self.known(&key) else { return };
         let mut topic = lock(&topic);
         let to = batch.from + batch.chunks.len() as u64;
-        if let Some(live) = topic.live.get_mut(&batch.run) {
-            live.fold.extend(&batch.chunks, to);
-        }
+        let Some(live) = topic.live.get_mut(&batch.run) else { return };
+        live.fold.extend(&batch.chunks, to);
+        let (branch, depth) = (live.branch.clone(), live.depth);
         if topic.subscriptions.is_empty() {
             return;
         }
@@ -176,7 +185,7 @@ impl Hub {
             chunks: batch.chunks.to_vec(),
         });
         for subscription in &mut topic.subscriptions {
-            subscription.chunks(&batch.run, batch.from, &frame);
+            subscription.chunks(&Piece { run: &batch.run, branch: &branch, depth, from: batch.from }, &frame);
         }
     }
 

@@ -24,7 +24,7 @@ pub use open::{OpenRequest, Watcher};
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
-pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, WhenBusy, Written};
+pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
 
 use hub::Hub;
 use runs::Registry;

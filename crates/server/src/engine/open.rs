@@ -4,6 +4,7 @@
 //! topic's lock is given back. A run that ends between the read and the lock sends the reader back to the read.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
@@ -17,8 +18,11 @@ use super::outbox::{Outbox, Outgoing, Shared};
 use super::subscription::{Shown, Subscription, frame_for};
 use super::{Answer, Engine, problem_of};
 
-/// How often a window is read again because a run ended under it.
-const TRIES: u32 = 8;
+/// How long to wait before a window is read again, because a run ended under it or has not been published yet.
+const WAITS: [Duration; 8] = {
+    let ms = Duration::from_millis;
+    [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
+};
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
 
@@ -91,16 +95,20 @@ impl Watcher {
     /// What the store says.
     pub async fn follow_list(&self, since: u64) -> Answer<()> {
         const PAGE: u32 = 200;
-        self.engine.hub.follow_list(&self.scope, &self.outbox);
-        let mut since = since;
-        loop {
-            let page = self.engine.store.summaries(&self.scope, since, PAGE).await.map_err(problem_of)?;
-            since = page.pos;
-            self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
-            if !page.more {
-                return Ok(());
-            }
+        let page = self.engine.store.summaries(&self.scope, since, PAGE).await.map_err(problem_of)?;
+        self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
+        if page.more {
+            // The next page is read when this one has been sent, so that a long list does not fill the queue.
+            self.outbox.ask_list(page.pos);
+            return Ok(());
         }
+        // Live from here on; what came between the last page and now follows at once.
+        self.engine.hub.follow_list(&self.scope, &self.outbox);
+        let rest = self.engine.store.summaries(&self.scope, page.pos, PAGE).await.map_err(problem_of)?;
+        if !rest.items.is_empty() {
+            self.say(ServerFrame::Summaries { pos: rest.pos, items: rest.items });
+        }
+        Ok(())
     }
 
     /// Opens a subscription, or opens one of its number anew. Its first frames are queued when this returns.
@@ -109,6 +117,11 @@ impl Watcher {
     /// There is no such thread, branch or message, or there are too many subscriptions.
     pub async fn open(&self, request: OpenRequest) -> Answer<()> {
         self.close(request.sub);
+        // Frames name the thread, not the subscription, so a connection follows a thread once.
+        let other = lock(&self.open).iter().find(|known| known.thread == request.thread).map(|known| known.sub);
+        if let Some(other) = other {
+            self.close(other);
+        }
         self.enter(&request)?;
         let key = (self.scope.tenant.clone(), request.thread.clone());
         let subscription = Subscription::opening(request.sub, Arc::clone(&self.outbox));
@@ -182,11 +195,12 @@ impl Watcher {
                 }
             }
         }
-        for _ in 0..TRIES {
+        for wait in WAITS {
             let window = self.engine.read(&self.scope, self.query(request)).await?;
             if self.show(topic, request.sub, window) {
                 return Ok(());
             }
+            tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to open; try again."))
     }
@@ -220,7 +234,13 @@ impl Watcher {
         let shown = Shown { branch: window.branch.clone(), from: window.from, to };
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
-        let Some(subscription) = self.of(&mut topic, sub) else { return true };
+        let Some(subscription) = self.of(&mut topic, sub) else {
+            drop(topic);
+            // The thread was deleted under it.
+            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
+            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            return true;
+        };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
         self.say(ServerFrame::Window { sub, window });
         subscription.deliver(&thread, waiting);
@@ -253,6 +273,13 @@ impl Watcher {
                 _ => {}
             }
         }
+        {
+            // A client's list of runs is not to be trusted: each run once, and only those of this thread.
+            let topic = lock(topic);
+            runs.retain(|known| topic.live.contains_key(&known.run));
+        }
+        runs.sort_by(|a, b| a.run.cmp(&b.run).then(b.offset.cmp(&a.offset)));
+        runs.dedup_by(|a, b| a.run == b.run);
         let streams = self.streams(&runs).await?;
         self.replay(topic, request, cursor, &shown, events, streams);
         Ok(None)
@@ -331,6 +358,7 @@ fn complete(window: &mut Window, topic: &Topic) -> bool {
         run.offset = live.fold.offset();
         if let Some(message) = window.messages.iter_mut().find(|message| message.id == live.message) {
             message.parts.clone_from(&live.fold.body().parts);
+            message.metadata.clone_from(&live.fold.body().metadata);
             message.previews.clear();
         }
         window.cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
@@ -350,7 +378,7 @@ impl Engine {
     /// There is no such thread, branch or message.
     pub async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
         let key = (scope.tenant.clone(), query.thread.clone());
-        for _ in 0..TRIES {
+        for wait in WAITS {
             let mut window = self.read(scope, query.clone()).await?;
             if window.runs.is_empty() {
                 return Ok(window);
@@ -361,6 +389,7 @@ impl Engine {
             if whole {
                 return Ok(window);
             }
+            tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
     }
@@ -375,15 +404,21 @@ impl Engine {
         thread: &ThreadId,
         id: &threadmill_proto::MessageId,
     ) -> Answer<threadmill_proto::Message> {
-        let mut message = self.store.message(scope, thread, id).await.map_err(problem_of)?;
-        if message.status == threadmill_proto::MessageStatus::Streaming {
-            let key = (scope.tenant.clone(), thread.clone());
-            let topic = self.hub.topic(&key);
-            if let Some(live) = lock(&topic).live.values().find(|live| live.message == *id) {
-                message.parts.clone_from(&live.fold.body().parts);
+        let key = (scope.tenant.clone(), thread.clone());
+        for wait in WAITS {
+            let mut message = self.store.message(scope, thread, id).await.map_err(problem_of)?;
+            if message.status != threadmill_proto::MessageStatus::Streaming {
+                return Ok(message);
             }
+            let topic = self.hub.topic(&key);
+            let body = lock(&topic).live.values().find(|live| live.message == *id).map(|live| live.fold.body().clone());
             self.hub.prune(&key);
+            if let Some(body) = body {
+                (message.parts, message.metadata) = (body.parts, body.metadata);
+                return Ok(message);
+            }
+            tokio::time::sleep(wait).await;
         }
-        Ok(message)
+        Err(Problem::new(ErrorCode::Unavailable, "The message changes too fast to read; try again."))
     }
 }

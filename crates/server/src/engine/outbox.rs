@@ -43,27 +43,28 @@ impl Shared {
         self.cbor().len() + FRAME_COST
     }
 
-    /// Joins the chunks of `next` onto this frame's, if they continue them.
-    fn joined(&self, next: &Self) -> Option<Arc<Self>> {
-        let ServerFrame::Chunks { thread, run, message, from, to, chunks } = &self.frame else { return None };
-        let ServerFrame::Chunks { run: next_run, from: next_from, to: next_to, chunks: more, .. } = &next.frame else {
-            return None;
-        };
-        if run != next_run || to != next_from {
-            return None;
+    /// Whether this holds the chunks right after those of `before`.
+    fn continues(&self, before: &Self) -> bool {
+        match (&before.frame, &self.frame) {
+            (ServerFrame::Chunks { run, to, .. }, ServerFrame::Chunks { run: next, from, .. }) => {
+                run == next && to == from
+            }
+            _ => false,
         }
-        let mut all = chunks.clone();
-        for chunk in more {
-            coalesce::push(&mut all, chunk.clone());
+    }
+
+    /// This frame's chunks with those of the frames that continue it.
+    fn joined(&self, rest: &[Arc<Self>]) -> Arc<Self> {
+        let mut frame = self.frame.clone();
+        if let ServerFrame::Chunks { to, chunks, .. } = &mut frame {
+            for next in rest {
+                if let ServerFrame::Chunks { to: end, chunks: more, .. } = &next.frame {
+                    more.iter().for_each(|chunk| coalesce::push(chunks, chunk.clone()));
+                    *to = *end;
+                }
+            }
         }
-        Some(Self::new(ServerFrame::Chunks {
-            thread: thread.clone(),
-            run: run.clone(),
-            message: message.clone(),
-            from: *from,
-            to: *next_to,
-            chunks: all,
-        }))
+        Self::new(frame)
     }
 }
 
@@ -74,8 +75,19 @@ pub enum Outgoing {
     Frame(Arc<Shared>),
     /// This subscription was dropped for slowness: open it anew.
     Resync(u32),
+    /// Read the next page of the list, from this place on.
+    List(u64),
     /// Close: the client reads too slowly.
     TooSlow,
+}
+
+impl Outgoing {
+    fn frame(&self) -> Option<Arc<Shared>> {
+        match self {
+            Self::Frame(frame) => Some(Arc::clone(frame)),
+            Self::Resync(_) | Self::List(_) | Self::TooSlow => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +137,7 @@ impl Outbox {
                 freed += frame.cost();
                 false
             }
-            Outgoing::Frame(_) | Outgoing::Resync(_) | Outgoing::TooSlow => true,
+            Outgoing::Frame(_) | Outgoing::Resync(_) | Outgoing::List(_) | Outgoing::TooSlow => true,
         });
         queue.bytes -= freed;
         queue.items.push_back(Outgoing::Resync(sub));
@@ -133,20 +145,30 @@ impl Outbox {
         self.ready.notify_one();
     }
 
+    /// Asks for the next page of the list, after what waits.
+    pub(crate) fn ask_list(&self, since: u64) {
+        lock(&self.queue).items.push_back(Outgoing::List(since));
+        self.ready.notify_one();
+    }
+
     /// The next thing to do, at once if there is one.
     pub(crate) fn pop(&self) -> Option<Outgoing> {
         let mut queue = lock(&self.queue);
-        let mut next = queue.items.pop_front()?;
-        if let Outgoing::Frame(frame) = &next {
-            queue.bytes -= frame.cost();
-        }
-        while let (Outgoing::Frame(frame), Some(Outgoing::Frame(after))) = (&next, queue.items.front()) {
-            let Some(joined) = frame.joined(after) else { break };
+        let next = queue.items.pop_front()?;
+        let Outgoing::Frame(first) = next else { return Some(next) };
+        queue.bytes -= first.cost();
+        // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
+        let mut more: Vec<Arc<Shared>> = Vec::new();
+        while let Some(after) = queue.items.front().and_then(Outgoing::frame) {
+            if !after.continues(more.last().unwrap_or(&first)) {
+                break;
+            }
             queue.bytes -= after.cost();
             queue.items.pop_front();
-            next = Outgoing::Frame(joined);
+            more.push(after);
         }
-        Some(next)
+        drop(queue);
+        Some(Outgoing::Frame(if more.is_empty() { first } else { first.joined(&more) }))
     }
 
     /// Waits until there is something to pop.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use threadmill_core::fold::Fold;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, ErrorCode, JsonText, Millis, Outcome, Problem, RunId, RunInfo, RunStatus, Scope, ThreadId,
+    Anchor, BranchId, ErrorCode, JsonText, Millis, Outcome, Problem, RunId, RunInfo, RunStatus, Scope, TenantId,
+    ThreadId,
 };
-use threadmill_store::{Command, Lease, StoppingRun, StoreResult, Transaction, WindowQuery};
+use threadmill_store::{Command, Lease, StoppingRun, StoreError, StoreResult, Transaction, WindowQuery};
 use tokio::sync::watch;
 
 use super::hub::{TopicKey, lock};
@@ -21,26 +22,37 @@ const STREAM_PAGE: usize = 1 << 20;
 /// How often an end is tried again while the store does not answer.
 const END_TRIES: u32 = 5;
 
+/// A run in its tenant.
+pub(super) type RunKey = (TenantId, RunId);
+
 /// The runs this process writes, and how to make it let go of one.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    running: Mutex<HashMap<RunId, (TopicKey, watch::Sender<bool>)>>,
+    running: Mutex<HashMap<RunKey, (TopicKey, watch::Sender<bool>)>>,
+}
+
+/// A run's place in the registry, given back when it is dropped, by a panic too.
+#[derive(Debug)]
+pub(super) struct Entered {
+    engine: Arc<Engine>,
+    key: RunKey,
+    /// Turns true when the run is to be let go.
+    pub(super) let_go: watch::Receiver<bool>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        lock(&self.engine.registry.running).remove(&self.key);
+    }
 }
 
 impl Registry {
-    /// Enters a run. The receiver turns true when the run is to be let go.
-    pub(super) fn enter(&self, run: &RunId, thread: TopicKey) -> watch::Receiver<bool> {
-        let (sender, receiver) = watch::channel(false);
-        lock(&self.running).insert(run.clone(), (thread, sender));
-        receiver
+    pub(super) fn holds(&self, key: &RunKey) -> bool {
+        lock(&self.running).contains_key(key)
     }
 
-    pub(super) fn leave(&self, run: &RunId) {
-        lock(&self.running).remove(run);
-    }
-
-    pub(super) fn cancel(&self, run: &RunId) {
-        if let Some((_, sender)) = lock(&self.running).get(run) {
+    pub(super) fn cancel(&self, key: &RunKey) {
+        if let Some((_, sender)) = lock(&self.running).get(key) {
             sender.send_replace(true);
         }
     }
@@ -61,6 +73,17 @@ impl Registry {
 
     pub(super) fn is_idle(&self) -> bool {
         lock(&self.running).is_empty()
+    }
+}
+
+impl Engine {
+    /// Enters a run that this process is about to write.
+    pub(super) fn enter(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, run: &RunId) -> Entered {
+        let (sender, let_go) = watch::channel(false);
+        let key = (scope.tenant.clone(), run.clone());
+        let topic = (scope.tenant.clone(), thread.clone());
+        lock(&self.registry.running).insert(key.clone(), (topic, sender));
+        Entered { engine: Arc::clone(self), key, let_go }
     }
 }
 
@@ -148,7 +171,7 @@ impl Engine {
         let mut wait = std::time::Duration::from_millis(50);
         for _ in 1..END_TRIES {
             match self.try_end(scope, run, fence, outcome, error.clone()).await {
-                Err(threadmill_store::StoreError::Unavailable { .. }) => tokio::time::sleep(wait).await,
+                Err(StoreError::Unavailable { .. }) => tokio::time::sleep(wait).await,
                 done => return done,
             }
             wait *= 2;
@@ -171,7 +194,11 @@ impl Engine {
     }
 
     pub(super) async fn end_stopped(&self, scope: &Scope, stopping: &StoppingRun) {
-        if let Err(error) = self.end(scope, &stopping.run, stopping.fence, Outcome::Stopped, None).await {
+        let ended = self.end(scope, &stopping.run, stopping.fence, Outcome::Stopped, None).await;
+        // Fenced or gone: somebody else has ended it.
+        if let Err(error) = ended
+            && !matches!(error, StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_))
+        {
             tracing::warn!(run = %stopping.run, %error, "a stopped run could not be ended; the sweeper will");
         }
     }

@@ -34,7 +34,17 @@ enum State {
 #[derive(Debug)]
 pub(crate) enum Waiting {
     Event(Box<Event>, Arc<Shared>),
-    Chunks(RunId, u64, Arc<Shared>),
+    Chunks { run: RunId, branch: BranchId, depth: u64, from: u64, frame: Arc<Shared> },
+}
+
+/// Chunks of a run, and where its message stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'p> {
+    pub(crate) run: &'p RunId,
+    pub(crate) branch: &'p BranchId,
+    pub(crate) depth: u64,
+    /// The stream's offset before them.
+    pub(crate) from: u64,
 }
 
 /// See the module.
@@ -85,7 +95,9 @@ impl Subscription {
         for item in waiting {
             match item {
                 Waiting::Event(event, full) => self.event(thread, &event, &full),
-                Waiting::Chunks(run, from, frame) => self.chunks(&run, from, &frame),
+                Waiting::Chunks { run, branch, depth, from, frame } => {
+                    self.chunks(&Piece { run: &run, branch: &branch, depth, from }, &frame);
+                }
             }
         }
     }
@@ -146,16 +158,23 @@ impl Subscription {
     }
 
     /// Chunks are durable.
-    pub(crate) fn chunks(&mut self, run: &RunId, from: u64, frame: &Arc<Shared>) {
+    pub(crate) fn chunks(&mut self, piece: &Piece<'_>, frame: &Arc<Shared>) {
         let ServerFrame::Chunks { thread, .. } = &frame.frame else { return };
         if self.falls_behind(thread) {
             return;
         }
-        let follows = self.follows(run, from);
+        let follows = self.follows(piece.run, piece.from);
         match &mut self.state {
-            State::Opening(waiting) => waiting.push(Waiting::Chunks(run.clone(), from, Arc::clone(frame))),
-            // A run's message is the tip of its branch; the client knows the run, or drops what it does not show.
-            State::Live(shown) if shown.to.is_none() && follows => self.outbox.push(Arc::clone(frame)),
+            State::Opening(waiting) => waiting.push(Waiting::Chunks {
+                run: piece.run.clone(),
+                branch: piece.branch.clone(),
+                depth: piece.depth,
+                from: piece.from,
+                frame: Arc::clone(frame),
+            }),
+            State::Live(shown) if follows && *piece.branch == shown.branch && shown.covers(piece.depth) => {
+                self.outbox.push(Arc::clone(frame));
+            }
             State::Live(_) | State::Dropped => {}
         }
     }

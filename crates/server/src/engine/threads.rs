@@ -79,6 +79,17 @@ pub struct CreateRequest {
     pub run: Option<NewRun>,
 }
 
+/// What of a thread to change.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateRequest {
+    /// A new title.
+    pub title: Option<String>,
+    /// A new flag.
+    pub archived: Option<bool>,
+    /// Another default branch.
+    pub default_branch: Option<BranchId>,
+}
+
 /// A message to change.
 #[derive(Debug, Clone)]
 pub struct EditRequest {
@@ -135,8 +146,10 @@ impl Engine {
             commands.push(self.run_command(&id, None, None, run)?);
         }
         let mut written = self.write(scope, key, commands).await?;
-        // The first message may have given it its title.
-        written.thread = Some(self.store.thread(scope, &id).await.map_err(problem_of)?);
+        if let Some(made) = &written.thread {
+            // The first message may have given it its title. A repeated request made it under its first id.
+            written.thread = Some(self.store.thread(scope, &made.id).await.map_err(problem_of)?);
+        }
         Ok(written)
     }
 
@@ -155,7 +168,8 @@ impl Engine {
         let (branch, when_busy) = (message.branch.clone(), message.when_busy);
         let mut commands = vec![self.append_command(thread, message)?];
         if let Some(run) = run {
-            commands.push(self.run_command(thread, branch.clone(), None, run)?);
+            // It follows the message, wherever that goes.
+            commands.push(self.run_command(thread, None, None, run)?);
         }
         loop {
             match self.write(scope, key.clone(), commands.clone()).await {
@@ -216,51 +230,33 @@ impl Engine {
         request: EditRequest,
     ) -> Answer<Written> {
         check_body(&request.body, &self.limits)?;
-        let fork = mint::branch_id();
-        let branch = request.branch.clone();
-        let edit = Command::Edit {
+        let mut commands = vec![Command::Edit {
             thread: thread.clone(),
-            message: request.message.clone(),
-            branch: branch.clone(),
+            message: request.message,
+            branch: request.branch,
             body: request.body,
-            fork: fork.clone(),
+            fork: mint::branch_id(),
             copy: request.copy.unwrap_or_else(mint::message_id),
-        };
-        let Some(run) = request.run else { return self.write(scope, key, vec![edit]).await };
-        // The run answers on the branch that the edit leaves the message on: the default branch if it forked.
-        let forks = !self.is_tip(scope, thread, &request.message, branch.as_ref()).await?;
-        let on = if forks { Some(fork) } else { branch };
-        let run = self.run_command(thread, on, None, run)?;
-        self.write(scope, key, vec![edit, run]).await
-    }
-
-    async fn is_tip(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        message: &MessageId,
-        branch: Option<&BranchId>,
-    ) -> Answer<bool> {
-        let found = self.store.message(scope, thread, message).await.map_err(problem_of)?;
-        let query = threadmill_store::WindowQuery {
-            thread: thread.clone(),
-            branch: branch.cloned(),
-            anchor: threadmill_proto::Anchor::Message(message.clone()),
-            before: 0,
-            after: 1,
-            limits: self.page_limits(),
-        };
-        let window = self.store.window(scope, query).await.map_err(problem_of)?;
-        Ok(found.depth + 1 == window.total)
+        }];
+        if let Some(run) = request.run {
+            commands.push(self.run_command(thread, None, None, run)?);
+        }
+        self.write(scope, key, commands).await
     }
 
     /// Turns a message into a tombstone.
     ///
     /// # Errors
     /// There is none, or a run is writing it.
-    pub async fn remove(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, message: &MessageId) -> Answer<Written> {
+    pub async fn remove(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        thread: &ThreadId,
+        message: &MessageId,
+    ) -> Answer<Written> {
         let command = Command::Remove { thread: thread.clone(), message: message.clone() };
-        self.write(scope, None, vec![command]).await
+        self.write(scope, key, vec![command]).await
     }
 
     /// Changes what lists show, or which branch opens.
@@ -270,22 +266,27 @@ impl Engine {
     pub async fn update(
         self: &Arc<Self>,
         scope: &Scope,
+        key: Option<IdempotencyKey>,
         thread: &ThreadId,
-        title: Option<String>,
-        archived: Option<bool>,
-        default_branch: Option<BranchId>,
+        change: UpdateRequest,
     ) -> Answer<Written> {
+        let UpdateRequest { title, archived, default_branch } = change;
         check_title(title.as_deref().unwrap_or_default(), &self.limits)?;
         let command = Command::UpdateThread { id: thread.clone(), title, archived, default_branch };
-        self.write(scope, None, vec![command]).await
+        self.write(scope, key, vec![command]).await
     }
 
     /// Deletes a thread: unreadable at once.
     ///
     /// # Errors
     /// There is no such thread.
-    pub async fn delete(self: &Arc<Self>, scope: &Scope, thread: &ThreadId) -> Answer<Written> {
-        let written = self.write(scope, None, vec![Command::DeleteThread { id: thread.clone() }]).await?;
+    pub async fn delete(
+        self: &Arc<Self>,
+        scope: &Scope,
+        key: Option<IdempotencyKey>,
+        thread: &ThreadId,
+    ) -> Answer<Written> {
+        let written = self.write(scope, key, vec![Command::DeleteThread { id: thread.clone() }]).await?;
         self.registry.cancel_thread(&(scope.tenant.clone(), thread.clone()));
         Ok(written)
     }
@@ -324,13 +325,14 @@ impl Engine {
         let task = tokio::spawn(async move {
             let _place = place;
             let scope = transaction.scope.clone();
+            let thread = thread_of(&transaction.commands);
             let committed = engine.store.apply(transaction).await.map_err(problem_of)?;
-            Ok(engine.follow_up(&scope, committed))
+            Ok(engine.follow_up(&scope, thread.as_ref(), committed))
         });
         task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))
     }
 
-    fn follow_up(self: &Arc<Self>, scope: &Scope, committed: Committed) -> Written {
+    fn follow_up(self: &Arc<Self>, scope: &Scope, thread: Option<&ThreadId>, committed: Committed) -> Written {
         let mut written = Written { position: committed.position, ..Written::default() };
         for applied in committed.applied {
             match applied {
@@ -340,8 +342,8 @@ impl Engine {
                     self.end_sealed(scope, stopping);
                 }
                 Applied::Started { run, message, fence } => {
-                    if !committed.replayed {
-                        self.spawn_run(scope, &run, fence);
+                    if let (Some(thread), false) = (thread, committed.replayed) {
+                        self.spawn_run(scope, thread, &run, fence);
                     }
                     written.run = Some(run);
                     written.run_message = Some(message);
@@ -360,8 +362,16 @@ impl Engine {
 
     fn end_sealed(self: &Arc<Self>, scope: &Scope, stopping: Option<StoppingRun>) {
         let Some(stopping) = stopping else { return };
-        self.registry.cancel(&stopping.run);
+        self.registry.cancel(&(scope.tenant.clone(), stopping.run.clone()));
         let (engine, scope) = (Arc::clone(self), scope.clone());
         tokio::spawn(async move { engine.end_stopped(&scope, &stopping).await });
     }
+}
+
+/// The thread that a transaction which starts a run is about.
+fn thread_of(commands: &[Command]) -> Option<ThreadId> {
+    commands.iter().find_map(|command| match command {
+        Command::StartRun { thread, .. } => Some(thread.clone()),
+        _ => None,
+    })
 }

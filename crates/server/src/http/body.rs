@@ -14,6 +14,9 @@ use super::{ApiProblem, App};
 
 type Answer<T> = Result<T, ApiProblem>;
 
+/// It is read with every window and list, so it stays small.
+const METADATA_BYTES: usize = 16 << 10;
+
 fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
 }
@@ -146,7 +149,16 @@ impl Fields {
     pub(super) fn metadata(&mut self) -> Answer<Option<JsonText>> {
         match self.map.shift_remove("metadata") {
             None | Some(Value::Null) => Ok(None),
-            Some(value @ Value::Object(_)) => Ok(Some(JsonText(value.to_string()))),
+            Some(value @ Value::Object(_)) => {
+                let text = value.to_string();
+                if text.len() > METADATA_BYTES {
+                    return Err(invalid(format!(
+                        "`metadata` has {} bytes; the limit is {METADATA_BYTES}.",
+                        text.len()
+                    )));
+                }
+                Ok(Some(JsonText(text)))
+            }
             Some(_) => Err(invalid("`metadata` must be an object.")),
         }
     }

@@ -45,7 +45,8 @@ pub(super) async fn follow(
         thread: thread.clone(),
         branch: query.branch()?,
         anchor: Anchor::Tip,
-        before: query.count("before", 0, app.engine.limits().page_messages)?,
+        // At least the last message: a run may be writing it, and its chunks need their beginning.
+        before: query.count("before", 1, app.engine.limits().page_messages)?.max(1),
         after: 0,
         resume: cursor.clone().map(|cursor| (cursor, 0, None)),
     };
@@ -57,7 +58,7 @@ pub(super) async fn follow(
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -84,6 +85,8 @@ impl Reader {
                         return None;
                     }
                 }
+                // No event stream follows the list.
+                Outgoing::List(_) => {}
                 Outgoing::TooSlow => return None,
             }
         }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -28,22 +28,25 @@ pub struct Guard {
 
 /// Why the dev identity may not be served on an address. `None` if it may.
 #[must_use]
-pub(super) fn dev_refusal(listen: SocketAddr) -> Option<String> {
+pub fn dev_refusal(listen: SocketAddr) -> Option<String> {
     (!listen.ip().is_loopback()).then(|| {
         format!("--auth dev trusts whoever reaches the port, so it listens on a loopback address only, not {listen}.")
     })
 }
 
 impl Guard {
-    fn host(&self, headers: &HeaderMap) -> Result<String, ApiProblem> {
+    fn host(&self, headers: &HeaderMap, authority: Option<&str>) -> Result<String, ApiProblem> {
         let refused = |what: &str| ApiProblem::new(ErrorCode::HostRefused, what);
-        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+        // HTTP/2 names the host in the URI alone.
+        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).or(authority);
         let host = host.ok_or_else(|| refused("The request names no host."))?.to_ascii_lowercase();
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host.as_str(),
         };
-        if matches!(name, "localhost" | "127.0.0.1" | "[::1]") || self.hosts.contains(&host) {
+        if matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&host))
+        {
             Ok(host)
         } else {
             Err(refused("The request names another host."))
@@ -56,7 +59,11 @@ impl Guard {
         if let Some(origin) = headers.get(header::ORIGIN) {
             let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
             let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) == Some(host);
-            return if own || self.origins.contains(&origin) { Ok(()) } else { refused() };
+            return if own || self.origins.iter().any(|known| known.eq_ignore_ascii_case(&origin)) {
+                Ok(())
+            } else {
+                refused()
+            };
         }
         // A browser that sends no Origin still says where a request comes from.
         match headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()) {
@@ -76,9 +83,9 @@ impl Guard {
         }
         // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
         let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
-        let user = named.or_else(|| query.and_then(user_in)).unwrap_or("local");
+        let user = named.map(str::to_owned).or_else(|| query.and_then(user_in)).unwrap_or_else(|| "local".into());
         let user =
-            UserId::parse(user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
+            UserId::parse(&user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
         let tenant = TenantId::parse("default").unwrap_or_else(|_| unreachable!("a valid id"));
         Ok(Scope { tenant, user })
     }
@@ -94,13 +101,16 @@ fn allow_methods() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-fn user_in(query: &str) -> Option<&str> {
-    query.split('&').find_map(|pair| pair.strip_prefix("user="))
+fn user_in(query: &str) -> Option<String> {
+    let uri = format!("/?{query}").parse().ok()?;
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).ok()?;
+    pairs.0.into_iter().find(|(name, _)| name == "user").map(|(_, user)| user)
 }
 
 /// Refuses what is not meant for this server and names the scope of the rest.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let scope = app.guard.host(request.headers()).and_then(|host| {
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let scope = app.guard.host(request.headers(), authority.as_deref()).and_then(|host| {
         app.guard.origin(request.headers(), &host)?;
         Guard::identity(request.headers(), request.uri().query())
     });
@@ -136,7 +146,7 @@ mod tests {
                 value.parse().expect("a value"),
             );
         }
-        let got = guard.host(&map).and_then(|host| {
+        let got = guard.host(&map, None).and_then(|host| {
             guard.origin(&map, &host)?;
             Guard::identity(&map, None).map(|_| ())
         });

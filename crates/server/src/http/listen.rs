@@ -13,6 +13,9 @@ use crate::engine::Engine;
 /// How long a stop waits for runs to be let go and answers to be finished.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long answers under way may take after that.
+const FINISH: Duration = Duration::from_secs(1);
+
 /// Serves until `stop` resolves, then lets go of the runs, each ended as interrupted with its text kept.
 ///
 /// # Errors
@@ -39,12 +42,18 @@ pub async fn serve(
         stop.await;
         let _ = stopping.send(());
     });
+    let mut server = std::pin::pin!(async { server.await });
     tokio::select! {
-        done = server => done?,
+        done = &mut server => done?,
         () = async {
             let _ = stopped.await;
             engine.shut_down(PATIENCE).await;
-        } => {}
+        } => {
+            // Answers under way go out; connections that stay open for live delivery are cut.
+            if let Ok(done) = tokio::time::timeout(FINISH, server).await {
+                done?;
+            }
+        }
     }
     Ok(())
 }

@@ -171,9 +171,12 @@ pub(super) async fn remove(
     State(app): State<App>,
     Caller(scope): Caller,
     Path((thread, message)): Path<(String, String)>,
+    fields: Fields,
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
-    let written = app.engine.remove(&scope, &thread, &message).await?;
+    let key = fields.key(None);
+    fields.finish()?;
+    let written = app.engine.remove(&scope, key, &thread, &message).await?;
     Ok(Json(written_value(&written, Some(&thread))))
 }
 

@@ -22,7 +22,7 @@ use threadmill_proto::{ErrorCode, Problem};
 
 use crate::engine::Engine;
 
-pub use guard::Guard;
+pub use guard::{Guard, dev_refusal};
 pub use listen::serve;
 pub use problem::ApiProblem;
 
@@ -38,10 +38,18 @@ pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
     let app = App { engine, guard: Arc::new(guard) };
     Router::new()
         .nest("/v1", api())
+        .route("/docs", get(docs))
+        .route("/docs/{page}", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)
+}
+
+/// The API's description, as it is in the repository.
+async fn docs() -> impl axum::response::IntoResponse {
+    let headers = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (headers, include_str!("../../../../docs/api.md"))
 }
 
 fn api() -> Router<App> {

@@ -128,6 +128,11 @@ impl Connection {
                         watcher.say(ServerFrame::Failed { sub: Some(sub), problem });
                     }
                 }
+                Outgoing::List(since) => {
+                    if let Err(problem) = watcher.follow_list(since).await {
+                        watcher.say(ServerFrame::Failed { sub: None, problem });
+                    }
+                }
                 Outgoing::TooSlow => {
                     self.close(CLOSE_SLOW, ErrorCode::TooSlow.as_str()).await;
                     return Flow::Over;

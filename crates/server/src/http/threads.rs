@@ -9,7 +9,7 @@ use threadmill_store::ListQuery;
 
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::{ApiProblem, App, messages, runs};
-use crate::engine::{CreateRequest, problem_of};
+use crate::engine::{CreateRequest, UpdateRequest, problem_of};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -72,6 +72,7 @@ pub(super) async fn update(
     let id = path_id(&id, ThreadId::parse)?;
     let (title, archived) = (fields.text("title")?, fields.flag("archived")?);
     let branch = fields.branch_id("defaultBranch")?;
+    let key = fields.key(None);
     fields.finish()?;
     if title.is_none() && archived.is_none() && branch.is_none() {
         return Err(ApiProblem::new(
@@ -79,7 +80,8 @@ pub(super) async fn update(
             "Nothing to change: give title, archived or defaultBranch.",
         ));
     }
-    let written = app.engine.update(&scope, &id, title, archived, branch).await?;
+    let change = UpdateRequest { title, archived, default_branch: branch };
+    let written = app.engine.update(&scope, key, &id, change).await?;
     Ok(Json(messages::written_value(&written, Some(&id))))
 }
 
@@ -88,8 +90,11 @@ pub(super) async fn delete(
     State(app): State<App>,
     Caller(scope): Caller,
     Path(id): Path<String>,
+    fields: Fields,
 ) -> Answer<StatusCode> {
-    app.engine.delete(&scope, &path_id(&id, ThreadId::parse)?).await?;
+    let key = fields.key(None);
+    fields.finish()?;
+    app.engine.delete(&scope, key, &path_id(&id, ThreadId::parse)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -27,7 +27,8 @@ impl Work<'_> {
         }
         let mut line = match regenerate {
             None => {
-                let line = branch::named_or_default(self.db, &self.thread, branch.as_ref())?;
+                let named = branch.as_ref().or(self.wrote_on.as_ref());
+                let line = branch::named_or_default(self.db, &self.thread, named)?;
                 self.refuse_if_busy(&line)?;
                 line
             }

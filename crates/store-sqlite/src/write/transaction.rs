@@ -32,10 +32,15 @@ pub(crate) fn apply(db: &Db<'_>, live: &LiveRuns, epoch: u64, transaction: &Tran
         thread,
         out: Vec::new(),
         effects: Vec::new(),
+        wrote_on: None,
     };
     let mut applied = Vec::with_capacity(transaction.commands.len());
     for command in &transaction.commands {
-        applied.push(work.command(command)?);
+        let done = work.command(command)?;
+        if let Applied::Message { message, .. } = &done {
+            work.wrote_on = Some(message.branch.clone());
+        }
+        applied.push(done);
     }
     let committed = work.seal(before, applied)?;
     if let Some(key) = &transaction.key {

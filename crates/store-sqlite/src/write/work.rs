@@ -1,6 +1,6 @@
 //! One transaction under way: on whose behalf, on which thread, and what it has brought about so far.
 
-use threadmill_proto::{Millis, RunId, Scope};
+use threadmill_proto::{BranchId, Millis, RunId, Scope};
 use threadmill_store::{Committing, Missing};
 
 use crate::db::Db;
@@ -38,6 +38,8 @@ pub(crate) struct Work<'w> {
     pub(crate) thread: ThreadRow,
     pub(crate) out: Vec<Committing>,
     pub(crate) effects: Vec<Effect>,
+    /// The branch the transaction wrote a message on last.
+    pub(crate) wrote_on: Option<BranchId>,
 }
 
 impl Work<'_> {

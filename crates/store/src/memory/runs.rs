@@ -24,7 +24,7 @@ impl Work<'_> {
             return Err(Conflict::IdTaken.into());
         }
         let mut line = match regenerate {
-            None => self.thread.named_or_default(branch.as_ref())?,
+            None => self.thread.named_or_default(branch.as_ref().or(self.wrote_on.as_ref()))?,
             Some(old) => {
                 let old = self.thread.message(old)?.clone();
                 let line = self.line_of(&old, branch.as_ref())?;

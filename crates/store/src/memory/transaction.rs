@@ -17,6 +17,8 @@ pub(super) struct Work<'w> {
     /// Run ids of the tenant's other threads.
     pub(super) taken_runs: Vec<threadmill_proto::RunId>,
     pub(super) out: Vec<Committing>,
+    /// The branch the transaction wrote a message on last.
+    pub(super) wrote_on: Option<threadmill_proto::BranchId>,
 }
 
 pub(super) fn invalid(detail: impl Into<String>) -> StoreError {
@@ -40,10 +42,15 @@ pub(super) fn apply(state: &mut State, out: &mut Vec<Committing>, transaction: &
             .collect(),
         thread,
         out: Vec::new(),
+        wrote_on: None,
     };
     let mut applied = Vec::new();
     for command in &transaction.commands {
-        applied.push(work.command(command)?);
+        let done = work.command(command)?;
+        if let Applied::Message { message, .. } = &done {
+            work.wrote_on = Some(message.branch.clone());
+        }
+        applied.push(done);
     }
     let Work { thread, out: told, .. } = work;
     out.extend(told);

@@ -13,11 +13,15 @@ use serde_json::{Value, json};
 use sse_stream::SseStream;
 use threadmill_proto::{Chunk, JsonText, Role};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{ChunkStream, Prompt, Provider, ProviderError};
 
 /// An answer that says nothing for this long has stalled.
 const STALL: Duration = Duration::from_secs(120);
+/// How long an answer that has given its finish reason may leave `[DONE]` out.
+const AFTER_FINISH: Duration = Duration::from_secs(2);
+const SILENT: &str = "The provider went silent for two minutes.";
 const CONNECT: Duration = Duration::from_secs(10);
 /// How much of an error's body is read for its message.
 const ERROR_BYTES: usize = 4 << 10;
@@ -99,20 +103,24 @@ impl Provider for OpenAi {
         if let Some(key) = &self.endpoint.key {
             request = request.bearer_auth(key);
         }
-        let response = request.send().await.map_err(unreachable)?;
+        let response = tokio::time::timeout(STALL, request.send()).await;
+        let response = response.map_err(|_| ProviderError(SILENT.into()))?.map_err(unreachable)?;
         let key = self.endpoint.key.clone();
         if !response.status().is_success() {
-            return Err(refused(response, key.as_deref()).await);
+            let refusal = tokio::time::timeout(CONNECT, refused(response, key.as_deref())).await;
+            return Err(refusal.unwrap_or_else(|_| ProviderError("The provider refused.".into())));
         }
         let mut events = SseStream::from_bytes_stream(response.bytes_stream());
         let (sender, receiver) = mpsc::channel(64);
         tokio::spawn(async move {
             let mut parser = Parser::default();
+            let mut deadline = Instant::now() + STALL;
             while !parser.done {
                 let chunks = tokio::select! {
                     () = sender.closed() => return,
-                    next = tokio::time::timeout(STALL, events.next()) => match next {
-                        Err(_) => Err(ProviderError("The provider went silent for two minutes.".into())),
+                    next = tokio::time::timeout_at(deadline, events.next()) => match next {
+                        Err(_) if parser.finished => break,
+                        Err(_) => Err(ProviderError(SILENT.into())),
                         Ok(None) => break,
                         Ok(Some(Err(_))) => Err(ProviderError("The connection to the provider broke.".into())),
                         Ok(Some(Ok(event))) => parser
@@ -120,6 +128,10 @@ impl Provider for OpenAi {
                             .map_err(|why| ProviderError(without(&why.0, key.as_deref()))),
                     },
                 };
+                // A comment keeps the connection and says nothing of the answer.
+                if chunks.as_ref().is_ok_and(|chunks| !chunks.is_empty()) || parser.finished {
+                    deadline = Instant::now() + if parser.finished { AFTER_FINISH } else { STALL };
+                }
                 if deliver(&sender, chunks).await.is_err() {
                     return;
                 }

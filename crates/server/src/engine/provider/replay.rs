@@ -27,46 +27,62 @@ pub struct Pair {
 #[derive(Debug)]
 pub struct Replay {
     pairs: Vec<Pair>,
-    index: HashMap<String, Vec<u32>>,
+    /// Each term with its weight, the rarer the heavier, and the questions it is in.
+    index: HashMap<String, (f64, Vec<u32>)>,
+    /// Each question's length as a vector of its terms' weights.
+    lengths: Vec<f64>,
     interval: Duration,
 }
+
+/// Questions less alike than this (a cosine) have nothing to do with one another.
+const ALIKE: f64 = 0.35;
 
 impl Replay {
     /// A provider over a corpus, at a number of tokens a second.
     #[must_use]
     pub fn new(pairs: Vec<Pair>, tokens_per_second: f64) -> Arc<Self> {
-        let mut index: HashMap<String, Vec<u32>> = HashMap::new();
+        let mut index: HashMap<String, (f64, Vec<u32>)> = HashMap::new();
         for (number, pair) in (0u32..).zip(&pairs) {
             for term in terms(&pair.question) {
-                let list = index.entry(term).or_default();
-                if list.last() != Some(&number) {
-                    list.push(number);
-                }
+                index.entry(term).or_default().1.push(number);
             }
         }
+        let mut squares = vec![0.0; pairs.len()];
+        for (weight, list) in index.values_mut() {
+            #[allow(clippy::cast_precision_loss, reason = "a weight, not a count")]
+            let rarity = (pairs.len() as f64 / list.len() as f64).ln_1p();
+            *weight = rarity;
+            for number in list {
+                squares[*number as usize] += rarity * rarity;
+            }
+        }
+        let lengths = squares.into_iter().map(f64::sqrt).collect();
         let interval = Duration::from_secs_f64(1.0 / tokens_per_second.clamp(0.1, 100_000.0));
-        Arc::new(Self { pairs, index, interval })
+        Arc::new(Self { pairs, index, lengths, interval })
     }
 
-    /// The answer whose question shares the rarest words; among equals the shortest question. The question itself,
-    /// said back, if nothing matches.
+    /// The answer to the question most like this one, by the cosine of their words; the question itself, said back,
+    /// if none is alike.
     fn answer(&self, question: &str) -> String {
-        let mut scores: HashMap<u32, f64> = HashMap::new();
+        let mut shared: HashMap<u32, f64> = HashMap::new();
+        let mut square = 0.0;
+        // A word the corpus does not know is as heavy as its rarest.
+        #[allow(clippy::cast_precision_loss, reason = "a weight, not a count")]
+        let unknown = (self.pairs.len() as f64).ln_1p();
         for term in terms(question) {
-            let Some(list) = self.index.get(&term) else { continue };
-            #[allow(clippy::cast_precision_loss, reason = "a weight, not a count")]
-            let weight = (self.pairs.len() as f64 / list.len() as f64).ln_1p();
-            for number in list {
-                *scores.entry(*number).or_default() += weight;
+            let known = self.index.get(&term);
+            let weight = known.map_or(unknown, |(weight, _)| *weight);
+            square += weight * weight;
+            for number in known.into_iter().flat_map(|(_, list)| list) {
+                *shared.entry(*number).or_default() += weight * weight;
             }
         }
-        let length = |number: u32| self.pairs[number as usize].question.len();
-        let best = scores.into_iter().max_by(|(a, left), (b, right)| {
-            left.total_cmp(right).then_with(|| length(*b).cmp(&length(*a))).then_with(|| b.cmp(a))
-        });
+        let length = f64::sqrt(square);
+        let alike = shared.into_iter().map(|(number, dot)| (number, dot / (length * self.lengths[number as usize])));
+        let best = alike.max_by(|(a, left), (b, right)| left.total_cmp(right).then_with(|| b.cmp(a)));
         match best {
-            Some((number, _)) => self.pairs[number as usize].answer.clone(),
-            None => format!("The corpus has nothing close to this. You said: “{}”", question.trim()),
+            Some((number, alike)) if alike >= ALIKE => self.pairs[number as usize].answer.clone(),
+            _ => format!("The corpus has nothing close to this. You said: “{}”", question.trim()),
         }
     }
 }
@@ -145,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn the_rarest_words_decide() {
+    fn the_most_alike_question_is_answered() {
         let replay = corpus();
         assert_eq!(replay.answer("tell me, what is the capital of france"), "Paris.");
-        assert_eq!(replay.answer("neutron"), "A very dense one.");
+        assert_eq!(replay.answer("neutron star"), "A very dense one.");
         assert_eq!(replay.answer("什么是人工智能?"), "是一门科学");
         assert!(replay.answer("xyzzy").contains("xyzzy"));
     }
