@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useState } from 'react';
 import { StartView } from './composer/start-view';
+import { ConnectionMark } from './connected';
 import { Icon } from './icon';
 import { usePageTitle } from './page-title';
 import { useRoute } from './route';
@@ -18,6 +19,7 @@ export function App() {
   usePageKeys(openSwitcher, closeDrawer);
   return (
     <div className="page">
+      <ConnectionMark />
       <a className="skip" href="#main">
         Skip to messages
       </a>

@@ -1,4 +1,4 @@
-//! Things that went wrong, said once at the edge of the page, in the server's own words.
+//! Things that went wrong, said once at the edge of the page, in the server's own words: what happened, then what to do about it.
 
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from 'react';
 
@@ -11,10 +11,15 @@ export function useReport(): (error: unknown) => void {
   return useContext(Report);
 }
 
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
 function words(error: unknown): string {
   if (typeof error === 'object' && error !== null) {
-    if ('hint' in error && typeof error.hint === 'string' && error.hint !== '') return error.hint;
-    if ('message' in error && typeof error.message === 'string') return error.message;
+    const what = 'message' in error && typeof error.message === 'string' ? error.message : '';
+    const hint = 'hint' in error && typeof error.hint === 'string' ? error.hint : '';
+    if (what !== '' || hint !== '') return [what && sentence(what), hint].filter(Boolean).join(' ');
   }
   return 'Something went wrong.';
 }

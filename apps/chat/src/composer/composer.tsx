@@ -3,8 +3,10 @@
 import type { ThreadSnapshot } from '@threadmill/client';
 import { useClient, useSend } from '@threadmill/react';
 import { type KeyboardEvent, memo, useEffect, useRef, useState } from 'react';
+import { useConnected } from '../connected';
 import { Icon } from '../icon';
 import { useReport } from '../reports';
+import { ComposerNote } from './composer-note';
 import { readDraft, writeDraft } from './draft';
 import { ProviderNote, useProviders } from './providers';
 
@@ -49,6 +51,9 @@ export const Composer = memo(function Composer(props: ComposerProps) {
   );
 });
 
+/** What a send waits for. */
+export type Pending = 'connection' | 'answer' | 'sending';
+
 interface BoxProps {
   readonly place: string;
   readonly busy: boolean;
@@ -64,8 +69,15 @@ export function ComposerBox(props: BoxProps) {
   const { place, busy, stopping, sending, onSubmit, onStop, onEditLast } = props;
   const report = useReport();
   const [text, setText] = useState(() => readDraft(place));
+  const [refused, setRefused] = useState<Pending>();
+  const connected = useConnected();
+  const pending = !connected ? 'connection' : busy ? 'answer' : sending ? 'sending' : undefined;
   const area = useRef<HTMLTextAreaElement>(null);
   useStopKey(busy, onStop);
+  // A reason that is over is no reason: the note goes with it.
+  useEffect(() => {
+    if (pending === undefined) setRefused(undefined);
+  }, [pending]);
   useEffect(() => {
     // On a touch screen focus would raise the keyboard over the messages.
     if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
@@ -77,13 +89,19 @@ export function ComposerBox(props: BoxProps) {
   };
   const submit = () => {
     const sent = text;
-    if (sent.trim() === '' || busy || sending) return;
-    change('');
-    onSubmit(sent).catch(error => {
-      // The text comes back unless the reader has typed something new meanwhile.
-      setText(now => now || sent);
-      report(error);
-    });
+    if (sent.trim() === '') return;
+    setRefused(pending);
+    if (pending !== undefined) return;
+    // The stored draft goes only when the server has the message.
+    setText('');
+    onSubmit(sent).then(
+      () => readDraft(place) === sent && writeDraft(place, ''),
+      error => {
+        // The text comes back unless the reader has typed something new meanwhile.
+        setText(now => now || sent);
+        report(error);
+      },
+    );
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
@@ -103,6 +121,7 @@ export function ComposerBox(props: BoxProps) {
         submit();
       }}
     >
+      <ComposerNote busy={busy} connected={connected} refused={refused} />
       <div className="composer-box">
         <textarea
           ref={area}

@@ -1,0 +1,28 @@
+//! Why nothing was sent, in a quiet line over the composer.
+
+import type { Pending } from './composer';
+
+interface ComposerNoteProps {
+  readonly busy: boolean;
+  readonly connected: boolean;
+  /** What a send was turned away for, if one was. */
+  readonly refused: Pending | undefined;
+}
+
+function words({ busy, connected, refused }: ComposerNoteProps): string {
+  if (!connected && refused !== undefined) return 'Not sent: there is no connection. Your text is kept.';
+  if (!connected && busy) return 'No connection. The answer goes on at the server and shows here afterwards.';
+  if (busy && refused === 'answer')
+    return 'Not sent: an answer is being written. Wait for it, or stop it with Esc.';
+  if (refused === 'sending') return 'Not sent: the message before is still on its way.';
+  return '';
+}
+
+/** Always on the page, so that screen readers hear what appears in it. */
+export function ComposerNote(props: ComposerNoteProps) {
+  return (
+    <p className="composer-note" role="status" aria-live="polite">
+      {words(props)}
+    </p>
+  );
+}
