@@ -8,6 +8,7 @@ mod node;
 mod reader;
 mod socket;
 
+mod again;
 mod durability;
 mod guard;
 mod live;

@@ -269,7 +269,9 @@ async fn malformed_frames_change_nothing() {
 
     let mut socket = Socket::open(&api).await;
     for sub in 0..65 {
-        socket.subscribe(sub, "t").await;
+        let thread = format!("many-{sub}");
+        api.thread(&thread).await;
+        socket.subscribe(sub, &thread).await;
     }
     let mut windows = 0;
     let problem = loop {
