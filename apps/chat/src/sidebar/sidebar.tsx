@@ -56,6 +56,11 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
           aria-label="Filter threads by title"
           value={filter}
           onChange={event => setFilter(event.target.value)}
+          onKeyDown={event => {
+            if (event.key !== 'ArrowDown') return;
+            event.preventDefault();
+            document.querySelector<HTMLElement>('.thread-list a[tabindex="0"]')?.focus();
+          }}
         />
         <button type="button" className="key-hint" aria-label="Switch thread" onClick={onSearch}>
           {/mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'}

@@ -6,6 +6,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { focusComposer } from '../focus';
 import { relativeTime } from '../relative-time';
 import { navigate, threadPath } from '../route';
+import { withoutMarkdown } from '../text';
 import { useSettled } from './sidebar';
 
 const SHOWN = 12;
@@ -78,7 +79,7 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
             onClick={() => onChoose(thread)}
             onPointerMove={() => setAt(index)}
           >
-            <span>{thread.title || thread.snippet || 'Untitled'}</span>
+            <span>{thread.title || withoutMarkdown(thread.snippet) || 'Untitled'}</span>
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}

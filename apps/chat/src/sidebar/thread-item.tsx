@@ -2,21 +2,27 @@
 
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
-import { type MouseEvent, memo, useState } from 'react';
+import { type KeyboardEvent, type MouseEvent, memo, useEffect, useRef, useState } from 'react';
 import { ConfirmDialog } from '../confirm-dialog';
+import { focusIsLost } from '../focus';
 import { Icon } from '../icon';
 import { relativeTime } from '../relative-time';
 import { useReport } from '../reports';
 import { navigate, threadPath } from '../route';
+import { withoutMarkdown } from '../text';
+import { type Leaving, RenameField } from './rename-field';
 
 interface ThreadItemProps {
   readonly thread: ThreadSummary;
   readonly open: boolean;
   readonly now: number;
+  /** Whether the Tab key stops at this one; the arrow keys go to the others. */
+  readonly tabStop: boolean;
   onOpen(): void;
 }
 
-export const ThreadItem = memo(function ThreadItem({ thread, open, now, onOpen }: ThreadItemProps) {
+export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
+  const { thread, open, now, tabStop, onOpen } = props;
   const client = useClient();
   const report = useReport();
   const [mode, setMode] = useState<'shown' | 'renaming' | 'deleting'>('shown');
@@ -27,29 +33,57 @@ export const ThreadItem = memo(function ThreadItem({ thread, open, now, onOpen }
     navigate(threadPath(thread.id));
     onOpen();
   };
+  const link = useRef<HTMLAnchorElement>(null);
+  const returning = useRef(false);
+  useEffect(() => {
+    if (mode !== 'shown' || !returning.current) return;
+    returning.current = false;
+    // The composer may have it, if the thread that was open is gone.
+    if (focusIsLost()) link.current?.focus({ preventScroll: true });
+  }, [mode]);
+  const leave = (how: Leaving) => {
+    returning.current = how === 'key';
+    setMode('shown');
+  };
   const remove = () => {
     client.deleteThread(thread.id).catch(report);
     if (open) navigate('/');
   };
-  if (mode === 'renaming') return <RenameField thread={thread} onDone={() => setMode('shown')} />;
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === 'F2') setMode('renaming');
+    else if (event.key === 'Delete') setMode('deleting');
+    else return;
+    event.preventDefault();
+  };
+  const name = withoutMarkdown(thread.title || thread.snippet) || 'Untitled';
+  if (mode === 'renaming') return <RenameField thread={thread} onDone={leave} />;
   return (
     <div className="thread-item" data-open={open || undefined}>
-      <a href={threadPath(thread.id)} onClick={follow} aria-current={open ? 'page' : undefined}>
+      <a
+        ref={link}
+        href={threadPath(thread.id)}
+        tabIndex={tabStop ? 0 : -1}
+        onClick={follow}
+        onKeyDown={onKeyDown}
+        aria-current={open ? 'page' : undefined}
+        aria-keyshortcuts="F2 Delete"
+      >
         <span className="thread-title">
           {thread.running && <span className="running" role="img" aria-label="Answering" />}
-          <span className="thread-name">{thread.title || thread.snippet || 'Untitled'}</span>
+          <span className="thread-name">{thread.title || name}</span>
           <time dateTime={new Date(thread.updatedAt).toISOString()}>
             {relativeTime(thread.updatedAt, now)}
           </time>
         </span>
-        <span className="thread-snippet">{thread.snippet}</span>
+        <span className="thread-snippet">{withoutMarkdown(thread.snippet)}</span>
       </a>
       <div className="thread-tools">
         <button
           type="button"
           className="icon-button"
-          aria-label={`Rename ${thread.title}`}
-          title="Rename"
+          tabIndex={-1}
+          aria-label={`Rename ${thread.title || name}`}
+          title="Rename (F2)"
           onClick={() => setMode('renaming')}
         >
           <Icon name="edit" />
@@ -57,8 +91,9 @@ export const ThreadItem = memo(function ThreadItem({ thread, open, now, onOpen }
         <button
           type="button"
           className="icon-button"
-          aria-label={`Delete ${thread.title}`}
-          title="Delete"
+          tabIndex={-1}
+          aria-label={`Delete ${thread.title || name}`}
+          title="Delete (Del)"
           onClick={() => setMode('deleting')}
         >
           <Icon name="trash" />
@@ -68,46 +103,12 @@ export const ThreadItem = memo(function ThreadItem({ thread, open, now, onOpen }
         <ConfirmDialog
           open={true}
           title="Delete this thread?"
-          text={`“${thread.title}” and all its branches will be gone.`}
+          text={`“${thread.title || name}” and all its branches will be gone.`}
           action="Delete"
-          onClose={() => setMode('shown')}
+          onClose={() => leave('key')}
           onConfirm={remove}
         />
       )}
     </div>
   );
 });
-
-function RenameField({ thread, onDone }: { thread: ThreadSummary; onDone: () => void }) {
-  const client = useClient();
-  const report = useReport();
-  const [title, setTitle] = useState(thread.title);
-  const save = () => {
-    const next = title.trim();
-    if (next !== '' && next !== thread.title) client.renameThread(thread.id, next).catch(report);
-    onDone();
-  };
-  return (
-    <form
-      className="thread-item renaming"
-      onSubmit={event => {
-        event.preventDefault();
-        save();
-      }}
-    >
-      <input
-        ref={field => field?.focus()}
-        aria-label="Title"
-        value={title}
-        maxLength={200}
-        onChange={event => setTitle(event.target.value)}
-        onBlur={save}
-        onKeyDown={event => {
-          if (event.key !== 'Escape') return;
-          event.stopPropagation();
-          onDone();
-        }}
-      />
-    </form>
-  );
-}

@@ -1,8 +1,9 @@
 //! The list of threads: rows of one height, so only those in view are on the page; the next page comes by scrolling.
 
-import { useVirtualizer } from '@tanstack/react-virtual';
+import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual';
 import type { Threads } from '@threadmill/react';
-import { useEffect, useRef } from 'react';
+import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { focusIsLost } from '../focus';
 import { ThreadItem } from './thread-item';
 
 const ROW = 60;
@@ -19,15 +20,34 @@ interface ThreadListProps {
 export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
   const { threads, hasMore, loadingMore, loadMore, status } = list;
   const scroller = useRef<HTMLDivElement>(null);
+  const stop = useTabStop(list, current, scroller);
   const virtual = useVirtualizer({
     count: threads.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW,
     getItemKey: index => threads[index]?.id ?? index,
     overscan: 8,
+    rangeExtractor: stop.keepOnPage,
   });
   const items = virtual.getVirtualItems();
-  const lastShown = items[items.length - 1]?.index ?? 0;
+  const lastShown = virtual.range?.endIndex ?? 0;
+  const shown = threads.findIndex(thread => thread.id === current);
+  const reveal = useRef<string>(undefined);
+  useEffect(() => {
+    // Once for each thread that is opened, wherever from; afterwards the reader may scroll away.
+    if (shown < 0 || reveal.current === current) return;
+    reveal.current = current;
+    virtual.scrollToIndex(shown, { align: 'auto' });
+  }, [shown, current, virtual]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    // Keys of the rename field and of a dialog come by here too.
+    if (!(event.target instanceof HTMLAnchorElement)) return;
+    const to = stepped(event.key, stop.index, threads.length);
+    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    virtual.scrollToIndex(to, { align: 'auto' });
+    stop.goTo(to);
+  };
   useEffect(() => {
     if (hasMore && !loadingMore && lastShown >= threads.length - AHEAD) void loadMore();
   }, [hasMore, loadingMore, lastShown, threads.length, loadMore]);
@@ -35,18 +55,102 @@ export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
   if (status === 'ready' && threads.length === 0)
     return <p className="thread-list-empty">No threads here.</p>;
   return (
-    <nav className="thread-list" ref={scroller} aria-label="Threads">
-      <ul style={{ height: virtual.getTotalSize() }}>
+    <nav className="thread-list" ref={scroller} aria-label="Threads" aria-describedby="thread-list-keys">
+      <p id="thread-list-keys" hidden>
+        Arrow keys move between threads, F2 renames one, Delete deletes it.
+      </p>
+      <ul
+        style={{ height: virtual.getTotalSize() }}
+        onKeyDown={onKeyDown}
+        onFocus={event => stop.took(event.target)}
+        onBlur={stop.left}
+      >
         {items.map(item => {
           const thread = threads[item.index];
           if (!thread) return null;
           return (
-            <li key={item.key} style={{ transform: `translateY(${item.start}px)`, height: ROW }}>
-              <ThreadItem thread={thread} open={thread.id === current} now={now} onOpen={onOpen} />
+            <li
+              key={item.key}
+              data-thread={thread.id}
+              aria-posinset={item.index + 1}
+              aria-setsize={hasMore ? -1 : threads.length}
+              style={{ transform: `translateY(${item.start}px)`, height: ROW }}
+            >
+              <ThreadItem
+                thread={thread}
+                open={thread.id === current}
+                now={now}
+                tabStop={item.index === stop.index}
+                onOpen={onOpen}
+              />
             </li>
           );
         })}
       </ul>
     </nav>
   );
+}
+
+/** Where a key goes from `index`; nothing if the key is not one of the list's. */
+function stepped(key: string, index: number, count: number): number | undefined {
+  switch (key) {
+    case 'ArrowDown':
+      return Math.min(count - 1, index + 1);
+    case 'ArrowUp':
+      return Math.max(0, index - 1);
+    case 'Home':
+      return 0;
+    case 'End':
+      return count - 1;
+    default:
+      return undefined;
+  }
+}
+
+/** The one thread the Tab key stops at. It stays on the page while the list scrolls, so that the focus does too. */
+function useTabStop(
+  { threads }: Threads,
+  current: string | undefined,
+  scroller: React.RefObject<HTMLElement | null>,
+) {
+  const [chosen, setChosen] = useState<string>();
+  const find = (id: string | undefined) => threads.findIndex(thread => thread.id === id);
+  const index = Math.max(0, find(chosen) >= 0 ? find(chosen) : find(current));
+  /** A thread whose link takes the focus with the next commit that has it. */
+  const wanted = useRef<string>(undefined);
+  /** Where the focus is, while it is in the list. */
+  const held = useRef<{ id: string; index: number }>(undefined);
+  useLayoutEffect(() => {
+    // The thread that had the focus was deleted: the one in its place takes it.
+    if (held.current && find(held.current.id) < 0 && focusIsLost())
+      wanted.current = threads[Math.min(held.current.index, threads.length - 1)]?.id;
+    if (wanted.current === undefined) return;
+    const item = scroller.current?.querySelector(`[data-thread="${CSS.escape(wanted.current)}"] a`);
+    if (!(item instanceof HTMLElement)) return;
+    wanted.current = undefined;
+    item.focus({ preventScroll: true });
+  });
+  const keepOnPage = useCallback(
+    (range: Range) => {
+      const usual = defaultRangeExtractor(range);
+      return index >= range.count || usual.includes(index) ? usual : [...usual, index].sort((a, b) => a - b);
+    },
+    [index],
+  );
+  return {
+    index,
+    keepOnPage,
+    goTo: (to: number) => {
+      wanted.current = threads[to]?.id;
+      setChosen(wanted.current);
+    },
+    took: (element: HTMLElement) => {
+      const id = element.closest<HTMLElement>('[data-thread]')?.dataset.thread;
+      held.current = id === undefined ? undefined : { id, index: find(id) };
+      setChosen(id);
+    },
+    left: (event: React.FocusEvent) => {
+      if (event.relatedTarget !== null) held.current = undefined;
+    },
+  };
 }

@@ -4,6 +4,7 @@ import type { Part, Row } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { useState, useSyncExternalStore } from 'react';
 import { useReport } from '../reports';
+import { sizeInWords } from '../text';
 import { useThreadActions } from './thread-actions';
 
 /** Whole parts the reader asked for. Kept beside the rows, which come and go while scrolling. */
@@ -58,7 +59,7 @@ export function MorePart({ row, index }: { row: Row; index: number }) {
   };
   return (
     <button type="button" className="text-button more-part" onClick={load} disabled={loading}>
-      {loading ? 'Loading' : `Show all (${Math.ceil(preview.bytes / 1024)} KB)`}
+      {loading ? 'Loading' : `Show all (${sizeInWords(preview.bytes)})`}
     </button>
   );
 }

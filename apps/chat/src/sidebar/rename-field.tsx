@@ -1,0 +1,61 @@
+//! The field a thread is renamed in. It stays, with what was typed, until the server has the new title.
+
+import type { ThreadSummary } from '@threadmill/client';
+import { useClient } from '@threadmill/react';
+import { useRef, useState } from 'react';
+import { useReport } from '../reports';
+import { cutToBytes } from '../text';
+
+/** The server's limit of a title, in UTF-8 bytes. */
+const LONGEST_TITLE = 512;
+
+/** How the reader left the field: by a key, so the focus goes back to the thread; or it went elsewhere already. */
+export type Leaving = 'key' | 'blur';
+
+export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leaving) => void }) {
+  const { thread, onDone } = props;
+  const client = useClient();
+  const report = useReport();
+  const [title, setTitle] = useState(thread.title);
+  const field = useRef<HTMLInputElement>(null);
+  const over = useRef(false);
+  const save = (how: Leaving) => {
+    if (over.current) return;
+    over.current = true;
+    const next = title.trim();
+    if (next === '' || next === thread.title) return onDone(how);
+    client.renameThread(thread.id, next).then(
+      () => onDone(field.current === document.activeElement ? 'key' : how),
+      error => {
+        over.current = false;
+        report(error);
+      },
+    );
+  };
+  return (
+    <form
+      className="thread-item renaming"
+      onSubmit={event => {
+        event.preventDefault();
+        save('key');
+      }}
+    >
+      <input
+        ref={element => {
+          if (element && field.current !== element) element.focus();
+          field.current = element;
+        }}
+        aria-label="Title"
+        value={title}
+        onChange={event => setTitle(cutToBytes(event.target.value, LONGEST_TITLE))}
+        onBlur={() => save('blur')}
+        onKeyDown={event => {
+          if (event.key !== 'Escape') return;
+          event.stopPropagation();
+          over.current = true;
+          onDone('key');
+        }}
+      />
+    </form>
+  );
+}

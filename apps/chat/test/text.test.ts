@@ -1,0 +1,27 @@
+//! Cutting by bytes, reading past Markdown, and sizes in words.
+
+import { expect, test } from 'vitest';
+import { cutToBytes, sizeInWords, withoutMarkdown } from '../src/text';
+
+test('a text is cut by bytes and never inside a character', () => {
+  expect(cutToBytes('hello', 512)).toBe('hello');
+  expect(cutToBytes('x'.repeat(600), 512)).toHaveLength(512);
+  expect(cutToBytes('é'.repeat(300), 511)).toBe('é'.repeat(255));
+  expect(cutToBytes('🌱🌱', 7)).toBe('🌱');
+});
+
+test('Markdown marks are left out, words stay', () => {
+  expect(withoutMarkdown("Here's a heap: ``` import heapq ```")).toBe("Here's a heap: import heapq");
+  expect(withoutMarkdown('```python\nprint(1)\n```')).toBe('print(1)');
+  expect(withoutMarkdown('## Title\n- **one** and `two`')).toBe('Title one and two');
+  expect(withoutMarkdown('see [the docs](https://example.org/a)')).toBe('see the docs');
+  expect(withoutMarkdown('2 * 3 * 4 and snake_case_name')).toBe('2 * 3 * 4 and snake_case_name');
+});
+
+test('sizes', () => {
+  expect(sizeInWords(640)).toBe('640 B');
+  expect(sizeInWords(12_000)).toBe('12 KB');
+  expect(sizeInWords(1024 * 1024)).toBe('1 MB');
+  expect(sizeInWords(1024 * 1024 - 10)).toBe('1 MB');
+  expect(sizeInWords(2.5 * 1024 * 1024)).toBe('2.5 MB');
+});
