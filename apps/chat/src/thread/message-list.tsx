@@ -6,6 +6,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } 
 import { countListRender } from '../counters';
 import { focusComposer } from '../focus';
 import { Icon } from '../icon';
+import { useReport } from '../reports';
 import { MessageRow } from './message-row';
 import { RowHeights } from './row-heights';
 import { ScrollKeeper } from './scroll-keeper';
@@ -113,7 +114,12 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
           <div className="list-end" />
         </div>
       </section>
-      <JumpButton messages={messages} keeper={keeper} unseen={unseen} />
+      <div className="jumps">
+        <JumpButton messages={messages} keeper={keeper} unseen={unseen} />
+        {unseen.away && messages.hasOlder && (
+          <StartButton handle={handle} keeper={keeper} scroller={scroller} onArrived={again} />
+        )}
+      </div>
     </div>
   );
 }
@@ -154,6 +160,31 @@ function JumpButton(props: {
     >
       <Icon name="down" />
       <span>{label}</span>
+    </button>
+  );
+}
+
+/** The way to the first message of a thread whose beginning is not loaded. */
+function StartButton(props: {
+  handle: ThreadHandle;
+  keeper: ScrollKeeper;
+  scroller: React.RefObject<HTMLElement | null>;
+  onArrived(): void;
+}) {
+  const { handle, keeper, scroller, onArrived } = props;
+  const report = useReport();
+  const go = async () => {
+    keeper.release();
+    // The button goes with the jump; the arrow keys should scroll from where it leads.
+    scroller.current?.focus({ preventScroll: true });
+    await handle.jumpTo({ at: 'depth', depth: 0 });
+    const first = handle.getSnapshot().rows[0];
+    if (first) keeper.aimAt(first.id);
+    onArrived();
+  };
+  return (
+    <button type="button" className="jump-start" onClick={() => void go().catch(report)}>
+      Go to start
     </button>
   );
 }
