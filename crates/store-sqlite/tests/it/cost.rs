@@ -104,7 +104,7 @@ async fn import(
     }
     let finished = store.import_finish(scope, &thread, open_on).await;
     finished.expect("finishes");
-    println!("{id}: {count} rows in {:?}", began.elapsed());
+    println!("proof: {id}, imported | {count} rows in {:?}", began.elapsed());
     thread
 }
 
@@ -151,7 +151,7 @@ impl Gate {
             );
             (most, least) = (most.max(hundredths), least.min(hundredths));
         }
-        println!("{thread} {line:?}: {least} to {most} % of the steps on 100 messages");
+        println!("proof: {thread} {line:?}, steps of SQLite's machine | {least} to {most} % of those on 100 messages");
     }
 }
 
