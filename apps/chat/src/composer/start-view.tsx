@@ -8,9 +8,9 @@ import { ComposerBox } from './composer';
 import { useProviders } from './providers';
 
 const SUGGESTIONS = [
-  'What is artificial intelligence?',
+  'What is AI?',
   'Tell me a joke',
-  'Show me some Python',
+  'Can you write a heap in Python?',
   'What do you know about history?',
 ] as const;
 
