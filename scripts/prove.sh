@@ -31,7 +31,7 @@ bar() {
   fi
   row "$number" "**$name**" "$verdict, $((SECONDS - begun)) s, at $commit"
   while IFS='|' read -r what value; do
-    row "$number" "${what# }" "${value# }"
+    row "$number" "$(sed 's/^ *//; s/ *$//' <<<"$what")" "$(sed 's/^ *//; s/ *$//' <<<"$value")"
   done < <(sed -n 's/^proof: //p' "$out/$number-$name.log")
   printf '   %s in %s s\n' "$verdict" $((SECONDS - begun))
 }
