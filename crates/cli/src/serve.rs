@@ -72,12 +72,16 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
         let address = listener.local_addr()?;
-        let new = !config.data.join("threadmill.db").exists();
+        // The mark stands until the library is whole, so that a start that was cut short is made up for.
+        let unfinished = config.data.join("sample.unfinished");
+        let new = !config.data.join("threadmill.db").exists() || unfinished.exists();
         let store = SqliteStore::open(&config.data, SqliteOptions::default())
             .with_context(|| format!("the store in {} cannot be opened", config.data.display()))?;
         let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
         if new && config.sample {
+            std::fs::write(&unfinished, b"")?;
             sample::install(&durable).await.context("the sample library cannot be brought in")?;
+            std::fs::remove_file(&unfinished)?;
         }
         let context = ContextPolicy {
             tokens: config.context.tokens,
