@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make prove`: every bar at full size, one table, kept in docs/proof.md. Takes about an hour on two cores.
+# `make prove`: every bar at full size, one table, kept in docs/proof.md. Takes about twenty minutes on two cores.
 #
 # Tests and benches print what they measured as lines `proof: WHAT | VALUE`; this gathers them. A step that fails
 # fails the run, but the others still run, so that the table is whole. `scripts/prove.sh windows runs` runs only the

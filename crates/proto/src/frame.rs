@@ -80,7 +80,7 @@ pub enum ClientFrame {
         #[n(0)]
         sub: u32,
     },
-    /// Follow the thread list from a place in the summary log; 0 sends the newest first page.
+    /// Follow the thread list from a place in the summary log. What came since is sent first, a page at a time.
     #[n(4)]
     FollowList {
         /// The last place seen.
