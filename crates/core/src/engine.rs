@@ -329,7 +329,7 @@ impl Engine {
             ServerFrame::Resumed { sub } => self.on_sub(sub, |view| view.on_resumed(sub)),
             ServerFrame::Reset { sub, reason: _ } => self.on_sub(sub, |view| view.on_reset(sub)),
             ServerFrame::Event { thread, event } => self.on_thread(&thread, |view| view.on_event(event)),
-            ServerFrame::Advance { thread, position, total } => {
+            ServerFrame::Advance { thread, position, total, branch: _ } => {
                 self.on_thread(&thread, |view| view.on_advance(position, total));
             }
             ServerFrame::Chunks { thread, run, message: _, from, to, chunks } => {
@@ -340,7 +340,10 @@ impl Engine {
             ServerFrame::Pong { token, now: _ } => {
                 self.slots.values_mut().for_each(|slot| slot.view.on_pong(token));
             }
-            ServerFrame::Welcome { .. } | ServerFrame::Refused(_) | ServerFrame::Closing { .. } => {}
+            ServerFrame::Welcome { .. }
+            | ServerFrame::Refused(_)
+            | ServerFrame::Closing { .. }
+            | ServerFrame::Flags { .. } => {}
         }
     }
 

@@ -142,7 +142,12 @@ impl Session {
             State::Connecting { .. } => {
                 self.state = State::Greeting { until: now + GREETING };
                 let client = self.client.clone();
-                self.actions.push(Action::Send(ClientFrame::Hello { oldest: VERSION, newest: VERSION, client }));
+                self.actions.push(Action::Send(ClientFrame::Hello {
+                    oldest: VERSION,
+                    newest: VERSION,
+                    client,
+                    token: None,
+                }));
             }
             State::Idle | State::Greeting { .. } | State::Live { .. } | State::Waiting { .. } | State::Refused => {}
         }

@@ -353,7 +353,8 @@ decoders! {
         8 Failed { sub, problem },
         9 Pong { token, now },
         10 Closing { reconnect_within },
-        11 Advance { thread, position, total },
+        11 Advance { thread, position, total, branch },
+        12 Flags { rev },
     }
     struct Message { id, role, parts, metadata, status, branch, depth, rev, created_at, previews }
     struct Preview { part, bytes }
@@ -541,7 +542,7 @@ mod tests {
             ServerFrame::Failed { sub: None, problem },
             ServerFrame::Pong { token: 1, now: 2 },
             ServerFrame::Closing { reconnect_within: 1 },
-            ServerFrame::Advance { thread: thread.clone(), position: Position::default(), total: None },
+            ServerFrame::Advance { thread: thread.clone(), position: Position::default(), total: None, branch: None },
         ];
         for (seq, change) in (1..).zip(changes()?) {
             let record = Record { seq, at: 5, change };

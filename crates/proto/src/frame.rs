@@ -1,7 +1,9 @@
 //! WebSocket frames: one CBOR value a message, in the subprotocol `threadmill.v1.cbor`.
 //!
 //! The client says `Hello` first and the server answers `Welcome` or `Refused`. Then each subscription
-//! gets one `Window` (or `Resumed`), and events and chunks that continue it without a gap. `Reset` is a
+//! gets one `Window` (or `Resumed`), and events and chunks that continue it without a gap. Those name the
+//! thread and not the subscription: several subscriptions of one thread share them, each frame is sent once
+//! and shows what any of them shows; whoever has it already leaves it out, by its position. `Reset` is a
 //! word of the protocol, not a failure: it says that what the client has is no longer a prefix of the
 //! truth and is followed by a fresh `Window`.
 
@@ -28,6 +30,9 @@ pub enum ClientFrame {
         /// Name and version, for the log.
         #[n(2)]
         client: String,
+        /// Who the client is, where the server asks for credentials: a browser cannot set headers on a socket.
+        #[n(3)]
+        token: Option<String>,
     },
     /// Follow a thread. A `sub` names the subscription on this connection; reusing one replaces it.
     #[n(1)]
@@ -93,6 +98,13 @@ pub enum ClientFrame {
         /// Returned as it is.
         #[n(0)]
         token: u64,
+    },
+    /// A newer credential for the same user, before the last one runs out.
+    #[n(6)]
+    Authenticate {
+        /// The credential.
+        #[n(0)]
+        token: String,
     },
 }
 
@@ -223,9 +235,19 @@ pub enum ServerFrame {
         /// Where the log is now.
         #[n(1)]
         position: Position,
-        /// Slots on the subscription's branch now, if the change made it longer.
+        /// Slots on `branch` now, if the change made it longer.
         #[n(2)]
         total: Option<u64>,
+        /// The branch `total` is of.
+        #[n(3)]
+        branch: Option<BranchId>,
+    },
+    /// The feature flags may have changed: read them again. Sent after `Welcome` too.
+    #[n(12)]
+    Flags {
+        /// Differs whenever the configuration of the flags does.
+        #[n(0)]
+        rev: u64,
     },
 }
 

@@ -53,11 +53,55 @@ export interface Row {
   readonly run?: string;
   /** Parts that are cut short, and their whole size; `wholePart` reads them. */
   readonly previews?: readonly { readonly part: number; readonly bytes: number }[];
+  /** A write of this browser that concerns the row and that the server has not acknowledged. */
+  readonly outbox?: OutboxItem;
+}
+
+export type OutboxKind =
+  | 'create'
+  | 'send'
+  | 'edit'
+  | 'regenerate'
+  | 'remove'
+  | 'stop'
+  | 'rename'
+  | 'archive'
+  | 'delete';
+
+/** A write that the server has not acknowledged. Its identity changes when its state does. */
+export interface OutboxItem {
+  /** Also the idempotency key. */
+  readonly key: string;
+  readonly kind: OutboxKind;
+  readonly threadId: string;
+  readonly messageId?: string;
+  /** What a person would recognise it by: the text sent, the new title. */
+  readonly text?: string;
+  /** `pending` waits for its turn or the network, `sending` is on its way, `failed` was refused for good. */
+  readonly state: 'pending' | 'sending' | 'failed';
+  /** Why it failed. */
+  readonly error?: ProblemError;
+  readonly createdAt: number;
+}
+
+export interface OutboxHandle extends Store<readonly OutboxItem[]> {
+  /** Tries a failed item again, behind what waits. */
+  retry(key: string): void;
+  /** Gives an item up; what waits for it is rejected with `discarded`. */
+  discard(key: string): void;
+}
+
+/** What was typed and not sent, kept across reloads. */
+export interface Drafts {
+  get(place: string): string;
+  set(place: string, text: string): void;
 }
 
 export interface ThreadSnapshot {
   readonly status: 'loading' | 'ready' | 'error' | 'deleted';
   readonly error?: ProblemError;
+  /** `cache`: rows kept by this browser, not compared with the server yet. */
+  readonly source?: 'cache' | 'live';
   readonly rows: readonly Row[];
   /** Depth of the first row: it falls as older rows come, and list libraries keep their place by it. */
   readonly firstIndex: number;
@@ -111,6 +155,7 @@ export interface ThreadSummary {
 export interface ListSnapshot {
   readonly status: 'loading' | 'ready' | 'error';
   readonly error?: ProblemError;
+  readonly source?: 'cache' | 'live';
   readonly threads: readonly ThreadSummary[];
   readonly hasMore: boolean;
   readonly loadingMore: boolean;
@@ -123,7 +168,35 @@ export interface ListHandle extends Store<ListSnapshot> {
 
 export interface SyncStatus {
   readonly connection: 'connecting' | 'live' | 'reconnecting' | 'offline' | 'refused';
+  /** Why the server refuses this client. */
   readonly error?: ProblemError;
+  /** `sync`: windows, live over one connection a browser. `direct`: whole threads by HTTP, polled. */
+  readonly engine: 'sync' | 'direct';
+  /** Why it is `direct`, if that was not asked for: `flag_off` or `wasm_failed`. */
+  readonly reason?: 'flag_off' | 'wasm_failed';
+  /** `leader` owns the browser's connection, `follower` reads along, `solo` has one of its own. */
+  readonly role: 'leader' | 'follower' | 'solo';
+  /** How the connection is made: the later ones where the earlier do not get through. */
+  readonly transport: 'socket' | 'events' | 'poll';
+  /** `degraded`: the browser's storage failed or is forbidden, so nothing outlives the page. */
+  readonly storage: 'ok' | 'degraded';
+  /** Writes that are not acknowledged, failed ones not counted. */
+  readonly pending: number;
+  readonly failed: number;
+}
+
+/** What happened in this tab since it began, and what it holds now. Plain numbers, for tests and monitoring. */
+export interface ClientMetrics {
+  readonly framesReceived: number;
+  readonly framesForwarded: number;
+  readonly framesHeard: number;
+  readonly connections: number;
+  readonly resumes: number;
+  readonly windowsFetched: number;
+  /** Threads held, shown or kept for a quick return, and their bytes as the core counts them. */
+  readonly threadsHeld: number;
+  readonly bytesHeld: number;
+  readonly wasmBytes: number;
 }
 
 export interface ServerInfo {
@@ -164,13 +237,22 @@ export interface RegenerateInput {
 
 export interface Client {
   readonly status: Store<SyncStatus>;
+  readonly outbox: OutboxHandle;
+  readonly drafts: Drafts;
+  /** The feature flags as the server decides them for this user; kept for the next start. */
+  readonly flags: Store<Readonly<Record<string, boolean>>>;
   info(): Promise<ServerInfo>;
   /** A live window; one for each thread and branch, counted: every call needs its `release`. */
   thread(id: string, options?: { branch?: string; anchor?: Anchor }): ThreadHandle;
   /** The live list, or with a title those whose title contains it. Counted like `thread`. */
   threads(options?: { title?: string }): ListHandle;
-  createThread(input: CreateThreadInput): Promise<{ threadId: string }>;
+  /** Loads a thread that may be opened soon, if there is room. */
+  prefetch(id: string): void;
+  /** Resolves when the write is kept by this browser; it is shown at once and sent when that is possible. */
+  createThread(input: CreateThreadInput): Promise<{ threadId: string; messageId?: string; runId?: string }>;
+  /** As `createThread`. */
   send(threadId: string, input: SendInput): Promise<{ messageId: string; runId?: string }>;
+  /** This and the writes below resolve when the server has acknowledged them, however long that takes. */
   edit(
     threadId: string,
     messageId: string,
@@ -187,13 +269,30 @@ export interface Client {
   archiveThread(id: string, archived: boolean): Promise<void>;
   deleteThread(id: string): Promise<void>;
   wholePart(threadId: string, messageId: string, part: number): Promise<Part>;
+  metrics(): ClientMetrics;
+  /** Forgets everything this browser keeps for the user, in every tab, and closes. Unsent writes are lost. */
+  signOut(): Promise<void>;
   close(): void;
 }
+
+/** Where the core is: an address, or what was loaded from one. */
+export type WasmSource = URL | string | Response | BufferSource | WebAssembly.Module;
 
 export interface ClientOptions {
   /** The server; the page's own origin if none is given. */
   url?: string;
   /** With the server's development identity: who this is. */
   user?: string;
-  wasm: URL | string | Response | BufferSource | WebAssembly.Module;
+  /** A credential for the server; asked for again before it runs out and when the server refuses it. */
+  getToken?: () => string | Promise<string>;
+  /** The core. Not needed with `engine: 'direct'`. */
+  wasm?: WasmSource | Promise<WasmSource>;
+  /** `auto` (the default) lets the server's flag `scalable-sync` decide. */
+  engine?: 'auto' | 'sync' | 'direct';
+  /** `auto` (the default): IndexedDB, memory where that fails. */
+  storage?: 'auto' | 'memory';
+  /** `auto` (the default): one connection for all tabs. */
+  tabs?: 'auto' | 'off';
+  /** Bytes of windows held in memory, as the core counts them. The default is 16 MiB. */
+  maxBytes?: number;
 }

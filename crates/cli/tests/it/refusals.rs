@@ -202,7 +202,7 @@ async fn node_still_works(api: &Api) {
 fn frames() -> Vec<(Message, bool, &'static str)> {
     let binary = |bytes: Vec<u8>| Message::Binary(bytes.into());
     let say = |frame: &ClientFrame| binary(to_cbor(frame));
-    let hello = |oldest, newest| ClientFrame::Hello { oldest, newest, client: String::new() };
+    let hello = |oldest, newest| ClientFrame::Hello { oldest, newest, client: String::new(), token: None };
     let whole = to_cbor(&subscribe(1, "t"));
     let mut trailing = whole.clone();
     trailing.push(0);

@@ -38,7 +38,7 @@ impl Socket {
     /// A connection that was welcomed.
     pub(crate) async fn open(api: &Api) -> Self {
         let mut socket = Self::raw(api).await;
-        socket.say(&ClientFrame::Hello { oldest: 1, newest: 1, client: "it".into() }).await;
+        socket.say(&ClientFrame::Hello { oldest: 1, newest: 1, client: "it".into(), token: None }).await;
         let ServerFrame::Welcome { user, .. } = socket.frame().await else { panic!("no welcome") };
         assert_eq!(user, api.user);
         socket

@@ -219,7 +219,7 @@ impl Server {
                 }
             }
             ClientFrame::Unsubscribe { .. } => self.sub = None,
-            ClientFrame::FollowList { .. } => {}
+            ClientFrame::FollowList { .. } | ClientFrame::Authenticate { .. } => {}
             ClientFrame::Ping { token } => self.send(&ServerFrame::Pong { token, now: 0 }),
         }
     }
@@ -368,5 +368,10 @@ fn shown(sub: Sub, event: &Event) -> ServerFrame {
         Change::MessageAppended(at) | Change::RunStarted { message: at, .. } if here => Some(at.depth + 1),
         _ => None,
     };
-    ServerFrame::Advance { thread: thread(), position: event.position(), total: longer }
+    ServerFrame::Advance {
+        thread: thread(),
+        position: event.position(),
+        total: longer,
+        branch: longer.map(|_| branch()),
+    }
 }

@@ -190,6 +190,7 @@ fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
         | ServerFrame::Summaries { .. }
         | ServerFrame::Failed { .. }
         | ServerFrame::Pong { .. }
-        | ServerFrame::Closing { .. } => false,
+        | ServerFrame::Closing { .. }
+        | ServerFrame::Flags { .. } => false,
     }
 }

@@ -227,6 +227,7 @@ fn advance(shown: &Shown, thread: &ThreadId, event: &Event) -> Arc<Shared> {
         thread: thread.clone(),
         position: event.position(),
         total: longer.filter(|message| message.branch == shown.branch).map(|message| message.depth + 1),
+        branch: longer.filter(|message| message.branch == shown.branch).map(|message| message.branch.clone()),
     })
 }
 

@@ -138,7 +138,8 @@ impl Reader {
             | ServerFrame::Refused(_)
             | ServerFrame::Summaries { .. }
             | ServerFrame::Pong { .. }
-            | ServerFrame::Closing { .. } => None,
+            | ServerFrame::Closing { .. }
+            | ServerFrame::Flags { .. } => None,
         }
     }
 }

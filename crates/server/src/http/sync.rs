@@ -212,6 +212,8 @@ async fn answer(watcher: &Watcher, frame: ClientFrame, now: u64) {
             watcher.close(sub);
             (Some(sub), Ok(()))
         }
+        // Development identity has no credentials to renew.
+        ClientFrame::Authenticate { .. } => (None, Ok(())),
         ClientFrame::FollowList { since } => (None, watcher.follow_list(since).await),
         ClientFrame::Ping { token } => {
             watcher.say(ServerFrame::Pong { token, now });
