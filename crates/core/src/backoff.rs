@@ -19,9 +19,13 @@ impl Backoff {
 
     /// The next wait: anything from nothing to twice the last bound.
     pub(crate) fn next(&mut self) -> u64 {
-        let bound = (BASE << self.attempt.min(10)).min(CAP);
         self.attempt += 1;
-        self.within(bound)
+        self.at(self.attempt - 1)
+    }
+
+    /// The wait after so many attempts before it.
+    pub(crate) fn at(&mut self, attempt: u32) -> u64 {
+        self.within((BASE << attempt.min(10)).min(CAP))
     }
 
     /// It worked: the next wait is a short one again.

@@ -11,9 +11,11 @@ pub mod fold;
 pub mod list;
 mod merge;
 mod numbered;
+pub mod outbox;
 mod query;
 mod queue;
 pub mod session;
+pub mod tabs;
 pub mod window;
 
 /// Milliseconds since an origin of the driver's choosing that never go back. Only differences count.

@@ -11,6 +11,11 @@
 //!
 //! `stop` leads from everywhere to `Idle`. The host closes the socket it has when it is told to
 //! `Disconnect` or to `Connect`; whatever a socket says after that is the host's to drop.
+//!
+//! A socket that is cut or silent before `Welcome` twice in a row gives way to [`Transport::Events`], and that to
+//! [`Transport::Poll`]. These carry all of the client's frames at once, when they are opened: there `opened` means
+//! "say everything", so it brings the connection up before `Welcome`, and again whenever the host opens another
+//! request. From time to time a socket is tried again.
 
 use crate::Now;
 use crate::backoff::Backoff;
@@ -20,8 +25,34 @@ use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
 /// Milliseconds a connection may take to stand.
 const GREETING: u64 = 10_000;
+/// Milliseconds the server may keep a poll that has nothing to say, and the greeting.
+const POLL: u64 = 40_000;
 /// Milliseconds an answer may take after the reader comes back to a sleeping page.
 const PROOF: u64 = 4_000;
+/// Connections in a row that fail before another transport is tried.
+const MISSES: u8 = 2;
+/// Milliseconds after which a socket is tried again, at first and at most.
+const PROBE: (u64, u64) = (60_000, 30 * 60_000);
+
+/// How the connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    Socket,
+    /// One request whose answer is a stream of events.
+    Events,
+    /// One request after another, each answered when there is something to say.
+    Poll,
+}
+
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The tab's own.
+    Own,
+    /// Another tab's, which passes the frames on: there is but one way to make it.
+    Relayed,
+}
 
 /// Where the connection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +83,8 @@ pub enum Status {
 /// What the session asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Open a socket, closing the one there is.
-    Connect,
+    /// Open a connection, closing the one there is.
+    Connect(Transport),
     /// Close the socket.
     Disconnect,
     /// Send.
@@ -62,6 +93,8 @@ pub enum Action {
     Up,
     /// The connection is gone: no subscription is left.
     Down,
+    /// The server wants another credential.
+    Renew,
 }
 
 /// One connection after another.
@@ -71,7 +104,14 @@ pub struct Session {
     backoff: Backoff,
     status: Status,
     client: String,
+    token: Option<String>,
     greeted: bool,
+    way: Way,
+    transport: Transport,
+    /// Connections in a row that did not come to stand.
+    misses: u8,
+    /// When a socket is tried again, and how long to wait after that; only with another transport.
+    probe: Option<(Now, u64)>,
     actions: Queue<Action>,
 }
 
@@ -84,7 +124,12 @@ impl Session {
             backoff: Backoff::new(seed),
             status: Status::Offline,
             client: client.into(),
+            token: None,
             greeted: false,
+            way: Way::Own,
+            transport: Transport::Socket,
+            misses: 0,
+            probe: None,
             actions: Queue::default(),
         }
     }
@@ -98,7 +143,27 @@ impl Session {
     /// Frames can be sent.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Live { .. })
+        match self.state {
+            State::Live { .. } => true,
+            State::Greeting { .. } => self.transport != Transport::Socket,
+            State::Idle | State::Connecting { .. } | State::Waiting { .. } | State::Refused => false,
+        }
+    }
+
+    /// The credential from now on.
+    pub fn authenticate(&mut self, now: Now, token: String) {
+        self.token = Some(token.clone());
+        match self.state {
+            State::Live { .. } if self.transport == Transport::Socket => {
+                self.actions.push(Action::Send(ClientFrame::Authenticate { token }));
+            }
+            State::Refused => self.connect(now),
+            State::Idle
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Live { .. }
+            | State::Waiting { .. } => {}
+        }
     }
 
     /// Connects, if nothing is under way.
@@ -136,27 +201,31 @@ impl Session {
         }
     }
 
-    /// The socket is open.
+    /// The connection is open. Without a socket: a request is about to carry everything there is to say.
     pub fn opened(&mut self, now: Now) {
-        match self.state {
-            State::Connecting { .. } => {
-                self.state = State::Greeting { until: now + GREETING };
-                let client = self.client.clone();
-                self.actions.push(Action::Send(ClientFrame::Hello {
-                    oldest: VERSION,
-                    newest: VERSION,
-                    client,
-                    token: None,
-                }));
+        match (&self.state, self.transport) {
+            (State::Connecting { .. }, Transport::Socket) => {}
+            (
+                State::Connecting { .. } | State::Greeting { .. } | State::Live { .. },
+                Transport::Events | Transport::Poll,
+            ) => {
+                self.leave();
             }
-            State::Idle | State::Greeting { .. } | State::Live { .. } | State::Waiting { .. } | State::Refused => {}
+            (State::Greeting { .. } | State::Live { .. }, Transport::Socket)
+            | (State::Idle | State::Waiting { .. } | State::Refused, _) => return,
+        }
+        self.state = State::Greeting { until: now + if self.transport == Transport::Poll { POLL } else { GREETING } };
+        let (client, token) = (self.client.clone(), self.token.clone());
+        self.actions.push(Action::Send(ClientFrame::Hello { oldest: VERSION, newest: VERSION, client, token }));
+        if self.transport != Transport::Socket {
+            self.actions.push(Action::Up);
         }
     }
 
-    /// The socket is closed or could not be opened.
+    /// The connection is closed or could not be opened.
     pub fn closed(&mut self, now: Now) {
         match self.state {
-            State::Connecting { .. } | State::Greeting { .. } => self.wait(now, None),
+            State::Connecting { .. } | State::Greeting { .. } => self.missed(now),
             State::Live { migrate, .. } => self.wait(now, migrate),
             State::Idle | State::Waiting { .. } | State::Refused => {}
         }
@@ -206,7 +275,7 @@ impl Session {
         match self.state {
             State::Connecting { .. } | State::Greeting { .. } => {
                 self.actions.push(Action::Disconnect);
-                self.wait(now, None);
+                self.missed(now);
             }
             State::Live { migrate, .. } => {
                 self.actions.push(Action::Disconnect);
@@ -222,7 +291,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Now> {
         match self.state {
             State::Connecting { until } | State::Greeting { until } | State::Waiting { until } => Some(until),
-            State::Live { until, migrate, .. } => Some(migrate.map_or(until, |at| at.min(until))),
+            State::Live { until, migrate, .. } => migrate.into_iter().chain([until]).min(),
             State::Idle | State::Refused => None,
         }
     }
@@ -232,18 +301,78 @@ impl Session {
         self.actions.pop()
     }
 
+    /// How the connection is made, or will be.
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Whose connection it is.
+    pub(crate) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Another tab's connection stands now: ask for it, unless it is had.
+    pub(crate) fn rejoin(&mut self, now: Now) {
+        match self.state {
+            State::Connecting { .. } | State::Waiting { .. } => {
+                self.backoff.reset();
+                self.connect(now);
+            }
+            State::Idle | State::Greeting { .. } | State::Live { .. } | State::Refused => {}
+        }
+    }
+
+    /// Whose connection it is from the next one on.
+    pub(crate) fn set_way(&mut self, way: Way, transport: Transport) {
+        (self.way, self.transport, self.misses, self.probe) = (way, transport, 0, None);
+    }
+
+    /// The way to the server has changed: connects anew, whatever there is.
+    pub(crate) fn relink(&mut self, now: Now, way: Way, transport: Transport) {
+        self.leave();
+        self.set_way(way, transport);
+        self.connect(now);
+    }
+
     fn connect(&mut self, now: Now) {
+        if let Some((at, wait)) = self.probe.filter(|(at, _)| *at <= now) {
+            // One try: a miss leads back.
+            self.probe = Some((at + wait, (wait * 2).min(PROBE.1)));
+            self.misses = MISSES - 1;
+            self.transport = Transport::Socket;
+        }
         self.state = State::Connecting { until: now + GREETING };
         self.status = if self.greeted { Status::Reconnecting } else { Status::Connecting };
-        self.actions.push(Action::Connect);
+        self.actions.push(Action::Connect(self.transport));
+    }
+
+    /// The connection did not come to stand.
+    fn missed(&mut self, now: Now) {
+        self.misses += 1;
+        if self.misses >= MISSES && self.way == Way::Own {
+            self.misses = 0;
+            self.transport = match self.transport {
+                Transport::Socket => Transport::Events,
+                Transport::Events => Transport::Poll,
+                Transport::Poll => Transport::Socket,
+            };
+            self.probe.get_or_insert((now + PROBE.0, PROBE.0));
+        }
+        self.wait(now, None);
     }
 
     fn welcome(&mut self, now: Now, heartbeat: u64) {
         self.state = State::Live { heartbeat, until: silence(now, heartbeat), migrate: None };
         self.status = Status::Live;
         self.greeted = true;
+        self.misses = 0;
         self.backoff.reset();
-        self.actions.push(Action::Up);
+        if self.transport == Transport::Socket {
+            self.probe = None;
+            self.actions.push(Action::Up);
+        } else if let (State::Live { migrate, .. }, Some((at, _))) = (&mut self.state, self.probe) {
+            *migrate = Some(at);
+        }
     }
 
     fn heard(&mut self, now: Now) {
@@ -270,6 +399,9 @@ impl Session {
             self.leave();
             self.state = State::Refused;
             self.status = Status::Refused(problem.clone());
+            if problem.code == ErrorCode::Unauthorized {
+                self.actions.push(Action::Renew);
+            }
         }
     }
 

@@ -13,8 +13,8 @@ use crate::change::{Commitment, MessageRef};
 use crate::frame::ResetReason;
 use crate::{
     BranchId, ChainHash, Change, Chunk, Cursor, ErrorCode, Event, Fork, ForkOption, JsonText, Message, MessageId,
-    MessageStatus, Outcome, Part, Position, Preview, Problem, Record, Role, RunId, RunInfo, RunStatus, Segment,
-    ServerFrame, StreamOffset, Summary, ThreadId, ToolPart, Window,
+    MessageStatus, Outcome, Part, Position, Preview, Problem, Raw, Record, Relayed, Role, RunId, RunInfo, RunStatus,
+    Segment, ServerFrame, StreamOffset, Summary, TabFrame, ThreadId, ToolPart, Window,
 };
 
 /// Major types of CBOR.
@@ -207,11 +207,37 @@ impl Wire for [u8; 16] {
     }
 }
 
+impl Wire for Raw {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let len = reader.expect(BYTES)?;
+        reader.take(len).map(|bytes| Self(bytes.into()))
+    }
+}
+
 impl Wire for ErrorCode {
     /// A code this release does not know is some defect to it.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let index = usize::try_from(reader.expect(UINT)?).ok()?;
         Some(Self::ALL.get(index).copied().unwrap_or(Self::Internal))
+    }
+}
+
+impl Relayed {
+    /// What a frame does; none if it is no client's, or one that a connection carries for its owner alone.
+    #[must_use]
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let mut reader = Reader { bytes: frame, at: 0 };
+        if reader.expect(ARRAY)? != 2 {
+            return None;
+        }
+        let kind = reader.expect(UINT)?;
+        let mut fields = reader.array()?;
+        match kind {
+            1 => fields.next(&mut reader).map(Self::Opens),
+            3 => fields.next(&mut reader).map(Self::Closes),
+            2 | 4 | 5 => Some(Self::Other),
+            _ => None,
+        }
     }
 }
 
@@ -355,6 +381,16 @@ decoders! {
         10 Closing { reconnect_within },
         11 Advance { thread, position, total, branch },
         12 Flags { rev },
+    }
+    enum TabFrame {
+        0 Lead { epoch, up },
+        1 Join { tab, epoch },
+        2 Joined { epoch, tab, number, welcome, count },
+        3 Leave { tab },
+        4 Up { epoch, tab, frame, count },
+        5 Down { epoch, frame, count },
+        6 Here { epoch, tab, count },
+        7 Apart { epoch },
     }
     struct Message { id, role, parts, metadata, status, branch, depth, rev, created_at, previews }
     struct Preview { part, bytes }
@@ -543,6 +579,7 @@ mod tests {
             ServerFrame::Pong { token: 1, now: 2 },
             ServerFrame::Closing { reconnect_within: 1 },
             ServerFrame::Advance { thread: thread.clone(), position: Position::default(), total: None, branch: None },
+            ServerFrame::Flags { rev: 7 },
         ];
         for (seq, change) in (1..).zip(changes()?) {
             let record = Record { seq, at: 5, change };
@@ -559,6 +596,62 @@ mod tests {
     #[test]
     fn everything_comes_back_as_it_was() -> Result<(), InvalidId> {
         frames()?.iter().for_each(same);
+        Ok(())
+    }
+
+    #[test]
+    fn what_tabs_say_comes_back_as_it_was() {
+        let (epoch, tab, raw) = (1, u64::MAX, || Raw(vec![0, 255]));
+        let said = [
+            TabFrame::Lead { epoch, up: true },
+            TabFrame::Join { tab, epoch },
+            TabFrame::Joined { epoch, tab, number: 2, welcome: raw(), count: 3 },
+            TabFrame::Leave { tab },
+            TabFrame::Up { epoch, tab, frame: raw(), count: 4 },
+            TabFrame::Down { epoch, frame: raw(), count: 5 },
+            TabFrame::Here { epoch, tab, count: 6 },
+            TabFrame::Apart { epoch },
+        ];
+        said.iter().for_each(same);
+    }
+
+    #[test]
+    fn what_a_clients_frame_does_is_read_from_its_first_bytes() -> Result<(), InvalidId> {
+        use crate::{Anchor, ClientFrame};
+        let subscribe = ClientFrame::Subscribe {
+            sub: 70_000,
+            thread: ThreadId::parse("t")?,
+            branch: None,
+            anchor: Anchor::Tip,
+            before: 1,
+            after: 0,
+            cursor: None,
+            from: 0,
+            to: None,
+        };
+        let hello = ClientFrame::Hello { oldest: 1, newest: 1, client: String::new(), token: None };
+        let cases = [
+            (subscribe, Some(Relayed::Opens(70_000))),
+            (ClientFrame::Unsubscribe { sub: 3 }, Some(Relayed::Closes(3))),
+            (ClientFrame::Range { sub: 3, from: 0, to: None }, Some(Relayed::Other)),
+            (ClientFrame::FollowList { since: 3 }, Some(Relayed::Other)),
+            (ClientFrame::Ping { token: 3 }, Some(Relayed::Other)),
+            (ClientFrame::Authenticate { token: "t".into() }, None),
+            (hello, None),
+        ];
+        for (frame, expected) in cases {
+            assert_eq!(Relayed::of(&to_cbor(&frame)), expected, "{frame:?}");
+        }
+        assert_eq!(Relayed::of(b"no frame"), None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_frame_of_a_later_release_is_known_as_one() -> Result<(), InvalidId> {
+        for frame in frames()? {
+            assert!(!ServerFrame::is_newer(&to_cbor(&frame)), "{frame:?}");
+        }
+        assert!(ServerFrame::is_newer(&to_cbor(&(13_u32, (1_u32, "new")))));
         Ok(())
     }
 

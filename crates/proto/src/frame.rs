@@ -251,6 +251,16 @@ pub enum ServerFrame {
     },
 }
 
+impl ServerFrame {
+    /// Whether bytes that could not be read are a frame of a later release: what it adds is left out by those
+    /// that do not know it.
+    #[must_use]
+    pub fn is_newer(bytes: &[u8]) -> bool {
+        // An array of two, its first item a small number past the last one above.
+        matches!(bytes, [0x82, 13..=0x17, ..])
+    }
+}
+
 /// Why a subscription starts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]

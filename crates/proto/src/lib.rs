@@ -16,6 +16,7 @@ pub mod json;
 pub mod limits;
 pub mod message;
 pub mod run;
+pub mod tab;
 pub mod thread;
 pub mod window;
 
@@ -28,6 +29,7 @@ pub use id::{BranchId, InvalidId, MessageId, RunId, Scope, TenantId, ThreadId, U
 pub use limits::Limits;
 pub use message::{JsonText, Message, MessageStatus, Part, Preview, Role, ToolPart};
 pub use run::{Outcome, RunInfo, RunStatus};
+pub use tab::{Raw, Relayed, TabFrame};
 pub use thread::{Summary, Thread};
 pub use window::{Anchor, Fork, ForkOption, Segment, Window};
 

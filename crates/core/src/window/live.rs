@@ -45,7 +45,7 @@ impl View {
     }
 
     /// The log went on with changes this view does not show.
-    pub fn on_advance(&mut self, position: Position, total: Option<u64>) -> Need {
+    pub fn on_advance(&mut self, position: Position, longer: Option<(&BranchId, u64)>) -> Need {
         if !matches!(self.link, Link::Live(_)) {
             return Need::Nothing;
         }
@@ -55,7 +55,8 @@ impl View {
         if position.seq > self.position.seq {
             self.position = position;
             self.resumes = 0;
-            self.head.total = total.map_or(self.head.total, |total| self.head.total.max(total));
+            let mine = longer.filter(|(branch, total)| self.owner(total.saturating_sub(1)) == Some(*branch));
+            self.head.total = mine.map_or(self.head.total, |(_, total)| self.head.total.max(total));
         }
         Need::Nothing
     }

@@ -1,22 +1,23 @@
 //! A reader's view of a thread: contiguous depths of one branch, kept in step with the log.
 //!
-//! The view opens with one window from the socket, grows by pages from HTTP and is carried on by events
-//! and chunks. What it holds is `from..to`; what it does not hold is a gap, and `total` says how far the
-//! branch goes. It holds at most [`MAX_ROWS`] rows or [`MAX_BYTES`], and gives up the far end first.
+//! The view opens with a window read over HTTP, grows by pages read the same way and is carried on by events
+//! and chunks of a subscription that resumes from its cursor. What it holds is `from..to`; what it does not
+//! hold is a gap, and `total` says how far the branch goes. It holds at most [`MAX_ROWS`] rows or
+//! [`MAX_BYTES`], and gives up the far end first.
 //!
 //! Pages and events meet by position and revision. A page older than the view's position is asked for
 //! again; a newer one is taken, and the events up to it do nothing, since the rows they name have the
 //! revision already. A hole in the sequence, or a run's chunks that do not continue what is held, are
 //! answered in one way: resume from the cursor.
 //!
-//! | link \ input | window | resumed | event, chunks, advance | reset | failed | drop | page |
-//! |---|---|---|---|---|---|---|---|
-//! | `Down` | – | – | – | – | – | – | merged |
-//! | `Asked` | opens, `Live` | `Live` | ignored: the answer starts over | ignored | see below | `Down` | merged |
-//! | `Live` | – | – | applied, or resume | `Asked` | see below | `Down` | merged, perhaps resume |
+//! | link \ input | opened | window | resumed | event, chunks, advance | reset | failed | drop | page |
+//! |---|---|---|---|---|---|---|---|---|
+//! | `Down` | held, subscribe | – | – | – | – | – | – | merged |
+//! | `Asked` | held, subscribe | held, `Live` | `Live` | ignored: the answer starts over | ignored | over | `Down` | merged |
+//! | `Live` | held, subscribe | – | – | applied, or resume | `Asked` | over | `Down` | merged, perhaps resume |
 //!
-//! `failed` ends the view unless it had rows and was asked to jump: then it stays where it was.
-//! After `ThreadDeleted` nothing has an effect any more.
+//! A jump or a switch opens anew; what is held stays, and stays live, until the new window is there, and for
+//! good if it cannot be had. After `ThreadDeleted` nothing has an effect any more.
 
 mod live;
 mod page;
@@ -28,6 +29,7 @@ pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
 
 use crate::fold::Fold;
 use crate::queue::Queue;
+use crate::session::passes;
 use range::Range;
 use threadmill_proto::{
     Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Position, Problem, RunId, RunInfo, RunStatus,
@@ -42,6 +44,9 @@ pub const PAGE: u32 = 25;
 pub const MAX_ROWS: usize = 100;
 /// Bytes held at most, as [`Message::bytes`] counts them, once there is more than a page.
 pub const MAX_BYTES: usize = 768 << 10;
+/// Windows and pages that do not fit what is held before the reader is told, or made to wait.
+const MISSES: u8 = 3;
+
 /// Whether the reader is at the live edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
@@ -59,6 +64,8 @@ pub enum Need {
     Nothing,
     /// A subscription from where it is now.
     Subscribe,
+    /// To be asked again to open, not before so many milliseconds have passed if the server said so.
+    Later(Option<u32>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +101,11 @@ enum Load {
 #[derive(Debug)]
 pub struct View {
     thread: ThreadId,
-    /// Where to open; none once the window is held and only the cursor counts.
+    /// Where to open; none once that window is held.
     place: Option<Place>,
+    opening: Load,
+    /// Tells the answer to the last opening from those before it.
+    openings: u32,
     link: Link,
     edge: Edge,
     position: Position,
@@ -109,7 +119,7 @@ pub struct View {
     announced: Range,
     confirmed: Range,
     range_token: u64,
-    /// Pages in a row that did not fit.
+    /// Windows and pages in a row that did not fit.
     misses: u8,
     /// Resumes since something was last applied: after two the window is opened anew.
     resumes: u8,
@@ -124,6 +134,8 @@ impl View {
         Self {
             thread,
             place: Some(Place { branch, anchor }),
+            opening: Load::Wanted,
+            openings: 0,
             link: Link::Down,
             edge,
             position: Position::default(),
@@ -179,7 +191,7 @@ impl View {
 
     /// The subscription it has or has asked for.
     #[must_use]
-    pub fn subscription(&self) -> Option<u32> {
+    fn subscription(&self) -> Option<u32> {
         match self.link {
             Link::Down => None,
             Link::Asked(sub) | Link::Live(sub) => Some(sub),
@@ -195,23 +207,30 @@ impl View {
         }
     }
 
-    /// The frame that subscribes it as `sub`: from its cursor if it holds a window, else at its anchor.
-    pub fn subscribe(&mut self, sub: u32) -> ClientFrame {
-        if self.place.is_none() && self.resumes >= 2 {
-            self.place = Some(self.place_here());
+    /// The frame that subscribes it as `sub`, from its cursor; none while there is nothing to go on from, or
+    /// nothing to come.
+    pub fn subscribe(&mut self, sub: u32) -> Option<ClientFrame> {
+        if self.head.phase != Phase::Ready {
+            return None;
+        }
+        if self.resumes >= 2 && self.place.is_none() {
+            // Resuming does not help: what is held is given up for a fresh window.
+            self.resumes = 0;
+            let here = self.place_here();
+            self.open(here);
+            return None;
         }
         self.resumes += 1;
         self.link = Link::Asked(sub);
-        let cursor = self.place.is_none().then(|| self.cursor());
-        let place = self.place.clone().unwrap_or_else(|| self.place_here());
-        let (before, after) = self.extent(&place.anchor);
         let (from, to) = self.wanted_range();
         self.announced = (from, to);
-        let (thread, Place { branch, anchor }) = (self.thread.clone(), place);
-        ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to }
+        let Place { branch, anchor } = self.place_here();
+        let (before, after) = self.extent(&anchor);
+        let (thread, cursor) = (self.thread.clone(), Some(self.cursor()));
+        Some(ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to })
     }
 
-    /// The connection is gone, or the subscription was given to another view.
+    /// The connection is gone, or nobody reads here.
     pub fn disconnect(&mut self) {
         self.link = Link::Down;
     }
@@ -222,58 +241,122 @@ impl View {
     }
 
     /// Opens the window elsewhere on the same branch. What is held stays until the new one is there.
-    pub fn jump(&mut self, anchor: Anchor) -> Need {
+    pub fn jump(&mut self, anchor: Anchor) {
         self.edge = if anchor == Anchor::Tip { Edge::Live } else { self.edge };
         let branch = match &self.place {
             Some(place) => place.branch.clone(),
             None => self.head.branch.clone(),
         };
-        self.move_to(Place { branch, anchor })
+        self.move_to(Place { branch, anchor });
     }
 
     /// Shows another branch, at the fork if one of the rows leads there, else at its tip.
-    pub fn switch(&mut self, branch: BranchId) -> Need {
+    pub fn switch(&mut self, branch: BranchId) {
         let leads = |row: &&Row| {
             let fork = row.fork.iter().flat_map(|fork| fork.previous.iter().chain(&fork.next));
             fork.into_iter().any(|option| option.branch == branch)
         };
         let fork = self.rows.iter().find(leads);
         let anchor = fork.map_or(Anchor::Tip, |row| Anchor::Depth(row.message.depth));
-        self.move_to(Place { branch: Some(branch), anchor })
+        self.move_to(Place { branch: Some(branch), anchor });
     }
 
-    fn move_to(&mut self, place: Place) -> Need {
+    fn move_to(&mut self, place: Place) {
         if self.head.phase == Phase::Deleted {
             let gone = Problem::new(ErrorCode::ThreadNotFound, "the thread was deleted");
             self.patches.push(Patch::Stayed(gone));
-            return Need::Nothing;
+            return;
         }
         if self.head.phase == Phase::Failed {
             self.head.phase = Phase::Loading;
             self.head.problem = None;
         }
-        self.place = Some(place);
-        Need::Subscribe
+        self.open(place);
     }
 
-    /// A window for subscription `sub`: it replaces whatever is held.
-    pub fn on_window(&mut self, sub: u32, window: Window) {
-        if self.link != Link::Asked(sub) && self.link != Link::Live(sub) {
-            return;
+    fn open(&mut self, place: Place) {
+        self.place = Some(place);
+        self.opening = Load::Wanted;
+        self.openings = self.openings.wrapping_add(1);
+    }
+
+    /// The opening failed in a way that passes, and it is time to ask again.
+    pub fn reopen(&mut self) {
+        if self.place.is_some() && self.opening == Load::Idle {
+            self.opening = Load::Wanted;
         }
-        self.link = Link::Live(sub);
-        let asked = self.place.take().and_then(|place| place.branch);
+    }
+
+    /// The window to open with, if one is wanted, and which opening it is for.
+    pub fn poll_open(&mut self) -> Option<(u32, PageRequest)> {
+        let place = self.place.as_ref().filter(|_| self.opening == Load::Wanted)?;
+        let (before, after) = self.extent(&place.anchor);
+        let Place { branch, anchor } = place.clone();
+        self.opening = Load::InFlight;
+        Some((self.openings, PageRequest { thread: self.thread.clone(), branch, anchor, before, after }))
+    }
+
+    /// The answer to an opening.
+    pub fn on_open(&mut self, opening: u32, answer: Result<Window, Problem>) -> Need {
+        if opening != self.openings || self.opening != Load::InFlight || self.head.phase == Phase::Deleted {
+            return Need::Nothing;
+        }
+        self.opening = Load::Idle;
+        match answer {
+            // Read before what is shown already: a reader never goes back in time.
+            Ok(window) if self.is_ahead_of(&window.cursor.position) => {
+                self.misses = self.misses.wrapping_add(1);
+                if self.misses % MISSES == 0 {
+                    return Need::Later(None);
+                }
+                self.opening = Load::Wanted;
+                Need::Nothing
+            }
+            Ok(window) => {
+                self.misses = 0;
+                let named = self.place.take().is_some_and(|place| place.branch.is_some());
+                // Who names no branch gets the default one; otherwise only events tell which that is.
+                let opened = (!named).then(|| window.branch.clone());
+                self.head.default_branch = self.head.default_branch.take().or(opened);
+                self.hold(window);
+                Need::Subscribe
+            }
+            Err(problem) if passes(problem.code) => Need::Later(problem.retry_after),
+            Err(problem) if self.head.phase == Phase::Ready => {
+                self.place = None;
+                self.patches.push(Patch::Stayed(problem));
+                Need::Nothing
+            }
+            Err(problem) => {
+                self.fail(problem);
+                Need::Nothing
+            }
+        }
+    }
+
+    fn is_ahead_of(&self, position: &Position) -> bool {
+        let here = &self.position;
+        self.head.phase == Phase::Ready && position.epoch == here.epoch && position.seq < here.seq
+    }
+
+    /// A window for subscription `sub`, after a reset: it replaces whatever is held.
+    pub fn on_window(&mut self, sub: u32, window: Window) {
+        if self.link == Link::Asked(sub) {
+            self.hold(window);
+            self.link = Link::Live(sub);
+        }
+    }
+
+    fn hold(&mut self, window: Window) {
+        self.link = Link::Down;
         self.resumes = 0;
-        // Who names no branch gets the default one; otherwise only events tell which that is.
-        let opened = asked.is_none().then(|| window.branch.clone());
-        let default_branch = self.head.default_branch.take().or(opened);
         self.head = Head {
             phase: Phase::Ready,
             total: window.total,
             from: window.from,
             to: window.to,
             branch: Some(window.branch.clone()),
-            default_branch,
+            default_branch: self.head.default_branch.take(),
             title: self.head.title.take(),
             ..Head::default()
         };
@@ -303,20 +386,19 @@ impl View {
         }
     }
 
-    /// The subscription could not be had.
-    pub fn on_failed(&mut self, sub: u32, problem: Problem) -> Need {
-        if self.subscription() != Some(sub) {
-            return Need::Nothing;
+    /// The subscription could not be had, for good.
+    pub fn on_failed(&mut self, sub: u32, problem: Problem) {
+        if self.subscription() == Some(sub) {
+            self.fail(problem);
         }
+    }
+
+    fn fail(&mut self, problem: Problem) {
         self.link = Link::Down;
-        if self.head.phase == Phase::Ready && self.place.take().is_some() {
-            self.patches.push(Patch::Stayed(problem));
-            return Need::Subscribe;
-        }
+        self.place = None;
         self.head = Head { phase: Phase::Failed, problem: Some(problem), ..Head::default() };
         self.clear();
         self.patches.push(Patch::Reset(Vec::new()));
-        Need::Nothing
     }
 
     fn clear(&mut self) {
@@ -413,6 +495,12 @@ impl View {
         self.runs.len() - before
     }
 
+    /// What the view weighs, as [`Message::bytes`] counts it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.message.bytes()).sum()
+    }
+
     /// Gives up rows of a side until what is held is within bounds.
     fn evict(&mut self, side: Side) {
         let drop = self.surplus(side);
@@ -437,7 +525,7 @@ impl View {
     }
 
     fn surplus(&self, side: Side) -> usize {
-        let mut bytes: usize = self.rows.iter().map(|row| row.message.bytes()).sum();
+        let mut bytes = self.bytes();
         let mut left = self.rows.len();
         while left > MAX_ROWS || (bytes > MAX_BYTES && left > PAGE as usize) {
             let dropped = self.rows.len() - left;

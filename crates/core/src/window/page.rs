@@ -1,12 +1,9 @@
 //! Pages: asking for the next rows of either side and joining them to what is held.
 
 use super::range::covers;
-use super::{Edge, Link, Load, Need, PAGE, Patch, Phase, Side, View};
+use super::{Edge, Link, Load, MISSES, Need, PAGE, Patch, Phase, Side, View};
 use crate::query::{Query, decimal};
 use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
-
-/// Pages that do not join the window before the reader is told.
-const MISSES: u8 = 3;
 
 /// A window to be read over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +174,6 @@ impl View {
 
     /// Whether a new message at the tip is taken in.
     pub(super) fn takes(&self, bytes: usize) -> bool {
-        let held: usize = self.rows.iter().map(|row| row.message.bytes()).sum();
-        self.edge == Edge::Live || (self.rows.len() < super::MAX_ROWS && held + bytes <= super::MAX_BYTES)
+        self.edge == Edge::Live || (self.rows.len() < super::MAX_ROWS && self.bytes() + bytes <= super::MAX_BYTES)
     }
 }

@@ -26,7 +26,7 @@ impl View {
         let Link::Live(sub) = self.link else { return None };
         let (from, to) = (self.head.from.saturating_sub(SLACK / 2), self.head.to + SLACK / 2);
         let to = (to < self.head.total).then_some(to);
-        if self.place.is_some() || covers(self.announced, (from, to)) {
+        if covers(self.announced, (from, to)) {
             return None;
         }
         self.announced = self.wanted_range();

@@ -1,4 +1,5 @@
-//! A server in a hundred lines: one thread, one branch, a log, and connections that can be cut anywhere.
+//! A small server: one thread, one branch, a log, and connections that can be cut anywhere. Each may have several
+//! subscriptions, which share what is sent about the thread.
 
 use std::collections::VecDeque;
 use threadmill_core::fold::Fold;
@@ -31,11 +32,41 @@ struct Run {
     chunks: Vec<Chunk>,
 }
 
-/// The subscription of the one client.
+/// What a subscription shows.
 #[derive(Clone, Copy)]
 struct Sub {
+    id: u32,
     from: u64,
     to: Option<u64>,
+}
+
+/// A connection.
+#[derive(Default)]
+pub(crate) struct Connection {
+    subs: Vec<Sub>,
+    /// What is on its way to the client.
+    pub(crate) wire: VecDeque<Vec<u8>>,
+    /// The last frame is of live chunks: those that continue it are joined to it. What is replayed for one
+    /// subscription is not, or it would overlap what the others have.
+    joinable: bool,
+}
+
+impl Connection {
+    fn send(&mut self, frame: &ServerFrame) {
+        self.joinable = false;
+        self.wire.push_back(to_cbor(frame));
+    }
+
+    fn send_chunks(&mut self, frame: ServerFrame) {
+        match self.wire.back().filter(|_| self.joinable).map(|last| from_cbor::<ServerFrame>(last)) {
+            Some(Ok(last)) if continues(&last, &frame) => {
+                self.wire.pop_back();
+                self.send(&joined(last, frame));
+            }
+            Some(_) | None => self.send(&frame),
+        }
+        self.joinable = true;
+    }
 }
 
 pub(crate) struct Server {
@@ -43,15 +74,18 @@ pub(crate) struct Server {
     events: Vec<Event>,
     run: Option<Run>,
     runs: usize,
-    sub: Option<Sub>,
-    /// What is on its way to the client.
-    pub(crate) wire: VecDeque<Vec<u8>>,
+    pub(crate) connections: Vec<Connection>,
 }
 
 impl Server {
     pub(crate) fn with_messages(count: usize) -> Self {
-        let mut server =
-            Self { slots: Vec::new(), events: Vec::new(), run: None, runs: 0, sub: None, wire: VecDeque::new() };
+        let mut server = Self {
+            slots: Vec::new(),
+            events: Vec::new(),
+            run: None,
+            runs: 0,
+            connections: vec![Connection::default()],
+        };
         for _ in 0..count {
             server.append();
         }
@@ -145,24 +179,11 @@ impl Server {
         let delta = |n: usize| Chunk::TextDelta { id: "0".into(), delta: format!("w{n} ") };
         run.chunks.extend((run.chunks.len()..).take(count).map(delta));
         let (to, run) = (run.chunks.len() as u64, run.clone());
-        if self.sub.is_some_and(|sub| sub.to.is_none()) {
-            self.send_chunks(&run, from, to);
-        }
-    }
-
-    fn send_chunks(&mut self, run: &Run, from: u64, to: u64) {
-        let mut chunks = Vec::new();
-        for chunk in &run.chunks[from as usize..to as usize] {
-            threadmill_core::coalesce::push(&mut chunks, chunk.clone());
-        }
-        let message = message_id(run.depth);
-        let frame = ServerFrame::Chunks { thread: thread(), run: run.id.clone(), message, from, to, chunks };
-        match self.wire.back().map(|last| from_cbor::<ServerFrame>(last)) {
-            Some(Ok(last)) if continues(&last, from) => {
-                self.wire.pop_back();
-                self.send(&joined(last, frame));
+        let frame = chunks_of(&run, from, to);
+        for connection in &mut self.connections {
+            if connection.subs.iter().any(|sub| sub.to.is_none()) {
+                connection.send_chunks(frame.clone());
             }
-            Some(_) | None => self.send(&frame),
         }
     }
 
@@ -182,69 +203,61 @@ impl Server {
         let seq = self.events.len() as u64 + 1;
         let event = Event { epoch: 1, hash: hash(seq), record: Record { seq, at: 0, change }, body };
         self.events.push(event.clone());
-        if let Some(sub) = self.sub {
-            let bodiless = matches!(event.record.change, Change::RunEnded { .. }) && sub.to.is_none();
-            let event = if bodiless { Event { body: None, ..event } } else { event };
-            let frame = shown(sub, &event);
-            self.send(&frame);
+        for connection in self.connections.iter_mut().filter(|connection| !connection.subs.is_empty()) {
+            let at_tip = connection.subs.iter().all(|sub| sub.to.is_none());
+            let bodiless = matches!(event.record.change, Change::RunEnded { .. }) && at_tip;
+            let event = if bodiless { Event { body: None, ..event.clone() } } else { event.clone() };
+            let frame = shown(&connection.subs, &event);
+            connection.send(&frame);
         }
     }
 
-    fn send(&mut self, frame: &ServerFrame) {
-        self.wire.push_back(to_cbor(frame));
+    /// Where the one client's frames wait.
+    pub(crate) fn wire(&mut self) -> &mut VecDeque<Vec<u8>> {
+        &mut self.connections[0].wire
     }
 
     /// The connection is gone, with everything on its way.
-    pub(crate) fn cut(&mut self) {
-        self.sub = None;
-        self.wire.clear();
+    pub(crate) fn cut(&mut self, connection: usize) {
+        self.connections[connection] = Connection::default();
     }
 
-    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, connection: usize, bytes: &[u8]) {
         let frame = from_cbor::<ClientFrame>(bytes).expect("a frame of the client's");
+        let to = &mut self.connections[connection];
         match frame {
             ClientFrame::Hello { .. } => {
-                self.send(&ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 15_000, user: "u".into() });
+                to.send(&ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 15_000, user: "u".into() });
             }
-            ClientFrame::Subscribe { sub, anchor, before, after, cursor, from, to, .. } => {
-                let request = PageRequest { thread: thread(), branch: None, anchor, before, after };
-                match cursor {
-                    Some(cursor) => self.resume(sub, &cursor, from, to),
-                    None => self.open(sub, &request),
+            ClientFrame::Subscribe { sub: id, cursor, from, to, .. } => {
+                self.resume(connection, Sub { id, from, to }, &cursor.expect("views resume"));
+            }
+            ClientFrame::Range { sub, from, to: end } => {
+                if let Some(known) = to.subs.iter_mut().find(|known| known.id == sub) {
+                    (known.from, known.to) = (from, end);
                 }
             }
-            ClientFrame::Range { from, to, .. } => {
-                if let Some(sub) = &mut self.sub {
-                    *sub = Sub { from, to };
-                }
-            }
-            ClientFrame::Unsubscribe { .. } => self.sub = None,
+            ClientFrame::Unsubscribe { sub } => to.subs.retain(|known| known.id != sub),
             ClientFrame::FollowList { .. } | ClientFrame::Authenticate { .. } => {}
-            ClientFrame::Ping { token } => self.send(&ServerFrame::Pong { token, now: 0 }),
+            ClientFrame::Ping { token } => to.send(&ServerFrame::Pong { token, now: 0 }),
         }
     }
 
-    fn open(&mut self, sub: u32, request: &PageRequest) {
-        let window = self.window(request);
-        let to = (window.to < window.total).then_some(window.to);
-        self.sub = Some(Sub { from: window.from, to });
-        self.send(&ServerFrame::Window { sub, window });
-    }
-
-    fn resume(&mut self, id: u32, cursor: &Cursor, from: u64, to: Option<u64>) {
-        let sub = Sub { from, to };
-        self.sub = Some(sub);
-        self.send(&ServerFrame::Resumed { sub: id });
+    fn resume(&mut self, connection: usize, sub: Sub, cursor: &Cursor) {
         let missed = self.events[cursor.position.seq as usize..].to_vec();
+        let run = self.run.clone();
+        let to = &mut self.connections[connection];
+        to.subs.retain(|known| known.id != sub.id);
+        to.subs.push(sub);
+        to.send(&ServerFrame::Resumed { sub: sub.id });
         for event in missed {
-            let frame = shown(sub, &event);
-            self.send(&frame);
+            to.send(&shown(&[sub], &event));
         }
-        if let Some(run) = self.run.clone() {
+        if let Some(run) = run {
             let had = cursor.runs.iter().find(|had| had.run == run.id).map_or(0, |had| had.offset);
-            let to = run.chunks.len() as u64;
-            if to > had {
-                self.send_chunks(&run, had, to);
+            let end = run.chunks.len() as u64;
+            if end > had {
+                to.send(&chunks_of(&run, had, end));
             }
         }
     }
@@ -303,8 +316,22 @@ impl Server {
     }
 }
 
-fn continues(last: &ServerFrame, at: u64) -> bool {
-    matches!(last, ServerFrame::Chunks { to, .. } if *to == at)
+fn chunks_of(run: &Run, from: u64, to: u64) -> ServerFrame {
+    let mut chunks = Vec::new();
+    for chunk in &run.chunks[from as usize..to as usize] {
+        threadmill_core::coalesce::push(&mut chunks, chunk.clone());
+    }
+    let message = message_id(run.depth);
+    ServerFrame::Chunks { thread: thread(), run: run.id.clone(), message, from, to, chunks }
+}
+
+fn continues(last: &ServerFrame, next: &ServerFrame) -> bool {
+    match (last, next) {
+        (ServerFrame::Chunks { to, run, .. }, ServerFrame::Chunks { from, run: other, .. }) => {
+            to == from && run == other
+        }
+        _ => false,
+    }
 }
 
 /// What waits side by side is sent as one frame.
@@ -357,9 +384,10 @@ fn fold(chunks: &[Chunk]) -> Fold {
     fold
 }
 
-/// The frame of an event for a subscription: whole if it is about what is shown.
-fn shown(sub: Sub, event: &Event) -> ServerFrame {
-    let covers = |at: &MessageRef| at.depth >= sub.from && sub.to.is_none_or(|to| at.depth < to);
+/// The frame of an event for subscriptions: whole if it is about what one of them shows.
+fn shown(subs: &[Sub], event: &Event) -> ServerFrame {
+    let within = |sub: &Sub, at: &MessageRef| at.depth >= sub.from && sub.to.is_none_or(|to| at.depth < to);
+    let covers = |at: &MessageRef| subs.iter().any(|sub| within(sub, at));
     let here = event.record.change.message().is_some_and(|at| at.branch == branch());
     if here && event.record.change.message().is_some_and(covers) {
         return ServerFrame::Event { thread: thread(), event: event.clone() };

@@ -1,6 +1,6 @@
 //! The connection's life, input by input.
 
-use threadmill_core::session::{Action, Heard, Session, Status};
+use threadmill_core::session::{Action, Heard, Session, Status, Transport};
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
 fn actions(session: &mut Session) -> Vec<Action> {
@@ -24,7 +24,7 @@ fn live(now: u64) -> Session {
 fn it_greets_and_stands() {
     let mut session = Session::new(1, "test");
     session.start(0);
-    assert_eq!(actions(&mut session), [Action::Connect]);
+    assert_eq!(actions(&mut session), [Action::Connect(Transport::Socket)]);
     session.opened(5);
     assert!(matches!(actions(&mut session)[..], [Action::Send(ClientFrame::Hello { .. })]));
     assert_eq!(session.frame(9, &welcome()), Heard::Done);
@@ -52,7 +52,7 @@ fn a_drop_is_followed_by_a_wait_and_a_new_connection() {
     let due = session.deadline().expect("a wait");
     assert!((1_000..=1_250).contains(&due), "the first wait is short: {due}");
     session.tick(due);
-    assert_eq!(actions(&mut session), [Action::Connect]);
+    assert_eq!(actions(&mut session), [Action::Connect(Transport::Socket)]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_reader_who_is_back_does_not_wait() {
     session.closed(10);
     actions(&mut session);
     session.wake(11);
-    assert_eq!(actions(&mut session), [Action::Connect]);
+    assert_eq!(actions(&mut session), [Action::Connect(Transport::Socket)]);
     let mut session = live(0);
     session.wake(100);
     assert!(matches!(actions(&mut session)[..], [Action::Send(ClientFrame::Ping { .. })]));

@@ -1,0 +1,252 @@
+//! The whole client: one session, the tab's place among others, the views and lists, and the outbox.
+//!
+//! A host feeds it with [`Engine::handle`] and then drains [`Engine::poll_output`] until it says `Wait`.
+//! Views, lists and writes are named by numbers of the host's choosing. A view opens with a window read over
+//! HTTP and then subscribes from its cursor, whoever owns the connection. Frames about a thread name no
+//! subscription: every view of the thread reads all of them, and leaves out what it has.
+
+mod io;
+mod link;
+mod views;
+
+pub use io::{Company, Fetch, Input, Output};
+
+use crate::Now;
+use crate::backoff::Backoff;
+use crate::list::{List, ListPage};
+use crate::numbered::Numbered;
+use crate::outbox::{Outbox, Step};
+use crate::queue::Queue;
+use crate::session::{Session, Status};
+use crate::tabs::{Role, Tabs};
+use crate::window::{Side, View};
+use threadmill_proto::{ClientFrame, ErrorCode, Problem, Summary};
+use views::Slot;
+
+/// Bytes of views held unless the host says otherwise.
+const ROOM: usize = 16 << 20;
+
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Open(u32, u32),
+    Page(u32, Side),
+    List(u32),
+}
+
+/// The summary log as this connection follows it.
+#[derive(Debug, Default)]
+struct Feed {
+    /// The last place seen; none before a list was read.
+    pos: Option<u64>,
+    following: bool,
+}
+
+/// A client without I/O.
+#[derive(Debug)]
+pub struct Engine {
+    session: Session,
+    tabs: Tabs,
+    outbox: Outbox,
+    backoff: Backoff,
+    slots: Numbered<Slot>,
+    room: usize,
+    lists: Numbered<List>,
+    feed: Feed,
+    asked: Numbered<Asked>,
+    shown: Option<Status>,
+    announced: Option<(Role, u64)>,
+    counter: u32,
+    outputs: Queue<Output>,
+}
+
+impl Engine {
+    /// An engine that has not started. The seed spreads reconnects and names the tab; `client` is for the server's
+    /// log.
+    #[must_use]
+    pub fn new(seed: u64, client: &str) -> Self {
+        Self {
+            session: Session::new(seed, client),
+            tabs: Tabs::new(seed),
+            outbox: Outbox::new(seed.rotate_left(32)),
+            backoff: Backoff::new(!seed),
+            slots: Numbered::default(),
+            room: ROOM,
+            lists: Numbered::default(),
+            feed: Feed::default(),
+            asked: Numbered::default(),
+            shown: None,
+            announced: None,
+            counter: 0,
+            outputs: Queue::default(),
+        }
+    }
+
+    /// Holds at most so many bytes of views; those that are shown are held in any case.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
+    /// A view, as it is now.
+    #[must_use]
+    pub fn view(&self, view: u32) -> Option<&View> {
+        self.slots.get(view).map(|slot| &slot.view)
+    }
+
+    /// Views held, shown or not, and their bytes.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        let bytes = self.slots.values().map(|slot| slot.view.bytes());
+        (self.slots.numbers().len(), bytes.sum())
+    }
+
+    /// A list, as it is now.
+    #[must_use]
+    pub fn list(&self, list: u32) -> Option<&List> {
+        self.lists.get(list)
+    }
+
+    /// What the connection is like.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        self.session.status()
+    }
+
+    /// What this tab is among the others.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.tabs.role()
+    }
+
+    /// Takes one input; what follows from it is in the outputs.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Start(company) => self.start(now, company),
+            Input::Lead(epoch) => self.lead(now, epoch),
+            Input::Heard(bytes) => self.heard(now, &bytes),
+            Input::Hidden => self.hide(now),
+            Input::Shown => self.reveal(now),
+            Input::Token(token) => self.session.authenticate(now, token),
+            Input::Stop => self.stop(),
+            Input::Wake => self.wake(now),
+            Input::Opened => self.session.opened(now),
+            Input::Closed => self.session.closed(now),
+            Input::Received(bytes) => self.receive(now, &bytes),
+            Input::Tick => self.tick(now),
+            Input::Open { view, thread, branch, anchor } => self.open(view, thread, branch, anchor),
+            Input::Rest(view) => self.rest(view),
+            Input::Resume(view) => self.resume(view),
+            Input::Release(view) => self.release(view),
+            Input::Load(view, side) => self.with(view, |view| view.want(side)),
+            Input::Jump(view, anchor) => self.with(view, |view| view.jump(anchor)),
+            Input::Switch(view, branch) => self.with(view, |view| view.switch(branch)),
+            Input::Edge(view, edge) => self.with(view, |view| view.set_edge(edge)),
+            Input::OpenList { list, title } => {
+                self.lists.insert(list, List::new(title.as_deref()));
+            }
+            Input::ReleaseList(list) => {
+                self.lists.remove(list);
+            }
+            Input::LoadList(list) => {
+                if let Some(list) = self.lists.get_mut(list) {
+                    list.want();
+                }
+            }
+            Input::Page(request, answer) => self.page(now, request, answer),
+            Input::ListPage(request, answer) => self.list_page(request, answer),
+            Input::Write { number, thread, purpose, tried } => self.outbox.add(number, thread, purpose, tried),
+            Input::Written(number, answer) => self.outbox.answer(now, number, answer),
+            Input::Retry(number) => self.outbox.retry(number),
+            Input::Discard(number) => self.outbox.discard(number),
+        }
+        self.settle(now);
+    }
+
+    /// The next thing for the host to do.
+    pub fn poll_output(&mut self) -> Output {
+        self.outputs.pop().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+
+    fn deadline(&self) -> Option<Now> {
+        let retries = self.slots.values().filter_map(|slot| slot.retry);
+        let others = [self.session.deadline(), self.tabs.deadline(), self.outbox.deadline()];
+        retries.chain(others.into_iter().flatten()).min()
+    }
+
+    fn number(&mut self) -> u32 {
+        self.counter = self.counter.wrapping_add(1).max(1);
+        self.counter
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.session.tick(now);
+        self.tabs.tick(now);
+        self.tick_views(now);
+    }
+
+    fn summaries(&mut self, pos: u64, items: &[Summary]) {
+        self.feed.pos = self.feed.pos.map(|seen| seen.max(pos));
+        self.lists.values_mut().for_each(|list| list.on_summaries(items));
+    }
+
+    fn list_page(&mut self, request: u32, answer: Result<ListPage, Problem>) {
+        let Some(Asked::List(list)) = self.asked.remove(request) else { return };
+        let Some(list) = self.lists.get_mut(list) else { return };
+        if let Ok(page) = &answer {
+            self.feed.pos.get_or_insert(page.pos);
+        }
+        list.on_page(answer);
+        self.follow();
+    }
+
+    fn follow(&mut self) {
+        if let (true, false, Some(since)) = (self.session.is_live(), self.feed.following, self.feed.pos) {
+            self.feed.following = true;
+            self.send(&ClientFrame::FollowList { since });
+        }
+    }
+
+    fn settle(&mut self, now: Now) {
+        // What the link brings may be for the views, and what they say may have to go through the tabs.
+        self.settle_link(now);
+        self.settle_views();
+        self.settle_lists();
+        self.settle_link(now);
+        while let Some(step) = self.outbox.poll(now) {
+            self.outputs.push(match step {
+                Step::Send(number) => Output::Write(number),
+                Step::Now(number, stage) => Output::Writing(number, stage),
+            });
+        }
+        let place = (self.tabs.role(), self.tabs.epoch());
+        if self.announced != Some(place) {
+            self.announced = Some(place);
+            self.outputs.push(Output::Role(place.0, place.1));
+        }
+        if self.shown.as_ref() != Some(self.session.status()) {
+            self.shown = Some(self.session.status().clone());
+            self.outputs.push(Output::Status(self.session.status().clone()));
+        }
+    }
+
+    fn settle_lists(&mut self) {
+        let lists: Vec<u32> = self.lists.numbers();
+        for id in lists {
+            let request = self.number();
+            let Some(list) = self.lists.get_mut(id) else { continue };
+            let page = list.poll_page();
+            while let Some(patch) = list.poll_patch() {
+                self.outputs.push(Output::List(id, patch));
+            }
+            if let Some(page) = page {
+                self.asked.insert(request, Asked::List(id));
+                self.outputs.push(Output::Fetch(request, Fetch::List(page)));
+            }
+        }
+    }
+}
+
+/// The problem of a request that got no answer.
+#[must_use]
+pub fn unanswered(why: &str) -> Problem {
+    Problem::new(ErrorCode::Unavailable, why)
+}
