@@ -12,6 +12,8 @@ use crate::numbered::Numbered;
 use crate::queue::Queue;
 use crate::session::{Action, Heard, Session, Status, passes};
 use crate::window::{Edge, Need, PageRequest, Patch, Side, View};
+use alloc::string::String;
+use alloc::vec::Vec;
 use threadmill_proto::{
     Anchor, BranchId, ClientFrame, ErrorCode, Problem, ServerFrame, Summary, ThreadId, Window, from_cbor, to_cbor,
 };

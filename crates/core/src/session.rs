@@ -15,6 +15,7 @@
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::queue::Queue;
+use alloc::string::String;
 use threadmill_proto::frame::VERSION;
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 

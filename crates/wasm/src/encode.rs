@@ -1,6 +1,7 @@
 //! Outputs in the shapes of the TypeScript host. The numbers are `packages/client/src/wire.ts`'s too.
 
 use crate::cbor::Writer;
+use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};
 use threadmill_core::list::{ListHead, ListPatch};
 use threadmill_core::session::Status;

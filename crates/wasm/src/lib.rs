@@ -3,9 +3,17 @@
 //! Nothing of a window crosses the boundary twice: a poll returns what changed since the last one, in the
 //! shapes the TypeScript host hands on. Opaque JSON crosses as its text and is parsed there.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
 mod cbor;
 mod encode;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use cbor::Writer;
 use threadmill_core::engine::{Engine, Input, Output, unanswered};
 use threadmill_core::list::ListPage;

@@ -18,6 +18,10 @@
 //! `failed` ends the view unless it had rows and was asked to jump: then it stays where it was.
 //! After `ThreadDeleted` nothing has an effect any more.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 mod live;
 mod page;
 mod range;
