@@ -6,6 +6,7 @@
 //! longer and batches grow by themselves.
 
 use crate::Now;
+use alloc::vec::Vec;
 use threadmill_proto::Chunk;
 
 /// Joins `next` onto `last` if both are deltas of the same part. Says whether it did.

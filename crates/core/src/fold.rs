@@ -10,6 +10,8 @@
 //! of JSON are no JSON.
 
 use crate::merge::{merge, quote};
+use alloc::boxed::Box;
+use alloc::string::String;
 use threadmill_proto::message::Body;
 use threadmill_proto::{Chunk, JsonText, Part, ToolPart};
 

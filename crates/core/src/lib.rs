@@ -4,6 +4,10 @@
 //! randomness are arguments, and what should happen outside comes back as a value. The same code runs in
 //! a browser tab, in the native client and, for `fold` and `coalesce`, in the server.
 
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
 mod backoff;
 pub mod coalesce;
 pub mod engine;

@@ -6,6 +6,8 @@
 
 use crate::query::{Query, decimal};
 use crate::queue::Queue;
+use alloc::string::String;
+use alloc::vec::Vec;
 use threadmill_proto::{Problem, Summary, ThreadId};
 
 /// Threads in a page.

@@ -3,6 +3,9 @@
 //! The texts were checked where they entered the system; here they are only cut at their commas. A text
 //! that is no object replaces what was there.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// Merges object `more` over object `old`.
 pub(crate) fn merge(old: &str, more: &str) -> String {
     let (Some(mut members), Some(newer)) = (members(old), members(more)) else {

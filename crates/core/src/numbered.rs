@@ -1,5 +1,7 @@
 //! A map from small numbers: a handful of entries, scanned. A tree would be a tenth of what a browser loads.
 
+use alloc::vec::Vec;
+
 /// Entries by number.
 #[derive(Debug)]
 pub(crate) struct Numbered<T>(Vec<(u32, T)>);

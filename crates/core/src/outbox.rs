@@ -16,6 +16,8 @@
 //! | `Sending` | – | gone | → `Waiting` | → `Failed` | – | – | → `Waiting` |
 //! | `Failed` | – | – | – | – | → `Waiting`, last | gone | – |
 
+use alloc::vec::Vec;
+
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::queue::Queue;

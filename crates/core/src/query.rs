@@ -1,5 +1,8 @@
 //! Paths with queries, percent-encoded. No `format!`: it would be most of what the browser loads.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// A path under construction.
 pub(crate) struct Query {
     text: String,

@@ -1,9 +1,11 @@
 //! First in, first out, out of two vectors: `VecDeque` is some kilobytes more for a browser to load.
 
+use alloc::vec::Vec;
+
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    leaving: std::vec::IntoIter<T>,
+    leaving: alloc::vec::IntoIter<T>,
     waiting: Vec<T>,
 }
 

@@ -20,6 +20,7 @@
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::queue::Queue;
+use alloc::string::String;
 use threadmill_proto::frame::VERSION;
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 

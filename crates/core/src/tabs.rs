@@ -18,6 +18,8 @@
 //! | `Follower` | → `Leader` | – | higher: theirs; up: join, else lost | – | mine: connected | mine: lost | – | received | leave |
 //! | `Leader` | – | says so | higher: resign | taken up | – | dropped | to the server | – | hand over later |
 
+use alloc::vec::Vec;
+
 use crate::Now;
 use crate::queue::Queue;
 use threadmill_proto::{ClientFrame, Raw, Relayed, TabFrame, to_cbor};

@@ -4,6 +4,7 @@
 //! deleting a body leaves the log, its hashes and every position as they were.
 
 use crate::{BranchId, ChainHash, Message, MessageId, Millis, Outcome, Position, RunId};
+use alloc::string::String;
 use minicbor::{Decode, Encode};
 
 /// Binds a record to a body without holding it: 16 bytes of BLAKE3, keyed by the thread's secret.

@@ -1,6 +1,7 @@
 //! Chunks: what a run emits, shaped as the AI SDK's UI message chunks. Folding them gives a message.
 
 use crate::JsonText;
+use alloc::string::String;
 use minicbor::Encode;
 
 /// One step of a run's stream.

@@ -1,6 +1,7 @@
 //! Positions in a thread's log and the cursor a reader resumes from.
 
 use crate::RunId;
+use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 
 /// The running hash of a log up to and with a change: 16 bytes of BLAKE3.

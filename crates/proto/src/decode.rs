@@ -5,6 +5,9 @@
 //! release has added at the end, and give what an older one has left out its empty value. What is malformed
 //! is reported as a place, not in words.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::str;
 
 use minicbor::{Decode, Decoder, decode::Error};

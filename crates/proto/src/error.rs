@@ -1,5 +1,6 @@
 //! Error codes: stable words that clients may branch on, with the HTTP status and a hint for each.
 
+use alloc::string::String;
 use minicbor::{Decode, Encode};
 
 macro_rules! codes {

@@ -10,6 +10,8 @@
 use crate::{
     Anchor, BranchId, Chunk, Cursor, Event, MessageId, Millis, Position, Problem, RunId, Summary, ThreadId, Window,
 };
+use alloc::string::String;
+use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 
 /// The protocol this release speaks, and the oldest it still understands.

@@ -1,5 +1,6 @@
 //! Ids: short strings in a safe alphabet, one type a thing, and the scope every query carries.
 
+use alloc::string::String;
 use core::fmt;
 use minicbor::{Decode, Encode};
 

@@ -4,6 +4,10 @@
 //! needs an id or a time passes it in. CBOR (minicbor) is always there; the JSON shapes of the HTTP API
 //! are behind the `json` feature, so that the browser core carries no JSON code.
 
+#![cfg_attr(not(any(test, feature = "json")), no_std)]
+
+extern crate alloc;
+
 pub mod change;
 pub mod chunk;
 pub mod cursor;
@@ -19,6 +23,8 @@ pub mod run;
 pub mod tab;
 pub mod thread;
 pub mod window;
+
+use alloc::vec::Vec;
 
 pub use change::{Change, Event, Record};
 pub use chunk::Chunk;

@@ -1,6 +1,9 @@
 //! Messages and their parts, shaped as the AI SDK's `UIMessage`.
 
 use crate::{BranchId, MessageId, Millis};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 
 /// JSON carried as its text: the core moves it and never looks inside.

@@ -1,6 +1,7 @@
 //! Runs as readers see them.
 
 use crate::{BranchId, MessageId, Millis, RunId};
+use alloc::string::String;
 use minicbor::{Decode, Encode};
 
 /// How a run ended. Every run ends exactly once.

@@ -5,6 +5,8 @@
 //! leader and each connection of one, so that what was said late is told apart. What is passed on is counted
 //! both ways, so that nothing is missing, doubled or out of order without being noticed.
 
+use alloc::vec::Vec;
+
 use minicbor::{Encode, bytes};
 
 /// Bytes that travel as they are.

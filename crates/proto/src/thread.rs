@@ -1,6 +1,7 @@
 //! Threads and their summaries.
 
 use crate::{BranchId, JsonText, Millis, ThreadId};
+use alloc::string::String;
 use minicbor::{Decode, Encode};
 
 /// A thread as its owner reads it.

@@ -1,6 +1,7 @@
 //! Windows: the contiguous depths a reader asked for, with what it needs to follow from there.
 
 use crate::{BranchId, Cursor, Message, MessageId, Millis, RunInfo, ThreadId};
+use alloc::vec::Vec;
 use minicbor::{Decode, Encode};
 
 /// Where a window is put.

@@ -1,5 +1,7 @@
 //! A CBOR writer for the little that the host's decoder reads.
 
+use alloc::{vec, vec::Vec};
+
 /// Tag 262 of the IANA registry: the text inside is JSON.
 const JSON: u64 = 262;
 

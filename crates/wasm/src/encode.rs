@@ -1,9 +1,12 @@
 //! Outputs in the shapes of the TypeScript host. The numbers are `packages/client/src/wire.ts`'s too.
 
 use crate::cbor::Writer;
+use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};
 use threadmill_core::list::{ListHead, ListPatch};
-use threadmill_core::session::Status;
+use threadmill_core::outbox::Stage;
+use threadmill_core::session::{Status, Transport};
+use threadmill_core::tabs::Role as Place;
 use threadmill_core::window::{Head, Patch, Phase, Row, Side};
 use threadmill_proto::{Fork, ForkOption, JsonText, MessageStatus, Part, Problem, Role, RunStatus, Summary, ToolPart};
 
@@ -12,7 +15,14 @@ const MORE: &str = "...";
 
 pub(crate) fn output(out: &mut Writer, output: &Output) {
     match output {
-        Output::Connect => tagged(out, 1, 0),
+        Output::Connect(transport) => {
+            tagged(out, 2, 0);
+            out.text(match transport {
+                Transport::Socket => "socket",
+                Transport::Events => "events",
+                Transport::Poll => "poll",
+            });
+        }
         Output::Disconnect => tagged(out, 1, 1),
         Output::Send(frame) => {
             tagged(out, 2, 2);
@@ -40,6 +50,40 @@ pub(crate) fn output(out: &mut Writer, output: &Output) {
         Output::Status(now) => {
             tagged(out, 3, 7);
             status(out, now);
+        }
+        Output::Post(message) => {
+            tagged(out, 2, 9);
+            out.bytes(message);
+        }
+        Output::Role(role, epoch) => {
+            tagged(out, 3, 10);
+            out.text(match role {
+                Place::Solo => "solo",
+                Place::Follower => "follower",
+                Place::Leader => "leader",
+            });
+            out.uint(*epoch);
+        }
+        Output::Renew => tagged(out, 1, 11),
+        Output::Flags => tagged(out, 1, 12),
+        Output::Dropped(view) => {
+            tagged(out, 2, 13);
+            out.uint(u64::from(*view));
+        }
+        Output::Write(number) => {
+            tagged(out, 2, 14);
+            out.uint(u64::from(*number));
+        }
+        Output::Writing(number, stage) => {
+            tagged(out, 3, 15);
+            out.uint(u64::from(*number));
+            out.text(match stage {
+                Stage::Waiting => "pending",
+                Stage::Sending => "sending",
+                Stage::Failed => "failed",
+                Stage::Done => "done",
+                Stage::Dropped => "dropped",
+            });
         }
         Output::Wait(until) => {
             tagged(out, 2, 8);

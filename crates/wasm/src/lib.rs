@@ -3,14 +3,23 @@
 //! Nothing of a window crosses the boundary twice: a poll returns what changed since the last one, in the
 //! shapes the TypeScript host hands on. Opaque JSON crosses as its text and is parsed there.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
 mod cbor;
 mod encode;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use cbor::Writer;
-use threadmill_core::engine::{Engine, Input, Output, unanswered};
+use threadmill_core::engine::{Company, Engine, Input, Output, unanswered};
 use threadmill_core::list::ListPage;
+use threadmill_core::outbox::{Answer, Purpose};
 use threadmill_core::window::{Edge, Side};
-use threadmill_proto::{Anchor, BranchId, MessageId, Problem, Summary, ThreadId, Window, from_cbor};
+use threadmill_proto::{Anchor, BranchId, MessageId, Problem, RunId, Summary, ThreadId, Window, from_cbor};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Bits of `entry`'s flags.
@@ -18,25 +27,31 @@ const RUNNING: u32 = 1;
 const ARCHIVED: u32 = 2;
 const DELETED: u32 = 4;
 
-/// What happened to the connection or the clock.
+/// What happened to the connection, the page or the clock.
 #[wasm_bindgen]
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
-    /// Connect.
+    /// Connect; this tab is on its own.
     Start,
+    /// Connect; there may be other tabs.
+    Join,
     /// Close everything.
     Stop,
     /// The network or the reader is back.
     Wake,
-    /// The socket is open.
+    /// Nobody can see the page.
+    Hidden,
+    /// The page can be seen again.
+    Shown,
+    /// The connection is open, or a request is about to be made.
     Opened,
-    /// The socket is closed or could not be opened.
+    /// The connection is closed or could not be opened.
     Closed,
     /// Time has passed.
     Tick,
 }
 
-/// What is wanted of a view or a list.
+/// What is wanted of a view, a list or a write.
 #[wasm_bindgen]
 #[derive(Debug, Clone, Copy)]
 pub enum Wish {
@@ -48,12 +63,20 @@ pub enum Wish {
     Follow,
     /// The view's reader is elsewhere.
     Unfollow,
-    /// The view is shown no more.
+    /// Nobody looks at the view for now.
+    Rest,
+    /// Somebody looks at the view again.
+    Resume,
+    /// The view is over.
     Release,
     /// A list's next page.
     More,
     /// The list is shown no more.
     ReleaseList,
+    /// A write is tried again.
+    Retry,
+    /// A write is given up.
+    Discard,
 }
 
 /// The engine of one tab. Times are milliseconds of any clock that never goes back.
@@ -87,9 +110,12 @@ impl Core {
     /// Something happened to the connection or the clock.
     pub fn signal(&mut self, now: f64, signal: Signal) {
         let input = match signal {
-            Signal::Start => Input::Start,
+            Signal::Start => Input::Start(Company::Alone),
+            Signal::Join => Input::Start(Company::Others),
             Signal::Stop => Input::Stop,
             Signal::Wake => Input::Wake,
+            Signal::Hidden => Input::Hidden,
+            Signal::Shown => Input::Shown,
             Signal::Opened => Input::Opened,
             Signal::Closed => Input::Closed,
             Signal::Tick => Input::Tick,
@@ -97,18 +123,74 @@ impl Core {
         self.handle(now, input);
     }
 
-    /// Something is wanted of a view or a list.
+    /// Something is wanted of a view, a list or a write.
     pub fn ask(&mut self, now: f64, number: u32, wish: Wish) {
         let input = match wish {
             Wish::Older => Input::Load(number, Side::Older),
             Wish::Newer => Input::Load(number, Side::Newer),
             Wish::Follow => Input::Edge(number, Edge::Live),
             Wish::Unfollow => Input::Edge(number, Edge::Away),
+            Wish::Rest => Input::Rest(number),
+            Wish::Resume => Input::Resume(number),
             Wish::Release => Input::Release(number),
             Wish::More => Input::LoadList(number),
             Wish::ReleaseList => Input::ReleaseList(number),
+            Wish::Retry => Input::Retry(number),
+            Wish::Discard => Input::Discard(number),
         };
         self.handle(now, input);
+    }
+
+    /// This tab holds the lock; the last epoch that the browser remembers.
+    pub fn lead(&mut self, now: f64, epoch: f64) {
+        self.handle(now, Input::Lead(epoch as u64));
+    }
+
+    /// Another tab said something.
+    pub fn heard(&mut self, now: f64, message: Vec<u8>) {
+        self.handle(now, Input::Heard(message));
+    }
+
+    /// The credential from now on.
+    pub fn token(&mut self, now: f64, token: String) {
+        self.handle(now, Input::Token(token));
+    }
+
+    /// A write to be sent for a thread, that starts this run, or stops it. `tried`: it may have reached the server.
+    /// False if an id is none.
+    pub fn write(&mut self, now: f64, number: u32, thread: &str, run: &str, stops: bool, tried: bool) -> bool {
+        let purpose = match (RunId::parse(run), stops) {
+            (Ok(run), true) => Purpose::Stops(run),
+            (Ok(run), false) => Purpose::Starts(run),
+            (Err(_), _) => Purpose::Plain,
+        };
+        let thread = ThreadId::parse(thread);
+        let known = thread.is_ok();
+        if let Ok(thread) = thread {
+            self.handle(now, Input::Write { number, thread, purpose, tried });
+        }
+        known
+    }
+
+    /// The answer to a write: its HTTP status (0: none came), its code, and when to try again (negative: not said).
+    pub fn written(&mut self, now: f64, number: u32, status: u16, code: &str, retry_after: f64) {
+        let retry_after = (retry_after >= 0.0).then_some(retry_after as u64);
+        self.handle(now, Input::Written(number, Answer::of(status, code, retry_after)));
+    }
+
+    /// Holds at most so many bytes of views.
+    pub fn room(&mut self, bytes: u32) {
+        self.engine.set_room(bytes as usize);
+    }
+
+    /// Views held.
+    pub fn views(&self) -> u32 {
+        self.engine.held().0 as u32
+    }
+
+    /// Bytes of the views held.
+    pub fn bytes(&self) -> u32 {
+        self.engine.held().1 as u32
     }
 
     /// A binary message came.

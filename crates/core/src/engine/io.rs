@@ -1,5 +1,8 @@
 //! What goes into the engine and what comes out of it.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::Now;
 use crate::list::{ListPage, ListPatch, ListRequest};
 use crate::outbox::{Answer, Purpose, Stage};

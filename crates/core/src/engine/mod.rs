@@ -11,6 +11,8 @@ mod views;
 
 pub use io::{Company, Fetch, Input, Output};
 
+use alloc::vec::Vec;
+
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::list::{List, ListPage};

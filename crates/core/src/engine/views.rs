@@ -1,5 +1,7 @@
 //! The engine's views: opening, subscribing, resting and giving up.
 
+use alloc::vec::Vec;
+
 use super::{Asked, Engine, Fetch, Output};
 use crate::Now;
 use crate::session::passes;

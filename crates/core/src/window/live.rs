@@ -2,6 +2,9 @@
 
 use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, body_of, text_of};
 use crate::fold::{Fold, Folded};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::{vec, vec::Vec};
 use threadmill_proto::change::MessageRef;
 use threadmill_proto::{
     BranchId, Change, Chunk, Event, Fork, ForkOption, Message, MessageId, MessageStatus, Outcome, Part, Position,

@@ -19,6 +19,10 @@
 //! A jump or a switch opens anew; what is held stays, and stays live, until the new window is there, and for
 //! good if it cannot be had. After `ThreadDeleted` nothing has an effect any more.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 mod live;
 mod page;
 mod range;

@@ -3,6 +3,7 @@
 use super::range::covers;
 use super::{Edge, Link, Load, MISSES, Need, PAGE, Patch, Phase, Side, View};
 use crate::query::{Query, decimal};
+use alloc::string::String;
 use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
 
 /// A window to be read over HTTP.

@@ -1,5 +1,8 @@
 //! Rows and the patches that bring a host's copy of them up to date.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use threadmill_proto::{BranchId, Fork, Message, MessageId, Part, Problem, RunId, RunStatus};
 
 /// A message as the window shows it.

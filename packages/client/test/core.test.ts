@@ -1,0 +1,120 @@
+//! The core as it is built for browsers, driven through its bindings from the first frame to a second page.
+
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { decode } from '../src/decode.js';
+import { OUT, type Output, VIEW } from '../src/wire.js';
+import { Core, initSync, Signal, Wish } from '../wasm/threadmill_wasm.js';
+
+type Item = number | string | null | boolean | Uint8Array | Item[];
+
+/** CBOR of the server's frames: what they are made of and no more. */
+function encode(item: Item): number[] {
+  if (item === null) return [0xf6];
+  if (typeof item === 'boolean') return [item ? 0xf5 : 0xf4];
+  if (typeof item === 'number') return head(0, item);
+  if (item instanceof Uint8Array) return [...head(2, item.length), ...item];
+  if (Array.isArray(item)) return [...head(4, item.length), ...item.flatMap(encode)];
+  const text = new TextEncoder().encode(item);
+  return [...head(3, text.length), ...text];
+}
+
+function head(major: number, value: number): number[] {
+  if (value < 24) return [(major << 5) | value];
+  if (value < 256) return [(major << 5) | 24, value];
+  return [(major << 5) | 25, value >> 8, value & 255];
+}
+
+const frame = (index: number, ...fields: Item[]) => Uint8Array.from(encode([index, fields]));
+
+const message = (depth: number): Item => {
+  const part = [0, [`message ${depth}`, null]];
+  return [`m${depth}`, 1, [part], null, 0, 'main', depth, 1, 1_000, []];
+};
+
+/** Depths `from..to` of a thread of 100. */
+function page(from: number, to: number): Item {
+  const messages = Array.from({ length: to - from }, (_, at) => message(from + at));
+  const cursor = [[1, 100, new Uint8Array(16)], []];
+  return ['t', 'main', cursor, 100, from, to, messages, [], [], [['main', 0]]];
+}
+
+class Client {
+  readonly core = new Core(7, 'test/1');
+  #now = 0;
+
+  do(act: (core: Core, now: number) => void): Output[] {
+    act(this.core, ++this.#now);
+    return decode(this.core.poll()) as Output[];
+  }
+
+  /** The connection stands and a view of the thread is asked for; its subscription. */
+  subscribed(): number {
+    this.do((core, now) => core.signal(now, Signal.Start));
+    this.do((core, now) => core.signal(now, Signal.Opened));
+    this.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
+    const sent = this.do((core, now) => core.open(now, 1, 't', undefined, 'tip', 0)).find(is(OUT.send));
+    const [index, [sub]] = decode(sent?.[1] ?? new Uint8Array()) as [number, [number]];
+    expect(index).toBe(1);
+    return sub;
+  }
+}
+
+const is =
+  <T extends Output[0]>(tag: T) =>
+  (output: Output): output is Extract<Output, [T, ...unknown[]]> =>
+    output[0] === tag;
+
+const patches = (outputs: Output[]) => outputs.filter(is(OUT.view)).map(output => output[2]);
+
+describe('the core', () => {
+  let memory: WebAssembly.Memory;
+
+  beforeAll(() => {
+    const module = readFileSync(new URL('../wasm/threadmill_wasm_bg.wasm', import.meta.url));
+    memory = initSync({ module }).memory;
+  });
+
+  it('greets the server when the socket is open', () => {
+    const client = new Client();
+    expect(client.do((core, now) => core.signal(now, Signal.Start))[0]).toEqual([OUT.connect]);
+    const sent = client.do((core, now) => core.signal(now, Signal.Opened)).find(is(OUT.send));
+    expect(decode(sent?.[1] ?? new Uint8Array())).toEqual([0, [1, 1, 'test/1']]);
+    const welcomed = client.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
+    expect(welcomed).toContainEqual([OUT.status, 'live', null]);
+  });
+
+  it('shows the window it subscribed to and joins an older page to it', () => {
+    const client = new Client();
+    const sub = client.subscribed();
+    const shown = patches(client.do((core, now) => core.received(now, frame(2, sub, page(90, 100)))));
+    const reset = shown.find(patch => patch[0] === VIEW.reset);
+    expect(reset?.[1].map(row => row.id)).toEqual(Array.from({ length: 10 }, (_, at) => `m${90 + at}`));
+    expect(reset?.[1][0]).toMatchObject({
+      role: 'user',
+      depth: 90,
+      parts: [{ type: 'text', text: 'message 90' }],
+    });
+
+    const fetch = client.do((core, now) => core.ask(now, 1, Wish.Older)).find(is(OUT.fetchWindow));
+    expect(fetch?.[2]).toBe('/threads/t/messages?anchor=depth%3A90&before=25&after=0&branch=main');
+    const body = Uint8Array.from(encode(page(65, 90)));
+    const more = patches(client.do((core, now) => core.page(now, fetch?.[1] ?? 0, body)));
+    const prepended = more.find(patch => patch[0] === VIEW.prepend);
+    expect(prepended?.[1].map(row => row.depth)).toEqual(Array.from({ length: 25 }, (_, at) => 65 + at));
+    expect(more).toContainEqual([VIEW.loaded, 'older', 25, null]);
+    expect([client.core.text(1, 'm65'), client.core.text(1, 'm64')]).toEqual(['message 65', undefined]);
+  });
+
+  it('gives memory back: a thousand windows take no more than ten', () => {
+    const client = new Client();
+    const sub = client.subscribed();
+    const window = frame(2, sub, page(0, 100));
+    const replace = (times: number) => {
+      for (let at = 0; at < times; at++) client.do((core, now) => core.received(now, window));
+      return memory.buffer.byteLength;
+    };
+    const few = replace(10);
+    expect(replace(1_000)).toBe(few);
+  });
+});
