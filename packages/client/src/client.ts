@@ -1,65 +1,98 @@
-//! The client: counts who shows what, and hands writes to the API.
+//! The client of the sync engine: counts who shows what, and brings the core, the outbox and what the browser keeps
+//! together.
 
-import init, { Core, Signal, Wish } from '../wasm/threadmill_wasm.js';
+import { Core, Wish } from '../wasm/threadmill_wasm.js';
+import { type Access, bindAccess } from './access.js';
 import { Api } from './api.js';
-import { Frames, pageFrames } from './frames.js';
+import { KeptDrafts } from './drafts.js';
+import type { Flags } from './flags.js';
+import type { Frames } from './frames.js';
 import { Host, type Receiver } from './host.js';
+import { Keeper } from './keeper.js';
+import { keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
-import { type Problem, ProblemError } from './problem.js';
-import { FrameStore } from './store.js';
+import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
+import { Status } from './status.js';
+import { Storage } from './storage.js';
 import { ThreadView } from './thread.js';
-import type { Anchor, Client, ClientOptions, ListHandle, SyncStatus, ThreadHandle } from './types.js';
+import type {
+  Anchor,
+  Client,
+  ClientMetrics,
+  ClientOptions,
+  CreateThreadInput,
+  ListHandle,
+  SendInput,
+  ThreadHandle,
+  ThreadSnapshot,
+} from './types.js';
 import { VERSION } from './version.js';
+import * as writes from './writes.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
 const GRACE = 1_000;
-
-/** Loads the core and connects. Resolves as soon as threads can be opened, connected or not. */
-export async function createClient(options: ClientOptions): Promise<Client> {
-  await init({ module_or_path: options.wasm });
-  return new Tab(options);
-}
-
-class Status extends FrameStore<SyncStatus> {
-  #status: SyncStatus = { connection: 'connecting' };
-
-  set(connection: SyncStatus['connection'], problem: Problem | null): void {
-    this.#status = { connection, ...(problem ? { error: new ProblemError(problem) } : {}) };
-    this.touch();
-  }
-
-  protected override take(): SyncStatus {
-    const offline = this.#status.connection === 'reconnecting' && globalThis.navigator?.onLine === false;
-    return offline ? { connection: 'offline' } : this.#status;
-  }
-}
+/** Whose things they are where nobody is named. */
+const SOMEBODY = 'local';
 
 /** What is shown under a key, and by how many. */
 interface Shown<T> {
   number: number;
   handle: T;
   users: number;
-  timer?: ReturnType<typeof setTimeout>;
+  timer?: ReturnType<typeof setTimeout> | undefined;
+  /** Nobody looks; it is kept as long as there is room. */
+  resting: boolean;
 }
 
-class Tab implements Client {
+/** What clients of different tabs say to each other. */
+type Told = { readonly about: 'outbox'; readonly message: OutboxMessage } | { readonly about: 'sign-out' };
+
+export class SyncClient implements Client {
   readonly status: Status;
-  readonly #frames = new Frames(pageFrames());
+  readonly outbox: Outbox;
+  readonly drafts: KeptDrafts;
+  readonly flags: Flags;
+  readonly #frames: Frames;
   readonly #api: Api;
   readonly #host: Host;
+  readonly #storage: Storage;
+  readonly #keeper: Keeper;
   readonly #views = new Map<string, Shown<ThreadView>>();
   readonly #lists = new Map<string, Shown<ThreadList>>();
-  readonly #wakeups = new AbortController();
+  readonly #listeners = new AbortController();
   #counter = 0;
 
-  constructor(options: ClientOptions) {
-    const origin = new URL(options.url ?? '/', globalThis.location?.href).href.replace(/\/$/, '');
-    this.status = new Status(this.#frames, { connection: 'connecting' });
-    this.#api = new Api(`${origin}/v1`, options.user);
+  /** The core is loaded: `init` of the bindings has resolved. */
+  constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, memory: () => number) {
+    const user = options.user ?? SOMEBODY;
+    const kept = keptStrings(options.storage);
+    this.#frames = frames;
+    this.flags = flags;
+    this.drafts = new KeptDrafts(user, kept);
+    this.status = new Status(frames);
+    this.#api = new Api(access);
+    const name = `${user}@${access.base}`;
+    this.#storage = new Storage(name, options.storage ?? 'auto', () =>
+      this.status.set({ storage: 'degraded' }),
+    );
+    this.#keeper = new Keeper(this.#storage);
     const core = new Core(Math.random(), `threadmill-js/${VERSION}`);
-    this.#host = new Host(core, this.#api, socketUrl(origin, options.user), this.#receiver());
-    this.#host.signal(Signal.Start);
-    this.#wake();
+    if (options.maxBytes !== undefined) core.room(options.maxBytes);
+    const tabs = options.tabs ?? 'auto';
+    const surroundings = { name, tabs, socketUrl: socketUrl(access), memory };
+    this.#host = new Host(core, access, surroundings, this.#receiver());
+    const host: OutboxHost = {
+      run: act => this.#host.run(act),
+      ask: (number, wish) => this.#host.ask(number, wish),
+      tell: message => this.#tell({ about: 'outbox', message }),
+    };
+    this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
+      this.#pend(write, outcome !== undefined && 'answer' in outcome);
+    });
+    bindAccess(this, access);
+    this.#listen();
+    void this.outbox.load();
+    void this.#host.start();
   }
 
   info() {
@@ -67,23 +100,17 @@ class Tab implements Client {
   }
 
   thread(id: string, options: { branch?: string; anchor?: Anchor } = {}): ThreadHandle {
+    const anchor = options.anchor ?? { at: 'tip' };
     const key = `${id} ${options.branch ?? ''}`;
     const known = this.#views.get(key);
     if (known) {
       this.#take(known);
-      if (options.anchor && options.anchor.at !== 'tip') known.handle.jumpTo(options.anchor).catch(ignore);
+      const { hasNewer, status } = known.handle.getSnapshot();
+      const elsewhere = anchor.at !== 'tip' || (known.users === 1 && hasNewer) || status === 'error';
+      if (elsewhere) known.handle.jumpTo(anchor).catch(ignore);
       return known.handle;
     }
-    const number = ++this.#counter;
-    const release = () => this.#release(this.#views, key, () => this.#host.ask(number, Wish.Release));
-    const handle = new ThreadView(this.#host, this.#frames, id, number, release);
-    this.#views.set(key, { number, handle, users: 1 });
-    if (!this.#host.open(number, id, options.branch, options.anchor ?? { at: 'tip' })) {
-      handle.apply([0, NOT_AN_ID]);
-      return handle;
-    }
-    this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
-    return handle;
+    return this.#open(key, id, options.branch, anchor).handle;
   }
 
   threads(options: { title?: string } = {}): ListHandle {
@@ -94,56 +121,96 @@ class Tab implements Client {
       return known.handle;
     }
     const number = ++this.#counter;
-    const release = () => this.#release(this.#lists, key, () => this.#host.ask(number, Wish.ReleaseList));
-    const handle = new ThreadList(this.#host, this.#frames, number, release);
-    this.#lists.set(key, { number, handle, users: 1 });
+    const handle = new ThreadList(this.#host, this.#frames, number, {
+      released: () => this.#releaseList(key),
+      ...(key === '' ? { published: threads => this.#keeper.keepList(threads) } : {}),
+    });
+    this.#lists.set(key, { number, handle, users: 1, resting: false });
+    handle.pend(this.outbox.all());
     this.#host.run((core, now) => core.openList(now, number, options.title));
+    if (key === '') void this.#keeper.list().then(list => list && handle.restore(list));
     return handle;
   }
 
-  createThread(...input: Parameters<Client['createThread']>) {
-    return this.#api.createThread(...input);
+  prefetch(id: string): void {
+    const key = `${id} `;
+    if (this.#views.has(key)) return;
+    const shown = this.#open(key, id, undefined, { at: 'tip' });
+    shown.users = 0;
+    this.#rest(shown);
   }
 
-  send(...input: Parameters<Client['send']>) {
-    return this.#api.send(...input);
+  async createThread(input: CreateThreadInput) {
+    const write = writes.createThread(input);
+    await this.outbox.add(write).kept;
+    return { threadId: write.threadId, ...idsOf(write) };
   }
 
-  edit(...input: Parameters<Client['edit']>) {
-    return this.#api.edit(...input);
+  async send(threadId: string, input: SendInput) {
+    const write = writes.send(threadId, input);
+    await this.outbox.add(write).kept;
+    return { messageId: '', ...idsOf(write) };
   }
 
-  regenerate(...input: Parameters<Client['regenerate']>) {
-    return this.#api.regenerate(...input);
+  async edit(...input: Parameters<Client['edit']>) {
+    return written(await this.outbox.add(writes.edit(...input)).sent);
   }
 
-  stop(runId: string) {
-    return this.#api.stop(runId);
+  async regenerate(...input: Parameters<Client['regenerate']>) {
+    const {
+      runId = '',
+      messageId,
+      branch,
+    } = written(await this.outbox.add(writes.regenerate(...input)).sent);
+    return { runId, messageId, branch };
   }
 
-  removeMessage(threadId: string, messageId: string) {
-    return this.#api.removeMessage(threadId, messageId);
+  async stop(runId: string): Promise<void> {
+    const shown = [...this.#views.values()].find(({ handle }) => handle.getSnapshot().run?.id === runId);
+    const threadId = this.outbox.threadOf(runId) ?? shown?.handle.threadId ?? runId;
+    await this.outbox.add(writes.stop(threadId, runId)).sent;
   }
 
-  renameThread(id: string, title: string) {
-    return this.#api.patchThread(id, { title });
+  async removeMessage(threadId: string, messageId: string): Promise<void> {
+    await this.outbox.add(writes.removeMessage(threadId, messageId)).sent;
   }
 
-  archiveThread(id: string, archived: boolean) {
-    return this.#api.patchThread(id, { archived });
+  async renameThread(id: string, title: string): Promise<void> {
+    await this.outbox.add(writes.renameThread(id, title)).sent;
   }
 
-  deleteThread(id: string) {
-    return this.#api.deleteThread(id);
+  async archiveThread(id: string, archived: boolean): Promise<void> {
+    await this.outbox.add(writes.archiveThread(id, archived)).sent;
+  }
+
+  async deleteThread(id: string): Promise<void> {
+    await this.outbox.add(writes.deleteThread(id)).sent;
   }
 
   wholePart(threadId: string, messageId: string, part: number) {
     return this.#api.wholePart(threadId, messageId, part);
   }
 
+  metrics(): ClientMetrics {
+    return this.#host.metrics();
+  }
+
+  async signOut(): Promise<void> {
+    this.#tell({ about: 'sign-out' });
+    await this.#forget();
+  }
+
   close(): void {
-    this.#wakeups.abort();
+    this.#listeners.abort();
+    this.#keeper.flush();
+    this.#shut();
+  }
+
+  #shut(): void {
+    this.#listeners.abort();
+    this.#keeper.close();
     this.#host.close();
+    this.#storage.close();
     for (const { handle, timer } of [...this.#views.values(), ...this.#lists.values()]) {
       clearTimeout(timer);
       handle.dispose();
@@ -152,44 +219,141 @@ class Tab implements Client {
     this.#lists.clear();
   }
 
+  /** Nothing of the user stays in this tab, and nothing in the browser. */
+  async #forget(): Promise<void> {
+    this.#keeper.close();
+    this.outbox.clear();
+    this.drafts.clear();
+    this.flags.clear();
+    await this.#storage.clear();
+    this.#shut();
+  }
+
+  #open(key: string, id: string, branch: string | undefined, anchor: Anchor): Shown<ThreadView> {
+    const number = ++this.#counter;
+    const handle = new ThreadView(this.#host, this.#frames, id, number, {
+      released: () => this.#releaseView(key),
+      ...(branch === undefined ? { published: snapshot => this.#keep(handle, snapshot) } : {}),
+    });
+    const shown: Shown<ThreadView> = { number, handle, users: 1, resting: false };
+    this.#views.set(key, shown);
+    handle.pend(this.outbox.of(id));
+    if (!this.#host.open(number, id, branch, anchor)) {
+      handle.apply([0, NOT_AN_ID]);
+      return shown;
+    }
+    if (branch === undefined && anchor.at === 'tip') {
+      void this.#keeper.window(id).then(window => window && handle.restore(window));
+    }
+    this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
+    return shown;
+  }
+
+  /** What is seen at a thread's tip is kept; of a thread that is gone, nothing. */
+  #keep(view: ThreadView, snapshot: ThreadSnapshot): void {
+    const gone = snapshot.status === 'deleted' || snapshot.error?.code === 'thread_not_found';
+    if (gone) this.#keeper.forget(view.threadId);
+    else if (snapshot.status === 'ready' && snapshot.source === 'live' && !snapshot.hasNewer) {
+      this.#keeper.keepWindow(view.threadId, snapshot, row => view.text(row));
+    }
+  }
+
+  /** The outbox of a thread changed. */
+  #pend(write: writes.Write, acknowledged: boolean): void {
+    for (const { handle } of this.#views.values()) {
+      if (handle.threadId !== write.threadId) continue;
+      handle.pend(this.outbox.of(write.threadId));
+      if (acknowledged) handle.acknowledge(write);
+    }
+    const all = this.outbox.all();
+    for (const { handle } of this.#lists.values()) handle.pend(all);
+    const failed = all.filter(({ item }) => item.state === 'failed').length;
+    this.status.set({ pending: all.length - failed, failed });
+  }
+
   #receiver(): Receiver {
     const find = <T>(all: Map<string, Shown<T>>, number: number) =>
       [...all.values()].find(shown => shown.number === number)?.handle;
     return {
       view: (number, patch) => find(this.#views, number)?.apply(patch),
+      dropped: number => this.#drop(number),
       list: (number, patch) => find(this.#lists, number)?.apply(patch),
-      status: (connection, problem) => this.status.set(connection, problem),
+      status: (connection, problem) => this.status.connected(connection, problem),
+      role: role => {
+        this.status.set({ role });
+        this.outbox.become(role);
+      },
+      transport: transport => this.status.set({ transport }),
+      flags: () => void this.flags.refresh().catch(ignore),
+      write: number => void this.outbox.write(number),
+      writing: (number, stage) => this.outbox.writing(number, stage),
+      told: message => this.#told(message as Told),
     };
+  }
+
+  #tell(told: Told): void {
+    this.#host.tell(told);
+  }
+
+  #told(told: Told): void {
+    if (told.about === 'outbox') this.outbox.told(told.message);
+    else void this.#forget();
   }
 
   #take<T>(shown: Shown<T>): void {
     shown.users += 1;
     clearTimeout(shown.timer);
+    shown.timer = undefined;
+    if (shown.resting) {
+      shown.resting = false;
+      this.#host.ask(shown.number, Wish.Resume);
+    }
   }
 
-  #release<T extends { dispose(): void }>(all: Map<string, Shown<T>>, key: string, end: () => void): void {
-    const shown = all.get(key);
+  #rest(shown: Shown<ThreadView>): void {
+    shown.resting = true;
+    this.#host.ask(shown.number, Wish.Rest);
+  }
+
+  #releaseView(key: string): void {
+    const shown = this.#views.get(key);
     if (!shown || shown.users === 0 || --shown.users > 0) return;
     shown.timer = setTimeout(() => {
-      all.delete(key);
-      end();
+      const { status } = shown.handle.getSnapshot();
+      // What shows nothing is not worth keeping.
+      if (status === 'ready') this.#rest(shown);
+      else {
+        this.#host.ask(shown.number, Wish.Release);
+        this.#drop(shown.number);
+      }
+    }, GRACE);
+  }
+
+  #releaseList(key: string): void {
+    const shown = this.#lists.get(key);
+    if (!shown || shown.users === 0 || --shown.users > 0) return;
+    shown.timer = setTimeout(() => {
+      this.#lists.delete(key);
+      this.#host.ask(shown.number, Wish.ReleaseList);
       shown.handle.dispose();
     }, GRACE);
   }
 
-  /** The network or the reader is back. */
-  #wake(): void {
-    const wake = () => this.#host.signal(Signal.Wake);
-    const { signal } = this.#wakeups;
-    globalThis.addEventListener?.('online', wake, { signal });
-    globalThis.addEventListener?.('pageshow', wake, { signal });
-    globalThis.document?.addEventListener(
-      'visibilitychange',
-      () => {
-        if (document.visibilityState === 'visible') wake();
-      },
-      { signal },
-    );
+  /** The core does not hold the view any more. */
+  #drop(number: number): void {
+    for (const [key, shown] of this.#views) {
+      if (shown.number !== number) continue;
+      this.#views.delete(key);
+      shown.handle.dispose();
+    }
+  }
+
+  /** What is due is written before the page may go. */
+  #listen(): void {
+    const { signal } = this.#listeners;
+    const flush = () => this.#keeper.flush();
+    globalThis.addEventListener?.('pagehide', flush, { signal });
+    globalThis.document?.addEventListener?.('visibilitychange', flush, { signal });
   }
 }
 
@@ -204,8 +368,8 @@ const NOT_AN_ID = {
 } as const;
 
 /** A browser cannot set headers on a socket: the development identity goes into the query. */
-function socketUrl(origin: string, user: string | undefined): string {
-  const url = new URL(`${origin}/v1/sync`);
+function socketUrl({ base, user }: Access): string {
+  const url = new URL(`${base}/sync`);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   if (user !== undefined) url.searchParams.set('user', user);
   return url.href;
@@ -213,6 +377,14 @@ function socketUrl(origin: string, user: string | undefined): string {
 
 function pick(thread: { title: string; defaultBranch: string }) {
   return { title: thread.title, defaultBranch: thread.defaultBranch };
+}
+
+function idsOf({ messageId, runId }: writes.Write) {
+  return { ...(messageId === undefined ? {} : { messageId }), ...(runId === undefined ? {} : { runId }) };
+}
+
+function written(answer: unknown): writes.Written {
+  return writes.writtenOf(answer) ?? { messageId: '', branch: '', forked: false };
 }
 
 /** The failure reaches the reader another way: through the view's own state. */

@@ -1,37 +1,101 @@
-//! Drives the core: one socket, one timer, and the pages it asks for.
+//! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
 
 import { type Core, Signal, type Wish } from '../wasm/threadmill_wasm.js';
-import type { Api } from './api.js';
+import type { Access } from './access.js';
+import { Company, hasCompany } from './company.js';
 import { decode } from './decode.js';
+import { Link } from './link.js';
 import type { Problem } from './problem.js';
-import type { Anchor, SyncStatus } from './types.js';
-import { type ListPatch, OUT, type Output, type ViewPatch } from './wire.js';
+import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
+import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
 
-const SUBPROTOCOL = 'threadmill.v1.cbor';
 const CBOR = 'application/cbor';
 const NO_BODY = new Uint8Array();
+/** Milliseconds until a credential is asked for again that could not be had. */
+const RENEW_AGAIN = 5_000;
+/** The longest a timer can wait. */
+const LONGEST = 2 ** 31 - 1;
 
 /** Where the core's changes go. */
 export interface Receiver {
   view(view: number, patch: ViewPatch): void;
+  dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
   status(connection: SyncStatus['connection'], problem: Problem | null): void;
+  role(role: SyncStatus['role']): void;
+  transport(transport: SyncStatus['transport']): void;
+  /** The feature flags may have changed. */
+  flags(): void;
+  /** Send a write, and tell the core what became of it. */
+  write(number: number): void;
+  writing(number: number, stage: Stage): void;
+  /** The client of another tab said something. */
+  told(message: unknown): void;
+}
+
+/** What the host is told about its surroundings. */
+export interface HostOptions {
+  /** Tells users and servers apart among the tabs of a browser. */
+  readonly name: string;
+  readonly tabs: 'auto' | 'off';
+  readonly socketUrl: string;
+  /** Bytes of the core's memory. */
+  readonly memory: () => number;
 }
 
 export class Host {
   readonly #core: Core;
-  readonly #api: Api;
-  readonly #url: string;
+  readonly #access: Access;
   readonly #receiver: Receiver;
-  #socket: WebSocket | undefined;
+  readonly #link: Link;
+  readonly #company: Company | undefined;
+  readonly #memory: () => number;
+  readonly #listeners = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+  #role: SyncStatus['role'] = 'solo';
   #draining = false;
+  readonly #counts = {
+    framesReceived: 0,
+    framesForwarded: 0,
+    framesHeard: 0,
+    connections: 0,
+    windowsFetched: 0,
+  };
 
-  constructor(core: Core, api: Api, url: string, receiver: Receiver) {
+  constructor(core: Core, access: Access, options: HostOptions, receiver: Receiver) {
     this.#core = core;
-    this.#api = api;
-    this.#url = url;
+    this.#access = access;
     this.#receiver = receiver;
+    this.#memory = options.memory;
+    const events = {
+      opened: () => this.signal(Signal.Opened),
+      closed: () => this.signal(Signal.Closed),
+      received: (frame: Uint8Array<ArrayBuffer>) => {
+        this.#counts.framesReceived++;
+        this.run((core, now) => core.received(now, frame));
+      },
+    };
+    const requests = async (transport: 'events' | 'poll') =>
+      (await import('./fallback.js')).requests(transport, access, events);
+    this.#link = new Link(options.socketUrl, requests, events);
+    if (options.tabs === 'auto' && hasCompany()) {
+      this.#company = new Company(options.name, {
+        leads: epoch => this.run((core, now) => core.lead(now, epoch)),
+        heard: message => {
+          this.#counts.framesHeard++;
+          this.run((core, now) => core.heard(now, message));
+        },
+        told: message => receiver.told(message),
+      });
+    }
+  }
+
+  /** Connects, on its own or together with the other tabs. */
+  async start(): Promise<void> {
+    await this.#renew();
+    this.#listen();
+    this.#enter();
   }
 
   /** Gives the core one input and does what follows from it. */
@@ -45,7 +109,7 @@ export class Host {
     this.run((core, now) => core.signal(now, signal));
   }
 
-  /** Wants something of a view or a list. */
+  /** Wants something of a view, a list or a write. */
   ask(number: number, wish: Wish): void {
     this.run((core, now) => core.ask(now, number, wish));
   }
@@ -60,9 +124,52 @@ export class Host {
     return this.run((core, now) => core.jump(now, view, name, at));
   }
 
+  /** Says something to the clients of the other tabs. */
+  tell(message: unknown): void {
+    this.#company?.post(message);
+  }
+
+  metrics(): ClientMetrics {
+    const [threadsHeld, bytesHeld] = [this.#core.views(), this.#core.bytes()];
+    return { ...this.#counts, threadsHeld, bytesHeld, wasmBytes: this.#memory() };
+  }
+
   close(): void {
-    this.signal(Signal.Stop);
+    this.#listeners.abort();
+    clearTimeout(this.#renewal);
+    this.#leave();
     clearTimeout(this.#timer);
+  }
+
+  #enter(): void {
+    if (this.#company) {
+      if (globalThis.document?.visibilityState === 'hidden') this.signal(Signal.Hidden);
+      this.#company.enter();
+      this.signal(Signal.Join);
+    } else this.signal(Signal.Start);
+  }
+
+  #leave(): void {
+    this.signal(Signal.Stop);
+    this.#company?.exit();
+  }
+
+  /** What happens to the page and the network. */
+  #listen(): void {
+    const { signal } = this.#listeners;
+    const on = (target: EventTarget | undefined, event: string, act: (event: Event) => void) =>
+      target?.addEventListener?.(event, act, { signal });
+    const wake = () => this.signal(Signal.Wake);
+    on(globalThis, 'online', wake);
+    on(globalThis.document, 'resume', wake);
+    on(globalThis.document, 'visibilitychange', () => {
+      this.signal(document.visibilityState === 'hidden' ? Signal.Hidden : Signal.Shown);
+    });
+    // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
+    on(globalThis, 'pagehide', () => this.#leave());
+    on(globalThis, 'pageshow', event => {
+      if ((event as PageTransitionEvent).persisted) this.#enter();
+    });
   }
 
   /** A patch may lead to another input: the loop picks up what that brings. */
@@ -74,6 +181,7 @@ export class Host {
       while (more) {
         const outputs = decode(this.#core.poll()) as Output[];
         for (const output of outputs) this.#do(output);
+        this.#link.flush();
         more = outputs.length > 1;
       }
     } finally {
@@ -84,15 +192,22 @@ export class Host {
   #do(output: Output): void {
     switch (output[0]) {
       case OUT.connect:
-        this.#connect();
+        this.#counts.connections++;
+        this.#receiver.transport(output[1]);
+        this.#link.connect(output[1]);
         break;
       case OUT.disconnect:
-        this.#disconnect();
+        void this.#link.disconnect();
         break;
       case OUT.send:
-        if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(output[1]);
+        this.#link.send(output[1]);
+        break;
+      case OUT.post:
+        this.#counts.framesForwarded++;
+        this.#company?.post(output[1]);
         break;
       case OUT.fetchWindow:
+        this.#counts.windowsFetched++;
         void this.#fetchWindow(output[1], output[2]);
         break;
       case OUT.fetchList:
@@ -101,11 +216,29 @@ export class Host {
       case OUT.view:
         this.#receiver.view(output[1], output[2]);
         break;
+      case OUT.dropped:
+        this.#receiver.dropped(output[1]);
+        break;
       case OUT.list:
         this.#receiver.list(output[1], output[2]);
         break;
       case OUT.status:
         this.#receiver.status(output[1], output[2]);
+        break;
+      case OUT.role:
+        this.#become(output[1], output[2]);
+        break;
+      case OUT.renew:
+        void this.#renew();
+        break;
+      case OUT.flags:
+        this.#receiver.flags();
+        break;
+      case OUT.write:
+        this.#receiver.write(output[1]);
+        break;
+      case OUT.writing:
+        this.#receiver.writing(output[1], output[2]);
         break;
       case OUT.wait:
         this.#wait(output[1]);
@@ -113,30 +246,27 @@ export class Host {
     }
   }
 
-  #connect(): void {
-    this.#disconnect();
-    const socket = new WebSocket(this.#url, SUBPROTOCOL);
-    socket.binaryType = 'arraybuffer';
-    this.#socket = socket;
-    const mine = (act: () => void) => () => {
-      if (this.#socket === socket) act();
-    };
-    socket.onopen = mine(() => this.signal(Signal.Opened));
-    socket.onclose = mine(() => {
-      this.#socket = undefined;
-      this.signal(Signal.Closed);
-    });
-    socket.onmessage = event => {
-      if (this.#socket !== socket || !(event.data instanceof ArrayBuffer)) return;
-      const bytes = new Uint8Array(event.data);
-      this.run((core, now) => core.received(now, bytes));
-    };
+  #become(role: SyncStatus['role'], epoch: number): void {
+    const led = this.#role === 'leader' && role === 'follower';
+    this.#role = role;
+    if (role === 'leader' && this.#company) this.#company.epoch = epoch;
+    // Only when the server has seen the connection close may the next leader open another one.
+    if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
+    this.#receiver.role(role);
   }
 
-  #disconnect(): void {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.close();
+  async #renew(): Promise<void> {
+    let left = RENEW_AGAIN;
+    try {
+      const token = await this.#access.renew();
+      if (token === undefined) return;
+      this.run((core, now) => core.token(now, token));
+      left = (expiry(token) - Date.now()) * 0.8;
+    } catch {
+      // Whoever gives credentials may be out of reach too.
+    }
+    clearTimeout(this.#renewal);
+    if (left > 0) this.#renewal = setTimeout(() => void this.#renew(), Math.min(left, LONGEST));
   }
 
   #wait(until: number | null): void {
@@ -171,11 +301,21 @@ export class Host {
 
   async #read(path: string, accept: string): Promise<[Uint8Array, boolean]> {
     try {
-      const response = await this.#api.read(path, accept);
+      const response = await this.#access.fetch(path, { headers: { accept } });
       return [new Uint8Array(await response.arrayBuffer()), response.ok];
     } catch {
       return [NO_BODY, false];
     }
+  }
+}
+
+/** When a token (a JWT) runs out, in milliseconds since 1970; 0 if it does not say. */
+function expiry(token: string): number {
+  try {
+    const claims = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')));
+    return Number(claims.exp) * 1_000 || 0;
+  } catch {
+    return 0;
   }
 }
 

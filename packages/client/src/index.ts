@@ -1,6 +1,6 @@
 //! The public API of the Threadmill client.
 
-export { createClient } from './client.js';
+export { createClient, type EngineStore, followEngine } from './engine.js';
 export { mint } from './ids.js';
 export { ProblemError } from './problem.js';
 export type * from './types.js';

@@ -3,6 +3,7 @@
 import { Wish } from '../wasm/threadmill_wasm.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
+import { overList, type Pending } from './overlay.js';
 import { ProblemError } from './problem.js';
 import { Waiters } from './promises.js';
 import { FrameStore } from './store.js';
@@ -11,20 +12,31 @@ import { LIST, type ListHead, type ListPatch } from './wire.js';
 
 const NOTHING: ListSnapshot = { status: 'loading', threads: [], hasMore: false, loadingMore: false };
 
+/** Who made a list. */
+export interface ListOwner {
+  /** One who showed it does so no more. */
+  released(): void;
+  /** It shows something else than before; `threads` as the server has them. */
+  published?(threads: readonly ThreadSummary[]): void;
+}
+
 export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   readonly #host: Host;
   readonly #list: number;
-  readonly #released: () => void;
-  #threads: ThreadSummary[] = [];
+  readonly #owner: ListOwner;
+  /** What is held comes from this browser's storage. */
+  #cached = false;
+  #threads: readonly ThreadSummary[] = [];
+  #pending: readonly Pending[] = [];
   #head: ListHead = NOTHING;
   readonly #loads = new Waiters<void>();
   #settle = false;
 
-  constructor(host: Host, frames: Frames, list: number, released: () => void) {
+  constructor(host: Host, frames: Frames, list: number, owner: ListOwner) {
     super(frames, NOTHING);
     this.#host = host;
     this.#list = list;
-    this.#released = released;
+    this.#owner = owner;
   }
 
   loadMore(): Promise<void> {
@@ -38,7 +50,21 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   }
 
   release(): void {
-    this.#released();
+    this.#owner.released();
+  }
+
+  /** Shows what this browser has kept, unless the core knows better already. */
+  restore(threads: readonly ThreadSummary[]): void {
+    if (this.#head.status === 'ready') return;
+    this.#cached = true;
+    this.#threads = threads;
+    this.touch();
+  }
+
+  /** What the outbox has. */
+  pend(pending: readonly Pending[]): void {
+    this.#pending = pending;
+    this.touch();
   }
 
   dispose(): void {
@@ -50,9 +76,16 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     switch (patch[0]) {
       case LIST.head:
         this.#head = patch[1];
+        // An empty list is an answer too.
+        if (this.#cached && patch[1].status === 'ready') {
+          this.#cached = false;
+          this.#threads = [];
+        }
         if (!patch[1].loadingMore) this.#done();
         break;
       case LIST.put:
+        if (this.#cached) this.#threads = [];
+        this.#cached = false;
         this.#put(patch[1], patch[2]);
         break;
       case LIST.remove:
@@ -64,10 +97,13 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
 
   protected override take(): ListSnapshot {
     const { error, ...head } = this.#head;
-    return { ...head, ...(error ? { error: new ProblemError(error) } : {}), threads: this.#threads };
+    const threads = overList(this.#threads, this.#pending);
+    if (this.#cached) return { ...head, status: 'ready', source: 'cache', threads };
+    return { ...head, ...(error ? { error: new ProblemError(error) } : {}), source: 'live', threads };
   }
 
   protected override afterPublish(): void {
+    if (!this.#cached && this.#head.status === 'ready') this.#owner.published?.(this.#threads);
     if (!this.#settle) return;
     this.#settle = false;
     if (this.#head.error) this.#loads.reject(new ProblemError(this.#head.error));

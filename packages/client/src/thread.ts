@@ -3,6 +3,8 @@
 import { Wish } from '../wasm/threadmill_wasm.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
+import type { KeptWindow } from './keeper.js';
+import { Overlay, type Pending } from './overlay.js';
 import { type Problem, ProblemError } from './problem.js';
 import { Waiters } from './promises.js';
 import { sameRow, textOf } from './rows.js';
@@ -10,6 +12,7 @@ import { FrameStore } from './store.js';
 import { TextStream } from './stream.js';
 import type { Anchor, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './types.js';
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
+import type { Write } from './writes.js';
 
 const NOTHING: ThreadSnapshot = {
   status: 'loading',
@@ -22,13 +25,24 @@ const NOTHING: ThreadSnapshot = {
   loadingNewer: false,
 };
 
+/** Who made a view. */
+export interface ThreadOwner {
+  /** One who showed it does so no more. */
+  released(): void;
+  /** It shows something else than before. */
+  published?(snapshot: ThreadSnapshot): void;
+}
+
 export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHandle {
   readonly threadId: string;
   readonly #host: Host;
   readonly #frames: Frames;
   readonly #view: number;
-  readonly #released: () => void;
-  #rows: Row[] = [];
+  readonly #owner: ThreadOwner;
+  readonly #overlay = new Overlay();
+  /** What is held comes from this browser's storage. */
+  #cached = false;
+  #rows: readonly Row[] = [];
   #head: Head = NOTHING;
   /** Title and default branch as the thread's own resource gave them; events know better. */
   #meta: { title?: string; defaultBranch?: string } = {};
@@ -39,13 +53,13 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   readonly #moves = new Waiters<void>();
   #settle: (() => void)[] = [];
 
-  constructor(host: Host, frames: Frames, threadId: string, view: number, released: () => void) {
+  constructor(host: Host, frames: Frames, threadId: string, view: number, owner: ThreadOwner) {
     super(frames, NOTHING);
     this.#host = host;
     this.#frames = frames;
     this.threadId = threadId;
     this.#view = view;
-    this.#released = released;
+    this.#owner = owner;
   }
 
   async loadOlder(): Promise<{ added: number; hasOlder: boolean }> {
@@ -78,7 +92,36 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   release(): void {
-    this.#released();
+    this.#owner.released();
+  }
+
+  /** The text of a row as it is now, streamed or not. */
+  text(row: Row): string {
+    return this.#streams.get(row.id)?.text() ?? textOf(row);
+  }
+
+  /** Shows what this browser has kept, unless the core knows better already. */
+  restore(kept: KeptWindow): void {
+    if (this.#head.status !== 'loading' || this.#rows.length > 0) return;
+    const { rows, title, ...head } = kept;
+    this.#cached = true;
+    this.#rows = rows;
+    this.#head = { ...NOTHING, ...head, status: 'ready', hasOlder: (rows[0]?.depth ?? 0) > 0 };
+    if (title !== undefined) this.#meta = { title, ...this.#meta };
+    this.touch();
+  }
+
+  /** What the outbox has for this thread. */
+  pend(pending: readonly Pending[]): void {
+    this.#overlay.set(pending);
+    this.touch();
+  }
+
+  /** The server has a write now; the log may not have brought it yet. */
+  acknowledge(write: Write): void {
+    this.#overlay.acknowledge(write);
+    if (write.kind === 'create' && this.#head.status !== 'ready') this.jumpTo({ at: 'tip' }).catch(() => {});
+    this.touch();
   }
 
   /** The client is closed, or nobody shows the view any more: no promise may stay open. */
@@ -97,6 +140,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   apply(patch: ViewPatch): void {
     switch (patch[0]) {
       case VIEW.head:
+        if (this.#cached && patch[1].status === 'loading') return;
         this.#head = patch[1];
         if (patch[1].error) this.#fail(patch[1].error);
         break;
@@ -145,13 +189,14 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   protected override take(): ThreadSnapshot {
     const { error, ...head } = this.#head;
     const first = this.#rows[0];
-    return {
+    return this.#overlay.over({
       ...this.#meta,
       ...head,
       ...(error ? { error: new ProblemError(error) } : {}),
+      source: this.#cached ? 'cache' : 'live',
       rows: this.#rows,
       firstIndex: first?.depth ?? 0,
-    };
+    });
   }
 
   protected override beforePublish(): void {
@@ -164,6 +209,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const settle = this.#settle;
     this.#settle = [];
     for (const done of settle) done();
+    this.#owner.published?.(this.getSnapshot());
   }
 
   #load(side: Side): Promise<number> {
@@ -194,6 +240,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
 
   /** A fresh window. Rows that did not change keep their identity. */
   #reset(rows: Row[]): void {
+    this.#cached = false;
     const held = new Map(this.#rows.map(row => [row.id, row]));
     this.#rows = rows.map(row => {
       const before = held.get(row.id);

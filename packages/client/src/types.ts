@@ -191,7 +191,6 @@ export interface ClientMetrics {
   readonly framesForwarded: number;
   readonly framesHeard: number;
   readonly connections: number;
-  readonly resumes: number;
   readonly windowsFetched: number;
   /** Threads held, shown or kept for a quick return, and their bytes as the core counts them. */
   readonly threadsHeld: number;

@@ -13,10 +13,20 @@ export const OUT = {
   list: 6,
   status: 7,
   wait: 8,
+  post: 9,
+  role: 10,
+  renew: 11,
+  flags: 12,
+  dropped: 13,
+  write: 14,
+  writing: 15,
 } as const;
 
+/** Where a write is; the last two are said once, when it is over. */
+export type Stage = 'pending' | 'sending' | 'failed' | 'done' | 'dropped';
+
 export type Output =
-  | [typeof OUT.connect]
+  | [typeof OUT.connect, SyncStatus['transport']]
   | [typeof OUT.disconnect]
   | [typeof OUT.send, Uint8Array<ArrayBuffer>]
   | [typeof OUT.fetchWindow, number, string]
@@ -24,7 +34,14 @@ export type Output =
   | [typeof OUT.view, number, ViewPatch]
   | [typeof OUT.list, number, ListPatch]
   | [typeof OUT.status, SyncStatus['connection'], Problem | null]
-  | [typeof OUT.wait, number | null];
+  | [typeof OUT.wait, number | null]
+  | [typeof OUT.post, Uint8Array<ArrayBuffer>]
+  | [typeof OUT.role, SyncStatus['role'], number]
+  | [typeof OUT.renew]
+  | [typeof OUT.flags]
+  | [typeof OUT.dropped, number]
+  | [typeof OUT.write, number]
+  | [typeof OUT.writing, number, Stage];
 
 export type Head = Omit<ThreadSnapshot, 'rows' | 'firstIndex' | 'error'> & { error?: Problem };
 

@@ -32,7 +32,7 @@ function view() {
     run: () => true,
     jump: () => true,
   } as unknown as Host;
-  const thread = new ThreadView(host, new Frames(page), 't', 1, () => {});
+  const thread = new ThreadView(host, new Frames(page), 't', 1, { released: () => {} });
   let renders = 0;
   thread.subscribe(() => {
     renders += 1;

@@ -1,0 +1,108 @@
+//! Which engine runs: the sync engine, or the direct one where the server's flag or a core that does not load says so.
+
+import init, { type InitInput } from '../wasm/threadmill_wasm.js';
+import { Access } from './access.js';
+import { SyncClient } from './client.js';
+import { Flags } from './flags.js';
+import { Frames, pageFrames } from './frames.js';
+import { keptStrings } from './kept.js';
+import type { Client, ClientOptions, Store, SyncStatus } from './types.js';
+
+/** The flag that decides. */
+const FLAG = 'scalable-sync';
+/** Milliseconds a first start waits for the flags; the answer counts whenever it comes. */
+const PATIENCE = 1_500;
+
+/**
+ * Loads the core and connects. Resolves as soon as threads can be opened, connected or not.
+ *
+ * With `engine: 'auto'` the engine is the one the flag names now. Use `followEngine` to change it while the page
+ * runs.
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const wanted = options.engine ?? 'auto';
+  if (wanted === 'direct') return direct(options);
+  const access = new Access(options);
+  const frames = new Frames(pageFrames());
+  const flags = new Flags(frames, access, keptStrings(options.storage));
+  if (wanted === 'auto' && !(await isOn(flags))) return direct(options, 'flag_off');
+  let memory: WebAssembly.Memory;
+  try {
+    ({ memory } = await init({ module_or_path: (await options.wasm) as InitInput }));
+  } catch {
+    return direct(options, 'wasm_failed');
+  }
+  return new SyncClient(options, access, frames, flags, () => memory.buffer.byteLength);
+}
+
+/** A client that is replaced by one of the other engine when the flag changes. */
+export interface EngineStore extends Store<Client | undefined> {
+  close(): void;
+}
+
+/**
+ * Creates a client and, whenever the server's flag asks for the other engine, closes it and creates another. The
+ * snapshot is the client in use; nothing before the first one.
+ *
+ * @example
+ * const engine = followEngine({ wasm });
+ * engine.subscribe(() => show(engine.getSnapshot()));
+ */
+export function followEngine(
+  options: ClientOptions,
+  failed: (error: unknown) => void = () => {},
+): EngineStore {
+  const listeners = new Set<() => void>();
+  let client: Client | undefined;
+  let closed = false;
+  let making = false;
+  const make = async () => {
+    if (making || closed) return;
+    making = true;
+    const next = await createClient(options).catch(failed);
+    making = false;
+    if (!next) return;
+    if (closed) return next.close();
+    const last = client;
+    client = next;
+    next.flags.subscribe(() => {
+      if (client === next && changes(next)) void make();
+    });
+    for (const listener of [...listeners]) listener();
+    // Whoever showed the last one has let go of it by now.
+    last?.close();
+  };
+  const changes = ({ flags, status }: Client) => {
+    if ((options.engine ?? 'auto') !== 'auto') return false;
+    const { engine, reason } = status.getSnapshot();
+    const on = flags.getSnapshot()[FLAG] ?? true;
+    return engine === 'sync' ? !on : on && reason === 'flag_off';
+  };
+  void make();
+  return {
+    subscribe: listener => {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    getSnapshot: () => client,
+    close: () => {
+      closed = true;
+      client?.close();
+    },
+  };
+}
+
+/** Whether the flag is on, as far as is known in time. */
+async function isOn(flags: Flags): Promise<boolean> {
+  const asked = flags.refresh().catch(() => {});
+  // What the last start knew is good enough for this one: a change comes a moment later.
+  if (flags.rev === 0) await Promise.race([asked, new Promise(resolve => setTimeout(resolve, PATIENCE))]);
+  return flags.get(FLAG, true);
+}
+
+async function direct(options: ClientOptions, reason?: SyncStatus['reason']): Promise<Client> {
+  const { createDirectClient } = await import('./direct/index.js');
+  return createDirectClient(options, reason);
+}

@@ -1,0 +1,104 @@
+//! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
+//! network. They are replaced by what the server says as soon as it does.
+
+import type { Storage } from './storage.js';
+import type { Row, ThreadSnapshot, ThreadSummary } from './types.js';
+
+/** Threads whose last window is kept. */
+const THREADS = 50;
+/** Rows of a window that are kept, and entries of the list. */
+const ROWS = 50;
+const ENTRIES = 100;
+/** Milliseconds of quiet before something is written. */
+const QUIET = 1_000;
+const LIST = 'list';
+const INDEX = 'windows';
+
+/** A window's tip. */
+export interface KeptWindow {
+  readonly rows: readonly Row[];
+  readonly total: number;
+  readonly branch?: string;
+  readonly defaultBranch?: string;
+  readonly title?: string;
+}
+
+export class Keeper {
+  readonly #storage: Storage;
+  /** What is to be written when it is quiet. */
+  readonly #due = new Map<string, () => Promise<void>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When each kept window was written. */
+  #index: Promise<Map<string, number>> | undefined;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  window(threadId: string): Promise<KeptWindow | undefined> {
+    return this.#storage.get('windows', threadId);
+  }
+
+  list(): Promise<readonly ThreadSummary[] | undefined> {
+    return this.#storage.get('lists', LIST);
+  }
+
+  keepList(threads: readonly ThreadSummary[]): void {
+    this.#later(LIST, () => this.#storage.put('lists', LIST, threads.slice(0, ENTRIES)));
+  }
+
+  /** Keeps a window at the tip; `text` is what a streamed message says so far. */
+  keepWindow(threadId: string, snapshot: ThreadSnapshot, text: (row: Row) => string): void {
+    this.#later(threadId, async () => {
+      const { total, branch, defaultBranch, title } = snapshot;
+      const rows = snapshot.rows
+        .filter(row => row.rev > 0)
+        .slice(-ROWS)
+        .map(({ outbox: _, ...row }) =>
+          row.run ? { ...row, parts: [{ type: 'text', text: text(row) }] } : row,
+        );
+      await this.#storage.put('windows', threadId, { rows, total, branch, defaultBranch, title });
+      await this.#note(threadId);
+    });
+  }
+
+  /** The thread is gone: nothing of it stays. */
+  forget(threadId: string): void {
+    this.#later(threadId, () => this.#storage.delete('windows', threadId));
+  }
+
+  /** Writes what is due now: the page may be about to go. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const due = [...this.#due.values()];
+    this.#due.clear();
+    for (const write of due) void write();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#due.clear();
+  }
+
+  #later(key: string, write: () => Promise<void>): void {
+    this.#due.set(key, write);
+    this.#timer ??= setTimeout(() => this.flush(), QUIET);
+  }
+
+  /** Remembers when, and gives up what was not seen for longest. */
+  async #note(threadId: string): Promise<void> {
+    this.#index ??= this.#storage
+      .get<Map<string, number>>('lists', INDEX)
+      .then(index => index ?? new Map<string, number>());
+    const index = await this.#index;
+    index.delete(threadId);
+    index.set(threadId, Date.now());
+    for (const oldest of index.keys()) {
+      if (index.size <= THREADS) break;
+      index.delete(oldest);
+      await this.#storage.delete('windows', oldest);
+    }
+    await this.#storage.put('lists', INDEX, index);
+  }
+}

@@ -1,0 +1,122 @@
+//! What the outbox adds to what the server said: messages that are on their way, marks on rows that are being
+//! changed, threads that are being made.
+
+import type { OutboxItem, Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { Write } from './writes.js';
+
+/** A write that concerns what is shown. */
+export interface Pending {
+  readonly write: Write;
+  readonly item: OutboxItem;
+}
+
+/** Milliseconds a message that was acknowledged is shown before the log has brought it. */
+const ECHO = 10_000;
+
+/** Rows with the outbox over them. An object that does not change keeps its identity. */
+export class Overlay {
+  #pending: readonly Pending[] = [];
+  /** Acknowledged, and not brought by the log yet: since when. */
+  readonly #echoes = new Map<string, { write: Write; since: number }>();
+  readonly #made = new Map<string, { from: unknown; row: Row }>();
+
+  set(pending: readonly Pending[]): void {
+    this.#pending = pending;
+  }
+
+  /** A write was acknowledged: its message stays until the log brings it. */
+  acknowledge(write: Write): void {
+    if (write.parts && write.kind !== 'edit') this.#echoes.set(write.key, { write, since: Date.now() });
+  }
+
+  /** The thread is only in the outbox. */
+  get creates(): boolean {
+    return (
+      this.#pending.some(({ write }) => write.kind === 'create') ||
+      [...this.#echoes.values()].some(({ write }) => write.kind === 'create')
+    );
+  }
+
+  over(snapshot: ThreadSnapshot): ThreadSnapshot {
+    if (this.#pending.length === 0 && this.#echoes.size === 0) {
+      this.#made.clear();
+      return snapshot;
+    }
+    const made = this.creates && snapshot.status !== 'ready' && snapshot.status !== 'deleted';
+    const { error: _, ...rest } = snapshot;
+    const base: ThreadSnapshot = made ? { ...rest, status: 'ready' } : snapshot;
+    const rows = base.rows.map(row => this.#marked(row));
+    const held = new Set(base.rows.map(row => row.id));
+    const add = (write: Write, item?: OutboxItem) => {
+      const { messageId, parts } = write;
+      if (messageId === undefined || parts === undefined || held.has(messageId) || base.hasNewer) return;
+      const depth = Math.max(base.total, (rows.at(-1)?.depth ?? -1) + 1);
+      rows.push(this.#row(write.key, depth, { ...fresh(write, base, depth), ...outboxOf(item) }));
+    };
+    for (const [key, { write, since }] of this.#echoes) {
+      if (held.has(write.messageId ?? '') || Date.now() - since > ECHO) this.#echoes.delete(key);
+      else add(write);
+    }
+    for (const { write, item } of this.#pending) {
+      if (write.kind === 'send' || write.kind === 'create') add(write, item);
+    }
+    return { ...base, rows };
+  }
+
+  #marked(row: Row): Row {
+    const pending = this.#pending.findLast(
+      ({ write }) => write.messageId === row.id && write.kind !== 'send' && write.kind !== 'create',
+    );
+    if (!pending) return row;
+    const { write, item } = pending;
+    const parts = write.kind === 'edit' && write.parts ? { parts: write.parts } : {};
+    return this.#row(write.key, row, { ...row, ...parts, ...outboxOf(item) });
+  }
+
+  /** The row made for a write the last time, if it was made from the same. */
+  #row(key: string, from: unknown, row: Row): Row {
+    const known = this.#made.get(key);
+    if (known && known.from === from && known.row.outbox === row.outbox) return known.row;
+    this.#made.set(key, { from, row });
+    return row;
+  }
+}
+
+function outboxOf(item: OutboxItem | undefined): { outbox?: OutboxItem } {
+  return item ? { outbox: item } : {};
+}
+
+function fresh(write: Write, { branch }: ThreadSnapshot, depth: number): Row {
+  return {
+    id: write.messageId ?? write.key,
+    role: 'user',
+    parts: write.parts ?? [],
+    status: 'complete',
+    depth,
+    branch: branch ?? '',
+    rev: 0,
+    createdAt: Date.now(),
+  };
+}
+
+/** The list with the outbox over it: new threads first, new titles, and without those that are being removed. */
+export function overList(
+  threads: readonly ThreadSummary[],
+  pending: readonly Pending[],
+): readonly ThreadSummary[] {
+  if (pending.length === 0) return threads;
+  let list = [...threads];
+  for (const { write, item } of pending) {
+    const { threadId, kind, text } = write;
+    if (item.state === 'failed') continue;
+    if (kind === 'delete' || kind === 'archive') list = list.filter(thread => thread.id !== threadId);
+    else if (kind === 'rename') {
+      list = list.map(thread => (thread.id === threadId ? { ...thread, title: text ?? '' } : thread));
+    } else if (kind === 'create' && !list.some(thread => thread.id === threadId)) {
+      const title = (write.body as { title?: string } | undefined)?.title ?? '';
+      const entry = { id: threadId, title, snippet: text ?? '', running: false, archived: false };
+      list.unshift({ ...entry, updatedAt: item.createdAt });
+    }
+  }
+  return list;
+}

@@ -1,0 +1,41 @@
+//! How the client stands: its connection, its place among the tabs, its storage and its outbox.
+
+import type { Frames } from './frames.js';
+import { type Problem, ProblemError } from './problem.js';
+import { FrameStore } from './store.js';
+import type { SyncStatus } from './types.js';
+
+const FIRST: SyncStatus = {
+  connection: 'connecting',
+  engine: 'sync',
+  role: 'solo',
+  transport: 'socket',
+  storage: 'ok',
+  pending: 0,
+  failed: 0,
+};
+
+export class Status extends FrameStore<SyncStatus> {
+  #status = FIRST;
+
+  constructor(frames: Frames) {
+    super(frames, FIRST);
+  }
+
+  /** Something is so from now on. */
+  set(change: Partial<SyncStatus>): void {
+    this.#status = { ...this.#status, ...change };
+    this.touch();
+  }
+
+  connected(connection: SyncStatus['connection'], problem: Problem | null): void {
+    const { error: _, ...rest } = this.#status;
+    this.#status = { ...rest, connection, ...(problem ? { error: new ProblemError(problem) } : {}) };
+    this.touch();
+  }
+
+  protected override take(): SyncStatus {
+    const offline = this.#status.connection === 'reconnecting' && globalThis.navigator?.onLine === false;
+    return offline ? { ...this.#status, connection: 'offline' } : this.#status;
+  }
+}

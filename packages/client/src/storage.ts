@@ -1,0 +1,115 @@
+//! What this browser keeps for a user: IndexedDB, and memory where that is forbidden or fails. WebKit's IndexedDB
+//! can lose its connection at any time: one new one is tried, then the page goes on without.
+
+const VERSION = 1;
+/** Each is a table of values by key. */
+const TABLES = ['outbox', 'windows', 'lists'] as const;
+
+export type Table = (typeof TABLES)[number];
+
+/** Keeps values by key. No call fails: what cannot be stored is kept in memory, and `degraded` says so. */
+export class Storage {
+  readonly #name: string;
+  readonly #onDegraded: () => void;
+  readonly #memory = new Map<Table, Map<string, unknown>>(TABLES.map(table => [table, new Map()]));
+  #database: Promise<IDBDatabase> | undefined;
+  #degraded = false;
+
+  constructor(name: string, kind: 'auto' | 'memory', onDegraded: () => void) {
+    this.#name = `threadmill:${name}`;
+    this.#onDegraded = onDegraded;
+    if (kind === 'memory') this.#degraded = true;
+  }
+
+  get degraded(): boolean {
+    return this.#degraded;
+  }
+
+  async get<T>(table: Table, key: string): Promise<T | undefined> {
+    const stored = await this.#do(table, 'readonly', store => store.get(key));
+    return (stored ?? this.#memory.get(table)?.get(key)) as T | undefined;
+  }
+
+  /** All values of a table, in order of their keys. */
+  async all<T>(table: Table): Promise<T[]> {
+    const stored = (await this.#do(table, 'readonly', store => store.getAll())) as T[] | undefined;
+    return [...(stored ?? []), ...((this.#memory.get(table)?.values() ?? []) as Iterable<T>)];
+  }
+
+  /** Resolves when the value is on the disk, or cannot be. */
+  async put(table: Table, key: string, value: unknown): Promise<void> {
+    const done = await this.#do(table, 'readwrite', store => store.put(value, key));
+    if (done === undefined) this.#memory.get(table)?.set(key, value);
+  }
+
+  async delete(table: Table, key: string): Promise<void> {
+    this.#memory.get(table)?.delete(key);
+    await this.#do(table, 'readwrite', store => store.delete(key));
+  }
+
+  /** Forgets everything. */
+  async clear(): Promise<void> {
+    for (const table of TABLES) {
+      this.#memory.get(table)?.clear();
+      await this.#do(table, 'readwrite', store => store.clear());
+    }
+  }
+
+  close(): void {
+    this.#database?.then(
+      database => database.close(),
+      () => {},
+    );
+    this.#database = undefined;
+  }
+
+  /** One request in a transaction of its own. `undefined`: it could not be done. */
+  async #do(
+    table: Table,
+    mode: IDBTransactionMode,
+    act: (store: IDBObjectStore) => IDBRequest,
+  ): Promise<unknown> {
+    for (let tries = 0; tries < 2 && !this.#degraded; tries++) {
+      try {
+        this.#database ??= open(this.#name);
+        return await run(await this.#database, table, mode, act);
+      } catch {
+        this.#database = undefined;
+      }
+    }
+    if (!this.#degraded) {
+      this.#degraded = true;
+      this.#onDegraded();
+    }
+    return undefined;
+  }
+}
+
+function open(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, VERSION);
+    request.onupgradeneeded = () => {
+      for (const table of TABLES) request.result.createObjectStore(table);
+    };
+    request.onsuccess = () => {
+      // A newer release in another tab must not wait for this one.
+      request.result.onversionchange = () => request.result.close();
+      resolve(request.result);
+    };
+    request.onerror = request.onblocked = () => reject(request.error);
+  });
+}
+
+function run(
+  database: IDBDatabase,
+  table: Table,
+  mode: IDBTransactionMode,
+  act: (store: IDBObjectStore) => IDBRequest,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const transaction = database.transaction(table, mode, { durability: 'strict' });
+    const request = act(transaction.objectStore(table));
+    transaction.oncomplete = () => resolve(request.result ?? null);
+    transaction.onabort = transaction.onerror = () => reject(transaction.error);
+  });
+}

@@ -1,0 +1,169 @@
+//! What a client can write, as the requests that do it. Every id is minted here, so that a repeated request has one
+//! effect, and a message can be shown before the server knows of it.
+
+import { mint } from './ids.js';
+import type { CreateThreadInput, EditInput, OutboxKind, Part, RegenerateInput, SendInput } from './types.js';
+
+/** A write: plain data, so that it can be stored and handed to another tab. */
+export interface Write {
+  /** Also the idempotency key. */
+  readonly key: string;
+  readonly kind: OutboxKind;
+  readonly threadId: string;
+  /** The message it makes or changes. */
+  readonly messageId?: string;
+  /** The run it starts or, if `kind` is `stop`, stops. */
+  readonly runId?: string;
+  /** What a person would recognise it by. */
+  readonly text?: string;
+  /** The parts of the message it makes. */
+  readonly parts?: readonly Part[];
+  readonly method: 'POST' | 'PATCH' | 'DELETE';
+  /** Under `/v1`. */
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+interface Answer {
+  message?: { id: string; branch: string };
+  run?: { id: string; branch: string };
+  forked?: boolean;
+}
+
+/** What callers are given when the server has acknowledged an edit or another answer. */
+export interface Written {
+  messageId: string;
+  branch: string;
+  forked: boolean;
+  runId?: string;
+}
+
+export function createThread(input: CreateThreadInput): Write {
+  const threadId = mint();
+  const message = input.message === undefined ? undefined : userMessage(input.message);
+  const run = message && runOf(input);
+  return {
+    ...write('create', threadId, 'POST', '/threads', {
+      id: threadId,
+      ...(input.title === undefined ? {} : { title: input.title }),
+      ...(message ? { message } : {}),
+      ...(run ? { run } : {}),
+    }),
+    ...(message ? { messageId: message.id, parts: message.parts, text: textOf(message.parts) } : {}),
+    ...(run ? { runId: run.id } : {}),
+  };
+}
+
+export function send(threadId: string, input: SendInput): Write {
+  const { branch, after } = input;
+  const message = userMessage(input.parts ?? input.text ?? '');
+  const run = runOf(input);
+  return {
+    ...write('send', threadId, 'POST', `${threadPath(threadId)}/messages`, {
+      ...message,
+      ...(branch === undefined ? {} : { branch }),
+      ...(after === undefined ? {} : { after }),
+      ...(run ? { run } : {}),
+    }),
+    messageId: message.id,
+    parts: message.parts,
+    text: textOf(message.parts),
+    ...(run ? { runId: run.id } : {}),
+  };
+}
+
+export function edit(threadId: string, messageId: string, input: EditInput): Write {
+  const { branch, text } = input;
+  const parts = [{ type: 'text', text }];
+  const run = runOf(input);
+  return {
+    ...write('edit', threadId, 'PATCH', messagePath(threadId, messageId), {
+      id: mint(),
+      parts,
+      ...(branch === undefined ? {} : { branch }),
+      ...(run ? { run } : {}),
+    }),
+    messageId,
+    parts,
+    text,
+    ...(run ? { runId: run.id } : {}),
+  };
+}
+
+export function regenerate(threadId: string, messageId: string, input: RegenerateInput = {}): Write {
+  const id = mint();
+  const body = { id, message: mint(), regenerate: messageId, ...input };
+  return {
+    ...write('regenerate', threadId, 'POST', `${threadPath(threadId)}/runs`, body),
+    messageId,
+    runId: id,
+  };
+}
+
+/** `threadId`: the run's, as far as it is known. */
+export function stop(threadId: string, runId: string): Write {
+  return { ...write('stop', threadId, 'POST', `/runs/${encodeURIComponent(runId)}/stop`), runId };
+}
+
+export function removeMessage(threadId: string, messageId: string): Write {
+  return { ...write('remove', threadId, 'DELETE', messagePath(threadId, messageId)), messageId };
+}
+
+export function renameThread(threadId: string, title: string): Write {
+  return { ...write('rename', threadId, 'PATCH', threadPath(threadId), { title }), text: title };
+}
+
+export function archiveThread(threadId: string, archived: boolean): Write {
+  return write('archive', threadId, 'PATCH', threadPath(threadId), { archived });
+}
+
+export function deleteThread(threadId: string): Write {
+  return write('delete', threadId, 'DELETE', threadPath(threadId));
+}
+
+/** What the server's answer to a write says to those who wait for it. */
+export function writtenOf(answer: unknown): Written | undefined {
+  const { message, run, forked } = (answer ?? {}) as Answer;
+  if (!message) return;
+  return {
+    messageId: message.id,
+    branch: run?.branch ?? message.branch,
+    forked: forked ?? false,
+    ...(run ? { runId: run.id } : {}),
+  };
+}
+
+export function threadPath(id: string): string {
+  return `/threads/${encodeURIComponent(id)}`;
+}
+
+export function messagePath(threadId: string, messageId: string): string {
+  return `${threadPath(threadId)}/messages/${encodeURIComponent(messageId)}`;
+}
+
+function write(
+  kind: OutboxKind,
+  threadId: string,
+  method: Write['method'],
+  path: string,
+  body?: unknown,
+): Write {
+  return { key: mint(), kind, threadId, method, path, ...(body === undefined ? {} : { body }) };
+}
+
+function userMessage(content: string | Part[]): { id: string; role: 'user'; parts: Part[] } {
+  const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
+  return { id: mint(), role: 'user', parts };
+}
+
+function textOf(parts: readonly Part[]): string {
+  return parts.map(part => (part.type === 'text' ? String(part.text) : '')).join('');
+}
+
+function runOf(input: { run?: boolean; provider?: string }): { id: string } | undefined {
+  if (!input.run) return;
+  return {
+    id: mint(),
+    ...{ message: mint(), ...(input.provider === undefined ? {} : { provider: input.provider }) },
+  };
+}
