@@ -15,7 +15,7 @@ use crate::window::{Edge, Need, PageRequest, Patch, Side, View};
 use alloc::string::String;
 use alloc::vec::Vec;
 use threadmill_proto::{
-    Anchor, BranchId, ClientFrame, ErrorCode, Problem, ServerFrame, Summary, ThreadId, Window, from_cbor, to_cbor,
+    Anchor, BranchId, ClientFrame, ErrorCode, Problem, ServerFrame, Summary, ThreadId, Window, read, write,
 };
 
 /// What can happen to a client.
@@ -237,7 +237,7 @@ impl Engine {
     }
 
     fn send(&mut self, frame: &ClientFrame) {
-        self.outputs.push(Output::Send(to_cbor(frame)));
+        self.outputs.push(Output::Send(write(frame)));
     }
 
     fn with(&mut self, view: u32, act: impl FnOnce(&mut View)) {
@@ -315,13 +315,13 @@ impl Engine {
     }
 
     fn receive(&mut self, now: Now, bytes: &[u8]) {
-        match from_cbor::<ServerFrame>(bytes) {
-            Ok(frame) => {
+        match read::<ServerFrame>(bytes) {
+            Some(frame) => {
                 if self.session.frame(now, &frame) == Heard::ForSubscriptions {
                     self.frame(now, frame);
                 }
             }
-            Err(_) => self.session.unreadable(now),
+            None => self.session.unreadable(now),
         }
     }
 

@@ -36,7 +36,8 @@ const NULL: u8 = 0xf6;
 const DEPTH: u8 = 16;
 
 /// Bytes and how far they are read. Nothing means malformed, at `at`.
-struct Reader<'b> {
+#[derive(Debug)]
+pub struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
 }
@@ -122,8 +123,9 @@ impl Fields {
     }
 }
 
-/// What can be read.
-trait Wire: Sized {
+/// What can be read. Outside of this crate it is only a name: nobody else has a reader.
+pub trait Wire: Sized {
+    /// Takes one from the reader.
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 
     /// What stands for a field that is not there.
@@ -216,6 +218,14 @@ impl Wire for ErrorCode {
         let index = usize::try_from(reader.expect(UINT)?).ok()?;
         Some(Self::ALL.get(index).copied().unwrap_or(Self::Internal))
     }
+}
+
+/// Reads one value that must fill `bytes` exactly; nothing if it is malformed. What a browser calls: of
+/// minicbor it would load the errors alone.
+pub fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
+    let mut reader = Reader { bytes, at: 0 };
+    let value = T::read(&mut reader)?;
+    (reader.at == bytes.len()).then_some(value)
 }
 
 /// Lets minicbor read it too: that is what the rest of the workspace asks.
@@ -343,7 +353,7 @@ decoders! {
     struct Position { epoch, seq, hash }
     struct StreamOffset { run, offset }
     struct Cursor { position, runs }
-    struct Problem { code, detail, retry_after }
+    struct Problem { code, detail, retry_after, hint }
     enum ServerFrame {
         0 Welcome { version, node, heartbeat, user },
         1 Refused { 0 },
@@ -533,7 +543,8 @@ mod tests {
             deleted: true,
             updated_at: 2,
         };
-        let problem = Problem { code: ErrorCode::Overloaded, detail: "d".into(), retry_after: Some(1) };
+        let problem =
+            Problem { code: ErrorCode::Overloaded, detail: "d".into(), retry_after: Some(1), hint: Some("h".into()) };
         let mut frames = vec![
             ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 2, user: "u".into() },
             ServerFrame::Refused(problem.clone()),
@@ -578,7 +589,9 @@ mod tests {
     #[test]
     fn every_code_comes_back() {
         for code in ErrorCode::ALL {
-            same(&Problem::new(*code, ""));
+            let said: Option<Problem> = from_cbor(&to_cbor(&Problem::new(*code, ""))).ok();
+            let hint = Some(code.hint().into());
+            assert_eq!(said, Some(Problem { hint, ..Problem::new(*code, "") }), "and its hint with it");
         }
         let newer: Option<Problem> = from_cbor(&to_cbor(&(60_000_u32, "d"))).ok();
         assert_eq!(newer, Some(Problem::new(ErrorCode::Internal, "d")));

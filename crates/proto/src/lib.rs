@@ -12,6 +12,7 @@ pub mod change;
 pub mod chunk;
 pub mod cursor;
 mod decode;
+mod encode;
 pub mod error;
 pub mod frame;
 pub mod id;
@@ -22,12 +23,15 @@ pub mod message;
 pub mod run;
 pub mod thread;
 pub mod window;
+mod writer;
 
 use alloc::vec::Vec;
 
 pub use change::{Change, Event, Record};
 pub use chunk::Chunk;
 pub use cursor::{ChainHash, Cursor, Position, StreamOffset};
+pub use decode::read;
+pub use encode::write;
 pub use error::{ErrorCode, Problem};
 pub use frame::{ClientFrame, ServerFrame};
 pub use id::{BranchId, InvalidId, MessageId, RunId, Scope, TenantId, ThreadId, UserId};
@@ -36,6 +40,7 @@ pub use message::{JsonText, Message, MessageStatus, Part, Preview, Role, ToolPar
 pub use run::{Outcome, RunInfo, RunStatus};
 pub use thread::{Summary, Thread};
 pub use window::{Anchor, Fork, ForkOption, Segment, Window};
+pub use writer::Writer;
 
 /// Milliseconds since the Unix epoch. Order never depends on it: order is `seq` and depth.
 pub type Millis = u64;
