@@ -20,6 +20,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod message;
+mod reader;
 pub mod run;
 pub mod thread;
 pub mod window;
