@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -37,7 +37,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let built = compile(root)?;
     let out = root.join("packages/client/wasm");
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(&built).typescript(true).omit_default_module_path(true).web(true)?;
+    bindgen
+        .input_path(&built)
+        .typescript(true)
+        .omit_default_module_path(true)
+        .encode_into(EncodeInto::Always)
+        .web(true)?;
     bindgen.generate(&out).context("wasm-bindgen could not write the bindings")?;
     let wasm = out.join("threadmill_wasm_bg.wasm");
     optimise(root, &wasm)?;
