@@ -7,7 +7,7 @@ use crate::ids::seed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use threadmill_core::engine::{Engine, Input};
+use threadmill_core::engine::{Company, Engine, Input};
 use threadmill_core::session::Status;
 use threadmill_core::window::{Edge, Side, View};
 use threadmill_proto::{Anchor, BranchId, MessageId, Summary, ThreadId};
@@ -40,7 +40,7 @@ impl Client {
         let http = Http::new(url, user)?;
         let shared = Shared::new(Engine::new(seed(), concat!("threadmill-rs/", env!("CARGO_PKG_VERSION"))));
         let driver = tokio::spawn(driver::run(Arc::downgrade(&shared), http.clone()));
-        shared.input(Input::Start);
+        shared.input(Input::Start(Company::Alone));
         Ok(Self { http, shared, views: AtomicU32::new(0), driver })
     }
 

@@ -78,14 +78,23 @@ async fn drain(shared: &Arc<Shared>, http: &Http, socket: &mut Socket) -> Option
     loop {
         let output = shared.engine().poll_output();
         match output {
-            Output::Connect => *socket = Socket::open(http.base(), http.user()),
+            Output::Connect(_) => *socket = Socket::open(http.base(), http.user()),
             Output::Disconnect => *socket = Socket::None,
             Output::Send(bytes) => socket.send(bytes).await,
             Output::Fetch(request, fetch) => {
                 tokio::spawn(read(Arc::downgrade(shared), http.clone(), request, fetch));
             }
             // What they say is read from the engine itself.
-            Output::View(..) | Output::List(..) | Output::Status(_) => {}
+            Output::View(..)
+            | Output::Dropped(_)
+            | Output::List(..)
+            | Output::Status(_)
+            | Output::Role(..)
+            | Output::Post(_)
+            | Output::Renew
+            | Output::Flags
+            | Output::Write(_)
+            | Output::Writing(..) => {}
             Output::Wait(deadline) => {
                 shared.changed.send_replace(());
                 return deadline;

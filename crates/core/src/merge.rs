@@ -51,16 +51,16 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 
 /// The members of an object, keys as written; none if the text is no object.
 fn members(text: &str) -> Option<Vec<(String, String)>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let inner = text.trim_ascii().strip_prefix('{')?.strip_suffix('}')?;
     let mut out = Vec::new();
     for member in split(inner, b',') {
-        if member.trim().is_empty() {
+        if member.trim_ascii().is_empty() {
             continue;
         }
         let mut halves = split(member, b':').into_iter();
         let key = halves.next()?;
-        let value = &member[key.len() + 1..];
-        out.push((key.trim().into(), value.trim().into()));
+        let value = member.get(key.len() + 1..)?;
+        out.push((key.trim_ascii().into(), value.trim_ascii().into()));
     }
     Some(out)
 }
@@ -79,13 +79,13 @@ fn split(text: &str, separator: u8) -> Vec<&str> {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             b if b == separator && depth == 0 => {
-                out.push(&text[start..at]);
+                out.extend(text.get(start..at));
                 start = at + 1;
             }
             _ => {}
         }
     }
-    out.push(&text[start..]);
+    out.extend(text.get(start..));
     out
 }
 

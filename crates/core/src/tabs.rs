@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use crate::Now;
 use crate::queue::Queue;
-use threadmill_proto::{ClientFrame, Raw, Relayed, TabFrame, to_cbor};
+use threadmill_proto::{ClientFrame, Raw, Relayed, TabFrame, write};
 
 /// Milliseconds a leader stays hidden before it hands over.
 pub const HAND_OVER: u64 = 3_000;
@@ -380,7 +380,7 @@ impl Tabs {
 
     fn drop_member(&mut self, at: usize) {
         for sub in self.members.remove(at).subs {
-            self.acts.push(Act::Send(to_cbor(&ClientFrame::Unsubscribe { sub })));
+            self.acts.push(Act::Send(write(&ClientFrame::Unsubscribe { sub })));
         }
     }
 

@@ -5,223 +5,35 @@
 //! release has added at the end, and give what an older one has left out its empty value. What is malformed
 //! is reported as a place, not in words.
 
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::str;
-
 use minicbor::{Decode, Decoder, decode::Error};
 
 use crate::change::{Commitment, MessageRef};
 use crate::frame::ResetReason;
+use crate::id::is_valid;
+use crate::reader::{ARRAY, Reader, UINT, Wire};
 use crate::{
     BranchId, ChainHash, Change, Chunk, Cursor, ErrorCode, Event, Fork, ForkOption, JsonText, Message, MessageId,
     MessageStatus, Outcome, Part, Position, Preview, Problem, Raw, Record, Relayed, Role, RunId, RunInfo, RunStatus,
     Segment, ServerFrame, StreamOffset, Summary, TabFrame, ThreadId, ToolPart, Window,
 };
 
-/// Major types of CBOR.
-const UINT: u8 = 0;
-const BYTES: u8 = 2;
-const TEXT: u8 = 3;
-const ARRAY: u8 = 4;
-const MAP: u8 = 5;
-const TAG: u8 = 6;
-
-const FALSE: u8 = 0xf4;
-const TRUE: u8 = 0xf5;
-const NULL: u8 = 0xf6;
-
-/// How deep a value that is left out may be nested.
-const DEPTH: u8 = 16;
-
-/// Bytes and how far they are read. Nothing means malformed, at `at`.
-struct Reader<'b> {
-    bytes: &'b [u8],
-    at: usize,
-}
-
-impl<'b> Reader<'b> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn take(&mut self, len: u64) -> Option<&'b [u8]> {
-        let end = self.at.checked_add(usize::try_from(len).ok()?)?;
-        let taken = self.bytes.get(self.at..end)?;
-        self.at = end;
-        Some(taken)
-    }
-
-    /// The major type of an item and its argument.
-    #[inline(never)]
-    fn head(&mut self) -> Option<(u8, u64)> {
-        let byte = self.byte()?;
-        let argument = match byte & 31 {
-            small @ 0..=23 => u64::from(small),
-            size @ 24..=27 => {
-                let bytes = self.take(1 << (size - 24))?;
-                bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
-            }
-            _ => return None,
-        };
-        Some((byte >> 5, argument))
-    }
-
-    /// The argument of an item that must be of a major type.
-    fn expect(&mut self, major: u8) -> Option<u64> {
-        self.head().filter(|(found, _)| *found == major).map(|(_, argument)| argument)
-    }
-
-    #[inline(never)]
-    fn text(&mut self) -> Option<&'b str> {
-        let len = self.expect(TEXT)?;
-        str::from_utf8(self.take(len)?).ok()
-    }
-
-    fn array(&mut self) -> Option<Fields> {
-        self.expect(ARRAY).map(|left| Fields { left })
-    }
-
-    /// Leaves out one item, whatever it is.
-    fn skip(&mut self, depth: u8) -> Option<()> {
-        let inner = depth.checked_sub(1)?;
-        let (major, argument) = self.head()?;
-        match major {
-            BYTES | TEXT => self.take(argument).map(|_| ()),
-            ARRAY => (0..argument).try_for_each(|_| self.skip(inner)),
-            MAP => (0..argument).try_for_each(|_| self.skip(inner).and_then(|()| self.skip(inner))),
-            TAG => self.skip(inner),
-            _ => Some(()),
-        }
-    }
-}
-
-/// The fields of one value, in order.
-struct Fields {
-    /// Those not read yet.
-    left: u64,
-}
-
-impl Fields {
-    fn next<T: Wire>(&mut self, reader: &mut Reader<'_>) -> Option<T> {
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                T::read(reader)
-            }
-            None => T::absent(),
-        }
-    }
-
-    #[inline(never)]
-    fn close(self, reader: &mut Reader<'_>) -> Option<()> {
-        (0..self.left).try_for_each(|_| reader.skip(DEPTH))
-    }
-}
-
-/// What can be read.
-trait Wire: Sized {
-    fn read(reader: &mut Reader<'_>) -> Option<Self>;
-
-    /// What stands for a field that is not there.
-    fn absent() -> Option<Self> {
-        None
-    }
-}
-
-impl Wire for u64 {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.expect(UINT)
-    }
-}
-
-impl Wire for u32 {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.expect(UINT)?.try_into().ok()
-    }
-}
-
-impl Wire for u16 {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.expect(UINT)?.try_into().ok()
-    }
-}
-
-impl Wire for bool {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match reader.byte()? {
-            FALSE => Some(false),
-            TRUE => Some(true),
-            _ => None,
-        }
-    }
-}
-
-impl Wire for String {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.text().map(Into::into)
-    }
-}
-
 impl Wire for JsonText {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Wire::read(reader).map(Self)
-    }
-}
-
-impl<T: Wire> Wire for Box<T> {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        T::read(reader).map(Self::new)
-    }
-}
-
-impl<T: Wire> Wire for Option<T> {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        if reader.bytes.get(reader.at) == Some(&NULL) {
-            reader.at += 1;
-            return Some(None);
-        }
-        T::read(reader).map(Some)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
-    }
-}
-
-impl<T: Wire> Wire for Vec<T> {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let count = reader.expect(ARRAY)?;
-        let mut items = Self::new();
-        for _ in 0..count {
-            items.push(T::read(reader)?);
-        }
-        Some(items)
-    }
-}
-
-impl Wire for [u8; 16] {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let len = reader.expect(BYTES)?;
-        reader.take(len)?.try_into().ok()
-    }
-}
-
-impl Wire for Raw {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let len = reader.expect(BYTES)?;
-        reader.take(len).map(|bytes| Self(bytes.into()))
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self(Wire::read(reader))
     }
 }
 
 impl Wire for ErrorCode {
     /// A code this release does not know is some defect to it.
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let index = usize::try_from(reader.expect(UINT)?).ok()?;
-        Some(Self::ALL.get(index).copied().unwrap_or(Self::Internal))
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let index = usize::try_from(reader.expect(UINT)).unwrap_or(usize::MAX);
+        Self::ALL.get(index).copied().unwrap_or(Self::Internal)
+    }
+}
+
+impl Wire for Raw {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self(reader.bytes().into())
     }
 }
 
@@ -229,28 +41,37 @@ impl Relayed {
     /// What a frame does; none if it is no client's, or one that a connection carries for its owner alone.
     #[must_use]
     pub fn of(frame: &[u8]) -> Option<Self> {
-        let mut reader = Reader { bytes: frame, at: 0 };
-        if reader.expect(ARRAY)? != 2 {
+        let mut reader = Reader::new(frame, 0);
+        if reader.expect(ARRAY) != 2 {
             return None;
         }
-        let kind = reader.expect(UINT)?;
-        let mut fields = reader.array()?;
-        match kind {
-            1 => fields.next(&mut reader).map(Self::Opens),
-            3 => fields.next(&mut reader).map(Self::Closes),
-            2 | 4 | 5 => Some(Self::Other),
-            _ => None,
-        }
+        let kind = reader.expect(UINT);
+        let mut fields = reader.fields();
+        let relayed = match kind {
+            1 => Self::Opens(fields.next(&mut reader)),
+            3 => Self::Closes(fields.next(&mut reader)),
+            2 | 4 | 5 => Self::Other,
+            _ => return None,
+        };
+        reader.outcome().1.then_some(relayed)
     }
+}
+
+/// Reads one value that must fill `bytes` exactly; nothing if it is malformed. What a browser calls: of
+/// minicbor it would load the errors alone.
+pub fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
+    let mut reader = Reader::new(bytes, 0);
+    let value = T::read(&mut reader);
+    (reader.outcome() == (bytes.len(), true)).then_some(value)
 }
 
 /// Lets minicbor read it too: that is what the rest of the workspace asks.
 fn decode<'b, T: Wire>(d: &mut Decoder<'b>) -> Result<T, Error> {
-    let start = d.position();
-    let mut reader = Reader { bytes: d.input(), at: start };
+    let mut reader = Reader::new(d.input(), d.position());
     let value = T::read(&mut reader);
-    d.set_position(reader.at);
-    value.ok_or_else(|| Error::message("malformed").at(reader.at))
+    let (at, well) = reader.outcome();
+    d.set_position(at);
+    if well { Ok(value) } else { Err(Error::message("malformed").at(at)) }
 }
 
 macro_rules! decoders {
@@ -259,39 +80,39 @@ macro_rules! decoders {
     };
     (@index $name:ident { $($index:literal $variant:ident),* }) => {
         impl Wire for $name {
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                match reader.expect(UINT)? {
-                    $($index => Some(Self::$variant),)*
-                    _ => None,
+            fn read(reader: &mut Reader<'_>) -> Self {
+                match reader.expect(UINT) {
+                    $($index => Self::$variant,)*
+                    _ => reader.refuse(),
                 }
             }
         }
     };
     (@struct $name:ident { $($field:tt),* }) => {
         impl Wire for $name {
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                let mut fields = reader.array()?;
-                let value = Self { $($field: fields.next(reader)?),* };
-                fields.close(reader)?;
-                Some(value)
+            fn read(reader: &mut Reader<'_>) -> Self {
+                let mut fields = reader.fields();
+                let value = Self { $($field: fields.next(reader)),* };
+                fields.close(reader);
+                value
             }
         }
         decoders!(@minicbor $name);
     };
     (@enum $name:ident { $($index:literal $variant:ident { $($field:tt),* },)* }) => {
         impl Wire for $name {
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                if reader.expect(ARRAY)? != 2 {
-                    return None;
+            fn read(reader: &mut Reader<'_>) -> Self {
+                if reader.expect(ARRAY) != 2 {
+                    reader.fail();
                 }
-                let index = reader.expect(UINT)?;
-                let mut fields = reader.array()?;
+                let index = reader.expect(UINT);
+                let mut fields = reader.fields();
                 let value = match index {
-                    $($index => Self::$variant { $($field: fields.next(reader)?),* },)*
-                    _ => return None,
+                    $($index => Self::$variant { $($field: fields.next(reader)),* },)*
+                    _ => return reader.refuse(),
                 };
-                fields.close(reader)?;
-                Some(value)
+                fields.close(reader);
+                value
             }
         }
         decoders!(@minicbor $name);
@@ -305,15 +126,19 @@ macro_rules! decoders {
     };
     (@id $($name:ident)*) => {
         $(impl Wire for $name {
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                Self::parse(reader.text()?).ok()
+            fn read(reader: &mut Reader<'_>) -> Self {
+                let text = reader.text();
+                if !is_valid(text) {
+                    reader.fail();
+                }
+                Self(text.into())
             }
         })*
     };
     (@hash $($name:ident)*) => {
         $(impl Wire for $name {
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                Wire::read(reader).map(Self)
+            fn read(reader: &mut Reader<'_>) -> Self {
+                Self(Wire::read(reader))
             }
         })*
     };
@@ -369,7 +194,7 @@ decoders! {
     struct Position { epoch, seq, hash }
     struct StreamOffset { run, offset }
     struct Cursor { position, runs }
-    struct Problem { code, detail, retry_after }
+    struct Problem { code, detail, retry_after, hint }
     enum ServerFrame {
         0 Welcome { version, node, heartbeat, user },
         1 Refused { 0 },
@@ -419,7 +244,7 @@ decoders! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InvalidId, from_cbor, to_cbor};
+    use crate::{InvalidId, from_cbor, to_cbor, write};
     use core::fmt::Debug;
     use minicbor::Encode;
 
@@ -569,7 +394,8 @@ mod tests {
             deleted: true,
             updated_at: 2,
         };
-        let problem = Problem { code: ErrorCode::Overloaded, detail: "d".into(), retry_after: Some(1) };
+        let problem =
+            Problem { code: ErrorCode::Overloaded, detail: "d".into(), retry_after: Some(1), hint: Some("h".into()) };
         let mut frames = vec![
             ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 2, user: "u".into() },
             ServerFrame::Refused(problem.clone()),
@@ -615,7 +441,9 @@ mod tests {
             TabFrame::Here { epoch, tab, count: 6 },
             TabFrame::Apart { epoch },
         ];
-        said.iter().for_each(same);
+        for frame in said {
+            assert_eq!(read(&write(&frame)).as_ref(), Some(&frame));
+        }
     }
 
     #[test]
@@ -671,7 +499,9 @@ mod tests {
     #[test]
     fn every_code_comes_back() {
         for code in ErrorCode::ALL {
-            same(&Problem::new(*code, ""));
+            let said: Option<Problem> = from_cbor(&to_cbor(&Problem::new(*code, ""))).ok();
+            let hint = Some(code.hint().into());
+            assert_eq!(said, Some(Problem { hint, ..Problem::new(*code, "") }), "and its hint with it");
         }
         let newer: Option<Problem> = from_cbor(&to_cbor(&(60_000_u32, "d"))).ok();
         assert_eq!(newer, Some(Problem::new(ErrorCode::Internal, "d")));
@@ -686,7 +516,10 @@ mod tests {
                 for bit in 0..8 {
                     let mut flipped = bytes.clone();
                     flipped[at] ^= 1 << bit;
-                    let _ = from_cbor::<ServerFrame>(&flipped);
+                    // What is taken all the same is a value like any other: nothing of a failed read is in it.
+                    if let Ok(taken) = from_cbor::<ServerFrame>(&flipped) {
+                        same(&taken);
+                    }
                 }
             }
         }

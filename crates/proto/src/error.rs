@@ -1,7 +1,8 @@
 //! Error codes: stable words that clients may branch on, with the HTTP status and a hint for each.
 
 use alloc::string::String;
-use minicbor::{Decode, Encode};
+use minicbor::encode::{self, Write};
+use minicbor::{Decode, Encode, Encoder};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $n:literal $name:ident $code:literal $status:literal $hint:literal)*) => {
@@ -127,24 +128,36 @@ codes! {
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.
-#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The stable word.
-    #[n(0)]
     pub code: ErrorCode,
     /// What is wrong here, in words for a person. Never a secret, never another user's data.
-    #[n(1)]
     pub detail: String,
     /// When to try again, in milliseconds.
-    #[n(2)]
     pub retry_after: Option<u32>,
+    /// What to do about it. None is the code's own, which is filled in where the problem is sent: the
+    /// browser, which has no room for the hints, shows what the server gave.
+    pub hint: Option<String>,
 }
 
 impl Problem {
     /// A problem without a time to try again.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), retry_after: None, hint: None }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or_else(|| self.code.hint())
+    }
+}
+
+impl<C> Encode<C> for Problem {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, c: &mut C) -> Result<(), encode::Error<W::Error>> {
+        (self.code, &self.detail, self.retry_after, self.hint()).encode(e, c)
     }
 }
 

@@ -19,7 +19,7 @@ impl fmt::Display for InvalidId {
 
 impl core::error::Error for InvalidId {}
 
-fn is_valid(text: &str) -> bool {
+pub(crate) fn is_valid(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@+~-".contains(&b);
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed) && text.bytes().any(|b| b != b'.')
 }
@@ -29,7 +29,7 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Encode)]
         #[cbor(transparent)]
-        pub struct $name(#[n(0)] String);
+        pub struct $name(#[n(0)] pub(crate) String);
 
         impl $name {
             /// Takes a valid id.

@@ -12,6 +12,7 @@ pub mod change;
 pub mod chunk;
 pub mod cursor;
 mod decode;
+mod encode;
 pub mod error;
 pub mod frame;
 pub mod id;
@@ -19,16 +20,20 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod message;
+mod reader;
 pub mod run;
 pub mod tab;
 pub mod thread;
 pub mod window;
+mod writer;
 
 use alloc::vec::Vec;
 
 pub use change::{Change, Event, Record};
 pub use chunk::Chunk;
 pub use cursor::{ChainHash, Cursor, Position, StreamOffset};
+pub use decode::read;
+pub use encode::write;
 pub use error::{ErrorCode, Problem};
 pub use frame::{ClientFrame, ServerFrame};
 pub use id::{BranchId, InvalidId, MessageId, RunId, Scope, TenantId, ThreadId, UserId};
@@ -38,6 +43,7 @@ pub use run::{Outcome, RunInfo, RunStatus};
 pub use tab::{Raw, Relayed, TabFrame};
 pub use thread::{Summary, Thread};
 pub use window::{Anchor, Fork, ForkOption, Segment, Window};
+pub use writer::Writer;
 
 /// Milliseconds since the Unix epoch. Order never depends on it: order is `seq` and depth.
 pub type Millis = u64;

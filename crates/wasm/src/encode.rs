@@ -1,6 +1,5 @@
 //! Outputs in the shapes of the TypeScript host. The numbers are `packages/client/src/wire.ts`'s too.
 
-use crate::cbor::Writer;
 use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};
 use threadmill_core::list::{ListHead, ListPatch};
@@ -8,7 +7,9 @@ use threadmill_core::outbox::Stage;
 use threadmill_core::session::{Status, Transport};
 use threadmill_core::tabs::Role as Place;
 use threadmill_core::window::{Head, Patch, Phase, Row, Side};
-use threadmill_proto::{Fork, ForkOption, JsonText, MessageStatus, Part, Problem, Role, RunStatus, Summary, ToolPart};
+use threadmill_proto::{
+    Fork, ForkOption, JsonText, MessageStatus, Part, Problem, Role, RunStatus, Summary, ToolPart, Writer,
+};
 
 /// The key under which an object's further members come.
 const MORE: &str = "...";
@@ -123,7 +124,7 @@ fn problem(out: &mut Writer, problem: &Problem) {
     out.map();
     out.key_text("code", problem.code.as_str());
     out.key_text("detail", &problem.detail);
-    out.key_text("hint", problem.code.hint());
+    key_some(out, "hint", problem.hint.as_ref());
     out.key_uint("status", u64::from(problem.code.status()));
     if let Some(after) = problem.retry_after {
         out.key_uint("retryAfterMs", u64::from(after));

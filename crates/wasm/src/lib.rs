@@ -7,19 +7,17 @@
 
 extern crate alloc;
 
-mod cbor;
 mod encode;
 #[cfg(target_arch = "wasm32")]
 mod runtime;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use cbor::Writer;
 use threadmill_core::engine::{Company, Engine, Input, Output, unanswered};
 use threadmill_core::list::ListPage;
 use threadmill_core::outbox::{Answer, Purpose};
 use threadmill_core::window::{Edge, Side};
-use threadmill_proto::{Anchor, BranchId, MessageId, Problem, RunId, Summary, ThreadId, Window, from_cbor};
+use threadmill_proto::{Anchor, BranchId, MessageId, Problem, RunId, Summary, ThreadId, Window, Writer, read};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Bits of `entry`'s flags.
@@ -97,11 +95,13 @@ impl Core {
 
     /// Everything to do now, as a CBOR array; its last item is the wait.
     pub fn poll(&mut self) -> Vec<u8> {
-        let mut out = Writer::new();
+        let mut out = Writer::default();
+        out.list();
         loop {
             let output = self.engine.poll_output();
             encode::output(&mut out, &output);
             if let Output::Wait(_) = output {
+                out.end();
                 return out.done();
             }
         }
@@ -238,8 +238,7 @@ impl Core {
 
     /// The body of a successful answer to a window fetch.
     pub fn page(&mut self, now: f64, request: u32, body: &[u8]) {
-        let window = from_cbor::<Window>(body);
-        let answer = window.map_err(|_| unanswered("the server's window could not be read"));
+        let answer = read::<Window>(body).ok_or_else(|| unanswered("the server's window could not be read"));
         self.handle(now, Input::Page(request, answer));
     }
 
@@ -298,5 +297,5 @@ fn anchor_of(anchor: &str, at: f64) -> Option<Anchor> {
 }
 
 fn problem_of(body: &[u8]) -> Problem {
-    from_cbor(body).unwrap_or_else(|_| unanswered("the server did not answer"))
+    read(body).unwrap_or_else(|| unanswered("the server did not answer"))
 }

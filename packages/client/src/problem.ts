@@ -1,5 +1,8 @@
 //! The one error type: a problem the server stated, or that it could not be reached.
 
+/** The hint of what the core itself states: it carries no texts. All others come from the server. */
+const TRY_AGAIN = 'Check the connection and try again.';
+
 export interface Problem {
   code: string;
   detail?: string;
@@ -21,7 +24,7 @@ export class ProblemError extends Error {
   constructor(problem: Problem) {
     super(problem.detail || problem.code);
     this.code = problem.code;
-    this.hint = problem.hint ?? '';
+    this.hint = problem.hint ?? (problem.code === 'unavailable' ? TRY_AGAIN : '');
     this.status = problem.status;
     if (problem.retryAfterMs !== undefined) this.retryAfterMs = problem.retryAfterMs;
   }
@@ -31,7 +34,6 @@ export function unreachable(): ProblemError {
   return new ProblemError({
     code: 'unavailable',
     detail: 'The server did not answer.',
-    hint: 'Check the connection and try again.',
     status: 0,
   });
 }

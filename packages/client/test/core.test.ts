@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decode } from '../src/decode.js';
+import { type Problem, ProblemError } from '../src/problem.js';
 import { OUT, type Output, VIEW } from '../src/wire.js';
 import { Core, initSync, Signal, Wish } from '../wasm/threadmill_wasm.js';
 
@@ -65,7 +66,7 @@ const is =
   (output: Output): output is Extract<Output, [T, ...unknown[]]> =>
     output[0] === tag;
 
-const patches = (outputs: Output[]) => outputs.filter(is(OUT.view)).map(output => output[2]);
+const viewed = (outputs: Output[]) => outputs.filter(is(OUT.view)).map(output => output[2]);
 
 describe('the core', () => {
   let memory: WebAssembly.Memory;
@@ -87,7 +88,7 @@ describe('the core', () => {
   it('shows the window it subscribed to and joins an older page to it', () => {
     const client = new Client();
     const sub = client.subscribed();
-    const shown = patches(client.do((core, now) => core.received(now, frame(2, sub, page(90, 100)))));
+    const shown = viewed(client.do((core, now) => core.received(now, frame(2, sub, page(90, 100)))));
     const reset = shown.find(patch => patch[0] === VIEW.reset);
     expect(reset?.[1].map(row => row.id)).toEqual(Array.from({ length: 10 }, (_, at) => `m${90 + at}`));
     expect(reset?.[1][0]).toMatchObject({
@@ -99,11 +100,30 @@ describe('the core', () => {
     const fetch = client.do((core, now) => core.ask(now, 1, Wish.Older)).find(is(OUT.fetchWindow));
     expect(fetch?.[2]).toBe('/threads/t/messages?anchor=depth%3A90&before=25&after=0&branch=main');
     const body = Uint8Array.from(encode(page(65, 90)));
-    const more = patches(client.do((core, now) => core.page(now, fetch?.[1] ?? 0, body)));
+    const more = viewed(client.do((core, now) => core.page(now, fetch?.[1] ?? 0, body)));
     const prepended = more.find(patch => patch[0] === VIEW.prepend);
     expect(prepended?.[1].map(row => row.depth)).toEqual(Array.from({ length: 25 }, (_, at) => 65 + at));
     expect(more).toContainEqual([VIEW.loaded, 'older', 25, null]);
     expect([client.core.text(1, 'm65'), client.core.text(1, 'm64')]).toEqual(['message 65', undefined]);
+  });
+
+  it('hands on what the server says to do about a refused subscription', () => {
+    const client = new Client();
+    const sub = client.subscribed();
+    const problem = [14, 'There is no thread for you.', null, 'It may have been deleted.'];
+    const patches = viewed(client.do((core, now) => core.received(now, frame(8, sub, problem))));
+    const error = patches.find(patch => patch[0] === VIEW.head)?.[1].error as Problem;
+    expect(error).toMatchObject({ code: 'thread_not_found', status: 404 });
+    expect(new ProblemError(error).hint).toBe('It may have been deleted.');
+  });
+
+  it('has one hint for a server that did not answer', () => {
+    const client = new Client();
+    client.do((core, now) => core.received(now, frame(2, client.subscribed(), page(90, 100))));
+    const fetch = client.do((core, now) => core.ask(now, 1, Wish.Older)).find(is(OUT.fetchWindow));
+    const failed = client.do((core, now) => core.pageFailed(now, fetch?.[1] ?? 0, new Uint8Array()));
+    const loaded = viewed(failed).find(patch => patch[0] === VIEW.loaded);
+    expect(new ProblemError(loaded?.[3] as Problem).hint).toBe('Check the connection and try again.');
   });
 
   it('gives memory back: a thousand windows take no more than ten', () => {

@@ -4,7 +4,7 @@ use super::{Company, Engine, Output};
 use crate::Now;
 use crate::session::{Action, Heard, Transport, Way};
 use crate::tabs::{Act, Role};
-use threadmill_proto::{ClientFrame, ServerFrame, TabFrame, from_cbor, to_cbor};
+use threadmill_proto::{ClientFrame, ServerFrame, TabFrame, read, write};
 
 impl Engine {
     pub(super) fn start(&mut self, now: Now, company: Company) {
@@ -57,16 +57,16 @@ impl Engine {
     }
 
     pub(super) fn heard(&mut self, now: Now, bytes: &[u8]) {
-        if let Ok(frame) = from_cbor::<TabFrame>(bytes) {
+        if let Some(frame) = read::<TabFrame>(bytes) {
             self.tabs.heard(now, frame);
         }
     }
 
     pub(super) fn receive(&mut self, now: Now, bytes: &[u8]) {
-        let frame = match from_cbor::<ServerFrame>(bytes) {
-            Ok(frame) => frame,
-            Err(_) if ServerFrame::is_newer(bytes) => return,
-            Err(_) => return self.session.unreadable(now),
+        let frame = match read::<ServerFrame>(bytes) {
+            Some(frame) => frame,
+            None if ServerFrame::is_newer(bytes) => return,
+            None => return self.session.unreadable(now),
         };
         match self.session.frame(now, &frame) {
             Heard::ForSubscriptions => {
@@ -130,7 +130,7 @@ impl Engine {
 
     /// Sends a frame, by the leader's connection if that is the way.
     pub(super) fn send(&mut self, frame: &ClientFrame) {
-        let bytes = to_cbor(frame);
+        let bytes = write(frame);
         if self.is_relayed() {
             self.tabs.send(bytes);
         } else {
@@ -155,7 +155,7 @@ impl Engine {
 
     fn follow_tabs(&mut self, now: Now, act: Act) {
         match act {
-            Act::Post(frame) => self.outputs.push(Output::Post(to_cbor(&frame))),
+            Act::Post(frame) => self.outputs.push(Output::Post(write(&frame))),
             Act::Send(frame) => self.outputs.push(Output::Send(frame)),
             Act::Connected(welcome) => {
                 self.session.opened(now);

@@ -127,7 +127,7 @@ pub fn problem_to_value(problem: &Problem) -> Value {
     put(&mut map, "status", Some(code.status()));
     put(&mut map, "code", Some(code.as_str()));
     put(&mut map, "detail", Some(problem.detail.as_str()));
-    put(&mut map, "hint", Some(code.hint()));
+    put(&mut map, "hint", Some(problem.hint()));
     put(&mut map, "retryAfterMs", problem.retry_after);
     Value::Object(map)
 }
@@ -141,5 +141,10 @@ pub fn problem_from_value(value: Value) -> Result<Problem, Malformed> {
     let word = string(&map, "code")?;
     let code = ErrorCode::ALL.iter().copied().find(|c| c.as_str() == word).unwrap_or(ErrorCode::Internal);
     let retry_after = map.get("retryAfterMs").and_then(Value::as_u64).and_then(|ms| u32::try_from(ms).ok());
-    Ok(Problem { code, detail: optional(&map, "detail")?.unwrap_or_default(), retry_after })
+    Ok(Problem {
+        code,
+        detail: optional(&map, "detail")?.unwrap_or_default(),
+        retry_after,
+        hint: optional(&map, "hint")?,
+    })
 }

@@ -26,6 +26,7 @@ pub fn problem_of(error: StoreError) -> Problem {
                 code: ErrorCode::Unavailable,
                 detail: "The store did not answer; whether a write took effect is unknown.".into(),
                 retry_after: Some(RETRY_MS),
+                hint: None,
             }
         }
         _ => {

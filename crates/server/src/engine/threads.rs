@@ -318,6 +318,7 @@ impl Engine {
                 code: ErrorCode::Overloaded,
                 detail: "Too many writes wait for the disk.".into(),
                 retry_after: Some(RETRY_MS),
+                hint: None,
             });
         };
         let engine = Arc::clone(self);

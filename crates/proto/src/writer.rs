@@ -1,74 +1,88 @@
-//! A CBOR writer for the little that the host's decoder reads.
+//! A CBOR writer for what the browser writes: its frames to the server and its outputs to the page.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 /// Tag 262 of the IANA registry: the text inside is JSON.
 const JSON: u64 = 262;
 
-/// One open-ended array of items.
-pub(crate) struct Writer(Vec<u8>);
+/// Items, one after the other.
+#[derive(Debug, Default)]
+pub struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(crate) fn new() -> Self {
-        Self(vec![0x9f])
-    }
-
-    pub(crate) fn done(mut self) -> Vec<u8> {
-        self.0.push(0xff);
+    /// The bytes written.
+    #[must_use]
+    pub fn done(self) -> Vec<u8> {
         self.0
     }
 
-    pub(crate) fn array(&mut self, len: usize) {
+    /// An array whose end is marked by [`Writer::end`].
+    pub fn list(&mut self) {
+        self.0.push(0x9f);
+    }
+
+    /// The head of an array of `len` items.
+    pub fn array(&mut self, len: usize) {
         self.head(4, len as u64);
     }
 
     /// A map whose end is marked by [`Writer::end`].
-    pub(crate) fn map(&mut self) {
+    pub fn map(&mut self) {
         self.0.push(0xbf);
     }
 
-    pub(crate) fn end(&mut self) {
+    /// The end of what [`Writer::list`] or [`Writer::map`] began.
+    pub fn end(&mut self) {
         self.0.push(0xff);
     }
 
-    pub(crate) fn uint(&mut self, value: u64) {
+    /// A number.
+    pub fn uint(&mut self, value: u64) {
         self.head(0, value);
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
+    /// A text.
+    pub fn text(&mut self, text: &str) {
         self.head(3, text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    /// A byte string.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.head(2, bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
-    pub(crate) fn flag(&mut self, value: bool) {
+    /// A truth value.
+    pub fn flag(&mut self, value: bool) {
         self.0.push(if value { 0xf5 } else { 0xf4 });
     }
 
-    pub(crate) fn null(&mut self) {
+    /// Nothing.
+    pub fn null(&mut self) {
         self.0.push(0xf6);
     }
 
-    pub(crate) fn json(&mut self, text: &str) {
+    /// A text that is JSON, and marked as such.
+    pub fn json(&mut self, text: &str) {
         self.head(6, JSON);
         self.text(text);
     }
 
-    pub(crate) fn key_text(&mut self, key: &str, text: &str) {
+    /// A member of a map.
+    pub fn key_text(&mut self, key: &str, text: &str) {
         self.text(key);
         self.text(text);
     }
 
-    pub(crate) fn key_uint(&mut self, key: &str, value: u64) {
+    /// A member of a map.
+    pub fn key_uint(&mut self, key: &str, value: u64) {
         self.text(key);
         self.uint(value);
     }
 
-    pub(crate) fn key_flag(&mut self, key: &str, value: bool) {
+    /// A member of a map.
+    pub fn key_flag(&mut self, key: &str, value: bool) {
         self.text(key);
         self.flag(value);
     }
