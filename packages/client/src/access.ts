@@ -1,0 +1,86 @@
+//! Where the server is and as whom it is spoken to: the address, the credential, and requests that are
+//! repeated until they are answered.
+
+import { mint } from './ids.js';
+import { problemOf, unreachable } from './problem.js';
+import type { Client, ClientOptions } from './types.js';
+
+/** Tries of one request. */
+const TRIES = 4;
+/** Milliseconds: the first wait is at most this, each further one at most twice the one before. */
+const WAIT = 300;
+
+export class Access {
+  /** The API's base path, without a slash at the end. */
+  readonly base: string;
+  /** The name the server's development identity goes by; whoever the credential says otherwise. */
+  readonly user: string | undefined;
+  readonly #getToken: ClientOptions['getToken'];
+  #token: string | undefined;
+
+  constructor(options: Pick<ClientOptions, 'url' | 'user' | 'getToken'>) {
+    const origin = new URL(options.url ?? '/', globalThis.location?.href).href.replace(/\/$/, '');
+    this.base = `${origin}/v1`;
+    this.user = options.user;
+    this.#getToken = options.getToken;
+  }
+
+  /** One request. A credential that is refused is asked for again, once. */
+  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const response = await fetch(this.base + path, await this.#signed(init));
+    if (response.status !== 401 || !this.#getToken) return response;
+    this.#token = undefined;
+    return fetch(this.base + path, await this.#signed(init));
+  }
+
+  /** Sends and reads JSON. What got no answer is sent again: the key makes sure that it has one effect. */
+  async json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (method !== 'GET') headers['idempotency-key'] = mint();
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const init: RequestInit = { method, headers };
+    if (body !== undefined) init.body = JSON.stringify(body);
+    if (signal) init.signal = signal;
+    const response = await persist(() => this.fetch(path, init), signal);
+    return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  }
+
+  async #signed(init: RequestInit): Promise<RequestInit> {
+    const headers = new Headers(init.headers);
+    if (this.user !== undefined) headers.set('x-threadmill-user', this.user);
+    if (this.#getToken) {
+      this.#token ??= await this.#getToken();
+      headers.set('authorization', `Bearer ${this.#token}`);
+    }
+    return { ...init, headers };
+  }
+}
+
+/** Repeats what got no answer, or was told to come back. */
+async function persist(attempt: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+  for (let tries = 1; ; tries++) {
+    const answer = await attempt().catch(() => undefined);
+    signal?.throwIfAborted();
+    if (answer?.ok) return answer;
+    const problem = answer ? await problemOf(answer) : unreachable();
+    const passes = problem.status === 0 || problem.status === 503;
+    if (!passes || problem.code === 'read_only' || tries === TRIES) throw problem;
+    const wait = Math.random() * WAIT * 2 ** (tries - 1) + (problem.retryAfterMs ?? 0);
+    await new Promise(resolve => setTimeout(resolve, wait));
+    signal?.throwIfAborted();
+  }
+}
+
+/** Adapters speak to the server past the client's own words: this is how they find it. */
+const BOUND = new WeakMap<Client, Access>();
+
+/** Called by whatever makes a client. */
+export function bindAccess(client: Client, access: Access): void {
+  BOUND.set(client, access);
+}
+
+export function accessOf(client: Client): Access {
+  const access = BOUND.get(client);
+  if (!access) throw new Error('This is not a client that createClient made.');
+  return access;
+}

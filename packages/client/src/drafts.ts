@@ -1,0 +1,29 @@
+//! What was typed and not sent. One key a place, so that tabs in different threads do not overwrite each other.
+
+import { type Kept, keptStrings } from './kept.js';
+import type { Drafts } from './types.js';
+
+export class KeptDrafts implements Drafts {
+  readonly #kept: Kept;
+  readonly #prefix: string;
+
+  /** `user` keeps the drafts of people who share a browser apart. */
+  constructor(user: string, kept: Kept = keptStrings()) {
+    this.#kept = kept;
+    this.#prefix = `threadmill.draft.${encodeURIComponent(user)}.`;
+  }
+
+  get(place: string): string {
+    return this.#kept.get(this.#prefix + place) ?? '';
+  }
+
+  set(place: string, text: string): void {
+    if (text === '') this.#kept.remove(this.#prefix + place);
+    else this.#kept.set(this.#prefix + place, text);
+  }
+
+  /** The user signs out: nothing stays. */
+  clear(): void {
+    for (const key of this.#kept.keys(this.#prefix)) this.#kept.remove(key);
+  }
+}

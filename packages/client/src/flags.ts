@@ -1,0 +1,110 @@
+//! Feature flags as the server decides them for this user. The last answer is kept, so that a start without the
+//! network has it at once. Nothing here asks by itself: the owner says when.
+
+import type { Access } from './access.js';
+import type { Frames } from './frames.js';
+import { type Kept, keptStrings } from './kept.js';
+import { problemOf, unreachable } from './problem.js';
+import { FrameStore } from './store.js';
+
+type Values = Readonly<Record<string, boolean>>;
+
+/** What is kept between starts. */
+interface Answer {
+  readonly rev: number;
+  readonly flags: Values;
+  readonly etag?: string;
+}
+
+const NONE: Answer = { rev: 0, flags: {} };
+
+export class Flags extends FrameStore<Values> {
+  readonly #access: Access;
+  readonly #kept: Kept;
+  readonly #key: string;
+  #answer: Answer;
+  #asking: Promise<void> | undefined;
+
+  constructor(frames: Frames, access: Access, kept: Kept = keptStrings()) {
+    const key = `threadmill.flags.${access.base} ${access.user ?? ''}`;
+    const answer = read(kept.get(key)) ?? NONE;
+    super(frames, answer.flags);
+    this.#access = access;
+    this.#kept = kept;
+    this.#key = key;
+    this.#answer = answer;
+  }
+
+  /** Counts the server's decisions; 0 before the first. */
+  get rev(): number {
+    return this.#answer.rev;
+  }
+
+  /** The flag as last heard, published or not. */
+  get(name: string, fallback: boolean): boolean {
+    return Object.hasOwn(this.#answer.flags, name) ? this.#answer.flags[name] === true : fallback;
+  }
+
+  /** Asks the server. Rejects if it does not answer; what is known stays. Calls that overlap share one request. */
+  refresh(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /** The user signs out: nothing stays. */
+  clear(): void {
+    this.#kept.remove(this.#key);
+    this.#answer = NONE;
+    this.touch();
+  }
+
+  protected override take(): Values {
+    return this.#answer.flags;
+  }
+
+  async #ask(): Promise<void> {
+    const { etag } = this.#answer;
+    const headers: Record<string, string> = { accept: 'application/json' };
+    // Known only where the server lets the page read it, and then it may be sent as well.
+    if (etag !== undefined) headers['if-none-match'] = etag;
+    const response = await this.#access.fetch('/flags', { headers }).catch(() => undefined);
+    if (!response) throw unreachable();
+    if (response.status === 304) return;
+    // A server without the route has no flags.
+    if (response.status === 404) return this.#set(NONE);
+    if (!response.ok) throw await problemOf(response);
+    const answer = read(await response.text());
+    if (!answer) throw unreachable();
+    const tag = response.headers.get('etag');
+    this.#set({ rev: answer.rev, flags: answer.flags, ...(tag === null ? {} : { etag: tag }) });
+  }
+
+  #set(answer: Answer): void {
+    const same = sameValues(answer.flags, this.#answer.flags);
+    this.#answer = same ? { ...answer, flags: this.#answer.flags } : answer;
+    this.#kept.set(this.#key, JSON.stringify(answer));
+    if (!same) this.touch();
+  }
+}
+
+function read(json: string | undefined): Answer | undefined {
+  if (json === undefined) return undefined;
+  try {
+    const answer: unknown = JSON.parse(json);
+    return isAnswer(answer) ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAnswer(value: unknown): value is Answer {
+  if (typeof value !== 'object' || value === null || !('flags' in value) || !('rev' in value)) return false;
+  return typeof value.flags === 'object' && value.flags !== null && typeof value.rev === 'number';
+}
+
+function sameValues(a: Values, b: Values): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every(name => a[name] === b[name]);
+}
