@@ -33,16 +33,21 @@ export class Access {
     return fetch(this.base + path, await this.#signed(init));
   }
 
-  /** Sends and reads JSON. What got no answer is sent again: the key makes sure that it has one effect. */
-  async json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-    const headers: Record<string, string> = { accept: 'application/json' };
-    if (method !== 'GET') headers['idempotency-key'] = mint();
-    if (body !== undefined) headers['content-type'] = 'application/json';
-    const init: RequestInit = { method, headers };
-    if (body !== undefined) init.body = JSON.stringify(body);
+  /**
+   * Sends and reads JSON. What got no answer is sent again: the key makes sure that it has one effect, and is minted
+   * where none is given.
+   */
+  async json<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    signal?: AbortSignal,
+    key?: string,
+  ): Promise<T> {
+    const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
     const response = await persist(() => this.fetch(path, init), signal);
-    return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+    return bodyOf(response);
   }
 
   /** A fresh credential, used from now on; none where nobody gives any. */
@@ -60,6 +65,19 @@ export class Access {
     }
     return { ...init, headers };
   }
+}
+
+/** A request whose repetition has one effect. */
+export function jsonRequest(method: string, body: unknown, key: string): RequestInit {
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (method !== 'GET') headers['idempotency-key'] = key;
+  if (body === undefined) return { method, headers };
+  headers['content-type'] = 'application/json';
+  return { method, headers, body: JSON.stringify(body) };
+}
+
+export async function bodyOf<T>(response: Response): Promise<T> {
+  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
 }
 
 /** Repeats what got no answer, or was told to come back. */

@@ -143,17 +143,17 @@ export class SyncClient implements Client {
   async createThread(input: CreateThreadInput) {
     const write = writes.createThread(input);
     await this.outbox.add(write).kept;
-    return { threadId: write.threadId, ...idsOf(write) };
+    return { threadId: write.threadId, ...writes.idsOf(write) };
   }
 
   async send(threadId: string, input: SendInput) {
     const write = writes.send(threadId, input);
     await this.outbox.add(write).kept;
-    return { messageId: '', ...idsOf(write) };
+    return { messageId: '', ...writes.idsOf(write) };
   }
 
   async edit(...input: Parameters<Client['edit']>) {
-    return written(await this.outbox.add(writes.edit(...input)).sent);
+    return writes.writtenOf(await this.outbox.add(writes.edit(...input)).sent);
   }
 
   async regenerate(...input: Parameters<Client['regenerate']>) {
@@ -377,14 +377,6 @@ function socketUrl({ base, user }: Access): string {
 
 function pick(thread: { title: string; defaultBranch: string }) {
   return { title: thread.title, defaultBranch: thread.defaultBranch };
-}
-
-function idsOf({ messageId, runId }: writes.Write) {
-  return { ...(messageId === undefined ? {} : { messageId }), ...(runId === undefined ? {} : { runId }) };
-}
-
-function written(answer: unknown): writes.Written {
-  return writes.writtenOf(answer) ?? { messageId: '', branch: '', forked: false };
 }
 
 /** The failure reaches the reader another way: through the view's own state. */

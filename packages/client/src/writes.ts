@@ -121,16 +121,26 @@ export function deleteThread(threadId: string): Write {
   return write('delete', threadId, 'DELETE', threadPath(threadId));
 }
 
-/** What the server's answer to a write says to those who wait for it. */
-export function writtenOf(answer: unknown): Written | undefined {
+/** What the server's answer to an edit says to those who wait for it. */
+export function writtenOf(answer: unknown): Written {
   const { message, run, forked } = (answer ?? {}) as Answer;
-  if (!message) return;
   return {
-    messageId: message.id,
-    branch: run?.branch ?? message.branch,
+    messageId: message?.id ?? '',
+    branch: message?.branch ?? '',
     forked: forked ?? false,
     ...(run ? { runId: run.id } : {}),
   };
+}
+
+/** What the server's answer to the wish for another answer says. */
+export function regeneratedOf(answer: unknown): { runId: string; messageId: string; branch: string } {
+  const { message, run } = (answer ?? {}) as Answer;
+  return { runId: run?.id ?? '', messageId: message?.id ?? '', branch: run?.branch ?? '' };
+}
+
+/** The ids that a write has minted. */
+export function idsOf({ messageId, runId }: Write): { messageId?: string; runId?: string } {
+  return { ...(messageId === undefined ? {} : { messageId }), ...(runId === undefined ? {} : { runId }) };
 }
 
 export function threadPath(id: string): string {

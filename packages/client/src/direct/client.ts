@@ -1,0 +1,190 @@
+//! The direct engine: the client's words without windows, sockets, tabs or WebAssembly. It reads threads whole
+//! over HTTP and polls them. It is what an app falls back to, and the plain way that the other engine is
+//! measured against.
+
+import { Access, bindAccess } from '../access.js';
+import { Api } from '../api.js';
+import { KeptDrafts } from '../drafts.js';
+import { Flags } from '../flags.js';
+import { Frames, pageFrames } from '../frames.js';
+import { type Kept, keptStrings } from '../kept.js';
+import type {
+  Anchor,
+  Client,
+  ClientMetrics,
+  ClientOptions,
+  CreateThreadInput,
+  ListHandle,
+  OutboxHandle,
+  OutboxItem,
+  SendInput,
+  SyncStatus,
+  ThreadHandle,
+} from '../types.js';
+import * as writes from '../writes.js';
+import { Counted } from './counted.js';
+import { DirectList } from './list.js';
+import { Poller, pageSurroundings, type Surroundings } from './poller.js';
+import { DirectStatus } from './status.js';
+import { DirectThread, type ThreadOwner } from './thread.js';
+
+/** Milliseconds between looks at the flags. */
+const FLAGS_PACE = 4_000;
+/** Whose drafts they are where nobody is named. */
+const SOMEBODY = 'local';
+
+const NO_ITEMS: readonly OutboxItem[] = [];
+/** Writes go out at once or fail: none waits. */
+const NO_OUTBOX: OutboxHandle = {
+  subscribe: () => () => {},
+  getSnapshot: () => NO_ITEMS,
+  retry: () => {},
+  discard: () => {},
+};
+
+/** What the direct engine needs besides the options; a test brings its own. */
+export interface DirectSurroundings {
+  /** Why it is not the other engine. */
+  reason?: SyncStatus['reason'];
+  frames?: Frames;
+  page?: Surroundings;
+}
+
+export class DirectClient implements Client {
+  readonly status: DirectStatus;
+  readonly outbox = NO_OUTBOX;
+  readonly drafts: KeptDrafts;
+  readonly flags: Flags;
+  readonly #api: Api;
+  readonly #owner: ThreadOwner;
+  readonly #views = new Counted<DirectThread>();
+  readonly #lists = new Counted<DirectList>();
+  readonly #flagsPoller: Poller;
+  #windows = 0;
+
+  constructor(options: ClientOptions, surroundings: DirectSurroundings = {}) {
+    const kept: Kept = keptStrings(options.storage);
+    const access = new Access(options);
+    const frames = surroundings.frames ?? new Frames(pageFrames());
+    const page = surroundings.page ?? pageSurroundings();
+    this.status = new DirectStatus(frames, kept, surroundings.reason);
+    this.drafts = new KeptDrafts(options.user ?? SOMEBODY, kept);
+    this.flags = new Flags(frames, access, kept);
+    this.#api = new Api(access);
+    this.#owner = {
+      access,
+      frames,
+      surroundings: page,
+      watch: poll => this.status.watch(poll),
+      windows: count => {
+        this.#windows += count;
+      },
+    };
+    this.#flagsPoller = new Poller(page, async () => {
+      await this.status.watch(this.flags.refresh());
+      return FLAGS_PACE;
+    });
+    this.#flagsPoller.kick();
+    bindAccess(this, access);
+  }
+
+  info() {
+    return this.#api.info();
+  }
+
+  thread(id: string, options: { branch?: string; anchor?: Anchor } = {}): ThreadHandle {
+    const { branch } = options;
+    return this.#views.take(
+      `${id} ${branch ?? ''}`,
+      released => new DirectThread(this.#owner, id, branch, released),
+    );
+  }
+
+  threads(options: { title?: string } = {}): ListHandle {
+    const { title } = options;
+    return this.#lists.take(title ?? '', released => new DirectList(this.#owner, title, released));
+  }
+
+  prefetch(): void {
+    // A whole thread is too much to read on a guess.
+  }
+
+  async createThread(input: CreateThreadInput) {
+    const write = writes.createThread(input);
+    await this.#write(write);
+    return { threadId: write.threadId, ...writes.idsOf(write) };
+  }
+
+  async send(threadId: string, input: SendInput) {
+    const write = writes.send(threadId, input);
+    await this.#write(write);
+    return { messageId: '', ...writes.idsOf(write) };
+  }
+
+  async edit(...input: Parameters<Client['edit']>) {
+    return writes.writtenOf(await this.#write(writes.edit(...input)));
+  }
+
+  async regenerate(...input: Parameters<Client['regenerate']>) {
+    return writes.regeneratedOf(await this.#write(writes.regenerate(...input)));
+  }
+
+  async stop(runId: string) {
+    await this.#write(writes.stop('', runId));
+  }
+
+  async removeMessage(threadId: string, messageId: string) {
+    await this.#write(writes.removeMessage(threadId, messageId));
+  }
+
+  async renameThread(id: string, title: string) {
+    await this.#write(writes.renameThread(id, title));
+  }
+
+  async archiveThread(id: string, archived: boolean) {
+    await this.#write(writes.archiveThread(id, archived));
+  }
+
+  async deleteThread(id: string) {
+    await this.#write(writes.deleteThread(id));
+  }
+
+  wholePart(threadId: string, messageId: string, part: number) {
+    return this.#api.wholePart(threadId, messageId, part);
+  }
+
+  metrics(): ClientMetrics {
+    return {
+      framesReceived: 0,
+      framesForwarded: 0,
+      framesHeard: 0,
+      connections: 0,
+      windowsFetched: this.#windows,
+      threadsHeld: this.#views.size,
+      bytesHeld: 0,
+      wasmBytes: 0,
+    };
+  }
+
+  async signOut(): Promise<void> {
+    this.close();
+    this.drafts.clear();
+    this.flags.clear();
+  }
+
+  close(): void {
+    this.#flagsPoller.close();
+    this.#views.close();
+    this.#lists.close();
+  }
+
+  /** Sends, and looks at once at what may have changed: the thread written to, or every one if it is not known. */
+  async #write(write: writes.Write): Promise<unknown> {
+    const answer = await this.status.write(this.#api.write(write));
+    for (const view of this.#views.views()) {
+      if (write.kind === 'stop' || view.threadId === write.threadId) view.refresh();
+    }
+    for (const list of this.#lists.views()) list.refresh();
+    return answer;
+  }
+}
