@@ -15,4 +15,5 @@ mod live;
 mod load;
 mod refusals;
 mod runs;
+mod shared;
 mod trees;

@@ -28,6 +28,11 @@ impl Reader {
         self.open = false;
     }
 
+    /// Whether the reader was told where the next frame goes on.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Takes the next frame.
     pub(crate) fn take(&mut self, frame: &ServerFrame) {
         match frame {

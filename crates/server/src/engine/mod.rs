@@ -2,6 +2,7 @@
 
 mod check;
 mod drive;
+mod follower;
 mod hub;
 mod mint;
 mod open;
@@ -12,6 +13,7 @@ mod runs;
 mod subscription;
 mod sweeper;
 mod threads;
+mod watcher;
 
 use std::sync::Arc;
 
@@ -20,11 +22,12 @@ use threadmill_store::{DurableStore, PageLimits};
 use tokio::sync::Semaphore;
 
 pub use check::{check_body, check_title};
-pub use open::{OpenRequest, Watcher};
+pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
 pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
+pub use watcher::Watcher;
 
 use hub::Hub;
 use runs::Registry;

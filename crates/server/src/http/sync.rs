@@ -70,7 +70,7 @@ impl Connection {
         loop {
             let flow = tokio::select! {
                 outgoing = watcher.next() => self.send_all(&watcher, outgoing).await,
-                incoming = self.socket.next() => self.receive(&watcher, incoming).await,
+                incoming = self.socket.next(), if !watcher.has_enough() => self.receive(&watcher, incoming).await,
                 _ = heartbeat.tick() => {
                     let now = self.app.engine.now();
                     self.send(&ServerFrame::Pong { token: 0, now }).await
@@ -128,8 +128,8 @@ impl Connection {
                         watcher.say(ServerFrame::Failed { sub: Some(sub), problem });
                     }
                 }
-                Outgoing::List(since) => {
-                    if let Err(problem) = watcher.follow_list(since).await {
+                Outgoing::List => {
+                    if let Err(problem) = watcher.read_list().await {
                         watcher.say(ServerFrame::Failed { sub: None, problem });
                     }
                 }
