@@ -20,11 +20,18 @@ use crate::socket::{Came, Socket, subscribe};
 struct View {
     sub: u32,
     reader: Reader,
+    /// It asked to go on and has no answer yet.
+    asked: bool,
 }
 
 impl View {
     fn new(sub: u32) -> Self {
-        Self { sub, reader: Reader::default() }
+        Self { sub, reader: Reader::default(), asked: false }
+    }
+
+    async fn resume(&mut self, socket: &mut Socket, thread: &str) {
+        socket.resume(self.sub, thread, self.reader.cursor.clone()).await;
+        self.asked = true;
     }
 
     fn take(&mut self, frame: &ServerFrame) {
@@ -51,6 +58,7 @@ impl View {
             _ => false,
         };
         if mine {
+            self.asked = false;
             self.reader.take(frame);
         }
     }
@@ -218,17 +226,17 @@ async fn views_that_come_and_go_on_one_connection_are_all_exact() {
         over = writing.is_finished();
         let at = 1 + random.below(3);
         let view = &mut views[at];
-        match (view.reader.is_open(), random.below(if over { 2 } else { 12 })) {
+        match (view.reader.is_open(), random.below(if over { 2 } else { 6 })) {
             (true, 0) if !over => {
                 socket.say(&ClientFrame::Unsubscribe { sub: view.sub }).await;
                 view.reader.drop_connection();
             }
-            (false, 0) => {
+            (false, 0) if !view.asked => {
                 view.read(&api, "t").await;
-                socket.resume(view.sub, "t", view.reader.cursor.clone()).await;
+                view.resume(&mut socket, "t").await;
             }
-            (false, 1) if view.reader.opened > 0 => {
-                socket.resume(view.sub, "t", view.reader.cursor.clone()).await;
+            (false, 1) if view.reader.opened > 0 && !view.asked => {
+                view.resume(&mut socket, "t").await;
             }
             _ => {}
         }
