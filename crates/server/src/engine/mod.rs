@@ -12,6 +12,8 @@ pub mod provider;
 mod runs;
 mod subscription;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod watcher;
 
