@@ -13,6 +13,7 @@ mod durability;
 mod guard;
 mod live;
 mod load;
+mod post;
 mod refusals;
 mod runs;
 mod shared;

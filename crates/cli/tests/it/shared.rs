@@ -17,15 +17,15 @@ use crate::socket::{Came, Socket, subscribe};
 /// One view behind a connection, as a client has it: what it has already it leaves out, by position, and what does
 /// not continue what it has is an error.
 #[derive(Default)]
-struct View {
+pub(crate) struct View {
     sub: u32,
-    reader: Reader,
+    pub(crate) reader: Reader,
     /// It asked to go on and has no answer yet.
     asked: bool,
 }
 
 impl View {
-    fn new(sub: u32) -> Self {
+    pub(crate) fn new(sub: u32) -> Self {
         Self { sub, reader: Reader::default(), asked: false }
     }
 
@@ -34,7 +34,7 @@ impl View {
         self.asked = true;
     }
 
-    fn take(&mut self, frame: &ServerFrame) {
+    pub(crate) fn take(&mut self, frame: &ServerFrame) {
         let known = &self.reader.cursor;
         let mine = match frame {
             ServerFrame::Window { sub, .. } | ServerFrame::Resumed { sub } | ServerFrame::Reset { sub, .. } => {
@@ -64,7 +64,7 @@ impl View {
     }
 
     /// What a tab does when it opens a thread: it reads a window over HTTP and resumes from there.
-    async fn read(&mut self, api: &Api, thread: &str) {
+    pub(crate) async fn read(&mut self, api: &Api, thread: &str) {
         let path = format!("/threads/{thread}/messages?before=200");
         let answer = api.request(Method::GET, &path).header("accept", "application/cbor").send().await;
         let bytes = answer.expect("an answer").bytes().await.expect("a body");
