@@ -10,6 +10,7 @@ mod socket;
 
 mod again;
 mod durability;
+mod flags;
 mod guard;
 mod live;
 mod load;

@@ -80,10 +80,21 @@ impl Socket {
     pub(crate) async fn next(&mut self, patience: Duration) -> Came {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
+            match self.any(deadline - tokio::time::Instant::now()).await {
+                Came::Frame(frame) if matches!(*frame, ServerFrame::Flags { .. }) => {}
+                came => return came,
+            }
+        }
+    }
+
+    /// What comes next, heartbeats aside.
+    pub(crate) async fn any(&mut self, patience: Duration) -> Came {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
             match tokio::time::timeout_at(deadline, self.0.next()).await {
                 Err(_) => return Came::Nothing,
                 Ok(Some(Ok(Message::Binary(bytes)))) => match from_cbor(&bytes).expect("a frame of the protocol") {
-                    ServerFrame::Pong { token: 0, .. } | ServerFrame::Flags { .. } => {}
+                    ServerFrame::Pong { token: 0, .. } => {}
                     frame => return Came::Frame(Box::new(frame)),
                 },
                 Ok(Some(Ok(Message::Close(Some(close))))) => {

@@ -2,6 +2,7 @@
 
 mod check;
 mod drive;
+pub mod flags;
 mod follower;
 mod hub;
 mod mint;
@@ -58,6 +59,7 @@ impl Default for ContextPolicy {
 pub struct Engine {
     store: Arc<dyn DurableStore>,
     hub: Arc<Hub>,
+    board: flags::Board,
     providers: Providers,
     registry: Registry,
     node: String,
@@ -92,6 +94,7 @@ impl Engine {
         let engine = Arc::new(Self {
             store,
             hub,
+            board: flags::Board::default(),
             providers,
             registry: Registry::default(),
             node: mint::node_name(),

@@ -4,6 +4,7 @@ mod assets;
 mod body;
 mod connections;
 mod events;
+mod flags;
 mod guard;
 mod info;
 mod listen;
@@ -76,6 +77,7 @@ fn api() -> Router<App> {
         .route("/import/threads/{thread}/rows", post(transfer::rows))
         .route("/import/threads/{thread}/finish", post(transfer::finish))
         .route("/constant", get(info::constant))
+        .route("/flags", get(flags::flags))
         .route("/me/connections", get(connections::mine))
         .route("/sync", post(sync::post).fallback(sync::upgrade))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })

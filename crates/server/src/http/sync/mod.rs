@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use threadmill_proto::frame::VERSION;
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, Scope, ServerFrame};
+use tokio::sync::watch;
 use tokio::time::Interval;
 
 use super::App;
+use crate::engine::flags::Flags;
 use crate::engine::{OpenRequest, Outgoing, Shared, Watcher};
 
 pub(super) use post::post;
@@ -25,12 +27,14 @@ struct Session {
     app: App,
     scope: Scope,
     watcher: Watcher,
+    flags: watch::Receiver<Arc<Flags>>,
     heartbeat: Interval,
 }
 
 /// What a session does next.
 enum Due {
     Outgoing(Outgoing),
+    Flags,
     Heartbeat,
 }
 
@@ -56,13 +60,15 @@ impl Session {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
         let watcher = Watcher::new(app.engine.clone(), scope.clone());
-        let session = Self { app: app.clone(), scope, watcher, heartbeat };
+        let mut session = Self { app: app.clone(), scope, watcher, flags: app.engine.watch_flags(), heartbeat };
         session.watcher.say(ServerFrame::Welcome {
             version: VERSION,
             node: app.engine.node().into(),
             heartbeat: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
             user: session.scope.user.as_str().into(),
         });
+        let rev = session.flags.borrow_and_update().rev();
+        session.watcher.say(ServerFrame::Flags { rev });
         Ok(session)
     }
 
@@ -80,6 +86,7 @@ impl Session {
     async fn due(&mut self) -> Due {
         tokio::select! {
             outgoing = self.watcher.next() => Due::Outgoing(outgoing),
+            Ok(()) = self.flags.changed() => Due::Flags,
             _ = self.heartbeat.tick() => Due::Heartbeat,
         }
     }
@@ -104,6 +111,10 @@ impl Session {
                 }
             }
             Due::Outgoing(Outgoing::TooSlow) => return Err(Over::TooSlow),
+            Due::Flags => {
+                let rev = self.flags.borrow_and_update().rev();
+                return Ok(Some(Shared::new(ServerFrame::Flags { rev })));
+            }
             Due::Heartbeat => {
                 let now = self.app.engine.now();
                 return Ok(Some(Shared::new(ServerFrame::Pong { token: 0, now })));
