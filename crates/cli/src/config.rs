@@ -1,5 +1,6 @@
 //! Configuration: flags, then `THREADMILL_*` variables, then `threadmill.toml`, then defaults.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
 use threadmill_server::engine::provider::replay::{self, Replay};
 use threadmill_server::engine::provider::{Named, Providers};
+
+use crate::flags::FlagConfig;
+
+/// Read if no file is named and it is there.
+pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
 
 /// What `serve` is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +38,10 @@ pub(crate) struct Config {
     pub(crate) context: Context,
     /// Who answers; the first is the default.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// Groups of users, by name, for `flags`.
+    pub(crate) cohorts: BTreeMap<String, Vec<String>>,
+    /// Feature flags. These alone are taken over from a file that changes while the server runs.
+    pub(crate) flags: BTreeMap<String, FlagConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -98,6 +108,8 @@ impl Default for Config {
             sample: true,
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
+            cohorts: BTreeMap::new(),
+            flags: BTreeMap::new(),
         }
     }
 }
@@ -109,12 +121,21 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     {
         bail!("there is no configuration file {}", file.display());
     }
-    let file = file.unwrap_or_else(|| Path::new("threadmill.toml"));
+    let file = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
+    merged(Toml::file(file)).context("the configuration cannot be used")
+}
+
+/// A file's text as a configuration, as [`load`] reads the file.
+pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
+    merged(Toml::string(text)).map_err(Box::new)
+}
+
+fn merged(file: impl figment::Provider) -> figment::Result<Config> {
+    let variables = ["listen", "data", "auth", "allow_hosts", "allow_origins", "sample"];
     Figment::from(Serialized::defaults(Config::default()))
-        .merge(Toml::file(file))
-        .merge(Env::prefixed("THREADMILL_").only(&["listen", "data", "auth", "allow_hosts", "allow_origins", "sample"]))
+        .merge(file)
+        .merge(Env::prefixed("THREADMILL_").only(&variables))
         .extract()
-        .context("the configuration cannot be used")
 }
 
 /// Builds the providers.

@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod export;
+mod flags;
 mod import;
 mod sample;
 mod serve;

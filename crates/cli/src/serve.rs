@@ -15,6 +15,7 @@ use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 
 use crate::config::{self, Auth, Config};
+use crate::flags::{self, Overrides};
 use crate::sample;
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
@@ -61,7 +62,10 @@ impl Serve {
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         log_to_stderr();
+        let file = flags::file(self.config.as_deref());
         let config = self.config()?;
+        let overrides = Overrides::read()?;
+        let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
         let Auth::Dev = config.auth;
         if let Some(why) = dev_refusal(config.listen) {
             anyhow::bail!(why);
@@ -91,6 +95,8 @@ impl Serve {
         let engine = Engine::start(durable, providers, Limits::DEFAULT, context)
             .await
             .map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        engine.set_flags(flags);
+        flags::watch(Arc::clone(&engine), file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", config.data.display());
         let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins };
         serve(engine, guard, listener, stop_signal()).await?;

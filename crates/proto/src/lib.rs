@@ -69,3 +69,19 @@ pub fn from_cbor<'b, T: minicbor::Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, 
         Err(minicbor::decode::Error::message("bytes after the end of the value"))
     }
 }
+
+/// Decodes a CBOR sequence (RFC 8742): values one after another, without anything between them. It ends after the
+/// first that is malformed.
+pub fn cbor_sequence<'b, T: minicbor::Decode<'b, ()>>(
+    bytes: &'b [u8],
+) -> impl Iterator<Item = Result<T, minicbor::decode::Error>> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    core::iter::from_fn(move || {
+        let left = decoder.position() < bytes.len();
+        let value = left.then(|| decoder.decode::<T>());
+        if let Some(Err(_)) = value {
+            decoder.set_position(bytes.len());
+        }
+        value
+    })
+}

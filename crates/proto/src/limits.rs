@@ -39,7 +39,7 @@ impl Limits {
         parts: 256,
         title_bytes: 512,
         key_bytes: 256,
-        subscriptions: 64,
+        subscriptions: 256,
         list_page: 200,
     };
 }

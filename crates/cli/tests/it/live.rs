@@ -15,16 +15,16 @@ use crate::node::{Node, Setup};
 use crate::reader::Reader;
 use crate::socket::{Came, Socket};
 
-async fn mock() -> Mock {
+pub(crate) async fn mock() -> Mock {
     Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider")
 }
 
-fn setup(mock: &Mock) -> Setup {
+pub(crate) fn setup(mock: &Mock) -> Setup {
     Setup::new().providers(&mock.base_url(), &[("quick", "mock,tokens=80,rate=400,jitter=1")])
 }
 
 /// Everything that can happen to a thread, for a while: appends, runs, stops, edits, removals, forks and back.
-async fn disturb(api: Api, thread: &str, seed: u64) {
+pub(crate) async fn disturb(api: Api, thread: &str, seed: u64) {
     let mut random = Random::new(seed, thread);
     let messages = format!("/threads/{thread}/messages");
     for turn in 0..30 {
@@ -89,7 +89,7 @@ async fn follow(api: &Api, thread: &str, seed: u64, over: &tokio::sync::watch::R
 }
 
 /// What a reader has of a branch is what the server has.
-async fn compare(api: &Api, thread: &str, reader: &Reader) {
+pub(crate) async fn compare(api: &Api, thread: &str, reader: &Reader) {
     let kept = api.branch(thread, Some("main-line")).await;
     let kept: Vec<_> = kept.iter().map(|m| (string(&m["id"]), string(&m["status"]), text_of(m))).collect();
     let have: Vec<_> = reader
@@ -101,7 +101,7 @@ async fn compare(api: &Api, thread: &str, reader: &Reader) {
 }
 
 /// A thread with one branch whose id is known, so that readers stay on it.
-async fn thread(node: &Node, api: &Api, id: &str) {
+pub(crate) async fn thread(node: &Node, api: &Api, id: &str) {
     let head = json!({"id": id, "title": id});
     api.post("/import/threads", head).await;
     let message = json!({

@@ -10,9 +10,12 @@ mod socket;
 
 mod again;
 mod durability;
+mod flags;
 mod guard;
 mod live;
 mod load;
+mod post;
 mod refusals;
 mod runs;
+mod shared;
 mod trees;

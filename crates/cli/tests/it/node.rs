@@ -116,6 +116,11 @@ impl Node {
         self.directory.path().join("data")
     }
 
+    /// The process, for signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()

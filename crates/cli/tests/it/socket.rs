@@ -68,7 +68,7 @@ impl Socket {
         self.say(&ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to }).await;
     }
 
-    /// The next frame but heartbeats.
+    /// The next frame but heartbeats and the flags.
     pub(crate) async fn frame(&mut self) -> ServerFrame {
         match self.next(PATIENCE).await {
             Came::Frame(frame) => *frame,
@@ -76,8 +76,19 @@ impl Socket {
         }
     }
 
-    /// What comes next, heartbeats aside.
+    /// What comes next, heartbeats and the flags aside.
     pub(crate) async fn next(&mut self, patience: Duration) -> Came {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            match self.any(deadline - tokio::time::Instant::now()).await {
+                Came::Frame(frame) if matches!(*frame, ServerFrame::Flags { .. }) => {}
+                came => return came,
+            }
+        }
+    }
+
+    /// What comes next, heartbeats aside.
+    pub(crate) async fn any(&mut self, patience: Duration) -> Came {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             match tokio::time::timeout_at(deadline, self.0.next()).await {

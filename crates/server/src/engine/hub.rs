@@ -1,7 +1,7 @@
 //! The hub: carries what became durable to whoever watches, in order and without a gap.
 //!
 //! It is the store's [`CommitSink`], so it learns of every commit after it is durable and in commit order;
-//! nothing is published that a crash can take back. A topic (one thread) holds its subscriptions and the
+//! nothing is published that a crash can take back. A topic (one thread) holds its followers and the
 //! folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +13,7 @@ use threadmill_proto::{
 };
 use threadmill_store::{ChunkBatch, CommitSink, Committing};
 
+use super::follower::Follower;
 use super::outbox::{Outbox, Shared};
 use super::subscription::{Piece, Subscription};
 
@@ -36,18 +37,66 @@ pub(crate) struct LiveRun {
 /// One thread's watchers and live runs.
 #[derive(Debug, Default)]
 pub(crate) struct Topic {
-    pub(crate) subscriptions: Vec<Subscription>,
+    /// One a connection, with all its subscriptions of this thread.
+    followers: Vec<Follower>,
     pub(crate) live: BTreeMap<RunId, LiveRun>,
 }
 
-#[derive(Debug, Default)]
-struct ListWatchers(Vec<Arc<Outbox>>);
+impl Topic {
+    /// What a connection follows of this thread, if it does.
+    pub(crate) fn follower(&mut self, outbox: &Arc<Outbox>) -> Option<&mut Follower> {
+        self.followers.iter_mut().find(|follower| follower.belongs_to(outbox))
+    }
+
+    /// Enters a subscription whose snapshot is about to be read.
+    pub(crate) fn enter(&mut self, outbox: &Arc<Outbox>, sub: u32) {
+        match self.follower(outbox) {
+            Some(follower) => follower.enter(sub),
+            None => {
+                let mut follower = Follower::new(Arc::clone(outbox));
+                follower.enter(sub);
+                self.followers.push(follower);
+            }
+        }
+    }
+
+    /// One subscription of a connection.
+    pub(crate) fn of(&mut self, outbox: &Arc<Outbox>, sub: u32) -> Option<&mut Subscription> {
+        self.follower(outbox)?.of(sub)
+    }
+
+    /// Forgets one subscription of a connection.
+    pub(crate) fn leave(&mut self, outbox: &Arc<Outbox>, sub: u32) {
+        if let Some(follower) = self.follower(outbox) {
+            follower.leave(sub);
+        }
+        self.followers.retain(|follower| !follower.is_empty());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.followers.is_empty() && self.live.is_empty()
+    }
+}
+
+/// A connection that follows a user's list.
+#[derive(Debug)]
+struct ListWatcher {
+    outbox: Arc<Outbox>,
+    /// Entries that wait while the last page before them is read.
+    held: Option<Vec<Arc<Shared>>>,
+}
+
+impl ListWatcher {
+    fn is(&self, outbox: &Arc<Outbox>) -> bool {
+        Arc::ptr_eq(&self.outbox, outbox)
+    }
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     topics: Mutex<HashMap<TopicKey, Arc<Mutex<Topic>>>>,
-    lists: Mutex<HashMap<Scope, ListWatchers>>,
+    lists: Mutex<HashMap<Scope, Vec<ListWatcher>>>,
     ended: Mutex<HashMap<RunId, tokio::sync::watch::Sender<Option<Outcome>>>>,
 }
 
@@ -57,8 +106,14 @@ impl Hub {
         Arc::clone(lock(&self.topics).entry(key.clone()).or_default())
     }
 
+    /// The topic of a thread, with a subscription entered whose snapshot is about to be read.
+    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32) -> Arc<Mutex<Topic>> {
+        self.with_topic(key, |topic| topic.enter(outbox, sub));
+        self.topic(key)
+    }
+
     /// Changes a topic that stays for it: no prune comes between.
-    pub(crate) fn with_topic<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> T {
+    fn with_topic<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> T {
         let mut topics = lock(&self.topics);
         let topic = topics.entry(key.clone()).or_default();
         let mut topic = lock(topic);
@@ -72,38 +127,46 @@ impl Hub {
     /// Forgets a topic that nobody watches and where nothing runs.
     pub(crate) fn prune(&self, key: &TopicKey) {
         let mut topics = lock(&self.topics);
-        let idle = topics.get(key).is_some_and(|topic| {
-            let topic = lock(topic);
-            topic.subscriptions.is_empty() && topic.live.is_empty()
-        });
+        let idle = topics.get(key).is_some_and(|topic| lock(topic).is_idle());
         if idle {
             topics.remove(key);
         }
     }
 
-    /// Sends a user's list entries to a connection from now on.
-    pub(crate) fn follow_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
+    /// Keeps a user's list entries for a connection from now on, until they are released.
+    pub(crate) fn hold_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
+        self.leave_list(scope, outbox);
+        let watcher = ListWatcher { outbox: Arc::clone(outbox), held: Some(Vec::new()) };
+        lock(&self.lists).entry(scope.clone()).or_default().push(watcher);
+    }
+
+    /// Sends a connection the entries that were kept, and all later ones as they come.
+    pub(crate) fn release_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
         let mut lists = lock(&self.lists);
-        let watchers = &mut lists.entry(scope.clone()).or_default().0;
-        if !watchers.iter().any(|known| Arc::ptr_eq(known, outbox)) {
-            watchers.push(Arc::clone(outbox));
+        let watcher = lists.get_mut(scope).and_then(|all| all.iter_mut().find(|known| known.is(outbox)));
+        for frame in watcher.and_then(|watcher| watcher.held.take()).unwrap_or_default() {
+            outbox.push(frame);
+        }
+    }
+
+    /// Sends a connection no more list entries.
+    pub(crate) fn leave_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
+        let mut lists = lock(&self.lists);
+        if let Some(watchers) = lists.get_mut(scope) {
+            watchers.retain(|known| !known.is(outbox));
+            if watchers.is_empty() {
+                lists.remove(scope);
+            }
         }
     }
 
     /// Forgets a connection everywhere it watched.
     pub(crate) fn leave(&self, scope: &Scope, outbox: &Arc<Outbox>, threads: &[ThreadId]) {
-        let mut lists = lock(&self.lists);
-        if let Some(watchers) = lists.get_mut(scope) {
-            watchers.0.retain(|known| !Arc::ptr_eq(known, outbox));
-            if watchers.0.is_empty() {
-                lists.remove(scope);
-            }
-        }
-        drop(lists);
+        self.leave_list(scope, outbox);
         for thread in threads {
             let key = (scope.tenant.clone(), thread.clone());
             if let Some(topic) = self.known(&key) {
-                lock(&topic).subscriptions.retain(|sub| !sub.belongs_to(outbox));
+                lock(&topic).followers.retain(|follower| !follower.belongs_to(outbox));
                 self.prune(&key);
             }
         }
@@ -151,14 +214,14 @@ impl Hub {
             _ => {}
         }
         let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
-        for subscription in &mut topic.subscriptions {
-            subscription.event(thread, event, &full);
+        for follower in &mut topic.followers {
+            follower.event(thread, event, &full);
         }
         if matches!(event.record.change, Change::ThreadDeleted) {
             // The id is free again: who watched this thread must not see the next one of its name.
-            topic.subscriptions.clear();
+            topic.followers.clear();
         }
-        let idle = topic.subscriptions.is_empty() && topic.live.is_empty();
+        let idle = topic.is_idle();
         drop(topic);
         if idle {
             self.prune(&key);
@@ -173,7 +236,7 @@ impl Hub {
         let Some(live) = topic.live.get_mut(&batch.run) else { return };
         live.fold.extend(&batch.chunks, to);
         let (branch, depth) = (live.branch.clone(), live.depth);
-        if topic.subscriptions.is_empty() {
+        if topic.followers.is_empty() {
             return;
         }
         let frame = Shared::new(ServerFrame::Chunks {
@@ -184,17 +247,21 @@ impl Hub {
             to,
             chunks: batch.chunks.to_vec(),
         });
-        for subscription in &mut topic.subscriptions {
-            subscription.chunks(&Piece { run: &batch.run, branch: &branch, depth, from: batch.from }, &frame);
+        let piece = Piece { run: &batch.run, branch: &branch, depth, from: batch.from };
+        for follower in &mut topic.followers {
+            follower.chunks(&batch.thread, &piece, &frame);
         }
     }
 
     fn publish_summary(&self, scope: &Scope, summary: &Summary) {
-        let lists = lock(&self.lists);
-        let Some(watchers) = lists.get(scope) else { return };
+        let mut lists = lock(&self.lists);
+        let Some(watchers) = lists.get_mut(scope) else { return };
         let frame = Shared::new(ServerFrame::Summaries { pos: summary.pos, items: vec![summary.clone()] });
-        for outbox in &watchers.0 {
-            outbox.push(Arc::clone(&frame));
+        for watcher in watchers {
+            match &mut watcher.held {
+                Some(held) => held.push(Arc::clone(&frame)),
+                None => watcher.outbox.push(Arc::clone(&frame)),
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod check;
 mod drive;
+pub mod flags;
+mod follower;
 mod hub;
 mod mint;
 mod open;
@@ -11,7 +13,10 @@ pub mod provider;
 mod runs;
 mod subscription;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 mod threads;
+mod watcher;
 
 use std::sync::Arc;
 
@@ -20,11 +25,12 @@ use threadmill_store::{DurableStore, PageLimits};
 use tokio::sync::Semaphore;
 
 pub use check::{check_body, check_title};
-pub use open::{OpenRequest, Watcher};
+pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
 pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
+pub use watcher::Watcher;
 
 use hub::Hub;
 use runs::Registry;
@@ -53,6 +59,7 @@ impl Default for ContextPolicy {
 pub struct Engine {
     store: Arc<dyn DurableStore>,
     hub: Arc<Hub>,
+    board: flags::Board,
     providers: Providers,
     registry: Registry,
     node: String,
@@ -87,6 +94,7 @@ impl Engine {
         let engine = Arc::new(Self {
             store,
             hub,
+            board: flags::Board::default(),
             providers,
             registry: Registry::default(),
             node: mint::node_name(),

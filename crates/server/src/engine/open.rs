@@ -2,6 +2,10 @@
 //!
 //! Subscribe first, then read, then deliver what happened meanwhile from where the read ends, all before the
 //! topic's lock is given back. A run that ends between the read and the lock sends the reader back to the read.
+//!
+//! Other subscriptions of the thread on the same connection see every frame too. What a resumed one missed is
+//! repeated as far as all of them have it: changes up to the last one that every other has, chunks up to the live
+//! fold. What is beyond that comes to all of them as it is published.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,13 +13,15 @@ use std::time::Duration;
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
-    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Problem, Scope, ServerFrame, ThreadId, Window,
+    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Position, Problem, RunId, Scope, ServerFrame, ThreadId,
+    Window,
 };
 use threadmill_store::{Changes, PageLimits, WindowQuery};
 
-use super::hub::{Topic, TopicKey, lock};
-use super::outbox::{Outbox, Outgoing, Shared};
-use super::subscription::{Shown, Subscription, frame_for};
+use super::hub::{Topic, lock};
+use super::outbox::Shared;
+use super::subscription::{Shown, View};
+use super::watcher::Watcher;
 use super::{Answer, Engine, problem_of};
 
 /// How long to wait before a window is read again, because a run ended under it or has not been published yet.
@@ -45,154 +51,38 @@ pub struct OpenRequest {
     pub resume: Option<(Cursor, u64, Option<u64>)>,
 }
 
-/// One connection's view of the engine: its queue and its subscriptions.
-#[derive(Debug)]
-pub struct Watcher {
-    engine: Arc<Engine>,
-    scope: Scope,
-    outbox: Arc<Outbox>,
-    open: Mutex<Vec<OpenRequest>>,
+/// How an attempt to catch up came out.
+enum Caught {
+    /// The reader is live.
+    Up,
+    /// It must start over.
+    Reset(ResetReason),
+    /// A run began or ended under the read, which must be done again.
+    Again,
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        let threads: Vec<ThreadId> = lock(&self.open).iter().map(|request| request.thread.clone()).collect();
-        self.engine.hub.leave(&self.scope, &self.outbox, &threads);
+/// What a reader missed.
+struct Missed {
+    events: Vec<Event>,
+    /// Per run: from where the reader lacks chunks, those chunks one an offset, and the offset after them.
+    streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
+}
+
+impl Missed {
+    fn streams_run(&self, run: &RunId) -> bool {
+        self.streams.iter().any(|(from, ..)| from.run == *run)
     }
 }
 
 impl Watcher {
-    /// A connection without subscriptions.
-    #[must_use]
-    pub fn new(engine: Arc<Engine>, scope: Scope) -> Self {
-        Self { engine, scope, outbox: Arc::default(), open: Mutex::default() }
-    }
-
-    /// The next thing to send, waiting for it.
-    pub async fn next(&self) -> Outgoing {
-        loop {
-            if let Some(next) = self.outbox.pop() {
-                return next;
-            }
-            self.outbox.ready().await;
-        }
-    }
-
-    /// The next thing to send, if there is one now.
-    #[must_use]
-    pub fn try_next(&self) -> Option<Outgoing> {
-        self.outbox.pop()
-    }
-
-    /// Queues a frame of the connection itself.
-    pub fn say(&self, frame: ServerFrame) {
-        self.outbox.push(Shared::new(frame));
-    }
-
-    /// Follows the user's thread list from a place in its log.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn follow_list(&self, since: u64) -> Answer<()> {
-        const PAGE: u32 = 200;
-        let page = self.engine.store.summaries(&self.scope, since, PAGE).await.map_err(problem_of)?;
-        self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
-        if page.more {
-            // The next page is read when this one has been sent, so that a long list does not fill the queue.
-            self.outbox.ask_list(page.pos);
-            return Ok(());
-        }
-        // Live from here on; what came between the last page and now follows at once.
-        self.engine.hub.follow_list(&self.scope, &self.outbox);
-        let rest = self.engine.store.summaries(&self.scope, page.pos, PAGE).await.map_err(problem_of)?;
-        if !rest.items.is_empty() {
-            self.say(ServerFrame::Summaries { pos: rest.pos, items: rest.items });
-        }
-        Ok(())
-    }
-
-    /// Opens a subscription, or opens one of its number anew. Its first frames are queued when this returns.
-    ///
-    /// # Errors
-    /// There is no such thread, branch or message, or there are too many subscriptions.
-    pub async fn open(&self, request: OpenRequest) -> Answer<()> {
-        self.close(request.sub);
-        // Frames name the thread, not the subscription, so a connection follows a thread once.
-        let other = lock(&self.open).iter().find(|known| known.thread == request.thread).map(|known| known.sub);
-        if let Some(other) = other {
-            self.close(other);
-        }
-        self.enter(&request)?;
-        let key = (self.scope.tenant.clone(), request.thread.clone());
-        let subscription = Subscription::opening(request.sub, Arc::clone(&self.outbox));
-        self.engine.hub.with_topic(&key, |topic| topic.subscriptions.push(subscription));
-        let topic = self.engine.hub.topic(&key);
-        let done = self.fill(&topic, &request).await;
-        if done.is_err() {
-            self.close(request.sub);
-        }
-        done
-    }
-
-    fn enter(&self, request: &OpenRequest) -> Answer<()> {
-        let mut open = lock(&self.open);
-        if open.len() >= self.engine.limits.subscriptions {
-            let detail = format!("This connection has {} subscriptions already.", open.len());
-            return Err(Problem::new(ErrorCode::TooManySubscriptions, detail));
-        }
-        open.push(request.clone());
-        Ok(())
-    }
-
-    /// Closes a subscription, if it is open.
-    pub fn close(&self, sub: u32) {
-        let mut open = lock(&self.open);
-        let Some(index) = open.iter().position(|request| request.sub == sub) else { return };
-        let request = open.swap_remove(index);
-        drop(open);
-        let key: TopicKey = (self.scope.tenant.clone(), request.thread);
-        let topic = self.engine.hub.topic(&key);
-        lock(&topic).subscriptions.retain(|known| known.id != sub || !known.belongs_to(&self.outbox));
-        self.engine.hub.prune(&key);
-    }
-
-    /// Shows other depths from now on.
-    pub fn range(&self, sub: u32, from: u64, to: Option<u64>) {
-        let open = lock(&self.open);
-        let Some(request) = open.iter().find(|request| request.sub == sub) else { return };
-        let topic = self.engine.hub.topic(&(self.scope.tenant.clone(), request.thread.clone()));
-        drop(open);
-        if let Some(subscription) = self.of(&mut lock(&topic), sub) {
-            subscription.range(from, to);
-        }
-    }
-
-    /// Opens a subscription anew that was dropped for slowness.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub async fn resync(&self, sub: u32) -> Answer<()> {
-        let request = lock(&self.open).iter().find(|request| request.sub == sub).cloned();
-        let Some(request) = request else { return Ok(()) };
-        self.say(ServerFrame::Reset { sub, reason: ResetReason::Slow });
-        self.open(OpenRequest { resume: None, anchor: Anchor::Tip, ..request }).await
-    }
-
-    fn of<'t>(&self, topic: &'t mut Topic, sub: u32) -> Option<&'t mut Subscription> {
-        topic.subscriptions.iter_mut().find(|known| known.id == sub && known.belongs_to(&self.outbox))
-    }
-
-    async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest) -> Answer<()> {
+    /// Brings an entered subscription to life.
+    pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest) -> Answer<()> {
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
-            match self.catch_up(topic, request, cursor, shown).await? {
-                None => return Ok(()),
-                Some(reason) => {
-                    self.say(ServerFrame::Reset { sub: request.sub, reason });
-                    if let Some(subscription) = self.of(&mut lock(topic), request.sub) {
-                        subscription.reopen();
-                    }
-                }
+            let Some(reason) = self.resume(topic, request, cursor, &shown).await? else { return Ok(()) };
+            self.say(ServerFrame::Reset { sub: request.sub, reason });
+            if let Some(subscription) = lock(topic).of(&self.outbox, request.sub) {
+                subscription.reopen();
             }
         }
         for wait in WAITS {
@@ -234,7 +124,7 @@ impl Watcher {
         let shown = Shown { branch: window.branch.clone(), from: window.from, to };
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
-        let Some(subscription) = self.of(&mut topic, sub) else {
+        let Some(subscription) = topic.of(&self.outbox, sub) else {
             drop(topic);
             // The thread was deleted under it.
             let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
@@ -243,46 +133,93 @@ impl Watcher {
         };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
         self.say(ServerFrame::Window { sub, window });
-        subscription.deliver(&thread, waiting);
+        for frame in subscription.frames_of(&thread, waiting) {
+            self.outbox.repeat(frame);
+        }
         true
     }
 
-    /// Delivers what a reader missed. `Some` says why it must start over instead.
+    /// Goes on from a cursor. `Some` says why the reader must start over instead.
+    async fn resume(
+        &self,
+        topic: &Arc<Mutex<Topic>>,
+        request: &OpenRequest,
+        cursor: &Cursor,
+        shown: &Shown,
+    ) -> Answer<Option<ResetReason>> {
+        for wait in WAITS {
+            match self.catch_up(topic, request, cursor, shown).await? {
+                Caught::Up => return Ok(None),
+                Caught::Reset(reason) => return Ok(Some(reason)),
+                Caught::Again => tokio::time::sleep(wait).await,
+            }
+        }
+        Ok(Some(ResetReason::TooFar))
+    }
+
+    /// Delivers what a reader missed.
     async fn catch_up(
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
         cursor: &Cursor,
-        shown: Shown,
-    ) -> Answer<Option<ResetReason>> {
-        let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.engine.limits.part_preview_bytes };
-        let read = self.engine.store.changes(&self.scope, &request.thread, cursor.position, limits).await;
-        let (events, head) = match read.map_err(problem_of)? {
-            Changes::Since { events, head } => (events, head),
-            Changes::Reset(reason) => return Ok(Some(reason)),
+        shown: &Shown,
+    ) -> Answer<Caught> {
+        // Taken before the read: what is published from now on waits in the subscription.
+        let ceiling = lock(topic).follower(&self.outbox).and_then(|follower| follower.ceiling(request.sub));
+        let mut events = match self.changes(&request.thread, cursor.position).await? {
+            Ok(events) => events,
+            Err(reason) => return Ok(Caught::Reset(reason)),
         };
-        let reached = events.last().map_or(cursor.position, Event::position);
-        if reached != head {
-            return Ok(Some(ResetReason::TooFar));
-        }
-        let mut runs = cursor.runs.clone();
-        for event in &events {
+        events.retain(|event| ceiling.is_none_or(|ceiling| event.record.seq <= ceiling));
+        let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, &events) else {
+            return Ok(Caught::Again);
+        };
+        let missed = Missed { events, streams: self.streams(&runs).await? };
+        Ok(self.replay(&mut lock(topic), request, cursor, shown, missed))
+    }
+
+    /// The changes after a position, all of them, or why they are not to be had.
+    async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<Vec<Event>, ResetReason>> {
+        let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.engine.limits.part_preview_bytes };
+        let read = self.engine.store.changes(&self.scope, thread, after, limits).await;
+        Ok(match read.map_err(problem_of)? {
+            Changes::Since { events, head } if events.last().map_or(after, Event::position) == head => Ok(events),
+            Changes::Since { .. } => Err(ResetReason::TooFar),
+            Changes::Reset(reason) => Err(reason),
+        })
+    }
+
+    /// The runs that go on after these events, with what the reader has of each. Nothing if one of them has ended
+    /// since, or has not been published yet: then the read is behind the topic, or ahead of it.
+    fn runs_after(&self, topic: &mut Topic, sub: u32, cursor: &Cursor, events: &[Event]) -> Option<Vec<StreamOffset>> {
+        let reached = events.last().map_or(cursor.position.seq, |event| event.record.seq);
+        let mut ended: Vec<&RunId> = Vec::new();
+        let mut runs: Vec<StreamOffset> = Vec::new();
+        for event in events {
             match &event.record.change {
                 Change::RunStarted { run, .. } => runs.push(StreamOffset { run: run.clone(), offset: 0 }),
-                Change::RunEnded { run, .. } => runs.retain(|known| known.run != *run),
+                Change::RunEnded { run, .. } => ended.push(run),
                 _ => {}
             }
         }
-        {
-            // A client's list of runs is not to be trusted: each run once, and only those of this thread.
-            let topic = lock(topic);
-            runs.retain(|known| topic.live.contains_key(&known.run));
+        runs.retain(|known| !ended.contains(&&known.run));
+        if runs.iter().any(|started| !topic.live.contains_key(&started.run)) {
+            return None;
         }
+        for known in &cursor.runs {
+            if topic.live.contains_key(&known.run) {
+                runs.push(known.clone());
+            } else if topic.of(&self.outbox, sub)?.saw_end_of(&known.run, reached) {
+                return None;
+            }
+            // A client's list of runs is not to be trusted: others are not of this thread, or long over.
+        }
+        runs.retain(|known| !ended.contains(&&known.run));
+        // Each run once, at the furthest offset that is claimed.
         runs.sort_by(|a, b| a.run.cmp(&b.run).then(b.offset.cmp(&a.offset)));
         runs.dedup_by(|a, b| a.run == b.run);
-        let streams = self.streams(&runs).await?;
-        self.replay(topic, request, cursor, &shown, events, streams);
-        Ok(None)
+        Some(runs)
     }
 
     async fn streams(&self, runs: &[StreamOffset]) -> Answer<Vec<(StreamOffset, Vec<Chunk>, u64)>> {
@@ -306,46 +243,65 @@ impl Watcher {
 
     fn replay(
         &self,
-        topic: &Arc<Mutex<Topic>>,
+        topic: &mut Topic,
         request: &OpenRequest,
         cursor: &Cursor,
         shown: &Shown,
-        events: Vec<Event>,
-        streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
-    ) {
-        let mut topic = lock(topic);
-        let messages: Vec<_> = topic.live.iter().map(|(run, live)| (run.clone(), live.message.clone())).collect();
-        let Some(subscription) = self.of(&mut topic, request.sub) else { return };
-        let reached = events.last().map_or(cursor.position.seq, |event| event.record.seq);
-        let offsets: Vec<StreamOffset> =
-            streams.iter().map(|(from, _, to)| StreamOffset { run: from.run.clone(), offset: *to }).collect();
-        let waiting = subscription.go_live(shown.clone(), reached, offsets.clone());
+        mut missed: Missed,
+    ) -> Caught {
+        let mut messages = Vec::new();
+        for (from, chunks, to) in &mut missed.streams {
+            let Some(live) = topic.live.get(&from.run) else { return Caught::Again };
+            messages.push(live.message.clone());
+            // What is durable and not yet published comes to every subscription together.
+            let published = live.fold.offset().max(from.offset);
+            if *to > published {
+                chunks.truncate(usize::try_from(published - from.offset).unwrap_or(usize::MAX));
+                *to = published;
+            }
+        }
+        let Some(subscription) = topic.of(&self.outbox, request.sub) else {
+            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
+            self.say(ServerFrame::Failed { sub: Some(request.sub), problem });
+            return Caught::Up;
+        };
+        let reached = missed.events.last().map_or(cursor.position.seq, |event| event.record.seq);
+        let offset = |(from, _, to): &(StreamOffset, _, u64)| StreamOffset { run: from.run.clone(), offset: *to };
+        let offsets = missed.streams.iter().map(offset).collect();
+        let waiting = subscription.go_live(shown.clone(), reached, offsets);
         self.say(ServerFrame::Resumed { sub: request.sub });
-        for mut event in events {
+        self.repeat_missed(&request.thread, shown, missed, messages);
+        for frame in subscription.frames_of(&request.thread, waiting) {
+            self.outbox.repeat(frame);
+        }
+        Caught::Up
+    }
+
+    fn repeat_missed(
+        &self,
+        thread: &ThreadId,
+        shown: &Shown,
+        mut missed: Missed,
+        messages: Vec<threadmill_proto::MessageId>,
+    ) {
+        for mut event in std::mem::take(&mut missed.events) {
             let live = match &event.record.change {
-                Change::RunStarted { run, .. } => offsets.iter().any(|known| known.run == *run),
+                Change::RunStarted { run, .. } => missed.streams_run(run),
                 _ => false,
             };
             if let (true, Some(body)) = (live, &mut event.body) {
                 // Its stream follows from the beginning.
                 body.parts.clear();
             }
-            self.outbox.push(frame_for(shown, &request.thread, &event, None));
+            let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
+            self.outbox.repeat(View::of(shown, &event.record.change).frame(thread, &event, &full));
         }
-        for (from, chunks, to) in streams {
-            let Some((_, message)) = messages.iter().find(|(run, _)| *run == from.run) else { continue };
+        for ((from, chunks, to), message) in missed.streams.into_iter().zip(messages) {
             if to > from.offset {
-                self.say(ServerFrame::Chunks {
-                    thread: request.thread.clone(),
-                    run: from.run,
-                    message: message.clone(),
-                    from: from.offset,
-                    to,
-                    chunks,
-                });
+                let (thread, run, from) = (thread.clone(), from.run, from.offset);
+                self.outbox.repeat(Shared::new(ServerFrame::Chunks { thread, run, message, from, to, chunks }));
             }
         }
-        subscription.deliver(&request.thread, waiting);
     }
 }
 

@@ -1,14 +1,17 @@
 //! A connection's outgoing queue, bounded in bytes.
 //!
 //! A frame is encoded once, however many connections send it. Deltas of one run that wait side by side are
-//! joined when they are taken. Past the soft limit a subscription's frames are dropped and it starts over
-//! from a fresh window; past the hard limit the connection is closed with a code that says to come back.
+//! joined when they are taken, unless one of them is a repetition for a subscription that came later: the other
+//! subscriptions of the thread leave that out, and must not find it joined with what they lack. Past the soft limit
+//! a thread's frames are dropped and its subscriptions start over from a fresh window; past the hard limit the
+//! connection is closed with a code that says to come back.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use threadmill_core::coalesce;
+use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{ServerFrame, ThreadId, to_cbor};
 use tokio::sync::Notify;
 
@@ -16,6 +19,9 @@ use super::hub::lock;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over.
 const SOFT_LIMIT: usize = 1 << 20;
+/// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
+/// resumes many threads at once must not fall behind by its own requests.
+const ENOUGH: usize = 256 << 10;
 /// Bytes that may wait before the connection is closed.
 const HARD_LIMIT: usize = 4 << 20;
 /// What a frame costs beyond its own size: the queue entry and its share of the encoding.
@@ -75,26 +81,53 @@ pub enum Outgoing {
     Frame(Arc<Shared>),
     /// This subscription was dropped for slowness: open it anew.
     Resync(u32),
-    /// Read the next page of the list, from this place on.
-    List(u64),
+    /// Read the next page of the list.
+    List,
     /// Close: the client reads too slowly.
     TooSlow,
 }
 
-impl Outgoing {
-    fn frame(&self) -> Option<Arc<Shared>> {
+/// A place in the queue.
+#[derive(Debug)]
+enum Queued {
+    /// A frame as it happened.
+    Live(Arc<Shared>),
+    /// A frame that repeats for one subscription what others may have had.
+    Repeated(Arc<Shared>),
+    Task(Outgoing),
+}
+
+impl Queued {
+    /// A frame that may be joined with its neighbours.
+    fn live(&self) -> Option<&Arc<Shared>> {
         match self {
-            Self::Frame(frame) => Some(Arc::clone(frame)),
-            Self::Resync(_) | Self::List(_) | Self::TooSlow => None,
+            Self::Live(frame) => Some(frame),
+            Self::Repeated(_) | Self::Task(_) => None,
         }
     }
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    items: VecDeque<Outgoing>,
+    items: VecDeque<Queued>,
     bytes: usize,
     overflown: bool,
+}
+
+impl Queue {
+    fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
+        if self.overflown {
+            return;
+        }
+        self.bytes += frame.cost();
+        if self.bytes > HARD_LIMIT {
+            self.overflown = true;
+            self.items.clear();
+            self.items.push_back(Queued::Task(Outgoing::TooSlow));
+        } else {
+            self.items.push_back(place(frame));
+        }
+    }
 }
 
 /// See the module.
@@ -107,19 +140,13 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Queues a frame.
     pub(crate) fn push(&self, frame: Arc<Shared>) {
-        let mut queue = lock(&self.queue);
-        if queue.overflown {
-            return;
-        }
-        queue.bytes += frame.cost();
-        if queue.bytes > HARD_LIMIT {
-            queue.overflown = true;
-            queue.items.clear();
-            queue.items.push_back(Outgoing::TooSlow);
-        } else {
-            queue.items.push_back(Outgoing::Frame(frame));
-        }
-        drop(queue);
+        lock(&self.queue).push(frame, Queued::Live);
+        self.ready.notify_one();
+    }
+
+    /// Queues a frame that goes out as it is, since others of the connection may have had it.
+    pub(crate) fn repeat(&self, frame: Arc<Shared>) {
+        lock(&self.queue).push(frame, Queued::Repeated);
         self.ready.notify_one();
     }
 
@@ -128,41 +155,55 @@ impl Outbox {
         lock(&self.queue).bytes > SOFT_LIMIT
     }
 
-    /// Drops what waits for a thread and asks for its subscription to be opened anew.
-    pub(crate) fn resync(&self, sub: u32, thread: &ThreadId) {
+    /// So much waits that nothing more should be asked for.
+    pub(crate) fn has_enough(&self) -> bool {
+        lock(&self.queue).bytes > ENOUGH
+    }
+
+    /// Drops what waits for a thread, says so to its subscriptions and asks for them to be opened anew. All of them
+    /// are told before the first one opens, so that none takes the others' frames for a hole in its own.
+    pub(crate) fn resync(&self, subs: &[u32], thread: &ThreadId) {
         let mut queue = lock(&self.queue);
         let mut freed = 0;
         queue.items.retain(|item| match item {
-            Outgoing::Frame(frame) if is_about(&frame.frame, thread) => {
+            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
                 freed += frame.cost();
                 false
             }
-            Outgoing::Frame(_) | Outgoing::Resync(_) | Outgoing::List(_) | Outgoing::TooSlow => true,
+            Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
         });
         queue.bytes -= freed;
-        queue.items.push_back(Outgoing::Resync(sub));
+        for sub in subs {
+            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason: ResetReason::Slow });
+            queue.push(reset, Queued::Live);
+        }
+        queue.items.extend(subs.iter().map(|sub| Queued::Task(Outgoing::Resync(*sub))));
         drop(queue);
         self.ready.notify_one();
     }
 
     /// Asks for the next page of the list, after what waits.
-    pub(crate) fn ask_list(&self, since: u64) {
-        lock(&self.queue).items.push_back(Outgoing::List(since));
+    pub(crate) fn ask_list(&self) {
+        lock(&self.queue).items.push_back(Queued::Task(Outgoing::List));
         self.ready.notify_one();
     }
 
     /// The next thing to do, at once if there is one.
     pub(crate) fn pop(&self) -> Option<Outgoing> {
         let mut queue = lock(&self.queue);
-        let next = queue.items.pop_front()?;
-        let Outgoing::Frame(first) = next else { return Some(next) };
+        let (first, joins) = match queue.items.pop_front()? {
+            Queued::Task(task) => return Some(task),
+            Queued::Live(frame) => (frame, true),
+            Queued::Repeated(frame) => (frame, false),
+        };
         queue.bytes -= first.cost();
         // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
         let mut more: Vec<Arc<Shared>> = Vec::new();
-        while let Some(after) = queue.items.front().and_then(Outgoing::frame) {
+        while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
             if !after.continues(more.last().unwrap_or(&first)) {
                 break;
             }
+            let after = Arc::clone(after);
             queue.bytes -= after.cost();
             queue.items.pop_front();
             more.push(after);
@@ -192,5 +233,70 @@ fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
         | ServerFrame::Pong { .. }
         | ServerFrame::Closing { .. }
         | ServerFrame::Flags { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use threadmill_proto::{Chunk, MessageId, RunId};
+
+    use super::*;
+
+    fn chunks(from: u64, to: u64) -> Arc<Shared> {
+        let delta = |at: u64| Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") };
+        Shared::new(ServerFrame::Chunks {
+            thread: ThreadId::parse("t").expect("an id"),
+            run: RunId::parse("r").expect("an id"),
+            message: MessageId::parse("m").expect("an id"),
+            from,
+            to,
+            chunks: (from..to).map(delta).collect(),
+        })
+    }
+
+    fn drain(outbox: &Outbox) -> Vec<(u64, u64)> {
+        let ends = |next: Outgoing| match next {
+            Outgoing::Frame(frame) => match &frame.frame {
+                ServerFrame::Chunks { from, to, .. } => (*from, *to),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| outbox.pop()).map(ends).collect()
+    }
+
+    #[test]
+    fn neighbours_are_joined_and_repetitions_are_not() {
+        let outbox = Outbox::default();
+        for (from, to) in [(0, 2), (2, 3), (3, 5)] {
+            outbox.push(chunks(from, to));
+        }
+        outbox.repeat(chunks(0, 4));
+        outbox.repeat(chunks(4, 5));
+        outbox.push(chunks(5, 6));
+        outbox.push(chunks(6, 9));
+        outbox.repeat(chunks(9, 10));
+        outbox.push(chunks(10, 11));
+        assert_eq!(drain(&outbox), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
+        assert_eq!(lock(&outbox.queue).bytes, 0, "what was sent is not counted any more");
+    }
+
+    #[test]
+    fn a_reset_says_so_to_every_subscription_before_one_opens() {
+        let outbox = Outbox::default();
+        outbox.push(chunks(0, 2));
+        outbox.repeat(chunks(0, 1));
+        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"));
+        let said: Vec<_> = std::iter::from_fn(|| outbox.pop())
+            .map(|next| match next {
+                Outgoing::Frame(frame) => match &frame.frame {
+                    ServerFrame::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
+                    other => panic!("{other:?}"),
+                },
+                Outgoing::Resync(sub) => format!("open {sub}"),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(said, ["reset 4", "reset 7", "open 4", "open 7"]);
     }
 }

@@ -1,10 +1,13 @@
-//! One subscription of one connection to one thread: what of the thread's changes it is sent, and how.
+//! One subscription: what of a thread's changes it shows, and what it has already.
+//!
+//! It decides and sends nothing: what is sent is the union of what a connection's subscriptions of a thread
+//! show, which `follower.rs` makes.
 
 use std::sync::Arc;
 
 use threadmill_proto::{BranchId, Change, Event, RunId, ServerFrame, StreamOffset, ThreadId};
 
-use super::outbox::{Outbox, Shared};
+use super::outbox::Shared;
 
 /// Which depths of which branch a subscription shows.
 #[derive(Debug, Clone)]
@@ -51,7 +54,6 @@ pub(crate) struct Piece<'p> {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) id: u32,
-    outbox: Arc<Outbox>,
     state: State,
     /// The last change the reader has, and how much of which streams. A snapshot may hold what is committed and not
     /// yet published; that must not come again.
@@ -64,12 +66,38 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// A subscription whose snapshot is about to be read.
-    pub(crate) fn opening(id: u32, outbox: Arc<Outbox>) -> Self {
-        Self { id, outbox, state: State::Opening(Vec::new()), reached: 0, runs: Vec::new(), knows_all: false }
+    pub(crate) fn opening(id: u32) -> Self {
+        Self { id, state: State::Opening(Vec::new()), reached: 0, runs: Vec::new(), knows_all: false }
     }
 
-    pub(crate) fn belongs_to(&self, outbox: &Arc<Outbox>) -> bool {
-        Arc::ptr_eq(&self.outbox, outbox)
+    /// How far a live one has been brought. It has at least what was published.
+    pub(crate) fn reached(&self) -> Option<u64> {
+        matches!(self.state, State::Live(_)).then_some(self.reached)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, State::Live(_))
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.state, State::Dropped)
+    }
+
+    /// What is sent from now on waits for nobody: the connection will open it anew.
+    pub(crate) fn drop_for_slowness(&mut self) {
+        self.state = State::Dropped;
+    }
+
+    /// Whether the end of a run, later than `after`, waits for the snapshot.
+    pub(crate) fn saw_end_of(&self, run: &RunId, after: u64) -> bool {
+        let State::Opening(waiting) = &self.state else { return false };
+        waiting.iter().any(|item| match item {
+            Waiting::Event(event, _) => {
+                event.record.seq > after
+                    && matches!(&event.record.change, Change::RunEnded { run: ended, .. } if ended == run)
+            }
+            Waiting::Chunks { .. } => false,
+        })
     }
 
     /// Goes live with a window.
@@ -90,16 +118,22 @@ impl Subscription {
         }
     }
 
-    /// Delivers what waited, as if it happened now.
-    pub(crate) fn deliver(&mut self, thread: &ThreadId, waiting: Vec<Waiting>) {
+    /// The frames it is sent for what waited, as if that happened now.
+    pub(crate) fn frames_of(&mut self, thread: &ThreadId, waiting: Vec<Waiting>) -> Vec<Arc<Shared>> {
+        let mut frames = Vec::new();
         for item in waiting {
             match item {
-                Waiting::Event(event, full) => self.event(thread, &event, &full),
+                Waiting::Event(event, full) => {
+                    frames.extend(self.event(&event, &full).map(|view| view.frame(thread, &event, &full)));
+                }
                 Waiting::Chunks { run, branch, depth, from, frame } => {
-                    self.chunks(&Piece { run: &run, branch: &branch, depth, from }, &frame);
+                    if self.chunks(&Piece { run: &run, branch: &branch, depth, from }, &frame) {
+                        frames.push(frame);
+                    }
                 }
             }
         }
+        frames
     }
 
     /// Whether a change is new to the reader; it has it from now on.
@@ -136,108 +170,94 @@ impl Subscription {
         }
     }
 
-    /// A change is durable.
-    pub(crate) fn event(&mut self, thread: &ThreadId, event: &Event, full: &Arc<Shared>) {
-        if self.falls_behind(thread) {
-            return;
-        }
-        if matches!(self.state, State::Live(_)) && !self.is_new(event) {
-            return;
+    /// A change is durable: what it shows of it, if it is live and the change is new to it.
+    pub(crate) fn event(&mut self, event: &Event, full: &Arc<Shared>) -> Option<View> {
+        if self.is_live() && !self.is_new(event) {
+            return None;
         }
         match &mut self.state {
-            State::Opening(waiting) => waiting.push(Waiting::Event(Box::new(event.clone()), Arc::clone(full))),
-            State::Live(shown) => {
-                let frame = match view(shown, &event.record.change) {
-                    View::Full => Arc::clone(full),
-                    View::Position => advance(shown, thread, event),
-                };
-                self.outbox.push(frame);
+            State::Opening(waiting) => {
+                waiting.push(Waiting::Event(Box::new(event.clone()), Arc::clone(full)));
+                None
             }
-            State::Dropped => {}
+            State::Live(shown) => Some(View::of(shown, &event.record.change)),
+            State::Dropped => None,
         }
     }
 
-    /// Chunks are durable.
-    pub(crate) fn chunks(&mut self, piece: &Piece<'_>, frame: &Arc<Shared>) {
-        let ServerFrame::Chunks { thread, .. } = &frame.frame else { return };
-        if self.falls_behind(thread) {
-            return;
-        }
+    /// Chunks are durable: whether it shows them.
+    pub(crate) fn chunks(&mut self, piece: &Piece<'_>, frame: &Arc<Shared>) -> bool {
         let follows = self.follows(piece.run, piece.from);
         match &mut self.state {
-            State::Opening(waiting) => waiting.push(Waiting::Chunks {
-                run: piece.run.clone(),
-                branch: piece.branch.clone(),
-                depth: piece.depth,
-                from: piece.from,
-                frame: Arc::clone(frame),
-            }),
-            State::Live(shown) if follows && *piece.branch == shown.branch && shown.covers(piece.depth) => {
-                self.outbox.push(Arc::clone(frame));
+            State::Opening(waiting) => {
+                waiting.push(Waiting::Chunks {
+                    run: piece.run.clone(),
+                    branch: piece.branch.clone(),
+                    depth: piece.depth,
+                    from: piece.from,
+                    frame: Arc::clone(frame),
+                });
+                false
             }
-            State::Live(_) | State::Dropped => {}
+            State::Live(shown) => follows && *piece.branch == shown.branch && shown.covers(piece.depth),
+            State::Dropped => false,
         }
-    }
-
-    fn falls_behind(&mut self, thread: &ThreadId) -> bool {
-        let behind = matches!(self.state, State::Live(_)) && self.outbox.is_behind();
-        if behind {
-            self.state = State::Dropped;
-            self.outbox.resync(self.id, thread);
-        }
-        behind
     }
 }
 
-enum View {
-    Full,
+/// How much of a change a reader shows, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum View {
     /// Only that the log went on.
     Position,
+    /// That, and that the branch it shows became longer.
+    Length,
+    /// All of it.
+    Full,
 }
 
-/// Bodies go to those who show them. What changes the shape of the thread goes to everybody.
-fn view(shown: &Shown, change: &Change) -> View {
-    let full = match change {
-        Change::MessageAppended(message) | Change::RunStarted { message, .. } => {
-            message.branch == shown.branch && shown.covers(message.depth)
+impl View {
+    /// Bodies go to those who show them. What changes the shape of the thread goes to everybody.
+    pub(crate) fn of(shown: &Shown, change: &Change) -> Self {
+        match change {
+            Change::MessageAppended(message) | Change::RunStarted { message, .. } => {
+                match (message.branch == shown.branch, shown.covers(message.depth)) {
+                    (true, true) => Self::Full,
+                    (true, false) => Self::Length,
+                    (false, _) => Self::Position,
+                }
+            }
+            // A slot may be shared by branches that do not own it, so the branch does not decide here; the client
+            // knows by the message's id whether it holds it.
+            Change::MessageEdited(message) | Change::MessageRemoved(message) | Change::RunEnded { message, .. } => {
+                if shown.covers(message.depth) {
+                    Self::Full
+                } else {
+                    Self::Position
+                }
+            }
+            Change::ThreadCreated { .. }
+            | Change::ThreadUpdated { .. }
+            | Change::ThreadDeleted
+            | Change::ThreadImported { .. }
+            | Change::BranchForked { .. }
+            | Change::DefaultBranchMoved { .. }
+            | Change::RunStopping { .. } => Self::Full,
         }
-        // A slot may be shared by branches that do not own it, so the branch does not decide here; the client
-        // knows by the message's id whether it holds it.
-        Change::MessageEdited(message) | Change::MessageRemoved(message) | Change::RunEnded { message, .. } => {
-            shown.covers(message.depth)
-        }
-        Change::ThreadCreated { .. }
-        | Change::ThreadUpdated { .. }
-        | Change::ThreadDeleted
-        | Change::ThreadImported { .. }
-        | Change::BranchForked { .. }
-        | Change::DefaultBranchMoved { .. }
-        | Change::RunStopping { .. } => true,
-    };
-    if full { View::Full } else { View::Position }
-}
+    }
 
-/// Tells where the log is, and how long the shown branch is if the change made it longer.
-fn advance(shown: &Shown, thread: &ThreadId, event: &Event) -> Arc<Shared> {
-    let longer = match &event.record.change {
-        Change::MessageAppended(message) | Change::RunStarted { message, .. } => Some(message),
-        _ => None,
-    };
-    Shared::new(ServerFrame::Advance {
-        thread: thread.clone(),
-        position: event.position(),
-        total: longer.filter(|message| message.branch == shown.branch).map(|message| message.depth + 1),
-        branch: longer.filter(|message| message.branch == shown.branch).map(|message| message.branch.clone()),
-    })
-}
-
-/// What a subscription that shows `shown` is sent for an event.
-pub(crate) fn frame_for(shown: &Shown, thread: &ThreadId, event: &Event, full: Option<&Arc<Shared>>) -> Arc<Shared> {
-    match view(shown, &event.record.change) {
-        View::Position => advance(shown, thread, event),
-        View::Full => full.map_or_else(
-            || Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() }),
-            Arc::clone,
-        ),
+    /// What is sent to whoever shows this much of an event.
+    pub(crate) fn frame(self, thread: &ThreadId, event: &Event, full: &Arc<Shared>) -> Arc<Shared> {
+        let longer = match (self, event.record.change.message()) {
+            (Self::Full, _) => return Arc::clone(full),
+            (Self::Length, message) => message,
+            (Self::Position, _) => None,
+        };
+        Shared::new(ServerFrame::Advance {
+            thread: thread.clone(),
+            position: event.position(),
+            total: longer.map(|message| message.depth + 1),
+            branch: longer.map(|message| message.branch.clone()),
+        })
     }
 }

@@ -212,6 +212,18 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+/// The caller, if the guard knows one: on `/sync` credentials may come later, with the first frame.
+#[derive(Debug, Clone)]
+pub(super) struct MaybeCaller(pub(super) Option<Scope>);
+
+impl FromRequestParts<App> for MaybeCaller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Scope>().cloned()))
+    }
+}
+
 /// The query, taken apart parameter by parameter.
 #[derive(Debug)]
 pub(super) struct Query(Vec<(String, String)>);

@@ -86,7 +86,7 @@ impl Reader {
                     }
                 }
                 // No event stream follows the list.
-                Outgoing::List(_) => {}
+                Outgoing::List => {}
                 Outgoing::TooSlow => return None,
             }
         }

@@ -2,7 +2,9 @@
 
 mod assets;
 mod body;
+mod connections;
 mod events;
+mod flags;
 mod guard;
 mod info;
 mod listen;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use threadmill_proto::{ErrorCode, Problem};
 
 use crate::engine::Engine;
@@ -31,11 +33,12 @@ pub use problem::ApiProblem;
 pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) connections: Arc<connections::Connections>,
 }
 
 /// All routes over an engine.
 pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
-    let app = App { engine, guard: Arc::new(guard) };
+    let app = App { engine, guard: Arc::new(guard), connections: Arc::default() };
     Router::new()
         .nest("/v1", api())
         .route("/docs", get(docs))
@@ -74,7 +77,9 @@ fn api() -> Router<App> {
         .route("/import/threads/{thread}/rows", post(transfer::rows))
         .route("/import/threads/{thread}/finish", post(transfer::finish))
         .route("/constant", get(info::constant))
-        .route("/sync", any(sync::upgrade))
+        .route("/flags", get(flags::flags))
+        .route("/me/connections", get(connections::mine))
+        .route("/sync", post(sync::post).fallback(sync::upgrade))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))

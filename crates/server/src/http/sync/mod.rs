@@ -1,0 +1,207 @@
+//! A conversation with a client in frames, whatever carries them: `socket.rs` a WebSocket, `post.rs` answers to POST.
+
+mod post;
+mod socket;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use threadmill_proto::frame::VERSION;
+use threadmill_proto::{ClientFrame, ErrorCode, Problem, Scope, ServerFrame};
+use tokio::sync::watch;
+use tokio::time::Interval;
+
+use super::App;
+use crate::engine::flags::Flags;
+use crate::engine::{OpenRequest, Outgoing, Shared, Watcher};
+
+pub(super) use post::post;
+pub(super) use socket::upgrade;
+
+/// The server says something at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// See the module.
+struct Session {
+    app: App,
+    scope: Scope,
+    watcher: Watcher,
+    flags: watch::Receiver<Arc<Flags>>,
+    heartbeat: Interval,
+}
+
+/// What a session does next.
+enum Due {
+    Outgoing(Outgoing),
+    Flags,
+    Heartbeat,
+}
+
+/// Why a session ends.
+enum Over {
+    /// The client reads too slowly.
+    TooSlow,
+    /// It may not listen any more.
+    Refused(Problem),
+}
+
+impl Session {
+    /// Begins with the client's first frame, which decides whether the two sides can talk.
+    fn begin(app: &App, caller: Option<Scope>, first: ClientFrame) -> Result<Self, Problem> {
+        let ClientFrame::Hello { oldest, newest, .. } = first else {
+            return Err(Problem::new(ErrorCode::HelloExpected, "The first frame was not Hello."));
+        };
+        if !(oldest..=newest).contains(&VERSION) {
+            let detail = format!("The client speaks {oldest} to {newest}, the server {VERSION}.");
+            return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
+        }
+        let scope = caller.ok_or_else(|| Problem::new(ErrorCode::Unauthorized, "The caller is unknown."))?;
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.reset();
+        let watcher = Watcher::new(app.engine.clone(), scope.clone());
+        let mut session = Self { app: app.clone(), scope, watcher, flags: app.engine.watch_flags(), heartbeat };
+        session.watcher.say(ServerFrame::Welcome {
+            version: VERSION,
+            node: app.engine.node().into(),
+            heartbeat: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
+            user: session.scope.user.as_str().into(),
+        });
+        let rev = session.flags.borrow_and_update().rev();
+        session.watcher.say(ServerFrame::Flags { rev });
+        Ok(session)
+    }
+
+    /// On whose behalf it is.
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether the client should be asked for nothing more before what waits is sent.
+    fn has_enough(&self) -> bool {
+        self.watcher.has_enough()
+    }
+
+    /// Waits for what comes next. Nothing is lost if the waiting is given up.
+    async fn due(&mut self) -> Due {
+        tokio::select! {
+            outgoing = self.watcher.next() => Due::Outgoing(outgoing),
+            Ok(()) = self.flags.changed() => Due::Flags,
+            _ = self.heartbeat.tick() => Due::Heartbeat,
+        }
+    }
+
+    /// What waits already, if something does.
+    fn due_now(&self) -> Option<Due> {
+        self.watcher.try_next().map(Due::Outgoing)
+    }
+
+    /// Does what is due: a frame to send, or nothing.
+    async fn take(&mut self, due: Due) -> Result<Option<Arc<Shared>>, Over> {
+        match due {
+            Due::Outgoing(Outgoing::Frame(frame)) => return Ok(Some(frame)),
+            Due::Outgoing(Outgoing::Resync(sub)) => {
+                if let Err(problem) = self.watcher.resync(sub).await {
+                    self.watcher.say(ServerFrame::Failed { sub: Some(sub), problem });
+                }
+            }
+            Due::Outgoing(Outgoing::List) => {
+                if let Err(problem) = self.watcher.read_list().await {
+                    self.watcher.say(ServerFrame::Failed { sub: None, problem });
+                }
+            }
+            Due::Outgoing(Outgoing::TooSlow) => return Err(Over::TooSlow),
+            Due::Flags => {
+                let rev = self.flags.borrow_and_update().rev();
+                return Ok(Some(Shared::new(ServerFrame::Flags { rev })));
+            }
+            Due::Heartbeat => {
+                let now = self.app.engine.now();
+                return Ok(Some(Shared::new(ServerFrame::Pong { token: 0, now })));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what a frame asks. What it answers is queued with the rest.
+    ///
+    /// # Errors
+    /// The client may not go on.
+    async fn answer(&mut self, frame: ClientFrame) -> Result<(), Problem> {
+        let watcher = &self.watcher;
+        let (sub, done) = match frame {
+            ClientFrame::Hello { .. } => {
+                (None, Err(Problem::new(ErrorCode::InvalidFrame, "Hello is said once, at the beginning.")))
+            }
+            ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to } => {
+                let resume = cursor.map(|cursor| (cursor, from, to));
+                let request = OpenRequest { sub, thread, branch, anchor, before, after, resume };
+                (Some(sub), watcher.open(request).await)
+            }
+            ClientFrame::Range { sub, from, to } => {
+                watcher.range(sub, from, to);
+                (Some(sub), Ok(()))
+            }
+            ClientFrame::Unsubscribe { sub } => {
+                watcher.close(sub);
+                (Some(sub), Ok(()))
+            }
+            // Development identity has no credentials to renew.
+            ClientFrame::Authenticate { .. } => (None, Ok(())),
+            ClientFrame::FollowList { since } => (None, watcher.follow_list(since).await),
+            ClientFrame::Ping { token } => {
+                watcher.say(ServerFrame::Pong { token, now: self.app.engine.now() });
+                (None, Ok(()))
+            }
+        };
+        if let Err(problem) = done {
+            watcher.say(ServerFrame::Failed { sub, problem });
+        }
+        Ok(())
+    }
+}
+
+/// A session whose client said all it has to say at once.
+struct Feed {
+    session: Session,
+    asked: VecDeque<ClientFrame>,
+    over: bool,
+}
+
+impl Feed {
+    /// Answers what was asked, as far as there is room for it.
+    async fn settle(&mut self) -> Result<(), Problem> {
+        while !self.session.has_enough()
+            && let Some(frame) = self.asked.pop_front()
+        {
+            self.session.answer(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// The next frame to send, waiting for it. Nothing if there will be none.
+    async fn next(&mut self) -> Option<Arc<Shared>> {
+        while !self.over {
+            if let Err(problem) = self.settle().await {
+                return self.refuse(problem);
+            }
+            let due = self.session.due().await;
+            match self.session.take(due).await {
+                Ok(Some(frame)) => return Some(frame),
+                Ok(None) => {}
+                Err(Over::TooSlow) => self.over = true,
+                Err(Over::Refused(problem)) => return self.refuse(problem),
+            }
+        }
+        None
+    }
+
+    fn refuse(&mut self, problem: Problem) -> Option<Arc<Shared>> {
+        self.over = true;
+        Some(Shared::new(ServerFrame::Refused(problem)))
+    }
+}
+
+fn malformed(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(ErrorCode::InvalidFrame, format!("The frame is malformed: {error}."))
+}

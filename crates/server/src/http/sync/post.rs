@@ -1,0 +1,159 @@
+//! Sync without a WebSocket, for readers behind proxies that break those.
+//!
+//! The body is all that the client has to say: a CBOR sequence of its frames, `Hello` first. The answer is either
+//! a stream of server-sent events, each the base64 of one frame, or, for those who cannot have a stream either, the
+//! frames there are, held back until there is something to tell. Nothing is kept between requests: a client that
+//! wants something else asks anew, with its cursors.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::stream;
+use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, cbor_sequence};
+use tokio::time::{Instant, timeout_at};
+
+use crate::engine::Shared;
+
+use super::super::body::{MaybeCaller, Query};
+use super::super::{ApiProblem, App};
+use super::{Feed, Session, malformed};
+
+const SEQUENCE: &str = "application/cbor-seq";
+const EVENTS: &str = "text/event-stream";
+/// Frames in one request.
+const FRAMES: usize = 256;
+/// How long an answer is held back when there is nothing to tell, and the most that may be asked for.
+const WAIT_MS: u64 = 25_000;
+const MOST_MS: u64 = 60_000;
+/// How long something to tell waits for more: a request costs more than a few tokens do.
+const BATCH: Duration = Duration::from_millis(4);
+/// An answer that has this many bytes waits for nothing more.
+const FULL: usize = 1 << 20;
+
+/// How the answer comes.
+enum Carrier {
+    Events,
+    Held(Duration),
+}
+
+/// `POST /v1/sync`.
+pub(crate) async fn post(
+    State(app): State<App>,
+    MaybeCaller(caller): MaybeCaller,
+    query: Query,
+    request: Request,
+) -> Result<Response, ApiProblem> {
+    let carrier = carrier(request.headers(), &query)?;
+    let mut frames = read(&app, request).await?.into_iter();
+    let first = frames.next().ok_or_else(|| ApiProblem::new(ErrorCode::HelloExpected, "The body is empty."))?;
+    let session = Session::begin(&app, caller, first)?;
+    let feed = Feed { session, asked: frames.collect(), over: false };
+    let mut response = match carrier {
+        Carrier::Events => events(&app, feed),
+        Carrier::Held(wait) => ([(header::CONTENT_TYPE, SEQUENCE)], held(feed, wait).await).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn carrier(headers: &HeaderMap, query: &Query) -> Result<Carrier, ApiProblem> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+    if media != SEQUENCE {
+        let detail = format!("The body is declared as `{media}`; this route takes {SEQUENCE}.");
+        return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
+    }
+    let wait = Duration::from_millis(query.number("wait", WAIT_MS, MOST_MS)?);
+    match text(header::ACCEPT) {
+        accept if accept.contains(EVENTS) => Ok(Carrier::Events),
+        accept if accept.contains(SEQUENCE) => Ok(Carrier::Held(wait)),
+        _ => {
+            let detail = format!("Accept names neither {EVENTS} nor {SEQUENCE}.");
+            Err(ApiProblem::new(ErrorCode::InvalidRequest, detail))
+        }
+    }
+}
+
+async fn read(app: &App, request: Request) -> Result<Vec<ClientFrame>, ApiProblem> {
+    let limit = app.engine.limits().body_bytes;
+    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
+        ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
+    })?;
+    let frames: Result<Vec<ClientFrame>, _> = cbor_sequence(&bytes).take(FRAMES + 1).collect();
+    let frames = frames.map_err(|error| malformed(&error))?;
+    if frames.len() > FRAMES {
+        return Err(ApiProblem::new(ErrorCode::InvalidFrame, format!("One request has at most {FRAMES} frames.")));
+    }
+    Ok(frames)
+}
+
+fn events(app: &App, feed: Feed) -> Response {
+    let counted = app.connections.enter(feed.session.scope());
+    let stream = stream::unfold((feed, counted), |(mut feed, counted)| async move {
+        let frame = feed.next().await?;
+        let event = Event::default().data(BASE64_STANDARD.encode(frame.cbor()));
+        Some((Ok::<_, Infallible>(event), (feed, counted)))
+    });
+    Sse::new(stream).into_response()
+}
+
+/// The frames there are once one of them tells something, or the time is over.
+async fn held(mut feed: Feed, wait: Duration) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let (mut until, mut told) = (Instant::now() + wait, Told::Nothing);
+    while answer.len() < FULL {
+        // What was asked is answered to the end, so that no subscription waits for ever behind a busy one.
+        let refused = feed.settle().await.err().map(|problem| Shared::new(ServerFrame::Refused(problem)));
+        if matches!(told, Told::Something) && feed.asked.is_empty() {
+            (until, told) = (Instant::now() + BATCH, Told::Enough);
+        }
+        let next = match &refused {
+            Some(_) => refused.clone(),
+            None => timeout_at(until, feed.next()).await.ok().flatten(),
+        };
+        let Some(frame) = next else { break };
+        answer.extend_from_slice(&frame.cbor());
+        if matches!(told, Told::Nothing) && tells(&frame.frame) {
+            told = Told::Something;
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    answer
+}
+
+/// How far an answer is that is held back.
+enum Told {
+    Nothing,
+    Something,
+    /// Something, and the time for more of it is running.
+    Enough,
+}
+
+/// Whether a frame is worth an answer of its own.
+fn tells(frame: &ServerFrame) -> bool {
+    match frame {
+        ServerFrame::Welcome { .. } | ServerFrame::Resumed { .. } | ServerFrame::Flags { .. } => false,
+        ServerFrame::Summaries { items, .. } => !items.is_empty(),
+        // The heartbeat.
+        ServerFrame::Pong { token, .. } => *token != 0,
+        ServerFrame::Refused(_)
+        | ServerFrame::Window { .. }
+        | ServerFrame::Reset { .. }
+        | ServerFrame::Event { .. }
+        | ServerFrame::Chunks { .. }
+        | ServerFrame::Failed { .. }
+        | ServerFrame::Closing { .. }
+        | ServerFrame::Advance { .. } => true,
+    }
+}
