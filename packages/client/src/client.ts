@@ -157,12 +157,7 @@ export class SyncClient implements Client {
   }
 
   async regenerate(...input: Parameters<Client['regenerate']>) {
-    const {
-      runId = '',
-      messageId,
-      branch,
-    } = written(await this.outbox.add(writes.regenerate(...input)).sent);
-    return { runId, messageId, branch };
+    return writes.regeneratedOf(await this.outbox.add(writes.regenerate(...input)).sent);
   }
 
   async stop(runId: string): Promise<void> {

@@ -49,13 +49,26 @@ class Client {
     return decode(this.core.poll()) as Output[];
   }
 
-  /** The connection stands and a view of the thread is asked for; its subscription. */
-  subscribed(): number {
+  /** The connection stands and a view of the thread is asked for: the number and path of its window. */
+  opened(): [number, string] {
     this.do((core, now) => core.signal(now, Signal.Start));
     this.do((core, now) => core.signal(now, Signal.Opened));
     this.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
-    const sent = this.do((core, now) => core.open(now, 1, 't', undefined, 'tip', 0)).find(is(OUT.send));
-    const [index, [sub]] = decode(sent?.[1] ?? new Uint8Array()) as [number, [number]];
+    const asked = this.do((core, now) => core.open(now, 1, 't', undefined, 'tip', 0));
+    const [, request, path] = asked.find(is(OUT.fetchWindow)) ?? [];
+    return [request ?? 0, path ?? ''];
+  }
+
+  /** Depths of the window that was asked for come: what the core does then. */
+  answered(request: number, from: number, to: number): Output[] {
+    const body = Uint8Array.from(encode(page(from, to)));
+    return this.do((core, now) => core.page(now, request, body));
+  }
+
+  /** A view holds the last ten messages and follows them; its subscription. */
+  subscribed(): number {
+    const outputs = this.answered(this.opened()[0], 90, 100);
+    const [index, [sub]] = decode(outputs.find(is(OUT.send))?.[1] ?? new Uint8Array()) as [number, [number]];
     expect(index).toBe(1);
     return sub;
   }
@@ -78,17 +91,18 @@ describe('the core', () => {
 
   it('greets the server when the socket is open', () => {
     const client = new Client();
-    expect(client.do((core, now) => core.signal(now, Signal.Start))[0]).toEqual([OUT.connect]);
+    expect(client.do((core, now) => core.signal(now, Signal.Start))).toContainEqual([OUT.connect, 'socket']);
     const sent = client.do((core, now) => core.signal(now, Signal.Opened)).find(is(OUT.send));
     expect(decode(sent?.[1] ?? new Uint8Array())).toEqual([0, [1, 1, 'test/1']]);
     const welcomed = client.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
     expect(welcomed).toContainEqual([OUT.status, 'live', null]);
   });
 
-  it('shows the window it subscribed to and joins an older page to it', () => {
+  it('opens with a window, follows it from there, and joins an older page to it', () => {
     const client = new Client();
-    const sub = client.subscribed();
-    const shown = viewed(client.do((core, now) => core.received(now, frame(2, sub, page(90, 100)))));
+    const [request, path] = client.opened();
+    expect(path).toBe('/threads/t/messages?anchor=tip&before=50&after=0');
+    const shown = viewed(client.answered(request, 90, 100));
     const reset = shown.find(patch => patch[0] === VIEW.reset);
     expect(reset?.[1].map(row => row.id)).toEqual(Array.from({ length: 10 }, (_, at) => `m${90 + at}`));
     expect(reset?.[1][0]).toMatchObject({
@@ -99,8 +113,7 @@ describe('the core', () => {
 
     const fetch = client.do((core, now) => core.ask(now, 1, Wish.Older)).find(is(OUT.fetchWindow));
     expect(fetch?.[2]).toBe('/threads/t/messages?anchor=depth%3A90&before=25&after=0&branch=main');
-    const body = Uint8Array.from(encode(page(65, 90)));
-    const more = viewed(client.do((core, now) => core.page(now, fetch?.[1] ?? 0, body)));
+    const more = viewed(client.answered(fetch?.[1] ?? 0, 65, 90));
     const prepended = more.find(patch => patch[0] === VIEW.prepend);
     expect(prepended?.[1].map(row => row.depth)).toEqual(Array.from({ length: 25 }, (_, at) => 65 + at));
     expect(more).toContainEqual([VIEW.loaded, 'older', 25, null]);
@@ -119,7 +132,7 @@ describe('the core', () => {
 
   it('has one hint for a server that did not answer', () => {
     const client = new Client();
-    client.do((core, now) => core.received(now, frame(2, client.subscribed(), page(90, 100))));
+    client.subscribed();
     const fetch = client.do((core, now) => core.ask(now, 1, Wish.Older)).find(is(OUT.fetchWindow));
     const failed = client.do((core, now) => core.pageFailed(now, fetch?.[1] ?? 0, new Uint8Array()));
     const loaded = viewed(failed).find(patch => patch[0] === VIEW.loaded);
@@ -129,9 +142,14 @@ describe('the core', () => {
   it('gives memory back: a thousand windows take no more than ten', () => {
     const client = new Client();
     const sub = client.subscribed();
-    const window = frame(2, sub, page(0, 100));
+    client.do((core, now) => core.received(now, frame(3, sub)));
+    const [reset, window] = [frame(4, sub, 0), frame(2, sub, page(0, 100))];
     const replace = (times: number) => {
-      for (let at = 0; at < times; at++) client.do((core, now) => core.received(now, window));
+      for (let at = 0; at < times; at++) {
+        client.do((core, now) => core.received(now, reset));
+        const shown = viewed(client.do((core, now) => core.received(now, window)));
+        expect(shown[0]?.[0]).toBe(VIEW.reset);
+      }
       return memory.buffer.byteLength;
     };
     const few = replace(10);
