@@ -52,6 +52,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subs.len()
+    }
+
     fn send(&mut self, frame: &ServerFrame) {
         self.joinable = false;
         self.wire.push_back(to_cbor(frame));

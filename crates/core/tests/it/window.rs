@@ -1,12 +1,13 @@
 //! The engine against the model: whatever happens, once it is quiet the view is a true window, and the
 //! patches have built the same rows on the other side.
 
+use crate::copy::Copy;
 use crate::model::{Server, thread};
 use proptest::prelude::*;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered};
-use threadmill_core::window::{Edge, MAX_ROWS, PageRequest, Patch, Phase, Row, Side, text_of};
-use threadmill_proto::{Anchor, MessageId, MessageStatus, Window};
+use threadmill_core::window::{Edge, PageRequest, Side};
+use threadmill_proto::{Anchor, Window};
 
 const VIEW: u32 = 1;
 
@@ -66,57 +67,6 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Rows and streams as a host builds them from patches alone.
-#[derive(Default)]
-struct Copy {
-    rows: Vec<Row>,
-    streams: HashMap<MessageId, String>,
-}
-
-impl Copy {
-    fn apply(&mut self, patch: Patch) {
-        match patch {
-            Patch::Reset(rows) => {
-                self.streams.clear();
-                self.open(&rows);
-                self.rows = rows;
-            }
-            Patch::Prepend(rows) => {
-                self.open(&rows);
-                self.rows.splice(..0, rows);
-            }
-            Patch::Append(rows) => {
-                self.open(&rows);
-                self.rows.extend(rows);
-            }
-            Patch::DropFirst(count) => drop(self.rows.drain(..count)),
-            Patch::DropLast(count) => self.rows.truncate(self.rows.len() - count),
-            Patch::Update(row) => {
-                if row.run.is_none() {
-                    self.streams.remove(&row.message.id);
-                }
-                let held = self.rows.iter_mut().find(|held| held.message.id == row.message.id);
-                *held.expect("a row that is held") = *row;
-            }
-            Patch::Remove(id) => self.rows.retain(|row| row.message.id != id),
-            Patch::Text { message, delta } => self.streams.get_mut(&message).expect("an open stream").push_str(&delta),
-            Patch::TextReset { message, text } => drop(self.streams.insert(message, text)),
-            Patch::Head(_) | Patch::Loaded { .. } | Patch::Stayed(_) => {}
-        }
-    }
-
-    fn open(&mut self, rows: &[Row]) {
-        for row in rows.iter().filter(|row| row.run.is_some()) {
-            self.streams.insert(row.message.id.clone(), text_of(&row.message.parts));
-        }
-    }
-
-    fn text(&self, row: &Row) -> String {
-        let stream = self.streams.get(&row.message.id).filter(|_| row.run.is_some());
-        stream.cloned().unwrap_or_else(|| text_of(&row.message.parts))
-    }
-}
-
 struct World {
     server: Server,
     engine: Engine,
@@ -129,8 +79,6 @@ struct World {
     sent: usize,
     /// What is on its way to the server.
     up: VecDeque<Vec<u8>>,
-    /// The newest revision seen of each message.
-    revs: HashMap<MessageId, u64>,
 }
 
 impl World {
@@ -146,7 +94,6 @@ impl World {
             fetches: 0,
             sent: 0,
             up: VecDeque::new(),
-            revs: HashMap::new(),
         };
         world.input(Input::Start(Company::Alone));
         world.input(Input::Open { view: VIEW, thread: thread(), branch: None, anchor });
@@ -298,38 +245,14 @@ impl World {
 
     fn bounded(&mut self) {
         let view = self.engine.view(VIEW).expect("an open view");
-        assert!(view.rows().len() <= MAX_ROWS);
-        let depths: Vec<u64> = view.rows().map(|row| row.message.depth).collect();
-        assert!(depths.is_sorted_by(|a, b| a < b), "{depths:?}");
-        let head = view.head();
-        assert!(depths.iter().all(|depth| (head.from..head.to).contains(depth)), "{depths:?} in {head:?}");
-        let copied: Vec<&Row> = self.copy.rows.iter().collect();
-        assert_eq!(copied, view.rows().collect::<Vec<_>>(), "the patches built other rows");
-        assert_eq!(head.run.is_some(), view.rows().any(|row| row.run.is_some()), "a run without its row");
-        for row in view.rows() {
-            let seen = self.revs.entry(row.message.id.clone()).or_default();
-            assert!(*seen <= row.message.rev, "{} went back from {seen}", row.message.id);
-            *seen = row.message.rev;
-        }
+        self.copy.bounded(view);
     }
 
     /// The view holds exactly what the server has in its range.
     fn true_window(&mut self) {
-        self.bounded();
         let view = self.engine.view(VIEW).expect("an open view");
-        let head = view.head();
-        assert_eq!(head.phase, Phase::Ready);
-        assert_eq!(head.total, self.server.slots.len() as u64);
-        let held = self.server.slots[head.from as usize..head.to as usize].iter();
-        let held: Vec<_> = held.filter(|message| message.status != MessageStatus::Removed).collect();
-        assert_eq!(held.len(), view.rows().len(), "rows are missing or too many");
-        for (row, truth) in view.rows().zip(held) {
-            assert_eq!((&row.message.id, row.message.rev, row.message.status), (&truth.id, truth.rev, truth.status));
-            assert_eq!(row.run.is_some(), truth.status == MessageStatus::Streaming);
-            let text = self.server.text(truth.depth);
-            assert_eq!(view.text(&truth.id).as_ref(), Some(&text));
-            assert_eq!(self.copy.text(row), text, "the streams say something else");
-        }
+        self.copy.bounded(view);
+        self.copy.true_window(view, &self.server);
     }
 }
 

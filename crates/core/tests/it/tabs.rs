@@ -1,0 +1,600 @@
+//! Several tabs of one browser against the model: whatever the channel loses, doubles or reorders, whoever crashes,
+//! hides or is put aside, once it is quiet every tab shows what the server has, over one connection.
+
+use crate::copy::Copy;
+use crate::model::{Connection, Server, thread};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered};
+use threadmill_core::session::{Status, Transport};
+use threadmill_core::tabs::Role;
+use threadmill_core::window::{PageRequest, Side};
+use threadmill_proto::{Anchor, ServerFrame, Window, to_cbor};
+
+const VIEW: u32 = 1;
+/// Tabs at most.
+const TABS: usize = 4;
+const HEARTBEAT: u64 = 15_000;
+
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Append,
+    Edit(usize),
+    Remove(usize),
+    Start,
+    Say(usize),
+    End,
+    Load(usize, Side),
+    Jump(usize, usize),
+    /// Frames reach a tab from the server, or the server from a tab.
+    Down(usize, usize),
+    Up(usize, usize),
+    /// Pages.
+    Read(usize),
+    Page(usize),
+    LosePage(usize),
+    /// Messages from one tab reach another.
+    Hear(usize, usize, usize),
+    Lose(usize, usize),
+    Double(usize, usize),
+    Swap(usize, usize),
+    /// What happens to a tab.
+    Open(usize),
+    Crash(usize),
+    Hide(usize),
+    Show(usize),
+    Aside(usize),
+    Back(usize),
+    Cut(usize),
+    Pass(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let tab = || 0..TABS;
+    let side = prop_oneof![Just(Side::Older), Just(Side::Newer)];
+    prop_oneof![
+        4 => Just(Op::Append),
+        2 => any::<usize>().prop_map(Op::Edit),
+        1 => any::<usize>().prop_map(Op::Remove),
+        2 => Just(Op::Start),
+        8 => (1_usize..4).prop_map(Op::Say),
+        2 => Just(Op::End),
+        2 => (tab(), side).prop_map(|(tab, side)| Op::Load(tab, side)),
+        1 => (tab(), any::<usize>()).prop_map(|(tab, to)| Op::Jump(tab, to)),
+        10 => (tab(), 1_usize..8).prop_map(|(tab, count)| Op::Down(tab, count)),
+        10 => (tab(), 1_usize..5).prop_map(|(tab, count)| Op::Up(tab, count)),
+        6 => tab().prop_map(Op::Read),
+        6 => tab().prop_map(Op::Page),
+        1 => tab().prop_map(Op::LosePage),
+        20 => (tab(), tab(), 1_usize..6).prop_map(|(from, to, count)| Op::Hear(from, to, count)),
+        1 => (tab(), tab()).prop_map(|(from, to)| Op::Lose(from, to)),
+        1 => (tab(), tab()).prop_map(|(from, to)| Op::Double(from, to)),
+        1 => (tab(), tab()).prop_map(|(from, to)| Op::Swap(from, to)),
+        4 => tab().prop_map(Op::Open),
+        1 => tab().prop_map(Op::Crash),
+        1 => tab().prop_map(Op::Hide),
+        1 => tab().prop_map(Op::Show),
+        1 => tab().prop_map(Op::Aside),
+        1 => tab().prop_map(Op::Back),
+        1 => tab().prop_map(Op::Cut),
+        4 => (1_u64..5_000).prop_map(Op::Pass),
+    ]
+}
+
+struct Tab {
+    engine: Engine,
+    copy: Copy,
+    deadline: Option<u64>,
+    asked: Vec<(u32, PageRequest)>,
+    read: Vec<(u32, Window)>,
+    /// On its way to the server; none without a connection.
+    up: Option<VecDeque<Vec<u8>>>,
+    transport: Transport,
+    role: Role,
+    /// Put aside by the browser: it hears nothing and does nothing.
+    aside: bool,
+}
+
+struct World {
+    server: Server,
+    tabs: Vec<Option<Tab>>,
+    /// From one tab to another.
+    channel: Vec<Vec<VecDeque<Vec<u8>>>>,
+    lock: Option<usize>,
+    queue: VecDeque<usize>,
+    epoch: u64,
+    seed: u64,
+    now: u64,
+    beat: u64,
+}
+
+impl World {
+    fn new(messages: usize) -> Self {
+        let mut server = Server::with_messages(messages);
+        server.connections.resize_with(TABS, Connection::default);
+        Self {
+            server,
+            tabs: (0..TABS).map(|_| None).collect(),
+            channel: vec![vec![VecDeque::new(); TABS]; TABS],
+            lock: None,
+            queue: VecDeque::new(),
+            epoch: 0,
+            seed: 0,
+            now: 0,
+            beat: HEARTBEAT,
+        }
+    }
+
+    fn is_up(&self, at: usize) -> bool {
+        self.tabs[at].as_ref().is_some_and(|tab| !tab.aside)
+    }
+
+    fn input(&mut self, at: usize, input: Input) {
+        if !self.is_up(at) {
+            return;
+        }
+        let now = self.now;
+        let tab = self.tabs[at].as_mut().expect("a tab that is up");
+        tab.engine.handle(now, input);
+        self.drain(at);
+    }
+
+    /// Does what a host does.
+    fn drain(&mut self, at: usize) {
+        loop {
+            let tab = self.tabs[at].as_mut().expect("a tab");
+            match tab.engine.poll_output() {
+                Output::Connect(transport) => {
+                    self.server.cut(at);
+                    (tab.up, tab.transport) = (Some(VecDeque::new()), transport);
+                    tab.engine.handle(self.now, Input::Opened);
+                }
+                Output::Disconnect => self.cut(at),
+                Output::Send(bytes) => {
+                    if let Some(up) = &mut tab.up {
+                        up.push_back(bytes);
+                    }
+                }
+                Output::Post(bytes) => {
+                    let others: Vec<usize> = (0..TABS).filter(|to| *to != at && self.is_up(*to)).collect();
+                    for to in others {
+                        self.channel[at][to].push_back(bytes.clone());
+                    }
+                }
+                Output::Role(role, epoch) => self.become_(at, role, epoch),
+                Output::Fetch(request, Fetch::Window(page)) => tab.asked.push((request, page)),
+                Output::View(_, patch) => tab.copy.apply(patch),
+                Output::Fetch(_, Fetch::List(_)) | Output::List(..) | Output::Status(_) | Output::Flags => {}
+                Output::Wait(until) => {
+                    tab.deadline = until;
+                    return;
+                }
+                other @ (Output::Renew | Output::Dropped(_) | Output::Write(_) | Output::Writing(..)) => {
+                    panic!("{other:?} was not asked for");
+                }
+            }
+        }
+    }
+
+    fn become_(&mut self, at: usize, role: Role, epoch: u64) {
+        let tab = self.tabs[at].as_mut().expect("a tab");
+        let led = tab.role == Role::Leader && role == Role::Follower;
+        tab.role = role;
+        if role == Role::Leader {
+            self.epoch = epoch;
+        } else if led && !tab.aside {
+            self.release(at);
+            self.queue.push_back(at);
+        }
+    }
+
+    fn release(&mut self, at: usize) {
+        self.queue.retain(|waiting| *waiting != at);
+        if self.lock == Some(at) {
+            self.lock = None;
+        }
+    }
+
+    /// The browser gives the lock to whoever waits longest.
+    fn grant(&mut self) {
+        while self.lock.is_none() {
+            let Some(next) = self.queue.pop_front() else { return };
+            self.lock = Some(next);
+            self.input(next, Input::Lead(self.epoch));
+        }
+    }
+
+    fn cut(&mut self, at: usize) {
+        self.server.cut(at);
+        if let Some(tab) = &mut self.tabs[at] {
+            tab.up = None;
+        }
+    }
+
+    fn open(&mut self, at: usize) {
+        if self.tabs[at].is_some() {
+            return;
+        }
+        self.seed += 1;
+        self.tabs[at] = Some(Tab {
+            engine: Engine::new(self.seed << 20, "test"),
+            copy: Copy::default(),
+            deadline: None,
+            asked: Vec::new(),
+            read: Vec::new(),
+            up: None,
+            transport: Transport::Socket,
+            role: Role::Solo,
+            aside: false,
+        });
+        self.enter(at);
+        self.input(at, Input::Open { view: VIEW, thread: thread(), branch: None, anchor: Anchor::Tip });
+    }
+
+    fn enter(&mut self, at: usize) {
+        self.queue.push_back(at);
+        self.input(at, Input::Start(Company::Others));
+    }
+
+    /// The tab is gone, or put aside: what it was about to hear is lost.
+    fn silence(&mut self, at: usize) {
+        self.release(at);
+        self.cut(at);
+        for from in 0..TABS {
+            self.channel[from][at].clear();
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Append => self.server.append(),
+            Op::Edit(pick) => self.server.edit(pick),
+            Op::Remove(pick) => self.server.remove(pick),
+            Op::Start => self.server.start_run(),
+            Op::Say(count) => self.server.say(count),
+            Op::End => self.server.end_run(),
+            Op::Load(at, side) => self.input(at, Input::Load(VIEW, side)),
+            Op::Jump(at, to) => {
+                let depth = (to % (self.server.slots.len() + 1)) as u64;
+                self.input(at, Input::Jump(VIEW, Anchor::Depth(depth)));
+            }
+            Op::Down(at, count) => self.down(at, count),
+            Op::Up(at, count) => self.up(at, count),
+            Op::Read(at) => self.read(at),
+            // A page that is put aside hears of its requests when it is back.
+            Op::Page(at) if self.is_up(at) => self.page(at),
+            Op::Page(_) => {}
+            Op::LosePage(at) if !self.is_up(at) => {}
+            Op::LosePage(at) => {
+                if let Some((request, _)) = self.tabs[at].as_mut().and_then(|tab| tab.asked.pop()) {
+                    self.input(at, Input::Page(request, Err(unanswered("lost"))));
+                }
+            }
+            Op::Hear(from, to, count) => self.hear(from, to, count),
+            Op::Lose(from, to) => drop(self.channel[from][to].pop_front()),
+            Op::Double(from, to) => {
+                if let Some(first) = self.channel[from][to].front().cloned() {
+                    self.channel[from][to].push_front(first);
+                }
+            }
+            Op::Swap(from, to) => {
+                if self.channel[from][to].len() > 1 {
+                    self.channel[from][to].swap(0, 1);
+                }
+            }
+            Op::Open(at) => self.open(at),
+            Op::Crash(at) => {
+                self.silence(at);
+                self.tabs[at] = None;
+            }
+            Op::Hide(at) => self.input(at, Input::Hidden),
+            Op::Show(at) => self.input(at, Input::Shown),
+            Op::Aside(at) => self.aside(at),
+            Op::Back(at) => self.back(at),
+            Op::Cut(at) => {
+                if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
+                    self.cut(at);
+                    self.input(at, Input::Closed);
+                }
+            }
+            Op::Pass(time) => self.pass(time),
+        }
+        self.grant();
+    }
+
+    fn aside(&mut self, at: usize) {
+        if self.is_up(at) {
+            self.input(at, Input::Stop);
+            self.tabs[at].as_mut().expect("a tab").aside = true;
+            self.silence(at);
+        }
+    }
+
+    fn back(&mut self, at: usize) {
+        if let Some(tab) = self.tabs[at].as_mut().filter(|tab| tab.aside) {
+            tab.aside = false;
+            self.enter(at);
+        }
+    }
+
+    fn down(&mut self, at: usize, count: usize) {
+        for _ in 0..count {
+            let Some(frame) = self.server.connections[at].wire.pop_front() else { return };
+            self.input(at, Input::Received(frame));
+        }
+    }
+
+    fn up(&mut self, at: usize, count: usize) {
+        for _ in 0..count {
+            let up = self.tabs[at].as_mut().and_then(|tab| tab.up.as_mut());
+            let Some(frame) = up.and_then(VecDeque::pop_front) else { return };
+            self.server.receive(at, &frame);
+        }
+    }
+
+    fn read(&mut self, at: usize) {
+        let Some(tab) = &mut self.tabs[at] else { return };
+        if let Some((request, page)) = tab.asked.pop() {
+            tab.read.push((request, self.server.window(&page)));
+        }
+    }
+
+    fn page(&mut self, at: usize) {
+        let Some(tab) = &mut self.tabs[at] else { return };
+        if let Some((request, window)) = tab.read.pop() {
+            self.input(at, Input::Page(request, Ok(window)));
+        }
+    }
+
+    fn hear(&mut self, from: usize, to: usize, count: usize) {
+        for _ in 0..count {
+            let Some(message) = self.channel[from][to].pop_front() else { return };
+            self.input(to, Input::Heard(message));
+        }
+    }
+
+    fn pass(&mut self, time: u64) {
+        self.now += time;
+        if self.now >= self.beat {
+            self.beat = self.now + HEARTBEAT;
+            for at in 0..TABS {
+                if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
+                    let pong = to_cbor(&ServerFrame::Pong { token: 0, now: 0 });
+                    self.server.connections[at].wire.push_back(pong);
+                }
+            }
+        }
+        for at in 0..TABS {
+            let due = |tab: &Tab| tab.deadline.is_some_and(|due| due <= self.now);
+            if self.tabs[at].as_ref().is_some_and(due) {
+                self.input(at, Input::Tick);
+            }
+        }
+    }
+
+    /// One thing that is on its way arrives. False if nothing is.
+    fn step(&mut self) -> bool {
+        for at in 0..TABS {
+            let Some(tab) = &self.tabs[at] else { continue };
+            let (ups, asked, read) = (tab.up.as_ref().is_some_and(|up| !up.is_empty()), &tab.asked, &tab.read);
+            if ups {
+                self.up(at, 1);
+            } else if !self.server.connections[at].wire.is_empty() {
+                self.down(at, 1);
+            } else if !asked.is_empty() {
+                self.read(at);
+            } else if !read.is_empty() {
+                self.page(at);
+            } else {
+                continue;
+            }
+            return true;
+        }
+        let waiting = |from: &usize, to: &usize| !self.channel[*from][*to].is_empty();
+        let pair = (0..TABS).find_map(|from| (0..TABS).find(|to| waiting(&from, to)).map(|to| (from, to)));
+        if let Some((from, to)) = pair {
+            self.hear(from, to, 1);
+        }
+        pair.is_some()
+    }
+
+    /// Everything arrives, everybody is there and looks, and time goes on until nothing happens but heartbeats.
+    fn quiet(&mut self) {
+        for at in 0..TABS {
+            self.back(at);
+            self.input(at, Input::Shown);
+            self.grant();
+        }
+        let mut calm = 0;
+        for _ in 0..100_000 {
+            self.grant();
+            if self.step() {
+                continue;
+            }
+            let mut alive = self.tabs.iter().flatten();
+            let live = alive.all(|tab| *tab.engine.status() == Status::Live);
+            let soon = |tab: &Tab| tab.deadline.is_some_and(|due| due < self.now + 5_000);
+            if live && !self.tabs.iter().flatten().any(soon) {
+                calm += 1;
+                if calm > 5 {
+                    return;
+                }
+                self.pass(HEARTBEAT);
+            } else {
+                let due = self.tabs.iter().flatten().filter_map(|tab| tab.deadline).min();
+                self.pass(due.map_or(1_000, |due| due.saturating_sub(self.now).max(1)));
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn connections(&self) -> usize {
+        self.tabs.iter().flatten().filter(|tab| tab.up.is_some()).count()
+    }
+
+    /// Sockets are what is shared; without them every visible tab makes a connection of its own.
+    fn has_sockets_only(&self) -> bool {
+        self.tabs.iter().flatten().all(|tab| tab.transport == Transport::Socket)
+    }
+
+    fn check(&mut self) {
+        assert!(!self.has_sockets_only() || self.connections() <= 1, "two connections");
+        for tab in self.tabs.iter_mut().flatten() {
+            tab.copy.bounded(tab.engine.view(VIEW).expect("an open view"));
+        }
+    }
+
+    fn converged(&mut self) {
+        self.check();
+        let leaders = self.tabs.iter().flatten().filter(|tab| tab.engine.role() == Role::Leader).count();
+        let alive = self.tabs.iter().flatten().count();
+        assert_eq!(leaders, alive.min(1), "one leads");
+        for tab in self.tabs.iter().flatten() {
+            tab.copy.true_window(tab.engine.view(VIEW).expect("an open view"), &self.server);
+        }
+    }
+}
+
+/// Two thousand cases, unless PROPTEST_CASES says how many.
+fn config() -> ProptestConfig {
+    let chosen = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: if chosen { default.cases } else { 2_000 }, ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_tabs_show_what_the_server_has(
+        messages in prop_oneof![0_usize..20, 150_usize..250],
+        ops in prop::collection::vec(op(), 0..250),
+    ) {
+        let mut world = World::new(messages);
+        world.run(Op::Open(0));
+        world.run(Op::Open(1));
+        for op in ops {
+            world.run(op);
+            world.check();
+        }
+        world.quiet();
+        world.converged();
+    }
+}
+
+fn opened(tabs: usize) -> World {
+    let mut world = World::new(10);
+    (0..tabs).for_each(|at| world.run(Op::Open(at)));
+    world.quiet();
+    world.converged();
+    world
+}
+
+fn leader(world: &World) -> usize {
+    let leads = |tab: &Tab| tab.engine.role() == Role::Leader;
+    world.tabs.iter().position(|tab| tab.as_ref().is_some_and(leads)).expect("a leader")
+}
+
+fn settle(world: &mut World) {
+    while world.step() {}
+}
+
+#[test]
+fn one_connection_carries_an_answer_to_every_tab() {
+    let mut world = opened(4);
+    assert_eq!(world.connections(), 1);
+    world.server.start_run();
+    (0..20).for_each(|_| world.server.say(2));
+    settle(&mut world);
+    world.converged();
+    world.server.end_run();
+    settle(&mut world);
+    world.converged();
+}
+
+#[test]
+fn a_leader_that_crashes_in_mid_answer_is_followed_by_another() {
+    let mut world = opened(3);
+    world.server.start_run();
+    world.server.say(3);
+    settle(&mut world);
+    let first = leader(&world);
+    world.server.say(2);
+    world.run(Op::Crash(first));
+    world.server.say(2);
+    world.quiet();
+    world.converged();
+    assert_ne!(leader(&world), first);
+    assert_eq!(world.connections(), 1);
+}
+
+#[test]
+fn a_hidden_leader_hands_over_after_a_while_and_only_to_somebody() {
+    let mut world = opened(1);
+    world.run(Op::Hide(0));
+    world.run(Op::Pass(10_000));
+    assert_eq!(leader(&world), 0, "nobody else is there");
+    world.run(Op::Open(1));
+    settle(&mut world);
+    world.grant();
+    settle(&mut world);
+    assert_eq!(leader(&world), 1, "whoever looks leads");
+    assert_eq!(world.connections(), 1);
+
+    let mut world = opened(2);
+    let first = leader(&world);
+    world.run(Op::Hide(first));
+    world.run(Op::Pass(2_900));
+    assert_eq!(leader(&world), first, "a glance elsewhere changes nothing");
+    world.run(Op::Pass(200));
+    assert_ne!(leader(&world), first);
+}
+
+#[test]
+fn a_follower_that_is_gone_without_a_word_costs_nothing_for_long() {
+    let mut world = opened(2);
+    let gone = 1 - leader(&world);
+    let subs = |world: &World| world.server.connections[leader(world)].subscriptions();
+    assert_eq!(subs(&world), 2);
+    world.run(Op::Crash(gone));
+    for _ in 0..5 {
+        world.run(Op::Pass(HEARTBEAT));
+        settle(&mut world);
+    }
+    assert_eq!(subs(&world), 1);
+}
+
+#[test]
+fn what_a_former_leader_says_late_is_left_out() {
+    let mut world = opened(2);
+    let first = leader(&world);
+    let other = 1 - first;
+    world.server.append();
+    world.down(first, 10);
+    let late = world.channel[first][other].clone();
+    assert!(!late.is_empty());
+    world.run(Op::Crash(first));
+    world.run(Op::Open(first));
+    world.quiet();
+    for message in late {
+        world.input(other, Input::Heard(message.clone()));
+        world.input(first, Input::Heard(message));
+    }
+    world.quiet();
+    world.converged();
+}
+
+#[test]
+fn a_message_that_the_channel_loses_is_noticed() {
+    for op in [Op::Lose(0, 1), Op::Double(0, 1), Op::Swap(0, 1)] {
+        let mut world = opened(2);
+        let first = leader(&world);
+        assert_eq!(first, 0);
+        world.server.append();
+        world.server.append();
+        world.down(first, 10);
+        world.run(op);
+        world.quiet();
+        world.converged();
+    }
+}
