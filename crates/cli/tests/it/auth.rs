@@ -1,6 +1,6 @@
 //! `--auth token`: who is let in, for how long, and that no credential is written down.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, from_cbor, to_cbor};
 
 use crate::api::{Api, PATIENCE, code, text};
-use crate::node::{Node, Setup};
+use crate::node::{BINARY, Node, Setup};
 use crate::socket::{Came, Socket, subscribe};
 
 const SECRET: &str = "canary-secret-0123456789abcdef-0123456789";
@@ -199,6 +199,21 @@ async fn with_tokens_it_listens_anywhere() {
     let port = node.address().rsplit_once(':').expect("a port").1;
     let api = Api::new(&format!("127.0.0.1:{port}"), "ada").bearing(&token("ada", 60.0));
     assert_eq!(api.get("/threads").await["threads"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_take_their_token_from_a_variable() {
+    let node = setup().start();
+    api(&node, Some(&token("ada", 60.0))).thread("t").await;
+    let export = |token: Option<&str>| {
+        let mut command = Command::new(BINARY);
+        command.args(["export", "--url", &format!("http://{}", node.address())]).env_remove("THREADMILL_TOKEN");
+        let output = command.envs(token.map(|token| ("THREADMILL_TOKEN", token))).output().expect("the command runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (done, lines) = export(Some(&token("ada", 60.0)));
+    assert!(done && lines.contains("begin"), "{lines}");
+    assert_eq!(export(None), (false, String::new()));
 }
 
 #[test]
