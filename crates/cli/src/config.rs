@@ -134,15 +134,16 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 
 /// A file's text as a configuration, as [`load`] reads the file.
 pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
-    merged(Toml::string(text)).map_err(Box::new)
+    merged(Toml::string(text))
 }
 
-fn merged(file: impl figment::Provider) -> figment::Result<Config> {
+fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
     let variables = ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample"];
     Figment::from(Serialized::defaults(Config::default()))
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))
         .extract()
+        .map_err(Box::new)
 }
 
 /// Builds the providers.
@@ -183,7 +184,7 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
                 .context("the secret of --auth token")?
                 .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
             let tokens = Tokens::new(secret.as_bytes());
-            Ok(HttpAuth::Token(tokens.context("the secret of --auth token is shorter than 32 bytes")?))
+            Ok(HttpAuth::Token(Arc::new(tokens.context("the secret of --auth token is shorter than 32 bytes")?)))
         }
     }
 }

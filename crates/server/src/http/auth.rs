@@ -4,6 +4,7 @@
 //! server shares with whoever issues them. Neither secrets nor tokens reach a log, an error or an answer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -26,7 +27,7 @@ pub enum Auth {
     #[default]
     Dev,
     /// By tokens.
-    Token(Tokens),
+    Token(Arc<Tokens>),
 }
 
 /// Who a caller is.
@@ -38,7 +39,6 @@ pub(super) struct Identity {
 }
 
 /// Checks tokens.
-#[derive(Clone)]
 pub struct Tokens {
     key: DecodingKey,
     validation: Validation,
@@ -176,7 +176,7 @@ mod tests {
         let got = got.map(|known| (known.scope.tenant.to_string(), known.scope.user.to_string(), known.until));
         match (&got, want) {
             (Ok((tenant, user, until)), Ok((a, b, c))) => {
-                assert_eq!((tenant.as_str(), user.as_str(), *until), (a, b, Some(c)))
+                assert_eq!((tenant.as_str(), user.as_str(), *until), (a, b, Some(c)));
             }
             (Err(problem), Err(word)) => {
                 assert!(
@@ -220,6 +220,6 @@ mod tests {
             assert_eq!(tokens.verify(token, NOW).map_err(|problem| problem.code), Err(ErrorCode::Unauthorized));
         }
         assert!(Tokens::new(&SECRET[1..]).is_none(), "a short secret can be guessed");
-        assert!(!format!("{:?}", Auth::Token(tokens)).contains("0123"));
+        assert!(!format!("{:?}", Auth::Token(Arc::new(tokens))).contains("0123"));
     }
 }
