@@ -100,6 +100,7 @@ async fn an_event_stream_carries_what_a_socket_does() {
     ];
     let mut events = Events::open(&api, &frames).await;
     assert!(matches!(events.frame().await, ServerFrame::Welcome { user, .. } if user == "ada"));
+    assert!(matches!(events.frame().await, ServerFrame::Summaries { pos: 0, items } if items.is_empty()));
     assert!(matches!(events.frame().await, ServerFrame::Summaries { items, .. } if items.len() == 1));
     assert!(matches!(events.frame().await, ServerFrame::Resumed { sub: 1 }));
     assert!(matches!(events.frame().await, ServerFrame::Failed { sub: Some(2), .. }));
