@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
 use threadmill_server::engine::provider::replay::{self, Replay};
 use threadmill_server::engine::provider::{Named, Providers};
+use threadmill_server::http::{Auth as HttpAuth, Tokens};
 
 use crate::flags::FlagConfig;
 
@@ -26,8 +27,11 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where the data is.
     pub(crate) data: PathBuf,
-    /// Who callers are: `dev` takes their word for it.
+    /// Who callers are: `dev` takes their word for it, `token` asks for one.
     pub(crate) auth: Auth,
+    /// The file that holds the secret of `token`; else `THREADMILL_AUTH_SECRET` does. Secrets are not written into
+    /// files that get shared.
+    pub(crate) auth_secret_file: Option<PathBuf>,
     /// Host names to answer to besides the loopback interface's.
     pub(crate) allow_hosts: Vec<String>,
     /// Origins of other pages that may talk to the server.
@@ -47,8 +51,10 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Auth {
-    /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only.
+    /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only
     Dev,
+    /// JSON Web Tokens, signed with a shared secret (HS256)
+    Token,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +109,7 @@ impl Default for Config {
             listen: ([127, 0, 0, 1], 7430).into(),
             data: "data".into(),
             auth: Auth::Dev,
+            auth_secret_file: None,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             sample: true,
@@ -127,15 +134,16 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 
 /// A file's text as a configuration, as [`load`] reads the file.
 pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
-    merged(Toml::string(text)).map_err(Box::new)
+    merged(Toml::string(text))
 }
 
-fn merged(file: impl figment::Provider) -> figment::Result<Config> {
-    let variables = ["listen", "data", "auth", "allow_hosts", "allow_origins", "sample"];
+fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
+    let variables = ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample"];
     Figment::from(Serialized::defaults(Config::default()))
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))
         .extract()
+        .map_err(Box::new)
 }
 
 /// Builds the providers.
@@ -160,6 +168,25 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
         });
     }
     Providers::new(named).context("no provider is configured")
+}
+
+/// How callers are identified, with the secret that takes.
+pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
+    const VARIABLE: &str = "THREADMILL_AUTH_SECRET";
+    match config.auth {
+        Auth::Dev => Ok(HttpAuth::Dev),
+        Auth::Token => {
+            let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
+            if variable.is_some() && config.auth_secret_file.is_some() {
+                bail!("give auth_secret_file or {VARIABLE}, not both");
+            }
+            let secret = key(variable, config.auth_secret_file.as_deref())
+                .context("the secret of --auth token")?
+                .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
+            let tokens = Tokens::new(secret.as_bytes());
+            Ok(HttpAuth::Token(Arc::new(tokens.context("the secret of --auth token is shorter than 32 bytes")?)))
+        }
+    }
 }
 
 fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {

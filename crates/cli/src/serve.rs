@@ -22,7 +22,8 @@ use crate::sample;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadmill serve\n  threadmill serve --listen 127.0.0.1:8080 --data /var/lib/threadmill\n  \
-    threadmill serve --config threadmill.toml\n\nStop it with Ctrl-C: runs end as interrupted and keep their text."
+    threadmill serve --config threadmill.toml\n  \
+    threadmill serve --listen 0.0.0.0:7430 --allow-host chat.example.org --auth token --auth-secret-file secret\n\nStop it with Ctrl-C: runs end as interrupted and keep their text."
 )]
 pub(crate) struct Serve {
     /// Address to listen on [default: 127.0.0.1:7430]
@@ -34,9 +35,13 @@ pub(crate) struct Serve {
     /// Configuration file [default: threadmill.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How callers are identified; `dev` believes them and is refused on other addresses than loopback
+    /// How callers are identified: `dev` believes them and is refused on other addresses than loopback; `token`
+    /// wants a JWT (HS256) with `sub`, `exp` and perhaps `tenant`
     #[arg(long, value_enum)]
     auth: Option<Auth>,
+    /// The file that holds the secret of `--auth token`, at least 32 bytes; else THREADMILL_AUTH_SECRET does
+    #[arg(long, value_name = "FILE")]
+    auth_secret_file: Option<PathBuf>,
     /// A host name to answer to besides the loopback interface's; may be repeated
     #[arg(long = "allow-host", value_name = "HOST")]
     allow_hosts: Vec<String>,
@@ -54,6 +59,7 @@ impl Serve {
         config.listen = self.listen.unwrap_or(config.listen);
         config.data = self.data.unwrap_or(config.data);
         config.auth = self.auth.unwrap_or(config.auth);
+        config.auth_secret_file = self.auth_secret_file.or(config.auth_secret_file);
         config.allow_hosts.extend(self.allow_hosts);
         config.allow_origins.extend(self.allow_origins);
         config.sample &= !self.no_sample;
@@ -66,8 +72,8 @@ impl Serve {
         let config = self.config()?;
         let overrides = Overrides::read()?;
         let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
-        let Auth::Dev = config.auth;
-        if let Some(why) = dev_refusal(config.listen) {
+        let auth = config::auth(&config)?;
+        if let (Auth::Dev, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
         let providers = config::providers(&config)?;
@@ -98,7 +104,7 @@ impl Serve {
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", config.data.display());
-        let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins };
+        let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins, auth };
         serve(engine, guard, listener, stop_signal()).await?;
         store.close().await.context("the store cannot be closed")?;
         eprintln!("threadmill: stopped");

@@ -48,7 +48,7 @@ pub(crate) struct Place {
     /// Directory of an embedded store that no server has open
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
-    /// A running server, such as http://127.0.0.1:7430
+    /// A running server, such as http://127.0.0.1:7430; with --auth token it wants one in THREADMILL_TOKEN
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The user whose threads they are

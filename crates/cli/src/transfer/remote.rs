@@ -14,18 +14,24 @@ pub(crate) struct Remote {
     client: reqwest::Client,
     base: String,
     user: String,
+    token: Option<String>,
 }
 
 impl Remote {
     pub(crate) fn new(url: &str, user: &str) -> anyhow::Result<Self> {
         let client = http_client()?;
-        Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into() })
+        // A variable and no flag: what is on a command line is seen by everybody on the machine.
+        let token = std::env::var("THREADMILL_TOKEN").ok();
+        Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into(), token })
     }
 
     /// Sends a request. `Thread` if the server found fault with what was sent.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Step<Value> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("x-threadmill-user", &self.user);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -42,7 +48,8 @@ impl Remote {
         let problem =
             shape::problem_from_value(value).map_err(|_| Refusal::Target(anyhow!("the server says {status}")))?;
         let words = format!("{} ({})", problem.detail, problem.code.as_str());
-        let at_fault = status.is_client_error() && problem.code != ErrorCode::HostRefused;
+        let elsewhere = [ErrorCode::HostRefused, ErrorCode::Unauthorized];
+        let at_fault = status.is_client_error() && !elsewhere.contains(&problem.code);
         Err(if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) })
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Api {
     client: reqwest::Client,
     pub(crate) address: String,
     pub(crate) user: String,
+    token: Option<String>,
 }
 
 /// An answer: its status and its body, null if it has none.
@@ -25,13 +26,23 @@ impl Api {
     pub(crate) fn new(address: &str, user: &str) -> Self {
         threadmill_server::engine::provider::openai::install_tls();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { client, address: address.into(), user: user.into() }
+        Self { client, address: address.into(), user: user.into(), token: None }
+    }
+
+    /// The same, with a token.
+    pub(crate) fn bearing(mut self, token: &str) -> Self {
+        self.token = Some(token.into());
+        self
     }
 
     /// A request to fill in.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}/v1{path}", self.address);
-        self.client.request(method, url).header("x-threadmill-user", &self.user)
+        let request = self.client.request(method, url).header("x-threadmill-user", &self.user);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// What the server answers; an error if it does not.

@@ -9,6 +9,7 @@ mod reader;
 mod socket;
 
 mod again;
+mod auth;
 mod durability;
 mod flags;
 mod guard;

@@ -100,6 +100,7 @@ async fn an_event_stream_carries_what_a_socket_does() {
     ];
     let mut events = Events::open(&api, &frames).await;
     assert!(matches!(events.frame().await, ServerFrame::Welcome { user, .. } if user == "ada"));
+    assert!(matches!(events.frame().await, ServerFrame::Summaries { pos: 0, items } if items.is_empty()));
     assert!(matches!(events.frame().await, ServerFrame::Summaries { items, .. } if items.len() == 1));
     assert!(matches!(events.frame().await, ServerFrame::Resumed { sub: 1 }));
     assert!(matches!(events.frame().await, ServerFrame::Failed { sub: Some(2), .. }));
@@ -160,6 +161,15 @@ async fn a_held_answer_comes_with_news_or_when_the_time_is_over() {
     let told = poll(&api, 30_000, &many).await;
     assert!(began.elapsed() < Duration::from_secs(10), "the window waited");
     assert!(told.iter().any(|frame| matches!(frame, ServerFrame::Window { sub: 1, .. })));
+
+    // However much the first ones have to tell, the last one is answered too.
+    let long = "long ".repeat(2400);
+    for _ in 0..8 {
+        api.post("/threads/t/messages", json!({"parts": [text(&long)]})).await;
+    }
+    let crowd: Vec<ClientFrame> = std::iter::once(hello()).chain((1..=8).map(|sub| subscribe(sub, "t"))).collect();
+    let told = poll(&api, 30_000, &crowd).await;
+    assert_eq!(told.iter().filter(|frame| matches!(frame, ServerFrame::Window { .. })).count(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,11 +143,13 @@ impl Watcher {
 
     /// Follows the user's thread list from a place in its log. Asked again, it goes on from the smaller place: the
     /// readers behind a connection have places of their own, and none may be sent an entry before those it lacks.
-    /// An entry that comes twice is the same.
+    /// An entry that comes twice is the same. An empty page at the place asked for comes first: what was sent before
+    /// it was for others.
     ///
     /// # Errors
     /// What the store says.
     pub async fn follow_list(&self, since: u64) -> Answer<()> {
+        self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
         let known = *lock(&self.list);
         if let List::Reading(place) = known {
             // The page that is being sent asks for the next one by itself.
@@ -176,7 +178,7 @@ impl Watcher {
         let List::Reading(place) = *lock(&self.list) else { return Ok(()) };
         let page = self.list_page(place).await?;
         let (pos, more) = (page.pos, page.more);
-        self.say(ServerFrame::Summaries { pos, items: page.items });
+        self.say_entries(page);
         if more {
             self.read_on(pos);
             return Ok(());
@@ -189,12 +191,16 @@ impl Watcher {
             self.read_on(pos);
             return Ok(());
         }
-        if !rest.items.is_empty() {
-            self.say(ServerFrame::Summaries { pos: rest.pos, items: rest.items });
-        }
+        self.say_entries(rest);
         *lock(&self.list) = List::Live;
         self.engine.hub.release_list(&self.scope, &self.outbox);
         Ok(())
+    }
+
+    fn say_entries(&self, page: SummaryPage) {
+        if !page.items.is_empty() {
+            self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
+        }
     }
 
     /// The next page is read when this one has been sent, so that a long list does not fill the queue.

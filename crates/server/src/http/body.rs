@@ -10,6 +10,7 @@ use threadmill_proto::{
 };
 use threadmill_store::IdempotencyKey;
 
+use super::auth::Identity;
 use super::{ApiProblem, App};
 
 type Answer<T> = Result<T, ApiProblem>;
@@ -207,20 +208,21 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiProblem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Answer<Self> {
-        let scope = parts.extensions.get::<Scope>().cloned();
-        scope.map(Self).ok_or_else(|| ApiProblem::new(ErrorCode::Unauthorized, "The caller is unknown."))
+        let identity = parts.extensions.get::<Identity>();
+        let unknown = || ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials.");
+        identity.map(|identity| Self(identity.scope.clone())).ok_or_else(unknown)
     }
 }
 
 /// The caller, if the guard knows one: on `/sync` credentials may come later, with the first frame.
 #[derive(Debug, Clone)]
-pub(super) struct MaybeCaller(pub(super) Option<Scope>);
+pub(super) struct MaybeCaller(pub(super) Option<Identity>);
 
 impl FromRequestParts<App> for MaybeCaller {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Scope>().cloned()))
+        Ok(Self(parts.extensions.get::<Identity>().cloned()))
     }
 }
 

@@ -13,9 +13,10 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_proto::cursor::{Cursor, StreamOffset};
-use threadmill_proto::{Anchor, Change, ErrorCode, ServerFrame, ThreadId, json as shape};
+use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ServerFrame, ThreadId, json as shape};
 
-use super::body::{Caller, Query, path_id};
+use super::auth::{self, Identity};
+use super::body::{MaybeCaller, Query, path_id};
 use super::{ApiProblem, App};
 use crate::engine::{OpenRequest, Outgoing, Watcher};
 
@@ -25,11 +26,13 @@ const SUB: u32 = 1;
 /// `GET /v1/threads/{thread}/events`.
 pub(super) async fn follow(
     State(app): State<App>,
-    Caller(scope): Caller,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<String>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, ApiProblem> {
+    let unknown = || ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials.");
+    let Identity { scope, until } = caller.ok_or_else(unknown)?;
     let thread = path_id(&id, ThreadId::parse)?;
     let token = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("cursor"));
     let cursor = match token {
@@ -51,7 +54,7 @@ pub(super) async fn follow(
         resume: cursor.clone().map(|cursor| (cursor, 0, None)),
     };
     watcher.open(request).await?;
-    let reader = Reader { watcher, thread, cursor: cursor.unwrap_or_default(), over: false };
+    let reader = Reader { app, watcher, until, thread, cursor: cursor.unwrap_or_default(), over: false };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -64,7 +67,10 @@ pub(super) async fn follow(
 }
 
 struct Reader {
+    app: App,
     watcher: Watcher,
+    /// Until when the caller is known.
+    until: Option<Millis>,
     thread: ThreadId,
     cursor: Cursor,
     over: bool,
@@ -73,11 +79,17 @@ struct Reader {
 impl Reader {
     async fn next(&mut self) -> Option<SseEvent> {
         while !self.over {
-            match self.watcher.next().await {
+            let outgoing = tokio::select! {
+                outgoing = self.watcher.next() => outgoing,
+                () = auth::expiry(&self.app.engine, self.until) => {
+                    let frame = ServerFrame::Failed { sub: None, problem: auth::expired() };
+                    return self.event(&frame);
+                }
+            };
+            match outgoing {
                 Outgoing::Frame(frame) => {
-                    if let Some((name, value)) = self.take(&frame.frame) {
-                        let id = shape::cursor_token(&self.thread, &self.cursor);
-                        return Some(SseEvent::default().event(name).id(id).data(value.to_string()));
+                    if let Some(event) = self.event(&frame.frame) {
+                        return Some(event);
                     }
                 }
                 Outgoing::Resync(sub) => {
@@ -91,6 +103,12 @@ impl Reader {
             }
         }
         None
+    }
+
+    fn event(&mut self, frame: &ServerFrame) -> Option<SseEvent> {
+        let (name, value) = self.take(frame)?;
+        let id = shape::cursor_token(&self.thread, &self.cursor);
+        Some(SseEvent::default().event(name).id(id).data(value.to_string()))
     }
 
     /// The frame as an event's name and data, with the cursor moved past it.

@@ -9,8 +9,9 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use threadmill_proto::{ErrorCode, Scope, TenantId, UserId};
+use threadmill_proto::{ErrorCode, Millis, Scope, UserId};
 
+use super::auth::{Auth, Identity, default_tenant};
 use super::{ApiProblem, App};
 
 /// Headers that only a proxy sets.
@@ -24,6 +25,8 @@ pub struct Guard {
     pub hosts: Vec<String>,
     /// Origins besides the server's own, such as `https://app.example.org`.
     pub origins: Vec<String>,
+    /// How callers are identified.
+    pub auth: Auth,
 }
 
 /// Why the dev identity may not be served on an address. `None` if it may.
@@ -73,29 +76,35 @@ impl Guard {
         }
     }
 
-    /// The dev identity: whom the request says it is.
-    fn identity(headers: &HeaderMap, query: Option<&str>) -> Result<Scope, ApiProblem> {
-        if let Some(name) = PROXY.iter().find(|name| headers.contains_key(**name)) {
-            return Err(ApiProblem::new(
-                ErrorCode::ProxyRefused,
-                format!("The request came through a proxy ({name})."),
-            ));
+    /// Who asks, if the request says so.
+    fn identity(&self, headers: &HeaderMap, query: Option<&str>, now: Millis) -> Result<Option<Identity>, ApiProblem> {
+        match self.auth {
+            Auth::Dev => dev_identity(headers, query).map(Some),
+            Auth::Token(_) => self.auth.bearer(headers, now),
         }
-        // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
-        let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
-        let user = named.map(str::to_owned).or_else(|| query.and_then(user_in)).unwrap_or_else(|| "local".into());
-        let user =
-            UserId::parse(&user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
-        let tenant = TenantId::parse("default").unwrap_or_else(|_| unreachable!("a valid id"));
-        Ok(Scope { tenant, user })
     }
+}
+
+/// The dev identity: whom the request says it is.
+fn dev_identity(headers: &HeaderMap, query: Option<&str>) -> Result<Identity, ApiProblem> {
+    if let Some(name) = PROXY.iter().find(|name| headers.contains_key(**name)) {
+        return Err(ApiProblem::new(ErrorCode::ProxyRefused, format!("The request came through a proxy ({name}).")));
+    }
+    // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
+    let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
+    let user = named.map(str::to_owned).or_else(|| query.and_then(user_in)).unwrap_or_else(|| "local".into());
+    let user = UserId::parse(&user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
+    Ok(Identity { scope: Scope { tenant: default_tenant(), user }, until: None })
 }
 
 /// Answers a browser that asks before it sends. The origin has been checked already.
 fn allow_methods() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, last-event-id, x-threadmill-user"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, idempotency-key, if-none-match, last-event-id, x-threadmill-user",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
@@ -107,18 +116,21 @@ fn user_in(query: &str) -> Option<String> {
     pairs.0.into_iter().find(|(name, _)| name == "user").map(|(_, user)| user)
 }
 
-/// Refuses what is not meant for this server and names the scope of the rest.
+/// Refuses what is not meant for this server, and says who asks for the rest.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let scope = app.guard.host(request.headers(), authority.as_deref()).and_then(|host| {
+    let identity = app.guard.host(request.headers(), authority.as_deref()).and_then(|host| {
         app.guard.origin(request.headers(), &host)?;
-        Guard::identity(request.headers(), request.uri().query())
+        app.guard.identity(request.headers(), request.uri().query(), app.engine.now())
     });
-    let scope = match scope {
-        Ok(scope) => scope,
+    match identity {
+        Ok(Some(identity)) => {
+            request.extensions_mut().insert(identity);
+        }
+        // What needs a caller refuses the request itself; pages and the greeting of a connection do not.
+        Ok(None) => {}
         Err(problem) => return problem.into_response(),
-    };
-    request.extensions_mut().insert(scope);
+    }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = request.method() == Method::OPTIONS && origin.is_some();
     let mut response = if preflight { allow_methods() } else { next.run(request).await };
@@ -138,7 +150,8 @@ mod tests {
     use super::*;
 
     fn check(headers: &[(&str, &str)], want: Result<(), ErrorCode>) {
-        let guard = Guard { hosts: vec!["chat.example".into()], origins: vec!["https://app.example".into()] };
+        let guard =
+            Guard { hosts: vec!["chat.example".into()], origins: vec!["https://app.example".into()], auth: Auth::Dev };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(
@@ -148,7 +161,7 @@ mod tests {
         }
         let got = guard.host(&map, None).and_then(|host| {
             guard.origin(&map, &host)?;
-            Guard::identity(&map, None).map(|_| ())
+            guard.identity(&map, None, 0).map(|_| ())
         });
         assert_eq!(got.map_err(|problem| problem.0.code), want, "{headers:?}");
     }

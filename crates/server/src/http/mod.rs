@@ -1,6 +1,7 @@
 //! HTTP: routes, identity, shapes of requests and answers. No SQL, no state but the engine's.
 
 mod assets;
+mod auth;
 mod body;
 mod connections;
 mod events;
@@ -24,6 +25,7 @@ use threadmill_proto::{ErrorCode, Problem};
 
 use crate::engine::Engine;
 
+pub use auth::{Auth, Tokens};
 pub use guard::{Guard, dev_refusal};
 pub use listen::serve;
 pub use problem::ApiProblem;

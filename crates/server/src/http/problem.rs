@@ -35,6 +35,9 @@ impl IntoResponse for ApiProblem {
         let body = json::problem_to_value(&self.0).to_string();
         let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
         let mut response = (self.status(), headers, body).into_response();
+        if self.0.code == ErrorCode::Unauthorized {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(ms) = self.0.retry_after {
             let seconds = HeaderValue::from(u64::from(ms).div_ceil(1000));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

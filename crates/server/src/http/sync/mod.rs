@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Interval;
 
 use super::App;
+use super::auth::{self, Identity};
 use crate::engine::flags::Flags;
 use crate::engine::{OpenRequest, Outgoing, Shared, Watcher};
 
@@ -25,7 +26,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// See the module.
 struct Session {
     app: App,
-    scope: Scope,
+    identity: Identity,
     watcher: Watcher,
     flags: watch::Receiver<Arc<Flags>>,
     heartbeat: Interval,
@@ -36,6 +37,7 @@ enum Due {
     Outgoing(Outgoing),
     Flags,
     Heartbeat,
+    Expired,
 }
 
 /// Why a session ends.
@@ -48,24 +50,24 @@ enum Over {
 
 impl Session {
     /// Begins with the client's first frame, which decides whether the two sides can talk.
-    fn begin(app: &App, caller: Option<Scope>, first: ClientFrame) -> Result<Self, Problem> {
-        let ClientFrame::Hello { oldest, newest, .. } = first else {
+    fn begin(app: &App, caller: Option<Identity>, first: ClientFrame) -> Result<Self, Problem> {
+        let ClientFrame::Hello { oldest, newest, token, .. } = first else {
             return Err(Problem::new(ErrorCode::HelloExpected, "The first frame was not Hello."));
         };
         if !(oldest..=newest).contains(&VERSION) {
             let detail = format!("The client speaks {oldest} to {newest}, the server {VERSION}.");
             return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
         }
-        let scope = caller.ok_or_else(|| Problem::new(ErrorCode::Unauthorized, "The caller is unknown."))?;
+        let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
-        let watcher = Watcher::new(app.engine.clone(), scope.clone());
-        let mut session = Self { app: app.clone(), scope, watcher, flags: app.engine.watch_flags(), heartbeat };
+        let watcher = Watcher::new(app.engine.clone(), identity.scope.clone());
+        let mut session = Self { app: app.clone(), identity, watcher, flags: app.engine.watch_flags(), heartbeat };
         session.watcher.say(ServerFrame::Welcome {
             version: VERSION,
             node: app.engine.node().into(),
             heartbeat: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
-            user: session.scope.user.as_str().into(),
+            user: session.identity.scope.user.as_str().into(),
         });
         let rev = session.flags.borrow_and_update().rev();
         session.watcher.say(ServerFrame::Flags { rev });
@@ -74,7 +76,7 @@ impl Session {
 
     /// On whose behalf it is.
     fn scope(&self) -> &Scope {
-        &self.scope
+        &self.identity.scope
     }
 
     /// Whether the client should be asked for nothing more before what waits is sent.
@@ -88,6 +90,7 @@ impl Session {
             outgoing = self.watcher.next() => Due::Outgoing(outgoing),
             Ok(()) = self.flags.changed() => Due::Flags,
             _ = self.heartbeat.tick() => Due::Heartbeat,
+            () = auth::expiry(&self.app.engine, self.identity.until) => Due::Expired,
         }
     }
 
@@ -111,6 +114,7 @@ impl Session {
                 }
             }
             Due::Outgoing(Outgoing::TooSlow) => return Err(Over::TooSlow),
+            Due::Expired => return Err(Over::Refused(auth::expired())),
             Due::Flags => {
                 let rev = self.flags.borrow_and_update().rev();
                 return Ok(Some(Shared::new(ServerFrame::Flags { rev })));
@@ -146,8 +150,10 @@ impl Session {
                 watcher.close(sub);
                 (Some(sub), Ok(()))
             }
-            // Development identity has no credentials to renew.
-            ClientFrame::Authenticate { .. } => (None, Ok(())),
+            ClientFrame::Authenticate { token } => {
+                self.identity = self.app.guard.auth.renewed(&self.identity, &token, self.app.engine.now())?;
+                (None, Ok(()))
+            }
             ClientFrame::FollowList { since } => (None, watcher.follow_list(since).await),
             ClientFrame::Ping { token } => {
                 watcher.say(ServerFrame::Pong { token, now: self.app.engine.now() });

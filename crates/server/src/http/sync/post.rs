@@ -16,10 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream;
-use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, cbor_sequence};
+use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, cbor_sequence, to_cbor};
 use tokio::time::{Instant, timeout_at};
-
-use crate::engine::Shared;
 
 use super::super::body::{MaybeCaller, Query};
 use super::super::{ApiProblem, App};
@@ -109,35 +107,21 @@ fn events(app: &App, feed: Feed) -> Response {
 /// The frames there are once one of them tells something, or the time is over.
 async fn held(mut feed: Feed, wait: Duration) -> Vec<u8> {
     let mut answer = Vec::new();
-    let (mut until, mut told) = (Instant::now() + wait, Told::Nothing);
+    let (mut until, mut told) = (Instant::now() + wait, false);
     while answer.len() < FULL {
-        // What was asked is answered to the end, so that no subscription waits for ever behind a busy one.
-        let refused = feed.settle().await.err().map(|problem| Shared::new(ServerFrame::Refused(problem)));
-        if matches!(told, Told::Something) && feed.asked.is_empty() {
-            (until, told) = (Instant::now() + BATCH, Told::Enough);
-        }
-        let next = match &refused {
-            Some(_) => refused.clone(),
-            None => timeout_at(until, feed.next()).await.ok().flatten(),
-        };
-        let Some(frame) = next else { break };
-        answer.extend_from_slice(&frame.cbor());
-        if matches!(told, Told::Nothing) && tells(&frame.frame) {
-            told = Told::Something;
-        }
-        if refused.is_some() {
+        // Not under the time limit: what was asked is answered to the end, so that no subscription waits for ever
+        // behind a busy one. Where there is no room for it yet, a frame is ready, which comes before the limit too.
+        if let Err(problem) = feed.settle().await {
+            answer.extend_from_slice(&to_cbor(&ServerFrame::Refused(problem)));
             break;
+        }
+        let Ok(Some(frame)) = timeout_at(until, feed.next()).await else { break };
+        answer.extend_from_slice(&frame.cbor());
+        if !told && tells(&frame.frame) {
+            (until, told) = (Instant::now() + BATCH, true);
         }
     }
     answer
-}
-
-/// How far an answer is that is held back.
-enum Told {
-    Nothing,
-    Something,
-    /// Something, and the time for more of it is running.
-    Enough,
 }
 
 /// Whether a frame is worth an answer of its own.

@@ -7,8 +7,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, reject
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use threadmill_proto::{ErrorCode, Problem, Scope, ServerFrame, from_cbor, to_cbor};
+use threadmill_proto::{ErrorCode, Problem, ServerFrame, from_cbor, to_cbor};
 
+use super::super::auth::Identity;
 use super::super::body::MaybeCaller;
 use super::super::{ApiProblem, App};
 use super::{Due, Over, Session, malformed};
@@ -48,7 +49,7 @@ pub(crate) async fn upgrade(
 
 struct Connection {
     app: App,
-    caller: Option<Scope>,
+    caller: Option<Identity>,
     socket: WebSocket,
 }
 

@@ -1,0 +1,225 @@
+//! Credentials: who a caller is, and until when that is known.
+//!
+//! `dev` believes the caller, on this machine alone. `token` asks for a JWT that is signed (HS256) with a secret the
+//! server shares with whoever issues them. Neither secrets nor tokens reach a log, an error or an answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde::Deserialize;
+use threadmill_proto::{ErrorCode, Millis, Problem, Scope, TenantId, UserId};
+
+use super::ApiProblem;
+use crate::engine::Engine;
+
+/// HS256 is as strong as its key, which RFC 7518 wants no shorter than the hash.
+const SECRET_BYTES: usize = 32;
+/// The longest sleep before the clock is looked at again: it may have been set, or the machine slept.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How callers are identified.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// By their word.
+    #[default]
+    Dev,
+    /// By tokens.
+    Token(Arc<Tokens>),
+}
+
+/// Who a caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) scope: Scope,
+    /// Until when; none without an end.
+    pub(super) until: Option<Millis>,
+}
+
+/// Checks tokens.
+pub struct Tokens {
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+/// What a token says. Times are seconds since the Unix epoch, with a fraction if the issuer likes.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    tenant: Option<String>,
+    exp: f64,
+    nbf: Option<f64>,
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(ErrorCode::Unauthorized, detail)
+}
+
+/// The tenant of those who name none.
+pub(super) fn default_tenant() -> TenantId {
+    TenantId::parse("default").unwrap_or_else(|_| unreachable!("a valid id"))
+}
+
+impl Tokens {
+    /// Checks tokens by a secret. `None` if it is shorter than 32 bytes.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // The library has a clock and a leeway of its own; times are compared with the server's clock below. Whom a
+        // token is meant for is said by the secret, which is this deployment's alone.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        (secret.len() >= SECRET_BYTES).then(|| Self { key: DecodingKey::from_secret(secret), validation })
+    }
+
+    fn verify(&self, token: &str, now: Millis) -> Result<Identity, Problem> {
+        // What exactly is wrong with a forged token helps nobody but its maker.
+        let invalid = |_| unauthorized("The token is not valid.");
+        let claims = decode::<Claims>(token, &self.key, &self.validation).map_err(invalid)?.claims;
+        let until = millis(claims.exp);
+        if until <= now {
+            return Err(expired());
+        }
+        if claims.nbf.is_some_and(|from| millis(from) > now) {
+            return Err(unauthorized("The token is not valid yet."));
+        }
+        let id = |_| unauthorized("The token names its user or tenant by what is no id.");
+        let user = UserId::parse(&claims.sub).map_err(id)?;
+        let tenant = claims.tenant.map_or_else(|| Ok(default_tenant()), |name| TenantId::parse(&name).map_err(id))?;
+        Ok(Identity { scope: Scope { tenant, user }, until: Some(until) })
+    }
+}
+
+/// A time of a token in milliseconds. What is no time is long past or far away, as the cast has it.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN is 0")]
+fn millis(seconds: f64) -> Millis {
+    (seconds * 1000.0) as Millis
+}
+
+/// What a caller is told whose token ran out.
+pub(super) fn expired() -> Problem {
+    unauthorized("The token has expired.")
+}
+
+/// Resolves when an identity is not known any more.
+pub(super) async fn expiry(engine: &Engine, until: Option<Millis>) {
+    let Some(until) = until else { return std::future::pending().await };
+    loop {
+        let left = Duration::from_millis(until.saturating_sub(engine.now()));
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
+impl Auth {
+    /// The caller that a request's `Authorization` names, if it has one.
+    pub(super) fn bearer(&self, headers: &HeaderMap, now: Millis) -> Result<Option<Identity>, ApiProblem> {
+        let (Self::Token(tokens), Some(value)) = (self, headers.get(header::AUTHORIZATION)) else { return Ok(None) };
+        let token = value.to_str().ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        let token = token.ok_or_else(|| unauthorized("The Authorization header holds no bearer token."))?;
+        Ok(Some(tokens.verify(token, now)?))
+    }
+
+    /// The caller on a connection: by the token of its first frame, else by what the request said.
+    pub(super) fn greeted(
+        &self,
+        token: Option<&str>,
+        request: Option<Identity>,
+        now: Millis,
+    ) -> Result<Identity, Problem> {
+        match (self, token) {
+            (Self::Token(tokens), Some(token)) => tokens.verify(token, now),
+            (Self::Token(_), None) => request.ok_or_else(|| unauthorized("Hello carries no token.")),
+            (Self::Dev, _) => request.ok_or_else(|| unauthorized("The caller is unknown.")),
+        }
+    }
+
+    /// A newer token for a known caller.
+    pub(super) fn renewed(&self, known: &Identity, token: &str, now: Millis) -> Result<Identity, Problem> {
+        let Self::Token(tokens) = self else { return Ok(known.clone()) };
+        let newer = tokens.verify(token, now)?;
+        if newer.scope == known.scope { Ok(newer) } else { Err(unauthorized("The token is another user's.")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+    const NOW: Millis = 1_000_000_000_000;
+
+    fn mint(header: &Header, claims: &Value, secret: &[u8]) -> String {
+        encode(header, claims, &EncodingKey::from_secret(secret)).expect("a token")
+    }
+
+    fn check(claims: &Value, want: Result<(&str, &str, Millis), &str>) {
+        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let got = tokens.verify(&mint(&Header::default(), claims, SECRET), NOW);
+        let got = got.map(|known| (known.scope.tenant.to_string(), known.scope.user.to_string(), known.until));
+        match (&got, want) {
+            (Ok((tenant, user, until)), Ok((a, b, c))) => {
+                assert_eq!((tenant.as_str(), user.as_str(), *until), (a, b, Some(c)));
+            }
+            (Err(problem), Err(word)) => {
+                assert!(
+                    problem.code == ErrorCode::Unauthorized && problem.detail.contains(word),
+                    "{claims}: {problem:?}"
+                );
+            }
+            _ => panic!("{claims}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_says_who_and_until_when() {
+        check(&json!({"sub": "ada", "exp": 1_000_000_060}), Ok(("default", "ada", NOW + 60_000)));
+        check(&json!({"sub": "ada", "tenant": "acme", "exp": 1_000_000_000.5}), Ok(("acme", "ada", NOW + 500)));
+        check(&json!({"sub": "ada", "exp": 1_000_000_060, "aud": "x", "nbf": 5}), Ok(("default", "ada", NOW + 60_000)));
+    }
+
+    #[test]
+    fn a_token_that_does_not_is_refused() {
+        check(&json!({"sub": "ada", "exp": 1_000_000_000}), Err("expired"));
+        check(&json!({"sub": "ada", "exp": -5}), Err("expired"));
+        check(&json!({"sub": "ada", "exp": 1_000_000_060, "nbf": 1_000_000_001}), Err("yet"));
+        check(&json!({"sub": "ada"}), Err("not valid"));
+        check(&json!({"exp": 1_000_000_060}), Err("not valid"));
+        check(&json!({"sub": "a b", "exp": 1_000_000_060}), Err("no id"));
+        check(&json!({"sub": "ada", "tenant": "", "exp": 1_000_000_060}), Err("no id"));
+    }
+
+    #[test]
+    fn only_the_secret_and_the_algorithm_agreed_on_count() {
+        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let claims = json!({"sub": "ada", "exp": 1_000_000_060});
+        let other = mint(&Header::default(), &claims, b"another secret of thirty-two byte");
+        let stronger = mint(&Header::new(Algorithm::HS512), &claims, SECRET);
+        let good = mint(&Header::default(), &claims, SECRET);
+        let body = good.split('.').nth(1).expect("a body");
+        // {"alg":"none"}
+        let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
+        for token in [other.as_str(), &stronger, &unsigned, &good[..good.len() - 2], "", "a.b.c"] {
+            assert_eq!(tokens.verify(token, NOW).map_err(|problem| problem.code), Err(ErrorCode::Unauthorized));
+        }
+        assert!(Tokens::new(&SECRET[1..]).is_none(), "a short secret can be guessed");
+        assert!(!format!("{:?}", Auth::Token(Arc::new(tokens))).contains("0123"));
+    }
+}
