@@ -36,7 +36,7 @@ function addressOf(child: ChildProcess): Promise<string> {
     let said = '';
     const hear = (bytes: Buffer) => {
       said += bytes.toString();
-      const found = /chat at (http:\S+)/.exec(said)?.[1];
+      const found = /chat at (http:\S+)\s/.exec(said)?.[1];
       if (found) resolve(found);
     };
     child.stdout?.on('data', hear);
