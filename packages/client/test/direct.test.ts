@@ -192,6 +192,23 @@ describe('a thread', () => {
   });
 });
 
+describe('the client', () => {
+  it('shows the flags of the server, and forgets them and the drafts at the end', async () => {
+    server.flags = { rev: 1, flags: { a: true } };
+    await pass(4_100);
+    expect(client.flags.getSnapshot()).toEqual({ a: true });
+    client.drafts.set('t', 'half');
+    const thread = client.thread('t');
+    const moved = thread.switchBranch('main');
+    await client.signOut();
+    await moved;
+    expect([client.drafts.get('t'), client.flags.get('a', false)]).toEqual(['', false]);
+    const asked = server.asked.length;
+    await pass(60_000);
+    expect(server.asked.length).toBe(asked);
+  });
+});
+
 describe('polling', () => {
   it('rests while the page is hidden and goes on when it is shown', async () => {
     server.add(1);
