@@ -53,7 +53,7 @@ export const NEXT = {
       name: 'consumer-next',
       private: true,
       dependencies: { ...REACT, next: '16.4.6' },
-      devDependencies: { ...TYPES, '@types/node': '20.19.43', typescript: '5.9.3' },
+      devDependencies: { ...TYPES, '@types/node': '20.19.43', typescript: '7.0.2' },
     }),
     'app/layout.tsx': `import type { ReactNode } from 'react';
 

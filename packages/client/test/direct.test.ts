@@ -182,7 +182,9 @@ describe('a thread', () => {
     thread.release();
     expect(client.thread('t')).toBe(thread);
     await pass(5_000);
-    expect(thread.getSnapshot().status).toBe('ready');
+    server.add(1);
+    await pass(2_100);
+    expect(thread.getSnapshot().total).toBe(2);
     thread.release();
     await pass(1_100);
     const asked = server.count('/messages');
