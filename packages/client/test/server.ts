@@ -9,6 +9,8 @@ export const BINARY = process.env.THREADMILL_BINARY;
 
 /** What a test that needs a server is called where there is none. */
 export const needsServer = BINARY ? '' : ' (skipped: THREADMILL_BINARY does not name a server to run)';
+// The usual reporter does not print the names of skipped tests.
+if (!BINARY) process.stderr.write('SKIPPED: set THREADMILL_BINARY to a server to run these tests.\n');
 
 export interface Server {
   readonly url: string;
