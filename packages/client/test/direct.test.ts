@@ -118,7 +118,7 @@ describe('a thread', () => {
     server.write('An answer.');
     server.end();
     await pass(600);
-    expect(seen.calls).toEqual(['=The', '+ answer', '=An answer', '=An answer.', '.']);
+    expect(seen.calls).toEqual(['=The', '+ answer', '=An answer', '+.', '.']);
     expect(status).toBe('streaming');
     expect(thread.getSnapshot().rows[1]).toMatchObject({ status: 'complete', rev: 2 });
     expect(thread.getSnapshot().run).toBeUndefined();
