@@ -13,8 +13,8 @@ const here = path => fileURLToPath(new URL(path, import.meta.url));
 const brotli = bytes =>
   brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).byteLength;
 
-/** One entry and what it imports, minified as an app would. */
-async function bundle(entry, external) {
+/** The chunks that entries become, minified as an app would, by file name. */
+async function bundle(entry, external = []) {
   const output = await build({
     configFile: false,
     logLevel: 'error',
@@ -22,20 +22,62 @@ async function bundle(entry, external) {
       write: false,
       minify: true,
       assetsInlineLimit: 0,
-      lib: { entry: here(entry), formats: ['es'] },
+      lib: { entry, formats: ['es'] },
       rolldownOptions: { external, output: { minify: true } },
     },
   });
   const files = [output].flat().flatMap(result => result.output);
-  return Buffer.from(files.map(file => (file.type === 'chunk' ? file.code : '')).join('\n'));
+  return new Map(files.filter(file => file.type === 'chunk').map(chunk => [chunk.fileName, chunk]));
 }
 
+/** The names of a chunk and all it imports before it runs. */
+function eager(chunks, name, found = new Set()) {
+  if (!chunks.has(name) || found.has(name)) return found;
+  found.add(name);
+  for (const imported of chunks.get(name).imports) eager(chunks, imported, found);
+  return found;
+}
+
+/** Chunks are compressed one by one, as they are sent. */
+function weigh(chunks, names) {
+  return [...names].reduce((sum, name) => sum + brotli(chunks.get(name).code), 0);
+}
+
+function entryOf(chunks, name) {
+  return [...chunks.values()].find(chunk => chunk.isEntry && chunk.name === name).fileName;
+}
+
+/** What an app loads with the client, and what the client loads only when it is needed. */
+async function clientWeights() {
+  const chunks = await bundle({ client: here('../packages/client/dist/index.js') });
+  const first = eager(chunks, entryOf(chunks, 'client'));
+  const weights = { client: weigh(chunks, first) };
+  for (const chunk of chunks.values()) {
+    if (!first.has(chunk.fileName))
+      weights[`loaded when needed: ${chunk.name}`] = weigh(chunks, [chunk.fileName]);
+  }
+  return weights;
+}
+
+/** What a further entry costs an app that has the client. */
+async function besideClient(name, path) {
+  const entries = { client: here('../packages/client/dist/index.js'), [name]: here(path) };
+  const chunks = await bundle(entries);
+  const first = eager(chunks, entryOf(chunks, 'client'));
+  const added = [...eager(chunks, entryOf(chunks, name))].filter(chunk => !first.has(chunk));
+  return { [`${name}, beside it`]: weigh(chunks, added) };
+}
+
+const hooks = await bundle({ hooks: here('../packages/react/dist/index.js') }, [
+  /^react/,
+  '@threadmill/client',
+]);
 const weights = {
   wasm: brotli(readFileSync(here('../packages/client/wasm/threadmill_wasm_bg.wasm'))),
-  client: brotli(await bundle('../packages/client/dist/index.js', [])),
-  'hooks, beside it': brotli(
-    await bundle('../packages/react/dist/index.js', [/^react/, '@threadmill/client']),
-  ),
+  ...(await clientWeights()),
+  ...(await besideClient('direct', '../packages/client/dist/direct/index.js')),
+  ...(await besideClient('ai-sdk', '../packages/client/dist/ai-sdk.js')),
+  'hooks, beside it': weigh(hooks, hooks.keys()),
 };
 for (const [name, bytes] of Object.entries(weights)) {
   const budget = BUDGETS[name];

@@ -10,7 +10,8 @@ export class KeptDrafts implements Drafts {
   /** `user` keeps the drafts of people who share a browser apart. */
   constructor(user: string, kept: Kept = keptStrings()) {
     this.#kept = kept;
-    this.#prefix = `threadmill.draft.${encodeURIComponent(user)}.`;
+    // A dot ends the name: one inside it would make this prefix fit somebody else's.
+    this.#prefix = `threadmill.draft.${encodeURIComponent(user).replaceAll('.', '%2E')}.`;
   }
 
   get(place: string): string {

@@ -82,8 +82,10 @@ export class Flags extends FrameStore<Values> {
   }
 
   #set(answer: Answer): void {
-    const same = sameValues(answer.flags, this.#answer.flags);
-    this.#answer = same ? { ...answer, flags: this.#answer.flags } : answer;
+    const before = this.#answer;
+    const same = sameValues(answer.flags, before.flags);
+    if (same && answer.rev === before.rev && answer.etag === before.etag) return;
+    this.#answer = same ? { ...answer, flags: before.flags } : answer;
     this.#kept.set(this.#key, JSON.stringify(answer));
     if (!same) this.touch();
   }

@@ -9,6 +9,8 @@ export const BINARY = process.env.THREADMILL_BINARY;
 
 /** What a test that needs a server is called where there is none. */
 export const needsServer = BINARY ? '' : ' (skipped: THREADMILL_BINARY does not name a server to run)';
+// The usual reporter does not print the names of skipped tests.
+if (!BINARY) process.stderr.write('SKIPPED: set THREADMILL_BINARY to a server to run these tests.\n');
 
 export interface Server {
   readonly url: string;
@@ -36,7 +38,7 @@ function addressOf(child: ChildProcess): Promise<string> {
     let said = '';
     const hear = (bytes: Buffer) => {
       said += bytes.toString();
-      const found = /chat at (http:\S+)/.exec(said)?.[1];
+      const found = /chat at (http:\S+)\s/.exec(said)?.[1];
       if (found) resolve(found);
     };
     child.stdout?.on('data', hear);

@@ -1,5 +1,7 @@
 //! React hooks over `@threadmill/client`. Rules live in the client; here is only what React needs.
 
+'use client';
+
 export { BlockSplitter, splitBlocks } from './block-splitter.js';
 export { ThreadmillProvider, useClient } from './provider.js';
 export { type Messages, type MessagesOptions, useMessages } from './use-messages.js';

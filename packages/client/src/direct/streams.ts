@@ -36,7 +36,9 @@ export class Streams {
   /** Ends what has to end: the final text and the row's status are shown together. */
   settle(): void {
     for (const [id, text] of this.#ending) {
-      this.#open.get(id)?.end(text);
+      const stream = this.#open.get(id);
+      if (stream) grow(stream, text);
+      stream?.end(text);
       this.#open.delete(id);
     }
     this.#ending.clear();
@@ -45,13 +47,15 @@ export class Streams {
   #grow(id: string, text: string): void {
     this.#ending.delete(id);
     const stream = this.#open.get(id);
-    if (!stream) {
-      this.#open.set(id, new TextStream(this.#frames, text, 'open'));
-      return;
-    }
-    const before = stream.text();
-    if (text === before) return;
-    if (text.startsWith(before)) stream.append(text.slice(before.length));
-    else stream.reset(text);
+    if (stream) grow(stream, text);
+    else this.#open.set(id, new TextStream(this.#frames, text, 'open'));
   }
+}
+
+/** What is new of the text, where it continues the old. */
+function grow(stream: TextStream, text: string): void {
+  const before = stream.text();
+  if (text === before) return;
+  if (text.startsWith(before)) stream.append(text.slice(before.length));
+  else stream.reset(text);
 }

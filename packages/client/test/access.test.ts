@@ -1,0 +1,80 @@
+//! Requests: signed, repeated with one key, and given up on what asking again would not change.
+
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Access, accessOf, bindAccess } from '../src/access.js';
+import type { Client } from '../src/types.js';
+
+let answers: (Response | Error)[];
+let sent: Headers[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  answers = [];
+  sent = [];
+  vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
+    sent.push(new Headers(init.headers));
+    const answer = answers.shift() ?? new TypeError('fetch failed');
+    if (answer instanceof Error) throw answer;
+    return answer;
+  });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+async function write(access: Access): Promise<unknown> {
+  const answer = access.json('POST', '/threads', { id: 't' });
+  answer.catch(() => {});
+  await vi.advanceTimersByTimeAsync(60_000);
+  return answer;
+}
+
+const refusal = (status: number, code: string) => Response.json({ status, code }, { status });
+
+describe('Access', () => {
+  it('repeats what got no answer under the same key, and a later write under another', async () => {
+    const access = new Access({ url: 'http://server/', user: 'ann' });
+    expect(access.base).toBe('http://server/v1');
+    answers = [new TypeError('fetch failed'), refusal(503, 'overloaded'), Response.json({ ok: 1 })];
+    expect(await write(access)).toEqual({ ok: 1 });
+    answers = [new Response(null, { status: 204 })];
+    expect(await write(access)).toBeUndefined();
+    const keys = sent.map(headers => headers.get('idempotency-key'));
+    expect(new Set(keys.slice(0, 3)).size).toBe(1);
+    expect(new Set(keys).size).toBe(2);
+    expect(sent.every(headers => headers.get('x-threadmill-user') === 'ann')).toBe(true);
+  });
+
+  it('does not repeat a refusal, nor for ever', async () => {
+    const access = new Access({ url: 'http://server' });
+    answers = [refusal(409, 'tip_moved')];
+    await expect(write(access)).rejects.toMatchObject({ code: 'tip_moved' });
+    answers = [refusal(503, 'read_only')];
+    await expect(write(access)).rejects.toMatchObject({ code: 'read_only' });
+    expect(sent.length).toBe(2);
+    await expect(write(access)).rejects.toMatchObject({ code: 'unavailable', status: 0 });
+    expect(sent.length).toBe(6);
+  });
+
+  it('asks for a credential once, again when it is refused, and does not insist', async () => {
+    let asked = 0;
+    const access = new Access({ url: 'http://server', getToken: () => `token ${++asked}` });
+    answers = [Response.json(1), Response.json(2), refusal(401, 'unauthorized'), Response.json(3)];
+    expect([await write(access), await write(access), await write(access)]).toEqual([1, 2, 3]);
+    expect(sent.map(headers => headers.get('authorization'))).toEqual(
+      [1, 1, 1, 2].map(n => `Bearer token ${n}`),
+    );
+    answers = [refusal(401, 'unauthorized'), refusal(401, 'unauthorized')];
+    await expect(write(access)).rejects.toMatchObject({ code: 'unauthorized' });
+    expect(asked).toBe(3);
+  });
+
+  it('is found through its client alone', () => {
+    const [access, client] = [new Access({ url: 'http://server' }), {} as Client];
+    expect(() => accessOf(client)).toThrow('createClient');
+    bindAccess(client, access);
+    expect(accessOf(client)).toBe(access);
+  });
+});

@@ -1,0 +1,193 @@
+//! Packs, installs, builds, serves and opens: see `scripts/consumers.sh`.
+
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { NEXT, VITE } from './apps.mjs';
+
+const PACKAGES = ['client', 'react'];
+const TITLE = 'A thread the page must show';
+const ENV = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', CI: '1', NO_COLOR: '1' };
+/** Milliseconds until what was started has to answer. */
+const PATIENCE = 30_000;
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const started = performance.now();
+const say = text =>
+  process.stdout.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)}s  ${text}\n`);
+
+/** Runs a command to its end; what it printed is shown if it fails. */
+function run(command, args, cwd, env = ENV) {
+  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', bytes => (output += bytes));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', code => {
+      if (code === 0) resolve(output);
+      else reject(new Error(`${command} ${args.join(' ')} ended with ${code}:\n${output}`));
+    });
+  });
+}
+
+/** Starts a command that stays. `stop` ends it with what it started: npm's runners start others. */
+function serve(command, args, cwd, env = ENV) {
+  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const exited = new Promise(resolve => child.once('exit', resolve));
+  const server = { output: '', over: false };
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', bytes => (server.output += bytes));
+  for (const event of ['error', 'exit']) child.once(event, () => (server.over = true));
+  server.stop = async () => {
+    if (!server.over) process.kill(-child.pid, 'SIGTERM');
+    await exited;
+  };
+  return server;
+}
+
+/** Asks until there is an answer. */
+async function until(server, ask) {
+  for (const deadline = performance.now() + PATIENCE; performance.now() < deadline && !server.over; ) {
+    const answer = await ask();
+    if (answer) return answer;
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+  throw new Error(`It does not answer:\n${server.output}`);
+}
+
+/** A port that is free now. The server has to know the pages' origins before they are served. */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+/** The examples of the READMEs by the files they belong to. */
+async function examples() {
+  const files = {};
+  for (const name of PACKAGES) {
+    const text = await readFile(join(root, 'packages', name, 'README.md'), 'utf8');
+    for (const [, title, code] of text.matchAll(/^```\w+ title="([^"]+)"\n(.*?)^```/gms)) files[title] = code;
+  }
+  return files;
+}
+
+async function pack(folder) {
+  const tarballs = [];
+  for (const name of PACKAGES) {
+    const args = ['pack', '--silent', '--pack-destination', folder];
+    const output = await run('npm', args, join(root, 'packages', name));
+    const tarball = join(folder, output.trim().split('\n').at(-1));
+    const list = await run('tar', ['-tzf', tarball], folder);
+    for (const file of ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts']) {
+      if (!list.includes(`package/${file}\n`)) throw new Error(`${tarball} lacks ${file}`);
+    }
+    tarballs.push(tarball);
+  }
+  return tarballs;
+}
+
+async function install(app, folder, tarballs, sources) {
+  const own = Object.entries(sources).filter(([file]) => file.startsWith(app === VITE ? 'src/' : 'app/'));
+  for (const [file, text] of [...Object.entries(app.files), ...own]) {
+    await mkdir(dirname(join(folder, file)), { recursive: true });
+    await writeFile(join(folder, file), text);
+  }
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
+  await run('npm', ['install', ...quiet, ...tarballs], folder);
+}
+
+/** Opens the page and waits for the thread that the server has. */
+async function check(browser, url, name) {
+  const page = await browser.newPage();
+  const problems = [];
+  const loaded = [];
+  page.on('pageerror', error => problems.push(String(error)));
+  page.on('console', message => {
+    const icon = message.location().url.endsWith('/favicon.ico');
+    if (message.type() === 'error' && !icon) problems.push(`${message.text()} ${message.location().url}`);
+  });
+  page.on('response', response => response.url().includes('.wasm') && loaded.push(response));
+  await page.goto(url);
+  try {
+    await page.getByText(TITLE).first().waitFor({ timeout: 15_000 });
+  } catch {
+    throw new Error(
+      `${name}: the thread is not on the page. ${problems.join('\n') || 'Nothing was reported.'}`,
+    );
+  }
+  const [wasm] = loaded;
+  if (!wasm?.ok()) throw new Error(`${name}: the core was not loaded as a file`);
+  if (name.startsWith('Vite')) await openThread(page, name);
+  if (problems.length > 0) throw new Error(`${name}: ${problems.join('\n')}`);
+  await page.close();
+  say(`${name}: the core (${wasm.headers()['content-type']}) and the threads are there`);
+}
+
+async function openThread(page, name) {
+  await page.getByRole('button', { name: TITLE }).click();
+  const shown = page.getByText('How do I install it?').first();
+  await shown.waitFor({ timeout: 5_000 }).catch(() => {
+    throw new Error(`${name}: the messages of the thread are not on the page`);
+  });
+}
+
+async function tryApp(app, { folder, port, url, browser, tarballs, sources }) {
+  const home = join(folder, app.name);
+  await install(app, home, tarballs, sources);
+  say(`${app.title}: installed`);
+  const env = { ...ENV, VITE_THREADMILL_URL: url, THREADMILL_URL: url };
+  for (const [command] of app.builds) {
+    await run('npx', command.split(' '), home, env);
+    say(`${app.title}: ${command}`);
+    if (!command.includes('build')) continue;
+    const page = `http://127.0.0.1:${port}/`;
+    const served = serve('npx', app.serve(String(port)), home, env);
+    try {
+      await until(served, () => fetch(page).catch(() => undefined));
+      await check(browser, page, `${app.title}, ${command}`);
+    } finally {
+      await served.stop();
+    }
+  }
+}
+
+async function main(binary) {
+  const folder = await mkdtemp(join(tmpdir(), 'threadmill-consumers-'));
+  const ports = [await freePort(), await freePort()];
+  const origins = ports.flatMap(port => ['--allow-origin', `http://127.0.0.1:${port}`]);
+  const data = ['--data', join(folder, 'store'), '--no-sample'];
+  const args = ['serve', '--listen', '127.0.0.1:0', ...data, ...origins];
+  const server = serve(binary, args, folder);
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox'],
+  });
+  try {
+    const url = await until(server, () => /chat at (http:\S+)\s/.exec(server.output)?.[1]);
+    const parts = [{ type: 'text', text: 'How do I install it?' }];
+    const body = JSON.stringify({ title: TITLE, message: { parts } });
+    const headers = { 'content-type': 'application/json' };
+    const made = await fetch(`${url}/v1/threads`, { method: 'POST', headers, body });
+    if (!made.ok) throw new Error(`The thread was not made: ${await made.text()}`);
+    const [tarballs, sources] = [await pack(folder), await examples()];
+    say('packed');
+    for (const [i, app] of [VITE, NEXT].entries()) {
+      await tryApp(app, { folder, port: ports[i], url, browser, tarballs, sources });
+    }
+  } finally {
+    await browser.close();
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+await main(process.argv[2]);
