@@ -1,6 +1,6 @@
 //! The engine's way to the server: its own connection, or the leader's.
 
-use super::{Company, Engine, Output};
+use super::{Company, Engine, Following, Output};
 use crate::Now;
 use crate::session::{Action, Heard, Transport, Way};
 use crate::tabs::{Act, Role};
@@ -188,7 +188,7 @@ impl Engine {
     }
 
     fn down(&mut self) {
-        self.feed.following = false;
+        self.feed.following = Following::No;
         self.disconnect_all();
         self.tabs.down();
     }

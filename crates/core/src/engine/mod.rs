@@ -40,7 +40,16 @@ enum Asked {
 struct Feed {
     /// The last place seen; none before a list was read.
     pos: Option<u64>,
-    following: bool,
+    following: Following,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Following {
+    #[default]
+    No,
+    /// From this place on; what comes before the answer is for other tabs, which may be further.
+    Asked(u64),
+    Yes,
 }
 
 /// A client without I/O.
@@ -186,7 +195,11 @@ impl Engine {
     }
 
     fn summaries(&mut self, pos: u64, items: &[Summary]) {
-        self.feed.pos = self.feed.pos.map(|seen| seen.max(pos));
+        match self.feed.following {
+            Following::Asked(since) if pos == since && items.is_empty() => self.feed.following = Following::Yes,
+            Following::Yes => self.feed.pos = self.feed.pos.map(|seen| seen.max(pos)),
+            Following::No | Following::Asked(_) => {}
+        }
         self.lists.values_mut().for_each(|list| list.on_summaries(items));
     }
 
@@ -201,8 +214,9 @@ impl Engine {
     }
 
     fn follow(&mut self) {
-        if let (true, false, Some(since)) = (self.session.is_live(), self.feed.following, self.feed.pos) {
-            self.feed.following = true;
+        let following = self.feed.following != Following::No;
+        if let (true, false, Some(since)) = (self.session.is_live(), following, self.feed.pos) {
+            self.feed.following = Following::Asked(since);
             self.send(&ClientFrame::FollowList { since });
         }
     }

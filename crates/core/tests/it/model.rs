@@ -1,7 +1,9 @@
-//! A small server: one thread, one branch, a log, and connections that can be cut anywhere. Each may have several
-//! subscriptions, which share what is sent about the thread.
+//! A small server: a thread, its one branch and log, and connections that can be cut anywhere. Each may have several
+//! subscriptions, which share what is sent about the thread. Several threads share the connections.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use threadmill_core::fold::Fold;
 use threadmill_core::window::PageRequest;
 use threadmill_proto::change::{Commitment, MessageRef};
@@ -12,6 +14,7 @@ use threadmill_proto::{
     from_cbor, to_cbor,
 };
 
+/// The thread of a server that has but one.
 pub(crate) fn thread() -> ThreadId {
     ThreadId::parse("t").expect("a valid id")
 }
@@ -33,9 +36,10 @@ struct Run {
 }
 
 /// What a subscription shows.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Sub {
     id: u32,
+    thread: ThreadId,
     from: u64,
     to: Option<u64>,
 }
@@ -56,6 +60,10 @@ impl Connection {
         self.subs.len()
     }
 
+    fn shown<'s>(&'s self, thread: &'s ThreadId) -> impl Iterator<Item = &'s Sub> {
+        self.subs.iter().filter(move |sub| sub.thread == *thread)
+    }
+
     fn send(&mut self, frame: &ServerFrame) {
         self.joinable = false;
         self.wire.push_back(to_cbor(frame));
@@ -74,25 +82,35 @@ impl Connection {
 }
 
 pub(crate) struct Server {
+    pub(crate) thread: ThreadId,
     pub(crate) slots: Vec<Message>,
     events: Vec<Event>,
     run: Option<Run>,
     runs: usize,
-    pub(crate) connections: Vec<Connection>,
+    connections: Connections,
 }
 
+/// Shared by the threads of a server.
+type Connections = Rc<RefCell<Vec<Connection>>>;
+
 impl Server {
+    /// A thread, and one connection.
     pub(crate) fn with_messages(count: usize) -> Self {
-        let mut server = Self {
-            slots: Vec::new(),
-            events: Vec::new(),
-            run: None,
-            runs: 0,
-            connections: vec![Connection::default()],
-        };
-        for _ in 0..count {
-            server.append();
-        }
+        Self::of(thread(), count, Rc::new(RefCell::new(vec![Connection::default()])))
+    }
+
+    /// Threads that share this many connections.
+    pub(crate) fn threads(names: &[&str], count: usize, connections: usize) -> Vec<Self> {
+        let mut all = Vec::new();
+        all.resize_with(connections, Connection::default);
+        let all = Rc::new(RefCell::new(all));
+        let thread = |name: &&str| ThreadId::parse(name).expect("a valid id");
+        names.iter().map(|name| Self::of(thread(name), count, Rc::clone(&all))).collect()
+    }
+
+    fn of(thread: ThreadId, count: usize, connections: Connections) -> Self {
+        let mut server = Self { thread, slots: Vec::new(), events: Vec::new(), run: None, runs: 0, connections };
+        (0..count).for_each(|_| server.append());
         server
     }
 
@@ -183,9 +201,9 @@ impl Server {
         let delta = |n: usize| Chunk::TextDelta { id: "0".into(), delta: format!("w{n} ") };
         run.chunks.extend((run.chunks.len()..).take(count).map(delta));
         let (to, run) = (run.chunks.len() as u64, run.clone());
-        let frame = chunks_of(&run, from, to);
-        for connection in &mut self.connections {
-            if connection.subs.iter().any(|sub| sub.to.is_none()) {
+        let frame = self.chunks_of(&run, from, to);
+        for connection in self.connections.borrow_mut().iter_mut() {
+            if connection.shown(&self.thread).any(|sub| sub.to.is_none()) {
                 connection.send_chunks(frame.clone());
             }
         }
@@ -207,34 +225,43 @@ impl Server {
         let seq = self.events.len() as u64 + 1;
         let event = Event { epoch: 1, hash: hash(seq), record: Record { seq, at: 0, change }, body };
         self.events.push(event.clone());
-        for connection in self.connections.iter_mut().filter(|connection| !connection.subs.is_empty()) {
-            let at_tip = connection.subs.iter().all(|sub| sub.to.is_none());
+        for connection in self.connections.borrow_mut().iter_mut() {
+            let subs: Vec<Sub> = connection.shown(&self.thread).cloned().collect();
+            if subs.is_empty() {
+                continue;
+            }
+            let at_tip = subs.iter().all(|sub| sub.to.is_none());
             let bodiless = matches!(event.record.change, Change::RunEnded { .. }) && at_tip;
             let event = if bodiless { Event { body: None, ..event.clone() } } else { event.clone() };
-            let frame = shown(&connection.subs, &event);
-            connection.send(&frame);
+            connection.send(&shown(&self.thread, &subs, &event));
         }
     }
 
+    /// A connection.
+    pub(crate) fn connection(&self, at: usize) -> RefMut<'_, Connection> {
+        RefMut::map(self.connections.borrow_mut(), |all| &mut all[at])
+    }
+
     /// Where the one client's frames wait.
-    pub(crate) fn wire(&mut self) -> &mut VecDeque<Vec<u8>> {
-        &mut self.connections[0].wire
+    pub(crate) fn wire(&self) -> RefMut<'_, VecDeque<Vec<u8>>> {
+        RefMut::map(self.connection(0), |connection| &mut connection.wire)
     }
 
     /// The connection is gone, with everything on its way.
-    pub(crate) fn cut(&mut self, connection: usize) {
-        self.connections[connection] = Connection::default();
+    pub(crate) fn cut(&self, connection: usize) {
+        *self.connection(connection) = Connection::default();
     }
 
-    pub(crate) fn receive(&mut self, connection: usize, bytes: &[u8]) {
+    /// A frame of a client's. Which thread of a server takes it makes a difference to `Subscribe` alone.
+    pub(crate) fn receive(&self, connection: usize, bytes: &[u8]) {
         let frame = from_cbor::<ClientFrame>(bytes).expect("a frame of the client's");
-        let to = &mut self.connections[connection];
+        let mut to = self.connection(connection);
         match frame {
             ClientFrame::Hello { .. } => {
                 to.send(&ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 15_000, user: "u".into() });
             }
-            ClientFrame::Subscribe { sub: id, cursor, from, to, .. } => {
-                self.resume(connection, Sub { id, from, to }, &cursor.expect("views resume"));
+            ClientFrame::Subscribe { sub: id, thread, cursor, from, to: end, .. } => {
+                self.resume(&mut to, Sub { id, thread, from, to: end }, &cursor.expect("views resume"));
             }
             ClientFrame::Range { sub, from, to: end } => {
                 if let Some(known) = to.subs.iter_mut().find(|known| known.id == sub) {
@@ -247,23 +274,28 @@ impl Server {
         }
     }
 
-    fn resume(&mut self, connection: usize, sub: Sub, cursor: &Cursor) {
-        let missed = self.events[cursor.position.seq as usize..].to_vec();
-        let run = self.run.clone();
-        let to = &mut self.connections[connection];
+    fn resume(&self, to: &mut Connection, sub: Sub, cursor: &Cursor) {
         to.subs.retain(|known| known.id != sub.id);
-        to.subs.push(sub);
+        to.subs.push(sub.clone());
         to.send(&ServerFrame::Resumed { sub: sub.id });
-        for event in missed {
-            to.send(&shown(&[sub], &event));
+        for event in &self.events[cursor.position.seq as usize..] {
+            to.send(&shown(&self.thread, core::slice::from_ref(&sub), event));
         }
-        if let Some(run) = run {
-            let had = cursor.runs.iter().find(|had| had.run == run.id).map_or(0, |had| had.offset);
-            let end = run.chunks.len() as u64;
-            if end > had {
-                to.send(&chunks_of(&run, had, end));
-            }
+        let Some(run) = &self.run else { return };
+        let had = cursor.runs.iter().find(|had| had.run == run.id).map_or(0, |had| had.offset);
+        let end = run.chunks.len() as u64;
+        if end > had {
+            to.send(&self.chunks_of(run, had, end));
         }
+    }
+
+    fn chunks_of(&self, run: &Run, from: u64, to: u64) -> ServerFrame {
+        let mut chunks = Vec::new();
+        for chunk in &run.chunks[from as usize..to as usize] {
+            threadmill_core::coalesce::push(&mut chunks, chunk.clone());
+        }
+        let (thread, message) = (self.thread.clone(), message_id(run.depth));
+        ServerFrame::Chunks { thread, run: run.id.clone(), message, from, to, chunks }
     }
 
     /// A window, as the store reads it: live messages counted, four times as many slots scanned at most.
@@ -298,7 +330,7 @@ impl Server {
         }
         let lineage = vec![Segment { branch: branch(), from: 0 }];
         Window {
-            thread: thread(),
+            thread: self.thread.clone(),
             branch: branch(),
             cursor,
             total,
@@ -318,15 +350,6 @@ impl Server {
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }
-}
-
-fn chunks_of(run: &Run, from: u64, to: u64) -> ServerFrame {
-    let mut chunks = Vec::new();
-    for chunk in &run.chunks[from as usize..to as usize] {
-        threadmill_core::coalesce::push(&mut chunks, chunk.clone());
-    }
-    let message = message_id(run.depth);
-    ServerFrame::Chunks { thread: thread(), run: run.id.clone(), message, from, to, chunks }
 }
 
 fn continues(last: &ServerFrame, next: &ServerFrame) -> bool {
@@ -389,19 +412,19 @@ fn fold(chunks: &[Chunk]) -> Fold {
 }
 
 /// The frame of an event for subscriptions: whole if it is about what one of them shows.
-fn shown(subs: &[Sub], event: &Event) -> ServerFrame {
+fn shown(thread: &ThreadId, subs: &[Sub], event: &Event) -> ServerFrame {
     let within = |sub: &Sub, at: &MessageRef| at.depth >= sub.from && sub.to.is_none_or(|to| at.depth < to);
     let covers = |at: &MessageRef| subs.iter().any(|sub| within(sub, at));
     let here = event.record.change.message().is_some_and(|at| at.branch == branch());
     if here && event.record.change.message().is_some_and(covers) {
-        return ServerFrame::Event { thread: thread(), event: event.clone() };
+        return ServerFrame::Event { thread: thread.clone(), event: event.clone() };
     }
     let longer = match &event.record.change {
         Change::MessageAppended(at) | Change::RunStarted { message: at, .. } if here => Some(at.depth + 1),
         _ => None,
     };
     ServerFrame::Advance {
-        thread: thread(),
+        thread: thread.clone(),
         position: event.position(),
         total: longer,
         branch: longer.map(|_| branch()),

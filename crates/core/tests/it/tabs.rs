@@ -2,28 +2,30 @@
 //! hides or is put aside, once it is quiet every tab shows what the server has, over one connection.
 
 use crate::copy::Copy;
-use crate::model::{Connection, Server, thread};
+use crate::model::Server;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered};
 use threadmill_core::session::{Status, Transport};
 use threadmill_core::tabs::Role;
 use threadmill_core::window::{PageRequest, Side};
-use threadmill_proto::{Anchor, ServerFrame, Window, to_cbor};
+use threadmill_proto::{Anchor, ClientFrame, ServerFrame, ThreadId, Window, from_cbor, to_cbor};
 
 const VIEW: u32 = 1;
 /// Tabs at most.
 const TABS: usize = 4;
+const NAMES: [&str; 2] = ["t0", "t1"];
 const HEARTBEAT: u64 = 15_000;
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    Append,
-    Edit(usize),
-    Remove(usize),
-    Start,
-    Say(usize),
-    End,
+    /// What happens to a thread.
+    Append(usize),
+    Edit(usize, usize),
+    Remove(usize, usize),
+    Start(usize),
+    Say(usize, usize),
+    End(usize),
     Load(usize, Side),
     Jump(usize, usize),
     /// Frames reach a tab from the server, or the server from a tab.
@@ -50,15 +52,15 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let tab = || 0..TABS;
+    let (tab, of) = (|| 0..TABS, || 0..NAMES.len());
     let side = prop_oneof![Just(Side::Older), Just(Side::Newer)];
     prop_oneof![
-        4 => Just(Op::Append),
-        2 => any::<usize>().prop_map(Op::Edit),
-        1 => any::<usize>().prop_map(Op::Remove),
-        2 => Just(Op::Start),
-        8 => (1_usize..4).prop_map(Op::Say),
-        2 => Just(Op::End),
+        4 => of().prop_map(Op::Append),
+        2 => (of(), any::<usize>()).prop_map(|(of, pick)| Op::Edit(of, pick)),
+        1 => (of(), any::<usize>()).prop_map(|(of, pick)| Op::Remove(of, pick)),
+        2 => of().prop_map(Op::Start),
+        8 => (of(), 1_usize..4).prop_map(|(of, count)| Op::Say(of, count)),
+        2 => of().prop_map(Op::End),
         2 => (tab(), side).prop_map(|(tab, side)| Op::Load(tab, side)),
         1 => (tab(), any::<usize>()).prop_map(|(tab, to)| Op::Jump(tab, to)),
         10 => (tab(), 1_usize..8).prop_map(|(tab, count)| Op::Down(tab, count)),
@@ -96,7 +98,8 @@ struct Tab {
 }
 
 struct World {
-    server: Server,
+    /// The threads: tabs show one after the other in turn.
+    threads: Vec<Server>,
     tabs: Vec<Option<Tab>>,
     /// From one tab to another.
     channel: Vec<Vec<VecDeque<Vec<u8>>>>,
@@ -110,10 +113,8 @@ struct World {
 
 impl World {
     fn new(messages: usize) -> Self {
-        let mut server = Server::with_messages(messages);
-        server.connections.resize_with(TABS, Connection::default);
         Self {
-            server,
+            threads: Server::threads(&NAMES, messages, TABS),
             tabs: (0..TABS).map(|_| None).collect(),
             channel: vec![vec![VecDeque::new(); TABS]; TABS],
             lock: None,
@@ -123,6 +124,11 @@ impl World {
             now: 0,
             beat: HEARTBEAT,
         }
+    }
+
+    /// What a tab shows.
+    fn thread_of(&self, at: usize) -> &Server {
+        &self.threads[at % NAMES.len()]
     }
 
     fn is_up(&self, at: usize) -> bool {
@@ -145,7 +151,7 @@ impl World {
             let tab = self.tabs[at].as_mut().expect("a tab");
             match tab.engine.poll_output() {
                 Output::Connect(transport) => {
-                    self.server.cut(at);
+                    self.threads[0].cut(at);
                     (tab.up, tab.transport) = (Some(VecDeque::new()), transport);
                     tab.engine.handle(self.now, Input::Opened);
                 }
@@ -205,7 +211,7 @@ impl World {
     }
 
     fn cut(&mut self, at: usize) {
-        self.server.cut(at);
+        self.threads[0].cut(at);
         if let Some(tab) = &mut self.tabs[at] {
             tab.up = None;
         }
@@ -228,7 +234,8 @@ impl World {
             aside: false,
         });
         self.enter(at);
-        self.input(at, Input::Open { view: VIEW, thread: thread(), branch: None, anchor: Anchor::Tip });
+        let thread = self.thread_of(at).thread.clone();
+        self.input(at, Input::Open { view: VIEW, thread, branch: None, anchor: Anchor::Tip });
     }
 
     fn enter(&mut self, at: usize) {
@@ -247,15 +254,15 @@ impl World {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Append => self.server.append(),
-            Op::Edit(pick) => self.server.edit(pick),
-            Op::Remove(pick) => self.server.remove(pick),
-            Op::Start => self.server.start_run(),
-            Op::Say(count) => self.server.say(count),
-            Op::End => self.server.end_run(),
+            Op::Append(of) => self.threads[of].append(),
+            Op::Edit(of, pick) => self.threads[of].edit(pick),
+            Op::Remove(of, pick) => self.threads[of].remove(pick),
+            Op::Start(of) => self.threads[of].start_run(),
+            Op::Say(of, count) => self.threads[of].say(count),
+            Op::End(of) => self.threads[of].end_run(),
             Op::Load(at, side) => self.input(at, Input::Load(VIEW, side)),
             Op::Jump(at, to) => {
-                let depth = (to % (self.server.slots.len() + 1)) as u64;
+                let depth = (to % (self.thread_of(at).slots.len() + 1)) as u64;
                 self.input(at, Input::Jump(VIEW, Anchor::Depth(depth)));
             }
             Op::Down(at, count) => self.down(at, count),
@@ -319,7 +326,8 @@ impl World {
 
     fn down(&mut self, at: usize, count: usize) {
         for _ in 0..count {
-            let Some(frame) = self.server.connections[at].wire.pop_front() else { return };
+            let frame = self.threads[0].connection(at).wire.pop_front();
+            let Some(frame) = frame else { return };
             self.input(at, Input::Received(frame));
         }
     }
@@ -328,14 +336,17 @@ impl World {
         for _ in 0..count {
             let up = self.tabs[at].as_mut().and_then(|tab| tab.up.as_mut());
             let Some(frame) = up.and_then(VecDeque::pop_front) else { return };
-            self.server.receive(at, &frame);
+            // Whoever holds the thread named takes it; one that names none goes to the first.
+            let of = self.threads.iter().position(|thread| names(&frame, &thread.thread));
+            self.threads[of.unwrap_or(0)].receive(at, &frame);
         }
     }
 
     fn read(&mut self, at: usize) {
-        let Some(tab) = &mut self.tabs[at] else { return };
-        if let Some((request, page)) = tab.asked.pop() {
-            tab.read.push((request, self.server.window(&page)));
+        let asked = self.tabs[at].as_mut().and_then(|tab| tab.asked.pop());
+        if let Some((request, page)) = asked {
+            let window = self.thread_of(at).window(&page);
+            self.tabs[at].as_mut().expect("a tab that asked").read.push((request, window));
         }
     }
 
@@ -360,7 +371,7 @@ impl World {
             for at in 0..TABS {
                 if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
                     let pong = to_cbor(&ServerFrame::Pong { token: 0, now: 0 });
-                    self.server.connections[at].wire.push_back(pong);
+                    self.threads[0].connection(at).wire.push_back(pong);
                 }
             }
         }
@@ -379,7 +390,7 @@ impl World {
             let (ups, asked, read) = (tab.up.as_ref().is_some_and(|up| !up.is_empty()), &tab.asked, &tab.read);
             if ups {
                 self.up(at, 1);
-            } else if !self.server.connections[at].wire.is_empty() {
+            } else if !self.threads[0].connection(at).wire.is_empty() {
                 self.down(at, 1);
             } else if !asked.is_empty() {
                 self.read(at);
@@ -449,10 +460,16 @@ impl World {
         let leaders = self.tabs.iter().flatten().filter(|tab| tab.engine.role() == Role::Leader).count();
         let alive = self.tabs.iter().flatten().count();
         assert_eq!(leaders, alive.min(1), "one leads");
-        for tab in self.tabs.iter().flatten() {
-            tab.copy.true_window(tab.engine.view(VIEW).expect("an open view"), &self.server);
+        for (at, tab) in self.tabs.iter().enumerate() {
+            let Some(tab) = tab else { continue };
+            tab.copy.true_window(tab.engine.view(VIEW).expect("an open view"), self.thread_of(at));
         }
     }
+}
+
+/// Whether a frame subscribes to a thread.
+fn names(frame: &[u8], of: &ThreadId) -> bool {
+    matches!(from_cbor(frame), Ok(ClientFrame::Subscribe { thread, .. }) if thread == *of)
 }
 
 /// Two thousand cases, unless PROPTEST_CASES says how many.
@@ -503,11 +520,11 @@ fn settle(world: &mut World) {
 fn one_connection_carries_an_answer_to_every_tab() {
     let mut world = opened(4);
     assert_eq!(world.connections(), 1);
-    world.server.start_run();
-    (0..20).for_each(|_| world.server.say(2));
+    world.threads[0].start_run();
+    (0..20).for_each(|_| world.threads[0].say(2));
     settle(&mut world);
     world.converged();
-    world.server.end_run();
+    world.threads[0].end_run();
     settle(&mut world);
     world.converged();
 }
@@ -515,13 +532,13 @@ fn one_connection_carries_an_answer_to_every_tab() {
 #[test]
 fn a_leader_that_crashes_in_mid_answer_is_followed_by_another() {
     let mut world = opened(3);
-    world.server.start_run();
-    world.server.say(3);
+    world.threads[0].start_run();
+    world.threads[0].say(3);
     settle(&mut world);
     let first = leader(&world);
-    world.server.say(2);
+    world.threads[0].say(2);
     world.run(Op::Crash(first));
-    world.server.say(2);
+    world.threads[0].say(2);
     world.quiet();
     world.converged();
     assert_ne!(leader(&world), first);
@@ -554,7 +571,7 @@ fn a_hidden_leader_hands_over_after_a_while_and_only_to_somebody() {
 fn a_follower_that_is_gone_without_a_word_costs_nothing_for_long() {
     let mut world = opened(2);
     let gone = 1 - leader(&world);
-    let subs = |world: &World| world.server.connections[leader(world)].subscriptions();
+    let subs = |world: &World| world.threads[0].connection(leader(world)).subscriptions();
     assert_eq!(subs(&world), 2);
     world.run(Op::Crash(gone));
     for _ in 0..5 {
@@ -566,35 +583,103 @@ fn a_follower_that_is_gone_without_a_word_costs_nothing_for_long() {
 
 #[test]
 fn what_a_former_leader_says_late_is_left_out() {
-    let mut world = opened(2);
+    let mut world = opened(3);
     let first = leader(&world);
-    let other = 1 - first;
-    world.server.append();
+    let others: Vec<usize> = (0..3).filter(|at| *at != first).collect();
+    world.threads[0].append();
     world.down(first, 10);
-    let late = world.channel[first][other].clone();
+    let late = world.channel[first][others[0]].clone();
     assert!(!late.is_empty());
     world.run(Op::Crash(first));
-    world.run(Op::Open(first));
     world.quiet();
+    // As many have come down in the new leader's time as before the late ones in the former one's.
     for message in late {
-        world.input(other, Input::Heard(message.clone()));
-        world.input(first, Input::Heard(message));
+        others.iter().for_each(|at| world.input(*at, Input::Heard(message.clone())));
     }
-    world.quiet();
+    world.threads.iter_mut().for_each(Server::append);
+    settle(&mut world);
     world.converged();
 }
 
+/// What is lost last is noticed by the next heartbeat, without anything else to tell.
 #[test]
 fn a_message_that_the_channel_loses_is_noticed() {
-    for op in [Op::Lose(0, 1), Op::Double(0, 1), Op::Swap(0, 1)] {
-        let mut world = opened(2);
-        let first = leader(&world);
-        assert_eq!(first, 0);
-        world.server.append();
-        world.server.append();
-        world.down(first, 10);
+    for op in [Op::Lose(0, 2), Op::Double(0, 2), Op::Swap(0, 2)] {
+        let mut world = opened(3);
+        assert_eq!(leader(&world), 0);
+        world.threads[0].append();
+        world.threads[0].append();
+        world.down(0, 10);
         world.run(op);
-        world.quiet();
+        world.run(op);
+        settle(&mut world);
+        world.run(Op::Pass(HEARTBEAT));
+        settle(&mut world);
+        world.run(Op::Pass(1_000));
+        settle(&mut world);
         world.converged();
     }
+}
+
+#[test]
+fn a_frame_for_the_server_that_is_lost_is_noticed() {
+    let mut world = opened(2);
+    assert_eq!(leader(&world), 0);
+    // The follower's subscription to where it jumps to.
+    world.run(Op::Jump(1, 3));
+    world.run(Op::Read(1));
+    world.run(Op::Page(1));
+    assert!(!world.channel[1][0].is_empty());
+    world.channel[1][0].clear();
+    settle(&mut world);
+    world.run(Op::Pass(HEARTBEAT));
+    settle(&mut world);
+    world.run(Op::Pass(1_000));
+    settle(&mut world);
+    world.threads[1].append();
+    settle(&mut world);
+    world.converged();
+}
+
+/// The leader's connection is cut and made again, and one of the followers does not hear of it.
+#[test]
+fn a_new_connection_is_noticed_by_those_who_did_not_hear_of_the_cut() {
+    let mut world = opened(4);
+    assert_eq!(leader(&world), 0);
+    world.run(Op::Cut(0));
+    world.channel[0][3].clear();
+    for _ in 0..3 {
+        world.run(Op::Pass(300));
+        settle_but(&mut world, 3);
+    }
+    world.threads[1].append();
+    settle(&mut world);
+    world.run(Op::Pass(300));
+    settle(&mut world);
+    world.converged();
+}
+
+/// Settles without what the leader says to one tab, which is lost.
+fn settle_but(world: &mut World, deaf: usize) {
+    loop {
+        world.channel[0][deaf].clear();
+        if !world.step() {
+            return;
+        }
+    }
+}
+
+/// A tab asks twice to be taken up, and hears both answers.
+#[test]
+fn the_answer_to_an_earlier_request_to_join_is_left_out() {
+    let mut world = opened(2);
+    assert_eq!(leader(&world), 0);
+    world.run(Op::Hide(1));
+    world.run(Op::Show(1));
+    world.run(Op::Hide(1));
+    world.run(Op::Show(1));
+    settle(&mut world);
+    world.threads[1].append();
+    settle(&mut world);
+    world.converged();
 }

@@ -191,7 +191,8 @@ impl World {
 
     fn deliver(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(frame) = self.server.wire().pop_front() else { return };
+            let frame = self.server.wire().pop_front();
+            let Some(frame) = frame else { return };
             self.input(Input::Received(frame));
         }
     }
