@@ -673,6 +673,7 @@ fn the_answer_to_an_earlier_request_to_join_is_left_out() {
     // What it sends now is in step with what the leader has counted.
     world.run(Op::Jump(1, 3));
     settle(&mut world);
+    assert_eq!(world.threads[0].connection(0).subscriptions(), 2, "one for each tab");
     world.threads[1].append();
     settle(&mut world);
     world.converged();
