@@ -73,7 +73,7 @@ const hooks = await bundle({ hooks: here('../packages/react/dist/index.js') }, [
   '@threadmill/client',
 ]);
 const weights = {
-  wasm: brotli(readFileSync(here('../packages/client/wasm/threadmill_wasm_bg.wasm'))),
+  wasm: brotli(readFileSync(here('../packages/client/wasm/threadmill.wasm'))),
   ...(await clientWeights()),
   ...(await besideClient('direct', '../packages/client/dist/direct/index.js')),
   ...(await besideClient('ai-sdk', '../packages/client/dist/ai-sdk.js')),

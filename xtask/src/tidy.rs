@@ -1,5 +1,5 @@
 //! What no compiler checks: every source file says what it is for, none is too long, and the browser core
-//! asks its host for nothing but what wasm-bindgen itself needs.
+//! asks its host for nothing.
 
 use crate::wasm;
 use anyhow::{Context, Result, bail};
@@ -50,7 +50,7 @@ fn check_file(file: &Path, findings: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Imports from anywhere but wasm-bindgen's own glue: a clock, a random source or I/O would be one.
+/// What the module imports, which has to be nothing: a clock, a random source or I/O would be an import.
 fn foreign_imports(module: &[u8]) -> Result<Vec<String>> {
     let mut reader = Reader { bytes: module, at: 8 };
     while reader.at < module.len() {
@@ -67,10 +67,7 @@ fn imports(reader: &mut Reader<'_>) -> Result<Vec<String>> {
     let mut foreign = Vec::new();
     for _ in 0..reader.number()? {
         let (module, name) = (reader.name()?, reader.name()?);
-        // Before wasm-bindgen has run, its imports carry this placeholder; functions are all there are.
-        if !module.starts_with("__wbindgen") {
-            foreign.push(format!("{module}.{name}"));
-        }
+        foreign.push(format!("{module}.{name}"));
         if reader.byte()? != 0 {
             bail!("{module}.{name} is no function: the reader does not know its form");
         }
@@ -134,9 +131,8 @@ mod tests {
 
     #[test]
     fn a_clock_is_found() -> Result<()> {
-        let bytes = module(&[("__wbindgen_placeholder__", "__wbindgen_throw"), ("env", "now")]);
-        assert_eq!(foreign_imports(&bytes)?, ["env.now"]);
-        assert!(foreign_imports(&module(&[("__wbindgen_placeholder__", "x")]))?.is_empty());
+        assert_eq!(foreign_imports(&module(&[("env", "now"), ("env", "random")]))?, ["env.now", "env.random"]);
+        assert!(foreign_imports(&module(&[]))?.is_empty());
         Ok(())
     }
 }

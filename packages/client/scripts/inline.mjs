@@ -3,11 +3,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const at = path => new URL(path, import.meta.url);
-const base64 = readFileSync(at('../wasm/threadmill_wasm_bg.wasm')).toString('base64');
+const base64 = readFileSync(at('../wasm/threadmill.wasm')).toString('base64');
 
 writeFileSync(
   at('../dist/inline.js'),
-  `//! The core, made from threadmill_wasm_bg.wasm by the build.
+  `//! The core, made from threadmill.wasm by the build.
 
 /** Give it to \`createClient\` as \`wasm\`. */
 export const wasm = /* @__PURE__ */ Uint8Array.from(

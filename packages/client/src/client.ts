@@ -1,9 +1,9 @@
 //! The client of the sync engine: counts who shows what, and brings the core, the outbox and what the browser keeps
 //! together.
 
-import { Core, Wish } from '../wasm/threadmill_wasm.js';
 import { type Access, bindAccess } from './access.js';
 import { Api } from './api.js';
+import { Core, type CoreModule, Wish } from './core.js';
 import { KeptDrafts } from './drafts.js';
 import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
@@ -26,7 +26,6 @@ import type {
   ThreadHandle,
   ThreadSnapshot,
 } from './types.js';
-import { VERSION } from './version.js';
 import * as writes from './writes.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
@@ -62,8 +61,7 @@ export class SyncClient implements Client {
   readonly #listeners = new AbortController();
   #counter = 0;
 
-  /** The core is loaded: `init` of the bindings has resolved. */
-  constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, memory: () => number) {
+  constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
     const user = options.user ?? SOMEBODY;
     const kept = keptStrings(options.storage);
     this.#frames = frames;
@@ -76,10 +74,10 @@ export class SyncClient implements Client {
       this.status.set({ storage: 'degraded' }),
     );
     this.#keeper = new Keeper(this.#storage);
-    const core = new Core(Math.random(), `threadmill-js/${VERSION}`);
+    const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.room(options.maxBytes);
     const tabs = options.tabs ?? 'auto';
-    const surroundings = { name, tabs, socketUrl: socketUrl(access), memory };
+    const surroundings = { name, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
       run: act => this.#host.run(act),
@@ -127,7 +125,7 @@ export class SyncClient implements Client {
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
     handle.pend(this.outbox.all());
-    this.#host.run((core, now) => core.openList(now, number, options.title));
+    this.#host.run((core, now) => core.openList(now, number, key));
     if (key === '') void this.#keeper.list().then(list => list && handle.restore(list));
     return handle;
   }
@@ -301,13 +299,13 @@ export class SyncClient implements Client {
     shown.timer = undefined;
     if (shown.resting) {
       shown.resting = false;
-      this.#host.ask(shown.number, Wish.Resume);
+      this.#host.ask(shown.number, Wish.resume);
     }
   }
 
   #rest(shown: Shown<ThreadView>): void {
     shown.resting = true;
-    this.#host.ask(shown.number, Wish.Rest);
+    this.#host.ask(shown.number, Wish.rest);
   }
 
   #releaseView(key: string): void {
@@ -318,7 +316,7 @@ export class SyncClient implements Client {
       // What shows nothing is not worth keeping.
       if (status === 'ready') this.#rest(shown);
       else {
-        this.#host.ask(shown.number, Wish.Release);
+        this.#host.ask(shown.number, Wish.release);
         this.#drop(shown.number);
       }
     }, GRACE);
@@ -329,7 +327,7 @@ export class SyncClient implements Client {
     if (!shown || shown.users === 0 || --shown.users > 0) return;
     shown.timer = setTimeout(() => {
       this.#lists.delete(key);
-      this.#host.ask(shown.number, Wish.ReleaseList);
+      this.#host.ask(shown.number, Wish.releaseList);
       shown.handle.dispose();
     }, GRACE);
   }

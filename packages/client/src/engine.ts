@@ -1,8 +1,8 @@
 //! Which engine runs: the sync engine, or the direct one where the server's flag or a core that does not load says so.
 
-import init, { type InitInput } from '../wasm/threadmill_wasm.js';
 import { Access } from './access.js';
 import { SyncClient } from './client.js';
+import { type CoreModule, loadCore } from './core.js';
 import { Flags } from './flags.js';
 import { Frames, pageFrames } from './frames.js';
 import { keptStrings } from './kept.js';
@@ -26,13 +26,13 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const frames = new Frames(pageFrames());
   const flags = new Flags(frames, access, keptStrings(options.storage));
   if (wanted === 'auto' && !(await isOn(flags))) return direct(options, 'flag_off');
-  let memory: WebAssembly.Memory;
+  let module: CoreModule;
   try {
-    ({ memory } = await init({ module_or_path: (await options.wasm) as InitInput }));
+    module = await loadCore((await options.wasm) ?? '');
   } catch {
     return direct(options, 'wasm_failed');
   }
-  return new SyncClient(options, access, frames, flags, () => memory.buffer.byteLength);
+  return new SyncClient(options, access, frames, flags, module);
 }
 
 /** A client that is replaced by one of the other engine when the flag changes. */

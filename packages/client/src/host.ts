@@ -1,8 +1,8 @@
 //! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
 
-import { type Core, Signal, type Wish } from '../wasm/threadmill_wasm.js';
 import type { Access } from './access.js';
 import { Company, hasCompany } from './company.js';
+import { type Core, Signal, type Wish } from './core.js';
 import { decode } from './decode.js';
 import { Link } from './link.js';
 import type { Problem } from './problem.js';
@@ -55,6 +55,7 @@ export class Host {
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #role: SyncStatus['role'] = 'solo';
   #draining = false;
+  #over = false;
   readonly #counts = {
     framesReceived: 0,
     framesForwarded: 0,
@@ -69,8 +70,8 @@ export class Host {
     this.#receiver = receiver;
     this.#memory = options.memory;
     const events = {
-      opened: () => this.signal(Signal.Opened),
-      closed: () => this.signal(Signal.Closed),
+      opened: () => this.signal(Signal.opened),
+      closed: () => this.signal(Signal.closed),
       received: (frame: Uint8Array<ArrayBuffer>) => {
         this.#counts.framesReceived++;
         this.run((core, now) => core.received(now, frame));
@@ -98,8 +99,9 @@ export class Host {
     this.#enter();
   }
 
-  /** Gives the core one input and does what follows from it. */
-  run<T>(act: (core: Core, now: number) => T): T {
+  /** Gives the core one input and does what follows from it. After `close` nothing happens. */
+  run<T>(act: (core: Core, now: number) => T): T | undefined {
+    if (this.#over) return undefined;
     const result = act(this.#core, performance.now());
     this.#drain();
     return result;
@@ -116,12 +118,12 @@ export class Host {
 
   open(view: number, thread: string, branch: string | undefined, anchor: Anchor): boolean {
     const [name, at] = anchorOf(anchor);
-    return this.run((core, now) => core.open(now, view, thread, branch, name, at));
+    return this.run((core, now) => core.open(now, view, thread, branch ?? '', name, at)) === true;
   }
 
   jump(view: number, anchor: Anchor): boolean {
     const [name, at] = anchorOf(anchor);
-    return this.run((core, now) => core.jump(now, view, name, at));
+    return this.run((core, now) => core.jump(now, view, name, at)) === true;
   }
 
   /** Says something to the clients of the other tabs. */
@@ -130,7 +132,7 @@ export class Host {
   }
 
   metrics(): ClientMetrics {
-    const [threadsHeld, bytesHeld] = [this.#core.views(), this.#core.bytes()];
+    const [threadsHeld, bytesHeld] = this.#over ? [0, 0] : this.#core.held();
     return { ...this.#counts, threadsHeld, bytesHeld, wasmBytes: this.#memory() };
   }
 
@@ -139,18 +141,20 @@ export class Host {
     clearTimeout(this.#renewal);
     this.#leave();
     clearTimeout(this.#timer);
+    this.#over = true;
+    this.#core.end();
   }
 
   #enter(): void {
     if (this.#company) {
-      if (globalThis.document?.visibilityState === 'hidden') this.signal(Signal.Hidden);
+      if (globalThis.document?.visibilityState === 'hidden') this.signal(Signal.hidden);
       this.#company.enter();
-      this.signal(Signal.Join);
-    } else this.signal(Signal.Start);
+      this.signal(Signal.join);
+    } else this.signal(Signal.start);
   }
 
   #leave(): void {
-    this.signal(Signal.Stop);
+    this.signal(Signal.stop);
     this.#company?.exit();
   }
 
@@ -159,11 +163,11 @@ export class Host {
     const { signal } = this.#listeners;
     const on = (target: EventTarget | undefined, event: string, act: (event: Event) => void) =>
       target?.addEventListener?.(event, act, { signal });
-    const wake = () => this.signal(Signal.Wake);
+    const wake = () => this.signal(Signal.wake);
     on(globalThis, 'online', wake);
     on(globalThis.document, 'resume', wake);
     on(globalThis.document, 'visibilitychange', () => {
-      this.signal(document.visibilityState === 'hidden' ? Signal.Hidden : Signal.Shown);
+      this.signal(document.visibilityState === 'hidden' ? Signal.hidden : Signal.shown);
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
     on(globalThis, 'pagehide', () => this.#leave());
@@ -274,28 +278,25 @@ export class Host {
     if (until === null) return;
     // Timers may fire a little early; a millisecond more spares a tick that finds nothing due.
     const wait = Math.max(0, until - performance.now()) + 1;
-    this.#timer = setTimeout(() => this.signal(Signal.Tick), wait);
+    this.#timer = setTimeout(() => this.signal(Signal.tick), wait);
   }
 
   async #fetchWindow(request: number, path: string): Promise<void> {
     const [body, ok] = await this.#read(path, CBOR);
-    this.run((core, now) => {
-      if (ok) core.page(now, request, body);
-      else core.pageFailed(now, request, body);
-    });
+    this.run((core, now) => core.page(now, request, body, ok));
   }
 
   async #fetchList(request: number, path: string): Promise<void> {
     const [body, ok] = await this.#read(path, 'application/json');
     const page = ok ? parse<ListPage>(body) : undefined;
     this.run((core, now) => {
-      if (!page) return core.listFailed(now, request, NO_BODY);
+      if (!page) return core.listFailed(now, request);
       for (const thread of page.threads) {
         const flags = (thread.running ? 1 : 0) | (thread.archived ? 2 : 0) | (thread.deleted ? 4 : 0);
         const updated = Date.parse(thread.updatedAt);
-        core.entry(thread.id, thread.pos, thread.title, thread.snippet, flags, updated);
+        core.entry(thread.id, thread.title, thread.snippet, thread.pos, flags, updated);
       }
-      core.listPage(now, request, page.nextPage ?? undefined, page.pos);
+      core.listPage(now, request, page.nextPage ?? '', page.pos);
     });
   }
 

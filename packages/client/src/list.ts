@@ -1,6 +1,6 @@
 //! The thread list on the host's side.
 
-import { Wish } from '../wasm/threadmill_wasm.js';
+import { Wish } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { overList, type Pending } from './overlay.js';
@@ -43,7 +43,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     const asked = this.#loads.any;
     const answer = this.#loads.wait();
     if (!asked) {
-      this.#host.ask(this.#list, Wish.More);
+      this.#host.ask(this.#list, Wish.more);
       if (!this.#head.loadingMore) this.#done();
     }
     return answer;

@@ -1,8 +1,8 @@
 //! The outbox on the host's side: what the writes say, kept by the browser and shown in every tab. The core of the
 //! tab that owns the connection decides what is sent when.
 
-import { type Core, Wish } from '../wasm/threadmill_wasm.js';
 import type { Api } from './api.js';
+import { type Core, Wish } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
 import { type Problem, ProblemError } from './problem.js';
@@ -267,7 +267,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if (this.#role === 'follower') {
       this.#host.tell({ say: 'wish', key, wish });
     } else if (held.entry.state !== 'failed') {
-      this.#host.ask(held.number, wish === 'retry' ? Wish.Retry : Wish.Discard);
+      this.#host.ask(held.number, wish === 'retry' ? Wish.retry : Wish.discard);
     } else if (wish === 'retry') {
       held.entry.state = 'pending';
       held.number = ++this.#numbers;

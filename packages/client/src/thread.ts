@@ -1,6 +1,6 @@
 //! A thread's window on the host's side: patches in, stable row objects out.
 
-import { Wish } from '../wasm/threadmill_wasm.js';
+import { Wish } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
@@ -77,11 +77,11 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   switchBranch(branch: string): Promise<void> {
-    return this.#move(() => this.#host.run((core, now) => core.switch(now, this.#view, branch)));
+    return this.#move(() => this.#host.run((core, now) => core.switch(now, this.#view, branch)) === true);
   }
 
   setFollow(follow: boolean): void {
-    this.#host.ask(this.#view, follow ? Wish.Follow : Wish.Unfollow);
+    this.#host.ask(this.#view, follow ? Wish.follow : Wish.unfollow);
   }
 
   stream(messageId: string): StreamHandle {
@@ -216,7 +216,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const waiters = this.#loads[side];
     const asked = waiters.any;
     const answer = waiters.wait();
-    if (!asked) this.#host.ask(this.#view, side === 'older' ? Wish.Older : Wish.Newer);
+    if (!asked) this.#host.ask(this.#view, side === 'older' ? Wish.older : Wish.newer);
     return answer;
   }
 
