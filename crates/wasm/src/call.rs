@@ -41,34 +41,34 @@ impl Tab {
         let number = a as u32;
         let texts = Texts::split(&bytes, first, second);
         let input = match kind {
-            0 => signal(number),
-            1 => wish(number, b as u32),
-            2 => Some(Input::Lead(a as u64)),
-            3 => Some(Input::Heard(bytes)),
-            4 => Some(Input::Received(bytes)),
-            5 => Some(Input::Token(texts.get(0).into())),
-            6 => open(number, &texts, b),
-            7 => anchor(texts.get(0), b).map(|anchor| Input::Jump(number, anchor)),
-            8 => BranchId::parse(texts.get(0)).ok().map(|branch| Input::Switch(number, branch)),
-            9 => Some(Input::OpenList { list: number, title: texts.maybe(0).map(Into::into) }),
-            10 => {
+            0..=8 => Some(signal(kind)),
+            9..=19 => Some(wish(number, kind)),
+            20 => Some(Input::Lead(a as u64)),
+            21 => Some(Input::Heard(bytes)),
+            22 => Some(Input::Received(bytes)),
+            23 => Some(Input::Token(texts.get(0).into())),
+            24 => open(number, &texts, b),
+            25 => anchor(texts.get(0), b).map(|anchor| Input::Jump(number, anchor)),
+            26 => BranchId::parse(texts.get(0)).ok().map(|branch| Input::Switch(number, branch)),
+            27 => Some(Input::OpenList { list: number, title: texts.maybe(0).map(Into::into) }),
+            28 => {
                 let window = read::<Window>(&bytes).ok_or_else(|| unanswered("the server's window could not be read"));
                 Some(Input::Page(number, window))
             }
-            11 => Some(Input::Page(number, Err(problem(&bytes)))),
-            12 => return self.entry(&texts, numbers),
-            13 => Some(self.list_page(number, &texts, b)),
-            14 => Some(Input::ListPage(number, Err(problem(&bytes)))),
-            15 => write(number, &texts, b as u32),
-            16 => {
+            29 => Some(Input::Page(number, Err(problem(&bytes)))),
+            30 => return self.entry(&texts, numbers),
+            31 => Some(self.list_page(number, &texts, b)),
+            32 => Some(Input::ListPage(number, Err(problem(&bytes)))),
+            33 => write(number, &texts, b as u32),
+            34 => {
                 let retry_after = (c >= 0.0).then_some(c as u64);
                 Some(Input::Written(number, Answer::of(b as u16, texts.get(0), retry_after)))
             }
-            17 => {
+            35 => {
                 self.engine.set_room(a as usize);
                 return 1;
             }
-            18 => return self.engine.held().0 as u32,
+            36 => return self.engine.held().0 as u32,
             _ => return self.engine.held().1 as u32,
         };
         let known = input.is_some();
@@ -103,8 +103,8 @@ impl Tab {
     }
 }
 
-fn signal(signal: u32) -> Option<Input> {
-    Some(match signal {
+fn signal(kind: u32) -> Input {
+    match kind {
         0 => Input::Start(Company::Alone),
         1 => Input::Start(Company::Others),
         2 => Input::Stop,
@@ -113,26 +113,24 @@ fn signal(signal: u32) -> Option<Input> {
         5 => Input::Shown,
         6 => Input::Opened,
         7 => Input::Closed,
-        8 => Input::Tick,
-        _ => return None,
-    })
+        _ => Input::Tick,
+    }
 }
 
-fn wish(number: u32, wish: u32) -> Option<Input> {
-    Some(match wish {
-        0 => Input::Load(number, Side::Older),
-        1 => Input::Load(number, Side::Newer),
-        2 => Input::Edge(number, Edge::Live),
-        3 => Input::Edge(number, Edge::Away),
-        4 => Input::Rest(number),
-        5 => Input::Resume(number),
-        6 => Input::Release(number),
-        7 => Input::LoadList(number),
-        8 => Input::ReleaseList(number),
-        9 => Input::Retry(number),
-        10 => Input::Discard(number),
-        _ => return None,
-    })
+fn wish(number: u32, kind: u32) -> Input {
+    match kind {
+        9 => Input::Load(number, Side::Older),
+        10 => Input::Load(number, Side::Newer),
+        11 => Input::Edge(number, Edge::Live),
+        12 => Input::Edge(number, Edge::Away),
+        13 => Input::Rest(number),
+        14 => Input::Resume(number),
+        15 => Input::Release(number),
+        16 => Input::LoadList(number),
+        17 => Input::ReleaseList(number),
+        18 => Input::Retry(number),
+        _ => Input::Discard(number),
+    }
 }
 
 fn open(view: u32, texts: &Texts<'_>, at: f64) -> Option<Input> {

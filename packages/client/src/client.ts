@@ -3,7 +3,7 @@
 
 import { type Access, bindAccess } from './access.js';
 import { Api } from './api.js';
-import { Core, type CoreModule, Wish } from './core.js';
+import { Call, Core, type CoreModule } from './core.js';
 import { KeptDrafts } from './drafts.js';
 import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
@@ -75,13 +75,12 @@ export class SyncClient implements Client {
     );
     this.#keeper = new Keeper(this.#storage);
     const core = new Core(module, Math.random());
-    if (options.maxBytes !== undefined) core.room(options.maxBytes);
+    if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
     const tabs = options.tabs ?? 'auto';
     const surroundings = { name, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
-      run: act => this.#host.run(act),
-      ask: (number, wish) => this.#host.ask(number, wish),
+      call: (kind, number, texts, b, c) => this.#host.call(kind, number, texts, b, c),
       tell: message => this.#tell({ about: 'outbox', message }),
     };
     this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
@@ -125,7 +124,7 @@ export class SyncClient implements Client {
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
     handle.pend(this.outbox.all());
-    this.#host.run((core, now) => core.openList(now, number, key));
+    this.#host.call(Call.openList, number, [key]);
     if (key === '') void this.#keeper.list().then(list => list && handle.restore(list));
     return handle;
   }
@@ -231,7 +230,7 @@ export class SyncClient implements Client {
     const shown: Shown<ThreadView> = { number, handle, users: 1, resting: false };
     this.#views.set(key, shown);
     handle.pend(this.outbox.of(id));
-    if (!this.#host.open(number, id, branch, anchor)) {
+    if (!this.#host.open(number, id, branch ?? '', anchor)) {
       handle.apply([0, NOT_AN_ID]);
       return shown;
     }
@@ -299,13 +298,13 @@ export class SyncClient implements Client {
     shown.timer = undefined;
     if (shown.resting) {
       shown.resting = false;
-      this.#host.ask(shown.number, Wish.resume);
+      this.#host.call(Call.resume, shown.number);
     }
   }
 
   #rest(shown: Shown<ThreadView>): void {
     shown.resting = true;
-    this.#host.ask(shown.number, Wish.rest);
+    this.#host.call(Call.rest, shown.number);
   }
 
   #releaseView(key: string): void {
@@ -316,7 +315,7 @@ export class SyncClient implements Client {
       // What shows nothing is not worth keeping.
       if (status === 'ready') this.#rest(shown);
       else {
-        this.#host.ask(shown.number, Wish.release);
+        this.#host.call(Call.release, shown.number);
         this.#drop(shown.number);
       }
     }, GRACE);
@@ -327,7 +326,7 @@ export class SyncClient implements Client {
     if (!shown || shown.users === 0 || --shown.users > 0) return;
     shown.timer = setTimeout(() => {
       this.#lists.delete(key);
-      this.#host.ask(shown.number, Wish.releaseList);
+      this.#host.call(Call.releaseList, shown.number);
       shown.handle.dispose();
     }, GRACE);
   }

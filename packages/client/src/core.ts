@@ -3,8 +3,8 @@
 
 import type { WasmSource } from './types.js';
 
-/** What happened to the connection, the page or the clock. */
-export const Signal = {
+/** What the core is told and asked. What comes with a call is a number, texts, and up to two numbers more. */
+export const Call = {
   /** Connect; this tab is on its own. */
   start: 0,
   /** Connect; there may be other tabs. */
@@ -18,49 +18,56 @@ export const Signal = {
   opened: 6,
   closed: 7,
   tick: 8,
+  /** The view's next page of either side. */
+  older: 9,
+  newer: 10,
+  /** The view's reader is at the live edge, or elsewhere. */
+  follow: 11,
+  unfollow: 12,
+  /** Nobody looks at the view for now; somebody does again; it is over. */
+  rest: 13,
+  resume: 14,
+  release: 15,
+  /** The list's next page; it is over. */
+  more: 16,
+  releaseList: 17,
+  /** The write is tried again, or given up. */
+  retry: 18,
+  discard: 19,
+  /** This tab holds the lock: the last epoch that the browser remembers. */
+  lead: 20,
+  /** What another tab said. */
+  heard: 21,
+  /** A frame of the server's. */
+  received: 22,
+  token: 23,
+  /** View; thread, branch or nothing, anchor; the anchor's number. False if an id is none; so are the next two. */
+  open: 24,
+  /** View; anchor; its number. */
+  jump: 25,
+  /** View; branch. */
+  switch: 26,
+  /** List; part of the title or nothing. */
+  openList: 27,
+  /** Request; the body of the answer to a window fetch, or of the refusal. */
+  page: 28,
+  pageFailed: 29,
+  /** Place; id, title, snippet; flags (1 running, 2 archived, 4 deleted), time: an entry of the page under way. */
+  entry: 30,
+  /** Request; where the next page begins or nothing; place: the entries so far are the answer to a list fetch. */
+  listPage: 31,
+  listFailed: 32,
+  /** Write; thread, run; flags: 1 it stops the run, else starts it; 2 it may have reached the server. */
+  write: 33,
+  /** Write; code; status (0: no answer came), when to try again (negative: not said). */
+  written: 34,
+  /** Bytes of views to be held at most. */
+  room: 35,
+  /** Views held, and their bytes: the answers. */
+  views: 36,
+  bytes: 37,
 } as const;
-export type Signal = (typeof Signal)[keyof typeof Signal];
-
-/** What is wanted of a view, a list or a write. */
-export const Wish = {
-  older: 0,
-  newer: 1,
-  follow: 2,
-  unfollow: 3,
-  /** Nobody looks at the view for now. */
-  rest: 4,
-  /** Somebody looks at it again. */
-  resume: 5,
-  release: 6,
-  more: 7,
-  releaseList: 8,
-  retry: 9,
-  discard: 10,
-} as const;
-export type Wish = (typeof Wish)[keyof typeof Wish];
-
-const CALL = {
-  signal: 0,
-  wish: 1,
-  lead: 2,
-  heard: 3,
-  received: 4,
-  token: 5,
-  open: 6,
-  jump: 7,
-  switch: 8,
-  openList: 9,
-  page: 10,
-  pageFailed: 11,
-  entry: 12,
-  listPage: 13,
-  listFailed: 14,
-  write: 15,
-  written: 16,
-  room: 17,
-  views: 18,
-  bytes: 19,
-} as const;
+export type Call = (typeof Call)[keyof typeof Call];
 
 /** What the module exports. */
 interface Exports {
@@ -139,90 +146,8 @@ export class Core {
     return new Uint8Array(this.#exports.memory.buffer, at, this.#exports.tab_size(this.#tab));
   }
 
-  signal(now: number, signal: Signal): void {
-    this.#call(CALL.signal, now, [], signal);
-  }
-
-  ask(now: number, number: number, wish: Wish): void {
-    this.#call(CALL.wish, now, [], number, wish);
-  }
-
-  /** This tab holds the lock; the last epoch that the browser remembers. */
-  lead(now: number, epoch: number): void {
-    this.#call(CALL.lead, now, [], epoch);
-  }
-
-  /** Another tab said something. */
-  heard(now: number, message: Uint8Array): void {
-    this.#call(CALL.heard, now, [message]);
-  }
-
-  /** A frame of the server's came. */
-  received(now: number, frame: Uint8Array): void {
-    this.#call(CALL.received, now, [frame]);
-  }
-
-  token(now: number, token: string): void {
-    this.#call(CALL.token, now, [token]);
-  }
-
-  /** Shows a thread. False if an id is none; so are the next two. */
-  open(now: number, view: number, thread: string, branch: string, anchor: string, at: number): boolean {
-    return this.#call(CALL.open, now, [thread, branch, anchor], view, at) === 1;
-  }
-
-  jump(now: number, view: number, anchor: string, at: number): boolean {
-    return this.#call(CALL.jump, now, [anchor], view, at) === 1;
-  }
-
-  switch(now: number, view: number, branch: string): boolean {
-    return this.#call(CALL.switch, now, [branch], view) === 1;
-  }
-
-  openList(now: number, list: number, title: string): void {
-    this.#call(CALL.openList, now, [title], list);
-  }
-
-  /** The body of the answer to a window fetch. */
-  page(now: number, request: number, body: Uint8Array, ok: boolean): void {
-    this.#call(ok ? CALL.page : CALL.pageFailed, now, [body], request);
-  }
-
-  /** One entry of the list page under way. Flags: 1 running, 2 archived, 4 deleted. */
-  entry(id: string, title: string, snippet: string, pos: number, flags: number, updatedAt: number): void {
-    this.#call(CALL.entry, 0, [id, title, snippet], pos, flags, updatedAt);
-  }
-
-  /** The entries given so far are the answer to a list fetch. */
-  listPage(now: number, request: number, next: string, pos: number): void {
-    this.#call(CALL.listPage, now, [next], request, pos);
-  }
-
-  listFailed(now: number, request: number): void {
-    this.#call(CALL.listFailed, now, [], request);
-  }
-
-  /** A write to be sent for a thread, that starts a run, or stops it. `tried`: it may have reached the server. */
-  write(now: number, number: number, thread: string, run: string, stops: boolean, tried: boolean): void {
-    this.#call(CALL.write, now, [thread, run], number, (stops ? 1 : 0) | (tried ? 2 : 0));
-  }
-
-  /** The answer to a write: its status (0: none came), its code, and when to try again (negative: not said). */
-  written(now: number, number: number, status: number, code: string, retryAfter: number): void {
-    this.#call(CALL.written, now, [code], number, status, retryAfter);
-  }
-
-  /** Holds at most so many bytes of views. */
-  room(bytes: number): void {
-    this.#call(CALL.room, 0, [], bytes);
-  }
-
-  /** Views held, and their bytes. */
-  held(): [number, number] {
-    return [this.#call(CALL.views, 0, []), this.#call(CALL.bytes, 0, [])];
-  }
-
-  #call(kind: number, now: number, texts: (string | Uint8Array)[], a = 0, b = 0, c = 0): number {
+  /** See `Call`. */
+  call(kind: Call, now: number, a = 0, texts: (string | Uint8Array)[] = [], b = 0, c = 0): number {
     const { memory, tab_input, tab_call } = this.#exports;
     const all = texts.map(text => (typeof text === 'string' ? ENCODER.encode(text) : text));
     const length = all.reduce((sum, { byteLength }) => sum + byteLength, 0);

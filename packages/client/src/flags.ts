@@ -91,19 +91,14 @@ export class Flags extends FrameStore<Values> {
   }
 }
 
+/** What was kept or answered; nothing if it is no answer. */
 function read(json: string | undefined): Answer | undefined {
-  if (json === undefined) return undefined;
   try {
-    const answer: unknown = JSON.parse(json);
-    return isAnswer(answer) ? answer : undefined;
+    const answer = JSON.parse(json ?? '') as Answer;
+    return typeof answer.rev === 'number' && Object.keys(answer.flags) ? answer : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isAnswer(value: unknown): value is Answer {
-  if (typeof value !== 'object' || value === null || !('flags' in value) || !('rev' in value)) return false;
-  return typeof value.flags === 'object' && value.flags !== null && typeof value.rev === 'number';
 }
 
 function sameValues(a: Values, b: Values): boolean {

@@ -2,7 +2,7 @@
 
 import type { Access } from './access.js';
 import { Company, hasCompany } from './company.js';
-import { type Core, Signal, type Wish } from './core.js';
+import { Call, type Core } from './core.js';
 import { decode } from './decode.js';
 import { Link } from './link.js';
 import type { Problem } from './problem.js';
@@ -70,11 +70,11 @@ export class Host {
     this.#receiver = receiver;
     this.#memory = options.memory;
     const events = {
-      opened: () => this.signal(Signal.opened),
-      closed: () => this.signal(Signal.closed),
+      opened: () => this.call(Call.opened),
+      closed: () => this.call(Call.closed),
       received: (frame: Uint8Array<ArrayBuffer>) => {
         this.#counts.framesReceived++;
-        this.run((core, now) => core.received(now, frame));
+        this.call(Call.received, 0, [frame]);
       },
     };
     const requests = async (transport: 'events' | 'poll') =>
@@ -82,10 +82,10 @@ export class Host {
     this.#link = new Link(options.socketUrl, requests, events);
     if (options.tabs === 'auto' && hasCompany()) {
       this.#company = new Company(options.name, {
-        leads: epoch => this.run((core, now) => core.lead(now, epoch)),
+        leads: epoch => this.call(Call.lead, epoch),
         heard: message => {
           this.#counts.framesHeard++;
-          this.run((core, now) => core.heard(now, message));
+          this.call(Call.heard, 0, [message]);
         },
         told: message => receiver.told(message),
       });
@@ -99,31 +99,22 @@ export class Host {
     this.#enter();
   }
 
-  /** Gives the core one input and does what follows from it. After `close` nothing happens. */
-  run<T>(act: (core: Core, now: number) => T): T | undefined {
-    if (this.#over) return undefined;
-    const result = act(this.#core, performance.now());
+  /** Calls the core and does what follows from it. False if an id is none, and always after `close`. */
+  call(kind: Call, a?: number, texts?: (string | Uint8Array)[], b?: number, c?: number): boolean {
+    if (this.#over) return false;
+    const known = this.#core.call(kind, performance.now(), a, texts, b, c);
     this.#drain();
-    return result;
+    return known === 1;
   }
 
-  signal(signal: Signal): void {
-    this.run((core, now) => core.signal(now, signal));
-  }
-
-  /** Wants something of a view, a list or a write. */
-  ask(number: number, wish: Wish): void {
-    this.run((core, now) => core.ask(now, number, wish));
-  }
-
-  open(view: number, thread: string, branch: string | undefined, anchor: Anchor): boolean {
+  open(view: number, thread: string, branch: string, anchor: Anchor): boolean {
     const [name, at] = anchorOf(anchor);
-    return this.run((core, now) => core.open(now, view, thread, branch ?? '', name, at)) === true;
+    return this.call(Call.open, view, [thread, branch, name], at);
   }
 
   jump(view: number, anchor: Anchor): boolean {
     const [name, at] = anchorOf(anchor);
-    return this.run((core, now) => core.jump(now, view, name, at)) === true;
+    return this.call(Call.jump, view, [name], at);
   }
 
   /** Says something to the clients of the other tabs. */
@@ -132,8 +123,9 @@ export class Host {
   }
 
   metrics(): ClientMetrics {
-    const [threadsHeld, bytesHeld] = this.#over ? [0, 0] : this.#core.held();
-    return { ...this.#counts, threadsHeld, bytesHeld, wasmBytes: this.#memory() };
+    const ask = (kind: Call) => (this.#over ? 0 : this.#core.call(kind, 0));
+    const held = { threadsHeld: ask(Call.views), bytesHeld: ask(Call.bytes) };
+    return { ...this.#counts, ...held, wasmBytes: this.#memory() };
   }
 
   close(): void {
@@ -147,14 +139,14 @@ export class Host {
 
   #enter(): void {
     if (this.#company) {
-      if (globalThis.document?.visibilityState === 'hidden') this.signal(Signal.hidden);
+      if (globalThis.document?.visibilityState === 'hidden') this.call(Call.hidden);
       this.#company.enter();
-      this.signal(Signal.join);
-    } else this.signal(Signal.start);
+      this.call(Call.join);
+    } else this.call(Call.start);
   }
 
   #leave(): void {
-    this.signal(Signal.stop);
+    this.call(Call.stop);
     this.#company?.exit();
   }
 
@@ -163,11 +155,11 @@ export class Host {
     const { signal } = this.#listeners;
     const on = (target: EventTarget | undefined, event: string, act: (event: Event) => void) =>
       target?.addEventListener?.(event, act, { signal });
-    const wake = () => this.signal(Signal.wake);
+    const wake = () => this.call(Call.wake);
     on(globalThis, 'online', wake);
     on(globalThis.document, 'resume', wake);
     on(globalThis.document, 'visibilitychange', () => {
-      this.signal(document.visibilityState === 'hidden' ? Signal.hidden : Signal.shown);
+      this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
     on(globalThis, 'pagehide', () => this.#leave());
@@ -264,7 +256,7 @@ export class Host {
     try {
       const token = await this.#access.renew();
       if (token === undefined) return;
-      this.run((core, now) => core.token(now, token));
+      this.call(Call.token, 0, [token]);
       left = (expiry(token) - Date.now()) * 0.8;
     } catch {
       // Whoever gives credentials may be out of reach too.
@@ -278,26 +270,26 @@ export class Host {
     if (until === null) return;
     // Timers may fire a little early; a millisecond more spares a tick that finds nothing due.
     const wait = Math.max(0, until - performance.now()) + 1;
-    this.#timer = setTimeout(() => this.signal(Signal.tick), wait);
+    this.#timer = setTimeout(() => this.call(Call.tick), wait);
   }
 
   async #fetchWindow(request: number, path: string): Promise<void> {
     const [body, ok] = await this.#read(path, CBOR);
-    this.run((core, now) => core.page(now, request, body, ok));
+    this.call(ok ? Call.page : Call.pageFailed, request, [body]);
   }
 
   async #fetchList(request: number, path: string): Promise<void> {
     const [body, ok] = await this.#read(path, 'application/json');
     const page = ok ? parse<ListPage>(body) : undefined;
-    this.run((core, now) => {
-      if (!page) return core.listFailed(now, request);
-      for (const thread of page.threads) {
-        const flags = (thread.running ? 1 : 0) | (thread.archived ? 2 : 0) | (thread.deleted ? 4 : 0);
-        const updated = Date.parse(thread.updatedAt);
-        core.entry(thread.id, thread.title, thread.snippet, thread.pos, flags, updated);
-      }
-      core.listPage(now, request, page.nextPage ?? '', page.pos);
-    });
+    if (!page) {
+      this.call(Call.listFailed, request);
+      return;
+    }
+    for (const { id, title, snippet, pos, running, archived, deleted, updatedAt } of page.threads) {
+      const flags = (running ? 1 : 0) | (archived ? 2 : 0) | (deleted ? 4 : 0);
+      this.call(Call.entry, pos, [id, title, snippet], flags, Date.parse(updatedAt));
+    }
+    this.call(Call.listPage, request, [page.nextPage ?? ''], page.pos);
   }
 
   async #read(path: string, accept: string): Promise<[Uint8Array, boolean]> {

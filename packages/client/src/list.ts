@@ -1,6 +1,6 @@
 //! The thread list on the host's side.
 
-import { Wish } from './core.js';
+import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { overList, type Pending } from './overlay.js';
@@ -43,7 +43,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     const asked = this.#loads.any;
     const answer = this.#loads.wait();
     if (!asked) {
-      this.#host.ask(this.#list, Wish.more);
+      this.#host.call(Call.more, this.#list);
       if (!this.#head.loadingMore) this.#done();
     }
     return answer;
@@ -99,7 +99,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     const { error, ...head } = this.#head;
     const threads = overList(this.#threads, this.#pending);
     if (this.#cached) return { ...head, status: 'ready', source: 'cache', threads };
-    return { ...head, ...(error ? { error: new ProblemError(error) } : {}), source: 'live', threads };
+    return { ...head, ...(error && { error: new ProblemError(error) }), source: 'live', threads };
   }
 
   protected override afterPublish(): void {

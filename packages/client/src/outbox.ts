@@ -2,7 +2,7 @@
 //! tab that owns the connection decides what is sent when.
 
 import type { Api } from './api.js';
-import { type Core, Wish } from './core.js';
+import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
 import { type Problem, ProblemError } from './problem.js';
@@ -26,8 +26,7 @@ export interface Entry {
 
 /** What the outbox needs of the core and of the other tabs. */
 export interface OutboxHost {
-  run(act: (core: Core, now: number) => void): void;
-  ask(number: number, wish: Wish): void;
+  call(kind: Call, number: number, texts?: string[], b?: number, c?: number): void;
   tell(message: OutboxMessage): void;
 }
 
@@ -174,12 +173,12 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if ('answer' in tried) {
       // Even if another tab sends by now: this answer is as good as its own.
       this.#settle(entry.write.key, tried);
-      this.#host.run((core, now) => core.written(now, number, 200, '', -1));
+      this.#host.call(Call.written, number, [''], 200, -1);
       return;
     }
     const { status, code, message, hint, retryAfterMs } = tried.problem;
     entry.error = { status, code, detail: message, hint };
-    this.#host.run((core, now) => core.written(now, number, status, code, retryAfterMs ?? -1));
+    this.#host.call(Call.written, number, [code], status, retryAfterMs ?? -1);
   }
 
   /** The core says where a write is. */
@@ -258,7 +257,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     const { threadId, runId, kind } = held.entry.write;
     const { number } = held;
     const { tried } = held.entry;
-    this.#host.run((core, now) => core.write(now, number, threadId, runId ?? '', kind === 'stop', tried));
+    this.#host.call(Call.write, number, [threadId, runId ?? ''], (kind === 'stop' ? 1 : 0) | (tried ? 2 : 0));
   }
 
   #wish(key: string, wish: 'retry' | 'discard'): void {
@@ -267,7 +266,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if (this.#role === 'follower') {
       this.#host.tell({ say: 'wish', key, wish });
     } else if (held.entry.state !== 'failed') {
-      this.#host.ask(held.number, wish === 'retry' ? Wish.retry : Wish.discard);
+      this.#host.call(Call[wish], held.number);
     } else if (wish === 'retry') {
       held.entry.state = 'pending';
       held.number = ++this.#numbers;
@@ -304,8 +303,8 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     threadId,
     state,
     createdAt,
-    ...(messageId === undefined ? {} : { messageId }),
-    ...(text === undefined ? {} : { text }),
-    ...(state === 'failed' && error ? { error: new ProblemError(error) } : {}),
+    ...(messageId && { messageId }),
+    ...(text && { text }),
+    ...(state === 'failed' && error && { error: new ProblemError(error) }),
   };
 }

@@ -30,7 +30,7 @@ export class Status extends FrameStore<SyncStatus> {
 
   connected(connection: SyncStatus['connection'], problem: Problem | null): void {
     const { error: _, ...rest } = this.#status;
-    this.#status = { ...rest, connection, ...(problem ? { error: new ProblemError(problem) } : {}) };
+    this.#status = { ...rest, connection, ...(problem && { error: new ProblemError(problem) }) };
     this.touch();
   }
 

@@ -1,6 +1,6 @@
 //! A thread's window on the host's side: patches in, stable row objects out.
 
-import { Wish } from './core.js';
+import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
@@ -77,11 +77,11 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   switchBranch(branch: string): Promise<void> {
-    return this.#move(() => this.#host.run((core, now) => core.switch(now, this.#view, branch)) === true);
+    return this.#move(() => this.#host.call(Call.switch, this.#view, [branch]));
   }
 
   setFollow(follow: boolean): void {
-    this.#host.ask(this.#view, follow ? Wish.follow : Wish.unfollow);
+    this.#host.call(follow ? Call.follow : Call.unfollow, this.#view);
   }
 
   stream(messageId: string): StreamHandle {
@@ -192,7 +192,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     return this.#overlay.over({
       ...this.#meta,
       ...head,
-      ...(error ? { error: new ProblemError(error) } : {}),
+      ...(error && { error: new ProblemError(error) }),
       source: this.#cached ? 'cache' : 'live',
       rows: this.#rows,
       firstIndex: first?.depth ?? 0,
@@ -216,7 +216,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const waiters = this.#loads[side];
     const asked = waiters.any;
     const answer = waiters.wait();
-    if (!asked) this.#host.ask(this.#view, side === 'older' ? Wish.older : Wish.newer);
+    if (!asked) this.#host.call(side === 'older' ? Call.older : Call.newer, this.#view);
     return answer;
   }
 

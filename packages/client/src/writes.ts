@@ -38,37 +38,22 @@ export interface Written {
   runId?: string;
 }
 
-export function createThread(input: CreateThreadInput): Write {
+export function createThread({ title, ...input }: CreateThreadInput): Write {
   const threadId = mint();
   const message = input.message === undefined ? undefined : userMessage(input.message);
   const run = message && runOf(input);
-  return {
-    ...write('create', threadId, 'POST', '/threads', {
-      id: threadId,
-      ...(input.title === undefined ? {} : { title: input.title }),
-      ...(message ? { message } : {}),
-      ...(run ? { run } : {}),
-    }),
-    ...(message ? { messageId: message.id, parts: message.parts, text: textOf(message.parts) } : {}),
-    ...(run ? { runId: run.id } : {}),
-  };
+  const body = { id: threadId, title, message, run };
+  return { ...write('create', threadId, 'POST', '/threads', body), ...shown(message, run) };
 }
 
 export function send(threadId: string, input: SendInput): Write {
   const { branch, after } = input;
   const message = userMessage(input.parts ?? input.text ?? '');
   const run = runOf(input);
+  const body = { ...message, branch, after, run };
   return {
-    ...write('send', threadId, 'POST', `${threadPath(threadId)}/messages`, {
-      ...message,
-      ...(branch === undefined ? {} : { branch }),
-      ...(after === undefined ? {} : { after }),
-      ...(run ? { run } : {}),
-    }),
-    messageId: message.id,
-    parts: message.parts,
-    text: textOf(message.parts),
-    ...(run ? { runId: run.id } : {}),
+    ...write('send', threadId, 'POST', `${threadPath(threadId)}/messages`, body),
+    ...shown(message, run),
   };
 }
 
@@ -76,18 +61,9 @@ export function edit(threadId: string, messageId: string, input: EditInput): Wri
   const { branch, text } = input;
   const parts = [{ type: 'text', text }];
   const run = runOf(input);
-  return {
-    ...write('edit', threadId, 'PATCH', messagePath(threadId, messageId), {
-      id: mint(),
-      parts,
-      ...(branch === undefined ? {} : { branch }),
-      ...(run ? { run } : {}),
-    }),
-    messageId,
-    parts,
-    text,
-    ...(run ? { runId: run.id } : {}),
-  };
+  const body = { id: mint(), parts, branch, run };
+  const path = messagePath(threadId, messageId);
+  return { ...write('edit', threadId, 'PATCH', path, body), ...shown({ id: messageId, parts }, run) };
 }
 
 export function regenerate(threadId: string, messageId: string, input: RegenerateInput = {}): Write {
@@ -128,7 +104,7 @@ export function writtenOf(answer: unknown): Written {
     messageId: message?.id ?? '',
     branch: message?.branch ?? '',
     forked: forked ?? false,
-    ...(run ? { runId: run.id } : {}),
+    ...(run && { runId: run.id }),
   };
 }
 
@@ -140,7 +116,7 @@ export function regeneratedOf(answer: unknown): { runId: string; messageId: stri
 
 /** The ids that a write has minted. */
 export function idsOf({ messageId, runId }: Write): { messageId?: string; runId?: string } {
-  return { ...(messageId === undefined ? {} : { messageId }), ...(runId === undefined ? {} : { runId }) };
+  return { ...(messageId && { messageId }), ...(runId && { runId }) };
 }
 
 export function threadPath(id: string): string {
@@ -158,7 +134,15 @@ function write(
   path: string,
   body?: unknown,
 ): Write {
-  return { key: mint(), kind, threadId, method, path, ...(body === undefined ? {} : { body }) };
+  return { key: mint(), kind, threadId, method, path, body };
+}
+
+/** What is shown of a message that is made or changed, and of the run that answers it. */
+function shown(message?: { id: string; parts: Part[] }, run?: { id: string }) {
+  return {
+    ...(message && { messageId: message.id, parts: message.parts, text: textOf(message.parts) }),
+    ...(run && { runId: run.id }),
+  };
 }
 
 function userMessage(content: string | Part[]): { id: string; role: 'user'; parts: Part[] } {
@@ -170,10 +154,7 @@ function textOf(parts: readonly Part[]): string {
   return parts.map(part => (part.type === 'text' ? String(part.text) : '')).join('');
 }
 
-function runOf(input: { run?: boolean; provider?: string }): { id: string } | undefined {
-  if (!input.run) return;
-  return {
-    id: mint(),
-    ...{ message: mint(), ...(input.provider === undefined ? {} : { provider: input.provider }) },
-  };
+/** Absent fields are left out of what is sent. */
+function runOf({ run, provider }: { run?: boolean; provider?: string }): { id: string } | undefined {
+  return run ? { id: mint(), ...{ message: mint(), provider } } : undefined;
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Core, type CoreModule, loadCore, Signal, Wish } from '../src/core.js';
+import { Call, Core, type CoreModule, loadCore } from '../src/core.js';
 import { decode } from '../src/decode.js';
 import { type Problem, ProblemError } from '../src/problem.js';
 import { OUT, type Output, VIEW } from '../src/wire.js';
@@ -46,17 +46,17 @@ class Client {
   readonly core = new Core(module, 7);
   #now = 0;
 
-  do(act: (core: Core, now: number) => void): Output[] {
-    act(this.core, ++this.#now);
+  do(kind: Call, a?: number, texts?: (string | Uint8Array)[], b?: number): Output[] {
+    this.core.call(kind, ++this.#now, a, texts, b);
     return decode(this.core.poll()) as Output[];
   }
 
   /** The connection stands and a view of the thread is asked for: the number and path of its window. */
   opened(): [number, string] {
-    this.do((core, now) => core.signal(now, Signal.start));
-    this.do((core, now) => core.signal(now, Signal.opened));
-    this.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
-    const asked = this.do((core, now) => core.open(now, 1, 't', '', 'tip', 0));
+    this.do(Call.start);
+    this.do(Call.opened);
+    this.do(Call.received, 0, [frame(0, 1, 'node', 15_000, 'user')]);
+    const asked = this.do(Call.open, 1, ['t', '', 'tip']);
     const [, request, path] = asked.find(is(OUT.fetchWindow)) ?? [];
     return [request ?? 0, path ?? ''];
   }
@@ -64,7 +64,7 @@ class Client {
   /** Depths of the window that was asked for come: what the core does then. */
   answered(request: number, from: number, to: number): Output[] {
     const body = Uint8Array.from(encode(page(from, to)));
-    return this.do((core, now) => core.page(now, request, body, true));
+    return this.do(Call.page, request, [body]);
   }
 
   /** A view holds the last ten messages and follows them; its subscription. */
@@ -90,13 +90,13 @@ describe('the core', () => {
 
   it('greets the server when the socket is open', () => {
     const client = new Client();
-    expect(client.do((core, now) => core.signal(now, Signal.start))).toContainEqual([OUT.connect, 'socket']);
-    const sent = client.do((core, now) => core.signal(now, Signal.opened)).find(is(OUT.send));
+    expect(client.do(Call.start)).toContainEqual([OUT.connect, 'socket']);
+    const sent = client.do(Call.opened).find(is(OUT.send));
     expect(decode(sent?.[1] ?? new Uint8Array())).toEqual([
       0,
       [1, 1, expect.stringMatching(/^threadmill-js\/\d/)],
     ]);
-    const welcomed = client.do((core, now) => core.received(now, frame(0, 1, 'node', 15_000, 'user')));
+    const welcomed = client.do(Call.received, 0, [frame(0, 1, 'node', 15_000, 'user')]);
     expect(welcomed).toContainEqual([OUT.status, 'live', null]);
   });
 
@@ -113,20 +113,20 @@ describe('the core', () => {
       parts: [{ type: 'text', text: 'message 90' }],
     });
 
-    const fetch = client.do((core, now) => core.ask(now, 1, Wish.older)).find(is(OUT.fetchWindow));
+    const fetch = client.do(Call.older, 1).find(is(OUT.fetchWindow));
     expect(fetch?.[2]).toBe('/threads/t/messages?anchor=depth%3A90&before=25&after=0&branch=main');
     const more = viewed(client.answered(fetch?.[1] ?? 0, 65, 90));
     const prepended = more.find(patch => patch[0] === VIEW.prepend);
     expect(prepended?.[1].map(row => row.depth)).toEqual(Array.from({ length: 25 }, (_, at) => 65 + at));
     expect(more).toContainEqual([VIEW.loaded, 'older', 25, null]);
-    expect(client.core.held()[0]).toBe(1);
+    expect(client.core.call(Call.views, 0)).toBe(1);
   });
 
   it('hands on what the server says to do about a refused subscription', () => {
     const client = new Client();
     const sub = client.subscribed();
     const problem = [14, 'There is no thread for you.', null, 'It may have been deleted.'];
-    const patches = viewed(client.do((core, now) => core.received(now, frame(8, sub, problem))));
+    const patches = viewed(client.do(Call.received, 0, [frame(8, sub, problem)]));
     const error = patches.find(patch => patch[0] === VIEW.head)?.[1].error as Problem;
     expect(error).toMatchObject({ code: 'thread_not_found', status: 404 });
     expect(new ProblemError(error).hint).toBe('It may have been deleted.');
@@ -135,8 +135,8 @@ describe('the core', () => {
   it('has one hint for a server that did not answer', () => {
     const client = new Client();
     client.subscribed();
-    const fetch = client.do((core, now) => core.ask(now, 1, Wish.older)).find(is(OUT.fetchWindow));
-    const failed = client.do((core, now) => core.page(now, fetch?.[1] ?? 0, new Uint8Array(), false));
+    const fetch = client.do(Call.older, 1).find(is(OUT.fetchWindow));
+    const failed = client.do(Call.pageFailed, fetch?.[1] ?? 0);
     const loaded = viewed(failed).find(patch => patch[0] === VIEW.loaded);
     expect(new ProblemError(loaded?.[3] as Problem).hint).toBe('Check the connection and try again.');
   });
@@ -144,12 +144,12 @@ describe('the core', () => {
   it('gives memory back: a thousand windows take no more than ten', () => {
     const client = new Client();
     const sub = client.subscribed();
-    client.do((core, now) => core.received(now, frame(3, sub)));
+    client.do(Call.received, 0, [frame(3, sub)]);
     const [reset, window] = [frame(4, sub, 0), frame(2, sub, page(0, 100))];
     const replace = (times: number) => {
       for (let at = 0; at < times; at++) {
-        client.do((core, now) => core.received(now, reset));
-        const shown = viewed(client.do((core, now) => core.received(now, window)));
+        client.do(Call.received, 0, [reset]);
+        const shown = viewed(client.do(Call.received, 0, [window]));
         expect(shown[0]?.[0]).toBe(VIEW.reset);
       }
       return module.bytes;
