@@ -319,6 +319,31 @@ async fn server_sent_events_resume_after_any_of_them() {
     }
 }
 
+/// The cursor that answers a write names no run, but the run it started is after it: every chunk of it follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_the_cursor_of_a_write_bring_its_answer_whole() {
+    let mock = mock().await;
+    let node = Setup::new().providers(&mock.base_url(), &[("slow", "mock,tokens=400,rate=50,jitter=1")]).start();
+    let api = node.api("ada");
+    thread(&node, &api, "t").await;
+    let body = json!({"parts": [{"type": "text", "text": "tell"}], "run": {"provider": "slow"}});
+    let answer = api.post("/threads/t/messages", body).await;
+    let (cursor, run) = (answer["cursor"].as_str().expect("a cursor"), answer["run"]["id"].as_str().expect("a run"));
+    let path = "/threads/t/events?branch=main-line";
+    let some = |all: &[(String, String, Value)]| all.iter().filter(|(_, name, _)| name == "chunks").count() >= 3;
+    // Some of it is there before the reader is.
+    events(&api, path, None, some).await;
+    let seen = events(&api, path, Some(cursor), some).await;
+    let chunks: Vec<_> = seen.iter().filter(|(_, name, _)| name == "chunks").collect();
+    assert_eq!(chunks[0].2["from"], 0, "{:?}", chunks[0]);
+    assert!(chunks.windows(2).all(|pair| pair[0].2["to"] == pair[1].2["from"]), "{chunks:?}");
+    // And what comes after one of them is what follows it, although no change has named the run since.
+    let rest = events(&api, path, Some(&chunks[0].0), some).await;
+    let next = rest.iter().find(|(_, name, _)| name == "chunks").expect("more");
+    assert_eq!(next.2["from"], chunks[0].2["to"]);
+    api.post(&format!("/runs/{run}/stop"), json!({})).await;
+}
+
 /// Everything a stranger may try with ids that are known to exist.
 fn routes(message: &str, run: &str) -> Vec<(Method, String, Value)> {
     let get = |path: &str| (Method::GET, path.to_owned(), Value::Null);

@@ -31,6 +31,8 @@ pub(crate) struct LiveRun {
     pub(crate) message: MessageId,
     pub(crate) branch: BranchId,
     pub(crate) depth: u64,
+    /// The change that started it.
+    pub(crate) since: u64,
     pub(crate) fold: Fold,
 }
 
@@ -185,7 +187,8 @@ impl Hub {
         match &event.record.change {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth) = (message.branch.clone(), message.depth);
-                let live = LiveRun { message: message.id.clone(), branch, depth, fold: Fold::new() };
+                let since = event.record.seq;
+                let live = LiveRun { message: message.id.clone(), branch, depth, since, fold: Fold::new() };
                 self.with_topic(&key, |topic| topic.live.insert(run.clone(), live));
             }
             Change::RunEnded { run, outcome, .. } => {

@@ -172,7 +172,7 @@ impl Watcher {
             Err(reason) => return Ok(Caught::Reset(reason)),
         };
         events.retain(|event| ceiling.is_none_or(|ceiling| event.record.seq <= ceiling));
-        let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, &events) else {
+        let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, shown, &events) else {
             return Ok(Caught::Again);
         };
         let missed = Missed { events, streams: self.streams(&runs).await? };
@@ -192,7 +192,14 @@ impl Watcher {
 
     /// The runs that go on after these events, with what the reader has of each. Nothing if one of them has ended
     /// since, or has not been published yet: then the read is behind the topic, or ahead of it.
-    fn runs_after(&self, topic: &mut Topic, sub: u32, cursor: &Cursor, events: &[Event]) -> Option<Vec<StreamOffset>> {
+    fn runs_after(
+        &self,
+        topic: &mut Topic,
+        sub: u32,
+        cursor: &Cursor,
+        shown: &Shown,
+        events: &[Event],
+    ) -> Option<Vec<StreamOffset>> {
         let reached = events.last().map_or(cursor.position.seq, |event| event.record.seq);
         let mut ended: Vec<&RunId> = Vec::new();
         let mut runs: Vec<StreamOffset> = Vec::new();
@@ -216,6 +223,10 @@ impl Watcher {
             // A client's list of runs is not to be trusted: others are not of this thread, or long over.
         }
         runs.retain(|known| !ended.contains(&&known.run));
+        // A cursor of a write, or of a reader that had no chunk yet, names no run that it started: all of it is missed.
+        let begun =
+            topic.live.iter().filter(|(_, live)| live.since <= reached && shown.shows(&live.branch, live.depth));
+        runs.extend(begun.map(|(run, _)| StreamOffset { run: run.clone(), offset: 0 }));
         // Each run once, at the furthest offset that is claimed.
         runs.sort_by(|a, b| a.run.cmp(&b.run).then(b.offset.cmp(&a.offset)));
         runs.dedup_by(|a, b| a.run == b.run);

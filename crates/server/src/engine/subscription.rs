@@ -19,6 +19,11 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// Whether it shows a slot of a branch.
+    pub(crate) fn shows(&self, branch: &BranchId, depth: u64) -> bool {
+        *branch == self.branch && self.covers(depth)
+    }
+
     fn covers(&self, depth: u64) -> bool {
         depth >= self.from && self.to.is_none_or(|to| depth < to)
     }

@@ -134,8 +134,9 @@ impl Reader {
                 Some(("change", shape::event_to_value(&self.thread, event)))
             }
             ServerFrame::Chunks { run, message, from, to, chunks, .. } => {
-                if let Some(known) = self.cursor.runs.iter_mut().find(|known| known.run == *run) {
-                    known.offset = *to;
+                match self.cursor.runs.iter_mut().find(|known| known.run == *run) {
+                    Some(known) => known.offset = *to,
+                    None => self.cursor.runs.push(StreamOffset { run: run.clone(), offset: *to }),
                 }
                 let chunks: Vec<_> = chunks.iter().map(shape::chunk_to_value).collect();
                 let value = json!({
