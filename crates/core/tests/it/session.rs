@@ -119,3 +119,113 @@ fn a_reader_who_is_back_does_not_wait() {
     assert!(matches!(actions(&mut session)[..], [Action::Send(ClientFrame::Ping { .. })]));
     assert_eq!(session.deadline(), Some(4_100), "it has to prove that it lives");
 }
+
+/// Connects and is cut before anything is said, as often as it takes to try something else.
+fn cut_until(session: &mut Session, now: &mut u64, transport: Transport) {
+    for _ in 0..10 {
+        if actions(session).contains(&Action::Connect(transport)) {
+            return;
+        }
+        session.closed(*now);
+        *now = session.deadline().expect("another try");
+        session.tick(*now);
+    }
+    panic!("{transport:?} was never tried");
+}
+
+#[test]
+fn what_does_not_get_through_gives_way_to_what_may() {
+    let mut session = Session::new(1, "test");
+    let mut now = 0;
+    session.start(now);
+    cut_until(&mut session, &mut now, Transport::Events);
+    cut_until(&mut session, &mut now, Transport::Poll);
+    cut_until(&mut session, &mut now, Transport::Socket);
+}
+
+#[test]
+fn a_connection_that_swallows_everything_gives_way_too() {
+    let mut session = Session::new(1, "test");
+    session.start(0);
+    let mut now = 0;
+    for _ in 0..2 {
+        session.opened(now);
+        now = session.deadline().expect("a moment to give up");
+        session.tick(now);
+        now = session.deadline().expect("a wait");
+        session.tick(now);
+    }
+    assert!(actions(&mut session).contains(&Action::Connect(Transport::Events)));
+    assert!(now <= 2 * 10_000 + 1_000, "it takes {now} ms");
+}
+
+/// A request carries everything there is to say: it is said when the request is about to be made, and again for
+/// every further one.
+#[test]
+fn without_a_socket_everything_is_said_at_once_and_again() {
+    let mut session = Session::new(1, "test");
+    let mut now = 0;
+    session.start(now);
+    cut_until(&mut session, &mut now, Transport::Poll);
+    session.opened(now);
+    assert!(matches!(actions(&mut session)[..], [Action::Send(ClientFrame::Hello { .. }), Action::Up]));
+    assert!(session.is_live(), "frames can be said before the server answers");
+    session.frame(now, &welcome());
+    assert_eq!(actions(&mut session), []);
+    assert_eq!(*session.status(), Status::Live);
+    session.opened(now + 1);
+    assert!(matches!(actions(&mut session)[..], [Action::Down, Action::Send(ClientFrame::Hello { .. }), Action::Up]));
+    assert_eq!(*session.status(), Status::Live, "between two polls nothing is lost");
+}
+
+#[test]
+fn a_socket_is_tried_again_from_time_to_time_and_once_only() {
+    let mut session = Session::new(1, "test");
+    let mut now = 0;
+    session.start(now);
+    cut_until(&mut session, &mut now, Transport::Events);
+    session.opened(now);
+    session.frame(now, &welcome());
+    actions(&mut session);
+    // The server is heard all the time.
+    let mut tried = None;
+    for _ in 0..20 {
+        now += 5_000;
+        session.frame(now, &ServerFrame::Pong { token: 0, now: 0 });
+        session.tick(now);
+        session.tick(now);
+        let done = actions(&mut session);
+        if done.contains(&Action::Connect(Transport::Socket)) {
+            tried = Some(done);
+            break;
+        }
+    }
+    let done = tried.expect("another socket within two minutes");
+    assert!(done.contains(&Action::Down), "the request makes way: {done:?}");
+    session.closed(now);
+    session.tick(session.deadline().expect("another try"));
+    assert_eq!(actions(&mut session), [Action::Connect(Transport::Events)], "one miss leads back");
+}
+
+#[test]
+fn the_credential_is_said_first_and_renewed_on_the_way() {
+    let mut session = Session::new(1, "test");
+    session.authenticate(0, "one".into());
+    session.start(0);
+    session.opened(0);
+    let said = actions(&mut session);
+    assert!(
+        matches!(&said[..], [_, Action::Send(ClientFrame::Hello { token: Some(token), .. })] if token == "one"),
+        "{said:?}"
+    );
+    session.frame(0, &welcome());
+    actions(&mut session);
+    session.authenticate(1, "two".into());
+    assert_eq!(actions(&mut session), [Action::Send(ClientFrame::Authenticate { token: "two".into() })]);
+    // One that the server does not take is asked for again, and then tried at once.
+    session.frame(2, &ServerFrame::Refused(Problem::new(ErrorCode::Unauthorized, "it ran out")));
+    let done = actions(&mut session);
+    assert_eq!(done, [Action::Disconnect, Action::Down, Action::Renew]);
+    session.authenticate(3, "three".into());
+    assert_eq!(actions(&mut session), [Action::Connect(Transport::Socket)]);
+}
