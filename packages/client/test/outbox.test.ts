@@ -1,0 +1,253 @@
+//! The outbox of several tabs over one store: what is kept, who sends, what becomes of it. The core that sends is the
+//! real one; the network is the test's.
+
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Api, Tried } from '../src/api.js';
+import { Call, Core, type CoreModule, loadCore } from '../src/core.js';
+import { decode } from '../src/decode.js';
+import { Frames } from '../src/frames.js';
+import { Outbox, type OutboxMessage } from '../src/outbox.js';
+import { ProblemError, unreachable } from '../src/problem.js';
+import { Storage } from '../src/storage.js';
+import { OUT, type Output } from '../src/wire.js';
+import * as writes from '../src/writes.js';
+import { Page } from './surroundings.js';
+
+let module: CoreModule;
+beforeAll(async () => {
+  module = await loadCore(readFileSync(new URL('../wasm/threadmill.wasm', import.meta.url)));
+});
+
+/** Effects by key, in order; requests can be held, refused or lost. */
+class Server {
+  readonly done: string[] = [];
+  readonly seen: string[] = [];
+  offline = false;
+  loseAnswers = false;
+  refuse: string | undefined;
+
+  try(write: writes.Write): Promise<Tried> {
+    if (this.offline) return Promise.resolve({ problem: unreachable() });
+    this.seen.push(write.key);
+    if (this.refuse === write.key) {
+      return Promise.resolve({ problem: new ProblemError({ code: 'message_too_large', status: 413 }) });
+    }
+    if (!this.done.includes(write.key)) this.done.push(write.key);
+    if (this.loseAnswers) return Promise.resolve({ problem: unreachable() });
+    return Promise.resolve({ answer: { message: { id: write.messageId, branch: 'b' } } });
+  }
+}
+
+/** The browser: what its tabs share. */
+class Browser {
+  readonly page = new Page();
+  readonly server = new Server();
+  readonly tabs: Tab[] = [];
+  now = 0;
+
+  constructor(readonly storage = new Storage('test', 'memory', () => {})) {}
+
+  open(role: 'leader' | 'follower'): Tab {
+    const tab = new Tab(this);
+    this.tabs.push(tab);
+    tab.outbox.become(role);
+    return tab;
+  }
+
+  close(tab: Tab): void {
+    this.tabs.splice(this.tabs.indexOf(tab), 1);
+  }
+
+  /** Lets everything that is under way happen, and time pass. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 40; turn++) {
+      await new Promise(resolve => setImmediate(resolve));
+      this.now += 1_000;
+      for (const tab of this.tabs) tab.call(Call.tick, 0);
+      this.page.frame();
+    }
+  }
+}
+
+class Tab {
+  readonly core = new Core(module, Math.random());
+  readonly outbox: Outbox;
+  readonly outcomes: string[] = [];
+
+  constructor(readonly browser: Browser) {
+    const tell = (message: OutboxMessage) => {
+      const copy = structuredClone(message);
+      queueMicrotask(() => {
+        for (const tab of browser.tabs) if (tab !== this) tab.outbox.told(copy);
+      });
+    };
+    const host = {
+      tell,
+      call: (kind: Call, a: number, texts?: string[], b?: number, c?: number) =>
+        this.call(kind, a, texts, b, c),
+    };
+    this.outbox = new Outbox(
+      new Frames(browser.page),
+      host,
+      browser.server as unknown as Api,
+      browser.storage,
+      (write, outcome) => {
+        if (outcome)
+          this.outcomes.push(`${write.key} ${'answer' in outcome ? 'done' : outcome.problem.code}`);
+      },
+    );
+    this.call(Call.start, 0);
+  }
+
+  call(kind: Call, a: number, texts?: string[], b?: number, c?: number): void {
+    this.core.call(kind, this.browser.now, a, texts, b, c);
+    for (const output of decode(this.core.poll()) as Output[]) {
+      if (output[0] === OUT.write) void this.outbox.write(output[1]);
+      else if (output[0] === OUT.writing) this.outbox.writing(output[1], output[2]);
+    }
+  }
+
+  send(text: string, threadId = 't', run = false) {
+    const write = writes.send(threadId, { text, run });
+    return { write, ...this.outbox.add(write) };
+  }
+
+  get items() {
+    return this.outbox.all().map(({ item }) => item);
+  }
+}
+
+describe('the outbox', () => {
+  it('sends what any tab takes in, in order, and tells whoever waits', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    browser.server.offline = true;
+    const sent = [];
+    for (const [tab, text] of [
+      [follower, 'one'],
+      [leader, 'two'],
+      [follower, 'three'],
+    ] as const) {
+      sent.push(tab.send(text));
+      await browser.settle();
+    }
+    expect(leader.items.map(item => item.text)).toEqual(['one', 'two', 'three']);
+    expect(follower.items.map(item => item.text)).toEqual(['one', 'two', 'three']);
+    browser.server.offline = false;
+    await browser.settle();
+    expect(browser.server.done).toEqual(sent.map(({ write }) => write.key));
+    await Promise.all(sent.map(one => one.sent));
+    expect([leader.items, follower.items]).toEqual([[], []]);
+    expect(await browser.storage.all('outbox')).toEqual([]);
+  });
+
+  it('goes on in the next leader, and in the next start of the browser', async () => {
+    const browser = new Browser();
+    const first = browser.open('leader');
+    const second = browser.open('follower');
+    browser.server.loseAnswers = true;
+    const writesMade = [first.send('one').write];
+    await browser.settle();
+    writesMade.push(second.send('two').write);
+    await browser.settle();
+    browser.close(first);
+    browser.server.loseAnswers = false;
+    second.outbox.become('leader');
+    await browser.settle();
+    expect(browser.server.done).toEqual(writesMade.map(({ key }) => key));
+    expect(second.items).toEqual([]);
+
+    browser.server.offline = true;
+    const kept = second.send('three').write;
+    await browser.settle();
+    const restarted = new Browser(browser.storage);
+    restarted.open('leader');
+    await restarted.settle();
+    expect(restarted.server.done).toEqual([kept.key]);
+  });
+
+  it('asks the others for what the store has lost', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    const { write } = follower.send('one');
+    await browser.settle();
+    await browser.storage.clear();
+    browser.close(leader);
+    browser.server.offline = false;
+    const next = browser.open('leader');
+    await browser.settle();
+    expect(browser.server.done).toEqual([write.key]);
+    expect(next.items).toEqual([]);
+  });
+
+  it('keeps what is refused, says why, and tries again or gives up as asked from any tab', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    const refused = writes.send('t', { text: 'too long' });
+    browser.server.refuse = refused.key;
+    const { sent } = follower.outbox.add(refused);
+    await browser.settle();
+    await expect(sent).rejects.toMatchObject({ code: 'message_too_large' });
+    for (const tab of [leader, follower]) {
+      expect(tab.items).toMatchObject([{ state: 'failed', error: { code: 'message_too_large' } }]);
+    }
+    const seen = browser.server.seen.length;
+    await browser.settle();
+    expect(browser.server.seen.length).toBe(seen);
+    browser.server.refuse = undefined;
+    follower.outbox.retry(refused.key);
+    await browser.settle();
+    expect(browser.server.done).toEqual([refused.key]);
+
+    const again = writes.send('t', { text: 'never' });
+    browser.server.refuse = again.key;
+    leader.outbox.add(again);
+    await browser.settle();
+    follower.outbox.discard(again.key);
+    await browser.settle();
+    expect([leader.items, follower.items]).toEqual([[], []]);
+    expect(leader.outcomes.at(-1)).toBe(`${again.key} discarded`);
+  });
+
+  it('drops a send with its stop when neither was sent, in every tab', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    // Something is ahead, so that the send has not been tried.
+    leader.send('ahead');
+    await browser.settle();
+    const { write, sent } = follower.send('never mind', 't', true);
+    await browser.settle();
+    const stop = follower.outbox.add(writes.stop('t', write.runId ?? ''));
+    await browser.settle();
+    await stop.sent;
+    await expect(sent).rejects.toMatchObject({ code: 'discarded' });
+    expect([leader, follower].map(tab => tab.items.map(item => item.text))).toEqual([['ahead'], ['ahead']]);
+  });
+
+  it('publishes once a frame, and an item that does not change keeps its identity', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const tab = browser.open('leader');
+    tab.send('one');
+    await browser.settle();
+    const [item] = tab.outbox.getSnapshot();
+    let publishes = 0;
+    tab.outbox.subscribe(() => {
+      publishes++;
+    });
+    tab.send('two', 'u');
+    tab.send('three', 'v');
+    expect(publishes).toBe(0);
+    browser.page.frame();
+    expect(publishes).toBe(1);
+    expect(tab.outbox.getSnapshot().map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+    expect(tab.outbox.getSnapshot()[0]).toBe(item);
+  });
+});
