@@ -297,7 +297,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 }
 
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, text } = write;
+  const { key, kind, threadId, messageId, runId, text } = write;
   return {
     key,
     kind,
@@ -305,6 +305,7 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     state,
     createdAt,
     ...(messageId === undefined ? {} : { messageId }),
+    ...(runId === undefined ? {} : { runId }),
     ...(text === undefined ? {} : { text }),
     ...(state === 'failed' && error ? { error: new ProblemError(error) } : {}),
   };
