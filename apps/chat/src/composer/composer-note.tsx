@@ -1,12 +1,13 @@
-//! Why nothing was sent, in a quiet line over the composer.
+//! Why nothing was sent, in a quiet line over the composer. An outbox takes whatever is sent: only the direct engine,
+//! which has none, turns messages away.
 
-import type { Pending } from './composer';
+/** What a send was turned away for. */
+export type Refusal = 'connection' | 'answer' | 'sending';
 
 interface ComposerNoteProps {
   readonly busy: boolean;
   readonly connected: boolean;
-  /** What a send was turned away for, if one was. */
-  readonly refused: Pending | undefined;
+  readonly refused: Refusal | undefined;
 }
 
 function words({ busy, connected, refused }: ComposerNoteProps): string {
