@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { check } from './checks.mjs';
 import { openPage, rowsShown } from './page.mjs';
 
-const SIZES = [
+/** Screens the pictures are taken of. */
+export const SIZES = [
   { name: 'wide', viewport: { width: 1280, height: 800 } },
   { name: 'narrow', viewport: { width: 390, height: 844 }, hasTouch: true },
 ];

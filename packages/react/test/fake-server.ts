@@ -38,6 +38,8 @@ export class FakeServer {
   mood: Mood = 'takes';
   /** Acknowledges what was taken late, and lets the log bring it. */
   acknowledge = () => {};
+  /** Lets the connection break before what was taken late is acknowledged. */
+  lose = () => {};
   bring = () => {};
   flags: Record<string, boolean> = { 'scalable-sync': true };
   #seq = 0;
@@ -219,8 +221,9 @@ export class FakeServer {
 
   #late(answer: Response, bring: () => void): Promise<Response> {
     this.bring = bring;
-    return new Promise(resolve => {
+    return new Promise((resolve, reject) => {
       this.acknowledge = () => resolve(answer);
+      this.lose = () => reject(new TypeError('no network'));
     });
   }
 }

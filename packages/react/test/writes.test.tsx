@@ -111,6 +111,25 @@ it('takes an unsent message back', async () => {
   expect(now().messages.rows.length).toBe(11);
 });
 
+it('takes a message back that was on its way, once that has failed', async () => {
+  const { now } = await opened();
+  server.mood = 'late';
+  act(() => void now().sender.send({ text: 'on its way', run: true }));
+  await until(() => now().outbox.items[0]?.state === 'sending');
+  let stopped: Promise<void> | undefined;
+  act(() => {
+    stopped = now().run.stop();
+  });
+  await until(() => now().run.status === 'stopping');
+  server.lose();
+  await until(() => now().outbox.items.length === 0);
+  await stopped;
+  expect(now().run.status).toBe('idle');
+  expect(now().messages.rows.length).toBe(10);
+  await settle();
+  expect(server.requests.some(request => request.endsWith('/stop'))).toBe(false);
+});
+
 it('says why a message failed, and tries it again or gives it up', async () => {
   const { now } = await opened();
   server.mood = 'refuses';

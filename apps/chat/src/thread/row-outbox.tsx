@@ -10,23 +10,22 @@ import { useThreadActions } from './thread-actions';
 /** Milliseconds that words stand at least: a try that fails again is not worth other ones. */
 const STEADY = 600;
 
-/** What is under way, and what it is called when it waits for the connection. */
-const DOING: Readonly<Record<OutboxKind, readonly [string, string]>> = {
-  create: ['Sending', 'Will be sent when the connection is back'],
-  send: ['Sending', 'Will be sent when the connection is back'],
-  edit: ['Saving the edit', 'The edit is saved when the connection is back'],
-  regenerate: ['Asking again', 'Asks again when the connection is back'],
-  remove: ['Deleting', 'Deleted when the connection is back'],
-  stop: ['Stopping', 'Stops when the connection is back'],
-  rename: ['Renaming', 'Renamed when the connection is back'],
-  archive: ['Archiving', 'Archived when the connection is back'],
-  delete: ['Deleting', 'Deleted when the connection is back'],
+/** What is under way; what it is called while it waits; and while it waits for the connection. */
+const DOING: Readonly<Record<OutboxKind, readonly [string, string, string]>> = {
+  create: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
+  send: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
+  edit: ['Saving the edit', 'Waiting to be saved', 'Will be saved when the connection is back'],
+  regenerate: ['Asking again', 'Waiting to ask again', 'Asks again when the connection is back'],
+  remove: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
+  stop: ['Stopping', 'Waiting to stop', 'Stops when the connection is back'],
+  rename: ['Renaming', 'Waiting to be renamed', 'Will be renamed when the connection is back'],
+  archive: ['Archiving', 'Waiting to be archived', 'Will be archived when the connection is back'],
+  delete: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
 };
 
 /** The state of a write that is not over, in a few words. */
 export function pendingWords({ kind, state }: OutboxItem, connected: boolean): string {
-  if (!connected) return DOING[kind][1];
-  return state === 'pending' ? 'Waiting for its turn' : DOING[kind][0];
+  return DOING[kind][!connected ? 2 : state === 'pending' ? 1 : 0];
 }
 
 const FAILED: Readonly<Partial<Record<OutboxKind, string>>> = {
