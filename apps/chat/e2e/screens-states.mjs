@@ -45,6 +45,29 @@ async function offlineStates(browser, size, shoot) {
   await api('DELETE', `/threads/${threadId}`);
 }
 
+async function changedState(browser, size, shoot) {
+  const threadId = await threadWith('The first question.', 'Changes in the tunnel');
+  const say = (role, text) =>
+    api('POST', `/threads/${threadId}/messages`, { role, parts: [{ type: 'text', text }] });
+  await say('assistant', 'The first answer, which is not very good.');
+  await say('user', 'The second question.');
+  const { page, cut, close } = await openCuttable(browser, `/t/${threadId}`, size);
+  await cut();
+  const change = async (row, label) => {
+    await page.locator(`.row-${row}`).first().hover();
+    await page.locator(`.row-${row} [aria-label="${label}"]`).first().click();
+  };
+  await change('assistant', 'Delete message');
+  await page.click('.dialog[open] .danger');
+  await change('user', 'Edit message');
+  await page.fill('.edit-box textarea', 'The first question, in better words.');
+  await page.keyboard.press('Enter');
+  await page.waitForTimeout(SLOW);
+  await shoot(page, 'changes');
+  await close();
+  await api('DELETE', `/threads/${threadId}`);
+}
+
 async function queuedState(browser, size, shoot) {
   const threadId = await threadWith('Hello.', 'A queue');
   const page = await openPage(browser, `/t/${threadId}`, size);
@@ -84,6 +107,7 @@ export async function stateScreens(browser, directory) {
         page.screenshot({ path: join(directory, `${what}-${name}-${colorScheme}.png`) });
       await check(`screenshots of states, ${name}, ${colorScheme}`, async () => {
         await offlineStates(browser, options, shoot);
+        await changedState(browser, options, shoot);
         await queuedState(browser, options, shoot);
         await plainStates(browser, options, shoot);
       });

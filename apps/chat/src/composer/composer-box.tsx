@@ -9,9 +9,8 @@ import { ProviderNote } from './providers';
 
 interface BoxProps {
   readonly text: string;
-  /** An answer is asked for or being written. */
-  readonly busy: boolean;
-  readonly stopping: boolean;
+  /** An answer is being written, or only asked for; none of both. */
+  readonly run: 'idle' | 'submitted' | 'live' | 'stopping';
   readonly sending: boolean;
   onText(text: string): void;
   onSubmit(text: string): void;
@@ -21,7 +20,8 @@ interface BoxProps {
 
 /** While an answer is written it can be stopped, and what is sent waits for its end. */
 export function ComposerBox(props: BoxProps) {
-  const { text, busy, stopping, sending, onText, onSubmit, onStop, onEditLast } = props;
+  const { text, run, sending, onText, onSubmit, onStop, onEditLast } = props;
+  const busy = run !== 'idle';
   const [refused, setRefused] = useState<Refusal>();
   const status = useSyncStatus();
   const connected = isConnected(status);
@@ -61,7 +61,7 @@ export function ComposerBox(props: BoxProps) {
         submit();
       }}
     >
-      <ComposerNote busy={busy} connected={connected} refused={refused} />
+      <ComposerNote answering={busy && run !== 'submitted'} connected={connected} refused={refused} />
       <div className="composer-box">
         <textarea
           ref={area}
@@ -72,7 +72,7 @@ export function ComposerBox(props: BoxProps) {
           onChange={event => onText(event.target.value)}
           onKeyDown={onKeyDown}
         />
-        {busy && <StopButton stopping={stopping} onStop={onStop} />}
+        {busy && <StopButton run={run} onStop={onStop} />}
         {(!busy || (queues && text.trim() !== '')) && (
           <SendButton disabled={text.trim() === '' || sending} after={busy} />
         )}
@@ -88,14 +88,15 @@ function refusalOf(connected: boolean, busy: boolean, sending: boolean): Refusal
   return sending ? 'sending' : undefined;
 }
 
-function StopButton({ stopping, onStop }: { stopping: boolean; onStop: () => void }) {
+function StopButton({ run, onStop }: Pick<BoxProps, 'run' | 'onStop'>) {
+  const unsent = run === 'submitted';
   return (
     <button
       type="button"
       className="round-button quiet"
-      aria-label="Stop the answer"
-      title="Stop (Esc)"
-      disabled={stopping}
+      aria-label={unsent ? 'Take the message back' : 'Stop the answer'}
+      title={unsent ? 'Take back (Esc)' : 'Stop (Esc)'}
+      disabled={run === 'stopping'}
       onClick={onStop}
     >
       <Icon name="stop" />

@@ -5,16 +5,16 @@
 export type Refusal = 'connection' | 'answer' | 'sending';
 
 interface ComposerNoteProps {
-  readonly busy: boolean;
+  readonly answering: boolean;
   readonly connected: boolean;
   readonly refused: Refusal | undefined;
 }
 
-function words({ busy, connected, refused }: ComposerNoteProps): string {
+function words({ answering, connected, refused }: ComposerNoteProps): string {
   if (!connected && refused !== undefined) return 'Not sent: there is no connection. Your text is kept.';
-  if (!connected && busy) return 'No connection. The answer goes on at the server and shows here afterwards.';
-  if (busy && refused === 'answer')
-    return 'Not sent: an answer is being written. Wait for it, or stop it with Esc.';
+  if (!connected && answering)
+    return 'No connection. The answer goes on at the server and shows here afterwards.';
+  if (refused === 'answer') return 'Not sent: an answer is being written. Wait for it, or stop it with Esc.';
   if (refused === 'sending') return 'Not sent: the message before is still on its way.';
   return '';
 }

@@ -48,8 +48,7 @@ export const Composer = memo(function Composer(props: ComposerProps) {
   return (
     <ComposerBox
       text={draft}
-      busy={run.status !== 'idle'}
-      stopping={run.status === 'stopping'}
+      run={run.status}
       sending={sending}
       onText={setDraft}
       onSubmit={submit}

@@ -67,8 +67,7 @@ export function StartView() {
       </div>
       <ComposerBox
         text={draft}
-        busy={false}
-        stopping={false}
+        run="idle"
         sending={sending}
         onText={setDraft}
         onSubmit={submit}

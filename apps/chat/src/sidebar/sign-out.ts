@@ -3,18 +3,20 @@
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
 
-const CHANNEL = 'threadmill.signed-out';
+/** One for both directions: a page does not hear itself. */
+let others: BroadcastChannel | undefined;
 
 /** Forgets everything and begins anew. */
 export async function signOut(client: Client): Promise<void> {
   await client.signOut();
   forgetProvider();
-  if (typeof BroadcastChannel === 'function') new BroadcastChannel(CHANNEL).postMessage('');
+  others?.postMessage('');
   location.assign('/');
 }
 
 /** The clients of the other tabs are closed by the one that signs out: their pages begin anew too. */
 export function reloadOnSignOut(): void {
   if (typeof BroadcastChannel !== 'function') return;
-  new BroadcastChannel(CHANNEL).onmessage = () => location.assign('/');
+  others = new BroadcastChannel('threadmill.signed-out');
+  others.onmessage = () => location.assign('/');
 }
