@@ -94,7 +94,7 @@ function StopButton({ run, onStop }: Pick<BoxProps, 'run' | 'onStop'>) {
     <button
       type="button"
       className="round-button quiet"
-      aria-label={unsent ? 'Take the message back' : 'Stop the answer'}
+      aria-label={unsent ? 'Take it back' : 'Stop the answer'}
       title={unsent ? 'Take back (Esc)' : 'Stop (Esc)'}
       disabled={run === 'stopping'}
       onClick={onStop}

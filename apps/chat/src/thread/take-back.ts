@@ -21,13 +21,18 @@ export function useTakeBack(
   useEffect(() => {
     if (!taken || items.some(item => item.key === taken.key)) return;
     setTaken(undefined);
-    const sent = handle?.getSnapshot().rows.some(row => row.id === taken.messageId);
-    if (sent) return;
-    if (taken.kind === 'send') giveBack.current?.(taken.text ?? '');
-    if (taken.kind !== 'create') return;
+    if (wasSent(taken, handle)) return;
+    // The words of an edit too, rather than lose them.
+    if (taken.kind !== 'create') return taken.text ? giveBack.current?.(taken.text) : undefined;
     // With its first message the thread is gone too.
     drafts.set(NEW, taken.text ?? '');
     navigate('/');
   }, [taken, items, handle, drafts, giveBack]);
   return setTaken;
+}
+
+/** Whether it had left when it was taken back. An edit's message is there either way: it had, if it was on its way. */
+function wasSent({ kind, state, messageId }: OutboxItem, handle: ThreadHandle | undefined): boolean {
+  if (kind === 'edit') return state === 'sending';
+  return handle?.getSnapshot().rows.some(row => row.id === messageId) ?? false;
 }
