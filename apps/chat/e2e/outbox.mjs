@@ -1,6 +1,6 @@
 //! Messages on their way: without a network, refused, behind an answer, and taken back.
 
-import { api, textOf, threadWith, tip, unknownText } from './api.mjs';
+import { api, codeThread, textOf, threadWith, tip, unknownText } from './api.mjs';
 import { check, must, until } from './checks.mjs';
 import { cuttable } from './network.mjs';
 import { openPage, rows, rowsShown, sendText } from './page.mjs';
@@ -90,6 +90,50 @@ export async function offlineChecks(browser) {
   });
   await close();
   for (const id of [threadId, other]) await api('DELETE', `/threads/${id}`);
+}
+
+/** Where a row is in every frame until it is stopped. Runs in the page. */
+function watchRow(id) {
+  const tops = [];
+  let on = true;
+  const step = () => {
+    const row = document.querySelector(`.row[data-row="${CSS.escape(id)}"]`);
+    tops.push(row ? row.getBoundingClientRect().top : Number.NaN);
+    if (on) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+  window.__watched = () => {
+    on = false;
+    return tops;
+  };
+}
+
+export async function stillnessChecks(browser) {
+  const threadId = await codeThread(10);
+  const { page, cut, restore, close } = await openCuttable(browser, `/t/${threadId}`);
+  await check('the row being read stays while messages on their way come, and become real ones', async () => {
+    await cut();
+    await sendText(page, 'Read this later.');
+    await until('the row', async () => (await unsent(page))[0]);
+    await page.mouse.move(700, 400);
+    await page.mouse.wheel(0, -300);
+    await page.waitForTimeout(400);
+    const reading = (await rows(page)).find(row => row.top > 60);
+    await page.evaluate(watchRow, reading.id);
+    await restore();
+    await until('it to be sent', async () => (await unsent(page)).length === 0, 30_000);
+    await until('the answer', async () => {
+      const last = (await tip(threadId)).messages.at(-1);
+      return last.role === 'assistant' && last.status === 'complete';
+    });
+    await page.waitForTimeout(500);
+    const tops = await page.evaluate(() => window.__watched());
+    const drift = Math.max(...tops) - Math.min(...tops);
+    must(drift <= 1, `it moved by ${drift} px`);
+    return `${tops.length} frames, drift ${drift.toFixed(2)} px`;
+  });
+  await close();
+  await api('DELETE', `/threads/${threadId}`);
 }
 
 export async function failureChecks(browser) {

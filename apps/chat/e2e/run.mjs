@@ -9,7 +9,7 @@ import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
 import { directChecks, draftChecks, prefetchChecks } from './kept.mjs';
-import { failureChecks, offlineChecks, queueChecks } from './outbox.mjs';
+import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
 import { screens } from './screens.mjs';
 import { stateScreens } from './screens-states.mjs';
@@ -41,6 +41,7 @@ try {
   await renderChecks(browser, TOKENS);
   await interruptionChecks(browser);
   await offlineChecks(browser);
+  await stillnessChecks(browser);
   await failureChecks(browser);
   await queueChecks(browser);
   await draftChecks(browser);
