@@ -37,7 +37,7 @@ const MARKS = {
   useStreamBlocks: 'dataset.kind',
   useOutbox: 'retry',
   useRun: 'regenerate',
-  useSend: 'sending',
+  useSend: 'handOver',
   useSyncStatus: 'getSnapshot, status.getSnapshot',
   useFlag: 'hasOwn',
   ThreadmillProvider: 'followEngine',

@@ -33,12 +33,12 @@ export function surround(length = 0): FakeServer {
   return server;
 }
 
-/** The next frame, 40 ms later: all that waited for one, the text of streams too. */
-export function frame(): Promise<void> {
+/** The next frame: all that waited for one, and after 40 ms the text of streams too. */
+export function frame(after = 40): Promise<void> {
   return act(async () => {
     const due = frames;
     frames = [];
-    time += 40;
+    time += after;
     for (const callback of due) callback(time);
   });
 }
