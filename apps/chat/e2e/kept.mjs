@@ -3,6 +3,7 @@
 
 import { api, threadWith, unknownText } from './api.mjs';
 import { check, must, until } from './checks.mjs';
+import { openThrough } from './network.mjs';
 import { openPage, rows, rowsShown, sendText } from './page.mjs';
 
 const composer = '.composer textarea';
@@ -35,6 +36,23 @@ export async function draftChecks(browser) {
   });
   await page.context().close();
   for (const id of [one, two]) await api('DELETE', `/threads/${id}`);
+}
+
+export async function storageChecks(browser) {
+  const threadId = await threadWith('Nothing is kept.', 'Storage');
+  await check('a browser that stores nothing: it is said once, and messages go out', async () => {
+    const prepare = context =>
+      context.addInitScript(() => Object.defineProperty(window, 'indexedDB', { value: undefined }));
+    const page = await openThrough(browser, `/t/${threadId}`, { prepare });
+    await rowsShown(page);
+    await page.waitForSelector('[data-notice="storage"]');
+    await sendText(page, 'All the same.');
+    await until('an answer', async () => (await rows(page)).at(-1)?.role === 'assistant');
+    await page.click('[data-notice="storage"] [aria-label="Dismiss"]');
+    must((await page.$('[data-notice="storage"]')) === null, 'it stayed');
+    await page.context().close();
+  });
+  await api('DELETE', `/threads/${threadId}`);
 }
 
 export async function prefetchChecks(browser) {
@@ -118,7 +136,7 @@ export async function directChecks(browser) {
   await page.context().close();
   await check('a core that does not load: the page works all the same, and says so', async () => {
     const prepare = context => context.route('**/*.wasm', route => route.abort());
-    const plain = await openPage(browser, `/t/${threadId}`, { prepare });
+    const plain = await openThrough(browser, `/t/${threadId}`, { prepare });
     await rowsShown(plain);
     await plain.waitForSelector('[data-notice="engine wasm_failed"]');
     await plain.context().close();

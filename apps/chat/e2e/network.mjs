@@ -1,8 +1,17 @@
-//! A network that can be cut: connections pass through here to the server. The browser's own offline switch leaves
-//! open connections standing.
+//! Networks that are not as they should be: one that can be cut, and one that lacks something. The browser's own offline
+//! switch leaves open connections standing.
 
 import { connect, createServer } from 'node:net';
 import { BASE } from './page.mjs';
+
+/** A page at `path` of `base`, in a context that `prepare` has seen first. */
+export async function openThrough(browser, path, { base = BASE, prepare, ...options }) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  await prepare?.(context);
+  const page = await context.newPage();
+  await page.goto(base + path);
+  return page;
+}
 
 /** A way to the server, at `base`, that the page of `context` loses by `cut` and has again by `restore`. */
 export async function cuttable() {

@@ -2,7 +2,7 @@
 
 import { api, codeThread, textOf, threadWith, tip, unknownText } from './api.mjs';
 import { check, must, until } from './checks.mjs';
-import { cuttable } from './network.mjs';
+import { cuttable, openThrough } from './network.mjs';
 import { openPage, rows, rowsShown, sendText } from './page.mjs';
 
 /** The rows that are not with the server yet: their text and state. */
@@ -25,7 +25,7 @@ async function idle(page) {
 /** A page on a thread whose network can be cut. */
 export async function openCuttable(browser, path, options = {}) {
   const network = await cuttable();
-  const page = await openPage(browser, path, { ...options, base: network.base });
+  const page = await openThrough(browser, path, { ...options, base: network.base });
   await rowsShown(page);
   await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
   const context = page.context();

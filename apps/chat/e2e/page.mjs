@@ -12,17 +12,16 @@ export function launch() {
   });
 }
 
-/** A page at `path`; what it complains about is collected in `page.complaints`. `prepare` sees the context first. */
-export async function openPage(browser, path, { prepare, base = BASE, ...options } = {}) {
+/** A page at `path`; what it complains about is collected in `page.complaints`. */
+export async function openPage(browser, path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  await prepare?.(context);
   const page = await context.newPage();
   page.complaints = [];
   page.on('pageerror', error => page.complaints.push(error.message));
   page.on('console', message => {
     if (message.type() === 'error') page.complaints.push(message.text());
   });
-  await page.goto(base + path);
+  await page.goto(BASE + path);
   return page;
 }
 

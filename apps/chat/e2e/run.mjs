@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
-import { directChecks, draftChecks, prefetchChecks } from './kept.mjs';
+import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
 import { screens } from './screens.mjs';
@@ -45,6 +45,7 @@ try {
   await failureChecks(browser);
   await queueChecks(browser);
   await draftChecks(browser);
+  await storageChecks(browser);
   await prefetchChecks(browser);
   await directChecks(browser);
   await scrollChecks(browser, long, SCROLL, 'real text');

@@ -5,10 +5,14 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { api, threadWith, unknownText } from './api.mjs';
 import { check, until } from './checks.mjs';
+import { openThrough } from './network.mjs';
 import { openCuttable, unsent } from './outbox.mjs';
 import { openPage, rows, rowsShown, sendText } from './page.mjs';
-import { SIZES } from './screens.mjs';
 
+const SIZES = [
+  { name: 'wide', viewport: { width: 1280, height: 800 } },
+  { name: 'narrow', viewport: { width: 390, height: 844 }, hasTouch: true },
+];
 /** How long words take to appear that only slow writes need. */
 const SLOW = 1_500;
 
@@ -84,7 +88,7 @@ async function queuedState(browser, size, shoot) {
 
 async function plainStates(browser, size, shoot) {
   const prepare = context => context.route('**/*.wasm', route => route.abort());
-  const page = await openPage(browser, '/', { ...size, prepare });
+  const page = await openThrough(browser, '/', { ...size, prepare });
   await page.waitForSelector('.suggestions');
   const drawer = await page.isVisible('[aria-label="Show threads"]');
   if (drawer) await page.click('[aria-label="Show threads"]');

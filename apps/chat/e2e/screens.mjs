@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { check } from './checks.mjs';
 import { openPage, rowsShown } from './page.mjs';
 
-/** Screens the pictures are taken of. */
-export const SIZES = [
+const SIZES = [
   { name: 'wide', viewport: { width: 1280, height: 800 } },
   { name: 'narrow', viewport: { width: 390, height: 844 }, hasTouch: true },
 ];

@@ -1,5 +1,6 @@
-// @vitest-environment happy-dom
 //! The window's hooks: when they render, what keeps its identity, and where streamed text goes.
+
+// @vitest-environment happy-dom
 
 import type { Client, Row } from '@threadmill/client';
 import { act, useEffect } from 'react';

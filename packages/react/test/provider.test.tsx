@@ -1,5 +1,6 @@
-// @vitest-environment happy-dom
 //! The provider and what is beside threads: who owns the client, flags, the status, and that hooks come one by one.
+
+// @vitest-environment happy-dom
 
 import { type Client, createClient } from '@threadmill/client';
 import { act, StrictMode } from 'react';

@@ -1,5 +1,6 @@
-// @vitest-environment happy-dom
 //! The hooks about writing: a message is there at once, the outbox, the run, drafts.
+
+// @vitest-environment happy-dom
 
 import type { Client } from '@threadmill/client';
 import { act, useEffect } from 'react';
