@@ -8,8 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
+import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
+import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
 import { screens } from './screens.mjs';
+import { stateScreens } from './screens-states.mjs';
 import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
 
@@ -37,12 +40,21 @@ try {
   await deleteChecks(browser, forked);
   await renderChecks(browser, TOKENS);
   await interruptionChecks(browser);
+  await offlineChecks(browser);
+  await stillnessChecks(browser);
+  await failureChecks(browser);
+  await queueChecks(browser);
+  await draftChecks(browser);
+  await storageChecks(browser);
+  await prefetchChecks(browser);
+  await directChecks(browser);
   await scrollChecks(browser, long, SCROLL, 'real text');
   const code = await codeThread(90);
   await scrollChecks(browser, code, 60, 'code');
   await api('DELETE', `/threads/${code}`);
   await jumpChecks(browser, long);
   await screens(browser, long, SCREENS);
+  await stateScreens(browser, SCREENS);
 } catch (error) {
   await check('the checks ran to their end', () => {
     throw error;

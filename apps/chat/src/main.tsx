@@ -4,7 +4,8 @@ import './styles/base.css';
 import './styles/layout.css';
 import './styles/messages.css';
 import './styles/markdown.css';
-import { createClient } from '@threadmill/client';
+import './styles/outbox.css';
+import type { ClientOptions } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
 import { ThreadmillProvider } from '@threadmill/react';
 import { StrictMode } from 'react';
@@ -12,14 +13,28 @@ import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { ProvidersProvider } from './composer/providers';
 import { ReportProvider } from './reports';
+import { reloadOnSignOut } from './sidebar/sign-out';
 import { applyStoredTheme } from './sidebar/theme';
 
-async function start(root: HTMLElement): Promise<void> {
+/** `?engine=direct` asks for the plain engine, to measure the other one against. */
+function clientOptions(): ClientOptions {
+  if (new URLSearchParams(location.search).get('engine') === 'direct') return { engine: 'direct' };
+  // Under way before anybody asks: the flag that decides about the engine comes meanwhile.
+  const wasm = WebAssembly.compileStreaming(fetch(wasmUrl));
+  // Whoever waits for it sees to a failure.
+  wasm.catch(() => {});
+  return { wasm };
+}
+
+function start(root: HTMLElement): void {
   applyStoredTheme();
-  const client = await createClient({ wasm: wasmUrl });
-  createRoot(root).render(
+  reloadOnSignOut();
+  const failed = (error: unknown) => {
+    root.textContent = `Threadmill could not start: ${error instanceof Error ? error.message : String(error)}`;
+  };
+  createRoot(root, { onUncaughtError: failed }).render(
     <StrictMode>
-      <ThreadmillProvider client={client}>
+      <ThreadmillProvider options={clientOptions()}>
         <ReportProvider>
           <ProvidersProvider>
             <App />
@@ -31,8 +46,4 @@ async function start(root: HTMLElement): Promise<void> {
 }
 
 const root = document.getElementById('root');
-if (root) {
-  start(root).catch(error => {
-    root.textContent = `Threadmill could not start: ${error instanceof Error ? error.message : String(error)}`;
-  });
-}
+if (root) start(root);

@@ -6,6 +6,9 @@ const SHOWN_FOR = 8_000;
 
 const Report = createContext<(error: unknown) => void>(() => {});
 
+/** The reader gave it up, or left what it was about: no news. */
+const EXPECTED = ['discarded', 'released'];
+
 /** Says what went wrong. */
 export function useReport(): (error: unknown) => void {
   return useContext(Report);
@@ -15,7 +18,12 @@ function sentence(text: string): string {
   return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
-function words(error: unknown): string {
+function isExpected(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && EXPECTED.includes(`${error.code}`);
+}
+
+/** What happened and what to do about it. */
+export function words(error: unknown): string {
   if (typeof error === 'object' && error !== null) {
     const what = 'message' in error && typeof error.message === 'string' ? error.message : '';
     const hint = 'hint' in error && typeof error.hint === 'string' ? error.hint : '';
@@ -31,7 +39,9 @@ export function ReportProvider({ children }: { children: ReactNode }) {
     const timer = setTimeout(() => setSaid(undefined), SHOWN_FOR);
     return () => clearTimeout(timer);
   }, [said]);
-  const report = useCallback((error: unknown) => setSaid(words(error)), []);
+  const report = useCallback((error: unknown) => {
+    if (!isExpected(error)) setSaid(words(error));
+  }, []);
   return (
     <Report value={report}>
       {children}

@@ -57,8 +57,8 @@ impl Answer {
         match (status, code) {
             (200..=299, _) => Self::Done,
             (409, "run_in_progress") => Self::Busy,
-            // What was to be stopped has ended, and what was to be removed is gone.
-            (409, "run_ended") => Self::Done,
+            // What was to be stopped is over, or never was.
+            (409, "run_ended") | (404, "run_not_found") => Self::Done,
             (0 | 401 | 408 | 425 | 429 | 500..=599, _) => Self::Passes(retry_after),
             _ => Self::Refused,
         }
@@ -144,6 +144,8 @@ impl Outbox {
             Answer::Done => Stage::Done,
             Answer::Refused => Stage::Failed,
             Answer::Busy => {
+                // The server did nothing: a stop may still take it back.
+                item.tried = false;
                 item.not_before = now + self.backoff.within(BUSY);
                 Stage::Waiting
             }

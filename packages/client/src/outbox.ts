@@ -296,7 +296,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 }
 
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, text } = write;
+  const { key, kind, threadId, messageId, runId, text } = write;
   return {
     key,
     kind,
@@ -304,6 +304,7 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     state,
     createdAt,
     ...(messageId && { messageId }),
+    ...(runId && { runId }),
     ...(text && { text }),
     ...(state === 'failed' && error && { error: new ProblemError(error) }),
   };

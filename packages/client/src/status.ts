@@ -15,6 +15,9 @@ const FIRST: SyncStatus = {
   failed: 0,
 };
 
+/** What may be set. */
+const KEYS = ['role', 'transport', 'storage', 'pending', 'failed'] as const;
+
 export class Status extends FrameStore<SyncStatus> {
   #status = FIRST;
 
@@ -22,9 +25,12 @@ export class Status extends FrameStore<SyncStatus> {
     super(frames, FIRST);
   }
 
-  /** Something is so from now on. */
-  set(change: Partial<SyncStatus>): void {
-    this.#status = { ...this.#status, ...change };
+  /** Something is so from now on. If it was so before, nothing is shown anew. */
+  set(change: Partial<Pick<SyncStatus, (typeof KEYS)[number]>>): void {
+    const before = this.#status;
+    const next = { ...before, ...change };
+    if (KEYS.every(key => next[key] === before[key])) return;
+    this.#status = next;
     this.touch();
   }
 

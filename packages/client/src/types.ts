@@ -75,6 +75,8 @@ export interface OutboxItem {
   readonly kind: OutboxKind;
   readonly threadId: string;
   readonly messageId?: string;
+  /** The run it starts or, if `kind` is `stop`, stops. */
+  readonly runId?: string;
   /** What a person would recognise it by: the text sent, the new title. */
   readonly text?: string;
   /** `pending` waits for its turn or the network, `sending` is on its way, `failed` was refused for good. */

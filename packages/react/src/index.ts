@@ -3,8 +3,11 @@
 'use client';
 
 export { BlockSplitter, splitBlocks } from './block-splitter.js';
-export { ThreadmillProvider, useClient } from './provider.js';
+export { ThreadmillProvider, type ThreadmillProviderProps, useClient } from './provider.js';
+export { type DraftControl, useDraft } from './use-draft.js';
+export { useFlag } from './use-flag.js';
 export { type Messages, type MessagesOptions, useMessages } from './use-messages.js';
+export { type OutboxControl, useOutbox } from './use-outbox.js';
 export { type RunControl, useRun } from './use-run.js';
 export { type SendControl, type SendInput, useSend } from './use-send.js';
 export { type StreamBlocks, useStreamBlocks } from './use-stream-blocks.js';

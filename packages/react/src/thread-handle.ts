@@ -1,11 +1,12 @@
 //! Holds a thread open while a component shows it. Handles are counted by the client, so many hooks share one.
 
 import type { Anchor, ThreadHandle, ThreadSnapshot } from '@threadmill/client';
-import { useLayoutEffect, useState, useSyncExternalStore } from 'react';
+import { useMemo } from 'react';
+import { useHeld, useShown } from './held.js';
 import { useClient } from './provider.js';
 
 /** What a thread looks like before its first window. One object, so that React sees no change. */
-export const LOADING: ThreadSnapshot = {
+const LOADING: ThreadSnapshot = {
   status: 'loading',
   rows: [],
   firstIndex: 0,
@@ -15,35 +16,27 @@ export const LOADING: ThreadSnapshot = {
   loadingOlder: false,
   loadingNewer: false,
 };
-
-const noSubscription = () => () => {};
 const loading = () => LOADING;
 
-/**
- * The handle of a thread, once the component is mounted. The anchor only says where to open.
- *
- * Taken in a layout effect and not while rendering: React may render and throw away, and a handle taken then
- * would never be released.
- */
-export function useThreadHandle(
-  threadId: string | 'skip',
-  options?: { branch?: string; anchor?: Anchor },
-): ThreadHandle | undefined {
+/** Where to open a thread, and on which branch. Read when the thread opens. */
+export interface OpenAt {
+  readonly anchor?: Anchor;
+  readonly branch?: string;
+}
+
+/** The handle of a thread, once the component is mounted. */
+export function useThreadHandle(threadId: string | 'skip', at?: OpenAt): ThreadHandle | undefined {
   const client = useClient();
-  const [held, setHeld] = useState<ThreadHandle>();
-  const key = JSON.stringify(options ?? {});
-  useLayoutEffect(() => {
-    if (threadId === 'skip') return;
-    const handle = client.thread(threadId, JSON.parse(key) as { branch?: string; anchor?: Anchor });
-    setHeld(handle);
-    return () => handle.release();
-  }, [client, threadId, key]);
-  return held?.threadId === threadId ? held : undefined;
+  // Written out, so that an object made anew by every render opens nothing anew.
+  const key = JSON.stringify(at ?? {});
+  const take = useMemo(
+    () => (threadId === 'skip' ? undefined : () => client.thread(threadId, JSON.parse(key) as OpenAt)),
+    [client, threadId, key],
+  );
+  return useHeld(take);
 }
 
 /** What a handle shows now. */
 export function useThreadSnapshot(handle: ThreadHandle | undefined): ThreadSnapshot {
-  const subscribe = handle ? handle.subscribe : noSubscription;
-  const snapshot = handle ? handle.getSnapshot : loading;
-  return useSyncExternalStore(subscribe, snapshot, loading);
+  return useShown(handle, loading);
 }

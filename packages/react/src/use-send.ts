@@ -1,43 +1,56 @@
 //! Sending a message.
 
-import type { ProblemError } from '@threadmill/client';
+import type { ProblemError, SendInput } from '@threadmill/client';
 import { useCallback, useState } from 'react';
 import { useClient } from './provider.js';
+import { useDraft } from './use-draft.js';
 
-/** A message to send. `run` asks for an answer; without it there is none. */
-export type SendInput = Parameters<ReturnType<typeof useClient>['send']>[1];
+export type { SendInput };
 
-/** Sends, and says how the last send went. */
+/** Sends, says how the last send went, and keeps what is typed. */
 export interface SendControl {
   send(input: SendInput): Promise<{ messageId: string; runId?: string }>;
   readonly sending: boolean;
-  /** Why the last send was refused; cleared by the next. */
+  /** Why the last send was refused; cleared by the next. What fails later is in the outbox. */
   readonly error: ProblemError | Error | undefined;
+  /** What was typed into this thread and not sent; it outlives the page. */
+  readonly draft: string;
+  setDraft(text: string): void;
 }
 
 /**
- * Sends messages to a thread. The promise settles when the server has the message on disk.
+ * Sends messages to a thread, the draft above all, which is empty from then on. A message is a row at once, with the id that `send` resolves to as soon as the browser
+ * has kept it; it goes to the server when that is possible. `run` asks for an answer; without it there is none.
  *
  * @example
- * const { send, sending } = useSend(threadId);
- * await send({ text: 'Hello', run: true });
+ * const { send, draft, setDraft } = useSend(threadId);
+ * return (
+ *   <form onSubmit={event => {
+ *     event.preventDefault();
+ *     void send({ text: draft, run: true });
+ *   }}>
+ *     <input value={draft} onChange={event => setDraft(event.target.value)} />
+ *   </form>
+ * );
  */
 export function useSend(threadId: string): SendControl {
   const client = useClient();
+  const { draft, setDraft, handOver } = useDraft(threadId);
   const [state, setState] = useState<{ sending: boolean; error?: Error }>({ sending: false });
   const send = useCallback(
     async (input: SendInput) => {
       setState({ sending: true });
+      const sent = client.send(threadId, input);
+      if (input.text === client.drafts.get(threadId)) handOver(sent);
       try {
-        const sent = await client.send(threadId, input);
+        await sent;
         setState({ sending: false });
-        return sent;
       } catch (error) {
         setState({ sending: false, error: error instanceof Error ? error : new Error(String(error)) });
-        throw error;
       }
+      return sent;
     },
-    [client, threadId],
+    [client, threadId, handOver],
   );
-  return { send, sending: state.sending, error: state.error };
+  return { send, sending: state.sending, error: state.error, draft, setDraft };
 }

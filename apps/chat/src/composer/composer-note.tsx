@@ -1,19 +1,20 @@
-//! Why nothing was sent, in a quiet line over the composer.
+//! Why nothing was sent, in a quiet line over the composer. An outbox takes whatever is sent: only the direct engine,
+//! which has none, turns messages away.
 
-import type { Pending } from './composer';
+/** What a send was turned away for. */
+export type Refusal = 'connection' | 'answer' | 'sending';
 
 interface ComposerNoteProps {
-  readonly busy: boolean;
+  readonly answering: boolean;
   readonly connected: boolean;
-  /** What a send was turned away for, if one was. */
-  readonly refused: Pending | undefined;
+  readonly refused: Refusal | undefined;
 }
 
-function words({ busy, connected, refused }: ComposerNoteProps): string {
+function words({ answering, connected, refused }: ComposerNoteProps): string {
   if (!connected && refused !== undefined) return 'Not sent: there is no connection. Your text is kept.';
-  if (!connected && busy) return 'No connection. The answer goes on at the server and shows here afterwards.';
-  if (busy && refused === 'answer')
-    return 'Not sent: an answer is being written. Wait for it, or stop it with Esc.';
+  if (!connected && answering)
+    return 'No connection. The answer goes on at the server and shows here afterwards.';
+  if (refused === 'answer') return 'Not sent: an answer is being written. Wait for it, or stop it with Esc.';
   if (refused === 'sending') return 'Not sent: the message before is still on its way.';
   return '';
 }

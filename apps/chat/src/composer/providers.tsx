@@ -20,6 +20,11 @@ export function useProviders(): Providers {
   return useContext(Context);
 }
 
+/** The user signs out: the choice goes. */
+export function forgetProvider(): void {
+  localStorage.removeItem(KEY);
+}
+
 export function ProvidersProvider({ children }: { children: ReactNode }) {
   const client = useClient();
   const [providers, setProviders] = useState<ServerInfo['providers']>([]);

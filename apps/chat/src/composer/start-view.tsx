@@ -1,10 +1,10 @@
 //! The start: no thread is open. A greeting, a few things to try, and the composer.
 
-import { useClient } from '@threadmill/react';
+import { useClient, useDraft } from '@threadmill/react';
 import { useState } from 'react';
 import { useReport } from '../reports';
 import { navigate, threadPath } from '../route';
-import { ComposerBox } from './composer';
+import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 
 const SUGGESTIONS = [
@@ -16,6 +16,9 @@ const SUGGESTIONS = [
 
 const LONGEST_TITLE = 60;
 
+/** Where the draft of a thread that is not there yet is kept. */
+export const NEW = 'new';
+
 /** A thread is called after its first words, until someone gives it a name. */
 function titleOf(message: string): string {
   const line = message.trim().split('\n', 1)[0] ?? '';
@@ -26,6 +29,7 @@ export function StartView() {
   const client = useClient();
   const report = useReport();
   const { chosen } = useProviders();
+  const { draft, setDraft, handOver } = useDraft(NEW);
   const [sending, setSending] = useState(false);
   const start = async (message: string) => {
     setSending(true);
@@ -42,6 +46,11 @@ export function StartView() {
       setSending(false);
     }
   };
+  const submit = (text: string) => {
+    const started = start(text);
+    handOver(started);
+    started.catch(report);
+  };
   return (
     <main className="thread start" id="main">
       <div className="start-middle">
@@ -57,11 +66,11 @@ export function StartView() {
         </ul>
       </div>
       <ComposerBox
-        place="new"
-        busy={false}
-        stopping={false}
+        text={draft}
+        run="idle"
         sending={sending}
-        onSubmit={start}
+        onText={setDraft}
+        onSubmit={submit}
         onStop={() => {}}
       />
     </main>

@@ -1,4 +1,5 @@
-//! The field a thread is renamed in. It stays, with what was typed, until the server has the new title.
+//! The field a thread is renamed in. Where an outbox takes the new title, the list shows it at once; without one the field
+//! stays, with what was typed, until the server has it.
 
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
@@ -24,7 +25,12 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
     over.current = true;
     const next = title.trim();
     if (next === '' || next === thread.title) return onDone(how);
-    client.renameThread(thread.id, next).then(
+    const renamed = client.renameThread(thread.id, next);
+    if (client.status.getSnapshot().engine === 'sync') {
+      renamed.catch(report);
+      return onDone(how);
+    }
+    renamed.then(
       () => onDone(field.current === document.activeElement ? 'key' : how),
       error => {
         over.current = false;

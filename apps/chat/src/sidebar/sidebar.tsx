@@ -4,11 +4,13 @@ import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
 import { Icon } from '../icon';
 import { navigate } from '../route';
+import { SETTLE, useSettled } from '../settled';
 import { ConnectionNote } from './connection-note';
+import { MoreMenu } from './more-menu';
+import { Notices } from './notices';
 import { ThemeToggle } from './theme';
 import { ThreadList } from './thread-list';
 
-const SETTLE = 150;
 const MINUTE = 60_000;
 
 interface SidebarProps {
@@ -21,7 +23,7 @@ interface SidebarProps {
 
 export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
   const [filter, setFilter] = useState('');
-  const title = useSettled(filter.trim());
+  const title = useSettled(filter.trim(), SETTLE);
   const list = useThreads(title === '' ? {} : { title });
   const now = useMinute();
   const fresh = () => {
@@ -67,22 +69,14 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
         </button>
       </div>
       <ThreadList list={list} current={current} now={now} onOpen={onClose} />
+      <Notices />
       <footer className="sidebar-foot">
         <ConnectionNote />
         <ThemeToggle />
+        <MoreMenu />
       </footer>
     </aside>
   );
-}
-
-/** A value once it has not changed for a moment: one request a word, not one a letter. */
-export function useSettled(value: string): string {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), SETTLE);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
 }
 
 /** The time, renewed each minute, for "5 min". */

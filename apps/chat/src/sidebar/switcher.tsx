@@ -6,8 +6,8 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { focusComposer } from '../focus';
 import { relativeTime } from '../relative-time';
 import { navigate, threadPath } from '../route';
+import { SETTLE, useSettled } from '../settled';
 import { withoutMarkdown } from '../text';
-import { useSettled } from './sidebar';
 
 const SHOWN = 12;
 
@@ -36,7 +36,7 @@ export function Switcher({ open, onClose }: { open: boolean; onClose: () => void
 function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
-  const title = useSettled(text.trim());
+  const title = useSettled(text.trim(), SETTLE);
   const { threads } = useThreads(title === '' ? {} : { title });
   const shown = threads.slice(0, SHOWN);
   const onKeyDown = (event: KeyboardEvent) => {

@@ -10,6 +10,7 @@ import { relativeTime } from '../relative-time';
 import { useReport } from '../reports';
 import { navigate, threadPath } from '../route';
 import { withoutMarkdown } from '../text';
+import { usePrefetch } from './prefetch';
 import { type Leaving, RenameField } from './rename-field';
 
 interface ThreadItemProps {
@@ -55,6 +56,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
     else return;
     event.preventDefault();
   };
+  const prefetch = usePrefetch(thread.id);
   const name = withoutMarkdown(thread.title || thread.snippet) || 'Untitled';
   if (mode === 'renaming') return <RenameField thread={thread} onDone={leave} />;
   return (
@@ -65,6 +67,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
         tabIndex={tabStop ? 0 : -1}
         onClick={follow}
         onKeyDown={onKeyDown}
+        {...(open ? {} : prefetch)}
         aria-current={open ? 'page' : undefined}
         aria-keyshortcuts="F2 Delete"
       >

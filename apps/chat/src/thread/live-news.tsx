@@ -1,7 +1,10 @@
-//! Tells screen readers that an answer started and how it ended; never its tokens, which would be noise.
+//! Tells screen readers that an answer started and how it ended, and what became of a message that could not be sent at
+//! once; never an answer's tokens, which would be noise.
 
-import type { Row, ThreadSnapshot } from '@threadmill/client';
+import type { OutboxItem, Row, ThreadSnapshot } from '@threadmill/client';
+import { useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef, useState } from 'react';
+import { isConnected } from '../connected';
 
 const ENDS: Readonly<Record<string, string>> = {
   complete: 'The answer is complete.',
@@ -10,7 +13,15 @@ const ENDS: Readonly<Record<string, string>> = {
   failed: 'The answer failed.',
 };
 
-export function LiveNews({ run, rows }: { run: ThreadSnapshot['run']; rows: readonly Row[] }) {
+interface LiveNewsProps {
+  readonly run: ThreadSnapshot['run'];
+  readonly rows: readonly Row[];
+  /** The thread's writes that are not acknowledged. */
+  readonly items: readonly OutboxItem[];
+}
+
+export function LiveNews({ run, rows, items }: LiveNewsProps) {
+  const connected = isConnected(useSyncStatus({ smooth: true }));
   const [news, setNews] = useState('');
   const writing = useRef<string>(undefined);
   const latest = useRef(rows);
@@ -24,6 +35,10 @@ export function LiveNews({ run, rows }: { run: ThreadSnapshot['run']; rows: read
     }
     writing.current = message;
   }, [message]);
+  const waiting = !connected && items.some(item => item.state !== 'failed');
+  useEffect(() => {
+    if (waiting) setNews('Your message is kept. It will be sent when the connection is back.');
+  }, [waiting]);
   return (
     <div className="visually-hidden" role="status" aria-live="polite">
       {news}

@@ -2,18 +2,17 @@
 
 import type { ThreadHandle } from '@threadmill/client';
 import type { Messages } from '@threadmill/react';
-import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react';
 import { countListRender } from '../counters';
 import { focusComposer } from '../focus';
 import { Icon } from '../icon';
 import { useReport } from '../reports';
+import { loadAhead, ScrollSpeed } from './load-ahead';
 import { MessageRow } from './message-row';
 import { RowHeights } from './row-heights';
 import { ScrollKeeper } from './scroll-keeper';
 import { useUnseen } from './use-unseen';
 
-/** Pages are asked for when less than this many viewports of rows are left that way. */
-const LOAD_AHEAD = 1.5;
 const FLASH_MS = 1_600;
 
 interface MessageListProps {
@@ -41,27 +40,30 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
 
   const latest = useRef(messages);
   latest.current = messages;
+  const [speed] = useState(() => new ScrollSpeed());
   const tell = useFollowTeller(handle, keeper);
   const load = useCallback(
     (direction: 'up' | 'down') => {
       const { above, below, viewport, content: height } = keeper.room();
-      // Rows that leave at one end must not call for themselves from the other: never more than a quarter is ahead.
-      const ahead = Math.min(LOAD_AHEAD * viewport, Math.max(40, (height - viewport) / 4));
+      const ahead = loadAhead({ viewport, content: height, speed: speed.at(performance.now()) });
       const now = latest.current;
       if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder)
         now.loadOlder().catch(ignore);
       if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer)
         now.loadNewer().catch(ignore);
     },
-    [keeper],
+    [keeper, speed],
   );
   const onScroll = useCallback(() => {
-    const { direction, needsRows } = keeper.scrolled(latest.current.hasNewer);
+    const { direction, moved, needsRows } = keeper.scrolled(latest.current.hasNewer);
     if (needsRows) again();
-    if (direction !== 'none') load(direction);
+    if (direction !== 'none') {
+      speed.moved(moved, performance.now());
+      load(direction);
+    }
     unseen.look();
     tell();
-  }, [keeper, load, unseen.look, tell]);
+  }, [keeper, speed, load, unseen.look, tell]);
 
   const observe = useRowObserver(keeper, scroller, content, unseen.look);
   useReleaseOnWheel(scroller, keeper, load);

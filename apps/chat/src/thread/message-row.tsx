@@ -8,6 +8,7 @@ import { BranchSwitcher } from './branch-switcher';
 import { EditBox } from './edit-box';
 import { PlainBody } from './plain-body';
 import { RowActions } from './row-actions';
+import { RowFailure, RowPending } from './row-outbox';
 import { RunNotice } from './run-notice';
 
 interface MessageRowProps {
@@ -32,6 +33,7 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
       data-depth={row.depth}
       data-status={row.status}
       data-last={last || undefined}
+      data-outbox={row.outbox && `${row.outbox.kind} ${row.outbox.state}`}
       aria-label={`${WHO[row.role]}, ${when.toLocaleString()}`}
     >
       {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
@@ -48,16 +50,19 @@ function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
       </div>
     );
   }
-  const writing = row.run !== undefined;
+  const { outbox } = row;
+  const quiet = row.run !== undefined || (outbox !== undefined && outbox.state !== 'failed');
   return (
     <>
       <div className="body">
         {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
       </div>
       <RunNotice row={row} />
+      {outbox?.state === 'failed' && <RowFailure item={outbox} />}
       <footer className="row-footer">
         <BranchSwitcher row={row} />
-        {writing ? null : <RowActions row={row} />}
+        {outbox && quiet && <RowPending item={outbox} />}
+        {quiet || row.rev === 0 ? null : <RowActions row={row} />}
       </footer>
     </>
   );

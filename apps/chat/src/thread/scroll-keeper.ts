@@ -86,19 +86,24 @@ export class ScrollKeeper {
     return arrived;
   }
 
-  /** The reader scrolled. Returns what follows from it. */
-  scrolled(hasNewer: boolean): { direction: 'up' | 'down' | 'none'; needsRows: boolean } {
+  /** The reader scrolled, by so many pixels. Returns what follows from it. */
+  scrolled(hasNewer: boolean): { direction: 'up' | 'down' | 'none'; moved: number; needsRows: boolean } {
     const scroller = this.scroller;
-    if (!scroller) return { direction: 'none', needsRows: false };
+    if (!scroller) return { direction: 'none', moved: 0, needsRows: false };
     const top = scroller.scrollTop;
-    const direction = top < this.lastTop - 0.5 ? 'up' : top > this.lastTop + 0.5 ? 'down' : 'none';
+    const moved = top - this.lastTop;
+    const direction = moved < -0.5 ? 'up' : moved > 0.5 ? 'down' : 'none';
     if (direction === 'up' && !this.atEnd()) this.following = false;
     if (direction === 'down' && this.atEnd() && !hasNewer) this.following = true;
     if (!this.following) this.restore();
     this.lastTop = scroller.scrollTop;
     this.mark();
     const needed = this.rangeWith(NEEDED);
-    return { direction, needsRows: needed.start < this.mounted.start || needed.end > this.mounted.end };
+    return {
+      direction,
+      moved,
+      needsRows: needed.start < this.mounted.start || needed.end > this.mounted.end,
+    };
   }
 
   /** Pixels of loaded content above and below the viewport. */

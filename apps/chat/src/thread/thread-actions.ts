@@ -16,6 +16,10 @@ export interface ThreadActions {
   askRemove(row: Row): void;
   /** Removes at once; where other versions stand beside the message, shows one of them. */
   remove(row: Row): void;
+  /** Tries a write of this thread that failed again. */
+  retry(key: string): void;
+  /** Gives up a write of this thread that failed. */
+  discard(key: string): void;
   /** Shows another version of a message, on its branch, at the same place of the page. */
   showVersion(from: Row, to: ForkOption): void;
 }
@@ -39,6 +43,8 @@ interface ActionParts {
   readonly setEditing: (messageId: string | undefined) => void;
   readonly askRemove: (row: Row) => void;
   readonly provider: () => string | undefined;
+  /** Whether the thread is still shown: a write may be acknowledged long after. */
+  readonly isShown: () => boolean;
 }
 
 /** Actions over one handle. Forks move this tab to the new branch; other tabs are told by the server. */
@@ -50,7 +56,7 @@ export function threadActions(parts: ActionParts): ThreadActions {
     return branch === undefined ? {} : { branch };
   };
   const moveTo = async (branch: string) => {
-    if (handle.getSnapshot().branch !== branch) await handle.switchBranch(branch);
+    if (parts.isShown() && handle.getSnapshot().branch !== branch) await handle.switchBranch(branch);
   };
   const saveEdit = async (row: Row, text: string) => {
     setEditing(undefined);
@@ -80,13 +86,22 @@ export function threadActions(parts: ActionParts): ThreadActions {
     const beside = row.fork?.previous ?? row.fork?.next;
     if (beside) await showVersion(row, beside);
   };
+  /** A failure that the row itself says is not said twice. */
+  const reportOf = (row: Row) => (error: unknown) => {
+    const said = client.outbox
+      .getSnapshot()
+      .some(item => item.messageId === row.id && item.state === 'failed');
+    if (!said) report(error);
+  };
   return {
     threadId,
     edit: setEditing,
     askRemove: parts.askRemove,
-    remove: row => void remove(row).catch(report),
-    saveEdit: (row, text) => void saveEdit(row, text).catch(report),
-    regenerate: row => void regenerate(row).catch(report),
+    remove: row => void remove(row).catch(reportOf(row)),
+    saveEdit: (row, text) => void saveEdit(row, text).catch(reportOf(row)),
+    regenerate: row => void regenerate(row).catch(reportOf(row)),
+    retry: key => client.outbox.retry(key),
+    discard: key => client.outbox.discard(key),
     showVersion: (from, to) => void showVersion(from, to).catch(report),
   };
 }

@@ -1,15 +1,17 @@
 //! An open thread: its messages and its composer. The composer lives beside the list, so typing renders no row.
 
 import type { Row } from '@threadmill/client';
-import { useClient, useMessages } from '@threadmill/react';
+import { useClient, useMessages, useOutbox } from '@threadmill/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { Composer } from '../composer/composer';
+import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
 import { useOwnTitle } from '../page-title';
 import { useReport } from '../reports';
 import { LiveNews } from './live-news';
 import { MessageList, useScrollKeeper } from './message-list';
+import { OfflineLine } from './offline-line';
+import { useTakeBack } from './take-back';
 import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
 import { textOf } from './whole-parts';
@@ -32,6 +34,10 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   provider.current = chosen;
 
   const { handle } = messages;
+  const { items } = useOutbox(threadId);
+  const giveBack = useRef<GiveBack>(undefined);
+  const takeBack = useTakeBack(items, handle, giveBack);
+  const isShown = useIsShown();
   const actions = useMemo(
     () =>
       handle &&
@@ -43,8 +49,9 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         setEditing,
         askRemove: setRemoving,
         provider: () => provider.current,
+        isShown,
       }),
-    [client, handle, keeper, report],
+    [client, handle, keeper, report, isShown],
   );
   useJump(messageId, first, messages, keeper, report);
 
@@ -65,6 +72,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   }
   return (
     <main className="thread" id="main">
+      <OfflineLine loaded={messages.status === 'ready'} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>
           <MessageList messages={messages} handle={handle} keeper={keeper} editing={editing} />
@@ -72,12 +80,14 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       ) : (
         <div className="list" />
       )}
-      <LiveNews run={messages.run} rows={messages.rows} />
+      <LiveNews run={messages.run} rows={messages.rows} items={items} />
       <Composer
         key={threadId}
         threadId={threadId}
+        handle={handle}
         branch={messages.branch}
-        run={messages.run}
+        giveBack={giveBack}
+        onTakeBack={takeBack}
         onEditLast={editLast}
         onSent={onSent}
       />
@@ -91,6 +101,18 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       />
     </main>
   );
+}
+
+/** Whether the component is still mounted, for what ends later. */
+function useIsShown(): () => boolean {
+  const shown = useRef(false);
+  useEffect(() => {
+    shown.current = true;
+    return () => {
+      shown.current = false;
+    };
+  }, []);
+  return useCallback(() => shown.current, []);
 }
 
 /** Goes to the message the address names, at first and whenever it changes. */

@@ -114,11 +114,23 @@ fn a_stop_of_a_run_that_is_there_goes_at_once() {
 }
 
 #[test]
+fn a_stop_takes_back_what_waits_for_another_run() {
+    let mut outbox = Outbox::new(1);
+    outbox.add(1, thread(1), Purpose::Starts(run(1)), false);
+    assert_eq!(sends(&mut outbox, 0), [1]);
+    outbox.answer(0, 1, Answer::Busy);
+    steps(&mut outbox, 0);
+    outbox.add(2, thread(1), Purpose::Stops(run(1)), false);
+    assert_eq!(steps(&mut outbox, 0), [Step::Now(1, Stage::Dropped), Step::Now(2, Stage::Done)]);
+}
+
+#[test]
 fn answers_are_what_http_says() {
     let cases = [
         ((201, ""), Answer::Done),
         ((204, ""), Answer::Done),
         ((409, "run_ended"), Answer::Done),
+        ((404, "run_not_found"), Answer::Done),
         ((409, "run_in_progress"), Answer::Busy),
         ((0, "unavailable"), Answer::Passes(Some(5))),
         ((401, "unauthorized"), Answer::Passes(Some(5))),

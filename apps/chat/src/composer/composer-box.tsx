@@ -1,0 +1,129 @@
+//! The text area and its buttons, for a thread or for the start of one.
+
+import { useSyncStatus } from '@threadmill/react';
+import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { isConnected } from '../connected';
+import { Icon } from '../icon';
+import { ComposerNote, type Refusal } from './composer-note';
+import { ProviderNote } from './providers';
+
+interface BoxProps {
+  readonly text: string;
+  /** An answer is being written, or only asked for; none of both. */
+  readonly run: 'idle' | 'submitted' | 'live' | 'stopping';
+  readonly sending: boolean;
+  onText(text: string): void;
+  onSubmit(text: string): void;
+  onStop(): void;
+  onEditLast?(): void;
+}
+
+/** While an answer is written it can be stopped, and what is sent waits for its end. */
+export function ComposerBox(props: BoxProps) {
+  const { text, run, sending, onText, onSubmit, onStop, onEditLast } = props;
+  const busy = run !== 'idle';
+  const [refused, setRefused] = useState<Refusal>();
+  const status = useSyncStatus();
+  const connected = isConnected(status);
+  const queues = status.engine === 'sync';
+  const refusal = queues ? undefined : refusalOf(connected, busy, sending);
+  const area = useRef<HTMLTextAreaElement>(null);
+  useStopKey(busy, onStop);
+  // A reason that is over is no reason: the note goes with it.
+  useEffect(() => {
+    if (refusal === undefined) setRefused(undefined);
+  }, [refusal]);
+  useEffect(() => {
+    // On a touch screen focus would raise the keyboard over the messages.
+    if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+  }, []);
+
+  const submit = () => {
+    if (text.trim() === '') return;
+    setRefused(refusal);
+    if (refusal === undefined) onSubmit(text);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === 'ArrowUp' && text === '' && onEditLast) {
+      event.preventDefault();
+      onEditLast();
+    }
+  };
+  return (
+    <form
+      className="composer"
+      onSubmit={event => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <ComposerNote answering={busy && run !== 'submitted'} connected={connected} refused={refused} />
+      <div className="composer-box">
+        <textarea
+          ref={area}
+          rows={1}
+          value={text}
+          placeholder="Write a message"
+          aria-label="Message"
+          onChange={event => onText(event.target.value)}
+          onKeyDown={onKeyDown}
+        />
+        {busy && <StopButton run={run} onStop={onStop} />}
+        {(!busy || (queues && text.trim() !== '')) && (
+          <SendButton disabled={text.trim() === '' || sending} after={busy} />
+        )}
+      </div>
+      <ProviderNote />
+    </form>
+  );
+}
+
+function refusalOf(connected: boolean, busy: boolean, sending: boolean): Refusal | undefined {
+  if (!connected) return 'connection';
+  if (busy) return 'answer';
+  return sending ? 'sending' : undefined;
+}
+
+function StopButton({ run, onStop }: Pick<BoxProps, 'run' | 'onStop'>) {
+  const unsent = run === 'submitted';
+  return (
+    <button
+      type="button"
+      className="round-button quiet"
+      aria-label={unsent ? 'Take it back' : 'Stop the answer'}
+      title={unsent ? 'Take back (Esc)' : 'Stop (Esc)'}
+      disabled={run === 'stopping'}
+      onClick={onStop}
+    >
+      <Icon name="stop" />
+    </button>
+  );
+}
+
+function SendButton({ disabled, after }: { disabled: boolean; after: boolean }) {
+  const title = after ? 'Send after this answer (Enter)' : 'Send (Enter)';
+  return (
+    <button type="submit" className="round-button" aria-label="Send" title={title} disabled={disabled}>
+      <Icon name="send" />
+    </button>
+  );
+}
+
+/** Escape stops the answer, wherever the focus is, unless something nearer used the key. */
+function useStopKey(busy: boolean, onStop: () => void): void {
+  const stop = useRef(onStop);
+  stop.current = onStop;
+  useEffect(() => {
+    if (!busy) return;
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]')) return;
+      stop.current();
+    };
+    window.addEventListener('keydown', onKey);
+    return () => window.removeEventListener('keydown', onKey);
+  }, [busy]);
+}

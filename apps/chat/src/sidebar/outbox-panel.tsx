@@ -1,0 +1,85 @@
+//! What the server does not have yet, and what can be done about it.
+
+import type { OutboxItem, OutboxKind } from '@threadmill/client';
+import { useOutbox, useSyncStatus } from '@threadmill/react';
+import { useEffect, useRef } from 'react';
+import { isConnected } from '../connected';
+import { navigate, threadPath } from '../route';
+import { failureWords, pendingWords } from '../thread/row-outbox';
+
+const WHAT: Readonly<Record<OutboxKind, string>> = {
+  create: 'New thread',
+  send: 'Message',
+  edit: 'Edit',
+  regenerate: 'Another answer',
+  remove: 'Deleting a message',
+  stop: 'Stopping an answer',
+  rename: 'New title',
+  archive: 'Archiving a thread',
+  delete: 'Deleting a thread',
+};
+
+export function OutboxPanel({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (open) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [open]);
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself
+    <dialog
+      className="dialog outbox-panel"
+      ref={dialog}
+      onClose={onClose}
+      aria-label="Not sent yet"
+      onClick={event => event.target === dialog.current && onClose()}
+    >
+      {open && <Items onClose={onClose} />}
+    </dialog>
+  );
+}
+
+function Items({ onClose }: { onClose: () => void }) {
+  const { items, retry, discard } = useOutbox();
+  const connected = isConnected(useSyncStatus({ smooth: true }));
+  const go = (item: OutboxItem) => {
+    navigate(threadPath(item.threadId, item.kind === 'create' ? undefined : item.messageId));
+    onClose();
+  };
+  return (
+    <div className="outbox-inside">
+      <h2>Not sent yet</h2>
+      {items.length === 0 && <p>Everything is sent.</p>}
+      <ul>
+        {items.map(item => (
+          <li key={item.key} data-state={item.state}>
+            <button type="button" className="outbox-what" onClick={() => go(item)}>
+              {item.text ? `${WHAT[item.kind]}: ${item.text}` : WHAT[item.kind]}
+            </button>
+            <p>{item.state === 'failed' ? failureWords(item) : pendingWords(item, connected)}</p>
+            <div className="outbox-acts">
+              {item.state === 'failed' && (
+                <button type="button" className="text-button" onClick={() => retry(item.key)}>
+                  Retry
+                </button>
+              )}
+              <button
+                type="button"
+                className="text-button"
+                disabled={item.state === 'sending'}
+                onClick={() => discard(item.key)}
+              >
+                Discard
+              </button>
+            </div>
+          </li>
+        ))}
+      </ul>
+      <div className="dialog-buttons">
+        <button type="button" className="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </div>
+  );
+}

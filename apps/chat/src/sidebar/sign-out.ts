@@ -1,0 +1,22 @@
+//! Signing out: what this browser keeps for the user goes, and with it every page that shows it.
+
+import type { Client } from '@threadmill/client';
+import { forgetProvider } from '../composer/providers';
+
+/** One for both directions: a page does not hear itself. */
+let others: BroadcastChannel | undefined;
+
+/** Forgets everything and begins anew. */
+export async function signOut(client: Client): Promise<void> {
+  await client.signOut();
+  forgetProvider();
+  others?.postMessage('');
+  location.assign('/');
+}
+
+/** The clients of the other tabs are closed by the one that signs out: their pages begin anew too. */
+export function reloadOnSignOut(): void {
+  if (typeof BroadcastChannel !== 'function') return;
+  others = new BroadcastChannel('threadmill.signed-out');
+  others.onmessage = () => location.assign('/');
+}

@@ -1,0 +1,65 @@
+//! What a row says of a write that concerns it and that the server does not have yet.
+
+import type { OutboxItem, OutboxKind } from '@threadmill/client';
+import { useSyncStatus } from '@threadmill/react';
+import { isConnected } from '../connected';
+import { words } from '../reports';
+import { useSettled } from '../settled';
+import { useThreadActions } from './thread-actions';
+
+/** Milliseconds that words stand at least: a try that fails again is not worth other ones. */
+const STEADY = 600;
+
+/** What is under way; what it is called while it waits; and while it waits for the connection. */
+const DOING: Readonly<Record<OutboxKind, readonly [string, string, string]>> = {
+  create: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
+  send: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
+  edit: ['Saving the edit', 'Waiting to be saved', 'Will be saved when the connection is back'],
+  regenerate: ['Asking again', 'Waiting to ask again', 'Asks again when the connection is back'],
+  remove: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
+  stop: ['Stopping', 'Waiting to stop', 'Stops when the connection is back'],
+  rename: ['Renaming', 'Waiting to be renamed', 'Will be renamed when the connection is back'],
+  archive: ['Archiving', 'Waiting to be archived', 'Will be archived when the connection is back'],
+  delete: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
+};
+
+/** The state of a write that is not over, in a few words. */
+export function pendingWords({ kind, state }: OutboxItem, connected: boolean): string {
+  return DOING[kind][!connected ? 2 : state === 'pending' ? 1 : 0];
+}
+
+const FAILED: Readonly<Partial<Record<OutboxKind, string>>> = {
+  create: 'Not sent.',
+  send: 'Not sent.',
+  edit: 'The edit was not saved.',
+  regenerate: 'No other answer was asked for.',
+  remove: 'Not deleted.',
+  rename: 'Not renamed.',
+  delete: 'Not deleted.',
+};
+
+/** What failed, and why. */
+export function failureWords({ kind, error }: OutboxItem): string {
+  return `${FAILED[kind] ?? 'Not done.'} ${words(error)}`;
+}
+
+/** Shown after a moment only: most writes are over by then. */
+export function RowPending({ item }: { item: OutboxItem }) {
+  const connected = isConnected(useSyncStatus({ smooth: true }));
+  return <span className="row-pending">{useSettled(pendingWords(item, connected), STEADY)}</span>;
+}
+
+export function RowFailure({ item }: { item: OutboxItem }) {
+  const { retry, discard } = useThreadActions();
+  return (
+    <div className="row-failure" role="alert">
+      <span>{failureWords(item)}</span>
+      <button type="button" className="text-button" onClick={() => retry(item.key)}>
+        Retry
+      </button>
+      <button type="button" className="text-button" onClick={() => discard(item.key)}>
+        Discard
+      </button>
+    </div>
+  );
+}
