@@ -1,0 +1,4 @@
+//! What the PostgreSQL store promises, tested from outside on a real server.
+
+mod conformance;
+mod server;
