@@ -109,8 +109,9 @@ impl<'c> Db<'c> {
             .collect();
         let sent = statements.iter().zip(&params).map(|(statement, params)| self.client.execute(statement, params));
         let all = async {
-            // A future of this kind sends when it is first polled, and `try_join` polls from left to right.
-            let (_, ()) = tokio::try_join!(in_order(sent), self.client.batch_execute("COMMIT"))?;
+            // A future of this kind sends when it is first polled, and a biased `try_join` polls from left to right:
+            // also, of several failures the first is the cause.
+            let (_, ()) = tokio::try_join!(biased; in_order(sent), self.client.batch_execute("COMMIT"))?;
             Ok(())
         };
         self.within(all).await

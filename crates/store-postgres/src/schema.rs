@@ -229,8 +229,11 @@ CREATE TABLE threadmill.graves (
 ";
 
 async fn version(db: &Db<'_>) -> Done<usize> {
-    let there = db.one("SELECT to_regclass('threadmill.meta') IS NOT NULL", &[]).await?;
-    if !there.is_some_and(|row| row.get(0)) {
+    // Out of the catalogue's tables and not by to_regclass(): that may answer out of a cache what was true before
+    // this session waited for another node's migration.
+    const META: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'threadmill' AND c.relname = 'meta'";
+    if db.one(META, &[]).await?.is_none() {
         return Ok(0);
     }
     let row = db.one("SELECT version FROM threadmill.meta", &[]).await?;
@@ -260,8 +263,8 @@ async fn migrate_alone(db: &Db<'_>) -> Done<()> {
     }
     if version == 0 {
         // Not with IF NOT EXISTS: that asks for the right to create even if there is nothing to do.
-        let there = db.one("SELECT to_regnamespace('threadmill') IS NOT NULL", &[]).await?;
-        if !there.is_some_and(|row| row.get(0)) {
+        let there = db.one("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'threadmill'", &[]).await?;
+        if there.is_none() {
             db.batch("CREATE SCHEMA threadmill").await?;
         }
     }

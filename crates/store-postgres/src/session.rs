@@ -200,7 +200,7 @@ macro_rules! reading {
     (@ snapshot $db:ident $read:expr) => {{
         // Sent together: the first statement of the read follows at once.
         let begin = $db.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        let (begun, done) = tokio::join!(begin, $read);
+        let (begun, done) = tokio::join!(biased; begin, $read);
         $db.end(begun.and(done)).await
     }};
 }

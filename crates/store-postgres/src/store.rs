@@ -72,7 +72,7 @@ impl PostgresStore {
         let (sink, hints) = (Arc::new(Sink::default()), Hints::new());
         let maintenance = Maintenance::start(connections.clone(), options.keep_streams);
         let writer = Writer::start(connections.clone(), node.clone(), sink.clone(), hints.clone(), maintenance);
-        let listener = Listener { config, tls, node: node.clone(), deadline: options.deadline };
+        let listener = Listener::new(config, tls, node.clone(), options.deadline);
         hints.start(listener, connections.clone());
         // The writer's connection is made now: whoever opens the store learns at once that it cannot write.
         drop(connections.writer().await?);

@@ -34,10 +34,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// How to listen.
 pub(crate) struct Listener {
-    pub(crate) config: Config,
-    pub(crate) tls: Tls,
-    pub(crate) node: String,
-    pub(crate) deadline: Duration,
+    config: Config,
+    tls: Tls,
+    node: String,
+    deadline: Duration,
 }
 
 /// Listens and sends for as long as the store is open.
@@ -75,6 +75,14 @@ where
 }
 
 impl Listener {
+    /// The way to the server that this connection takes, under a name of its own: so that an operator tells it from
+    /// those that carry data.
+    pub(crate) fn new(mut config: Config, tls: Tls, node: String, deadline: Duration) -> Self {
+        let name = format!("{} hints", config.get_application_name().unwrap_or("threadmill"));
+        config.application_name(&name);
+        Self { config, tls, node, deadline }
+    }
+
     async fn connect(&self) -> Result<(Client, mpsc::UnboundedReceiver<String>), tokio_postgres::Error> {
         match &self.tls {
             Tls::Plain => {

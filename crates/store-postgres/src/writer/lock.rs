@@ -145,13 +145,14 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet) -> D
         threads_named.into_iter().chain([&keys.runs.0 as Param<'_>, &keys.runs.1, &keys.holders]).collect();
     let runs = db.all(RUNS, &runs_named);
     if !touches_threads {
-        let ((), runs) = tokio::try_join!(begin, runs)?;
+        let ((), runs) = tokio::try_join!(biased; begin, runs)?;
         return note_runs(db, sheet, &runs).await;
     }
     let branches: [Param<'_>; 3] = [&keys.branches.0, &keys.branches.1, &keys.branches.2];
     let messages: [Param<'_>; 3] = [&keys.messages.0, &keys.messages.1, &keys.messages.2];
     let receipts: [Param<'_>; 3] = [&keys.receipts.0, &keys.receipts.1, &keys.receipts.2];
     let ((), threads, runs, lines, branches, messages, receipts) = tokio::try_join!(
+        biased;
         begin,
         db.all(THREADS, &threads_named),
         runs,

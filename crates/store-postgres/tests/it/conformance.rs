@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_store::DurableStore;
-use threadmill_store::conformance::Rig;
+use threadmill_store::conformance::{Rig, random};
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::Database;
@@ -33,3 +33,8 @@ impl Rig for Node {
 }
 
 threadmill_store::conformance!(fresh().await);
+
+#[test]
+fn it_answers_as_the_model_does() {
+    random::against_the_model(48, async || fresh().await);
+}

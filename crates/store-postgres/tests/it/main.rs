@@ -1,4 +1,10 @@
 //! What the PostgreSQL store promises, tested from outside on a real server.
 
 mod conformance;
+mod cost;
+mod database;
+mod faults;
+mod hints;
+mod nodes;
+mod proxy;
 mod server;

@@ -138,6 +138,15 @@ impl Server {
         assert!(killed.expect("there is kill").success());
     }
 
+    /// Waits until a server that was told to end has.
+    pub(crate) async fn stopped(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.directory.join("data/postmaster.pid").exists() {
+            assert!(Instant::now() < deadline, "the server does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Starts a server that was ended.
     pub(crate) async fn start_again(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -146,7 +155,7 @@ impl Server {
         loop {
             let control = as_user(&programs().join("pg_ctl"))
                 .args(["-w", "-t", "60", "-o", &settings(&self.directory), "-l"])
-                .arg(self.directory.join("log"))
+                .arg(data.join("log"))
                 .arg("-D")
                 .arg(&data)
                 .arg("start")

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use threadmill_proto::{Anchor, BranchId, MessageId, RunId};
-use threadmill_store::conformance::kit::{branch_id, message_id, run_id};
-use threadmill_store::{Applied, Command, Committed};
+use crate::conformance::kit::{branch_id, message_id, run_id};
+use crate::{Applied, Command, Committed};
 
 use super::request::Request;
 
