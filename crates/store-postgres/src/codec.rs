@@ -6,9 +6,22 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ChainHash, MessageStatus, Outcome, Role, RunStatus, Segment, from_cbor, to_cbor};
 
 use crate::fail::{Done, damage, invalid};
+use crate::schema::NONE;
 
 /// Bodies are CBOR as they are. Other codecs (compression) will have other numbers.
 const CODEC_CBOR: u8 = 0;
+
+const LOW: i64 = 0xFFFF_FFFF;
+
+/// The key of a branch or message: its number within the thread, under the thread's. That of [`NONE`] is no row's.
+pub(crate) fn key(thread: i64, number: i64) -> i64 {
+    (thread << 32) | (number & LOW)
+}
+
+/// The number within its thread.
+pub(crate) fn number(key: i64) -> i64 {
+    if key & LOW == LOW { NONE } else { key & LOW }
+}
 
 /// A stretch of slots on a line.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -162,6 +175,14 @@ mod tests {
             assert!(!kept.contains('\0'));
             assert_eq!(text_from(kept), text);
         }
+    }
+
+    #[test]
+    fn keys_give_their_numbers_back() {
+        for num in [NONE, 0, 7, LOW - 1] {
+            assert_eq!(number(key(5, num)), num);
+        }
+        assert!(key(4, NONE) < key(5, 0) && key(5, LOW - 1) < key(5, NONE));
     }
 
     #[test]

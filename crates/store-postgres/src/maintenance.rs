@@ -7,9 +7,10 @@ use std::sync::Arc;
 use threadmill_store::{Committing, StoreResult};
 use tokio::sync::watch;
 
-use crate::codec::int;
+use crate::codec::{int, key};
 use crate::db::{Db, get};
 use crate::fail::Done;
+use crate::schema::NONE;
 use crate::session::{Connections, reading};
 
 /// Rows removed in one step: a few milliseconds.
@@ -91,69 +92,73 @@ enum Left {
 /// One step of removing one deleted thread.
 async fn grave(db: &Db<'_>) -> Done<Left> {
     db.batch("BEGIN").await?;
-    let left = dig(db).await?;
-    db.batch("COMMIT").await?;
-    Ok(left)
+    let left = dig(db).await;
+    db.end(left).await
 }
 
 async fn dig(db: &Db<'_>) -> Done<Left> {
-    const NEXT: &str = "SELECT tenant, thread, runs FROM threadmill.graves ORDER BY thread LIMIT 1
-         FOR UPDATE SKIP LOCKED";
+    const NEXT: &str = "SELECT thread, runs FROM threadmill.graves ORDER BY thread LIMIT 1 FOR UPDATE SKIP LOCKED";
     let Some(row) = db.one(NEXT, &[]).await? else {
         return Ok(Left::Nothing);
     };
-    let (tenant, thread): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-    let runs: Vec<i64> = get(&row, 2)?;
-    for sql in OF_A_THREAD {
-        if db.change(sql, &[&tenant, &thread, &STEP]).await? > 0 {
+    let thread: i64 = get(&row, 0)?;
+    let runs: Vec<i64> = get(&row, 1)?;
+    let (first, last) = (key(thread, 0), key(thread, NONE));
+    for sql in BY_KEY {
+        if db.change(sql, &[&first, &last, &STEP]).await? > 0 {
             return Ok(Left::More);
         }
     }
-    const CHUNKS: &str = "DELETE FROM threadmill.chunks WHERE tenant = $1 AND run = ANY (ARRAY(
-            SELECT DISTINCT c.run FROM threadmill.chunks c WHERE c.tenant = $1 AND c.run = ANY ($2::int8[]) LIMIT 8))";
-    if !runs.is_empty() && db.change(CHUNKS, &[&tenant, &runs]).await? > 0 {
+    if db.change(CHANGES, &[&thread, &STEP]).await? > 0 {
+        return Ok(Left::More);
+    }
+    if !runs.is_empty() && db.change(CHUNKS, &[&runs]).await? > 0 {
         return Ok(Left::More);
     }
     db.change("DELETE FROM threadmill.graves WHERE thread = $1", &[&thread]).await?;
     Ok(Left::More)
 }
 
-macro_rules! part {
-    ($table:literal, $key:literal) => {
+macro_rules! by_key {
+    ($table:literal, $key:literal, $whole:literal) => {
         concat!(
             "DELETE FROM threadmill.",
             $table,
-            " WHERE tenant = $1 AND thread = $2 AND ",
-            $key,
-            " IN (SELECT ",
-            $key,
+            " WHERE (",
+            $whole,
+            ") IN (SELECT ",
+            $whole,
             " FROM threadmill.",
             $table,
-            " WHERE tenant = $1 AND thread = $2 LIMIT $3)"
+            " WHERE ",
+            $key,
+            " BETWEEN $1 AND $2 LIMIT $3)"
         )
     };
 }
 
-const SLOTS: &str = "DELETE FROM threadmill.slots WHERE tenant = $1 AND thread = $2 AND (branch, depth) IN (
-    SELECT branch, depth FROM threadmill.slots WHERE tenant = $1 AND thread = $2 LIMIT $3)";
-
-/// The tables with a thread's rows.
-const OF_A_THREAD: [&str; 6] = [
-    part!("messages", "num"),
-    part!("changes", "seq"),
-    part!("forks", "message"),
-    part!("forkpoints", "pred"),
-    SLOTS,
-    part!("branches", "num"),
+/// The tables whose rows of a thread are one range of keys.
+const BY_KEY: [&str; 5] = [
+    by_key!("messages", "key", "key"),
+    by_key!("forks", "message", "message"),
+    by_key!("forkpoints", "pred", "pred"),
+    by_key!("slots", "branch", "branch, depth"),
+    by_key!("branches", "key", "key"),
 ];
+
+const CHANGES: &str = "DELETE FROM threadmill.changes WHERE (thread, seq) IN (
+    SELECT thread, seq FROM threadmill.changes WHERE thread = $1 LIMIT $2)";
+
+const CHUNKS: &str = "DELETE FROM threadmill.chunks WHERE run = ANY (ARRAY(
+    SELECT DISTINCT c.run FROM threadmill.chunks c WHERE c.run = ANY ($1::int8[]) LIMIT 8))";
 
 /// One step of removing the chunks of runs that ended before a time.
 async fn streams(db: &Db<'_>, ended_before: i64) -> Done<Left> {
     // A run whose chunks are gone says so in the same commit: a reader finds either both or neither.
     const SQL: &str = "WITH old AS (
-            SELECT num, tenant FROM threadmill.runs WHERE kept AND ended_at < $1 ORDER BY ended_at LIMIT 32
+            SELECT num FROM threadmill.runs WHERE kept AND ended_at < $1 ORDER BY ended_at LIMIT 32
             FOR UPDATE SKIP LOCKED),
-         gone AS (DELETE FROM threadmill.chunks c USING old WHERE c.tenant = old.tenant AND c.run = old.num)
+         gone AS (DELETE FROM threadmill.chunks c USING old WHERE c.run = old.num)
          UPDATE threadmill.runs r SET kept = false FROM old WHERE r.num = old.num";
     Ok(if db.change(SQL, &[&ended_before]).await? > 0 { Left::More } else { Left::Nothing })
 }

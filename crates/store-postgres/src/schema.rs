@@ -2,9 +2,17 @@
 //! are frozen; a change is a new migration.
 //!
 //! Everything is in the schema `threadmill`, beside whatever else the database holds. Threads and runs are numbered
-//! by sequences, branches and messages within their thread in the order of their making. Each key begins with the
-//! tenant. Rows refer to each other without foreign keys: those would lock the rows referred to, in an order of
-//! their own, and a thread's rows are only ever written under its row's lock.
+//! by sequences. Branches and messages are numbered within their thread, in the order of their making, and keyed
+//! `thread << 32 | number`: a thread's messages lie together, so that a page is a few neighbouring leaves and an
+//! export or a removal is one range. Ids are unique in their tenant.
+//!
+//! Of the indexes of a table no two begin with the same column, so that every condition here has one index that
+//! serves it. With two the planner chooses by what it believes of the data, which is nothing while a table is new:
+//! measured, it then found messages by reading their whole thread. For the same reason an index of ids begins with
+//! the id: no prefix of it is of use to anybody.
+//!
+//! Rows refer to each other without foreign keys: those would lock the rows referred to, in an order of their own,
+//! and a thread's rows are only ever written under its row's lock.
 
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
@@ -39,7 +47,7 @@ CREATE TABLE threadmill.users (
     tenant bigint NOT NULL,
     id     text COLLATE \"C\" NOT NULL,
     pos    bigint NOT NULL DEFAULT 0,
-    UNIQUE (tenant, id)
+    UNIQUE (id, tenant)
 ) WITH (fillfactor = 70);
 
 CREATE SEQUENCE threadmill.threads_num;
@@ -61,16 +69,15 @@ CREATE TABLE threadmill.threads (
     messages       bigint NOT NULL,
     created_at     bigint NOT NULL,
     updated_at     bigint NOT NULL,
-    UNIQUE (tenant, id)
+    UNIQUE (id, tenant)
 ) WITH (fillfactor = 70);
-CREATE INDEX threads_by_owner ON threadmill.threads (owner);
 
--- lineage is CBOR; made is how many messages the thread had; tip is the last message on the line, tip_branch where
+-- parent is a key, of no branch (all low bits set) for a line of its own. lineage is CBOR; made is how many messages the thread had; tip is the last message on the line, tip_branch where
 -- that was first written.
 CREATE TABLE threadmill.branches (
+    key        bigint PRIMARY KEY,
     tenant     bigint NOT NULL,
     thread     bigint NOT NULL,
-    num        bigint NOT NULL,
     id         text COLLATE \"C\" NOT NULL,
     parent     bigint NOT NULL,
     fork_depth bigint NOT NULL,
@@ -79,25 +86,22 @@ CREATE TABLE threadmill.branches (
     tip        bigint NOT NULL,
     tip_branch bigint NOT NULL,
     lineage    bytea NOT NULL,
-    PRIMARY KEY (tenant, thread, num),
-    UNIQUE (tenant, thread, id)
+    UNIQUE (id, thread, tenant)
 ) WITH (fillfactor = 70);
-CREATE INDEX branches_by_fork ON threadmill.branches (tenant, thread, parent, fork_depth);
+CREATE INDEX branches_by_fork ON threadmill.branches (parent, fork_depth);
 
 CREATE TABLE threadmill.slots (
-    tenant  bigint NOT NULL,
-    thread  bigint NOT NULL,
     branch  bigint NOT NULL,
     depth   bigint NOT NULL,
     message bigint NOT NULL,
-    PRIMARY KEY (tenant, thread, branch, depth)
+    PRIMARY KEY (branch, depth)
 );
 
 -- body: one codec byte (0: CBOR), then the body; empty for an empty body.
 CREATE TABLE threadmill.messages (
+    key        bigint PRIMARY KEY,
     tenant     bigint NOT NULL,
     thread     bigint NOT NULL,
-    num        bigint NOT NULL,
     id         text COLLATE \"C\" NOT NULL,
     role       bigint NOT NULL,
     status     bigint NOT NULL,
@@ -106,43 +110,35 @@ CREATE TABLE threadmill.messages (
     depth      bigint NOT NULL,
     created_at bigint NOT NULL,
     body       bytea NOT NULL,
-    PRIMARY KEY (tenant, thread, num),
-    UNIQUE (tenant, thread, id)
+    UNIQUE (id, thread, tenant)
 );
 
 -- Only messages with siblings are in forks, and only their predecessors in forkpoints.
 CREATE TABLE threadmill.forks (
-    tenant       bigint NOT NULL,
-    thread       bigint NOT NULL,
-    message      bigint NOT NULL,
+    message      bigint PRIMARY KEY,
     pred         bigint NOT NULL,
     ord          bigint NOT NULL,
     prev_message text COLLATE \"C\",
     prev_branch  text COLLATE \"C\",
     next_message text COLLATE \"C\",
-    next_branch  text COLLATE \"C\",
-    PRIMARY KEY (tenant, thread, message)
+    next_branch  text COLLATE \"C\"
 );
 CREATE TABLE threadmill.forkpoints (
-    tenant bigint NOT NULL,
-    thread bigint NOT NULL,
-    pred   bigint NOT NULL,
+    pred   bigint PRIMARY KEY,
     total  bigint NOT NULL,
-    last   bigint NOT NULL,
-    PRIMARY KEY (tenant, thread, pred)
+    last   bigint NOT NULL
 );
 
 CREATE TABLE threadmill.changes (
-    tenant bigint NOT NULL,
     thread bigint NOT NULL,
     seq    bigint NOT NULL,
     at     bigint NOT NULL,
     hash   bytea NOT NULL,
     record bytea NOT NULL,
-    PRIMARY KEY (tenant, thread, seq)
+    PRIMARY KEY (thread, seq)
 );
 
--- kept: the run has ended and its chunks are still there.
+-- open: the thread, while the run has not ended. kept: it has, and its chunks are still there.
 CREATE SEQUENCE threadmill.runs_num;
 CREATE TABLE threadmill.runs (
     num        bigint PRIMARY KEY,
@@ -168,22 +164,22 @@ CREATE TABLE threadmill.runs (
     error      text,
     started_at bigint NOT NULL,
     ended_at   bigint,
+    open       bigint,
     kept       boolean NOT NULL,
-    UNIQUE (tenant, id)
+    UNIQUE (id, tenant)
 ) WITH (fillfactor = 70);
-CREATE UNIQUE INDEX runs_unended ON threadmill.runs (tenant, thread, branch) WHERE status < 2;
-CREATE INDEX runs_by_holder ON threadmill.runs (holder) WHERE status < 2;
-CREATE INDEX runs_by_thread ON threadmill.runs (tenant, thread);
+CREATE UNIQUE INDEX runs_open ON threadmill.runs (open, branch) WHERE open IS NOT NULL;
+CREATE INDEX runs_by_holder ON threadmill.runs (holder) WHERE open IS NOT NULL;
+CREATE INDEX runs_by_thread ON threadmill.runs (thread);
 CREATE INDEX runs_kept ON threadmill.runs (ended_at) WHERE kept;
 
 -- A stretch of a run's stream: from at on, count chunks. A run's end is where its last stretch ends.
 CREATE TABLE threadmill.chunks (
-    tenant bigint NOT NULL,
     run    bigint NOT NULL,
     at     bigint NOT NULL,
     count  bigint NOT NULL,
     body   bytea NOT NULL,
-    PRIMARY KEY (tenant, run, at)
+    PRIMARY KEY (run, at)
 );
 
 CREATE TABLE threadmill.summaries (
@@ -197,9 +193,9 @@ CREATE TABLE threadmill.summaries (
     archived   boolean NOT NULL,
     deleted    boolean NOT NULL,
     updated_at bigint NOT NULL,
-    PRIMARY KEY (tenant, owner, thread)
+    PRIMARY KEY (thread, owner)
 );
-CREATE INDEX summaries_by_pos ON threadmill.summaries (tenant, owner, pos);
+CREATE INDEX summaries_by_pos ON threadmill.summaries (owner, pos);
 
 -- key is the hash of the client's, which may be of any length.
 CREATE TABLE threadmill.receipts (
@@ -209,9 +205,9 @@ CREATE TABLE threadmill.receipts (
     digest bytea NOT NULL,
     thread bigint,
     answer bytea NOT NULL,
-    PRIMARY KEY (tenant, owner, key)
+    PRIMARY KEY (owner, key)
 );
-CREATE INDEX receipts_by_thread ON threadmill.receipts (tenant, thread) WHERE thread IS NOT NULL;
+CREATE INDEX receipts_by_thread ON threadmill.receipts (thread) WHERE thread IS NOT NULL;
 
 -- The last commit of each node: what it asks when it did not hear how one ended.
 CREATE TABLE threadmill.nodes (
@@ -223,7 +219,6 @@ CREATE TABLE threadmill.nodes (
 -- Deleted threads whose rows are still to be removed: nothing leads to them any more.
 CREATE TABLE threadmill.graves (
     thread bigint PRIMARY KEY,
-    tenant bigint NOT NULL,
     runs   bigint[] NOT NULL
 );
 ";

@@ -76,12 +76,12 @@ async fn heads(db: &Db<'_>, threads: &[(TenantId, ThreadId)], scopes: &[Scope]) 
     let tenants: Vec<&str> = threads.iter().map(|(tenant, _)| tenant.as_str()).collect();
     let ids: Vec<&str> = threads.iter().map(|(_, thread)| thread.as_str()).collect();
     const THREADS: &str = "SELECT k.tenant, k.id, t.seq, r.id,
-            (SELECT c.at + c.count FROM threadmill.chunks c WHERE c.tenant = r.tenant AND c.run = r.num
+            (SELECT c.at + c.count FROM threadmill.chunks c WHERE c.run = r.num
              ORDER BY c.at DESC LIMIT 1)
          FROM unnest($1::text[], $2::text[]) k (tenant, id)
          JOIN threadmill.tenants n ON n.id = k.tenant
          JOIN threadmill.threads t ON t.tenant = n.num AND t.id = k.id AND NOT t.hidden
-         LEFT JOIN threadmill.runs r ON r.tenant = t.tenant AND r.thread = t.num AND r.status < 2";
+         LEFT JOIN threadmill.runs r ON r.open = t.num";
     for row in &db.all(THREADS, &[&tenants, &ids]).await? {
         let (tenant, thread): (TenantId, ThreadId) = (id!(TenantId, get(row, 0)?)?, id!(ThreadId, get(row, 1)?)?);
         if let (Some(run), Some(end)) = (get::<Option<&str>>(row, 3)?, get::<Option<i64>>(row, 4)?) {

@@ -68,8 +68,8 @@ pub(crate) async fn changes(
 
 async fn records(db: &Db<'_>, thread: &ThreadRow, from: u64) -> Done<Vec<Kept>> {
     const SQL: &str = "SELECT hash, record FROM threadmill.changes
-         WHERE tenant = $1 AND thread = $2 AND seq >= $3 ORDER BY seq LIMIT $4";
-    let rows = db.all(SQL, &[&thread.tenant, &thread.num, &int(from), &BATCH]).await?;
+         WHERE thread = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+    let rows = db.all(SQL, &[&thread.num, &int(from), &BATCH]).await?;
     rows.iter().map(|row| Ok((hash_from_blob(get(row, 0)?)?, from_cbor(get(row, 1)?)?))).collect()
 }
 

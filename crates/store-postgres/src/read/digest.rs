@@ -7,25 +7,25 @@ use super::export::{every_row, threads_of};
 use super::{lists, runs, threads};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
-use crate::rows::{ThreadRow, thread_columns};
+use crate::rows::{Principal, ThreadRow, thread_columns};
 
 /// Hashes the whole database. Reads all of it.
 pub(crate) async fn digest(db: &Db<'_>) -> Done<[u8; 32]> {
     let mut digest = Digest::default();
-    const USERS: &str = "SELECT t.id, u.id, u.num FROM threadmill.tenants t
+    const USERS: &str = "SELECT t.id, u.id, u.tenant, u.num FROM threadmill.tenants t
          JOIN threadmill.users u ON u.tenant = t.num ORDER BY t.id, u.id";
     for row in &db.all(USERS, &[]).await? {
         let scope = Scope {
             tenant: TenantId::parse(get(row, 0)?).map_err(damage)?,
             user: UserId::parse(get(row, 1)?).map_err(damage)?,
         };
-        one_user(db, &scope, get(row, 2)?, &mut digest).await?;
+        one_user(db, &scope, Principal { tenant: get(row, 2)?, user: get(row, 3)? }, &mut digest).await?;
     }
     Ok(digest.finish())
 }
 
-async fn one_user(db: &Db<'_>, scope: &Scope, user: i64, digest: &mut Digest) -> Done<()> {
-    let threads = threads_of(db, user).await?;
+async fn one_user(db: &Db<'_>, scope: &Scope, who: Principal, digest: &mut Digest) -> Done<()> {
+    let threads = threads_of(db, who).await?;
     let summaries = lists::summaries(db, scope, 0, u32::MAX - 1).await?.items;
     // A scope that owns and lists nothing leaves no trace, whether it was ever seen or not.
     if threads.is_empty() && summaries.is_empty() {
@@ -44,7 +44,7 @@ async fn one_user(db: &Db<'_>, scope: &Scope, user: i64, digest: &mut Digest) ->
 async fn one_thread(db: &Db<'_>, row: &ThreadRow, digest: &mut Digest) -> Done<()> {
     digest.thread(&threads::shown(db, row).await?, row.seq);
     every_row(db, row, |row| digest.row(row)).await?;
-    for (run, length) in runs::of_thread(db, row.tenant, row.num).await? {
+    for (run, length) in runs::of_thread(db, row.num).await? {
         digest.run(&run.shown(length));
     }
     Ok(())

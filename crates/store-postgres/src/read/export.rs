@@ -4,9 +4,11 @@ use threadmill_proto::{Scope, ThreadId};
 use threadmill_store::{ExportPage, ImportRow};
 
 use super::threads;
+use crate::codec::key;
 use crate::db::{Db, get};
 use crate::fail::Done;
-use crate::rows::{MessageRow, ThreadRow, message_columns, visible};
+use crate::rows::{MessageRow, Principal, ThreadRow, message_columns, visible};
+use crate::schema::NONE;
 
 /// Rows read at once.
 const BATCH: u32 = 64;
@@ -102,11 +104,11 @@ impl Merge<'_> {
             "SELECT ",
             message_columns!(),
             " FROM threadmill.messages m
-              JOIN threadmill.branches b ON b.tenant = m.tenant AND b.thread = m.thread AND b.num = m.branch
-              WHERE m.tenant = $1 AND m.thread = $2 AND m.num >= $3 ORDER BY m.num LIMIT $4"
+              JOIN threadmill.branches b ON b.key = m.branch
+              WHERE m.key >= $1 AND m.key < $2 ORDER BY m.key LIMIT $3"
         );
         let limit = i64::from(BATCH);
-        let rows = self.db.all(SQL, &[&self.thread.tenant, &self.thread.num, &from, &limit]).await?;
+        let rows = self.db.all(SQL, &[&key(self.thread.num, from), &key(self.thread.num, NONE), &limit]).await?;
         rows.iter().rev().map(MessageRow::read).collect()
     }
 }
@@ -126,7 +128,8 @@ pub(super) async fn every_row(db: &Db<'_>, thread: &ThreadRow, mut each: impl Fn
 }
 
 /// The threads of a user that are not hidden, by id.
-pub(super) async fn threads_of(db: &Db<'_>, user: i64) -> Done<Vec<i64>> {
-    const SQL: &str = "SELECT num FROM threadmill.threads WHERE owner = $1 AND NOT hidden ORDER BY id";
-    db.all(SQL, &[&user]).await?.iter().map(|row| get(row, 0)).collect()
+pub(super) async fn threads_of(db: &Db<'_>, who: Principal) -> Done<Vec<i64>> {
+    const SQL: &str = "SELECT num FROM threadmill.threads WHERE tenant = $1 AND owner = $2 AND NOT hidden
+         ORDER BY id";
+    db.all(SQL, &[&who.tenant, &who.user]).await?.iter().map(|row| get(row, 0)).collect()
 }

@@ -43,14 +43,14 @@ pub(crate) async fn threads(db: &Db<'_>, scope: &Scope, query: &ListQuery) -> Do
         "SELECT ",
         summary_columns!(),
         " FROM threadmill.summaries
-          WHERE tenant = $1 AND owner = $2 AND pos < $3 AND NOT deleted AND archived = $4
-            AND ($5 = '' OR position(lower($5 COLLATE \"C\") IN lower(title COLLATE \"C\")) > 0)
-          ORDER BY pos DESC LIMIT $6"
+          WHERE owner = $1 AND pos < $2 AND NOT deleted AND archived = $3
+            AND ($4 = '' OR position(lower($4 COLLATE \"C\") IN lower(title COLLATE \"C\")) > 0)
+          ORDER BY pos DESC LIMIT $5"
     );
     let below = query.below.map_or(i64::MAX, int);
     let title = text_to(query.title.as_deref().unwrap_or_default());
     let limit = i64::from(query.limit) + 1;
-    let rows = db.all(SQL, &[&who.tenant, &who.user, &below, &query.archived, &title, &limit]).await?;
+    let rows = db.all(SQL, &[&who.user, &below, &query.archived, &title, &limit]).await?;
     let mut threads = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
     let more = threads.len() > query.limit as usize;
     threads.truncate(query.limit as usize);
@@ -65,9 +65,9 @@ pub(crate) async fn summaries(db: &Db<'_>, scope: &Scope, since: u64, limit: u32
     const SQL: &str = concat!(
         "SELECT ",
         summary_columns!(),
-        " FROM threadmill.summaries WHERE tenant = $1 AND owner = $2 AND pos > $3 ORDER BY pos LIMIT $4"
+        " FROM threadmill.summaries WHERE owner = $1 AND pos > $2 ORDER BY pos LIMIT $3"
     );
-    let rows = db.all(SQL, &[&who.tenant, &who.user, &int(since), &(i64::from(limit) + 1)]).await?;
+    let rows = db.all(SQL, &[&who.user, &int(since), &(i64::from(limit) + 1)]).await?;
     let mut items = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);

@@ -22,7 +22,7 @@ async fn messages(db: &Db<'_>, thread: &ThreadRow, ids: &[&MessageId]) -> Done<V
         message_columns!(),
         " FROM unnest($3::text[]) k (id)
           JOIN threadmill.messages m ON m.tenant = $1 AND m.thread = $2 AND m.id = k.id
-          JOIN threadmill.branches b ON b.tenant = $1 AND b.thread = $2 AND b.num = m.branch"
+          JOIN threadmill.branches b ON b.key = m.branch"
     );
     let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
     let rows = db.all(SQL, &[&thread.tenant, &thread.num, &ids]).await?;

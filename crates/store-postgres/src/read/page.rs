@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use threadmill_proto::{Fork, Message, MessageStatus, RunInfo};
 use threadmill_store::{PageLimits, SCAN, WindowQuery, preview};
 
-use crate::codec::{int, ranges};
+use crate::codec::{int, key, ranges};
 use crate::db::Db;
 use crate::fail::{Done, damage};
 use crate::rows::{BranchRow, MessageRow, RunRow, Siblings, Slot, ThreadRow, run_columns, slot_columns, slots_from};
@@ -23,9 +23,9 @@ macro_rules! batch {
             $order,
             ") - octet_length(m.body)",
             slots_from!(),
-            ") x (num, id, role, status, rev, branch, branch_id, depth, created_at, body, ord, prev_message,
+            ") x (key, id, role, status, rev, branch, branch_id, depth, created_at, body, ord, prev_message,
                   prev_branch, next_message, next_branch, total, at, before)
-              WHERE x.before <= $6 ORDER BY x.at ",
+              WHERE x.before <= $4 ORDER BY x.at ",
             $order
         )
     };
@@ -103,7 +103,7 @@ impl<'p> Page<'p> {
             return Ok(VecDeque::new());
         }
         let ranges = ranges(&self.line.lineage, from, to);
-        let owners: Vec<i64> = ranges.iter().map(|(owner, _, _)| *owner).collect();
+        let owners: Vec<i64> = ranges.iter().map(|(owner, _, _)| key(self.thread.num, *owner)).collect();
         let firsts: Vec<i64> = ranges.iter().map(|(_, first, _)| int(*first)).collect();
         let ends: Vec<i64> = ranges.iter().map(|(_, _, end)| int(*end)).collect();
         let budget = int(self.limits.bytes.saturating_mul(SLACK) as u64);
@@ -111,7 +111,7 @@ impl<'p> Page<'p> {
             Way::Up => batch!("ASC"),
             Way::Down => batch!("DESC"),
         };
-        let rows = self.db.all(sql, &[&self.thread.tenant, &self.thread.num, &owners, &firsts, &ends, &budget]).await?;
+        let rows = self.db.all(sql, &[&owners, &firsts, &ends, &budget]).await?;
         if rows.is_empty() {
             return Err(damage(format_args!("slots {from} to {to} of branch {} are empty", self.line.id)));
         }
@@ -194,10 +194,10 @@ impl<'p> Page<'p> {
             "SELECT ",
             run_columns!(),
             " FROM threadmill.runs r
-              WHERE r.tenant = $1 AND r.thread = $2 AND r.status < 2 AND r.message = ANY ($3::int8[])
+              WHERE r.open = $1 AND r.message = ANY ($2::int8[])
               ORDER BY r.depth"
         );
-        for row in &self.db.all(SQL, &[&self.thread.tenant, &self.thread.num, &self.streaming]).await? {
+        for row in &self.db.all(SQL, &[&self.thread.num, &self.streaming]).await? {
             let run = RunRow::read(row)?;
             self.runs.push(run.shown(run.folded));
         }

@@ -17,7 +17,7 @@ const BATCH: i64 = 256;
 /// Where the stream of the run `r` ends.
 macro_rules! stream_end {
     () => {
-        "(SELECT c.at + c.count FROM threadmill.chunks c WHERE c.tenant = r.tenant AND c.run = r.num
+        "(SELECT c.at + c.count FROM threadmill.chunks c WHERE c.run = r.num
           ORDER BY c.at DESC LIMIT 1)"
     };
 }
@@ -48,7 +48,7 @@ pub(crate) async fn run(db: &Db<'_>, scope: &Scope, id: &RunId) -> Done<RunRead>
         ", m.body, ",
         stream_end!(),
         own_run!(),
-        "JOIN threadmill.messages m ON m.tenant = r.tenant AND m.thread = r.thread AND m.num = r.message
+        "JOIN threadmill.messages m ON m.key = (r.thread << 32) | r.message
          WHERE n.id = $1 AND r.owner = u.num"
     );
     let row = db.one(SQL, &[&scope.tenant.as_str(), &scope.user.as_str(), &id.as_str()]).await?;
@@ -92,13 +92,13 @@ async fn add_rows(db: &Db<'_>, run: &RunRow, page: &mut StreamPage, used: &mut u
     const SQL: &str = "SELECT x.at, x.body FROM (
             SELECT c.at, c.body, sum(octet_length(c.body)) OVER (ORDER BY c.at) - octet_length(c.body) AS before
             FROM (SELECT at, body FROM threadmill.chunks
-                  WHERE tenant = $1 AND run = $2 AND at >= (
-                    SELECT at FROM threadmill.chunks WHERE tenant = $1 AND run = $2 AND at <= $3
+                  WHERE run = $1 AND at >= (
+                    SELECT at FROM threadmill.chunks WHERE run = $1 AND at <= $2
                     ORDER BY at DESC LIMIT 1)
-                  ORDER BY at LIMIT $4) c) x
-         WHERE x.before <= $5 ORDER BY x.at";
+                  ORDER BY at LIMIT $3) c) x
+         WHERE x.before <= $4 ORDER BY x.at";
     let budget = int(limit.saturating_sub(*used) as u64);
-    let rows = db.all(SQL, &[&run.tenant, &run.num, &int(page.to), &BATCH, &budget]).await?;
+    let rows = db.all(SQL, &[&run.num, &int(page.to), &BATCH, &budget]).await?;
     if rows.is_empty() {
         return Err(damage("a stream has a gap"));
     }
@@ -125,7 +125,7 @@ pub(crate) async fn unended(db: &Db<'_>) -> Done<Vec<LeasedRun>> {
         ", n.id, u.id FROM threadmill.runs r
           JOIN threadmill.users u ON u.num = r.owner
           JOIN threadmill.tenants n ON n.num = u.tenant
-          WHERE r.status < 2 ORDER BY r.num"
+          WHERE r.open IS NOT NULL ORDER BY r.num"
     );
     db.all(SQL, &[]).await?.iter().map(leased).collect()
 }
@@ -147,15 +147,15 @@ fn leased(row: &Row) -> Done<LeasedRun> {
 }
 
 /// Every run of a thread with the length of its stream, by id.
-pub(super) async fn of_thread(db: &Db<'_>, tenant: i64, thread: i64) -> Done<Vec<(RunRow, u64)>> {
+pub(super) async fn of_thread(db: &Db<'_>, thread: i64) -> Done<Vec<(RunRow, u64)>> {
     const SQL: &str = concat!(
         "SELECT ",
         run_columns!(),
         ", ",
         stream_end!(),
-        " FROM threadmill.runs r WHERE r.tenant = $1 AND r.thread = $2 ORDER BY r.id"
+        " FROM threadmill.runs r WHERE r.thread = $1 ORDER BY r.id"
     );
-    let rows = db.all(SQL, &[&tenant, &thread]).await?;
+    let rows = db.all(SQL, &[&thread]).await?;
     rows.iter()
         .map(|row| {
             let run = RunRow::read(row)?;

@@ -6,7 +6,7 @@ use threadmill_proto::{BranchId, Message, MessageId, Scope, Thread, ThreadId};
 use threadmill_store::{Branch, Missing};
 
 use super::window;
-use crate::codec::id;
+use crate::codec::{id, key, number};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
 use crate::rows::{BranchRow, ThreadRow, branch_columns, visible};
@@ -55,22 +55,22 @@ pub(super) async fn list(db: &Db<'_>, thread: &ThreadRow, from: i64, limit: u32)
     const SQL: &str = concat!(
         "SELECT ",
         branch_columns!(),
-        " FROM threadmill.branches b WHERE b.tenant = $1 AND b.thread = $2 AND b.num >= $3 ORDER BY b.num LIMIT $4"
+        " FROM threadmill.branches b WHERE b.key >= $1 AND b.key < $2 ORDER BY b.key LIMIT $3"
     );
-    let rows = db.all(SQL, &[&thread.tenant, &thread.num, &from, &i64::from(limit)]).await?;
+    let rows = db.all(SQL, &[&key(thread.num, from), &key(thread.num, NONE), &i64::from(limit)]).await?;
     rows.iter().map(BranchRow::read).collect()
 }
 
 /// The ids of the parents of these branches, by number.
 pub(super) async fn parents(db: &Db<'_>, thread: &ThreadRow, rows: &[BranchRow]) -> Done<HashMap<i64, BranchId>> {
-    let nums: Vec<i64> = rows.iter().map(|row| row.parent).filter(|parent| *parent != NONE).collect();
-    if nums.is_empty() {
+    let parents = rows.iter().map(|row| row.parent).filter(|parent| *parent != NONE);
+    let keys: Vec<i64> = parents.map(|parent| key(thread.num, parent)).collect();
+    if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    const SQL: &str =
-        "SELECT num, id FROM threadmill.branches WHERE tenant = $1 AND thread = $2 AND num = ANY ($3::int8[])";
-    let rows = db.all(SQL, &[&thread.tenant, &thread.num, &nums]).await?;
-    rows.iter().map(|row| Ok((get(row, 0)?, id!(BranchId, get(row, 1)?)?))).collect()
+    const SQL: &str = "SELECT key, id FROM threadmill.branches WHERE key = ANY ($1::int8[])";
+    let rows = db.all(SQL, &[&keys]).await?;
+    rows.iter().map(|row| Ok((number(get(row, 0)?), id!(BranchId, get(row, 1)?)?))).collect()
 }
 
 /// The parent of a branch, out of [`parents`].

@@ -6,7 +6,7 @@ use threadmill_proto::{Anchor, BranchId, Cursor, Millis, RunInfo, Scope, StreamO
 use threadmill_store::{Conflict, Missing, WindowQuery};
 
 use super::page::Page;
-use crate::codec::{int, owner_at, segments, uint};
+use crate::codec::{int, key, owner_at, segments, uint};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
 use crate::rows::{BranchRow, MessageRow, ThreadRow, branch_columns, thread_columns};
@@ -24,7 +24,7 @@ macro_rules! opened {
             " FROM threadmill.tenants n
               JOIN threadmill.users u ON u.tenant = n.num AND u.id = $2
               JOIN threadmill.threads t ON t.tenant = n.num AND t.id = $3
-              LEFT JOIN threadmill.branches b ON b.tenant = t.tenant AND b.thread = t.num AND ",
+              LEFT JOIN threadmill.branches b ON ",
             $branch,
             " WHERE n.id = $1 AND t.owner = u.num AND NOT t.hidden"
         )
@@ -40,8 +40,14 @@ async fn open(
 ) -> Done<(ThreadRow, BranchRow)> {
     let (tenant, user, thread) = (scope.tenant.as_str(), scope.user.as_str(), thread.as_str());
     let row = match branch {
-        Some(branch) => db.one(opened!("b.id = $4"), &[&tenant, &user, &thread, &branch.as_str()]).await?,
-        None => db.one(opened!("b.num = t.default_branch"), &[&tenant, &user, &thread]).await?,
+        Some(branch) => {
+            db.one(
+                opened!("b.tenant = t.tenant AND b.thread = t.num AND b.id = $4"),
+                &[&tenant, &user, &thread, &branch.as_str()],
+            )
+            .await?
+        }
+        None => db.one(opened!("b.key = (t.num << 32) | t.default_branch"), &[&tenant, &user, &thread]).await?,
     };
     let row = row.ok_or(Missing::Thread)?;
     if get::<Option<i64>>(&row, ThreadRow::COLUMNS)?.is_none() {
@@ -104,12 +110,8 @@ async fn locate(db: &Db<'_>, thread: &ThreadRow, line: BranchRow, query: &Window
 
 /// A branch by its number.
 pub(super) async fn branch(db: &Db<'_>, thread: &ThreadRow, num: i64) -> Done<BranchRow> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        branch_columns!(),
-        " FROM threadmill.branches b WHERE b.tenant = $1 AND b.thread = $2 AND b.num = $3"
-    );
-    let row = db.one(SQL, &[&thread.tenant, &thread.num, &num]).await?;
+    const SQL: &str = concat!("SELECT ", branch_columns!(), " FROM threadmill.branches b WHERE b.key = $1");
+    let row = db.one(SQL, &[&key(thread.num, num)]).await?;
     BranchRow::read(&row.ok_or_else(|| damage("a branch is not there"))?)
 }
 
@@ -121,10 +123,9 @@ async fn is_on(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, row: &MessageR
     if owner == row.branch {
         return Ok(true);
     }
-    const SQL: &str =
-        "SELECT message FROM threadmill.slots WHERE tenant = $1 AND thread = $2 AND branch = $3 AND depth = $4";
-    let slot = db.one(SQL, &[&thread.tenant, &thread.num, &owner, &int(row.depth)]).await?;
-    Ok(slot.map(|slot| get::<i64>(&slot, 0)).transpose()? == Some(row.num))
+    const SQL: &str = "SELECT message FROM threadmill.slots WHERE branch = $1 AND depth = $2";
+    let slot = db.one(SQL, &[&key(thread.num, owner), &int(row.depth)]).await?;
+    Ok(slot.map(|slot| get::<i64>(&slot, 0)).transpose()? == Some(key(thread.num, row.num)))
 }
 
 /// The first depth made at or after a time, by bisection: exact while times grow along the line. Some levels are
@@ -162,11 +163,12 @@ fn middles_of(low: u64, high: u64, levels: u32, out: &mut Vec<u64>) {
 
 /// When the messages in these slots were made.
 async fn made_at(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depths: &[u64]) -> Done<HashMap<u64, Millis>> {
-    const SQL: &str = "SELECT s.depth, m.created_at FROM unnest($3::int8[], $4::int8[]) k (branch, depth)
-         JOIN threadmill.slots s ON s.tenant = $1 AND s.thread = $2 AND s.branch = k.branch AND s.depth = k.depth
-         JOIN threadmill.messages m ON m.tenant = $1 AND m.thread = $2 AND m.num = s.message";
-    let owners = depths.iter().map(|depth| Ok(owner_at(&line.lineage, *depth)?.branch)).collect::<Done<Vec<i64>>>()?;
+    const SQL: &str = "SELECT s.depth, m.created_at FROM unnest($1::int8[], $2::int8[]) k (branch, depth)
+         JOIN threadmill.slots s ON s.branch = k.branch AND s.depth = k.depth
+         JOIN threadmill.messages m ON m.key = s.message";
+    let owner = |depth: &u64| Ok(key(thread.num, owner_at(&line.lineage, *depth)?.branch));
+    let owners = depths.iter().map(owner).collect::<Done<Vec<i64>>>()?;
     let depths: Vec<i64> = depths.iter().map(|depth| int(*depth)).collect();
-    let rows = db.all(SQL, &[&thread.tenant, &thread.num, &owners, &depths]).await?;
+    let rows = db.all(SQL, &[&owners, &depths]).await?;
     rows.iter().map(|row| Ok((uint(get(row, 0)?)?, uint(get(row, 1)?)?))).collect()
 }

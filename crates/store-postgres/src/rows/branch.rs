@@ -3,7 +3,7 @@
 use threadmill_proto::{BranchId, from_cbor};
 use tokio_postgres::Row;
 
-use crate::codec::{Stretch, id, uint};
+use crate::codec::{Stretch, id, number, uint};
 use crate::db::get;
 use crate::fail::Done;
 
@@ -28,7 +28,7 @@ pub(crate) struct BranchRow {
 /// The columns of `branches b`.
 macro_rules! branch_columns {
     () => {
-        "b.num, b.id, b.parent, b.fork_depth, b.total, b.made, b.tip, b.tip_branch, b.lineage"
+        "b.key, b.id, b.parent, b.fork_depth, b.total, b.made, b.tip, b.tip_branch, b.lineage"
     };
 }
 pub(crate) use branch_columns;
@@ -44,14 +44,14 @@ impl BranchRow {
     /// Reads it from a column on.
     pub(crate) fn read_at(row: &Row, at: usize) -> Done<Self> {
         Ok(Self {
-            num: get(row, at)?,
+            num: number(get(row, at)?),
             id: id!(BranchId, get(row, at + 1)?)?,
-            parent: get(row, at + 2)?,
+            parent: number(get(row, at + 2)?),
             fork_depth: uint(get(row, at + 3)?)?,
             total: uint(get(row, at + 4)?)?,
             made: get(row, at + 5)?,
-            tip: get(row, at + 6)?,
-            tip_branch: get(row, at + 7)?,
+            tip: number(get(row, at + 6)?),
+            tip_branch: number(get(row, at + 7)?),
             lineage: from_cbor(get(row, at + 8)?)?,
         })
     }

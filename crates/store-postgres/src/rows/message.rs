@@ -4,7 +4,7 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ForkOption, Message, MessageId, MessageStatus, Millis, Role};
 use tokio_postgres::Row;
 
-use crate::codec::{body_from_blob, id, role_from, status_from, uint};
+use crate::codec::{body_from_blob, id, number, role_from, status_from, uint};
 use crate::db::get;
 use crate::fail::Done;
 
@@ -42,7 +42,7 @@ pub(crate) struct Siblings {
 /// The columns of `messages m` and `branches b`.
 macro_rules! message_columns {
     () => {
-        "m.num, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body"
+        "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body"
     };
 }
 pub(crate) use message_columns;
@@ -50,24 +50,22 @@ pub(crate) use message_columns;
 /// The columns of a slot: those of its message, of `forks f` and of `forkpoints p`.
 macro_rules! slot_columns {
     () => {
-        "m.num, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body, \
+        "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body, \
          f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total"
     };
 }
 pub(crate) use slot_columns;
 
-/// From the stretches of slots `$3` to `$5` (owner, first, end) of the thread `$2` of the tenant `$1` to their
-/// messages. Every step is a seek by key, the same ones on every thread: this is why a page costs the same at any
+/// From the stretches of slots `$1` to `$3` (owner, first, end) to their messages. Every step is a seek by key, the same ones on every thread: this is why a page costs the same at any
 /// depth of any thread.
 macro_rules! slots_from {
     () => {
-        " FROM unnest($3::int8[], $4::int8[], $5::int8[]) k (branch, first, stop)
-          JOIN threadmill.slots s
-            ON s.tenant = $1 AND s.thread = $2 AND s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop
-          JOIN threadmill.messages m ON m.tenant = $1 AND m.thread = $2 AND m.num = s.message
-          JOIN threadmill.branches b ON b.tenant = $1 AND b.thread = $2 AND b.num = m.branch
-          LEFT JOIN threadmill.forks f ON f.tenant = $1 AND f.thread = $2 AND f.message = m.num
-          LEFT JOIN threadmill.forkpoints p ON p.tenant = $1 AND p.thread = $2 AND p.pred = f.pred "
+        " FROM unnest($1::int8[], $2::int8[], $3::int8[]) k (branch, first, stop)
+          JOIN threadmill.slots s ON s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop
+          JOIN threadmill.messages m ON m.key = s.message
+          JOIN threadmill.branches b ON b.key = m.branch
+          LEFT JOIN threadmill.forks f ON f.message = m.key
+          LEFT JOIN threadmill.forkpoints p ON p.pred = f.pred "
     };
 }
 pub(crate) use slots_from;
@@ -78,12 +76,12 @@ impl MessageRow {
 
     pub(crate) fn read(row: &Row) -> Done<Self> {
         Ok(Self {
-            num: get(row, 0)?,
+            num: number(get(row, 0)?),
             id: id!(MessageId, get(row, 1)?)?,
             role: role_from(get(row, 2)?)?,
             status: status_from(get(row, 3)?)?,
             rev: uint(get(row, 4)?)?,
-            branch: get(row, 5)?,
+            branch: number(get(row, 5)?),
             branch_id: id!(BranchId, get(row, 6)?)?,
             depth: uint(get(row, 7)?)?,
             created_at: uint(get(row, 8)?)?,

@@ -7,36 +7,26 @@ use threadmill_store::Missing;
 
 use super::Mark;
 use super::thread::{Followers, Pred, ThreadSheet};
-use crate::codec::{int, owner_at, ranges, uint};
+use crate::codec::{int, key, number, owner_at, ranges, uint};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
 use crate::rows::{BranchRow, MessageRow, branch_columns, message_columns};
 use crate::schema::NONE;
 
-/// The one message that follows another (of a branch, in the slot before a depth) while there is no row about its
-/// followers: it stands in the next slot of that branch, or in the first slot of one that forks there.
+/// The key of the one message that follows another (of a branch, in the slot before a depth) while there is no row
+/// about its followers: it stands in the next slot of that branch, or in the first slot of one that forks there.
 macro_rules! only_follower {
-    ($tenant:literal, $thread:literal, $branch:literal, $depth:literal) => {
+    ($branch:literal, $depth:literal) => {
         concat!(
             "coalesce(
-                (SELECT s.message FROM threadmill.slots s
-                 WHERE s.tenant = ",
-            $tenant,
-            " AND s.thread = ",
-            $thread,
-            " AND s.branch = ",
+                (SELECT s.message FROM threadmill.slots s WHERE s.branch = ",
             $branch,
             " AND s.depth = ",
             $depth,
             "),
                 (SELECT s.message FROM threadmill.branches c
-                 JOIN threadmill.slots s ON s.tenant = c.tenant AND s.thread = c.thread AND s.branch = c.num
-                                        AND s.depth = c.fork_depth
-                 WHERE c.tenant = ",
-            $tenant,
-            " AND c.thread = ",
-            $thread,
-            " AND c.parent = ",
+                 JOIN threadmill.slots s ON s.branch = c.key AND s.depth = c.fork_depth
+                 WHERE c.parent = ",
             $branch,
             " AND c.fork_depth = ",
             $depth,
@@ -46,34 +36,33 @@ macro_rules! only_follower {
 }
 pub(crate) use only_follower;
 
-/// What follows the message `$3` (of the branch `$4`, at depth `$5 - 1`).
+/// What follows the message `$1` (of the branch `$2`, at depth `$3 - 1`).
 const FOLLOWERS: &str = concat!(
     "SELECT p.total, p.last, ",
-    only_follower!("$1", "$2", "$4", "$5"),
-    "
-     FROM (VALUES ($1::int8, $2::int8, $3::int8)) k (tenant, thread, pred)
-     LEFT JOIN threadmill.forkpoints p ON p.tenant = k.tenant AND p.thread = k.thread AND p.pred = k.pred"
+    only_follower!("$2", "$3"),
+    " FROM (VALUES ($1::int8)) k (pred) LEFT JOIN threadmill.forkpoints p ON p.pred = k.pred"
 );
 
 /// What a forkpoint row, or else the one follower, says.
 pub(crate) fn followers(total: Option<i64>, last: Option<i64>, only: Option<i64>) -> Done<Followers> {
     Ok(match (total, last, only) {
-        (Some(total), Some(last), _) => Followers { total: uint(total)?, last, noted: Mark::Kept },
-        (_, _, Some(only)) => Followers { total: 1, last: only, noted: Mark::Fresh },
+        (Some(total), Some(last), _) => Followers { total: uint(total)?, last: number(last), noted: Mark::Kept },
+        (_, _, Some(only)) => Followers { total: 1, last: number(only), noted: Mark::Fresh },
         (_, _, None) => Followers { total: 0, last: NONE, noted: Mark::Fresh },
     })
 }
 
 impl ThreadSheet {
+    /// The key of a branch or message of the thread.
+    pub(crate) fn key(&self, number: i64) -> i64 {
+        key(self.row.num, number)
+    }
+
     /// A branch by its number.
     pub(crate) async fn branch(&mut self, db: &Db<'_>, num: i64) -> Done<Arc<BranchRow>> {
         if !self.branches.contains_key(&num) {
-            const SQL: &str = concat!(
-                "SELECT ",
-                branch_columns!(),
-                " FROM threadmill.branches b WHERE b.tenant = $1 AND b.thread = $2 AND b.num = $3"
-            );
-            if let Some(row) = db.one(SQL, &[&self.row.tenant, &self.row.num, &num]).await? {
+            const SQL: &str = concat!("SELECT ", branch_columns!(), " FROM threadmill.branches b WHERE b.key = $1");
+            if let Some(row) = db.one(SQL, &[&self.key(num)]).await? {
                 self.note_branch(BranchRow::read(&row)?);
             }
         }
@@ -112,10 +101,9 @@ impl ThreadSheet {
                 "SELECT ",
                 message_columns!(),
                 " FROM threadmill.messages m
-                  JOIN threadmill.branches b ON b.tenant = m.tenant AND b.thread = m.thread AND b.num = m.branch
-                  WHERE m.tenant = $1 AND m.thread = $2 AND m.num = $3"
+                  JOIN threadmill.branches b ON b.key = m.branch WHERE m.key = $1"
             );
-            if let Some(row) = db.one(SQL, &[&self.row.tenant, &self.row.num, &num]).await? {
+            if let Some(row) = db.one(SQL, &[&self.key(num)]).await? {
                 self.note_message(MessageRow::read(&row)?);
             }
         }
@@ -129,7 +117,7 @@ impl ThreadSheet {
                 "SELECT ",
                 message_columns!(),
                 " FROM threadmill.messages m
-                  JOIN threadmill.branches b ON b.tenant = m.tenant AND b.thread = m.thread AND b.num = m.branch
+                  JOIN threadmill.branches b ON b.key = m.branch
                   WHERE m.tenant = $1 AND m.thread = $2 AND m.id = $3"
             );
             match db.one(SQL, &[&self.row.tenant, &self.row.num, &id.as_str()]).await? {
@@ -163,13 +151,12 @@ impl ThreadSheet {
     /// Reads which messages stand in the slots of a line from `from` to `to`.
     pub(crate) async fn read_slots(&mut self, db: &Db<'_>, line: &BranchRow, from: u64, to: u64) -> Done<()> {
         const SQL: &str = "SELECT s.branch, s.depth, s.message
-             FROM unnest($3::int8[], $4::int8[], $5::int8[]) k (branch, first, stop)
-             JOIN threadmill.slots s
-               ON s.tenant = $1 AND s.thread = $2 AND s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop";
-        let (owners, firsts, ends) = arrays(&ranges(&line.lineage, from, to));
-        let rows = db.all(SQL, &[&self.row.tenant, &self.row.num, &owners, &firsts, &ends]).await?;
+             FROM unnest($1::int8[], $2::int8[], $3::int8[]) k (branch, first, stop)
+             JOIN threadmill.slots s ON s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop";
+        let (owners, firsts, ends) = arrays(self.row.num, &ranges(&line.lineage, from, to));
+        let rows = db.all(SQL, &[&owners, &firsts, &ends]).await?;
         for row in &rows {
-            self.slots.entry((get(row, 0)?, uint(get(row, 1)?)?)).or_insert(get(row, 2)?);
+            self.slots.entry((number(get(row, 0)?), uint(get(row, 1)?)?)).or_insert(number(get(row, 2)?));
         }
         Ok(())
     }
@@ -180,17 +167,16 @@ impl ThreadSheet {
             "SELECT ",
             message_columns!(),
             ", s.branch, s.depth
-             FROM unnest($3::int8[], $4::int8[], $5::int8[]) k (branch, first, stop)
-             JOIN threadmill.slots s
-               ON s.tenant = $1 AND s.thread = $2 AND s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop
-             JOIN threadmill.messages m ON m.tenant = $1 AND m.thread = $2 AND m.num = s.message
-             JOIN threadmill.branches b ON b.tenant = $1 AND b.thread = $2 AND b.num = m.branch"
+             FROM unnest($1::int8[], $2::int8[], $3::int8[]) k (branch, first, stop)
+             JOIN threadmill.slots s ON s.branch = k.branch AND s.depth >= k.first AND s.depth < k.stop
+             JOIN threadmill.messages m ON m.key = s.message
+             JOIN threadmill.branches b ON b.key = m.branch"
         );
-        let (owners, firsts, ends) = arrays(&ranges(&line.lineage, from, to));
-        let rows = db.all(SQL, &[&self.row.tenant, &self.row.num, &owners, &firsts, &ends]).await?;
+        let (owners, firsts, ends) = arrays(self.row.num, &ranges(&line.lineage, from, to));
+        let rows = db.all(SQL, &[&owners, &firsts, &ends]).await?;
         for row in &rows {
             let message = MessageRow::read(row)?;
-            let slot = (get(row, MessageRow::COLUMNS)?, uint(get(row, MessageRow::COLUMNS + 1)?)?);
+            let slot = (number(get(row, MessageRow::COLUMNS)?), uint(get(row, MessageRow::COLUMNS + 1)?)?);
             self.slots.entry(slot).or_insert(message.num);
             self.note_message(message);
         }
@@ -226,7 +212,7 @@ impl ThreadSheet {
             return followers(None, None, None);
         }
         let (branch, depth) = pred.map_or((NONE, 0), |pred| (pred.branch, int(pred.depth + 1)));
-        let row = db.one(FOLLOWERS, &[&self.row.tenant, &self.row.num, &num, &branch, &depth]).await?;
+        let row = db.one(FOLLOWERS, &[&self.key(num), &self.key(branch), &depth]).await?;
         let row = row.ok_or_else(|| damage("one row of values is none"))?;
         let found = followers(get(&row, 0)?, get(&row, 1)?, get(&row, 2)?)?;
         self.note_followers(num, found);
@@ -234,8 +220,8 @@ impl ThreadSheet {
     }
 }
 
-fn arrays(ranges: &[(i64, u64, u64)]) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
-    let owners = ranges.iter().map(|(owner, _, _)| *owner).collect();
+fn arrays(thread: i64, ranges: &[(i64, u64, u64)]) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
+    let owners = ranges.iter().map(|(owner, _, _)| key(thread, *owner)).collect();
     let firsts = ranges.iter().map(|(_, from, _)| int(*from)).collect();
     let ends = ranges.iter().map(|(_, _, to)| int(*to)).collect();
     (owners, firsts, ends)

@@ -66,7 +66,6 @@ pub(crate) struct ReceiptRow {
 /// A thread whose rows are to be removed.
 #[derive(Debug, Clone)]
 pub(crate) struct Grave {
-    pub(crate) tenant: i64,
     pub(crate) thread: i64,
 }
 
@@ -123,7 +122,7 @@ impl Sheet {
         self.run_ids.retain(|_, run| runs.contains_key(run));
         self.receipts.retain(|_, receipt| receipt.thread != Some(num));
         if thread.mark != Mark::Fresh {
-            self.graves.push(Grave { tenant, thread: num });
+            self.graves.push(Grave { thread: num });
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::sheet::Sheet;
 /// A message's body up to a checkpoint, to be written.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    pub(crate) tenant: i64,
     pub(crate) thread: i64,
     pub(crate) message: i64,
     pub(crate) body: Vec<u8>,
@@ -54,7 +53,6 @@ pub(crate) fn append(sheet: &mut Sheet, append: &ChunkAppend) -> Done<Appended> 
     }
     if let Some(body) = &append.checkpoint {
         appended.checkpoint = fold(sheet, row.thread, row.message, body).then(|| Checkpoint {
-            tenant: row.tenant,
             thread: row.thread,
             message: row.message,
             body: body_to_blob(body),

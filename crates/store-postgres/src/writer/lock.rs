@@ -43,32 +43,32 @@ const RUNS: &str = concat!(
     run_columns!(),
     " FROM threadmill.runs r WHERE r.num = ANY (ARRAY(
         SELECT r.num FROM threadmill.threads t
-        JOIN threadmill.runs r ON r.tenant = t.tenant AND r.thread = t.num AND r.status < 2
+        JOIN threadmill.runs r ON r.open = t.num
         WHERE t.num = ANY (ARRAY(",
     threads_named!(),
     ")) UNION
         SELECT r.num FROM unnest($5::int8[], $6::text[]) k (tenant, id)
         JOIN threadmill.runs r ON r.tenant = k.tenant AND r.id = k.id
         UNION
-        SELECT r.num FROM threadmill.runs r WHERE r.holder = ANY ($7::text[]) AND r.status < 2
+        SELECT r.num FROM threadmill.runs r WHERE r.holder = ANY ($7::text[]) AND r.open IS NOT NULL
      )) ORDER BY r.num FOR NO KEY UPDATE"
 );
 
-/// Where the streams of runs `$1`, `$2` (tenant and number) end.
+/// Where the streams of the runs `$1` end.
 const ENDS: &str = "SELECT k.run, coalesce(
-        (SELECT c.at + c.count FROM threadmill.chunks c WHERE c.tenant = k.tenant AND c.run = k.run
+        (SELECT c.at + c.count FROM threadmill.chunks c WHERE c.run = k.run
          ORDER BY c.at DESC LIMIT 1), 0)
-     FROM unnest($1::int8[], $2::int8[]) k (tenant, run)";
+     FROM unnest($1::int8[]) k (run)";
 
 /// The default branches of the threads named, with what follows their tips.
 const LINES: &str = concat!(
     "SELECT ",
     branch_columns!(),
     ", t.num, p.total, p.last, CASE WHEN p.pred IS NULL THEN ",
-    only_follower!("b.tenant", "b.thread", "b.tip_branch", "b.total"),
+    only_follower!("b.tip_branch", "b.total"),
     " END FROM threadmill.threads t
-      JOIN threadmill.branches b ON b.tenant = t.tenant AND b.thread = t.num AND b.num = t.default_branch
-      LEFT JOIN threadmill.forkpoints p ON p.tenant = b.tenant AND p.thread = b.thread AND p.pred = b.tip
+      JOIN threadmill.branches b ON b.key = (t.num << 32) | t.default_branch
+      LEFT JOIN threadmill.forkpoints p ON p.pred = b.tip
       WHERE t.num = ANY (ARRAY(",
     threads_named!(),
     "))"
@@ -79,11 +79,11 @@ const BRANCHES: &str = concat!(
     "SELECT ",
     branch_columns!(),
     ", t.num, p.total, p.last, CASE WHEN p.pred IS NULL THEN ",
-    only_follower!("b.tenant", "b.thread", "b.tip_branch", "b.total"),
+    only_follower!("b.tip_branch", "b.total"),
     " END FROM unnest($1::int8[], $2::text[], $3::text[]) k (tenant, thread, id)
       JOIN threadmill.threads t ON t.tenant = k.tenant AND t.id = k.thread
       JOIN threadmill.branches b ON b.tenant = t.tenant AND b.thread = t.num AND b.id = k.id
-      LEFT JOIN threadmill.forkpoints p ON p.tenant = b.tenant AND p.thread = b.thread AND p.pred = b.tip"
+      LEFT JOIN threadmill.forkpoints p ON p.pred = b.tip"
 );
 
 /// The messages named by `$1`, `$2`, `$3` (tenant, thread, id).
@@ -93,13 +93,13 @@ const MESSAGES: &str = concat!(
     ", t.num FROM unnest($1::int8[], $2::text[], $3::text[]) k (tenant, thread, id)
       JOIN threadmill.threads t ON t.tenant = k.tenant AND t.id = k.thread
       JOIN threadmill.messages m ON m.tenant = t.tenant AND m.thread = t.num AND m.id = k.id
-      JOIN threadmill.branches b ON b.tenant = m.tenant AND b.thread = m.thread AND b.num = m.branch"
+      JOIN threadmill.branches b ON b.key = m.branch"
 );
 
-/// The receipts `$1`, `$2`, `$3` (tenant, user, key).
+/// The receipts `$1`, `$2` (user and key).
 const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.answer
-     FROM unnest($1::int8[], $2::int8[], $3::bytea[]) k (tenant, owner, key)
-     JOIN threadmill.receipts r ON r.tenant = k.tenant AND r.owner = k.owner AND r.key = k.key";
+     FROM unnest($1::int8[], $2::bytea[]) k (owner, key)
+     JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key";
 
 /// Numbers for `$1` threads, each with a secret (two random ids are 244 random bits), and the epoch.
 const NEW_THREADS: &str = "SELECT nextval('threadmill.threads_num'), decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, \
@@ -150,7 +150,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet) -> D
     }
     let branches: [Param<'_>; 3] = [&keys.branches.0, &keys.branches.1, &keys.branches.2];
     let messages: [Param<'_>; 3] = [&keys.messages.0, &keys.messages.1, &keys.messages.2];
-    let receipts: [Param<'_>; 3] = [&keys.receipts.0, &keys.receipts.1, &keys.receipts.2];
+    let receipts: [Param<'_>; 2] = [&keys.receipts.0, &keys.receipts.1];
     let ((), threads, runs, lines, branches, messages, receipts) = tokio::try_join!(
         biased;
         begin,
@@ -182,11 +182,10 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet) -> D
 async fn note_runs(db: &Db<'_>, sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
     let rows = rows.iter().map(RunRow::read).collect::<Done<Vec<_>>>()?;
     let open = || rows.iter().filter(|row| row.status != RunStatus::Ended);
-    let tenants: Vec<i64> = open().map(|row| row.tenant).collect();
     let nums: Vec<i64> = open().map(|row| row.num).collect();
     let mut ends = std::collections::HashMap::new();
     if !nums.is_empty() {
-        for row in &db.all(ENDS, &[&tenants, &nums]).await? {
+        for row in &db.all(ENDS, &[&nums]).await? {
             ends.insert(get::<i64>(row, 0)?, uint(get(row, 1)?)?);
         }
     }
@@ -251,7 +250,7 @@ struct Keys<'k> {
     runs: (Vec<i64>, Vec<&'k str>),
     branches: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
     messages: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
-    receipts: (Vec<i64>, Vec<i64>, Vec<Vec<u8>>),
+    receipts: (Vec<i64>, Vec<Vec<u8>>),
     holders: Vec<String>,
 }
 
@@ -273,11 +272,10 @@ impl<'k> Keys<'k> {
             messages.1.push(thread.as_str());
             messages.2.push(id.as_str());
         }
-        let mut receipts = (Vec::new(), Vec::new(), Vec::new());
+        let mut receipts = (Vec::new(), Vec::new());
         for (who, key) in needs.receipts.iter().filter_map(|(scope, key)| Some((who(scope)?, key))) {
-            receipts.0.push(who.tenant);
-            receipts.1.push(who.user);
-            receipts.2.push(key.to_vec());
+            receipts.0.push(who.user);
+            receipts.1.push(key.to_vec());
         }
         Self {
             threads: needs.threads.iter().map(|(scope, thread)| (tenant(scope), thread.as_str())).unzip(),

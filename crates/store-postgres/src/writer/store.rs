@@ -6,7 +6,7 @@ use threadmill_proto::{Summary, to_cbor};
 use threadmill_store::Committing;
 use tokio_postgres::types::ToSql;
 
-use crate::codec::{body_to_blob, int, outcome_to, role_to, run_status_to, status_to, text_to};
+use crate::codec::{body_to_blob, int, key, outcome_to, role_to, run_status_to, status_to, text_to};
 use crate::db::{Write, columns};
 use crate::rows::{BranchRow, MessageRow, Principal, RunRow};
 use crate::sheet::{Grave, KeyHash, Mark, ReceiptRow, Sheet, ThreadSheet};
@@ -45,10 +45,9 @@ pub(super) fn writes(
     run_rows(&mut writes, sheet);
     writes.add(
         "UPDATE threadmill.messages m SET body = k.body
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::bytea[]) k (tenant, thread, num, body)
-         WHERE m.tenant = k.tenant AND m.thread = k.thread AND m.num = k.num",
+         FROM unnest($1::int8[], $2::bytea[]) k (key, body) WHERE m.key = k.key",
         &last_of_each(checkpoints),
-        |rows| columns!(rows; c => c.tenant, c.thread, c.message, c.body.clone()),
+        |rows| columns!(rows; c => key(c.thread, c.message), c.body.clone()),
     );
     summary_rows(&mut writes, summaries, positions);
     receipt_rows(&mut writes, sheet);
@@ -63,33 +62,25 @@ fn last_of_each(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
 
 /// What leads to a deleted thread goes at once, the rest is removed later, a little at a time.
 fn bury(writes: &mut Writes, graves: &[Grave]) {
-    let keys = |graves: &[Grave]| columns!(graves; grave => grave.tenant, grave.thread);
+    let keys = |graves: &[Grave]| columns!(graves; grave => grave.thread);
     writes.add(
-        "INSERT INTO threadmill.graves (tenant, thread, runs)
-         SELECT k.tenant, k.thread, ARRAY(
-            SELECT r.num FROM threadmill.runs r WHERE r.tenant = k.tenant AND r.thread = k.thread)
-         FROM unnest($1::int8[], $2::int8[]) k (tenant, thread)",
+        "INSERT INTO threadmill.graves (thread, runs)
+         SELECT k.thread, ARRAY(SELECT r.num FROM threadmill.runs r WHERE r.thread = k.thread)
+         FROM unnest($1::int8[]) k (thread)",
         graves,
         keys,
     );
     writes.add(
-        "DELETE FROM threadmill.runs r USING unnest($1::int8[], $2::int8[]) k (tenant, thread)
-         WHERE r.tenant = k.tenant AND r.thread = k.thread",
+        "DELETE FROM threadmill.runs r USING unnest($1::int8[]) k (thread) WHERE r.thread = k.thread",
         graves,
         keys,
     );
     writes.add(
-        "DELETE FROM threadmill.receipts r USING unnest($1::int8[], $2::int8[]) k (tenant, thread)
-         WHERE r.tenant = k.tenant AND r.thread = k.thread",
+        "DELETE FROM threadmill.receipts r USING unnest($1::int8[]) k (thread) WHERE r.thread = k.thread",
         graves,
         keys,
     );
-    writes.add(
-        "DELETE FROM threadmill.threads t USING unnest($1::int8[], $2::int8[]) k (tenant, num)
-         WHERE t.num = k.num AND t.tenant = k.tenant",
-        graves,
-        keys,
-    );
+    writes.add("DELETE FROM threadmill.threads t USING unnest($1::int8[]) k (num) WHERE t.num = k.num", graves, keys);
 }
 
 fn thread_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
@@ -140,55 +131,53 @@ fn of_threads<'t, T>(
 fn branch_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let fresh: Vec<(_, &BranchRow)> = of_threads(threads, |thread| thread.branches_marked(Mark::Fresh).collect());
     writes.add(
-        "INSERT INTO threadmill.branches (tenant, thread, num, id, parent, fork_depth, total, made, tip, tip_branch,
+        "INSERT INTO threadmill.branches (key, tenant, thread, id, parent, fork_depth, total, made, tip, tip_branch,
             lineage)
          SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[], $5::int8[], $6::int8[], $7::int8[],
             $8::int8[], $9::int8[], $10::int8[], $11::bytea[])",
         &fresh,
         |rows| {
-            columns!(rows; (t, b) => t.row.tenant, t.row.num, b.num, b.id.as_str().to_owned(), b.parent,
-                int(b.fork_depth), int(b.total), b.made, b.tip, b.tip_branch, to_cbor(&b.lineage))
+            columns!(rows; (t, b) => t.key(b.num), t.row.tenant, t.row.num, b.id.as_str().to_owned(), t.key(b.parent),
+                int(b.fork_depth), int(b.total), b.made, t.key(b.tip), t.key(b.tip_branch), to_cbor(&b.lineage))
         },
     );
     let changed: Vec<(_, &BranchRow)> = of_threads(threads, |thread| thread.branches_marked(Mark::Changed).collect());
     writes.add(
         "UPDATE threadmill.branches b SET total = k.total, tip = k.tip, tip_branch = k.tip_branch
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
-              k (tenant, thread, num, total, tip, tip_branch)
-         WHERE b.tenant = k.tenant AND b.thread = k.thread AND b.num = k.num",
+         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) k (key, total, tip, tip_branch)
+         WHERE b.key = k.key",
         &changed,
-        |rows| columns!(rows; (t, b) => t.row.tenant, t.row.num, b.num, int(b.total), b.tip, b.tip_branch),
+        |rows| columns!(rows; (t, b) => t.key(b.num), int(b.total), t.key(b.tip), t.key(b.tip_branch)),
     );
     let slots = of_threads(threads, |thread| thread.new_slots.clone());
     writes.add(
-        "INSERT INTO threadmill.slots (tenant, thread, branch, depth, message)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])",
+        "INSERT INTO threadmill.slots (branch, depth, message)
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[])",
         &slots,
-        |rows| columns!(rows; (t, (branch, depth, message)) => t.row.tenant, t.row.num, *branch, int(*depth), *message),
+        |rows| columns!(rows; (t, (branch, depth, message)) => t.key(*branch), int(*depth), t.key(*message)),
     );
 }
 
 fn message_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let fresh: Vec<(_, &MessageRow)> = of_threads(threads, |thread| thread.messages_marked(Mark::Fresh).collect());
     writes.add(
-        "INSERT INTO threadmill.messages (tenant, thread, num, id, role, status, rev, branch, depth, created_at, body)
+        "INSERT INTO threadmill.messages (key, tenant, thread, id, role, status, rev, branch, depth, created_at, body)
          SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[], $5::int8[], $6::int8[], $7::int8[],
             $8::int8[], $9::int8[], $10::int8[], $11::bytea[])",
         &fresh,
         |rows| {
-            columns!(rows; (t, m) => t.row.tenant, t.row.num, m.num, m.id.as_str().to_owned(), role_to(m.role),
-                status_to(m.status), int(m.rev), m.branch, int(m.depth), int(m.created_at), body_to_blob(&m.body))
+            columns!(rows; (t, m) => t.key(m.num), t.row.tenant, t.row.num, m.id.as_str().to_owned(), role_to(m.role),
+                status_to(m.status), int(m.rev), t.key(m.branch), int(m.depth), int(m.created_at), body_to_blob(&m.body))
         },
     );
     let changed: Vec<(_, &MessageRow)> = of_threads(threads, |thread| thread.messages_marked(Mark::Changed).collect());
     writes.add(
         "UPDATE threadmill.messages m SET status = k.status, rev = k.rev, body = k.body
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bytea[])
-              k (tenant, thread, num, status, rev, body)
-         WHERE m.tenant = k.tenant AND m.thread = k.thread AND m.num = k.num",
+         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::bytea[]) k (key, status, rev, body)
+         WHERE m.key = k.key",
         &changed,
         |rows| {
-            columns!(rows; (t, m) => t.row.tenant, t.row.num, m.num, status_to(m.status), int(m.rev),
+            columns!(rows; (t, m) => t.key(m.num), status_to(m.status), int(m.rev),
                 body_to_blob(&m.body))
         },
     );
@@ -197,13 +186,12 @@ fn message_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
 fn fork_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let links = of_threads(threads, |thread| thread.links.iter().collect());
     writes.add(
-        "INSERT INTO threadmill.forks (tenant, thread, message, pred, ord, prev_message, prev_branch, next_message,
+        "INSERT INTO threadmill.forks (message, pred, ord, prev_message, prev_branch, next_message,
             next_branch)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[], $7::text[],
-            $8::text[], $9::text[])",
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::text[])",
         &links,
         |rows| {
-            columns!(rows; (t, (message, link)) => t.row.tenant, t.row.num, **message, link.pred, int(link.index),
+            columns!(rows; (t, (message, link)) => t.key(**message), t.key(link.pred), int(link.index),
                 link.prev.as_ref().map(|(message, _)| message.as_str().to_owned()),
                 link.prev.as_ref().map(|(_, branch)| branch.as_str().to_owned()),
                 link.next.as_ref().map(|(message, _)| message.as_str().to_owned()),
@@ -213,47 +201,43 @@ fn fork_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let relinked = of_threads(threads, |thread| thread.relinked.iter().collect());
     writes.add(
         "UPDATE threadmill.forks f SET next_message = k.next_message, next_branch = k.next_branch
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[], $5::text[])
-              k (tenant, thread, message, next_message, next_branch)
-         WHERE f.tenant = k.tenant AND f.thread = k.thread AND f.message = k.message",
+         FROM unnest($1::int8[], $2::text[], $3::text[]) k (message, next_message, next_branch)
+         WHERE f.message = k.message",
         &relinked,
         |rows| {
-            columns!(rows; (t, (message, next)) => t.row.tenant, t.row.num, **message, next.0.as_str().to_owned(),
+            columns!(rows; (t, (message, next)) => t.key(**message), next.0.as_str().to_owned(),
                 next.1.as_str().to_owned())
         },
     );
     let points = of_threads(threads, |thread| thread.forkpoints().collect());
     writes.add(
-        "INSERT INTO threadmill.forkpoints (tenant, thread, pred, total, last)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])
-         ON CONFLICT (tenant, thread, pred) DO UPDATE SET total = excluded.total, last = excluded.last",
+        "INSERT INTO threadmill.forkpoints (pred, total, last)
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[])
+         ON CONFLICT (pred) DO UPDATE SET total = excluded.total, last = excluded.last",
         &points,
-        |rows| {
-            columns!(rows; (t, (pred, followers)) => t.row.tenant, t.row.num, *pred, int(followers.total),
-                followers.last)
-        },
+        |rows| columns!(rows; (t, (pred, followers)) => t.key(*pred), int(followers.total), t.key(followers.last)),
     );
 }
 
 fn change_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let changes = of_threads(threads, |thread| thread.changes.iter().collect());
     writes.add(
-        "INSERT INTO threadmill.changes (tenant, thread, seq, at, hash, record)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::bytea[], $6::bytea[])",
+        "INSERT INTO threadmill.changes (thread, seq, at, hash, record)
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::bytea[], $5::bytea[])",
         &changes,
         |rows| {
-            columns!(rows; (t, c) => t.row.tenant, t.row.num, int(c.seq), int(c.at), c.hash.0.to_vec(),
+            columns!(rows; (t, c) => t.row.num, int(c.seq), int(c.at), c.hash.0.to_vec(),
                 c.record.clone())
         },
     );
     let pruned = of_threads(threads, |thread| thread.prune_before.into_iter().collect());
     writes.add(
-        "DELETE FROM threadmill.changes c USING unnest($1::int8[], $2::int8[], $3::int8[]) k (tenant, thread, before)
-         WHERE c.tenant = k.tenant AND c.thread = k.thread AND c.seq < coalesce(
+        "DELETE FROM threadmill.changes c USING unnest($1::int8[], $2::int8[]) k (thread, before)
+         WHERE c.thread = k.thread AND c.seq < coalesce(
             (SELECT y.seq FROM threadmill.changes y
-             WHERE y.tenant = k.tenant AND y.thread = k.thread AND y.at >= k.before ORDER BY y.seq LIMIT 1), 0)",
+             WHERE y.thread = k.thread AND y.at >= k.before ORDER BY y.seq LIMIT 1), 0)",
         &pruned,
-        |rows| columns!(rows; (t, before) => t.row.tenant, t.row.num, int(*before)),
+        |rows| columns!(rows; (t, before) => t.row.num, int(*before)),
     );
 }
 
@@ -263,8 +247,8 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     writes.add(
         "INSERT INTO threadmill.runs (num, tenant, id, owner, thread, thread_id, branch, branch_id, message,
             message_id, depth, provider, request, started_at, status, outcome, fence, holder, until, folded, length,
-            error, ended_at, kept)
-         SELECT *, ended_at IS NOT NULL FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[], $6::text[],
+            error, ended_at, open, kept)
+         SELECT *, CASE WHEN ended_at IS NULL THEN thread END, ended_at IS NOT NULL FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[], $6::text[],
             $7::int8[], $8::text[], $9::int8[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::int8[],
             $15::int8[], $16::int8[], $17::int8[], $18::text[], $19::int8[], $20::int8[], $21::int8[], $22::text[],
             $23::int8[])
@@ -283,7 +267,7 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     writes.add(
         "UPDATE threadmill.runs r SET status = k.status, outcome = k.outcome, fence = k.fence, holder = k.holder,
             until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at,
-            kept = k.ended_at IS NOT NULL
+            open = CASE WHEN k.ended_at IS NULL THEN r.thread END, kept = k.ended_at IS NOT NULL
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
             $9::text[], $10::int8[])
             k (num, status, outcome, fence, holder, until, folded, length, error, ended_at)
@@ -297,11 +281,11 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     );
     let streams: Vec<_> = sheet.runs.values().filter(|run| run.packed.count > 0).collect();
     writes.add(
-        "INSERT INTO threadmill.chunks (tenant, run, at, count, body)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::bytea[])",
+        "INSERT INTO threadmill.chunks (run, at, count, body)
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::bytea[])",
         &streams,
         |rows| {
-            columns!(rows; run => run.row.tenant, run.row.num, int(run.from), int(run.packed.count),
+            columns!(rows; run => run.row.num, int(run.from), int(run.packed.count),
                 run.packed.bytes.clone())
         },
     );
@@ -314,7 +298,7 @@ fn summary_rows(writes: &mut Writes, summaries: &Summaries, positions: &BTreeMap
             updated_at)
          SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::bool[],
             $8::bool[], $9::bool[], $10::int8[])
-         ON CONFLICT (tenant, owner, thread) DO UPDATE SET pos = excluded.pos, title = excluded.title,
+         ON CONFLICT (thread, owner) DO UPDATE SET pos = excluded.pos, title = excluded.title,
             snippet = excluded.snippet, running = excluded.running, archived = excluded.archived,
             deleted = excluded.deleted, updated_at = excluded.updated_at",
         &rows,

@@ -109,6 +109,9 @@ async fn import(
     thread
 }
 
+/// A thread, a line of it and a depth.
+type Reference<'r> = (&'r ThreadId, Option<&'r str>, u64);
+
 struct Gate {
     store: Arc<PostgresStore>,
     scope: Scope,
@@ -131,23 +134,23 @@ impl Gate {
         cost.expect("reads")
     }
 
-    /// Holds a thread's windows, at the tip and at many depths, to those of a short thread.
-    async fn hold(&self, short: &ThreadId, thread: &ThreadId, line: Option<&str>, total: u64) {
+    /// Holds a thread's windows, at the tip and at many depths, to those at the tip and at a depth of a line of a short
+    /// thread.
+    async fn hold(&self, (short, short_line, depth): Reference<'_>, thread: &ThreadId, line: Option<&str>, total: u64) {
         let mut places = vec![Anchor::Tip];
         // Depths all over the thread, the same ones every time.
         let spread = (1..=20u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (total - 50));
         places.extend(spread.map(|depth| Anchor::Depth(depth + 25)));
         let (mut rows, mut pages) = (0, 0);
         for anchor in places {
-            let reference = if anchor == Anchor::Tip { Anchor::Tip } else { Anchor::Depth(50) };
-            let allowed = self.cost(short, None, reference).await;
+            let reference = if anchor == Anchor::Tip { Anchor::Tip } else { Anchor::Depth(depth) };
+            let allowed = self.cost(short, short_line, reference).await;
             let cost = self.cost(thread, line, anchor.clone()).await;
             assert_eq!(cost.full_scans, 0, "{thread} at {anchor:?}");
             assert_eq!(cost.statements, allowed.statements, "{thread} at {anchor:?}");
-            for (what, here, there, most) in [
-                ("rows", cost.rows, allowed.rows, &mut rows),
-                ("pages", cost.buffers, allowed.buffers, &mut pages),
-            ] {
+            for (what, here, there, most) in
+                [("rows", cost.rows, allowed.rows, &mut rows), ("pages", cost.buffers, allowed.buffers, &mut pages)]
+            {
                 let hundredths = here * 100 / there;
                 assert!(hundredths <= PERCENT, "{thread} at {anchor:?}: {here} {what}, {there} on 100 messages");
                 *most = (*most).max(hundredths);
@@ -169,12 +172,15 @@ async fn a_window_costs_the_same_on_every_thread() {
     let tip = Some(branch_id(&last));
     let twisted = import(&store, &scope, "nested", nested(sizes.nested), tip).await;
     let gate = Gate { store, scope };
-    gate.hold(&short, &long, None, sizes.long).await;
+    gate.hold((&short, None, 50), &long, None, sizes.long).await;
     for at in deep {
         let name = format!("fork-{at}");
-        gate.hold(&short, &long, Some(&name), at + 60).await;
+        gate.hold((&short, None, 50), &long, Some(&name), at + 60).await;
     }
-    gate.hold(&short, &twisted, None, 60 + sizes.nested).await;
+    // Here each slot is a fork on a stretch of its own, so that a page has more to say: it is held to the line of a
+    // short thread that is as twisted as a lineage may be.
+    let short = import(&gate.store, &gate.scope, "nested-short", nested(100), Some(branch_id("b99"))).await;
+    gate.hold((&short, Some("b62"), 98), &twisted, None, 60 + sizes.nested).await;
     let middle = format!("b{}", sizes.nested / 2);
-    gate.hold(&short, &twisted, Some(&middle), 60 + sizes.nested / 2).await;
+    gate.hold((&short, Some("b62"), 98), &twisted, Some(&middle), 60 + sizes.nested / 2).await;
 }

@@ -112,8 +112,7 @@ async fn a_key_sent_to_two_nodes_has_one_effect() {
         } else {
             vec![chat(&nodes[0], &thread).create("t"), say(&thread, &id)]
         };
-        let transaction =
-            Transaction { scope: scope("acme", "ann"), at: 2_000, key: Some(key(&id, 1)), commands };
+        let transaction = Transaction { scope: scope("acme", "ann"), at: 2_000, key: Some(key(&id, 1)), commands };
         let (a, b) = tokio::join!(nodes[0].apply(transaction.clone()), nodes[1].apply(transaction));
         let (a, b) = (a.expect("applies"), b.expect("applies"));
         assert_eq!((a.replayed, b.replayed), (!b.replayed, !a.replayed), "one of them did it");
@@ -178,14 +177,11 @@ async fn edits_stops_and_chunks_of_two_nodes_do_not_lock_each_other_out() {
                 let again = [writer.say(&id), writer.start(&run)];
                 let Ok(started) = writer.apply(again).await else { continue };
                 assert!(matches!(started.applied.last(), Some(Applied::Started { .. })));
-                let (streamed, stopped) = tokio::join!(
-                    writer.stream(&run, 1, 0, &["x"]),
-                    async {
-                        let mut stopper = chat(&other, &thread);
-                        let edit = stopper.edit(&id, "anew");
-                        stopper.apply([edit]).await
-                    }
-                );
+                let (streamed, stopped) = tokio::join!(writer.stream(&run, 1, 0, &["x"]), async {
+                    let mut stopper = chat(&other, &thread);
+                    let edit = stopper.edit(&id, "anew");
+                    stopper.apply([edit]).await
+                });
                 assert!(matches!(streamed, Ok(()) | Err(StoreError::Fenced)), "{streamed:?}");
                 let stopped = stopped.expect("an edit may always be made");
                 let Some(Applied::Message { stopping, .. }) = stopped.applied.last() else { panic!("{stopped:?}") };

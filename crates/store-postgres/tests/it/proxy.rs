@@ -121,9 +121,8 @@ async fn carry(client: UnixStream, server: UnixStream, way: Arc<AtomicU8>) {
 
 /// Whether this commit's answer is cut; it is the last one.
 fn cuts(way: &AtomicU8) -> bool {
-    let next = |from: Way, to: Way| {
-        way.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    };
+    let next =
+        |from: Way, to: Way| way.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok();
     next(Way::CutACommit, Way::Pass) || next(Way::CutAndHang, Way::Hang)
 }
 
