@@ -244,6 +244,22 @@ fn change_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
 fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     let marked =
         |mark| -> Vec<&RunRow> { sheet.runs.values().filter(|run| run.mark == mark).map(|run| &*run.row).collect() };
+    // The ended ones first: another may begin on the branch of one in the same commit.
+    writes.add(
+        "UPDATE threadmill.runs r SET status = k.status, outcome = k.outcome, fence = k.fence, holder = k.holder,
+            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at,
+            open = CASE WHEN k.ended_at IS NULL THEN r.thread END, kept = k.ended_at IS NOT NULL
+         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
+            $9::text[], $10::int8[])
+            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at)
+         WHERE r.num = k.num",
+        &marked(Mark::Changed),
+        |rows| {
+            columns!(rows; r => r.num, run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
+                text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
+                r.ended_at.map(int))
+        },
+    );
     writes.add(
         "INSERT INTO threadmill.runs (num, tenant, id, owner, thread, thread_id, branch, branch_id, message,
             message_id, depth, provider, request, started_at, status, outcome, fence, holder, until, folded, length,
@@ -260,21 +276,6 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
                 r.thread_id.as_str().to_owned(), r.branch, r.branch_id.as_str().to_owned(), r.message,
                 r.message_id.as_str().to_owned(), int(r.depth), text_to(&r.provider), text_to(&r.request.0),
                 int(r.started_at), run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
-                text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
-                r.ended_at.map(int))
-        },
-    );
-    writes.add(
-        "UPDATE threadmill.runs r SET status = k.status, outcome = k.outcome, fence = k.fence, holder = k.holder,
-            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at,
-            open = CASE WHEN k.ended_at IS NULL THEN r.thread END, kept = k.ended_at IS NOT NULL
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
-            $9::text[], $10::int8[])
-            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at)
-         WHERE r.num = k.num",
-        &marked(Mark::Changed),
-        |rows| {
-            columns!(rows; r => r.num, run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
                 text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
                 r.ended_at.map(int))
         },

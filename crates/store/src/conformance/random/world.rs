@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use threadmill_proto::{Anchor, BranchId, MessageId, RunId};
 use crate::conformance::kit::{branch_id, message_id, run_id};
 use crate::{Applied, Command, Committed};
+use threadmill_proto::{Anchor, BranchId, MessageId, RunId};
 
 use super::request::Request;
 
