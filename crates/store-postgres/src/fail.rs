@@ -70,12 +70,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn kind_of(code: &SqlState) -> Kind {
     // A unique violation here is a race, too: whatever is written was looked for under a lock just before, so that
     // only another node's commit in between can have taken the key.
-    const RACES: [&SqlState; 4] = [
-        &SqlState::T_R_SERIALIZATION_FAILURE,
-        &SqlState::T_R_DEADLOCK_DETECTED,
-        &SqlState::UNIQUE_VIOLATION,
-        &SqlState::LOCK_NOT_AVAILABLE,
-    ];
+    const RACES: [&SqlState; 3] =
+        [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED, &SqlState::UNIQUE_VIOLATION];
     match code.code() {
         _ if RACES.contains(&code) => Kind::Race,
         "25006" | "53100" => Kind::ReadOnly,
@@ -181,6 +177,7 @@ mod tests {
             (SqlState::CONNECTION_FAILURE, Kind::Lost),
             (SqlState::TOO_MANY_CONNECTIONS, Kind::Refused),
             (SqlState::QUERY_CANCELED, Kind::Refused),
+            (SqlState::LOCK_NOT_AVAILABLE, Kind::Refused),
         ] {
             assert_eq!(kind_of(&code), kind, "{code:?}");
         }

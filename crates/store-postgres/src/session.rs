@@ -65,8 +65,9 @@ pub(crate) fn tls(config: &Config, options: &PostgresOptions) -> StoreResult<Tls
 /// plan that depends on statistics would some day read a whole thread for one page. A plan is made once.
 pub(crate) fn settings(options: &PostgresOptions) -> String {
     let deadline = options.deadline.as_millis();
-    // A commit that waits for a row longer than this is done over: most likely two nodes wait for each other.
-    let patience = deadline / 2;
+    // Nodes hold a row for milliseconds. Whoever holds one longer than this is no node, and what needs that row is
+    // refused, so that the rest of its group can go on.
+    let patience = deadline / 4;
     format!(
         "SET client_min_messages = warning;
          SET statement_timeout = {deadline};

@@ -53,6 +53,7 @@ fn tell(hints: &Hints, known: &Heads, heads: &Heads) {
             Key::Thread(tenant, thread) => Hint::Thread { tenant, thread, seq: *at },
             Key::Run(tenant, thread, run) => Hint::Run { tenant, thread, run, offset: *at },
             Key::Summaries(scope) => Hint::Summaries { scope, pos: *at },
+            Key::Everything => Hint::Recheck,
         });
     }
 }

@@ -23,6 +23,10 @@ use crate::session::Connections;
 
 pub(crate) use listen::Listener;
 
+/// Hints that wait to be sent while there is no connection. More than these are dropped, and the others are told to
+/// re-check everything.
+const WAITING: usize = 16 << 10;
+
 /// Hints that a receiver may be behind before it loses some. One that has lost some re-checks everything.
 const BEHIND: usize = 4096;
 
@@ -106,6 +110,8 @@ enum Key {
     Thread(TenantId, ThreadId),
     Run(TenantId, ThreadId, RunId),
     Summaries(Scope),
+    /// Hints were dropped: anything may have happened.
+    Everything,
 }
 
 /// Locks, even after a panic elsewhere: what the lock holds is changed in single steps.
@@ -186,6 +192,10 @@ impl Hints {
                 Committing::Summary { scope, summary } => (Key::Summaries(scope.clone()), summary.pos),
             };
             outbox.insert(key, at);
+        }
+        if outbox.len() > WAITING {
+            outbox.clear();
+            outbox.insert(Key::Everything, 0);
         }
         drop(outbox);
         self.ready.notify_one();

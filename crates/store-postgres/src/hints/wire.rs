@@ -33,6 +33,7 @@ fn line(key: &Key, at: u64) -> String {
         Key::Thread(tenant, thread) => format!("\nt\t{tenant}\t{thread}\t{at}"),
         Key::Run(tenant, thread, run) => format!("\nr\t{tenant}\t{thread}\t{run}\t{at}"),
         Key::Summaries(scope) => format!("\ns\t{}\t{}\t{at}", scope.tenant, scope.user),
+        Key::Everything => "\n*".to_owned(),
     }
 }
 
@@ -79,6 +80,7 @@ fn hint(line: &str) -> Option<Hint> {
             scope: Scope { tenant: TenantId::parse(tenant).ok()?, user: UserId::parse(user).ok()? },
             pos: at.parse().ok()?,
         }),
+        ["*"] => Some(Hint::Recheck),
         _ => None,
     }
 }
@@ -110,6 +112,12 @@ mod tests {
         }
         assert_eq!(heard.len(), hints.len());
         assert!(heard.contains(&Hint::Summaries { scope: acme, pos: 7 }));
+    }
+
+    #[test]
+    fn dropped_hints_have_everything_rechecked() {
+        let payloads = pack("a", &HashMap::from([(Key::Everything, 0)]));
+        assert_eq!(unpack("b", &payloads[0]), Heard::Hints(vec![Hint::Recheck]));
     }
 
     #[test]

@@ -196,7 +196,11 @@ impl Worker {
     async fn commit(&mut self, asks: &[&Ask]) -> Result<Vec<StoreResult<Answer>>, Fail> {
         let mut pause = PAUSE;
         let mut last = None;
+        let give_up = Instant::now() + self.connections.deadline();
         for _ in 0..TRIES {
+            if last.is_some() && Instant::now() > give_up {
+                break;
+            }
             if last.is_some() {
                 sleep(pause).await;
                 pause *= 2;

@@ -85,10 +85,8 @@ async fn a_promoted_server_raises_the_epoch() {
     let mut chat = chat(&store);
     let create = chat.create("t");
     let seen = chat.ok([create]).await.position;
-    server.kill("-INT");
-    server.stopped().await;
-    std::fs::write(server.directory.join("data/standby.signal"), "").expect("writes");
-    server.start_again().await;
+    server.give("standby.signal", b"");
+    server.restart().await;
     server.sql("postgres", "SELECT pg_promote()").await;
     assert_eq!(server.value("postgres", "SELECT pg_is_in_recovery()").await, "f");
     assert_eq!(head(&store).await.epoch, seen.epoch + 1, "the same store, on connections made anew");

@@ -8,3 +8,4 @@ mod hints;
 mod nodes;
 mod proxy;
 mod server;
+mod tls;

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of the tests' own: fsync on, a unix socket in a temporary directory, gone when the tests are.
 
 use std::io::Write;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -76,6 +76,9 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(init.expect("there is initdb").success());
+        let settings = directory.join("data/postgresql.conf");
+        let mut settings = std::fs::OpenOptions::new().append(true).open(settings).expect("there are settings");
+        writeln!(settings, "listen_addresses = ''\nmax_connections = 300\nlog_min_messages = fatal").expect("writes");
         let server = Arc::new(Self {
             keeper: Mutex::new(run(&directory)),
             directory,
@@ -138,6 +141,23 @@ impl Server {
         assert!(killed.expect("there is kill").success());
     }
 
+    /// Puts a file beside the server's data, as the server wants its keys: nobody else's.
+    pub(crate) fn give(&self, name: &str, content: &[u8]) {
+        let path = self.directory.join("data").join(name);
+        std::fs::write(&path, content).expect("writes");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("is ours");
+        if is_root() {
+            chown(&path, Some(number_of("-u")), Some(number_of("-g"))).expect("owns");
+        }
+    }
+
+    /// Ends the server in good order and starts it again.
+    pub(crate) async fn restart(&self) {
+        self.kill("-INT");
+        self.stopped().await;
+        self.start_again().await;
+    }
+
     /// Waits until a server that was told to end has.
     pub(crate) async fn stopped(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -160,6 +180,7 @@ impl Server {
                 .arg(&data)
                 .arg("start")
                 .stdout(Stdio::null())
+                .stderr(Stdio::null())
                 .status();
             if control.expect("there is pg_ctl").success() {
                 break;
@@ -194,7 +215,7 @@ impl Server {
 }
 
 fn settings(directory: &Path) -> String {
-    format!("-k {} -c listen_addresses= -c max_connections=300 -c log_min_messages=fatal", directory.display())
+    format!("-k {}", directory.display())
 }
 
 fn run(directory: &Path) -> Child {
