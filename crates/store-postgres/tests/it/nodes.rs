@@ -222,3 +222,43 @@ async fn text_with_nul_is_kept_as_it_was() {
     let page = store.summaries(&chat.scope, 0, 9).await.expect("lists");
     assert_eq!((page.items[0].title.as_str(), page.items[0].snippet.as_str()), (title, "x\0y"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_follows_an_end_that_another_node_made() {
+    let database = Database::fresh().await;
+    let nodes = [database.open().await, database.open().await];
+    let mut tasks = Vec::new();
+    for n in 0..24 {
+        let name = format!("t{n}");
+        let mut writer = make(&nodes[0], &name).await;
+        let run = format!("r{n}");
+        let start = writer.start(&run);
+        writer.ok([start]).await;
+        let mut stopper = chat(&nodes[1], &name);
+        tasks.push(tokio::spawn(async move {
+            let writing = async {
+                let mut written = 0;
+                while writer.stream(&run, 1, written, &["x"]).await.is_ok() {
+                    written += 1;
+                }
+                written
+            };
+            let stopping = async {
+                tokio::time::sleep(std::time::Duration::from_millis(20 + n)).await;
+                // The other node seals and ends in one commit: no moment between for the writer to notice.
+                let commands = [stopper.stop(&run), stopper.end(&run, 2, threadmill_proto::Outcome::Stopped, "x")];
+                let ended = stopper.ok(commands).await;
+                let Some(Applied::Ended { run, .. }) = ended.applied.last() else { panic!("{ended:?}") };
+                run.offset
+            };
+            let (written, ended) = tokio::join!(writing, stopping);
+            assert_eq!(written, ended, "what was acknowledged is in the stream, and nothing else");
+        }));
+    }
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    let beyond = "SELECT count(*) FROM threadmill.runs r WHERE r.length <>
+         (SELECT coalesce(sum(count), 0) FROM threadmill.chunks c WHERE c.run = r.num)";
+    assert_eq!(database.value(beyond).await, "0");
+}
