@@ -6,7 +6,7 @@ use threadmill_store::{Committing, StoreResult};
 
 use super::ask::{Answer, Ask, Needs};
 use super::{lock, store};
-use crate::db::{Db, Write, columns};
+use crate::db::{Db, Write};
 use crate::fail::{Done, Fail, Trouble};
 use crate::sheet::Sheet;
 use crate::write::{self, Appended, Checkpoint};
@@ -35,23 +35,20 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    fn write(&self) -> Write {
-        Write {
-            sql: "INSERT INTO threadmill.nodes (id, flush, seen) SELECT id, flush, now()
-                  FROM unnest($1::text[], $2::int8[]) k (id, flush)
-                  ON CONFLICT (id) DO UPDATE SET flush = excluded.flush, seen = excluded.seen",
-            columns: columns!([self]; stamp => stamp.node.clone(), stamp.flush),
-        }
-    }
+    /// Marks the transaction. It is its first statement: whoever asks how the transaction ended waits for the row,
+    /// from the beginning to the end of it, also if its last statements are still on their way to a server that this
+    /// node has lost sight of.
+    pub(super) const WRITE: &str = "INSERT INTO threadmill.nodes (id, flush, seen) VALUES ($1, $2, now())
+         ON CONFLICT (id) DO UPDATE SET flush = excluded.flush, seen = excluded.seen";
 }
 
-/// Whether the commit with this stamp took effect. Waits for the transaction if that is still under way: it holds
-/// the row's lock.
+/// Whether the commit with this stamp took effect. Waits for the transaction if that is still under way.
 pub(super) async fn took_effect(db: &Db<'_>, stamp: &Stamp) -> Done<bool> {
-    db.batch("BEGIN").await?;
-    const SQL: &str = "SELECT flush >= $2 FROM threadmill.nodes WHERE id = $1 FOR UPDATE";
-    let row = db.one(SQL, &[&stamp.node, &stamp.flush]).await?;
-    db.batch("COMMIT").await?;
+    // A node's first transaction holds no row that others see, but nobody can insert the same one past it.
+    const MAKE: &str = "INSERT INTO threadmill.nodes (id, flush, seen) VALUES ($1, 0, now()) ON CONFLICT DO NOTHING";
+    const ASK: &str = "SELECT flush >= $2 FROM threadmill.nodes WHERE id = $1 FOR UPDATE";
+    db.change(MAKE, &[&stamp.node]).await?;
+    let row = db.one(ASK, &[&stamp.node, &stamp.flush]).await?;
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
@@ -65,17 +62,12 @@ struct Flush<'f> {
 
 /// Runs operations and commits them together.
 pub(super) async fn flush(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Ending {
-    match work(db, asks).await {
-        Ok((flushed, mut writes)) if !writes.is_empty() => {
-            writes.push(stamp.write());
-            match db.commit(&writes).await {
-                Ok(()) => Ending::Committed(flushed),
-                Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => {
-                    Ending::Unknown(flushed, trouble)
-                }
-                Err(fail) => Ending::Failed(fail),
-            }
-        }
+    match work(db, asks, stamp).await {
+        Ok((flushed, writes)) if !writes.is_empty() => match db.commit(&writes).await {
+            Ok(()) => Ending::Committed(flushed),
+            Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => Ending::Unknown(flushed, trouble),
+            Err(fail) => Ending::Failed(fail),
+        },
         // Nothing but refusals and repeated answers.
         Ok((flushed, _)) => match db.batch("ROLLBACK").await {
             Ok(()) => Ending::Committed(flushed),
@@ -85,10 +77,10 @@ pub(super) async fn flush(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Ending {
     }
 }
 
-async fn work(db: &Db<'_>, asks: &[&Ask]) -> Done<(Flushed, Vec<Write>)> {
+async fn work(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Done<(Flushed, Vec<Write>)> {
     let needs = Needs::of(asks.iter().copied());
     let mut sheet = lock::prepare(db, &needs).await?;
-    lock::lock(db, &needs, &mut sheet).await?;
+    lock::lock(db, &needs, &mut sheet, stamp).await?;
     let mut flush = Flush { db, sheet, answers: Vec::new(), out: Vec::new(), checkpoints: Vec::new() };
     for ask in asks {
         flush.operate(ask).await?;

@@ -8,6 +8,7 @@
 use threadmill_proto::{RunId, RunStatus, Scope, ThreadId};
 
 use super::ask::Needs;
+use super::flush::Stamp;
 use crate::codec::uint;
 use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage};
@@ -131,29 +132,32 @@ pub(super) async fn prepare(db: &Db<'_>, needs: &Needs<'_>) -> Done<Sheet> {
     Ok(sheet)
 }
 
-/// Begins the transaction, takes its locks and reads what is known to be needed.
-pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet) -> Done<()> {
+/// Begins the transaction, marks it, takes its locks and reads what is known to be needed.
+pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stamp: &Stamp) -> Done<()> {
     let keys = Keys::of(needs, sheet);
     // Prepared before, so that none of the statements waits while a later one is sent.
-    for sql in [THREADS, RUNS, LINES, BRANCHES, MESSAGES, RECEIPTS] {
+    for sql in [Stamp::WRITE, THREADS, RUNS, LINES, BRANCHES, MESSAGES, RECEIPTS] {
         db.prepare(sql).await?;
     }
     let touches_threads = !needs.no_threads();
     let begin = db.batch("BEGIN ISOLATION LEVEL READ COMMITTED");
+    let mark: [Param<'_>; 2] = [&stamp.node, &stamp.flush];
+    let mark = db.change(Stamp::WRITE, &mark);
     let threads_named: [Param<'_>; 4] = [&keys.threads.0, &keys.threads.1, &keys.run_threads.0, &keys.run_threads.1];
     let runs_named: Vec<Param<'_>> =
         threads_named.into_iter().chain([&keys.runs.0 as Param<'_>, &keys.runs.1, &keys.holders]).collect();
     let runs = db.all(RUNS, &runs_named);
     if !touches_threads {
-        let ((), runs) = tokio::try_join!(biased; begin, runs)?;
+        let ((), _, runs) = tokio::try_join!(biased; begin, mark, runs)?;
         return note_runs(db, sheet, &runs).await;
     }
     let branches: [Param<'_>; 3] = [&keys.branches.0, &keys.branches.1, &keys.branches.2];
     let messages: [Param<'_>; 3] = [&keys.messages.0, &keys.messages.1, &keys.messages.2];
     let receipts: [Param<'_>; 2] = [&keys.receipts.0, &keys.receipts.1];
-    let ((), threads, runs, lines, branches, messages, receipts) = tokio::try_join!(
+    let ((), _, threads, runs, lines, branches, messages, receipts) = tokio::try_join!(
         biased;
         begin,
+        mark,
         db.all(THREADS, &threads_named),
         runs,
         db.all(LINES, &threads_named),

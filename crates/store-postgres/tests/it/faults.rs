@@ -109,6 +109,39 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
+async fn a_commit_that_goes_on_without_its_node_is_waited_for() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database);
+    let store = PostgresStore::open(&proxy.url(&database), PostgresOptions::default()).await.expect("opens");
+    let mut chat = begin(&store).await;
+    let ear = Arc::new(Ear::default());
+    store.attach(ear.clone());
+    // The commit is on its way and the server is held up in the middle of it when the connection goes.
+    let url = database.server.url("postgres", &database.name);
+    let (holder, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connects");
+    let driven = tokio::spawn(connection);
+    holder.batch_execute("BEGIN; SELECT 1 FROM threadmill.summaries FOR UPDATE").await.expect("holds");
+    let transaction = chat.transaction([chat.say("m0")]);
+    let (committed, ()) = tokio::join!(store.apply(transaction), async {
+        let held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+             AND query LIKE 'INSERT INTO threadmill.summaries%'";
+        while database.value(held).await == "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        proxy.cut();
+        // Long enough for the node to come back and ask.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        holder.batch_execute("ROLLBACK").await.expect("lets go");
+    });
+    driven.abort();
+    assert!(!committed.expect("it took effect").replayed);
+    let say = chat.say("m1");
+    chat.ok([say]).await;
+    assert_eq!(chat.line("main").await, ["m0", "m1"]);
+    assert_eq!(*ear.0.lock().expect("no panic"), [2, 3], "each is told once, in order");
+}
+
+#[tokio::test]
 async fn a_commit_that_cannot_be_looked_up_is_found_by_its_key() {
     let database = Database::fresh().await;
     let proxy = Proxy::start(&database);

@@ -4,6 +4,7 @@ mod conformance;
 mod cost;
 mod database;
 mod faults;
+mod fixture;
 mod hints;
 mod nodes;
 mod proxy;

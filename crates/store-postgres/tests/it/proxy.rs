@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::server::Database;
@@ -32,6 +33,7 @@ const SOCKET: &str = ".s.PGSQL.5432";
 pub(crate) struct Proxy {
     directory: TempDir,
     way: Arc<AtomicU8>,
+    cut: watch::Sender<()>,
     task: AbortHandle,
 }
 
@@ -46,14 +48,20 @@ impl Proxy {
         let directory = TempDir::new().expect("a directory");
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("binds");
         let way = Arc::new(AtomicU8::new(Way::Pass as u8));
-        let (server, shared) = (database.server.directory.join(SOCKET), way.clone());
+        let cut = watch::Sender::new(());
+        let (server, shared, cuts) = (database.server.directory.join(SOCKET), way.clone(), cut.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&server).await.expect("the server is there");
-                tokio::spawn(carry(client, server, shared.clone()));
+                tokio::spawn(carry(client, server, shared.clone(), cuts.subscribe()));
             }
         });
-        Self { directory, way, task: task.abort_handle() }
+        Self { directory, way, cut, task: task.abort_handle() }
+    }
+
+    /// Ends every connection that there is. The server notices when it next reads or writes.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
     }
 
     pub(crate) fn behave(&self, way: Way) {
@@ -75,7 +83,7 @@ fn is(way: &AtomicU8, what: Way) -> bool {
     way.load(Ordering::SeqCst) == what as u8
 }
 
-async fn carry(client: UnixStream, server: UnixStream, way: Arc<AtomicU8>) {
+async fn carry(client: UnixStream, server: UnixStream, way: Arc<AtomicU8>, mut cut: watch::Receiver<()>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let asks = async {
@@ -116,6 +124,7 @@ async fn carry(client: UnixStream, server: UnixStream, way: Arc<AtomicU8>) {
     tokio::select! {
         () = asks => {}
         () = answers => {}
+        _ = cut.changed() => {}
     }
 }
 

@@ -18,7 +18,7 @@ const KEEPER: &str =
     r#"dir=$1; shift; "$@" & pid=$!; cat >/dev/null; kill -INT $pid 2>/dev/null; wait $pid; rm -rf "$dir""#;
 
 /// Where the newest server's programs are. They are installed if there are none and this is a Debian's root.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let find = || {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
         let version = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
