@@ -59,7 +59,7 @@ impl Proxy {
         Self { directory, way, cut, task: task.abort_handle() }
     }
 
-    /// Ends every connection that there is. The server notices when it next reads or writes.
+    /// Ends every connection that there is, as its node sees it. The server notices nothing and goes on.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
     }
@@ -122,10 +122,14 @@ async fn carry(client: UnixStream, server: UnixStream, way: Arc<AtomicU8>, mut c
         }
     };
     tokio::select! {
-        () = asks => {}
-        () = answers => {}
+        () = asks => return,
+        () = answers => return,
         _ = cut.changed() => {}
     }
+    drop((from_client, to_client));
+    // It may answer as long as it likes: nobody listens, and it does not learn of that.
+    let _ = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
+    drop(to_server);
 }
 
 /// Whether this commit's answer is cut; it is the last one.
