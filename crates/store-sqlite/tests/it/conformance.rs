@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use threadmill_store::DurableStore;
-use threadmill_store::conformance::Rig;
+use threadmill_store::conformance::{Rig, random};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 /// A store in a directory of its own.
@@ -46,3 +46,8 @@ impl Rig for OnDisk {
 }
 
 threadmill_store::conformance!(fresh());
+
+#[test]
+fn it_answers_as_the_model_does() {
+    random::against_the_model(64, async || fresh());
+}

@@ -5,4 +5,3 @@ mod cost;
 mod directory;
 mod fixture;
 mod journal;
-mod model;

@@ -14,6 +14,8 @@ pub mod imports;
 pub mod isolation;
 pub mod lists;
 pub mod messages;
+#[cfg(feature = "random")]
+pub mod random;
 pub mod receipts;
 pub mod runs;
 pub mod sinks;

@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 
+use crate::conformance::kit::{body, branch_id, lease, message_id, run_id, scope, thread_id};
+use crate::{Command, IfMoved, ListQuery, NewMessage, PageLimits, WindowQuery};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use threadmill_proto::{Anchor, JsonText, Outcome, Role, RunId, Scope, ThreadId};
-use threadmill_store::conformance::kit::{body, branch_id, lease, message_id, run_id, scope, thread_id};
-use threadmill_store::{Command, IfMoved, ListQuery, NewMessage, PageLimits, WindowQuery};
 
 #[derive(Debug, Clone)]
 pub(super) enum Request {

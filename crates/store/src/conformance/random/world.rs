@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::conformance::kit::{branch_id, message_id, run_id};
+use crate::{Applied, Command, Committed};
 use threadmill_proto::{Anchor, BranchId, MessageId, RunId};
-use threadmill_store::conformance::kit::{branch_id, message_id, run_id};
-use threadmill_store::{Applied, Command, Committed};
 
 use super::request::Request;
 

@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use threadmill_proto::{Chunk, Position, Scope, ThreadId};
-use threadmill_store::conformance::kit::{body, key, lease};
-use threadmill_store::{
+use crate::conformance::kit::{body, key, lease};
+use crate::{
     ChunkAppend, CommitSink, Committed, Committing, DurableStore, PageLimits, StoreError, StoreResult, Transaction,
 };
+use threadmill_proto::{Chunk, Position, Scope, ThreadId};
 
 use super::request::Request;
 

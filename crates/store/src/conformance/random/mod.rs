@@ -1,7 +1,11 @@
-//! SQLite against the model: random requests to both, and every answer compared.
+//! A backend against the model: random requests to both, and every answer compared.
 //!
 //! Ids come from a handful, so that requests meet: they reuse ids, name what is gone, and race a run's end. Hashes
 //! and commitments are left out of the comparison, since each store has its own secrets; everything else is equal.
+//!
+//! ```ignore
+//! random::against_the_model(cases, async || MyRig::new());
+//! ```
 
 mod request;
 mod side;
@@ -11,21 +15,19 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
-use tempfile::TempDir;
+use proptest::test_runner::{TestCaseError, TestRunner};
 use threadmill_proto::{JsonText, Part, Role};
-use threadmill_store::conformance::kit::{branch_id, message_id, scope, thread_id};
-use threadmill_store::{Command, IfMoved, MemoryStore, NewMessage};
-use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
+
+use super::Rig;
+use super::kit::{branch_id, message_id, scope, thread_id};
+use crate::{Command, IfMoved, MemoryStore, NewMessage};
 
 use request::{Request, request};
 use side::Side;
 use world::World;
 
-async fn compare(mut requests: Vec<Request>) -> Result<(), TestCaseError> {
-    let directory = TempDir::new().expect("a directory");
-    let sqlite = SqliteStore::open(directory.path(), SqliteOptions::default()).expect("opens");
-    let mut sides = [Side::new(Arc::new(MemoryStore::new())), Side::new(sqlite.clone())];
+async fn compare(rig: &dyn Rig, mut requests: Vec<Request>) -> Result<(), TestCaseError> {
+    let mut sides = [Side::new(Arc::new(MemoryStore::new())), Side::new(rig.store())];
     let mut world = World::new();
     requests.insert(0, beginning());
     for (at, request) in requests.iter_mut().enumerate() {
@@ -41,7 +43,6 @@ async fn compare(mut requests: Vec<Request>) -> Result<(), TestCaseError> {
     let [model, real] = &sides;
     let expected = model.store.digest().await.expect("digests");
     prop_assert_eq!(expected, real.store.digest().await.expect("digests"));
-    sqlite.close().await.expect("closes");
     Ok(())
 }
 
@@ -80,25 +81,24 @@ fn beginning() -> Request {
     }
 }
 
-/// Enough for every commit; `PROPTEST_CASES` asks for more.
-fn cases() -> u32 {
+/// Runs this many cases, or as many as `PROPTEST_CASES` asks for, each on a fresh store and a runtime of its own.
+///
+/// # Panics
+/// If the store answers anything that the model does not, with the shortest list of requests that shows it.
+pub fn against_the_model<R: Rig>(cases: u32, fresh: impl AsyncFn() -> R) {
     let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|count| count.parse().ok()).unwrap_or(64)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: cases(),
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        .. ProptestConfig::default()
-    })]
-
-    #[test]
-    fn both_stores_answer_alike(requests in vec(request(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(compare(requests))?;
+    let cases = asked.and_then(|count| count.parse().ok()).unwrap_or(cases);
+    let config =
+        ProptestConfig { cases, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
+    let done = TestRunner::new(config).run(&vec(request(), 1..60), |requests| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        runtime.block_on(async {
+            let rig = fresh().await;
+            compare(&rig, requests).await
+        })
+    });
+    if let Err(error) = done {
+        panic!("{error}");
     }
 }

@@ -1,0 +1,176 @@
+//! A stretch of a run's chunks as the bytes of one row.
+//!
+//! Nearly every chunk is a delta of a part. Each row stands for itself, since any node may write the next one: the
+//! first delta of a part in a row names the part, the ones after it give its place among those named. A row is read
+//! without any other.
+
+use threadmill_proto::{Chunk, from_cbor, to_cbor};
+
+use crate::fail::{Done, damage};
+
+const CBOR: u8 = 0;
+const TEXT: u8 = 1;
+const REASONING: u8 = 2;
+const TOOL_INPUT: u8 = 3;
+
+/// Where a part's place would stand if it were named before: its name follows.
+const NEW: u64 = 0;
+
+/// Writes an integer in as few bytes as it needs (LEB128).
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Done<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = take(bytes, 1)?[0];
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(damage("an integer of a stream has no end"))
+}
+
+fn take<'b>(bytes: &mut &'b [u8], count: u64) -> Done<&'b [u8]> {
+    let split = usize::try_from(count).ok().and_then(|count| bytes.split_at_checked(count));
+    let (head, tail) = split.ok_or_else(|| damage("a stream's row ends in mid-chunk"))?;
+    *bytes = tail;
+    Ok(head)
+}
+
+fn take_text(bytes: &mut &[u8]) -> Done<String> {
+    let length = take_varint(bytes)?;
+    Ok(str::from_utf8(take(bytes, length)?).map_err(damage)?.to_owned())
+}
+
+/// A row in the making.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Packed {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) count: u64,
+    named: Vec<String>,
+}
+
+impl Packed {
+    /// Adds chunks.
+    pub(crate) fn push(&mut self, chunks: &[Chunk]) {
+        for chunk in chunks {
+            match chunk {
+                Chunk::TextDelta { id, delta } => self.delta(TEXT, id, delta),
+                Chunk::ReasoningDelta { id, delta } => self.delta(REASONING, id, delta),
+                Chunk::ToolInputDelta { call_id, delta } => self.delta(TOOL_INPUT, call_id, delta),
+                other => {
+                    self.bytes.push(CBOR);
+                    put(&mut self.bytes, &to_cbor(other));
+                }
+            }
+            self.count += 1;
+        }
+    }
+
+    fn delta(&mut self, kind: u8, id: &str, text: &str) {
+        self.bytes.push(kind);
+        match self.named.iter().position(|named| named == id) {
+            Some(at) => put_varint(&mut self.bytes, at as u64 + 1),
+            None => {
+                put_varint(&mut self.bytes, NEW);
+                put(&mut self.bytes, id.as_bytes());
+                self.named.push(id.to_owned());
+            }
+        }
+        put(&mut self.bytes, text.as_bytes());
+    }
+}
+
+/// The chunks of a row.
+pub(crate) fn unpack(mut bytes: &[u8]) -> Done<Vec<Chunk>> {
+    let (mut chunks, mut named) = (Vec::new(), Vec::new());
+    while !bytes.is_empty() {
+        let kind = take(&mut bytes, 1)?[0];
+        if kind == CBOR {
+            let length = take_varint(&mut bytes)?;
+            chunks.push(from_cbor(take(&mut bytes, length)?)?);
+            continue;
+        }
+        let id = part(&mut bytes, &mut named)?;
+        let delta = take_text(&mut bytes)?;
+        chunks.push(match kind {
+            TEXT => Chunk::TextDelta { id, delta },
+            REASONING => Chunk::ReasoningDelta { id, delta },
+            TOOL_INPUT => Chunk::ToolInputDelta { call_id: id, delta },
+            other => return Err(damage(format_args!("a chunk has the unknown kind {other}"))),
+        });
+    }
+    Ok(chunks)
+}
+
+fn part(bytes: &mut &[u8], named: &mut Vec<String>) -> Done<String> {
+    match take_varint(bytes)? {
+        NEW => {
+            let id = take_text(bytes)?;
+            named.push(id.clone());
+            Ok(id)
+        }
+        place => {
+            let at = usize::try_from(place - 1).ok();
+            at.and_then(|at| named.get(at)).cloned().ok_or_else(|| damage("a delta of a part that was never named"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<Chunk> {
+        let text = |id: &str, delta: &str| Chunk::TextDelta { id: id.into(), delta: delta.into() };
+        let mut chunks = vec![Chunk::StartStep, text("0", "before its start"), Chunk::TextStart { id: "0".into() }];
+        for n in 0..300 {
+            chunks.push(text("0", &format!("wörd {n} ")));
+            chunks.push(Chunk::ReasoningDelta { id: format!("r{}", n % 3), delta: n.to_string() });
+            chunks.push(Chunk::ToolInputDelta { call_id: "0".into(), delta: String::new() });
+        }
+        chunks
+    }
+
+    #[test]
+    fn a_row_reads_back() {
+        let mut packed = Packed::default();
+        for some in sample().chunks(7) {
+            packed.push(some);
+        }
+        assert_eq!(packed.count, sample().len() as u64);
+        assert_eq!(unpack(&packed.bytes).expect("what was packed unpacks"), sample());
+    }
+
+    #[test]
+    fn a_token_of_a_named_part_costs_three_bytes_beyond_its_text() {
+        let mut packed = Packed::default();
+        let token = Chunk::TextDelta { id: "part".into(), delta: "token".into() };
+        packed.push(std::slice::from_ref(&token));
+        let before = packed.bytes.len();
+        packed.push(&[token]);
+        assert_eq!(packed.bytes.len() - before, 5 + 3);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let mut packed = Packed::default();
+        packed.push(&sample());
+        assert!(unpack(&packed.bytes[..packed.bytes.len() - 1]).is_err());
+        for bytes in [&[9, 0, 0, 0][..], &[TEXT, 1, 0], &[TEXT, 0xFF]] {
+            assert!(unpack(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Hints: what other nodes have committed. "Thread T is at seq N" and the like; any of them may be lost, so each
+//! says where something stands and never what it is.
+//!
+//! After each commit the writer leaves its hints here. They are gathered for 20 ms, the newest of each kind, and sent
+//! by `NOTIFY` in a transaction of their own, at most 50 a second: a `NOTIFY` inside a data transaction would make
+//! every commit of the database wait for the one before (measured elsewhere: 3,391 transactions a second became 874).
+//! Each node listens on one connection. Where a pooler swallows notifications, and every few seconds in any case, the
+//! heads of what is watched are read instead.
+
+mod heads;
+mod listen;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use threadmill_proto::{RunId, Scope, TenantId, ThreadId};
+use threadmill_store::Committing;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::AbortHandle;
+
+use crate::session::Connections;
+
+pub(crate) use listen::Listener;
+
+/// Hints that wait to be sent while there is no connection. More than these are dropped, and the others are told to
+/// re-check everything.
+const WAITING: usize = 16 << 10;
+
+/// Hints that a receiver may be behind before it loses some. One that has lost some re-checks everything.
+const BEHIND: usize = 4096;
+
+/// Where something stands now, on another node's word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// A thread's log has come to `seq`.
+    Thread {
+        /// The tenant.
+        tenant: TenantId,
+        /// The thread.
+        thread: ThreadId,
+        /// The head.
+        seq: u64,
+    },
+    /// A run's stream has come to `offset`.
+    Run {
+        /// The tenant.
+        tenant: TenantId,
+        /// The run's thread.
+        thread: ThreadId,
+        /// The run.
+        run: RunId,
+        /// Chunks in the stream.
+        offset: u64,
+    },
+    /// A user's summary log has come to `pos`.
+    Summaries {
+        /// Whose.
+        scope: Scope,
+        /// The newest place.
+        pos: u64,
+    },
+    /// Anything may have happened: re-check all that is watched.
+    Recheck,
+}
+
+/// What a hint is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A thread's log and the streams of its runs.
+    Thread(TenantId, ThreadId),
+    /// A user's summary log.
+    Summaries(Scope),
+}
+
+/// How hints come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HintMode {
+    /// Not known yet, or the connection is being made again.
+    Connecting,
+    /// Notifications arrive within milliseconds.
+    Listening,
+    /// Something between this node and the server swallows them: the heads of what is watched are read four times a
+    /// second.
+    Polling,
+}
+
+/// Keeps a subject watched for as long as it lives.
+#[derive(Debug)]
+pub struct Watch {
+    hints: Arc<Hints>,
+    subject: Subject,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = lock(&self.hints.watched);
+        if let Some(count) = watched.get_mut(&self.subject) {
+            *count -= 1;
+            if *count == 0 {
+                watched.remove(&self.subject);
+            }
+        }
+    }
+}
+
+/// A key under which only the newest hint counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Thread(TenantId, ThreadId),
+    Run(TenantId, ThreadId, RunId),
+    Summaries(Scope),
+    /// Hints were dropped: anything may have happened.
+    Everything,
+}
+
+/// Locks, even after a panic elsewhere: what the lock holds is changed in single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A node's hints.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    heard: broadcast::Sender<Hint>,
+    mode: watch::Sender<HintMode>,
+    /// What is to be sent, the newest of each.
+    outbox: Mutex<HashMap<Key, u64>>,
+    ready: Notify,
+    /// How often each is watched.
+    watched: Mutex<HashMap<Subject, usize>>,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Hints {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            heard: broadcast::Sender::new(BEHIND),
+            mode: watch::Sender::new(HintMode::Connecting),
+            outbox: Mutex::default(),
+            ready: Notify::new(),
+            watched: Mutex::default(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Starts listening, sending and polling.
+    pub(crate) fn start(self: &Arc<Self>, listener: Listener, connections: Arc<Connections>) {
+        let tasks = [
+            tokio::spawn(listen::work(self.clone(), listener)).abort_handle(),
+            tokio::spawn(heads::work(self.clone(), connections)).abort_handle(),
+        ];
+        lock(&self.tasks).extend(tasks);
+    }
+
+    /// Ends it all.
+    pub(crate) fn stop(&self) {
+        lock(&self.tasks).drain(..).for_each(|task| task.abort());
+    }
+
+    /// What other nodes commit from now on.
+    pub(crate) fn receiver(&self) -> broadcast::Receiver<Hint> {
+        self.heard.subscribe()
+    }
+
+    /// How hints come, and every change of that.
+    pub(crate) fn mode(&self) -> watch::Receiver<HintMode> {
+        self.mode.subscribe()
+    }
+
+    /// Watches a subject.
+    pub(crate) fn watch(self: &Arc<Self>, subject: Subject) -> Watch {
+        *lock(&self.watched).entry(subject.clone()).or_default() += 1;
+        Watch { hints: self.clone(), subject }
+    }
+
+    /// Takes note of a commit of this node, for the others.
+    pub(crate) fn told(&self, out: &[Committing]) {
+        if out.is_empty() {
+            return;
+        }
+        let mut outbox = lock(&self.outbox);
+        for committing in out {
+            let (key, at) = match committing {
+                Committing::Event { tenant, thread, event } => {
+                    (Key::Thread(tenant.clone(), thread.clone()), event.record.seq)
+                }
+                Committing::Chunks(batch) => (
+                    Key::Run(batch.tenant.clone(), batch.thread.clone(), batch.run.clone()),
+                    batch.from + batch.chunks.len() as u64,
+                ),
+                Committing::Summary { scope, summary } => (Key::Summaries(scope.clone()), summary.pos),
+            };
+            outbox.insert(key, at);
+        }
+        if outbox.len() > WAITING {
+            outbox.clear();
+            outbox.insert(Key::Everything, 0);
+        }
+        drop(outbox);
+        self.ready.notify_one();
+    }
+
+    /// Says that anything may have happened.
+    pub(crate) fn recheck(&self) {
+        self.hear(Hint::Recheck);
+    }
+
+    fn hear(&self, hint: Hint) {
+        // Nobody may be listening yet.
+        let _ = self.heard.send(hint);
+    }
+
+    /// Takes what is to be sent.
+    fn take(&self) -> HashMap<Key, u64> {
+        std::mem::take(&mut *lock(&self.outbox))
+    }
+}

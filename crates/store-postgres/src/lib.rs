@@ -1,0 +1,32 @@
+//! The durable tier in PostgreSQL: what [`threadmill_store::DurableStore`] promises, for any number of nodes on one
+//! database.
+//!
+//! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
+//! operations on a sheet of what they read (`sheet`, `write`), and writes what they left in one statement a table.
+//! `read` says what a page is made of, `rows` holds columns, `schema` the layout. `hints` carries word of commits
+//! between nodes, `origin` notices a database that was rewound, `maintenance` removes what is gone.
+
+mod chunks;
+mod codec;
+mod db;
+mod durability;
+mod explain;
+mod fail;
+mod hints;
+mod maintenance;
+mod options;
+mod origin;
+mod read;
+mod rows;
+mod schema;
+mod session;
+mod sheet;
+mod store;
+mod write;
+mod writer;
+
+pub use durability::Durability;
+pub use explain::WindowCost;
+pub use hints::{Hint, HintMode, Subject, Watch};
+pub use options::PostgresOptions;
+pub use store::PostgresStore;

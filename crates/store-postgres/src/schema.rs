@@ -1,0 +1,270 @@
+//! The database's layout: every table, its keys, and the migrations that lead to it. All persisted names and numbers
+//! are frozen; a change is a new migration.
+//!
+//! Everything is in the schema `threadmill`, beside whatever else the database holds. Threads and runs are numbered
+//! by sequences. Branches and messages are numbered within their thread, in the order of their making, and keyed
+//! `thread << 32 | number`: a thread's messages lie together, so that a page is a few neighbouring leaves and an
+//! export or a removal is one range. Ids are unique in their tenant.
+//!
+//! Of the indexes of a table no two begin with the same column, so that every condition here has one index that
+//! serves it. With two the planner chooses by what it believes of the data, which is nothing while a table is new:
+//! measured, it then found messages by reading their whole thread. For the same reason an index of ids begins with
+//! the id: no prefix of it is of use to anybody.
+//!
+//! Rows refer to each other without foreign keys: those would lock the rows referred to, in an order of their own,
+//! and a thread's rows are only ever written under its row's lock.
+
+use crate::db::{Db, get};
+use crate::fail::{Done, damage};
+
+/// Statements that lead from each version to the next one; the index is the version they start from.
+const MIGRATIONS: &[&str] = &[FIRST];
+
+/// Nodes that start together migrate one after another, under this advisory lock.
+const LOCK: i64 = 0x7468_7265_6164_6d00;
+
+/// What is sent to nodes that listen.
+pub(crate) const CHANNEL: &str = "threadmill";
+
+/// The parent, predecessor or tip that there is none of.
+pub(crate) const NONE: i64 = -1;
+
+const FIRST: &str = "
+CREATE TABLE threadmill.meta (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version bigint NOT NULL,
+    epoch   bigint NOT NULL,
+    origin  text
+);
+INSERT INTO threadmill.meta (version, epoch) VALUES (0, 1);
+
+CREATE TABLE threadmill.tenants (
+    num bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    id  text COLLATE \"C\" NOT NULL UNIQUE
+);
+CREATE TABLE threadmill.users (
+    num    bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    tenant bigint NOT NULL,
+    id     text COLLATE \"C\" NOT NULL,
+    pos    bigint NOT NULL DEFAULT 0,
+    UNIQUE (id, tenant)
+) WITH (fillfactor = 70);
+
+CREATE SEQUENCE threadmill.threads_num;
+CREATE TABLE threadmill.threads (
+    num            bigint PRIMARY KEY,
+    tenant         bigint NOT NULL,
+    id             text COLLATE \"C\" NOT NULL,
+    owner          bigint NOT NULL,
+    title          text NOT NULL,
+    metadata       text,
+    archived       boolean NOT NULL,
+    hidden         boolean NOT NULL,
+    default_branch bigint NOT NULL,
+    secret         bytea NOT NULL,
+    epoch          bigint NOT NULL,
+    seq            bigint NOT NULL,
+    hash           bytea NOT NULL,
+    branches       bigint NOT NULL,
+    messages       bigint NOT NULL,
+    created_at     bigint NOT NULL,
+    updated_at     bigint NOT NULL,
+    UNIQUE (id, tenant)
+) WITH (fillfactor = 70);
+
+-- parent is a key, of no branch (all low bits set) for a line of its own. lineage is CBOR; made is how many messages the thread had; tip is the last message on the line, tip_branch where
+-- that was first written.
+CREATE TABLE threadmill.branches (
+    key        bigint PRIMARY KEY,
+    tenant     bigint NOT NULL,
+    thread     bigint NOT NULL,
+    id         text COLLATE \"C\" NOT NULL,
+    parent     bigint NOT NULL,
+    fork_depth bigint NOT NULL,
+    total      bigint NOT NULL,
+    made       bigint NOT NULL,
+    tip        bigint NOT NULL,
+    tip_branch bigint NOT NULL,
+    lineage    bytea NOT NULL,
+    UNIQUE (id, thread, tenant)
+) WITH (fillfactor = 70);
+CREATE INDEX branches_by_fork ON threadmill.branches (parent, fork_depth);
+
+CREATE TABLE threadmill.slots (
+    branch  bigint NOT NULL,
+    depth   bigint NOT NULL,
+    message bigint NOT NULL,
+    PRIMARY KEY (branch, depth)
+);
+
+-- body: one codec byte (0: CBOR), then the body; empty for an empty body.
+CREATE TABLE threadmill.messages (
+    key        bigint PRIMARY KEY,
+    tenant     bigint NOT NULL,
+    thread     bigint NOT NULL,
+    id         text COLLATE \"C\" NOT NULL,
+    role       bigint NOT NULL,
+    status     bigint NOT NULL,
+    rev        bigint NOT NULL,
+    branch     bigint NOT NULL,
+    depth      bigint NOT NULL,
+    created_at bigint NOT NULL,
+    body       bytea NOT NULL,
+    UNIQUE (id, thread, tenant)
+);
+
+-- Only messages with siblings are in forks, and only their predecessors in forkpoints.
+CREATE TABLE threadmill.forks (
+    message      bigint PRIMARY KEY,
+    pred         bigint NOT NULL,
+    ord          bigint NOT NULL,
+    prev_message text COLLATE \"C\",
+    prev_branch  text COLLATE \"C\",
+    next_message text COLLATE \"C\",
+    next_branch  text COLLATE \"C\"
+);
+CREATE TABLE threadmill.forkpoints (
+    pred   bigint PRIMARY KEY,
+    total  bigint NOT NULL,
+    last   bigint NOT NULL
+);
+
+CREATE TABLE threadmill.changes (
+    thread bigint NOT NULL,
+    seq    bigint NOT NULL,
+    at     bigint NOT NULL,
+    hash   bytea NOT NULL,
+    record bytea NOT NULL,
+    PRIMARY KEY (thread, seq)
+);
+
+-- open: the thread, while the run has not ended. kept: it has, and its chunks are still there.
+CREATE SEQUENCE threadmill.runs_num;
+CREATE TABLE threadmill.runs (
+    num        bigint PRIMARY KEY,
+    tenant     bigint NOT NULL,
+    id         text COLLATE \"C\" NOT NULL,
+    owner      bigint NOT NULL,
+    thread     bigint NOT NULL,
+    thread_id  text COLLATE \"C\" NOT NULL,
+    branch     bigint NOT NULL,
+    branch_id  text COLLATE \"C\" NOT NULL,
+    message    bigint NOT NULL,
+    message_id text COLLATE \"C\" NOT NULL,
+    depth      bigint NOT NULL,
+    status     bigint NOT NULL,
+    outcome    bigint,
+    fence      bigint NOT NULL,
+    holder     text COLLATE \"C\" NOT NULL,
+    until      bigint NOT NULL,
+    provider   text NOT NULL,
+    request    text NOT NULL,
+    folded     bigint NOT NULL,
+    length     bigint NOT NULL,
+    error      text,
+    started_at bigint NOT NULL,
+    ended_at   bigint,
+    open       bigint,
+    kept       boolean NOT NULL,
+    UNIQUE (id, tenant)
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX runs_open ON threadmill.runs (open, branch) WHERE open IS NOT NULL;
+CREATE INDEX runs_by_holder ON threadmill.runs (holder) WHERE open IS NOT NULL;
+CREATE INDEX runs_by_thread ON threadmill.runs (thread);
+CREATE INDEX runs_kept ON threadmill.runs (ended_at) WHERE kept;
+
+-- A stretch of a run's stream: from at on, count chunks. A run's end is where its last stretch ends.
+CREATE TABLE threadmill.chunks (
+    run    bigint NOT NULL,
+    at     bigint NOT NULL,
+    count  bigint NOT NULL,
+    body   bytea NOT NULL,
+    PRIMARY KEY (run, at)
+);
+
+CREATE TABLE threadmill.summaries (
+    tenant     bigint NOT NULL,
+    owner      bigint NOT NULL,
+    thread     text COLLATE \"C\" NOT NULL,
+    pos        bigint NOT NULL,
+    title      text NOT NULL,
+    snippet    text NOT NULL,
+    running    boolean NOT NULL,
+    archived   boolean NOT NULL,
+    deleted    boolean NOT NULL,
+    updated_at bigint NOT NULL,
+    PRIMARY KEY (thread, owner)
+);
+CREATE INDEX summaries_by_pos ON threadmill.summaries (owner, pos);
+
+-- key is the hash of the client's, which may be of any length.
+CREATE TABLE threadmill.receipts (
+    tenant bigint NOT NULL,
+    owner  bigint NOT NULL,
+    key    bytea NOT NULL,
+    digest bytea NOT NULL,
+    thread bigint,
+    answer bytea NOT NULL,
+    PRIMARY KEY (owner, key)
+);
+CREATE INDEX receipts_by_thread ON threadmill.receipts (thread) WHERE thread IS NOT NULL;
+
+-- The last commit of each node: what it asks when it did not hear how one ended.
+CREATE TABLE threadmill.nodes (
+    id     text COLLATE \"C\" PRIMARY KEY,
+    flush  bigint NOT NULL,
+    seen   timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+-- Deleted threads whose rows are still to be removed: nothing leads to them any more.
+CREATE TABLE threadmill.graves (
+    thread bigint PRIMARY KEY,
+    runs   bigint[] NOT NULL
+);
+";
+
+async fn version(db: &Db<'_>) -> Done<usize> {
+    // Out of the catalogue's tables and not by to_regclass(): that may answer out of a cache what was true before
+    // this session waited for another node's migration.
+    const META: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'threadmill' AND c.relname = 'meta'";
+    if db.one(META, &[]).await?.is_none() {
+        return Ok(0);
+    }
+    let row = db.one("SELECT version FROM threadmill.meta", &[]).await?;
+    let version: i64 = get(&row.ok_or_else(|| damage("threadmill.meta is empty"))?, 0)?;
+    usize::try_from(version).map_err(damage)
+}
+
+/// Brings a database to the newest version. One of a later release is refused.
+pub(crate) async fn migrate(db: &Db<'_>) -> Done<()> {
+    if version(db).await? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    db.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    let done = migrate_alone(db).await;
+    let ended = db.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+    done.and(ended)
+}
+
+async fn migrate_alone(db: &Db<'_>) -> Done<()> {
+    // Another node may have been first.
+    let version = version(db).await?;
+    if version > MIGRATIONS.len() {
+        return Err(damage(format_args!(
+            "the database has schema version {version}, this release knows {}",
+            MIGRATIONS.len()
+        )));
+    }
+    if version == 0 {
+        // Not with IF NOT EXISTS: that asks for the right to create even if there is nothing to do.
+        let there = db.one("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'threadmill'", &[]).await?;
+        if there.is_none() {
+            db.batch("CREATE SCHEMA threadmill").await?;
+        }
+    }
+    for statements in &MIGRATIONS[version..] {
+        db.batch(statements).await?;
+    }
+    db.batch(&format!("UPDATE threadmill.meta SET version = {}", MIGRATIONS.len())).await
+}

@@ -1,0 +1,208 @@
+//! Connections: how they are made, what every one is told first, and which pool has them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
+use threadmill_store::StoreResult;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::fail::{Done, Fail, Kind, unavailable};
+use crate::options::PostgresOptions;
+use crate::origin;
+
+/// How long a connection that has nothing to say may be silent before the system asks whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// A TLS or plain way to the server.
+#[derive(Clone)]
+pub(crate) enum Tls {
+    Plain,
+    Rustls(MakeRustlsConnect),
+}
+
+/// The URL as it is used.
+pub(crate) fn config(url: &str, options: &PostgresOptions) -> StoreResult<Config> {
+    let mut config: Config = url.parse().map_err(|error| unavailable(format_args!("the database URL: {error}")))?;
+    config.connect_timeout(options.connect).keepalives_idle(KEEPALIVE).tcp_user_timeout(options.deadline);
+    if config.get_application_name().is_none() {
+        config.application_name("threadmill");
+    }
+    if config.get_ssl_mode() != SslMode::Require {
+        // The default, "prefer", protects from nobody who can cut a handshake; it is all or nothing here.
+        config.ssl_mode(SslMode::Disable);
+    }
+    Ok(config)
+}
+
+/// The way that the URL asks for. Certificates are checked against the system's authorities and the operator's.
+pub(crate) fn tls(config: &Config, options: &PostgresOptions) -> StoreResult<Tls> {
+    if config.get_ssl_mode() != SslMode::Require {
+        return Ok(Tls::Plain);
+    }
+    let pem = options.roots.as_deref().unwrap_or_default();
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots.map_err(|error| unavailable(format_args!("the certificates to trust: {error}")))?;
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Verifier::new_with_extra_roots(roots, provider.clone()).map_err(unavailable)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unavailable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Tls::Rustls(MakeRustlsConnect::new(config)))
+}
+
+/// What every session is told. Joins are taken in the order in which they are written and as nested index seeks: a
+/// plan that depends on statistics would some day read a whole thread for one page. A plan is made once.
+pub(crate) fn settings(options: &PostgresOptions) -> String {
+    let deadline = options.deadline.as_millis();
+    // Nodes hold a row for milliseconds. Whoever holds one longer than this is no node, and what needs that row is
+    // refused, so that the rest of its group can go on.
+    let patience = deadline / 4;
+    format!(
+        "SET client_min_messages = warning;
+         SET statement_timeout = {deadline};
+         SET lock_timeout = {patience};
+         SET idle_in_transaction_session_timeout = {deadline};
+         SET default_transaction_isolation = 'read committed';
+         SET plan_cache_mode = force_generic_plan;
+         SET join_collapse_limit = 1;
+         SET enable_hashjoin = off;
+         SET enable_mergejoin = off;
+         SET enable_seqscan = off;
+         SET enable_bitmapscan = off;
+         SET enable_material = off;
+         SET jit = off"
+    )
+}
+
+fn pool(config: &Config, tls: &Tls, options: &PostgresOptions, size: usize, checked: Checked) -> StoreResult<Pool> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match tls {
+        Tls::Plain => Manager::from_config(config.clone(), NoTls, recycling),
+        Tls::Rustls(connect) => Manager::from_config(config.clone(), connect.clone(), recycling),
+    };
+    let settings: Arc<str> = settings(options).into();
+    let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let settings = settings.clone();
+        Box::pin(async move {
+            client.batch_execute(&settings).await.map_err(HookError::Backend)?;
+            if checked == Checked::Yes {
+                origin::settle(client).await.map_err(HookError::Backend)?;
+            }
+            Ok(())
+        })
+    });
+    Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(options.connect))
+        .create_timeout(Some(options.connect))
+        .post_create(hook)
+        .build()
+        .map_err(unavailable)
+}
+
+/// Whether a new connection's origin is compared: not before there is a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checked {
+    Yes,
+    No,
+}
+
+/// The connections of a node.
+pub(crate) struct Connections {
+    readers: Pool,
+    writer: Pool,
+    deadline: Duration,
+}
+
+impl Connections {
+    /// Connections to a database that is migrated first. None is made yet.
+    pub(crate) fn new(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
+        Ok(Self {
+            readers: pool(config, tls, options, options.readers.max(1), Checked::Yes)?,
+            writer: pool(config, tls, options, 1, Checked::Yes)?,
+            deadline: options.deadline,
+        })
+    }
+
+    /// A pool for before there is a schema.
+    pub(crate) fn first(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Pool> {
+        pool(config, tls, options, 1, Checked::No)
+    }
+
+    /// How long a statement may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The writer's connection.
+    pub(crate) async fn writer(&self) -> Done<Object> {
+        Ok(self.writer.get().await?)
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn reader(&self) -> Done<Object> {
+        Ok(self.readers.get().await?)
+    }
+
+    /// Takes a connection back after a read. Returns the read's end, or `None` if the connection had gone and it is
+    /// worth another one: once, and a read can be repeated.
+    pub(crate) fn take_back<T>(&self, client: Object, done: Done<T>, repeated: &mut bool) -> Option<StoreResult<T>> {
+        let Err(Fail::Broken(trouble)) = &done else {
+            return Some(done.map_err(Into::into));
+        };
+        // After trouble nobody knows whether the session is in mid-transaction.
+        drop(Object::take(client));
+        if trouble.kind == Kind::Lost && !*repeated {
+            *repeated = true;
+            return None;
+        }
+        Some(done.map_err(Into::into))
+    }
+
+    /// Lets the connections go.
+    pub(crate) fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+}
+
+/// Runs a read on a connection of the pool, with `db` as its name for it: `plain`, or all of it in one `snapshot`.
+///
+/// A macro and not a function that takes a closure: what an async closure with a borrowed argument returns cannot be
+/// said to be `Send`.
+macro_rules! reading {
+    ($connections:expr, $mode:ident, $db:ident => $read:expr) => {{
+        let connections: &$crate::session::Connections = &$connections;
+        let mut repeated = false;
+        loop {
+            let client = connections.reader().await?;
+            let done = {
+                let $db = &$crate::db::Db::new(&client, connections.deadline());
+                $crate::session::reading!(@ $mode $db $read)
+            };
+            if let Some(done) = connections.take_back(client, done, &mut repeated) {
+                break done;
+            }
+        }
+    }};
+    (@ plain $db:ident $read:expr) => { $read.await };
+    (@ snapshot $db:ident $read:expr) => {{
+        // Sent together: the first statement of the read follows at once.
+        let begin = $db.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let (begun, done) = tokio::join!(biased; begin, $read);
+        $db.end(begun.and(done)).await
+    }};
+}
+pub(crate) use reading;

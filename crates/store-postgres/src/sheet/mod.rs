@@ -1,0 +1,128 @@
+//! What one commit knows: the rows that it holds locks on, as its operations leave them one after another, and what
+//! of that is still to be written. Nothing is written before the last operation: so an operation that is refused
+//! costs nothing to undo, and a commit of many operations is a few statements.
+//!
+//! What a sheet has once read stays true until the commit: a thread's rows are written under the lock of the
+//! thread's row alone, a run's chunks under the lock of the run's.
+
+mod load;
+mod run;
+mod thread;
+
+use std::collections::{BTreeMap, HashMap};
+
+use threadmill_proto::{RunId, Scope, ThreadId};
+use threadmill_store::Secret;
+
+use crate::rows::Principal;
+
+pub(crate) use load::{followers, only_follower};
+pub(crate) use run::RunSheet;
+pub(crate) use thread::{ChangeRow, Followers, Link, Pred, ThreadSheet};
+
+/// What is to be done about a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is in the database as it is here.
+    Kept,
+    /// It is to be inserted.
+    Fresh,
+    /// It is to be updated.
+    Changed,
+}
+
+impl Mark {
+    /// What becomes of it when the row changes.
+    pub(crate) fn touched(self) -> Self {
+        match self {
+            Self::Kept | Self::Changed => Self::Changed,
+            Self::Fresh => Self::Fresh,
+        }
+    }
+}
+
+/// A number and a secret for a thread to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reserved {
+    pub(crate) num: i64,
+    pub(crate) secret: Secret,
+    /// The database's part of the epoch.
+    pub(crate) base: u64,
+}
+
+/// The hash of a client's key.
+pub(crate) type KeyHash = [u8; 32];
+
+/// An answer that is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiptRow {
+    pub(crate) tenant: i64,
+    pub(crate) digest: Vec<u8>,
+    pub(crate) thread: Option<i64>,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) mark: Mark,
+}
+
+/// A thread whose rows are to be removed.
+#[derive(Debug, Clone)]
+pub(crate) struct Grave {
+    pub(crate) thread: i64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    pub(crate) who: HashMap<Scope, Principal>,
+    pub(crate) threads: BTreeMap<i64, ThreadSheet>,
+    pub(crate) thread_ids: HashMap<(i64, ThreadId), i64>,
+    pub(crate) runs: BTreeMap<i64, RunSheet>,
+    pub(crate) run_ids: HashMap<(i64, RunId), i64>,
+    /// By user and key.
+    pub(crate) receipts: HashMap<(i64, KeyHash), ReceiptRow>,
+    pub(crate) graves: Vec<Grave>,
+    pub(crate) threads_reserved: Vec<Reserved>,
+    pub(crate) runs_reserved: Vec<i64>,
+}
+
+impl Sheet {
+    /// A copy of a thread, for an operation to work on.
+    pub(crate) fn thread(&self, tenant: i64, id: &ThreadId) -> Option<&ThreadSheet> {
+        self.threads.get(self.thread_ids.get(&(tenant, id.clone()))?)
+    }
+
+    /// A run by its id.
+    pub(crate) fn run(&self, tenant: i64, id: &RunId) -> Option<&RunSheet> {
+        self.runs.get(self.run_ids.get(&(tenant, id.clone()))?)
+    }
+
+    /// A run by its id, to be changed.
+    pub(crate) fn run_mut(&mut self, tenant: i64, id: &RunId) -> Option<&mut RunSheet> {
+        self.runs.get_mut(self.run_ids.get(&(tenant, id.clone()))?)
+    }
+
+    /// Puts a thread in, or back.
+    pub(crate) fn put_thread(&mut self, thread: ThreadSheet) {
+        self.thread_ids.insert((thread.row.tenant, thread.row.id.clone()), thread.row.num);
+        self.threads.insert(thread.row.num, thread);
+    }
+
+    /// Puts a run in, or back.
+    pub(crate) fn put_run(&mut self, run: RunSheet) {
+        self.run_ids.insert((run.row.tenant, run.row.id.clone()), run.row.num);
+        self.runs.insert(run.row.num, run);
+    }
+
+    /// Takes a thread out with its runs and receipts: its ids are free again.
+    pub(crate) fn bury(&mut self, thread: &ThreadSheet) {
+        let (tenant, num) = (thread.row.tenant, thread.row.num);
+        self.threads.remove(&num);
+        self.thread_ids.remove(&(tenant, thread.row.id.clone()));
+        self.runs.retain(|_, run| run.row.thread != num);
+        let runs = &self.runs;
+        self.run_ids.retain(|_, run| runs.contains_key(run));
+        self.receipts.retain(|_, receipt| receipt.thread != Some(num));
+        if thread.mark != Mark::Fresh {
+            self.graves.push(Grave { thread: num });
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The store: its parts put together, and the trait answered by asking the writer or a reader.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
+use threadmill_store::{
+    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
+    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
+    Transaction, WindowQuery,
+};
+use tokio::sync::{broadcast, watch};
+
+use crate::codec::int;
+use crate::db::{Db, get};
+use crate::durability::{self, Durability};
+use crate::explain::WindowCost;
+use crate::fail::{Done, damage, unavailable};
+use crate::hints::{Hint, HintMode, Hints, Listener, Subject, Watch};
+use crate::maintenance::{self, Maintenance};
+use crate::options::PostgresOptions;
+use crate::read::changes::Found;
+use crate::session::{self, Connections, reading};
+use crate::writer::{Answer, Ask, Sink, Writer};
+use crate::{read, schema};
+
+/// The durable tier in one PostgreSQL database, as one node sees it.
+pub struct PostgresStore {
+    writer: Writer,
+    connections: Arc<Connections>,
+    sink: Arc<Sink>,
+    hints: Arc<Hints>,
+    node: String,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.hints.stop();
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the database of a URL (`postgres://user:password@host/database?sslmode=require`), brings its
+    /// schema up to date and starts the node's tasks. Several nodes may open one database at once.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be reached or answers before its commits are on disk; `Internal` if the
+    /// database is damaged or of a later release.
+    pub async fn open(url: &str, options: PostgresOptions) -> StoreResult<Arc<Self>> {
+        let config = session::config(url, &options)?;
+        let tls = session::tls(&config, &options)?;
+        let first = Connections::first(&config, &tls, &options)?;
+        let prepared = async {
+            let client = first.get().await?;
+            let db = Db::new(&client, options.deadline);
+            durability::read(&db).await?;
+            schema::migrate(&db).await?;
+            let row = db.one("SELECT gen_random_uuid()::text", &[]).await?;
+            let node: Done<String> = get(&row.ok_or_else(|| damage("a new id is none"))?, 0);
+            node
+        };
+        let node = prepared.await?;
+        first.close();
+        let connections = Arc::new(Connections::new(&config, &tls, &options)?);
+        let (sink, hints) = (Arc::new(Sink::default()), Hints::new());
+        let maintenance = Maintenance::start(connections.clone(), options.keep_streams);
+        let writer = Writer::start(connections.clone(), node.clone(), sink.clone(), hints.clone(), maintenance);
+        let listener = Listener::new(config, tls, node.clone(), options.deadline);
+        hints.start(listener, connections.clone());
+        // The writer's connection is made now: whoever opens the store learns at once that it cannot write.
+        drop(connections.writer().await?);
+        Ok(Arc::new(Self { writer, connections, sink, hints, node }))
+    }
+
+    /// Finishes what was begun and stops. What is asked after it is refused.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.hints.stop();
+        self.connections.close();
+        // The sink may hold the store: nobody would ever let go of either.
+        self.sink.set(None);
+    }
+
+    /// What other nodes commit from now on. A receiver that lags has lost some, as after [`Hint::Recheck`].
+    #[must_use]
+    pub fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.hints.receiver()
+    }
+
+    /// Has hints of this subject come even where notifications are lost, for as long as the answer lives.
+    #[must_use]
+    pub fn watch(&self, subject: Subject) -> Watch {
+        self.hints.watch(subject)
+    }
+
+    /// How hints come, and every change of that.
+    #[must_use]
+    pub fn hint_mode(&self) -> watch::Receiver<HintMode> {
+        self.hints.mode()
+    }
+
+    /// What an acknowledged write survives, as the server is set now.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be asked, or promises nothing any more.
+    pub async fn durability(&self) -> StoreResult<Durability> {
+        reading!(self.connections, plain, db => durability::read(db))
+    }
+
+    /// Removes what is due: rows of deleted threads, and chunks of runs that ended before `ended_before`. It is done
+    /// beside the commits by itself; this is for whoever wants it done.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be asked.
+    pub async fn sweep(&self, ended_before: Millis) -> StoreResult<()> {
+        maintenance::sweep(&self.connections, int(ended_before)).await
+    }
+
+    /// What PostgreSQL counts for a window: the gate that holds its cost to that of a short thread.
+    ///
+    /// # Errors
+    /// As [`DurableStore::window`].
+    pub async fn window_cost(&self, scope: &Scope, query: WindowQuery) -> StoreResult<WindowCost> {
+        let client = self.connections.reader().await?;
+        let db = Db::counting(&client, self.connections.deadline());
+        read::window::window(&db, scope, &query).await?;
+        Ok(db.cost())
+    }
+
+    /// Raises a thread's own epoch, if its log still stands where the caller saw it stand wrong.
+    async fn raise_epoch(&self, thread: i64, seen: u64) -> StoreResult<()> {
+        const SQL: &str = "UPDATE threadmill.threads SET epoch = epoch + 1 WHERE num = $1 AND epoch = $2";
+        reading!(self.connections, plain, db => db.change(SQL, &[&thread, &int(seen)]))?;
+        Ok(())
+    }
+}
+
+/// The writer answers each operation with its own kind of answer.
+fn mixed<T>() -> StoreResult<T> {
+    Err(unavailable("the writer answered something else"))
+}
+
+#[async_trait]
+impl DurableStore for PostgresStore {
+    fn attach(&self, sink: Arc<dyn CommitSink>) {
+        self.sink.set(Some(sink));
+    }
+
+    async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
+        match self.writer.ask(Ask::Apply(transaction)).await? {
+            Answer::Committed(committed) => Ok(committed),
+            _ => mixed(),
+        }
+    }
+
+    async fn append_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
+        self.writer.ask(Ask::Append(append)).await.map(|_| ())
+    }
+
+    async fn renew_leases(&self, lease: Lease) -> StoreResult<()> {
+        self.writer.ask(Ask::Renew(lease)).await.map(|_| ())
+    }
+
+    async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>> {
+        match self.writer.ask(Ask::Claim(run.clone(), lease, now)).await? {
+            Answer::Claimed(fence) => Ok(fence),
+            _ => mixed(),
+        }
+    }
+
+    async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
+        reading!(self.connections, plain, db => read::runs::unended(db))
+    }
+
+    async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
+        reading!(self.connections, snapshot, db => read::window::window(db, scope, &query))
+    }
+
+    async fn changes(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        after: Position,
+        limits: PageLimits,
+    ) -> StoreResult<Changes> {
+        match reading!(self.connections, snapshot, db => read::changes::changes(db, scope, thread, after, limits))? {
+            Found::Changes(changes) => Ok(changes),
+            Found::Wrong { thread, epoch } => {
+                self.raise_epoch(thread, epoch).await?;
+                Ok(Changes::Reset(ResetReason::Epoch))
+            }
+        }
+    }
+
+    async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
+        reading!(self.connections, snapshot, db => read::threads::thread(db, scope, thread))
+    }
+
+    async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
+        reading!(self.connections, snapshot, db => read::lists::threads(db, scope, &query))
+    }
+
+    async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {
+        reading!(self.connections, snapshot, db => read::lists::summaries(db, scope, since, limit))
+    }
+
+    async fn message(&self, scope: &Scope, thread: &ThreadId, message: &MessageId) -> StoreResult<Message> {
+        reading!(self.connections, snapshot, db => read::threads::message(db, scope, thread, message))
+    }
+
+    async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>> {
+        reading!(self.connections, snapshot, db => read::threads::branches(db, scope, thread, skip, limit))
+    }
+
+    async fn run(&self, scope: &Scope, run: &RunId) -> StoreResult<RunRead> {
+        reading!(self.connections, plain, db => read::runs::run(db, scope, run))
+    }
+
+    async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> StoreResult<StreamPage> {
+        reading!(self.connections, snapshot, db => read::runs::stream(db, scope, run, from, bytes))
+    }
+
+    async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState> {
+        match self.writer.ask(Ask::ImportBegin(scope.clone(), thread)).await? {
+            Answer::Import(state) => Ok(state),
+            _ => mixed(),
+        }
+    }
+
+    async fn import_rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> StoreResult<()> {
+        self.writer.ask(Ask::ImportRows(scope.clone(), thread.clone(), rows)).await.map(|_| ())
+    }
+
+    async fn import_finish(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        default_branch: Option<BranchId>,
+    ) -> StoreResult<Thread> {
+        match self.writer.ask(Ask::ImportFinish(scope.clone(), thread.clone(), default_branch)).await? {
+            Answer::Thread(thread) => Ok(thread),
+            _ => mixed(),
+        }
+    }
+
+    async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()> {
+        self.writer.ask(Ask::ImportAbort(scope.clone(), thread.clone())).await.map(|_| ())
+    }
+
+    async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage> {
+        reading!(self.connections, snapshot, db => read::export::export(db, scope, thread, from, bytes))
+    }
+
+    async fn digest(&self) -> StoreResult<[u8; 32]> {
+        reading!(self.connections, snapshot, db => read::digest::digest(db))
+    }
+}

@@ -1,0 +1,160 @@
+//! What the writer can be asked, what it answers, and which rows that takes.
+
+use std::collections::BTreeSet;
+
+use threadmill_proto::{BranchId, MessageId, Millis, RunId, Scope, Thread, ThreadId};
+use threadmill_store::{
+    ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, Transaction,
+};
+
+use crate::sheet::KeyHash;
+use crate::write;
+
+/// One operation. It can be run again: a commit that met another node's is done over.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    Apply(Transaction),
+    Append(ChunkAppend),
+    Renew(Lease),
+    Claim(LeasedRun, Lease, Millis),
+    ImportBegin(Scope, ImportThread),
+    ImportRows(Scope, ThreadId, Vec<ImportRow>),
+    ImportFinish(Scope, ThreadId, Option<BranchId>),
+    ImportAbort(Scope, ThreadId),
+}
+
+/// What an operation answers.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Committed(Committed),
+    Done,
+    Claimed(Option<u64>),
+    Import(ImportState),
+    Thread(Thread),
+}
+
+/// The rows that a commit's operations name.
+#[derive(Debug, Default)]
+pub(super) struct Needs<'a> {
+    pub(super) scopes: BTreeSet<&'a Scope>,
+    /// Of those, who may write for the first time.
+    pub(super) making: BTreeSet<&'a Scope>,
+    pub(super) threads: BTreeSet<(&'a Scope, &'a ThreadId)>,
+    /// Runs whose threads are needed, too.
+    pub(super) run_threads: BTreeSet<(&'a Scope, &'a RunId)>,
+    pub(super) runs: BTreeSet<(&'a Scope, &'a RunId)>,
+    pub(super) branches: BTreeSet<(&'a Scope, &'a ThreadId, &'a BranchId)>,
+    pub(super) messages: BTreeSet<(&'a Scope, &'a ThreadId, &'a MessageId)>,
+    pub(super) receipts: BTreeSet<(&'a Scope, KeyHash)>,
+    pub(super) holders: BTreeSet<&'a str>,
+    pub(super) new_threads: i64,
+    pub(super) new_runs: i64,
+}
+
+impl<'a> Needs<'a> {
+    pub(super) fn of(asks: impl IntoIterator<Item = &'a Ask>) -> Self {
+        let mut needs = Self::default();
+        for ask in asks {
+            needs.add(ask);
+        }
+        needs
+    }
+
+    /// Nothing but chunks, leases and such: no thread is touched.
+    pub(super) fn no_threads(&self) -> bool {
+        self.threads.is_empty() && self.run_threads.is_empty()
+    }
+
+    fn add(&mut self, ask: &'a Ask) {
+        match ask {
+            Ask::Apply(transaction) => self.transaction(transaction),
+            Ask::Append(append) => {
+                self.scopes.insert(&append.scope);
+                self.runs.insert((&append.scope, &append.run));
+            }
+            Ask::Renew(lease) => {
+                self.holders.insert(&lease.owner);
+            }
+            Ask::Claim(run, _, _) => {
+                self.scopes.insert(&run.scope);
+                self.runs.insert((&run.scope, &run.run));
+            }
+            Ask::ImportBegin(scope, import) => {
+                self.making.insert(scope);
+                self.thread(scope, &import.id);
+                self.new_threads += 1;
+            }
+            Ask::ImportRows(scope, thread, rows) => {
+                self.thread(scope, thread);
+                rows.iter().for_each(|row| self.import_row(scope, thread, row));
+            }
+            Ask::ImportFinish(scope, thread, branch) => {
+                self.thread(scope, thread);
+                self.branches.extend(branch.iter().map(|branch| (scope, thread, branch)));
+            }
+            Ask::ImportAbort(scope, thread) => self.thread(scope, thread),
+        }
+    }
+
+    fn thread(&mut self, scope: &'a Scope, thread: &'a ThreadId) {
+        self.scopes.insert(scope);
+        self.threads.insert((scope, thread));
+    }
+
+    fn import_row(&mut self, scope: &'a Scope, thread: &'a ThreadId, row: &'a ImportRow) {
+        match row {
+            ImportRow::Branch { id, parent, .. } => {
+                self.branches.insert((scope, thread, id));
+                self.branches.extend(parent.iter().map(|parent| (scope, thread, parent)));
+            }
+            ImportRow::Message(message) => {
+                self.branches.insert((scope, thread, &message.branch));
+                self.messages.insert((scope, thread, &message.id));
+            }
+        }
+    }
+
+    fn transaction(&mut self, transaction: &'a Transaction) {
+        let scope = &transaction.scope;
+        self.scopes.insert(scope);
+        self.making.insert(scope);
+        self.receipts.extend(transaction.key.iter().map(|key| (scope, write::key_hash(key))));
+        for command in &transaction.commands {
+            if let Some(thread) = write::thread_named(command) {
+                self.thread(scope, thread);
+            }
+            self.command(scope, command);
+        }
+    }
+
+    fn command(&mut self, scope: &'a Scope, command: &'a Command) {
+        match command {
+            Command::CreateThread { .. } => self.new_threads += 1,
+            Command::UpdateThread { id, default_branch, .. } => {
+                self.branches.extend(default_branch.iter().map(|branch| (scope, id, branch)));
+            }
+            Command::DeleteThread { .. } => {}
+            Command::Append { thread, branch, after, message, .. } => {
+                self.branches.extend(branch.iter().map(|branch| (scope, thread, branch)));
+                self.messages.extend(after.iter().chain([&message.id]).map(|id| (scope, thread, id)));
+            }
+            Command::Edit { thread, message, branch, fork, copy, .. } => {
+                self.branches.extend(branch.iter().chain([fork]).map(|branch| (scope, thread, branch)));
+                self.messages.extend([message, copy].map(|id| (scope, thread, id)));
+            }
+            Command::Remove { thread, message } => {
+                self.messages.insert((scope, thread, message));
+            }
+            Command::StartRun { thread, branch, regenerate, run, message, .. } => {
+                self.branches.extend(branch.iter().map(|branch| (scope, thread, branch)));
+                self.messages.extend(regenerate.iter().chain([message]).map(|id| (scope, thread, id)));
+                self.runs.insert((scope, run));
+                self.new_runs += 1;
+            }
+            Command::StopRun { run } | Command::EndRun { run, .. } => {
+                self.runs.insert((scope, run));
+                self.run_threads.insert((scope, run));
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! One commit: its operations on one sheet, and how it ended.
+
+use std::collections::BTreeMap;
+
+use threadmill_store::{Committing, StoreResult};
+
+use super::ask::{Answer, Ask, Needs};
+use super::{lock, store};
+use crate::db::{Db, Write};
+use crate::fail::{Done, Fail, Trouble};
+use crate::sheet::Sheet;
+use crate::write::{self, Appended, Checkpoint};
+
+/// What a commit answers and tells, once it is known to have taken effect.
+pub(super) struct Flushed {
+    pub(super) answers: Vec<StoreResult<Answer>>,
+    pub(super) out: Vec<Committing>,
+}
+
+/// How a commit ended.
+pub(super) enum Ending {
+    /// It took effect.
+    Committed(Flushed),
+    /// It had none.
+    Failed(Fail),
+    /// The connection was lost while it was under way.
+    Unknown(Flushed, Trouble),
+}
+
+/// This node's mark on its commits.
+#[derive(Debug, Clone)]
+pub(super) struct Stamp {
+    pub(super) node: String,
+    pub(super) flush: i64,
+}
+
+impl Stamp {
+    /// Marks the transaction. It is its first statement: whoever asks how the transaction ended waits for the row,
+    /// from the beginning to the end of it, also if its last statements are still on their way to a server that this
+    /// node has lost sight of.
+    pub(super) const WRITE: &str = "INSERT INTO threadmill.nodes (id, flush, seen) VALUES ($1, $2, now())
+         ON CONFLICT (id) DO UPDATE SET flush = excluded.flush, seen = excluded.seen";
+}
+
+/// Whether the commit with this stamp took effect. Waits for the transaction if that is still under way.
+pub(super) async fn took_effect(db: &Db<'_>, stamp: &Stamp) -> Done<bool> {
+    // A node's first transaction holds no row that others see, but nobody can insert the same one past it.
+    const MAKE: &str = "INSERT INTO threadmill.nodes (id, flush, seen) VALUES ($1, 0, now()) ON CONFLICT DO NOTHING";
+    const ASK: &str = "SELECT flush >= $2 FROM threadmill.nodes WHERE id = $1 FOR UPDATE";
+    db.change(MAKE, &[&stamp.node]).await?;
+    let row = db.one(ASK, &[&stamp.node, &stamp.flush]).await?;
+    Ok(row.is_some_and(|row| row.get(0)))
+}
+
+struct Flush<'f> {
+    db: &'f Db<'f>,
+    sheet: Sheet,
+    answers: Vec<StoreResult<Answer>>,
+    out: Vec<Committing>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// Runs operations and commits them together.
+pub(super) async fn flush(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Ending {
+    match work(db, asks, stamp).await {
+        Ok((flushed, writes)) if !writes.is_empty() => match db.commit(&writes).await {
+            Ok(()) => Ending::Committed(flushed),
+            Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => Ending::Unknown(flushed, trouble),
+            Err(fail) => Ending::Failed(fail),
+        },
+        // Nothing but refusals and repeated answers.
+        Ok((flushed, _)) => match db.batch("ROLLBACK").await {
+            Ok(()) => Ending::Committed(flushed),
+            Err(fail) => Ending::Failed(fail),
+        },
+        Err(fail) => Ending::Failed(fail),
+    }
+}
+
+async fn work(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Done<(Flushed, Vec<Write>)> {
+    let needs = Needs::of(asks.iter().copied());
+    let mut sheet = lock::prepare(db, &needs).await?;
+    lock::lock(db, &needs, &mut sheet, stamp).await?;
+    let mut flush = Flush { db, sheet, answers: Vec::new(), out: Vec::new(), checkpoints: Vec::new() };
+    for ask in asks {
+        flush.operate(ask).await?;
+    }
+    let mut positions = flush.positions().await?;
+    let summaries = store::place_summaries(&flush.sheet, &mut flush.out, &mut positions);
+    let writes = store::writes(&flush.sheet, &flush.checkpoints, &summaries, &positions);
+    Ok((Flushed { answers: flush.answers, out: flush.out }, writes))
+}
+
+impl Flush<'_> {
+    /// Runs one operation. What it refuses is its own answer, and no other's.
+    async fn operate(&mut self, ask: &Ask) -> Done<()> {
+        match self.answer(ask).await {
+            Ok((answer, out)) => {
+                self.answers.push(Ok(answer));
+                self.out.extend(out);
+                Ok(())
+            }
+            Err(Fail::Refused(error)) => {
+                self.answers.push(Err(error));
+                Ok(())
+            }
+            Err(broken) => Err(broken),
+        }
+    }
+
+    async fn answer(&mut self, ask: &Ask) -> Done<(Answer, Vec<Committing>)> {
+        let (db, sheet) = (self.db, &mut self.sheet);
+        let quiet = |answer| Ok((answer, Vec::new()));
+        match ask {
+            Ask::Apply(transaction) => {
+                let (committed, out) = write::apply(db, sheet, transaction).await?;
+                Ok((Answer::Committed(committed), out))
+            }
+            Ask::Append(append) => {
+                let Appended { out, checkpoint } = write::append(sheet, append)?;
+                self.checkpoints.extend(checkpoint);
+                Ok((Answer::Done, out.into_iter().collect()))
+            }
+            Ask::Renew(lease) => write::renew(sheet, lease).and_then(|()| quiet(Answer::Done)),
+            Ask::Claim(run, lease, now) => quiet(Answer::Claimed(write::claim(sheet, run, lease, *now)?)),
+            Ask::ImportBegin(scope, import) => quiet(Answer::Import(write::begin(sheet, scope, import)?)),
+            Ask::ImportRows(scope, thread, rows) => {
+                write::rows(db, sheet, scope, thread, rows).await?;
+                quiet(Answer::Done)
+            }
+            Ask::ImportFinish(scope, thread, branch) => {
+                let (thread, out) = write::finish(db, sheet, scope, thread, branch.as_ref()).await?;
+                Ok((Answer::Thread(thread), out))
+            }
+            Ask::ImportAbort(scope, thread) => {
+                write::abort(sheet, scope, thread)?;
+                quiet(Answer::Done)
+            }
+        }
+    }
+
+    /// The newest places in the logs of those whose log grows, under their locks.
+    async fn positions(&self) -> Done<BTreeMap<i64, u64>> {
+        let users = self.out.iter().filter_map(|committing| match committing {
+            Committing::Summary { scope, .. } => self.sheet.who.get(scope).map(|who| who.user),
+            Committing::Event { .. } | Committing::Chunks(_) => None,
+        });
+        let users: Vec<i64> = users.collect();
+        if users.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(lock::users(self.db, users).await?.into_iter().collect())
+    }
+}

@@ -1,0 +1,186 @@
+//! What a window costs does not depend on the thread: the server's own counters say so, whatever the machine.
+//!
+//! By default the threads are as long as a test has time for; `THREADMILL_FULL=1` makes them a million messages
+//! and ten thousand nested forks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use threadmill_proto::{Anchor, BranchId, Message, MessageId, MessageStatus, Part, Role, Scope, ThreadId};
+use threadmill_store::conformance::kit::{branch_id, message_id, scope, thread_id};
+use threadmill_store::{DurableStore, ImportRow, ImportThread, PageLimits, WindowQuery};
+use threadmill_store_postgres::{PostgresStore, WindowCost};
+
+use crate::server::Database;
+
+/// Rows in one write: what the importer of the command line uses.
+const BATCH: usize = 500;
+
+/// The bar: rows and pages on any thread, in hundredths of those on a thread of 100 messages.
+const PERCENT: u64 = 110;
+
+struct Sizes {
+    long: u64,
+    nested: u64,
+}
+
+fn sizes() -> Sizes {
+    if std::env::var_os("THREADMILL_FULL").is_some() {
+        Sizes { long: 1_000_000, nested: 10_000 }
+    } else {
+        Sizes { long: 50_000, nested: 300 }
+    }
+}
+
+fn message(id: MessageId, branch: &BranchId, depth: u64) -> ImportRow {
+    ImportRow::Message(Message {
+        id,
+        role: Role::User,
+        parts: vec![Part::text("x".repeat(300))],
+        metadata: None,
+        status: MessageStatus::Complete,
+        branch: branch.clone(),
+        depth,
+        rev: 1,
+        created_at: depth,
+        previews: Vec::new(),
+    })
+}
+
+fn branch(id: &str, parent: Option<&str>, fork_depth: u64) -> ImportRow {
+    ImportRow::Branch { id: branch_id(id), parent: parent.map(branch_id), fork_depth }
+}
+
+/// A line of `count` messages, with a fork of 60 messages at each of these depths.
+fn line(count: u64, forks: &[u64]) -> impl Iterator<Item = ImportRow> {
+    let main = branch_id("main");
+    let first = std::iter::once(branch("main", None, 0));
+    let rows = (0..count).map(move |n| message(message_id(&format!("m{n}")), &main, n));
+    let forks: Vec<u64> = forks.to_vec();
+    let forked = forks.into_iter().flat_map(|at| {
+        let name = format!("fork-{at}");
+        let id = branch_id(&name);
+        std::iter::once(branch(&name, Some("main"), at))
+            .chain((at..at + 60).map(move |depth| message(message_id(&format!("f{at}-{depth}")), &id, depth)))
+    });
+    first.chain(rows).chain(forked)
+}
+
+/// `count` forks, each of which replaces the last message of the one before it: so that every slot is a fork.
+fn nested(count: u64) -> impl Iterator<Item = ImportRow> {
+    line(60, &[]).chain((0..count).flat_map(|n| {
+        let (name, parent) = (format!("b{n}"), format!("b{}", n.wrapping_sub(1)));
+        let parent = if n == 0 { "main" } else { parent.as_str() };
+        let (id, at) = (branch_id(&name), 59 + n);
+        let rows = [at, at + 1].map(|depth| message(message_id(&format!("n{n}-{depth}")), &id, depth));
+        std::iter::once(branch(&name, Some(parent), at)).chain(rows)
+    }))
+}
+
+async fn import(
+    store: &PostgresStore,
+    scope: &Scope,
+    id: &str,
+    rows: impl Iterator<Item = ImportRow>,
+    open_on: Option<BranchId>,
+) -> ThreadId {
+    let began = Instant::now();
+    let thread = thread_id(id);
+    let import = ImportThread {
+        id: thread.clone(),
+        title: id.into(),
+        metadata: None,
+        archived: false,
+        created_at: 1,
+        updated_at: 1,
+    };
+    store.import_begin(scope, import).await.expect("begins");
+    let mut rows = rows.peekable();
+    let mut count = 0;
+    while rows.peek().is_some() {
+        let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
+        count += batch.len();
+        let added = store.import_rows(scope, &thread, batch).await;
+        added.expect("takes rows");
+    }
+    let finished = store.import_finish(scope, &thread, open_on).await;
+    finished.expect("finishes");
+    println!("proof: {id}, imported | {count} rows in {:?}", began.elapsed());
+    thread
+}
+
+/// A thread, a line of it and a depth.
+type Reference<'r> = (&'r ThreadId, Option<&'r str>, u64);
+
+struct Gate {
+    store: Arc<PostgresStore>,
+    scope: Scope,
+}
+
+impl Gate {
+    async fn cost(&self, thread: &ThreadId, line: Option<&str>, anchor: Anchor) -> WindowCost {
+        let after = if anchor == Anchor::Tip { 0 } else { 25 };
+        let query = WindowQuery {
+            thread: thread.clone(),
+            branch: line.map(branch_id),
+            anchor,
+            before: 50 - after,
+            after,
+            limits: PageLimits::DEFAULT,
+        };
+        let window = self.store.window(&self.scope, query.clone()).await;
+        assert_eq!(window.expect("reads").messages.len(), 50, "the same page");
+        let cost = self.store.window_cost(&self.scope, query).await;
+        cost.expect("reads")
+    }
+
+    /// Holds a thread's windows, at the tip and at many depths, to those at the tip and at a depth of a line of a short
+    /// thread.
+    async fn hold(&self, (short, short_line, depth): Reference<'_>, thread: &ThreadId, line: Option<&str>, total: u64) {
+        let mut places = vec![Anchor::Tip];
+        // Depths all over the thread, the same ones every time.
+        let spread = (1..=20u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (total - 50));
+        places.extend(spread.map(|depth| Anchor::Depth(depth + 25)));
+        let (mut rows, mut pages) = (0, 0);
+        for anchor in places {
+            let reference = if anchor == Anchor::Tip { Anchor::Tip } else { Anchor::Depth(depth) };
+            let allowed = self.cost(short, short_line, reference).await;
+            let cost = self.cost(thread, line, anchor.clone()).await;
+            assert_eq!(cost.full_scans, 0, "{thread} at {anchor:?}");
+            assert_eq!(cost.statements, allowed.statements, "{thread} at {anchor:?}");
+            for (what, here, there, most) in
+                [("rows", cost.rows, allowed.rows, &mut rows), ("pages", cost.buffers, allowed.buffers, &mut pages)]
+            {
+                let hundredths = here * 100 / there;
+                assert!(hundredths <= PERCENT, "{thread} at {anchor:?}: {here} {what}, {there} on 100 messages");
+                *most = (*most).max(hundredths);
+            }
+        }
+        println!("proof: {thread} {line:?} | at most {rows} % of the rows and {pages} % of the pages of 100 messages");
+    }
+}
+
+#[tokio::test]
+async fn a_window_costs_the_same_on_every_thread() {
+    let database = Database::fresh().await;
+    let store = database.open().await;
+    let (scope, sizes) = (scope("acme", "ann"), sizes());
+    let short = import(&store, &scope, "short", line(100, &[]), None).await;
+    let deep = [sizes.long / 3, sizes.long / 2, sizes.long - 30];
+    let long = import(&store, &scope, "long", line(sizes.long, &deep), None).await;
+    let last = format!("b{}", sizes.nested - 1);
+    let tip = Some(branch_id(&last));
+    let twisted = import(&store, &scope, "nested", nested(sizes.nested), tip).await;
+    let gate = Gate { store, scope };
+    gate.hold((&short, None, 50), &long, None, sizes.long).await;
+    for at in deep {
+        let name = format!("fork-{at}");
+        gate.hold((&short, None, 50), &long, Some(&name), at + 60).await;
+    }
+    // Here each slot is a fork on a stretch of its own, so that a page has more to say: it is held to the line of a
+    // short thread that is as twisted as a lineage may be.
+    let short = import(&gate.store, &gate.scope, "nested-short", nested(100), Some(branch_id("b99"))).await;
+    gate.hold((&short, Some("b62"), 98), &twisted, None, 60 + sizes.nested).await;
+    let middle = format!("b{}", sizes.nested / 2);
+    gate.hold((&short, Some("b62"), 98), &twisted, Some(&middle), 60 + sizes.nested / 2).await;
+}

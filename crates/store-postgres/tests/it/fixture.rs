@@ -1,0 +1,117 @@
+//! A database as the first release wrote it. It must open and read right for ever: never write it anew, add
+//! another one beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use threadmill_proto::{MessageStatus, Outcome};
+use threadmill_store::conformance::Rig;
+use threadmill_store::conformance::kit::{Chat, key, run_id, scope, thread_id};
+use threadmill_store::{DurableStore, ListQuery};
+use threadmill_store_postgres::PostgresStore;
+
+use crate::server::{Database, programs};
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.sql")
+}
+
+struct Node(Arc<PostgresStore>);
+
+#[async_trait]
+impl Rig for Node {
+    fn store(&self) -> Arc<dyn DurableStore> {
+        self.0.clone()
+    }
+
+    async fn restart(&mut self) {}
+}
+
+/// A program of the server's, for a database.
+fn program(database: &Database, name: &str) -> Command {
+    let mut program = Command::new(programs().join(name));
+    program.arg("-h").arg(&database.server.directory).args(["-U", "app", "-d", &database.name]);
+    program
+}
+
+/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion.
+async fn write_everything(rig: &Node) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(3).await;
+    let commands = [chat.edit("m1", "anew"), chat.start("ended")];
+    chat.ok(commands).await;
+    chat.stream("ended", 1, 0, &["kept ", "chunks"]).await.expect("appends");
+    let commands = [
+        chat.end("ended", 1, Outcome::Complete, "kept chunks"),
+        chat.again("sealed", "answer-ended"),
+        chat.remove("m0"),
+    ];
+    chat.ok(commands).await;
+    chat.stream("sealed", 1, 0, &["sealed"]).await.expect("appends");
+    let mut transaction = chat.transaction([chat.stop("sealed"), chat.say_on("m3", "main")]);
+    transaction.key = Some(key("k", 1));
+    chat.store.apply(transaction).await.expect("applies");
+
+    let mut other = Chat::begin_as(rig, scope("umbrella", "eve"), "t").await;
+    let commands = [other.say("m0"), other.start("live")];
+    other.ok(commands).await;
+    other.stream("live", 1, 0, &["still ", "going"]).await.expect("appends");
+
+    let mut gone = Chat::begin_as(rig, scope("acme", "ann"), "gone").await;
+    let delete = gone.delete();
+    gone.ok([delete]).await;
+}
+
+/// Writes the fixture. Run by hand, once for each version of the schema:
+/// `cargo test -p threadmill-store-postgres --test it write_the_fixture -- --ignored`.
+#[tokio::test]
+#[ignore = "the fixture is written once and kept for ever"]
+async fn write_the_fixture() {
+    let database = Database::fresh().await;
+    let rig = Node(database.open().await);
+    write_everything(&rig).await;
+    rig.0.close().await;
+    let dump = program(&database, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept()).status();
+    assert!(dump.expect("there is pg_dump").success());
+}
+
+fn chat(rig: &Node, tenant: &str, user: &str) -> Chat {
+    Chat { store: rig.store(), scope: scope(tenant, user), thread: thread_id("t"), at: 1_008 }
+}
+
+#[tokio::test]
+async fn the_first_format_reads_right() {
+    let database = Database::fresh().await;
+    let restored = program(&database, "psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(kept()).output();
+    let restored = restored.expect("there is psql");
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let rig = Node(database.open().await);
+    let mut ann = chat(&rig, "acme", "ann");
+    assert_eq!(ann.line("main").await, ["m1", "m2", "m3"]);
+    assert_eq!(ann.line("edit-m1").await, ["m1-2", "answer-ended"]);
+    assert_eq!(ann.line("fork-sealed").await, ["m1-2", "answer-sealed"]);
+    assert_eq!(ann.message("m0").await.status, MessageStatus::Removed);
+    assert_eq!(ann.message("answer-ended").await.text(), "kept chunks");
+    for (run, chunks, closed) in [("ended", 2, true), ("sealed", 1, false)] {
+        let page = ann.store.stream(&ann.scope, &run_id(run), 0, 1000).await;
+        let page = page.expect("the run is there");
+        assert_eq!((page.chunks.len(), page.closed), (chunks, closed), "{run}");
+    }
+    let mut again = ann.transaction([ann.stop("sealed"), ann.say_on("m3", "main")]);
+    again.key = Some(key("k", 1));
+    assert!(ann.store.apply(again).await.expect("replays").replayed);
+    let end = ann.end("sealed", 2, Outcome::Stopped, "sealed");
+    ann.ok([end]).await;
+
+    let mut eve = chat(&rig, "umbrella", "eve");
+    eve.stream("live", 1, 2, &["!"]).await.expect("it goes on");
+    let end = eve.end("live", 1, Outcome::Complete, "still going!");
+    eve.ok([end]).await;
+    let list = ListQuery { limit: 9, ..ListQuery::default() };
+    let page = eve.store.threads(&ann.scope, list).await.expect("lists");
+    assert_eq!(page.threads.len(), 1);
+    let log = eve.store.summaries(&ann.scope, 0, 9).await.expect("lists");
+    assert!(log.items.iter().any(|item| item.deleted && item.thread == thread_id("gone")));
+}

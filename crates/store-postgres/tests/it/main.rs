@@ -1,0 +1,12 @@
+//! What the PostgreSQL store promises, tested from outside on a real server.
+
+mod conformance;
+mod cost;
+mod database;
+mod faults;
+mod fixture;
+mod hints;
+mod nodes;
+mod proxy;
+mod server;
+mod tls;
