@@ -310,7 +310,7 @@ impl View {
             // Read before what is shown already: a reader never goes back in time.
             Ok(window) if self.is_ahead_of(&window.cursor.position) => {
                 self.misses = self.misses.wrapping_add(1);
-                if self.misses % MISSES == 0 {
+                if self.misses.is_multiple_of(MISSES) {
                     return Need::Later(None);
                 }
                 self.opening = Load::Wanted;

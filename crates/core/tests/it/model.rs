@@ -261,7 +261,7 @@ impl Server {
                 to.send(&ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 15_000, user: "u".into() });
             }
             ClientFrame::Subscribe { sub: id, thread, cursor, from, to: end, .. } => {
-                self.resume(&mut to, Sub { id, thread, from, to: end }, &cursor.expect("views resume"));
+                self.resume(&mut to, &Sub { id, thread, from, to: end }, &cursor.expect("views resume"));
             }
             ClientFrame::Range { sub, from, to: end } => {
                 if let Some(known) = to.subs.iter_mut().find(|known| known.id == sub) {
@@ -274,12 +274,12 @@ impl Server {
         }
     }
 
-    fn resume(&self, to: &mut Connection, sub: Sub, cursor: &Cursor) {
+    fn resume(&self, to: &mut Connection, sub: &Sub, cursor: &Cursor) {
         to.subs.retain(|known| known.id != sub.id);
         to.subs.push(sub.clone());
         to.send(&ServerFrame::Resumed { sub: sub.id });
         for event in &self.events[cursor.position.seq as usize..] {
-            to.send(&shown(&self.thread, core::slice::from_ref(&sub), event));
+            to.send(&shown(&self.thread, core::slice::from_ref(sub), event));
         }
         let Some(run) = &self.run else { return };
         let had = cursor.runs.iter().find(|had| had.run == run.id).map_or(0, |had| had.offset);

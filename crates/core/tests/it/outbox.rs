@@ -68,7 +68,7 @@ fn what_is_refused_is_set_aside_until_someone_decides() {
     outbox.answer(0, 1, Answer::Refused);
     assert_eq!(sends(&mut outbox, 0), [2], "the next one goes on");
     outbox.retry(1);
-    assert_eq!(sends(&mut outbox, 0), [], "behind what waits");
+    assert!(sends(&mut outbox, 0).is_empty(), "behind what waits");
     outbox.answer(0, 2, Answer::Done);
     assert_eq!(sends(&mut outbox, 0), [1]);
     outbox.answer(0, 1, Answer::Refused);
@@ -86,7 +86,7 @@ fn a_stop_cancels_the_write_that_was_never_sent() {
     outbox.add(3, thread(1), Purpose::Stops(run(2)), false);
     assert_eq!(steps(&mut outbox, 0), [Step::Now(2, Stage::Dropped), Step::Now(3, Stage::Done)]);
     outbox.answer(0, 1, Answer::Done);
-    assert_eq!(sends(&mut outbox, 0), []);
+    assert!(sends(&mut outbox, 0).is_empty());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_stop_follows_right_behind_the_write_that_may_have_arrived() {
     outbox.add(2, thread(1), Purpose::Plain, false);
     assert_eq!(sends(&mut outbox, 0), [1]);
     outbox.add(3, thread(1), Purpose::Stops(run(1)), false);
-    assert_eq!(sends(&mut outbox, 0), [], "the run may not be there yet");
+    assert!(sends(&mut outbox, 0).is_empty(), "the run may not be there yet");
     outbox.answer(0, 1, Answer::Done);
     assert_eq!(sends(&mut outbox, 0), [3], "it overtakes");
     outbox.answer(0, 3, Answer::Done);
