@@ -129,7 +129,9 @@ class Bars {
     const { texts, times } = this.#seen.get(messageId) ?? { texts: [], times: [] };
     const wrong = texts.findIndex(text => !final.startsWith(text));
     const shorter = texts.findIndex((text, at) => at > 0 && text.length < (texts[at - 1]?.length ?? 0));
-    const silences = times.map((time, at) => (at === 0 ? 0 : time - (times[at - 1] ?? time)));
+    // The model may take its time before the first word.
+    const first = texts.findIndex(text => text !== '');
+    const silences = times.map((time, at) => (at <= first ? 0 : time - (times[at - 1] ?? time)));
     return { steps: texts.length, wrong, shorter, silence: Math.max(0, ...silences), text: texts[wrong] ?? '' };
   }
 

@@ -2,6 +2,7 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,6 +27,16 @@ export function place(name) {
 }
 
 export const forget = directory => rm(directory, { recursive: true, force: true });
+
+/** A port that nobody listens on. */
+export function freePort() {
+  return new Promise(done => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => done(port));
+    });
+  });
+}
 
 export class Server {
   #process;
@@ -140,7 +151,7 @@ export class Server {
     for (let depth = 0; depth < count; depth += 1) {
       const parts = [{ type: 'text', text: text(depth) }];
       const role = depth % 2 === 0 ? 'user' : 'assistant';
-      const row = { id: `${id}-${depth}`, role, parts, status: 'complete', branch: 'main', depth };
+      const row = { id: `${id}-${depth}`, role, parts, status: 'complete', branch: 'main', depth, rev: 1 };
       rows.push({ message: { ...row, createdAt: new Date(1.7e12 + depth * 1_000).toISOString() } });
       bytes += parts[0].text.length;
       if (bytes > 1_000_000 || rows.length >= 500) await flush();
