@@ -1,0 +1,48 @@
+//! A TCP proxy before a server, to lose an answer in.
+
+import { connect, createServer } from 'node:net';
+
+/** Stands before `port`. `loses(request)` says whether the answer to these first bytes of a request is lost. */
+export class Proxy {
+  loses = () => false;
+  /** Called when the server has answered what is lost. */
+  lost = () => {};
+  #sockets = new Set();
+
+  static async before(port) {
+    const proxy = new Proxy();
+    proxy.server = createServer(client => proxy.#join(client, port));
+    await new Promise(done => proxy.server.listen(0, '127.0.0.1', done));
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;
+    return proxy;
+  }
+
+  #join(client, port) {
+    const server = connect(port, '127.0.0.1');
+    let losing = false;
+    const both = [client, server];
+    for (const socket of both) {
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        for (const other of both) other.destroy();
+        this.#sockets.delete(socket);
+      });
+    }
+    client.on('data', bytes => {
+      losing ||= this.loses(bytes.toString('latin1'));
+      server.write(bytes);
+    });
+    server.on('data', bytes => {
+      if (!losing) return client.write(bytes);
+      // It is committed, or there would be no answer.
+      client.destroy();
+      this.lost();
+    });
+  }
+
+  async close() {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise(done => this.server.close(done));
+  }
+}
