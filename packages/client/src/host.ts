@@ -161,6 +161,8 @@ export class Host {
       target?.addEventListener?.(event, act, { signal });
     const wake = () => this.signal(Signal.Wake);
     on(globalThis, 'online', wake);
+    // A socket can outlive its network for as long as the heartbeat may be silent: it is asked to prove itself now.
+    on(globalThis, 'offline', wake);
     on(globalThis.document, 'resume', wake);
     on(globalThis.document, 'visibilitychange', () => {
       this.signal(document.visibilityState === 'hidden' ? Signal.Hidden : Signal.Shown);
