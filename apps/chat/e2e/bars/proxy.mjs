@@ -5,8 +5,9 @@ import { connect, createServer } from 'node:net';
 /** Stands before `port`. `loses(request)` says whether the answer to these first bytes of a request is lost. */
 export class Proxy {
   loses = () => false;
-  /** Called when the server has answered what is lost. */
+  /** Called when the server has answered what is lost. From then on nothing gets through until `mend`. */
   lost = () => {};
+  #broken = false;
   #sockets = new Set();
 
   static async before(port) {
@@ -18,6 +19,7 @@ export class Proxy {
   }
 
   #join(client, port) {
+    if (this.#broken) return client.destroy();
     const server = connect(port, '127.0.0.1');
     let losing = false;
     const both = [client, server];
@@ -36,13 +38,25 @@ export class Proxy {
     server.on('data', bytes => {
       if (!losing) return client.write(bytes);
       // It is committed, or there would be no answer.
-      client.destroy();
+      this.#broken = true;
+      this.cut();
       this.lost();
     });
   }
 
-  async close() {
+  /** Ends all connections. */
+  cut() {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Lets everything through again. */
+  mend() {
+    this.#broken = false;
+    this.loses = () => false;
+  }
+
+  async close() {
+    this.cut();
     await new Promise(done => this.server.close(done));
   }
 }

@@ -4,6 +4,7 @@
 //! for the ones that a budget gates at full size. THREADMILL_FULL=1 takes the full sizes.
 
 import { check, conclude } from '../checks.mjs';
+import { endServers } from './server.mjs';
 
 const BARS = {
   renders: async () => (await import('./renders.mjs')).rendersBar(),
@@ -25,3 +26,6 @@ for (const [name, bar] of Object.entries(BARS)) {
   }
 }
 conclude();
+await endServers();
+// A check that failed may have left a browser open, which ends with this process.
+process.exit();

@@ -38,6 +38,13 @@ export function freePort() {
   });
 }
 
+const running = new Set();
+
+/** Ends what a check that failed has left behind. */
+export async function endServers() {
+  await Promise.all([...running].map(server => server.end('SIGKILL')));
+}
+
 export class Server {
   #process;
   #args;
@@ -59,6 +66,7 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = started;
+    running.add(this);
     const hear = bytes => {
       this.#output += bytes;
     };
@@ -85,6 +93,7 @@ export class Server {
     const gone = new Promise(done => ended.once('exit', done));
     ended.kill(signal);
     await gone;
+    running.delete(this);
   }
 
   /** Starts it again on the same data and port. */
