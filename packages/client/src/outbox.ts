@@ -290,9 +290,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if (!this.#entries.has(key)) return;
     this.#over(key, outcome);
     // A tab that reads the store now either does not find it or is told.
-    void this.#storage
-      .delete('outbox', key)
-      .then(() => this.#host.tell({ say: 'over', key, outcome }));
+    void this.#storage.delete('outbox', key).then(() => this.#host.tell({ say: 'over', key, outcome }));
   }
 
   #over(key: string, outcome: Outcome): void {

@@ -85,7 +85,9 @@ export class Family {
     await bars(page, 'send', this.threadId, { text, run: true, provider });
     return until('the answer in every tab', async () => {
       const all = await Promise.all(this.pages.map(page => bars(page, 'state', this.threadId)));
-      const writing = all.map(({ rows }) => rows.find(row => row.status === 'streaming' && row.text.length > 60));
+      const writing = all.map(({ rows }) =>
+        rows.find(row => row.status === 'streaming' && row.text.length > 60),
+      );
       return writing.every(Boolean) ? writing[0].id : undefined;
     });
   }

@@ -101,7 +101,10 @@ async function budgetCheck(browser, server) {
       return state.rows.length > 0 && state.source === 'live' ? state : undefined;
     });
     const last = again.rows.at(-1);
-    must(last.depth === MESSAGES - 1 && last.text === text(0, last.depth), 'the first came back other than it was');
+    must(
+      last.depth === MESSAGES - 1 && last.text === text(0, last.depth),
+      'the first came back other than it was',
+    );
     await context.close();
     return numbers;
   });

@@ -3,7 +3,7 @@
 import { chromium } from 'playwright-core';
 import { check, must, until } from '../checks.mjs';
 import { bars, equip, launch, OPTIONS, openTab } from './browser.mjs';
-import { Proxy } from './proxy.mjs';
+import { LossyProxy } from './proxy.mjs';
 import { forget, place, Server } from './server.mjs';
 
 const FULL = process.env.THREADMILL_FULL === '1';
@@ -33,7 +33,14 @@ async function cut(context, tabs) {
   await context.setOffline(true);
   await until('every tab to know', async () => {
     const cutOff = await Promise.all(
-      tabs.map(tab => tab.evaluate(() => fetch('/livez').then(() => false, () => true))),
+      tabs.map(tab =>
+        tab.evaluate(() =>
+          fetch('/livez').then(
+            () => false,
+            () => true,
+          ),
+        ),
+      ),
     );
     return cutOff.every(Boolean);
   });
@@ -63,7 +70,10 @@ async function sendsOffline(server, round) {
     const shown = rows.slice(1).map(row => row.text);
     must(JSON.stringify(shown) === JSON.stringify(sent[0]), `the tab shows ${shown.join(', ')}`);
     for (const thread of threads) {
-      must((await textsOf(server, thread, user)).length === 0, 'something got through: the network was not off');
+      must(
+        (await textsOf(server, thread, user)).length === 0,
+        'something got through: the network was not off',
+      );
     }
     await before.context.close();
     const started = performance.now();
@@ -103,7 +113,9 @@ async function stopOffline(browser, server) {
     const knew = Math.round(performance.now() - began);
     await bars(tab, 'send', threads[0], { text: 'first' });
     await sendAndStop(tab, threads[0], 'never mind');
-    await until('it to be taken back', async () => (await bars(tab, 'outbox')).every(item => item.text === 'first'));
+    await until('it to be taken back', async () =>
+      (await bars(tab, 'outbox')).every(item => item.text === 'first'),
+    );
     // The first of a thread may have been tried: then nobody knows whether it arrived, and the stop follows it.
     const run = await sendAndStop(tab, threads[1], 'tried');
     await context.setOffline(false);
@@ -124,11 +136,8 @@ async function killed(browser, server) {
     const user = 'killed';
     const thread = await server.thread(user, 'Kills');
     const context = await equip(await browser.newContext());
-    const proxy = await Proxy.before(server.port);
-    const tabs = [
-      await openTab(context, proxy.url, { user }),
-      await openTab(context, proxy.url, { user }),
-    ];
+    const proxy = await LossyProxy.before(server.port);
+    const tabs = [await openTab(context, proxy.url, { user }), await openTab(context, proxy.url, { user })];
     for (const tab of tabs) await bars(tab, 'show', thread, 'drawn');
     await until('a connection', async () => (await bars(tabs[1], 'status')).connection === 'live');
     const sent = [];

@@ -132,7 +132,13 @@ class Bars {
     // The model may take its time before the first word.
     const first = texts.findIndex(text => text !== '');
     const silences = times.map((time, at) => (at <= first ? 0 : time - (times[at - 1] ?? time)));
-    return { steps: texts.length, wrong, shorter, silence: Math.max(0, ...silences), text: texts[wrong] ?? '' };
+    return {
+      steps: texts.length,
+      wrong,
+      shorter,
+      silence: Math.max(0, ...silences),
+      text: texts[wrong] ?? '',
+    };
   }
 
   #client(): Client {

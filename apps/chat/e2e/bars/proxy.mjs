@@ -3,7 +3,7 @@
 import { connect, createServer } from 'node:net';
 
 /** Stands before `port`. `loses(request)` says whether the answer to these first bytes of a request is lost. */
-export class Proxy {
+export class LossyProxy {
   loses = () => false;
   /** Called when the server has answered what is lost. From then on nothing gets through until `mend`. */
   lost = () => {};
@@ -11,7 +11,7 @@ export class Proxy {
   #sockets = new Set();
 
   static async before(port) {
-    const proxy = new Proxy();
+    const proxy = new LossyProxy();
     proxy.server = createServer(client => proxy.#join(client, port));
     await new Promise(done => proxy.server.listen(0, '127.0.0.1', done));
     proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;

@@ -5,10 +5,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { must, until } from '../checks.mjs';
 
-export const BINARY = process.env.THREADMILL_BINARY ?? 'target/debug/threadmill';
+export const BINARY =
+  process.env.THREADMILL_BINARY ??
+  fileURLToPath(new URL('../../../../target/debug/threadmill', import.meta.url));
 
 /** Says back what it does not know: `replay` at the pace of a fast model, `slow` at that of a reader. */
 const PROVIDERS = [
