@@ -157,6 +157,8 @@ export class Host {
       target?.addEventListener?.(event, act, { signal });
     const wake = () => this.call(Call.wake);
     on(globalThis, 'online', wake);
+    // A socket can outlive its network for as long as the heartbeat may be silent: it is asked to prove itself now.
+    on(globalThis, 'offline', wake);
     on(globalThis.document, 'resume', wake);
     on(globalThis.document, 'visibilitychange', () => {
       this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);

@@ -64,6 +64,9 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   readonly #changed: (write: Write, outcome?: Outcome) => void;
   readonly #entries = new Map<string, Held>();
   readonly #waiting = new Map<string, (outcome: Outcome) => void>();
+  /** What became over while the stored entries were being read: what was read of it is too old. */
+  readonly #late = new Set<string>();
+  #reading = 0;
   #numbers = 0;
   #order = 0;
   #role: SyncStatus['role'] = 'follower';
@@ -131,7 +134,11 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   /** Reads what is stored. */
   async load(): Promise<void> {
-    for (const entry of await this.#storage.all<Entry>('outbox')) this.#hold(entry);
+    this.#reading += 1;
+    const entries = await this.#storage.all<Entry>('outbox');
+    this.#reading -= 1;
+    for (const entry of entries) if (!this.#late.has(entry.write.key)) this.#hold(entry);
+    if (this.#reading === 0) this.#late.clear();
     this.#feedAll();
   }
 
@@ -280,12 +287,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** A write is over: forgotten here, in the store and in the other tabs. */
   #settle(key: string, outcome: Outcome): void {
     if (!this.#entries.has(key)) return;
-    void this.#storage.delete('outbox', key);
     this.#over(key, outcome);
-    this.#host.tell({ say: 'over', key, outcome });
+    // A tab that reads the store now either does not find it or is told.
+    void this.#storage.delete('outbox', key).then(() => this.#host.tell({ say: 'over', key, outcome }));
   }
 
   #over(key: string, outcome: Outcome): void {
+    if (this.#reading > 0) this.#late.add(key);
     const held = this.#entries.get(key);
     if (!held) return;
     this.#entries.delete(key);

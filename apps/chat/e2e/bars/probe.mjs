@@ -1,0 +1,59 @@
+//! Scripts that run in a page before its own: they watch or change what the browser gives it.
+
+/**
+ * Notes when the leader was given a frame by its socket, and when a follower was done with it. A frame is told by the
+ * bytes posted, which hold a count and so are never the same twice.
+ */
+export function watchFrames() {
+  const noted = { posted: [], heard: [] };
+  const now = () => performance.timeOrigin + performance.now();
+  const nameOf = bytes => {
+    let hash = 0x811c9dc5;
+    for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+    return `${bytes.length}:${hash >>> 0}`;
+  };
+  let received;
+  const wrap = (prototype, around) => {
+    const real = Object.getOwnPropertyDescriptor(prototype, 'onmessage');
+    Object.defineProperty(prototype, 'onmessage', {
+      ...real,
+      set(handler) {
+        real.set.call(this, handler && (event => around(() => handler.call(this, event), event)));
+      },
+    });
+  };
+  wrap(WebSocket.prototype, handle => {
+    received = now();
+    handle();
+    received = undefined;
+  });
+  wrap(BroadcastChannel.prototype, (handle, { data }) => {
+    handle();
+    if (data instanceof Uint8Array) noted.heard.push([nameOf(data), now()]);
+  });
+  const post = BroadcastChannel.prototype.postMessage;
+  BroadcastChannel.prototype.postMessage = function (data) {
+    if (received !== undefined && data instanceof Uint8Array) {
+      noted.posted.push([nameOf(data), received, data.length]);
+    }
+    post.call(this, data);
+  };
+  window.__frames = {
+    take: () => ({ posted: noted.posted.splice(0), heard: noted.heard.splice(0) }),
+  };
+}
+
+/** The server's flag for the sync engine seems off: the page takes the direct engine. */
+export function flagOff() {
+  const real = window.fetch;
+  window.fetch = (input, init) => {
+    if (!String(input?.url ?? input).endsWith('/v1/flags')) return real(input, init);
+    const body = JSON.stringify({ rev: 1, flags: { 'scalable-sync': false } });
+    return Promise.resolve(new Response(body, { headers: { 'content-type': 'application/json' } }));
+  };
+}
+
+/** A page that gets five frames a second: the fault of the bar that wants fifteen. */
+export function slowFrames() {
+  window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 200);
+}
