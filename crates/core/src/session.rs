@@ -53,6 +53,8 @@ pub(crate) enum Way {
     Own,
     /// Another tab's, which passes the frames on: there is but one way to make it.
     Relayed,
+    /// The tab's own beside another tab's, which cannot be shared: no second socket.
+    Apart,
 }
 
 /// Where the connection is.
@@ -111,8 +113,10 @@ pub struct Session {
     transport: Transport,
     /// Connections in a row that did not come to stand.
     misses: u8,
-    /// When a socket is tried again, and how long to wait after that; only with another transport.
+    /// When a socket is tried again, and how long was waited for that; only with another transport.
     probe: Option<(Now, u64)>,
+    /// A socket was tried again and nothing has stood since.
+    probed: bool,
     actions: Queue<Action>,
 }
 
@@ -131,6 +135,7 @@ impl Session {
             transport: Transport::Socket,
             misses: 0,
             probe: None,
+            probed: false,
             actions: Queue::default(),
         }
     }
@@ -153,12 +158,14 @@ impl Session {
 
     /// The credential from now on.
     pub fn authenticate(&mut self, now: Now, token: String) {
-        self.token = Some(token.clone());
+        let new = self.token.replace(token.clone()).is_none_or(|known| known != token);
         match self.state {
             State::Live { .. } if self.transport == Transport::Socket => {
                 self.actions.push(Action::Send(ClientFrame::Authenticate { token }));
             }
-            State::Refused => self.connect(now),
+            State::Refused if new => self.connect(now),
+            // It was refused before: not at once again.
+            State::Refused => self.wait(now, None),
             State::Idle
             | State::Connecting { .. }
             | State::Greeting { .. }
@@ -325,7 +332,8 @@ impl Session {
 
     /// Whose connection it is from the next one on.
     pub(crate) fn set_way(&mut self, way: Way, transport: Transport) {
-        (self.way, self.transport, self.misses, self.probe) = (way, transport, 0, None);
+        (self.way, self.transport, self.misses) = (way, transport, 0);
+        (self.probe, self.probed) = (None, false);
     }
 
     /// The way to the server has changed: connects anew, whatever there is.
@@ -336,9 +344,10 @@ impl Session {
     }
 
     fn connect(&mut self, now: Now) {
-        if let Some((at, wait)) = self.probe.filter(|(at, _)| *at <= now) {
+        if let Some((_, wait)) = self.probe.filter(|(at, _)| *at <= now) {
             // One try: a miss leads back.
-            self.probe = Some((at + wait, (wait * 2).min(PROBE.1)));
+            self.probe = Some((now + wait, wait));
+            self.probed = true;
             self.misses = MISSES - 1;
             self.transport = Transport::Socket;
         }
@@ -350,16 +359,29 @@ impl Session {
     /// The connection did not come to stand.
     fn missed(&mut self, now: Now) {
         self.misses += 1;
-        if self.misses >= MISSES && self.way == Way::Own {
+        if self.misses >= MISSES {
             self.misses = 0;
-            self.transport = match self.transport {
-                Transport::Socket => Transport::Events,
-                Transport::Events => Transport::Poll,
-                Transport::Poll => Transport::Socket,
-            };
-            self.probe.get_or_insert((now + PROBE.0, PROBE.0));
+            self.give_way(now);
         }
         self.wait(now, None);
+    }
+
+    /// Tries another transport.
+    fn give_way(&mut self, now: Now) {
+        match (self.way, self.transport) {
+            (Way::Relayed, _) => {}
+            (Way::Own | Way::Apart, Transport::Events) => self.transport = Transport::Poll,
+            (Way::Apart, Transport::Poll) => self.transport = Transport::Events,
+            (Way::Own, Transport::Socket) => {
+                self.transport = Transport::Events;
+                self.probe.get_or_insert((now + PROBE.0, PROBE.0));
+            }
+            // Nothing gets through: it is not the transport.
+            (Way::Own, Transport::Poll) | (Way::Apart, Transport::Socket) => {
+                self.transport = Transport::Socket;
+                (self.probe, self.probed) = (None, false);
+            }
+        }
     }
 
     fn welcome(&mut self, now: Now, heartbeat: u64) {
@@ -369,9 +391,13 @@ impl Session {
         self.misses = 0;
         self.backoff.reset();
         if self.transport == Transport::Socket {
-            self.probe = None;
+            (self.probe, self.probed) = (None, false);
             self.actions.push(Action::Up);
-        } else if let (State::Live { migrate, .. }, Some((at, _))) = (&mut self.state, self.probe) {
+        } else if let (State::Live { migrate, .. }, Some((at, wait))) = (&mut self.state, self.probe) {
+            // Each socket that fails while this works makes the next one wait longer; an outage does not.
+            let next = if core::mem::take(&mut self.probed) { (wait * 2).min(PROBE.1) } else { wait };
+            let at = if next == wait { at.min(now + wait) } else { now + next };
+            self.probe = Some((at, next));
             *migrate = Some(at);
         }
     }

@@ -86,6 +86,10 @@ pub(crate) struct Tabs {
     sent: u64,
     /// Of the connection that stands and is shared.
     welcome: Option<Vec<u8>>,
+    /// The connection stands and cannot be shared.
+    apart: bool,
+    /// Somebody who is seen has asked to join and could not be taken up.
+    asked: bool,
     members: Vec<Member>,
     numbers: u32,
     hidden: Option<Now>,
@@ -104,6 +108,8 @@ impl Tabs {
             came: 0,
             sent: 0,
             welcome: None,
+            apart: false,
+            asked: false,
             members: Vec::new(),
             numbers: 0,
             hidden: None,
@@ -149,7 +155,7 @@ impl Tabs {
 
     fn new_epoch(&mut self) {
         self.epoch += 1;
-        self.came = 0;
+        (self.came, self.apart, self.asked) = (0, false, false);
         self.members.clear();
         self.say_lead();
     }
@@ -170,6 +176,7 @@ impl Tabs {
 
     /// The connection is gone.
     pub(crate) fn down(&mut self) {
+        self.apart = false;
         if self.role == Role::Leader && self.welcome.take().is_some() {
             self.members.clear();
             self.say_lead();
@@ -179,7 +186,8 @@ impl Tabs {
     /// The connection stands but carries this tab's frames alone.
     pub(crate) fn apart(&mut self) {
         if self.role == Role::Leader {
-            self.post(TabFrame::Apart { epoch: self.epoch });
+            self.apart = true;
+            self.say_lead();
         }
     }
 
@@ -234,7 +242,7 @@ impl Tabs {
 
     /// When a hidden leader hands over.
     pub(crate) fn deadline(&self) -> Option<Now> {
-        let followed = self.role == Role::Leader && !self.members.is_empty();
+        let followed = self.role == Role::Leader && (self.asked || !self.members.is_empty());
         self.hidden.filter(|_| followed).map(|since| since + HAND_OVER)
     }
 
@@ -351,17 +359,19 @@ impl Tabs {
         if let Some(at) = self.member(tab) {
             self.drop_member(at);
         }
-        let Some(welcome) = self.welcome.clone() else {
-            self.say_lead();
-            return;
-        };
-        self.numbers = self.numbers % ((1 << BITS) - 1) + 1;
-        let number = self.numbers;
-        self.members.push(Member { tab, subs: Vec::new(), count: 0, missed: 0 });
+        self.asked = true;
         if self.deadline().is_some_and(|due| due <= now) {
             self.acts.push(Act::Resign);
             return;
         }
+        let Some(welcome) = self.welcome.clone() else {
+            self.say_lead();
+            return;
+        };
+        self.asked = false;
+        self.numbers = self.numbers % ((1 << BITS) - 1) + 1;
+        let number = self.numbers;
+        self.members.push(Member { tab, subs: Vec::new(), count: 0, missed: 0 });
         let (epoch, welcome, count) = (self.epoch, Raw(welcome), self.came);
         self.post(TabFrame::Joined { epoch, tab, number, welcome, count });
     }
@@ -385,7 +395,8 @@ impl Tabs {
     }
 
     fn say_lead(&mut self) {
-        self.post(TabFrame::Lead { epoch: self.epoch, up: self.welcome.is_some() });
+        let (epoch, up) = (self.epoch, self.welcome.is_some());
+        self.post(if self.apart { TabFrame::Apart { epoch } } else { TabFrame::Lead { epoch, up } });
     }
 
     fn post(&mut self, frame: TabFrame) {

@@ -8,8 +8,10 @@ use threadmill_proto::{ClientFrame, ServerFrame, TabFrame, read, write};
 
 impl Engine {
     pub(super) fn start(&mut self, now: Now, company: Company) {
+        self.started = true;
         if company == Company::Others {
             self.tabs.follow();
+            self.outbox.resign();
             self.session.set_way(Way::Relayed, Transport::Socket);
         }
         if !self.tabs.is_hidden() {
@@ -172,7 +174,7 @@ impl Engine {
             }
             // The leader has found that sockets do not get through.
             Act::Apart if self.is_relayed() && !self.tabs.is_hidden() => {
-                self.session.relink(now, Way::Own, Transport::Events);
+                self.session.relink(now, Way::Apart, Transport::Events);
             }
             Act::Join | Act::Apart => {}
             Act::Resign => self.resign(),

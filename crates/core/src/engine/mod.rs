@@ -65,6 +65,8 @@ pub struct Engine {
     feed: Feed,
     asked: Numbered<Asked>,
     shown: Option<Status>,
+    /// What it is among the tabs is not known before it has started.
+    started: bool,
     announced: Option<(Role, u64)>,
     counter: u32,
     outputs: Queue<Output>,
@@ -86,6 +88,7 @@ impl Engine {
             feed: Feed::default(),
             asked: Numbered::default(),
             shown: None,
+            started: false,
             announced: None,
             counter: 0,
             outputs: Queue::default(),
@@ -234,7 +237,7 @@ impl Engine {
             });
         }
         let place = (self.tabs.role(), self.tabs.epoch());
-        if self.announced != Some(place) {
+        if self.started && self.announced != Some(place) {
             self.announced = Some(place);
             self.outputs.push(Output::Role(place.0, place.1));
         }

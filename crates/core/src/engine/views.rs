@@ -87,6 +87,8 @@ impl Engine {
         self.unsubscribe(view);
         let sub = self.tabs.next_sub();
         let Some(slot) = self.slots.get_mut(view) else { return };
+        // An opening that failed for now is due with the connection at the latest.
+        slot.view.reopen();
         if let Some(frame) = slot.view.subscribe(sub) {
             slot.sub = Some(sub);
             self.send(&frame);
@@ -131,7 +133,7 @@ impl Engine {
     /// The connection is gone, and every subscription with it.
     pub(super) fn disconnect_all(&mut self) {
         for slot in self.slots.values_mut() {
-            slot.view.disconnect();
+            slot.view.drop_link();
             slot.sub = None;
         }
     }

@@ -154,10 +154,13 @@ impl View {
         }
         self.head.total = self.head.total.max(at.depth + 1);
         let Some(message) = body else { return Applied::Yes };
-        if at.depth != self.head.to || !self.takes(message.bytes()) {
+        // A depth that a page brought and that was given up since: the page may have brought a later revision, so
+        // that only another page may bring the row back.
+        if at.depth != self.head.to || at.depth < self.reached || !self.takes(message.bytes()) {
             return Applied::Yes;
         }
         self.head.to = at.depth + 1;
+        self.reached = self.head.to;
         if let Some(run) = &run {
             self.runs.push(Live {
                 run: run.clone(),

@@ -113,6 +113,10 @@ pub struct View {
     link: Link,
     edge: Edge,
     position: Position,
+    /// The last change that any page held was read at: what is read before it may show a reader less.
+    seen: u64,
+    /// One past the last depth that was ever held of this window.
+    reached: u64,
     lineage: Vec<Segment>,
     rows: Vec<Row>,
     runs: Vec<Live>,
@@ -143,6 +147,8 @@ impl View {
             link: Link::Down,
             edge,
             position: Position::default(),
+            seen: 0,
+            reached: 0,
             lineage: Vec::new(),
             rows: Vec::new(),
             runs: Vec::new(),
@@ -237,6 +243,12 @@ impl View {
     /// The connection is gone, or nobody reads here.
     pub fn disconnect(&mut self) {
         self.link = Link::Down;
+    }
+
+    /// The connection is gone: what did not help on it may on the next one.
+    pub fn drop_link(&mut self) {
+        self.disconnect();
+        self.resumes = 0;
     }
 
     /// The reader says where it is.
@@ -340,7 +352,7 @@ impl View {
 
     fn is_ahead_of(&self, position: &Position) -> bool {
         let here = &self.position;
-        self.head.phase == Phase::Ready && position.epoch == here.epoch && position.seq < here.seq
+        self.head.phase == Phase::Ready && position.epoch == here.epoch && position.seq < here.seq.max(self.seen)
     }
 
     /// A window for subscription `sub`, after a reset: it replaces whatever is held.
@@ -366,6 +378,8 @@ impl View {
         };
         self.drop_loads();
         self.position = window.cursor.position;
+        self.seen = self.position.seq;
+        self.reached = window.to;
         self.lineage.clone_from(&window.lineage);
         self.runs.clear();
         self.take_runs(&window);

@@ -111,26 +111,27 @@ impl View {
         }
     }
 
-    /// The page continues what is held and is not behind it.
+    /// The page continues what is held and is not behind anything of it.
     fn fits(&self, side: Side, page: &Window) -> bool {
-        let at = page.cursor.position;
         let joins = match side {
             Side::Older => page.to == self.head.from && page.from < page.to,
             Side::Newer => page.from == self.head.to && page.from < page.to,
         };
         joins
             && self.head.branch.as_ref() == Some(&page.branch)
-            && at.epoch == self.position.epoch
-            && at.seq >= self.position.seq
+            && page.cursor.position.epoch == self.position.epoch
+            && !self.is_ahead_of(&page.cursor.position)
     }
 
     fn merge(&mut self, side: Side, page: Window) -> Need {
         self.misses = 0;
+        self.seen = self.seen.max(page.cursor.position.seq);
         self.head.total = self.head.total.max(page.total);
         match side {
             Side::Older => self.head.from = page.from,
             Side::Newer => self.head.to = page.to,
         }
+        self.reached = self.reached.max(self.head.to);
         let taken = self.take_runs(&page);
         let rows = self.rows_of(page);
         let added = rows.len();

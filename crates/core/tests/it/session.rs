@@ -229,3 +229,54 @@ fn the_credential_is_said_first_and_renewed_on_the_way() {
     session.authenticate(3, "three".into());
     assert_eq!(actions(&mut session), [Action::Connect(Transport::Socket)]);
 }
+
+/// A server that is away makes every transport fail: when it is back a socket is tried soon, not after hours.
+#[test]
+fn an_outage_does_not_keep_clients_off_sockets() {
+    for away in [30_000, 120_000, 600_000] {
+        let mut session = Session::new(away, "test");
+        let mut now = 0;
+        session.start(now);
+        let mut transport = Transport::Socket;
+        while now < away {
+            for action in actions(&mut session) {
+                if let Action::Connect(next) = action {
+                    transport = next;
+                }
+            }
+            session.closed(now);
+            now = session.deadline().expect("another try");
+            session.tick(now);
+        }
+        // It is back, whatever was tried last.
+        let back = now;
+        while transport != Transport::Socket {
+            session.opened(now);
+            session.frame(now, &welcome());
+            now = session.deadline().expect("a moment to go");
+            session.frame(now, &ServerFrame::Pong { token: 0, now: 0 });
+            session.tick(now);
+            session.tick(now);
+            for action in actions(&mut session) {
+                if let Action::Connect(next) = action {
+                    transport = next;
+                }
+            }
+        }
+        assert!(now - back <= 90_000, "after {away} ms away a socket came {} ms late", now - back);
+    }
+}
+
+#[test]
+fn a_credential_that_was_refused_is_not_tried_in_a_loop() {
+    let mut session = Session::new(1, "test");
+    session.authenticate(0, "one".into());
+    session.start(0);
+    session.opened(0);
+    actions(&mut session);
+    session.frame(0, &ServerFrame::Refused(Problem::new(ErrorCode::Unauthorized, "it ran out")));
+    actions(&mut session);
+    session.authenticate(1, "one".into());
+    assert_eq!(actions(&mut session), [], "the same one");
+    assert!(session.deadline().is_some(), "but some time");
+}

@@ -460,6 +460,11 @@ impl World {
         let leaders = self.tabs.iter().flatten().filter(|tab| tab.engine.role() == Role::Leader).count();
         let alive = self.tabs.iter().flatten().count();
         assert_eq!(leaders, alive.min(1), "one leads");
+        self.converged_apart();
+    }
+
+    /// Every tab shows what the server has.
+    fn converged_apart(&mut self) {
         for (at, tab) in self.tabs.iter().enumerate() {
             let Some(tab) = tab else { continue };
             tab.copy.true_window(tab.engine.view(VIEW).expect("an open view"), self.thread_of(at));
@@ -677,4 +682,60 @@ fn the_answer_to_an_earlier_request_to_join_is_left_out() {
     world.threads[1].append();
     settle(&mut world);
     world.converged();
+}
+
+/// The first role a host hears of is the one it has: before the start it sends nothing from an outbox.
+#[test]
+fn no_role_is_said_before_the_start() {
+    let mut engine = Engine::new(1, "test");
+    let roles = |engine: &mut Engine| {
+        let outputs = core::iter::from_fn(|| Some(engine.poll_output()).filter(|out| !matches!(out, Output::Wait(_))));
+        outputs.filter(|out| matches!(out, Output::Role(..))).collect::<Vec<_>>()
+    };
+    engine.handle(0, Input::Token("t".into()));
+    assert_eq!(roles(&mut engine), []);
+    engine.handle(0, Input::Start(Company::Others));
+    assert_eq!(roles(&mut engine), [Output::Role(Role::Follower, 0)]);
+}
+
+/// Without sockets every visible tab makes a connection of its own, also one that comes later.
+#[test]
+fn a_tab_that_comes_to_a_leader_without_a_socket_connects_by_itself() {
+    let mut world = World::new(10);
+    world.run(Op::Open(0));
+    // Two sockets fail before anything is said.
+    for _ in 0..2 {
+        world.run(Op::Cut(0));
+        let due = world.tabs[0].as_ref().and_then(|tab| tab.deadline).expect("another try");
+        world.run(Op::Pass(due - world.now));
+    }
+    settle(&mut world);
+    let transport = |world: &World, at: usize| world.tabs[at].as_ref().expect("a tab").transport;
+    assert_eq!(transport(&world, 0), Transport::Events);
+    world.run(Op::Open(1));
+    settle(&mut world);
+    assert_eq!(transport(&world, 1), Transport::Events);
+    world.threads[1].append();
+    settle(&mut world);
+    world.converged_apart();
+}
+
+#[test]
+fn a_hidden_leader_without_a_connection_hands_over_too() {
+    let mut world = opened(1);
+    world.run(Op::Hide(0));
+    world.run(Op::Cut(0));
+    world.run(Op::Pass(10));
+    world.run(Op::Open(1));
+    settle(&mut world);
+    assert_eq!(leader(&world), 0, "it was seen a moment ago");
+    // Its own timer would come much later: a page that is hidden has few.
+    world.now += 60_000;
+    world.tabs[1].as_mut().expect("a tab").deadline = None;
+    world.input(1, Input::Hidden);
+    world.input(1, Input::Shown);
+    settle(&mut world);
+    world.grant();
+    settle(&mut world);
+    assert_eq!(leader(&world), 1);
 }

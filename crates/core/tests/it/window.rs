@@ -413,3 +413,61 @@ fn what_comes_twice_counts_once() {
     world.quiet();
     world.true_window();
 }
+
+/// A jump that could not be read is tried again with the next subscription, whatever brings that about.
+#[test]
+fn a_jump_that_failed_for_now_is_not_forgotten() {
+    let mut world = opened(1_000);
+    world.run(Op::Jump(Some(500)));
+    world.run(Op::Lose);
+    // A hole in the log leads to another subscription.
+    world.server.append();
+    world.server.append();
+    world.server.wire().pop_front();
+    world.quiet();
+    let (from, to, _) = range(&world);
+    assert!((from..to).contains(&500), "{from}..{to}");
+    world.true_window();
+}
+
+/// Coming back again and again to a thread where nothing happens costs no window.
+#[test]
+fn a_quiet_thread_is_resumed_at_every_connection() {
+    let mut world = opened(100);
+    let before = world.fetches;
+    for _ in 0..6 {
+        world.run(Op::Drop);
+        world.quiet();
+    }
+    assert_eq!(world.fetches, before);
+    world.true_window();
+}
+
+/// A page overtakes the log, is given up, and the log then names its row: what was seen of it may be newer.
+#[test]
+fn the_log_brings_back_no_row_that_a_page_has_overtaken() {
+    let mut world = World::new(150, Anchor::Tip);
+    world.run(Op::Read);
+    world.run(Op::Page);
+    world.run(Op::Load(Side::Older));
+    world.run(Op::Read);
+    world.run(Op::Page);
+    // None of this reaches the client: the row comes with a page, as it is after the answer has ended.
+    world.server.start_run();
+    world.server.say(2);
+    world.server.end_run();
+    world.engine.handle(0, Input::Edge(VIEW, Edge::Away));
+    world.run(Op::Jump(None));
+    world.run(Op::Read);
+    world.run(Op::Page);
+    world.bounded();
+    world.run(Op::Load(Side::Older));
+    world.run(Op::Read);
+    world.run(Op::Page);
+    world.run(Op::Load(Side::Older));
+    world.run(Op::Read);
+    world.run(Op::Page);
+    world.bounded();
+    world.quiet();
+    world.true_window();
+}
