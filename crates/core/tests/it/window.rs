@@ -443,31 +443,40 @@ fn a_quiet_thread_is_resumed_at_every_connection() {
     world.true_window();
 }
 
-/// A page overtakes the log, is given up, and the log then names its row: what was seen of it may be newer.
+/// A page overtakes the log, its rows are given up, and the log then names them: only another page brings them back,
+/// since what was seen of them may be newer than what the log says first.
 #[test]
 fn the_log_brings_back_no_row_that_a_page_has_overtaken() {
+    use Op::{Deliver, Edit, Load, Page, Read, Say, Start, Up};
     let mut world = World::new(150, Anchor::Tip);
-    world.run(Op::Read);
-    world.run(Op::Page);
+    let (older, newer) = (Load(Side::Older), Load(Side::Newer));
+    let ops =
+        [Read, Start, Page, older, Edit(0), Read, Op::Drop, Edit(7), Page, Say(1), newer, Read, Op::Pass(300), Page];
+    for op in ops.into_iter().chain([Up(1), older, Read, Deliver(1), Deliver(1), Page, Deliver(1)]) {
+        world.run(op);
+        world.bounded();
+    }
+    world.quiet();
+    world.true_window();
+}
+
+/// A replica answers a jump from before what a page has shown already.
+#[test]
+fn a_window_from_before_what_was_seen_is_read_again() {
+    let mut world = opened(300);
+    let request =
+        |depth| PageRequest { thread: thread(), branch: None, anchor: Anchor::Depth(depth), before: 25, after: 50 };
+    let early = world.server.window(&request(240));
+    world.server.edit(240);
+    // The page has the edit; the log has not brought it.
     world.run(Op::Load(Side::Older));
     world.run(Op::Read);
     world.run(Op::Page);
-    // None of this reaches the client: the row comes with a page, as it is after the answer has ended.
-    world.server.start_run();
-    world.server.say(2);
-    world.server.end_run();
-    world.engine.handle(0, Input::Edge(VIEW, Edge::Away));
-    world.run(Op::Jump(None));
-    world.run(Op::Read);
-    world.run(Op::Page);
+    world.run(Op::Jump(Some(240)));
+    let (asked, _) = world.asked.pop().expect("a window is asked for");
+    world.input(Input::Page(asked, Ok(early)));
     world.bounded();
-    world.run(Op::Load(Side::Older));
-    world.run(Op::Read);
-    world.run(Op::Page);
-    world.run(Op::Load(Side::Older));
-    world.run(Op::Read);
-    world.run(Op::Page);
-    world.bounded();
+    assert_eq!(world.asked.len(), 1, "it is asked for again");
     world.quiet();
     world.true_window();
 }
