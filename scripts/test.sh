@@ -9,6 +9,8 @@ install_packages() {
   local missing=()
   command -v chromium >/dev/null || missing+=(chromium)
   command -v strace >/dev/null || missing+=(strace)
+  command -v openssl >/dev/null || missing+=(openssl)
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
   [ ${#missing[@]} -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "The tests need ${missing[*]}: install them with your package manager and run make test again." >&2
@@ -18,7 +20,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-step "tools: chromium, strace, npm packages, the wasm target"
+step "tools: chromium, strace, openssl, postgresql, npm packages, the wasm target"
 install_packages
 make --no-print-directory node_modules/.installed
 rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
@@ -43,11 +45,20 @@ else
 fi
 cargo test --workspace --locked
 
+cargo build --locked --package threadmill-cli
+THREADMILL_BINARY=$PWD/target/debug/threadmill
+export THREADMILL_BINARY
+
 step "TypeScript tests"
 npm run --silent test
 
 step "the page in Chromium"
-cargo build --locked --package threadmill-cli
-bash scripts/e2e.sh target/debug/threadmill
+bash scripts/e2e.sh "$THREADMILL_BINARY"
+
+step "the browser client's bars in Chromium, small"
+bash scripts/bars.sh "$THREADMILL_BINARY"
+
+step "a Vite app and a Next app of the packed packages"
+bash scripts/consumers.sh "$THREADMILL_BINARY"
 
 step "done"
