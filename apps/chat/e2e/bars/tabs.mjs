@@ -52,6 +52,8 @@ async function handOver(browser, server, { name, act, stays = false, tokens = TO
     try {
       const user = `tabs-${seed}`;
       const family = await Family.of(context, server, TABS, { user });
+      const steady = await server.connections(user);
+      must(steady === 1, `${steady} connections in steady state`);
       const leader = await family.leader();
       const [other] = family.pages.filter(page => page !== leader);
       const stop = family.watch();
