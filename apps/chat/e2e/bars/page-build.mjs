@@ -14,6 +14,8 @@ function plant({ file, find, replace }) {
   let planted = false;
   return {
     name: 'plant',
+    // Before types are taken out, so that the fault is written as the source is.
+    enforce: 'pre',
     transform(code, id) {
       if (!id.endsWith(`client/src/${file}`)) return null;
       if (!code.includes(find)) throw new Error(`the fault does not fit ${file} any more: ${find}`);

@@ -57,3 +57,20 @@ export function flagOff() {
 export function slowFrames() {
   window.requestAnimationFrame = callback => setTimeout(() => callback(performance.now()), 200);
 }
+
+/** Every fortieth message between tabs is lost on its way to this one. */
+export function loseMessages() {
+  const real = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, 'onmessage');
+  let count = 0;
+  window.__lost = 0;
+  Object.defineProperty(BroadcastChannel.prototype, 'onmessage', {
+    ...real,
+    set(handler) {
+      real.set.call(this, event => {
+        count += 1;
+        if (count % 40 === 0) window.__lost += 1;
+        else handler.call(this, event);
+      });
+    },
+  });
+}

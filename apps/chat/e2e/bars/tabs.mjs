@@ -5,6 +5,7 @@ import { check, must, until } from '../checks.mjs';
 import { bars, equip, launch } from './browser.mjs';
 import { Family } from './family.mjs';
 import { latencyChecks } from './latency.mjs';
+import { loseMessages } from './probe.mjs';
 import { forget, freePort, place, Server } from './server.mjs';
 
 const TABS = 5;
@@ -52,6 +53,8 @@ async function handOver(browser, server, { name, act, stays = false, tokens = TO
     try {
       const user = `tabs-${seed}`;
       const family = await Family.of(context, server, TABS, { user });
+      const steady = await server.connections(user);
+      must(steady === 1, `${steady} connections in steady state`);
       const leader = await family.leader();
       const [other] = family.pages.filter(page => page !== leader);
       const stop = family.watch();
@@ -71,6 +74,22 @@ async function handOver(browser, server, { name, act, stays = false, tokens = TO
     } finally {
       await context.close();
     }
+  });
+}
+
+/** What is lost between tabs is noticed, and mended by the server. */
+async function lossy(browser, server, seed) {
+  await check('tabs: messages between them are lost', async () => {
+    const context = await equip(await browser.newContext(), loseMessages);
+    const family = await Family.of(context, server, 3, { user: `tabs-${seed}` });
+    const answer = await family.ask(family.pages[0], unknownText(TOKENS, 5, seed));
+    await family.ended(answer);
+    const lost = await Promise.all(family.pages.map(page => page.evaluate(() => window.__lost)));
+    const all = lost.reduce((sum, count) => sum + count, 0);
+    must(all >= 3, `${all} messages were lost alone`);
+    const { letters, silence } = await family.agree(answer);
+    await context.close();
+    return `${all} lost, ${letters} letters, ${silence}`;
   });
 }
 
@@ -150,6 +169,7 @@ export async function tabsBar() {
   const browser = await launch();
   try {
     for (const [at, event] of EVENTS.entries()) await handOver(browser, server, event, 101 + at);
+    await lossy(browser, server, 121);
     await latencyChecks(browser, server);
   } finally {
     await browser.close();
