@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 
 use crate::Now;
 use crate::queue::Queue;
+use crate::session::Transport;
 use threadmill_proto::{ClientFrame, Raw, Relayed, TabFrame, write};
 
 /// Milliseconds a leader stays hidden before it hands over.
@@ -55,8 +56,8 @@ pub(crate) enum Act {
     Lost,
     /// The leader's connection stands: join if that is not done.
     Join,
-    /// The leader's connection cannot be shared.
-    Apart,
+    /// The leader's connection cannot be shared; this is how it is made.
+    Apart(Transport),
     /// A frame of the server's.
     Received(Vec<u8>),
     /// Lead no more.
@@ -86,8 +87,8 @@ pub(crate) struct Tabs {
     sent: u64,
     /// Of the connection that stands and is shared.
     welcome: Option<Vec<u8>>,
-    /// The connection stands and cannot be shared.
-    apart: bool,
+    /// The connection stands and cannot be shared; how it is made.
+    apart: Option<Transport>,
     /// Somebody who is seen has asked to join and could not be taken up.
     asked: bool,
     members: Vec<Member>,
@@ -108,7 +109,7 @@ impl Tabs {
             came: 0,
             sent: 0,
             welcome: None,
-            apart: false,
+            apart: None,
             asked: false,
             members: Vec::new(),
             numbers: 0,
@@ -155,7 +156,7 @@ impl Tabs {
 
     fn new_epoch(&mut self) {
         self.epoch += 1;
-        (self.came, self.apart, self.asked) = (0, false, false);
+        (self.came, self.apart, self.asked) = (0, None, false);
         self.members.clear();
         self.say_lead();
     }
@@ -176,7 +177,7 @@ impl Tabs {
 
     /// The connection is gone.
     pub(crate) fn down(&mut self) {
-        self.apart = false;
+        self.apart = None;
         if self.role == Role::Leader && self.welcome.take().is_some() {
             self.members.clear();
             self.say_lead();
@@ -184,9 +185,9 @@ impl Tabs {
     }
 
     /// The connection stands but carries this tab's frames alone.
-    pub(crate) fn apart(&mut self) {
+    pub(crate) fn apart(&mut self, transport: Transport) {
         if self.role == Role::Leader {
-            self.apart = true;
+            self.apart = Some(transport);
             self.say_lead();
         }
     }
@@ -272,9 +273,9 @@ impl Tabs {
                     self.acts.push(Act::Join);
                 }
             }
-            TabFrame::Apart { epoch } if epoch >= self.epoch => {
+            TabFrame::Apart { epoch, streams } if epoch >= self.epoch => {
                 self.epoch = epoch;
-                self.acts.push(Act::Apart);
+                self.acts.push(Act::Apart(if streams { Transport::Events } else { Transport::Poll }));
             }
             TabFrame::Joined { epoch, tab, number, welcome, count } if tab == self.me && epoch >= self.epoch => {
                 (self.epoch, self.number, self.came, self.sent) = (epoch, number, count, 0);
@@ -302,7 +303,7 @@ impl Tabs {
 
     fn as_leader(&mut self, now: Now, frame: TabFrame) {
         match frame {
-            TabFrame::Lead { epoch, .. } | TabFrame::Apart { epoch } if epoch > self.epoch => {
+            TabFrame::Lead { epoch, .. } | TabFrame::Apart { epoch, .. } if epoch > self.epoch => {
                 self.acts.push(Act::Resign);
             }
             // A former leader: it shall know.
@@ -396,7 +397,10 @@ impl Tabs {
 
     fn say_lead(&mut self) {
         let (epoch, up) = (self.epoch, self.welcome.is_some());
-        self.post(if self.apart { TabFrame::Apart { epoch } } else { TabFrame::Lead { epoch, up } });
+        self.post(match self.apart {
+            Some(transport) => TabFrame::Apart { epoch, streams: transport == Transport::Events },
+            None => TabFrame::Lead { epoch, up },
+        });
     }
 
     fn post(&mut self, frame: TabFrame) {

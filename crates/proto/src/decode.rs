@@ -218,7 +218,7 @@ decoders! {
         4 Up { epoch, tab, frame, count },
         5 Down { epoch, frame, count },
         6 Here { epoch, tab, count },
-        7 Apart { epoch },
+        7 Apart { epoch, streams },
     }
     struct Message { id, role, parts, metadata, status, branch, depth, rev, created_at, previews }
     struct Preview { part, bytes }
@@ -439,7 +439,7 @@ mod tests {
             TabFrame::Up { epoch, tab, frame: raw(), count: 4 },
             TabFrame::Down { epoch, frame: raw(), count: 5 },
             TabFrame::Here { epoch, tab, count: 6 },
-            TabFrame::Apart { epoch },
+            TabFrame::Apart { epoch, streams: true },
         ];
         for frame in said {
             assert_eq!(read(&write(&frame)).as_ref(), Some(&frame));

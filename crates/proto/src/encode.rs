@@ -162,7 +162,7 @@ encoders! {
         4 Up { epoch, tab, frame, count },
         5 Down { epoch, frame, count },
         6 Here { epoch, tab, count },
-        7 Apart { epoch },
+        7 Apart { epoch, streams },
     }
 }
 

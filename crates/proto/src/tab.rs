@@ -82,6 +82,8 @@ pub enum TabFrame {
     Apart {
         /// The leader's.
         epoch: u64,
+        /// Event streams get through.
+        streams: bool,
     },
     /// A follower has heard the server's heartbeat.
     Here {

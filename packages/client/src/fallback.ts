@@ -8,16 +8,19 @@ const SEQUENCE = 'application/cbor-seq';
 
 /** Requests for a connection. `events`: one that is answered as long as it stands; `poll`: many. */
 export function requests(transport: 'events' | 'poll', access: Access, events: LinkEvents): Requests {
+  // The first answer says whether this gets through at all: it is not waited for.
+  let path = transport === 'poll' ? '/sync?wait=0' : '/sync';
   return {
     run: async (frames, signal) => {
       const accept = transport === 'events' ? 'text/event-stream' : SEQUENCE;
-      const response = await access.fetch('/sync', {
+      const response = await access.fetch(path, {
         method: 'POST',
         headers: { 'content-type': SEQUENCE, accept },
         body: new Blob([...frames]),
         signal,
         cache: 'no-store',
       });
+      path = '/sync';
       if (!response.ok || !response.body) return { goesOn: false };
       if (transport === 'events') {
         await readEvents(response.body, events);

@@ -31,7 +31,7 @@ function plant({ file, find, replace }) {
 /** The source of a classic script that sets `window.__bars`. */
 export async function pageScript() {
   const fault = process.env.BARS_FAULT ? FAULTS[process.env.BARS_FAULT] : undefined;
-  const core = await readFile(`${CLIENT}wasm/threadmill_wasm_bg.wasm`);
+  const core = await readFile(`${CLIENT}wasm/threadmill.wasm`);
   const output = await build({
     configFile: false,
     logLevel: 'error',

@@ -11,6 +11,7 @@ const BARS = {
   tabs: async () => (await import('./tabs.mjs')).tabsBar(),
   times: async () => (await import('./times.mjs')).timesBar(),
   memory: async () => (await import('./memory.mjs')).memoryBar(),
+  transports: async () => (await import('./transports.mjs')).transportsBar(),
   offline: async () => (await import('./offline.mjs')).offlineBar(),
 };
 

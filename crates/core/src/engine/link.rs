@@ -77,7 +77,7 @@ impl Engine {
             }
             Heard::Done if matches!(frame, ServerFrame::Welcome { .. }) => match self.session.transport() {
                 Transport::Socket => self.tabs.up(bytes.into()),
-                Transport::Events | Transport::Poll => self.tabs.apart(),
+                transport @ (Transport::Events | Transport::Poll) => self.tabs.apart(transport),
             },
             Heard::Done => {}
         }
@@ -173,10 +173,10 @@ impl Engine {
                 self.session.relink(now, Way::Relayed, Transport::Socket);
             }
             // The leader has found that sockets do not get through.
-            Act::Apart if self.is_relayed() && !self.tabs.is_hidden() => {
-                self.session.relink(now, Way::Apart, Transport::Events);
+            Act::Apart(transport) if self.is_relayed() && !self.tabs.is_hidden() => {
+                self.session.relink(now, Way::Apart, transport);
             }
-            Act::Join | Act::Apart => {}
+            Act::Join | Act::Apart(_) => {}
             Act::Resign => self.resign(),
         }
     }
