@@ -147,16 +147,12 @@ async fn drain(shared: &Arc<Shared>, parts: &Parts, link: &mut Link) -> Option<u
                 tokio::spawn(async move { flags.refresh(&http).await.map(drop) });
             }
             Output::Write(number) => {
-                tokio::spawn(Arc::clone(&parts.outbox).perform(number, Arc::downgrade(shared), parts.http.clone()));
+                tokio::spawn(Arc::clone(&parts.outbox).perform(number, Arc::downgrade(shared), parts.clone()));
             }
-            Output::Writing(number, stage) => Arc::clone(&parts.outbox).writing(number, stage),
+            Output::Writing(number, stage) => parts.outbox.writing(shared, number, stage),
             Output::Dropped(view) => parts.views.dropped(view),
             // What they say is read from the engine itself, and there are no other tabs.
-            Output::View(..)
-            | Output::List(..)
-            | Output::Status(_)
-            | Output::Role(..)
-            | Output::Post(_) => {}
+            Output::View(..) | Output::List(..) | Output::Status(_) | Output::Role(..) | Output::Post(_) => {}
             Output::Wait(deadline) => {
                 shared.touch();
                 return deadline;

@@ -14,10 +14,17 @@ use crate::error::Error;
 /// A thread and the branch that was asked for.
 type Name = (ThreadId, Option<BranchId>);
 
-/// Views that nobody looks at, and the number of the next.
+/// The views of a client.
 #[derive(Debug, Default)]
-pub(crate) struct Views {
-    resting: Mutex<(BTreeMap<Name, u32>, u32)>,
+pub(crate) struct Views(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The number of the last view.
+    last: u32,
+    shown: BTreeMap<u32, ThreadId>,
+    /// Nobody looks at these.
+    resting: BTreeMap<Name, u32>,
 }
 
 impl Views {
@@ -29,12 +36,13 @@ impl Views {
             shared.input(Input::Open { view, thread, branch, anchor });
             view
         });
+        self.known().shown.insert(view, name.0.clone());
         ThreadView { view, name: Mutex::new(name), shared: Arc::clone(shared), views: Arc::clone(self) }
     }
 
     /// Resumes the view that rests under a name, if the engine still holds it.
     fn resume(&self, shared: &Shared, name: &Name, anchor: &Anchor) -> Option<u32> {
-        let view = self.resting().0.remove(name)?;
+        let view = self.known().resting.remove(name)?;
         let mut held = false;
         shared.inputs(|engine| {
             let view_held = engine.view(view);
@@ -47,29 +55,41 @@ impl Views {
     }
 
     fn number(&self) -> u32 {
-        let mut resting = self.resting();
-        resting.1 += 1;
-        resting.1
+        let mut known = self.known();
+        known.last += 1;
+        known.last
     }
 
     /// Lets a view rest that shows something. What shows nothing is not worth keeping, nor is a second one of the same.
     fn rest(&self, shared: &Shared, view: u32, name: Name) {
+        self.known().shown.remove(&view);
         let ready = shared.engine().view(view).is_some_and(|view| view.head().phase == Phase::Ready);
         if !ready {
             shared.input(Input::Release(view));
             return;
         }
-        let before = self.resting().0.insert(name, view);
+        let before = self.known().resting.insert(name, view);
         shared.inputs(|_| before.map(Input::Release).into_iter().chain([Input::Rest(view)]));
     }
 
     /// The engine has given a view up.
     pub(crate) fn dropped(&self, view: u32) {
-        self.resting().0.retain(|_, resting| *resting != view);
+        self.known().resting.retain(|_, resting| *resting != view);
     }
 
-    fn resting(&self) -> MutexGuard<'_, (BTreeMap<Name, u32>, u32)> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The server has a thread now that may have been looked for in vain.
+    pub(crate) fn made(&self, shared: &Shared, thread: &ThreadId) {
+        let known = self.known();
+        let views: Vec<u32> = known.shown.iter().filter(|(_, of)| *of == thread).map(|(view, _)| *view).collect();
+        drop(known);
+        shared.inputs(|engine| {
+            let empty = |view: &u32| engine.view(*view).is_some_and(|view| view.head().phase != Phase::Ready);
+            views.into_iter().filter(empty).map(|view| Input::Jump(view, Anchor::Tip)).collect::<Vec<_>>()
+        });
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,10 +20,9 @@ use threadmill_proto::{RunId, ThreadId};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::driver::Shared;
+use crate::driver::{Parts, Shared};
 use crate::error::Error;
-use crate::http::Http;
-use crate::writes::{Answer, Write};
+use crate::writes::{Answer, Write, WriteKind};
 use entry::Entry;
 use files::Directory;
 
@@ -34,6 +33,8 @@ struct Held {
     /// The engine has it.
     fed: bool,
     sending: bool,
+    /// It is taken or given up, and about to be forgotten.
+    over: bool,
     /// What went wrong at the last try.
     error: Option<Error>,
     waiting: Option<oneshot::Sender<Result<Answer, Error>>>,
@@ -41,7 +42,7 @@ struct Held {
 
 impl Held {
     fn new(entry: Entry) -> Self {
-        Self { entry, fed: false, sending: false, error: None, waiting: None }
+        Self { entry, fed: false, sending: false, over: false, error: None, waiting: None }
     }
 
     fn tell(&mut self, outcome: Result<Answer, Error>) {
@@ -150,51 +151,50 @@ impl Outbox {
     }
 
     /// Gives a write up, unless it is on its way.
-    pub(crate) fn discard(self: &Arc<Self>, shared: &Shared, key: &str) {
+    pub(crate) fn discard(self: &Arc<Self>, shared: &Arc<Shared>, key: &str) {
         let Some(number) = self.number_of(key) else { return };
         if self.held().get(&number).is_some_and(|held| held.fed) {
             shared.input(Input::Discard(number));
         } else {
-            self.settle(number, Err(Error::Discarded));
-            shared.touch();
+            self.settle(shared, number, Err(Error::Discarded));
         }
     }
 
     /// The engine says that a write is to be sent.
-    pub(crate) async fn perform(self: Arc<Self>, number: u32, shared: Weak<Shared>, http: Http) {
+    pub(crate) async fn perform(self: Arc<Self>, number: u32, shared: Weak<Shared>, parts: Parts) {
         let write = self.held().get(&number).map(|held| held.entry.write.clone());
         let Some(write) = write else { return };
         let (outbox, key) = (Arc::clone(&self), write.key.clone());
         // Whoever reads this later has to know that it may have arrived, so that is kept before it leaves.
         let marked = self.runtime.spawn_blocking(move || outbox.store(&key, number)).await;
         let tried = match marked {
-            Ok(Ok(())) => http.perform(&write).await,
+            Ok(Ok(())) => parts.http.perform(&write).await,
             Ok(Err(error)) => Err(Error::Outbox(error)),
             Err(_) => return,
         };
+        let Some(shared) = shared.upgrade() else { return };
         let verdict = match tried {
             Ok(answer) => {
-                self.settle(number, Ok(Answer::of(&answer)));
+                if write.kind == WriteKind::Create {
+                    parts.views.made(&shared, &write.thread);
+                }
+                self.settle(&shared, number, Ok(Answer::of(&answer)));
                 Verdict::Done
             }
             Err(error) => {
                 let verdict = verdict(&error);
-                if let Some(held) = self.held().get_mut(&number) {
-                    held.error = Some(error);
-                }
+                self.moved(number, |held| held.error = Some(error));
                 verdict
             }
         };
-        if let Some(shared) = shared.upgrade() {
-            shared.input(Input::Written(number, verdict));
-        }
+        shared.input(Input::Written(number, verdict));
     }
 
     /// The engine says where a write is.
-    pub(crate) fn writing(self: &Arc<Self>, number: u32, stage: Stage) {
+    pub(crate) fn writing(self: &Arc<Self>, shared: &Arc<Shared>, number: u32, stage: Stage) {
         match stage {
-            Stage::Done => self.settle(number, Ok(Answer::default())),
-            Stage::Dropped => self.settle(number, Err(Error::Discarded)),
+            Stage::Done => self.settle(shared, number, Ok(Answer::default())),
+            Stage::Dropped => self.settle(shared, number, Err(Error::Discarded)),
             Stage::Waiting => self.moved(number, |held| held.sending = false),
             Stage::Sending => self.moved(number, |held| (held.sending, held.entry.tried) = (true, true)),
             Stage::Failed => self.fail(number),
@@ -229,19 +229,32 @@ impl Outbox {
         self.store_later(&key, number);
     }
 
-    /// A write is over: nothing is kept of it when whoever waits is told.
-    fn settle(self: &Arc<Self>, number: u32, outcome: Result<Answer, Error>) {
-        let Some(mut held) = self.held().remove(&number) else { return };
+    /// A write is over: nothing is kept of it when it is forgotten and whoever waits is told.
+    fn settle(self: &Arc<Self>, shared: &Arc<Shared>, number: u32, outcome: Result<Answer, Error>) {
+        let key = {
+            let mut all = self.held();
+            let Some(held) = all.get_mut(&number).filter(|held| !held.over) else { return };
+            held.over = true;
+            held.entry.write.key.clone()
+        };
         if self.directory.is_none() {
-            held.tell(outcome);
+            self.forget(number, outcome);
             return;
         }
-        let outbox = Arc::clone(self);
+        let (outbox, shared) = (Arc::clone(self), Arc::clone(shared));
         self.runtime.spawn_blocking(move || {
             // A file that cannot be removed is sent again by the next client and has no second effect.
-            let _ = outbox.store(&held.entry.write.key, number);
-            held.tell(outcome);
+            let _ = outbox.store(&key, number);
+            outbox.forget(number, outcome);
+            shared.touch();
         });
+    }
+
+    fn forget(&self, number: u32, outcome: Result<Answer, Error>) {
+        let held = self.held().remove(&number);
+        if let Some(mut held) = held {
+            held.tell(outcome);
+        }
     }
 
     fn number_of(&self, key: &str) -> Option<u32> {
@@ -263,7 +276,11 @@ impl Outbox {
     /// Brings what is kept of a write in line with what is held.
     fn store(&self, key: &str, number: u32) -> Result<(), IoError> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        directory.store(key, || self.held().get(&number).map(|held| held.entry.to_value()))
+        directory.store(key, || {
+            let all = self.held();
+            let held = all.get(&number).filter(|held| !held.over)?;
+            Some(held.entry.to_value())
+        })
     }
 
     /// The same, without waiting. If it fails, the next client tries what this one was refused.

@@ -8,14 +8,14 @@ use crate::world::{PATIENCE, World};
 #[tokio::test]
 async fn a_view_that_rests_is_there_at_once_and_catches_up() {
     let world = World::new().await;
-    let (thread, view) = world.thread_of(5).await;
+    let (thread, view) = world.thread_of(60).await;
     drop(view);
     assert_eq!(world.client.held().0, 1);
     world.client.http().send(&thread, "meanwhile", None).await.expect("a message");
     let opened = world.wire.trap("/messages?", Deed::Pass);
     let view = world.client.open(thread.clone(), None, Anchor::Tip);
-    assert_eq!(view.with(|view| view.rows().len()), 5, "it has not been asked for");
-    view.until(PATIENCE, |view| view.rows().len() == 6).await.expect("what came meanwhile");
+    assert_eq!(view.with(|view| view.rows().len()), 50, "it has not been asked for");
+    view.until(PATIENCE, |view| view.rows().len() == 51).await.expect("what came meanwhile");
     assert_eq!(opened.now(), 0, "by its cursor alone");
     // Elsewhere is another matter.
     drop(view);

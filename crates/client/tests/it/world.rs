@@ -166,8 +166,7 @@ pub(crate) async fn answer_through(
         }
     }
     place.voice.take();
-    let ended =
-        |view: &View| view.rows().last().is_some_and(|row| row.message.status == MessageStatus::Complete);
+    let ended = |view: &View| view.rows().last().is_some_and(|row| row.message.status == MessageStatus::Complete);
     view.until(PATIENCE, ended).await.expect("the end");
     assert_eq!(view.text(&sent).as_ref(), Some(&said));
 }
@@ -176,9 +175,8 @@ pub(crate) async fn answer_through(
 async fn begin(client: &Client, thread: &ThreadId, view: &ThreadView) -> MessageId {
     let before = view.with(|view| view.head().total);
     client.http().send(thread, "go on", Some("")).await.expect("a message");
-    let streams = |view: &View| {
-        view.head().total == before + 2 && view.rows().last().is_some_and(|row| row.run.is_some())
-    };
+    let streams =
+        |view: &View| view.head().total == before + 2 && view.rows().last().is_some_and(|row| row.run.is_some());
     view.until(PATIENCE, streams).await.expect("the run");
     view.with(|view| view.rows().last().map(|row| row.message.id.clone())).expect("its row")
 }
