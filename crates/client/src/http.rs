@@ -226,16 +226,21 @@ impl Http {
         }
     }
 
+    /// Sends a request as it is.
+    pub(crate) async fn bare(&self, request: RequestBuilder) -> Result<Response, Error> {
+        accepted(request.send().await?).await
+    }
+
     /// Sends a request with the credential. One that is refused is asked for again, once.
     pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let Some(credentials) = &self.credentials else { return accepted(request.send().await?).await };
+        let Some(credentials) = &self.credentials else { return self.bare(request).await };
         let again = request.try_clone();
         let token = credentials.token().await?;
-        let answer = accepted(request.bearer_auth(&token).send().await?).await;
+        let answer = self.bare(request.bearer_auth(&token)).await;
         match (answer, again) {
             (Err(Error::Problem(problem)), Some(again)) if problem.code == ErrorCode::Unauthorized => {
                 let newer = credentials.other_than(Some(&token)).await?;
-                accepted(again.bearer_auth(newer).send().await?).await
+                self.bare(again.bearer_auth(newer)).await
             }
             (answer, _) => answer,
         }

@@ -263,7 +263,8 @@ pub(crate) fn regenerate(thread: ThreadId, message: MessageId) -> Result<Write, 
 
 /// `thread`: the run's, as far as it is known.
 pub(crate) fn stop(thread: ThreadId, run: RunId) -> Write {
-    Write { run: Some(run.clone()), ..Write::new(WriteKind::Stop, thread, format!("/runs/{run}/stop"), None) }
+    let path = format!("/runs/{run}/stop");
+    Write { run: Some(run), ..Write::new(WriteKind::Stop, thread, path, None) }
 }
 
 pub(crate) fn remove(thread: ThreadId, message: MessageId) -> Write {

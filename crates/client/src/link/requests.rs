@@ -25,7 +25,7 @@ pub(super) fn run(http: Http, transport: Transport, frames: Vec<u8>) -> BoxStrea
     let answer = async move {
         match (ask(&http, transport, frames).await, transport) {
             (Ok(answer), Transport::Events) => events(answer),
-            (Ok(answer), Transport::Poll | Transport::Socket) => held(answer.bytes().await.unwrap_or_default().into()),
+            (Ok(answer), Transport::Poll | Transport::Socket) => held(&answer.bytes().await.unwrap_or_default()),
             (Err(error), _) => refused(error),
         }
     };
@@ -37,7 +37,8 @@ fn ask(http: &Http, transport: Transport, frames: Vec<u8>) -> BoxFuture<'static,
     let request = http.request(Method::POST, "/sync", Patience::Endless).header("accept", accept);
     let request = request.header("content-type", SEQUENCE).body(frames);
     let http = http.clone();
-    async move { http.exchange(request).await }.boxed()
+    // The credential is in the first frame, as on a socket, and the engine asks for another if that is refused.
+    async move { http.bare(request).await }.boxed()
 }
 
 /// A refusal, as a socket would have brought it: the engine knows what to do about credentials.
@@ -52,9 +53,9 @@ fn refused(error: Error) -> BoxStream<'static, Said> {
 }
 
 /// The frames of an answer that came as a whole.
-fn held(body: Vec<u8>) -> BoxStream<'static, Said> {
+fn held(body: &[u8]) -> BoxStream<'static, Said> {
     // An answer without its greeting broke off.
-    let Some(frames) = split(&body).filter(|frames| !frames.is_empty()) else {
+    let Some(frames) = split(body).filter(|frames| !frames.is_empty()) else {
         return stream::iter([Said::Closed]).boxed();
     };
     stream::iter(frames.into_iter().map(Said::Frame).chain([Said::GoesOn])).boxed()

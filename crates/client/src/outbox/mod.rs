@@ -131,29 +131,35 @@ impl Outbox {
         Some(write.thread.clone())
     }
 
-    /// Tries a write again: at once, and behind what waits if it was refused.
+    /// Tries a write again: at once if it waits; one that was refused goes behind all the others, here and for the next
+    /// client, so it gets a number of its own.
     pub(crate) fn retry(self: &Arc<Self>, shared: &Shared, key: &str) -> Option<Written> {
         let number = self.number_of(key)?;
-        let (handle, fed) = {
-            let mut all = self.held();
-            let held = all.get_mut(&number)?;
-            held.entry.refusal = None;
-            let waits = held.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed());
-            ((!waits).then(|| held.handle()), held.fed)
-        };
-        self.store_later(key, number);
-        if fed {
+        let mut all = self.held();
+        let mut held = all.remove(&number)?;
+        let waits = held.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed());
+        let handle = (!waits).then(|| held.handle());
+        if held.entry.refusal.take().is_none() {
+            all.insert(number, held);
+            drop(all);
             shared.input(Input::Retry(number));
-        } else {
-            self.feed(shared, number);
+            return handle;
         }
+        let last = all.last_key_value().map_or(number, |(last, _)| number.max(*last)) + 1;
+        held.entry.number = last;
+        all.insert(last, held);
+        drop(all);
+        self.store_later(key, last);
+        shared.input(Input::Discard(number));
+        self.feed(shared, last);
         handle
     }
 
     /// Gives a write up, unless it is on its way.
     pub(crate) fn discard(self: &Arc<Self>, shared: &Arc<Shared>, key: &str) {
         let Some(number) = self.number_of(key) else { return };
-        if self.held().get(&number).is_some_and(|held| held.fed) {
+        let fed = self.held().get(&number).is_some_and(|held| held.fed);
+        if fed {
             shared.input(Input::Discard(number));
         } else {
             self.settle(shared, number, Err(Error::Discarded));

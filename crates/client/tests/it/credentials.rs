@@ -67,9 +67,7 @@ async fn an_event_stream_ends_with_its_token_and_another_goes_on() {
     assert!(answer_through_renewals(&mut place).await > 1);
 }
 
-#[tokio::test]
-async fn a_refused_token_is_replaced() {
-    let place = place().await;
+async fn replace(place: &Place) {
     for first in [token(FORGED, 60.0), token(SECRET, -1.0), "nonsense".into()] {
         let asked = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&asked);
@@ -84,6 +82,20 @@ async fn a_refused_token_is_replaced() {
         live.expect("a connection");
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced() {
+    replace(&place().await).await;
+}
+
+#[tokio::test]
+async fn a_token_that_a_request_is_refused_for_is_replaced() {
+    let place = place().await;
+    place.wire.trap("upgrade: websocket", Deed::Refuse);
+    let polls = place.wire.trap("accept: application/cbor-seq", Deed::Pass);
+    replace(&place).await;
+    assert_eq!(polls.now(), 0, "it is no fault of the event stream's");
 }
 
 #[tokio::test]

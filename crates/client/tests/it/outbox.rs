@@ -27,6 +27,16 @@ fn files(directory: &Path) -> usize {
     names.filter(|path| path.extension().is_some_and(|extension| extension == "json")).count()
 }
 
+/// Waits until a write's file has these words in it.
+async fn until_kept(file: &Path, words: &str) {
+    let kept = async {
+        while !std::fs::read_to_string(file).expect("it is kept").contains(words) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, kept).await.expect("in time");
+}
+
 #[tokio::test]
 async fn messages_have_their_ids_at_once_and_arrive_in_order() {
     let world = World::new().await;
@@ -57,6 +67,10 @@ async fn what_was_committed_and_not_answered_is_sent_again_by_the_next_client_an
     dropped.reach(1).await;
     assert_eq!(place.texts(&thread).await, ["0", "1"], "the server has it");
     assert_eq!(files(directory.path()), 2, "and the client does not know");
+    for (sent, mark) in [(&first, "\"tried\":true"), (&second, "\"tried\":false")] {
+        let file = directory.path().join(&sent.written.key).with_extension("json");
+        assert!(std::fs::read_to_string(file).expect("a file").contains(mark));
+    }
     drop(client);
     for sent in [first, second] {
         assert!(matches!(sent.acknowledged().await, Err(Error::Closed)));
@@ -99,16 +113,20 @@ async fn a_refused_write_stays_until_it_is_tried_again_or_given_up() {
     for sent in [refused, hopeless] {
         assert_eq!(sent.acknowledged().await.expect_err("no such thread").code(), Some("thread_not_found"));
     }
+    for key in &keys {
+        until_kept(&directory.path().join(key).with_extension("json"), "thread_not_found").await;
+    }
     // They hold up nothing else.
     client.create_thread(None, NewMessage::text("fine")).await.expect("kept").acknowledged().await.expect("taken");
     drop(client);
+    let asked = place.wire.trap("/threads/never/", Deed::Pass);
     let client = connect();
     let failed = |item: &threadmill_client::Item| matches!(&item.state, State::Failed(refusal) if refusal.code.as_deref() == Some("thread_not_found"));
     assert_eq!(client.outbox().iter().filter(|item| failed(item)).count(), 2);
     place.direct.call(Method::POST, "/threads", Some(json!({"id": "later"}))).await.expect("a thread");
     client.retry(&keys[0]).expect("it is there").acknowledged().await.expect("taken now");
     assert_eq!(place.texts(&id("later")).await, ["early"]);
-    // One that this client itself was refused.
+    assert_eq!(asked.now(), 0, "nobody wished for it");
     let again = client.retry(&keys[1]).expect("it is there");
     assert_eq!(again.acknowledged().await.expect_err("still none").code(), Some("thread_not_found"));
     client.discard(&keys[1]);
@@ -138,6 +156,28 @@ async fn a_stop_takes_back_what_was_not_sent() {
     stop.acknowledged().await.expect("nothing is left to stop");
     assert!(matches!(sent.acknowledged().await, Err(Error::Discarded)));
     assert_eq!(client.outbox().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_tried_again_goes_behind_the_others_for_the_next_client_too() {
+    let place = Place::new(Auth::Dev).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let connect = || place.options().outbox_dir(directory.path()).connect().expect("a client");
+    let client = connect();
+    let refused = client.send(id("later"), NewMessage::text("early")).await.expect("kept");
+    let key = refused.written.key.clone();
+    refused.acknowledged().await.expect_err("no such thread");
+    let file = directory.path().join(&key).with_extension("json");
+    until_kept(&file, "thread_not_found").await;
+    drop(client);
+    place.direct.call(Method::POST, "/threads", Some(json!({"id": "later"}))).await.expect("a thread");
+    let client = lost(directory.path());
+    client.send(id("later"), NewMessage::text("late")).await.expect("kept");
+    client.retry(&key).expect("it is there");
+    until_kept(&file, "\"refusal\":null").await;
+    drop(client);
+    connect().until_outbox(PATIENCE, <[_]>::is_empty).await.expect("both are taken");
+    assert_eq!(place.texts(&id("later")).await, ["late", "early"]);
 }
 
 #[tokio::test]
