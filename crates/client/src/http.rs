@@ -1,16 +1,23 @@
 //! Plain typed calls of the HTTP API.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::ids::mint;
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
+use crate::writes::{self, Answered, NewMessage, Write};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
 use threadmill_core::engine::Fetch;
 use threadmill_core::list::{ListPage, ListRequest};
 use threadmill_core::window::PageRequest;
 use threadmill_proto::json::{message_from_value, problem_from_value, summary_from_value};
-use threadmill_proto::{BranchId, Message, MessageId, RunId, ThreadId, Window, from_cbor};
+use threadmill_proto::{BranchId, ErrorCode, Message, MessageId, RunId, ThreadId, Window, from_cbor};
 
 const CBOR: &str = "application/cbor";
+/// A request that is not answered by then is lost: the server holds none of them longer than a minute.
+const ANSWER: Duration = Duration::from_secs(75);
 
 /// A server and whom to be there.
 #[derive(Debug, Clone)]
@@ -18,6 +25,16 @@ pub struct Http {
     base: String,
     user: Option<String>,
     client: reqwest::Client,
+    credentials: Option<Arc<Credentials>>,
+}
+
+/// How long a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// So long that it is lost if it is not answered by then.
+    Bounded,
+    /// As long as the connection stands.
+    Endless,
 }
 
 /// A thread that was made.
@@ -29,9 +46,9 @@ pub struct NewThread {
     pub run: Option<RunId>,
 }
 
-/// A message that was sent.
+/// A message that was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
+pub struct Appended {
     /// Its id.
     pub message: MessageId,
     /// The run that answers it, if one was asked for.
@@ -58,7 +75,18 @@ impl Http {
         // Fails if the process has chosen one already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().build()?;
-        Ok(Self { base: format!("{}/v1", url.trim_end_matches('/')), user: user.map(Into::into), client })
+        let base = format!("{}/v1", url.trim_end_matches('/'));
+        Ok(Self { base, user: user.map(Into::into), client, credentials: None })
+    }
+
+    /// The same with credentials.
+    pub(crate) fn with_credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials.map(Arc::new);
+        self
+    }
+
+    pub(crate) fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.clone()
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -69,16 +97,28 @@ impl Http {
         self.user.as_deref()
     }
 
-    /// Any call with a JSON answer; `path` is under `/v1`.
+    /// Any call with a JSON answer, or none; `path` is under `/v1`.
     ///
     /// # Errors
     /// The server refused, did not answer, or not with JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
-        let mut request = self.request(method, path).header("idempotency-key", mint());
+        self.call_once(method, path, body.as_ref(), &mint()).await
+    }
+
+    /// A write. However often it is done it has one effect.
+    pub(crate) async fn perform(&self, write: &Write) -> Result<Value, Error> {
+        self.call_once(write.kind.method(), &write.path, write.body.as_ref(), &write.key).await
+    }
+
+    async fn call_once(&self, method: Method, path: &str, body: Option<&Value>, key: &str) -> Result<Value, Error> {
+        let mut request = self.request(method, path, Patience::Bounded).header("idempotency-key", key);
         if let Some(body) = body {
-            request = request.json(&body);
+            request = request.json(body);
         }
-        let answer = accepted(request.send().await?).await?;
+        let answer = self.exchange(request).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         Ok(answer.json().await?)
     }
 
@@ -96,7 +136,8 @@ impl Http {
     /// As [`Http::call`].
     pub async fn window(&self, request: &PageRequest) -> Result<Window, Error> {
         let path = Fetch::Window(request.clone()).path();
-        let answer = accepted(self.request(Method::GET, &path).header("accept", CBOR).send().await?).await?;
+        let request = self.request(Method::GET, &path, Patience::Bounded).header("accept", CBOR);
+        let answer = self.exchange(request).await?;
         from_cbor(&answer.bytes().await?).map_err(|error| Error::Malformed(error.to_string()))
     }
 
@@ -118,9 +159,7 @@ impl Http {
     /// # Errors
     /// As [`Http::call`].
     pub async fn create_thread(&self, text: &str, provider: Option<&str>) -> Result<NewThread, Error> {
-        let mut body = json!({"id": mint(), "message": user_message(text)});
-        put_run(&mut body, provider);
-        let answer = self.call(Method::POST, "/threads", Some(body)).await?;
+        let answer = self.perform(&writes::create(None, &message(text, provider))?).await?;
         Ok(NewThread { thread: id(&answer["thread"], ThreadId::parse)?, run: run_of(&answer)? })
     }
 
@@ -128,11 +167,9 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::call`].
-    pub async fn send(&self, thread: &ThreadId, text: &str, provider: Option<&str>) -> Result<Sent, Error> {
-        let mut body = user_message(text);
-        put_run(&mut body, provider);
-        let answer = self.call(Method::POST, &format!("/threads/{thread}/messages"), Some(body)).await?;
-        Ok(Sent { message: id(&answer["message"], MessageId::parse)?, run: run_of(&answer)? })
+    pub async fn send(&self, thread: &ThreadId, text: &str, provider: Option<&str>) -> Result<Appended, Error> {
+        let answer = self.perform(&writes::send(thread.clone(), &message(text, provider))?).await?;
+        Ok(Appended { message: id(&answer["message"], MessageId::parse)?, run: run_of(&answer)? })
     }
 
     /// Edits a message; where an answer depends on it, that forks the thread.
@@ -142,13 +179,12 @@ impl Http {
     pub async fn edit(
         &self,
         thread: &ThreadId,
-        message: &MessageId,
+        edits: &MessageId,
         text: &str,
         provider: Option<&str>,
     ) -> Result<Edited, Error> {
-        let mut body = json!({"id": mint(), "parts": [{"type": "text", "text": text}]});
-        put_run(&mut body, provider);
-        let answer = self.call(Method::PATCH, &format!("/threads/{thread}/messages/{message}"), Some(body)).await?;
+        let write = writes::edit(thread.clone(), edits.clone(), &message(text, provider))?;
+        let answer = self.perform(&write).await?;
         edited(&answer, &answer["message"])
     }
 
@@ -157,8 +193,7 @@ impl Http {
     /// # Errors
     /// As [`Http::call`].
     pub async fn regenerate(&self, thread: &ThreadId, message: &MessageId) -> Result<Edited, Error> {
-        let body = json!({"id": mint(), "message": mint(), "regenerate": message.as_str()});
-        let answer = self.call(Method::POST, &format!("/threads/{thread}/runs"), Some(body)).await?;
+        let answer = self.perform(&writes::regenerate(thread.clone(), message.clone())?).await?;
         edited(&answer, &answer["run"])
     }
 
@@ -179,27 +214,45 @@ impl Http {
         message_from_value(answer["message"].take()).map_err(Error::Malformed)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str, patience: Patience) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = match patience {
+            Patience::Bounded => request.timeout(ANSWER),
+            Patience::Endless => request,
+        };
         match &self.user {
             Some(user) => request.header("x-threadmill-user", user),
             None => request,
         }
     }
-}
 
-fn user_message(text: &str) -> Value {
-    json!({"id": mint(), "role": "user", "parts": [{"type": "text", "text": text}]})
-}
-
-fn put_run(body: &mut Value, provider: Option<&str>) {
-    if let Some(provider) = provider {
-        let mut run = json!({"id": mint(), "message": mint()});
-        if !provider.is_empty() {
-            run["provider"] = provider.into();
-        }
-        body["run"] = run;
+    /// Sends a request as it is.
+    pub(crate) async fn bare(&self, request: RequestBuilder) -> Result<Response, Error> {
+        accepted(request.send().await?).await
     }
+
+    /// Sends a request with the credential. One that is refused is asked for again, once.
+    pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let Some(credentials) = &self.credentials else { return self.bare(request).await };
+        let again = request.try_clone();
+        let token = credentials.token().await?;
+        let answer = self.bare(request.bearer_auth(&token)).await;
+        match (answer, again) {
+            (Err(Error::Problem(problem)), Some(again)) if problem.code == ErrorCode::Unauthorized => {
+                let newer = credentials.other_than(Some(&token)).await?;
+                self.bare(again.bearer_auth(newer)).await
+            }
+            (answer, _) => answer,
+        }
+    }
+}
+
+fn message(text: &str, provider: Option<&str>) -> NewMessage {
+    NewMessage::text(text).answered(match provider {
+        None => Answered::No,
+        Some("") => Answered::ByDefault,
+        Some(name) => Answered::By(name.into()),
+    })
 }
 
 fn id<T, E: core::fmt::Display>(of: &Value, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, Error> {
@@ -229,5 +282,5 @@ async fn accepted(answer: Response) -> Result<Response, Error> {
     } else {
         serde_json::from_slice(&body).ok().and_then(|value| problem_from_value(value).ok())
     };
-    Err(problem.map_or_else(|| Error::Malformed(format!("HTTP {status}")), Error::Problem))
+    Err(problem.map_or(Error::Status(status.as_u16()), Error::Problem))
 }

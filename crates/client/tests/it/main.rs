@@ -1,5 +1,10 @@
-//! The native client against the real server, in one process, over a real socket that can be cut.
+//! The native client against the real server, in one process, over real sockets on which anything can happen.
 
-mod cut;
+mod credentials;
+mod flags;
 mod live;
+mod outbox;
+mod resting;
+mod transports;
+mod wire;
 mod world;
