@@ -287,7 +287,9 @@ impl Session {
             }
             State::Live { migrate, .. } => {
                 self.actions.push(Action::Disconnect);
-                self.wait(now, migrate);
+                // It is time to go elsewhere, or nothing was heard for too long.
+                let moves = migrate.is_some_and(|at| at <= now) || self.probe_due().is_some_and(|at| at <= now);
+                self.wait(now, moves.then_some(now));
             }
             State::Waiting { .. } => self.connect(now),
             State::Idle | State::Refused => {}
@@ -299,9 +301,14 @@ impl Session {
     pub fn deadline(&self) -> Option<Now> {
         match self.state {
             State::Connecting { until } | State::Greeting { until } | State::Waiting { until } => Some(until),
-            State::Live { until, migrate, .. } => migrate.into_iter().chain([until]).min(),
+            State::Live { until, migrate, .. } => migrate.into_iter().chain(self.probe_due()).chain([until]).min(),
             State::Idle | State::Refused => None,
         }
+    }
+
+    /// When a connection without a socket makes way for another try of one.
+    fn probe_due(&self) -> Option<Now> {
+        self.probe.filter(|_| self.transport != Transport::Socket).map(|(at, _)| at)
     }
 
     /// The next thing to do.
@@ -393,12 +400,11 @@ impl Session {
         if self.transport == Transport::Socket {
             (self.probe, self.probed) = (None, false);
             self.actions.push(Action::Up);
-        } else if let (State::Live { migrate, .. }, Some((at, wait))) = (&mut self.state, self.probe) {
+        } else if let Some((at, wait)) = self.probe {
             // Each socket that fails while this works makes the next one wait longer; an outage does not.
             let next = if core::mem::take(&mut self.probed) { (wait * 2).min(PROBE.1) } else { wait };
             let at = if next == wait { at.min(now + wait) } else { now + next };
             self.probe = Some((at, next));
-            *migrate = Some(at);
         }
     }
 

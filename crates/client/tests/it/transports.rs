@@ -97,7 +97,6 @@ async fn a_socket_is_tried_again_later() {
 }
 
 #[tokio::test]
-#[ignore = "the engine waits for its next try of a socket before it opens an event stream again"]
 async fn an_event_stream_that_is_cut_comes_back() {
     let mut place = Place::new(Auth::Dev).await;
     place.wire.trap(SOCKETS, Deed::Refuse);

@@ -280,3 +280,17 @@ fn a_credential_that_was_refused_is_not_tried_in_a_loop() {
     assert_eq!(actions(&mut session), [], "the same one");
     assert!(session.deadline().is_some(), "but some time");
 }
+
+/// A request that is cut is made again as soon as a socket would be, whenever a socket is tried next.
+#[test]
+fn an_event_stream_that_is_cut_comes_back_at_once() {
+    let mut session = Session::new(1, "test");
+    let mut now = 0;
+    session.start(now);
+    cut_until(&mut session, &mut now, Transport::Events);
+    session.opened(now);
+    session.frame(now, &welcome());
+    session.closed(now + 10);
+    let due = session.deadline().expect("another try");
+    assert!(due <= now + 10 + 250, "{} ms later", due - now);
+}
