@@ -105,6 +105,20 @@ page() {
   return "${PIPESTATUS[0]}"
 }
 
+# The browser client's bars; each starts servers of its own.
+client() {
+  THREADMILL_FULL=1 bash scripts/bars.sh "$binary" "$1" | sed -E 's/^ok +(.*) \([0-9]+ ms\): (.*)/proof: \1 | \2/'
+  return "${PIPESTATUS[0]}"
+}
+
+# The tabs of a browser against the model of a server, and the weight of what a browser loads.
+tab_model() {
+  PROPTEST_CASES=10000 cargo test --release --locked --package threadmill-core --test it tabs || return 1
+  echo "proof: cases of four tabs, a channel that loses, doubles and reorders, crashes and hand-overs | 10,000"
+}
+
+weights() { npm run --silent size | sed -E 's/^(ok|FAIL) +([^:]*): (.*)/proof: \2 | \3/'; return "${PIPESTATUS[0]}"; }
+
 tests() { THREADMILL_FULL=1 cargo test --release --locked --package "$1" --test it -- --nocapture "${@:2}"; }
 
 bar 1 build cold_build
@@ -116,6 +130,10 @@ bar 5 page page
 bar 6 refusals tests threadmill-cli refusals
 bar 7 runs tests threadmill-cli load
 bar 7 appends appends
+for name in renders tabs times memory transports offline; do bar client "$name" client "$name"; done
+bar client faults bash scripts/bars.sh "$binary" faults
+bar client model tab_model
+bar client weight weights
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1
 

@@ -44,6 +44,8 @@ pub enum Answer {
     Done,
     /// Try again, not before so many milliseconds have passed if the server said so.
     Passes(Option<u64>),
+    /// It did not leave: there is no network.
+    Unsent,
     /// A run is in the way; it will end.
     Busy,
     /// It will never be taken.
@@ -51,7 +53,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// What an HTTP answer means. Status 0 stands for no answer.
+    /// What an HTTP answer means. Status 0 stands for no answer, with the code `offline` for no request.
     #[must_use]
     pub fn of(status: u16, code: &str, retry_after: Option<u64>) -> Self {
         match (status, code) {
@@ -59,6 +61,7 @@ impl Answer {
             (409, "run_in_progress") => Self::Busy,
             // What was to be stopped is over, or never was.
             (409, "run_ended") | (404, "run_not_found") => Self::Done,
+            (0, "offline") => Self::Unsent,
             (0 | 401 | 408 | 425 | 429 | 500..=599, _) => Self::Passes(retry_after),
             _ => Self::Refused,
         }
@@ -95,8 +98,9 @@ struct Item {
     thread: ThreadId,
     purpose: Purpose,
     stage: Stage,
-    /// It may have reached the server.
+    /// It may have reached the server, and whether it might have before this try.
     tried: bool,
+    before: bool,
     attempts: u32,
     not_before: Now,
 }
@@ -130,7 +134,16 @@ impl Outbox {
             self.steps.push(Step::Now(number, Stage::Done));
             return;
         }
-        self.items.push(Item { number, thread, purpose, stage: Stage::Waiting, tried, attempts: 0, not_before: 0 });
+        self.items.push(Item {
+            number,
+            thread,
+            purpose,
+            stage: Stage::Waiting,
+            tried,
+            before: tried,
+            attempts: 0,
+            not_before: 0,
+        });
     }
 
     /// The answer to a `Send`.
@@ -147,6 +160,12 @@ impl Outbox {
                 // The server did nothing: a stop may still take it back.
                 item.tried = false;
                 item.not_before = now + self.backoff.within(BUSY);
+                Stage::Waiting
+            }
+            Answer::Unsent => {
+                item.tried = item.before;
+                item.not_before = now + self.backoff.at(item.attempts);
+                item.attempts += 1;
                 Stage::Waiting
             }
             Answer::Passes(after) => {
@@ -201,7 +220,7 @@ impl Outbox {
         }
         let next = (0..self.items.len()).find(|at| self.is_due(*at, now))?;
         let item = &mut self.items[next];
-        (item.stage, item.tried) = (Stage::Sending, true);
+        (item.stage, item.before, item.tried) = (Stage::Sending, item.tried, true);
         self.steps.push(Step::Send(item.number));
         Some(Step::Now(item.number, Stage::Sending))
     }

@@ -3,7 +3,7 @@
 
 use crate::tab::Tab;
 use core::str::from_utf8;
-use threadmill_core::engine::{Company, Input, unanswered};
+use threadmill_core::engine::{Company, Follows, Input, unanswered};
 use threadmill_core::outbox::{Answer, Purpose};
 use threadmill_core::window::{Edge, Side};
 use threadmill_proto::{Anchor, BranchId, MessageId, Problem, RunId, Summary, ThreadId, Window, read};
@@ -140,7 +140,7 @@ fn open(view: u32, texts: &Texts<'_>, at: f64) -> Option<Input> {
     Some(Input::Open { view, thread, branch, anchor })
 }
 
-/// Flags: 1 it stops the run named, else it starts it; 2 it may have reached the server already.
+/// Flags: 1 it stops the run named, else it starts it; 2 it may have reached the server already; 4 another follows.
 fn write(number: u32, texts: &Texts<'_>, flags: u32) -> Option<Input> {
     let thread = ThreadId::parse(texts.get(0)).ok()?;
     let purpose = match (RunId::parse(texts.get(1)), flags & 1 != 0) {
@@ -148,7 +148,8 @@ fn write(number: u32, texts: &Texts<'_>, flags: u32) -> Option<Input> {
         (Ok(run), false) => Purpose::Starts(run),
         (Err(_), _) => Purpose::Plain,
     };
-    Some(Input::Write { number, thread, purpose, tried: flags & 2 != 0 })
+    let follows = if flags & 4 == 0 { Follows::Nothing } else { Follows::Another };
+    Some(Input::Write { number, thread, purpose, tried: flags & 2 != 0, follows })
 }
 
 fn anchor(anchor: &str, at: f64) -> Option<Anchor> {

@@ -14,7 +14,7 @@ use std::io::{Error as IoError, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use threadmill_core::engine::Input;
+use threadmill_core::engine::{Follows, Input};
 use threadmill_core::outbox::{Answer as Verdict, Stage};
 use threadmill_proto::{RunId, ThreadId};
 use tokio::runtime::Handle;
@@ -84,9 +84,13 @@ impl Outbox {
 
     /// Gives the engine what was kept.
     pub(crate) fn begin(&self, shared: &Shared) {
-        let numbers: Vec<u32> = self.held().keys().copied().collect();
-        for number in numbers {
-            self.feed(shared, number);
+        let held = self.held();
+        let waiting = held.iter().filter(|(_, held)| held.entry.refusal.is_none());
+        let numbers: Vec<u32> = waiting.map(|(number, _)| *number).collect();
+        drop(held);
+        for number in &numbers {
+            let last = numbers.last() == Some(number);
+            self.feed(shared, *number, if last { Follows::Nothing } else { Follows::Another });
         }
     }
 
@@ -107,14 +111,14 @@ impl Outbox {
             let kept = self.runtime.spawn_blocking(move || {
                 let kept = outbox.store(&key, number);
                 match &kept {
-                    Ok(()) => outbox.feed(&shared, number),
+                    Ok(()) => outbox.feed(&shared, number, Follows::Nothing),
                     Err(_) => drop(outbox.held().remove(&number)),
                 }
                 kept
             });
             kept.await.map_err(|_| Error::Closed)?.map_err(Error::Outbox)?;
         } else {
-            self.feed(&shared, number);
+            self.feed(&shared, number, Follows::Nothing);
         }
         Ok(handle)
     }
@@ -151,7 +155,7 @@ impl Outbox {
         drop(all);
         self.store_later(key, last);
         shared.input(Input::Discard(number));
-        self.feed(shared, last);
+        self.feed(shared, last, Follows::Nothing);
         handle
     }
 
@@ -268,13 +272,14 @@ impl Outbox {
     }
 
     /// Gives the engine a write, unless it was refused.
-    fn feed(&self, shared: &Shared, number: u32) {
+    fn feed(&self, shared: &Shared, number: u32, follows: Follows) {
         let write = {
             let mut all = self.held();
             let Some(held) = all.get_mut(&number).filter(|held| held.entry.refusal.is_none()) else { return };
             held.fed = true;
             let Entry { write, tried, .. } = &held.entry;
-            Input::Write { number, thread: write.thread.clone(), purpose: write.purpose(), tried: *tried }
+            let (thread, purpose) = (write.thread.clone(), write.purpose());
+            Input::Write { number, thread, purpose, tried: *tried, follows }
         };
         shared.input(write);
     }

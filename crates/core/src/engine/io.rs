@@ -88,6 +88,8 @@ pub enum Input {
         purpose: Purpose,
         /// It may have reached the server already.
         tried: bool,
+        /// Whether others follow that were made later: nothing is sent before all are known.
+        follows: Follows,
     },
     /// What became of a write that was sent.
     Written(u32, Answer),
@@ -95,6 +97,15 @@ pub enum Input {
     Retry(u32),
     /// Give a write up.
     Discard(u32),
+}
+
+/// Whether a write is the last of those that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// It is.
+    Nothing,
+    /// Another one comes.
+    Another,
 }
 
 /// Whether there may be other tabs.

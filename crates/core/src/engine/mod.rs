@@ -9,7 +9,7 @@ mod io;
 mod link;
 mod views;
 
-pub use io::{Company, Fetch, Input, Output};
+pub use io::{Company, Fetch, Follows, Input, Output};
 
 use alloc::vec::Vec;
 
@@ -58,6 +58,8 @@ pub struct Engine {
     session: Session,
     tabs: Tabs,
     outbox: Outbox,
+    /// More writes are on their way into the outbox.
+    feeding: bool,
     backoff: Backoff,
     slots: Numbered<Slot>,
     room: usize,
@@ -81,6 +83,7 @@ impl Engine {
             session: Session::new(seed, client),
             tabs: Tabs::new(seed),
             outbox: Outbox::new(seed.rotate_left(32)),
+            feeding: false,
             backoff: Backoff::new(!seed),
             slots: Numbered::default(),
             room: ROOM,
@@ -167,7 +170,10 @@ impl Engine {
             }
             Input::Page(request, answer) => self.page(now, request, answer),
             Input::ListPage(request, answer) => self.list_page(request, answer),
-            Input::Write { number, thread, purpose, tried } => self.outbox.add(number, thread, purpose, tried),
+            Input::Write { number, thread, purpose, tried, follows } => {
+                self.outbox.add(number, thread, purpose, tried);
+                self.feeding = follows == Follows::Another;
+            }
             Input::Written(number, answer) => self.outbox.answer(now, number, answer),
             Input::Retry(number) => self.outbox.retry(number),
             Input::Discard(number) => self.outbox.discard(number),
@@ -230,7 +236,7 @@ impl Engine {
         self.settle_views();
         self.settle_lists();
         self.settle_link(now);
-        while let Some(step) = self.outbox.poll(now) {
+        while let Some(step) = (!self.feeding).then(|| self.outbox.poll(now)).flatten() {
             self.outputs.push(match step {
                 Step::Send(number) => Output::Write(number),
                 Step::Now(number, stage) => Output::Writing(number, stage),

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use threadmill_core::engine::{Engine, Follows, Input, Output};
 use threadmill_core::outbox::{Answer, Outbox, Purpose, Stage, Step};
 use threadmill_proto::{RunId, ThreadId};
 
@@ -125,6 +126,28 @@ fn a_stop_takes_back_what_waits_for_another_run() {
 }
 
 #[test]
+fn a_stop_takes_back_what_found_no_network() {
+    let mut outbox = Outbox::new(1);
+    outbox.add(1, thread(1), Purpose::Starts(run(1)), false);
+    assert_eq!(sends(&mut outbox, 0), [1]);
+    outbox.answer(0, 1, Answer::Unsent);
+    steps(&mut outbox, 0);
+    outbox.add(2, thread(1), Purpose::Stops(run(1)), false);
+    assert_eq!(steps(&mut outbox, 0), [Step::Now(1, Stage::Dropped), Step::Now(2, Stage::Done)]);
+
+    // But not what had left before.
+    let mut outbox = Outbox::new(1);
+    outbox.add(1, thread(1), Purpose::Starts(run(1)), false);
+    for answer in [Answer::Passes(None), Answer::Unsent] {
+        assert_eq!(sends(&mut outbox, 20_000), [1]);
+        outbox.answer(0, 1, answer);
+        steps(&mut outbox, 0);
+    }
+    outbox.add(2, thread(1), Purpose::Stops(run(1)), false);
+    assert_eq!(sends(&mut outbox, 20_000), [1]);
+}
+
+#[test]
 fn answers_are_what_http_says() {
     let cases = [
         ((201, ""), Answer::Done),
@@ -132,6 +155,7 @@ fn answers_are_what_http_says() {
         ((409, "run_ended"), Answer::Done),
         ((404, "run_not_found"), Answer::Done),
         ((409, "run_in_progress"), Answer::Busy),
+        ((0, "offline"), Answer::Unsent),
         ((0, "unavailable"), Answer::Passes(Some(5))),
         ((401, "unauthorized"), Answer::Passes(Some(5))),
         ((429, "overloaded"), Answer::Passes(Some(5))),
@@ -142,6 +166,23 @@ fn answers_are_what_http_says() {
     for ((status, code), expected) in cases {
         assert_eq!(Answer::of(status, code, Some(5)), expected, "{status} {code}");
     }
+}
+
+/// At the next start of the browser a stop may stand behind the send that it takes back.
+#[test]
+fn nothing_is_sent_before_all_that_is_kept_is_known() {
+    let mut engine = Engine::new(1, "test");
+    let mut steps = Vec::new();
+    let mut feed = |number, purpose, follows| {
+        engine.handle(0, Input::Write { number, thread: thread(1), purpose, tried: false, follows });
+        steps.extend(
+            core::iter::from_fn(|| Some(engine.poll_output()).filter(|out| !matches!(out, Output::Wait(_))))
+                .filter(|out| matches!(out, Output::Write(_) | Output::Writing(..))),
+        );
+    };
+    feed(1, Purpose::Starts(run(1)), Follows::Another);
+    feed(2, Purpose::Stops(run(1)), Follows::Nothing);
+    assert_eq!(steps, [Output::Writing(1, Stage::Dropped), Output::Writing(2, Stage::Done)]);
 }
 
 #[derive(Debug, Clone, Copy)]
