@@ -9,9 +9,10 @@ import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
 import { Host, type Receiver } from './host.js';
 import { Keeper } from './keeper.js';
-import { keptStrings } from './kept.js';
+import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
 import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
+import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
 import { Status } from './status.js';
 import { Storage } from './storage.js';
 import { ThreadView } from './thread.js';
@@ -30,8 +31,8 @@ import * as writes from './writes.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
 const GRACE = 1_000;
-/** Whose things they are where nobody is named. */
-const SOMEBODY = 'local';
+/** Kept while a user is signed in: whoever finds it gone has missed that the user signed out. */
+const SIGNED_IN = 'threadmill.signed-in.';
 
 /** What is shown under a key, and by how many. */
 interface Shown<T> {
@@ -51,6 +52,9 @@ export class SyncClient implements Client {
   readonly outbox: Outbox;
   readonly drafts: KeptDrafts;
   readonly flags: Flags;
+  readonly #access: Access;
+  readonly #kept: Kept;
+  readonly #signedIn: string;
   readonly #frames: Frames;
   readonly #api: Api;
   readonly #host: Host;
@@ -62,14 +66,15 @@ export class SyncClient implements Client {
   #counter = 0;
 
   constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
-    const user = options.user ?? SOMEBODY;
+    const { name } = access;
     const kept = keptStrings(options.storage);
+    this.#access = access;
+    this.#kept = kept;
     this.#frames = frames;
     this.flags = flags;
-    this.drafts = new KeptDrafts(user, kept);
+    this.drafts = new KeptDrafts(name, kept);
     this.status = new Status(frames);
     this.#api = new Api(access);
-    const name = `${user}@${access.base}`;
     this.#storage = new Storage(name, options.storage ?? 'auto', () =>
       this.status.set({ storage: 'degraded' }),
     );
@@ -77,7 +82,7 @@ export class SyncClient implements Client {
     const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
     const tabs = options.tabs ?? 'auto';
-    const surroundings = { name, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
+    const surroundings = { kept, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
       call: (kind, number, texts, b, c) => this.#host.call(kind, number, texts, b, c),
@@ -87,6 +92,8 @@ export class SyncClient implements Client {
       this.#pend(write, outcome !== undefined && 'answer' in outcome);
     });
     bindAccess(this, access);
+    this.#signedIn = SIGNED_IN + name;
+    kept.set(this.#signedIn, '1');
     this.#listen();
     void this.outbox.load();
     void this.#host.start();
@@ -120,7 +127,10 @@ export class SyncClient implements Client {
     const number = ++this.#counter;
     const handle = new ThreadList(this.#host, this.#frames, number, {
       released: () => this.#releaseList(key),
-      ...(key === '' ? { published: threads => this.#keeper.keepList(threads) } : {}),
+      ...(key === '' && {
+        published: threads => this.#keeper.keepList(threads),
+        removed: id => this.#keeper.forget(id),
+      }),
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
     handle.pend(this.outbox.all());
@@ -189,20 +199,29 @@ export class SyncClient implements Client {
 
   async signOut(): Promise<void> {
     this.#tell({ about: 'sign-out' });
-    await this.#forget();
+    this.#forget();
+    this.#host.forget();
+    this.#access.forget(this.#kept);
+    this.#kept.remove(this.#signedIn);
+    await this.#storage.destroy();
   }
 
   close(): void {
-    this.#listeners.abort();
     this.#keeper.flush();
     this.#shut();
   }
 
-  #shut(): void {
+  /** Nothing is said, asked or kept any more. */
+  #stop(): void {
     this.#listeners.abort();
     this.#keeper.close();
+    this.outbox.close();
     this.#host.close();
     this.#storage.close();
+  }
+
+  #shut(): void {
+    this.#stop();
     for (const { handle, timer } of [...this.#views.values(), ...this.#lists.values()]) {
       clearTimeout(timer);
       handle.dispose();
@@ -211,14 +230,13 @@ export class SyncClient implements Client {
     this.#lists.clear();
   }
 
-  /** Nothing of the user stays in this tab, and nothing in the browser. */
-  async #forget(): Promise<void> {
-    this.#keeper.close();
+  /** Nothing of the user stays in this tab; what others have stored is for the one in which the user signed out. */
+  #forget(): void {
+    this.#shut();
+    this.#access.end(RELEASED);
     this.outbox.clear();
     this.drafts.clear();
     this.flags.clear();
-    await this.#storage.clear();
-    this.#shut();
   }
 
   #open(key: string, id: string, branch: string | undefined, anchor: Anchor): Shown<ThreadView> {
@@ -252,6 +270,7 @@ export class SyncClient implements Client {
 
   /** The outbox of a thread changed. */
   #pend(write: writes.Write, acknowledged: boolean): void {
+    if (acknowledged && write.kind === 'delete') this.#keeper.forget(write.threadId);
     for (const { handle } of this.#views.values()) {
       if (handle.threadId !== write.threadId) continue;
       handle.pend(this.outbox.of(write.threadId));
@@ -275,6 +294,7 @@ export class SyncClient implements Client {
         this.status.set({ role });
         this.outbox.become(role);
       },
+      entered: () => void this.outbox.enter(),
       transport: transport => this.status.set({ transport }),
       flags: () => void this.flags.refresh().catch(ignore),
       write: number => void this.outbox.write(number),
@@ -289,7 +309,7 @@ export class SyncClient implements Client {
 
   #told(told: Told): void {
     if (told.about === 'outbox') this.outbox.told(told.message);
-    else void this.#forget();
+    else this.#forget();
   }
 
   #take<T>(shown: Shown<T>): void {
@@ -340,18 +360,35 @@ export class SyncClient implements Client {
     }
   }
 
-  /** What is due is written before the page may go. */
   #listen(): void {
     const { signal } = this.#listeners;
+    // What is due is written before the page may go.
     const flush = () => this.#keeper.flush();
     globalThis.addEventListener?.('pagehide', flush, { signal });
     globalThis.document?.addEventListener?.('visibilitychange', flush, { signal });
+    // A page that was put aside, or that shares no channel, is not told that the user signed out.
+    const look = () => this.#kept.get(this.#signedIn) === undefined && this.#forget();
+    globalThis.addEventListener?.('pageshow', look, { signal });
+    globalThis.addEventListener?.(
+      'storage',
+      event => (event as StorageEvent).key === this.#signedIn && look(),
+      { signal },
+    );
+    this.#access.ended.addEventListener(
+      'abort',
+      () => {
+        this.#keeper.flush();
+        this.#stop();
+        this.status.connected('refused', this.#access.ended.reason as ProblemError);
+      },
+      { signal },
+    );
   }
 }
 
 const NOT_AN_ID = {
   status: 'error',
-  error: { code: 'invalid_id', detail: 'This is not an id of a thread, branch or message.', status: 400 },
+  error: INVALID_ID,
   total: 0,
   hasOlder: false,
   hasNewer: false,

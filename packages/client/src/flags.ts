@@ -26,7 +26,7 @@ export class Flags extends FrameStore<Values> {
   #asking: Promise<void> | undefined;
 
   constructor(frames: Frames, access: Access, kept: Kept = keptStrings()) {
-    const key = `threadmill.flags.${access.base} ${access.user ?? ''}`;
+    const key = `threadmill.flags.${access.name}`;
     const answer = read(kept.get(key)) ?? NONE;
     super(frames, answer.flags);
     this.#access = access;

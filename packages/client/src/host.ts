@@ -1,9 +1,10 @@
 //! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
 
-import type { Access } from './access.js';
+import { type Access, claimsOf } from './access.js';
 import { Company, hasCompany } from './company.js';
 import { Call, type Core } from './core.js';
 import { decode } from './decode.js';
+import type { Kept } from './kept.js';
 import { Link } from './link.js';
 import type { Problem } from './problem.js';
 import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
@@ -22,6 +23,8 @@ export interface Receiver {
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
   status(connection: SyncStatus['connection'], problem: Problem | null): void;
+  /** The other tabs, if there are any, hear this one from now on. */
+  entered(): void;
   role(role: SyncStatus['role']): void;
   transport(transport: SyncStatus['transport']): void;
   /** The feature flags may have changed. */
@@ -33,10 +36,12 @@ export interface Receiver {
   told(message: unknown): void;
 }
 
+/** Where the last epoch is remembered, so that a browser's next leader is later than any before. */
+const EPOCH = 'threadmill.epoch.';
+
 /** What the host is told about its surroundings. */
 export interface HostOptions {
-  /** Tells users and servers apart among the tabs of a browser. */
-  readonly name: string;
+  readonly kept: Kept;
   readonly tabs: 'auto' | 'off';
   readonly socketUrl: string;
   /** Bytes of the core's memory. */
@@ -48,8 +53,8 @@ export class Host {
   readonly #access: Access;
   readonly #receiver: Receiver;
   readonly #link: Link;
-  readonly #company: Company | undefined;
-  readonly #memory: () => number;
+  readonly #options: HostOptions;
+  #company: Company | undefined;
   readonly #listeners = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
@@ -68,7 +73,7 @@ export class Host {
     this.#core = core;
     this.#access = access;
     this.#receiver = receiver;
-    this.#memory = options.memory;
+    this.#options = options;
     const events = {
       opened: () => this.call(Call.opened),
       closed: () => this.call(Call.closed),
@@ -80,21 +85,25 @@ export class Host {
     const requests = async (transport: 'events' | 'poll') =>
       (await import('./fallback.js')).requests(transport, access, events);
     this.#link = new Link(options.socketUrl, requests, events);
-    if (options.tabs === 'auto' && hasCompany()) {
-      this.#company = new Company(options.name, {
-        leads: epoch => this.call(Call.lead, epoch),
-        heard: message => {
-          this.#counts.framesHeard++;
-          this.call(Call.heard, 0, [message]);
-        },
-        told: message => receiver.told(message),
-      });
-    }
   }
 
   /** Connects, on its own or together with the other tabs. */
   async start(): Promise<void> {
+    const name = `threadmill:1:${this.#access.name}`;
+    const shares = this.#options.tabs === 'auto' && hasCompany(name);
     await this.#renew();
+    const shared = await shares;
+    if (this.#over) return;
+    if (shared) {
+      this.#company = new Company(name, {
+        leads: () => this.call(Call.lead, Number(this.#options.kept.get(this.#epoch)) || 0),
+        heard: message => {
+          this.#counts.framesHeard++;
+          this.call(Call.heard, 0, [message]);
+        },
+        told: message => this.#receiver.told(message),
+      });
+    }
     this.#listen();
     this.#enter();
   }
@@ -125,10 +134,16 @@ export class Host {
   metrics(): ClientMetrics {
     const ask = (kind: Call) => (this.#over ? 0 : this.#core.call(kind, 0));
     const held = { threadsHeld: ask(Call.views), bytesHeld: ask(Call.bytes) };
-    return { ...this.#counts, ...held, wasmBytes: this.#memory() };
+    return { ...this.#counts, ...held, wasmBytes: this.#options.memory() };
+  }
+
+  /** Forgets what the browser remembers of this one. */
+  forget(): void {
+    this.#options.kept.remove(this.#epoch);
   }
 
   close(): void {
+    if (this.#over) return;
     this.#listeners.abort();
     clearTimeout(this.#renewal);
     this.#leave();
@@ -137,12 +152,17 @@ export class Host {
     this.#core.end();
   }
 
+  get #epoch(): string {
+    return EPOCH + this.#access.name;
+  }
+
   #enter(): void {
     if (this.#company) {
       if (globalThis.document?.visibilityState === 'hidden') this.call(Call.hidden);
       this.#company.enter();
       this.call(Call.join);
     } else this.call(Call.start);
+    this.#receiver.entered();
   }
 
   #leave(): void {
@@ -162,6 +182,7 @@ export class Host {
     on(globalThis.document, 'resume', wake);
     on(globalThis.document, 'visibilitychange', () => {
       this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);
+      if (this.#role === 'follower') this.#company?.queue();
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
     on(globalThis, 'pagehide', () => this.#leave());
@@ -247,7 +268,7 @@ export class Host {
   #become(role: SyncStatus['role'], epoch: number): void {
     const led = this.#role === 'leader' && role === 'follower';
     this.#role = role;
-    if (role === 'leader' && this.#company) this.#company.epoch = epoch;
+    if (role === 'leader') this.#options.kept.set(this.#epoch, String(epoch));
     // Only when the server has seen the connection close may the next leader open another one.
     if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
     this.#receiver.role(role);
@@ -259,12 +280,14 @@ export class Host {
       const token = await this.#access.renew();
       if (token === undefined) return;
       this.call(Call.token, 0, [token]);
-      left = (expiry(token) - Date.now()) * 0.8;
+      left = ((claimsOf(token).exp ?? 0) * 1_000 - Date.now()) * 0.8;
     } catch {
       // Whoever gives credentials may be out of reach too.
     }
     clearTimeout(this.#renewal);
-    if (left > 0) this.#renewal = setTimeout(() => void this.#renew(), Math.min(left, LONGEST));
+    if (left > 0 && !this.#over) {
+      this.#renewal = setTimeout(() => void this.#renew(), Math.min(left, LONGEST));
+    }
   }
 
   #wait(until: number | null): void {
@@ -301,16 +324,6 @@ export class Host {
     } catch {
       return [NO_BODY, false];
     }
-  }
-}
-
-/** When a token (a JWT) runs out, in milliseconds since 1970; 0 if it does not say. */
-function expiry(token: string): number {
-  try {
-    const claims = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')));
-    return Number(claims.exp) * 1_000 || 0;
-  } catch {
-    return 0;
   }
 }
 

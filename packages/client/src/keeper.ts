@@ -1,8 +1,9 @@
 //! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
 //! network. They are replaced by what the server says as soon as it does.
 
+import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
-import type { Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
 /** Threads whose last window is kept. */
 const THREADS = 50;
@@ -12,7 +13,7 @@ const ENTRIES = 100;
 /** Milliseconds of quiet before something is written. */
 const QUIET = 1_000;
 const LIST = 'list';
-const INDEX = 'windows';
+const INDEX = 'order';
 
 /** A window's tip. */
 export interface KeptWindow {
@@ -28,8 +29,6 @@ export class Keeper {
   /** What is to be written when it is quiet. */
   readonly #due = new Map<string, () => Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When each kept window was written. */
-  #index: Promise<Map<string, number>> | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -54,17 +53,20 @@ export class Keeper {
       const rows = snapshot.rows
         .filter(row => row.rev > 0)
         .slice(-ROWS)
-        .map(({ outbox: _, ...row }) =>
-          row.run ? { ...row, parts: [{ type: 'text', text: text(row) }] } : row,
-        );
+        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
+      // Noted first: a page that goes in between leaves a note without a window, but no window without a note.
+      const noted = this.#note(threadId, 'kept');
       await this.#storage.put('windows', threadId, { rows, total, branch, defaultBranch, title });
-      await this.#note(threadId);
+      await noted;
     });
   }
 
   /** The thread is gone: nothing of it stays. */
   forget(threadId: string): void {
-    this.#later(threadId, () => this.#storage.delete('windows', threadId));
+    this.#later(threadId, async () => {
+      await this.#storage.delete('windows', threadId);
+      await this.#note(threadId, 'gone');
+    });
   }
 
   /** Writes what is due now: the page may be about to go. */
@@ -86,19 +88,21 @@ export class Keeper {
     this.#timer ??= setTimeout(() => this.flush(), QUIET);
   }
 
-  /** Remembers when, and gives up what was not seen for longest. */
-  async #note(threadId: string): Promise<void> {
-    this.#index ??= this.#storage
-      .get<Map<string, number>>('lists', INDEX)
-      .then(index => index ?? new Map<string, number>());
-    const index = await this.#index;
-    index.delete(threadId);
-    index.set(threadId, Date.now());
-    for (const oldest of index.keys()) {
-      if (index.size <= THREADS) break;
-      index.delete(oldest);
-      await this.#storage.delete('windows', oldest);
-    }
-    await this.#storage.put('lists', INDEX, index);
+  /** Remembers the order in which windows were kept, and gives up what was not seen for longest. */
+  async #note(threadId: string, what: 'kept' | 'gone'): Promise<void> {
+    let old: string[] = [];
+    await this.#storage.update<string[]>('lists', INDEX, (index = []) => {
+      const others = index.filter(id => id !== threadId);
+      const all = what === 'kept' ? [...others, threadId] : others;
+      old = all.slice(0, -THREADS);
+      return all.slice(-THREADS);
+    });
+    await Promise.all(old.map(id => this.#storage.delete('windows', id)));
   }
+}
+
+/** The parts of a row that a run writes, and what it has written since. */
+function grown(row: Row, text: string): readonly Part[] {
+  const since = text.slice(textOf(row).length);
+  return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
 }

@@ -79,7 +79,14 @@ export class Link {
   }
 
   #connectSocket(): void {
-    const socket = new WebSocket(this.#url, SUBPROTOCOL);
+    let socket: WebSocket;
+    try {
+      socket = new WebSocket(this.#url, SUBPROTOCOL);
+    } catch {
+      // The page's policy forbids it, or the address is none.
+      this.#events.closed();
+      return;
+    }
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     const mine = (act: () => void) => () => {

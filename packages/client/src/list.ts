@@ -18,6 +18,8 @@ export interface ListOwner {
   released(): void;
   /** It shows something else than before; `threads` as the server has them. */
   published?(threads: readonly ThreadSummary[]): void;
+  /** The server has the thread no more. */
+  removed?(threadId: string): void;
 }
 
 export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
@@ -90,6 +92,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
         break;
       case LIST.remove:
         this.#threads = this.#threads.filter(thread => thread.id !== patch[1]);
+        this.#owner.removed?.(patch[1]);
         break;
     }
     this.touch();

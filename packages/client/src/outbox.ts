@@ -5,7 +5,7 @@ import type { Api } from './api.js';
 import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
-import { type Problem, ProblemError } from './problem.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import type { Storage } from './storage.js';
 import { FrameStore } from './store.js';
 import type { OutboxHandle, OutboxItem, SyncStatus } from './types.js';
@@ -26,18 +26,21 @@ export interface Entry {
 
 /** What the outbox needs of the core and of the other tabs. */
 export interface OutboxHost {
-  call(kind: Call, number: number, texts?: string[], b?: number, c?: number): void;
+  /** False if the core does not take it. */
+  call(kind: Call, number: number, texts?: string[], b?: number, c?: number): boolean;
   tell(message: OutboxMessage): void;
 }
 
 /** What became of a write, for whoever waits for it. */
 type Outcome = { readonly answer: unknown } | { readonly problem: Problem };
 
+type Wish = 'retry' | 'discard';
+
 /** What clients of different tabs say to each other about the outbox. */
 export type OutboxMessage =
   | { readonly say: 'entry'; readonly entry: Entry }
   | { readonly say: 'over'; readonly key: string; readonly outcome: Outcome }
-  | { readonly say: 'wish'; readonly key: string; readonly wish: 'retry' | 'discard' }
+  | { readonly say: 'wish'; readonly key: string; readonly wish: Wish }
   /** Whoever leads from now on asks for what the others hold. */
   | { readonly say: 'entries' };
 
@@ -45,6 +48,10 @@ interface Held {
   entry: Entry;
   item: OutboxItem;
   number: number;
+  /** The core of this tab, which sends, holds it. */
+  fed?: boolean;
+  /** What its reader asked for while nobody could do it. */
+  wish?: Wish | undefined;
   /** That it was tried is being stored. */
   marked?: Promise<void>;
 }
@@ -55,6 +62,15 @@ const DISCARDED: Problem = {
   status: 0,
 };
 
+const MISSED: Problem = {
+  code: 'released',
+  detail: 'The page was put aside when the write was settled.',
+  status: 0,
+};
+
+/** Writes that are over and remembered, so that nobody brings one back who has not heard of it. */
+const REMEMBERED = 500;
+
 /** The outbox of a browser, as one tab has it. */
 export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxHandle {
   readonly #host: OutboxHost;
@@ -64,9 +80,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   readonly #changed: (write: Write, outcome?: Outcome) => void;
   readonly #entries = new Map<string, Held>();
   readonly #waiting = new Map<string, (outcome: Outcome) => void>();
-  /** What became over while the stored entries were being read: what was read of it is too old. */
+  /** What was said of while the stored entries were being read: what was read of it is too old. */
   readonly #late = new Set<string>();
   #reading = 0;
+  /** What this tab is about to store for the first time. */
+  readonly #storing = new Set<string>();
+  readonly #finished = new Map<string, Outcome>();
+  #closed = false;
   #numbers = 0;
   #order = 0;
   #role: SyncStatus['role'] = 'follower';
@@ -116,9 +136,16 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     });
     // Whoever wants to know waits for it; nobody has to.
     sent.catch(() => {});
+    if (this.#closed) {
+      this.#tell(write.key, { problem: RELEASED });
+      return { kept: sent as Promise<void>, sent };
+    }
     this.#hold(entry);
+    this.#storing.add(write.key);
     const kept = this.#storage.put('outbox', write.key, entry).then(() => {
-      this.#host.tell({ say: 'entry', entry });
+      this.#storing.delete(write.key);
+      // Neither, if it was given up meanwhile.
+      this.#say(write.key);
       this.#feed(write.key);
     });
     return { kept, sent };
@@ -133,39 +160,51 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   /** Reads what is stored. */
-  async load(): Promise<void> {
-    this.#reading += 1;
-    const entries = await this.#storage.all<Entry>('outbox');
-    this.#reading -= 1;
-    for (const entry of entries) if (!this.#late.has(entry.write.key)) this.#hold(entry);
-    if (this.#reading === 0) this.#late.clear();
-    this.#feedAll();
+  load(): Promise<void> {
+    return this.#load('start');
+  }
+
+  /** The tab hears the others from now on: what it missed is over, and what it holds is told. */
+  async enter(): Promise<void> {
+    await this.#load('absence');
+    for (const key of this.#entries.keys()) this.#say(key);
   }
 
   /** Who sends from now on. */
   become(role: SyncStatus['role']): void {
     const sends = this.#role !== 'follower';
     this.#role = role;
+    // The core of a tab that does not send holds nothing.
+    if (role === 'follower') for (const held of this.#entries.values()) held.fed = false;
     if (role === 'follower' || sends) return;
     this.#host.tell({ say: 'entries' });
+    this.#feedAll();
     void this.load();
   }
 
   /** The client of another tab said something. */
   told(message: OutboxMessage): void {
     switch (message.say) {
-      case 'entry':
+      case 'entry': {
+        const { key } = message.entry.write;
+        const outcome = this.#finished.get(key);
+        if (outcome) {
+          if (this.#role !== 'follower') this.#host.tell({ say: 'over', key, outcome });
+          break;
+        }
+        if (this.#reading > 0) this.#late.add(key);
         this.#hold(message.entry);
-        this.#feed(message.entry.write.key);
+        this.#feed(key);
         break;
+      }
       case 'over':
-        this.#over(message.key, message.outcome);
+        this.#finish(message.key, message.outcome);
         break;
       case 'wish':
         if (this.#role !== 'follower') this.#wish(message.key, message.wish);
         break;
       case 'entries':
-        for (const { entry } of this.#entries.values()) this.#host.tell({ say: 'entry', entry });
+        for (const key of this.#entries.keys()) this.#say(key);
         break;
     }
   }
@@ -173,7 +212,11 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** The core says that a write is to be sent. */
   async write(number: number): Promise<void> {
     const held = this.#numbered(number);
-    if (!held) return;
+    if (!held) {
+      // Another tab's answer came first: nothing is left to send.
+      this.#host.call(Call.written, number, [''], 200, -1);
+      return;
+    }
     const { entry } = held;
     await held.marked;
     const tried = await this.#api.try(entry.write);
@@ -208,7 +251,14 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     }
   }
 
-  /** Nothing is kept and nobody waits any more. */
+  /** Nothing is sent and nobody waits any more. */
+  close(): void {
+    this.#closed = true;
+    this.#role = 'follower';
+    for (const key of [...this.#waiting.keys()]) this.#tell(key, { problem: RELEASED });
+  }
+
+  /** Nothing is shown any more. */
   clear(): void {
     for (const key of [...this.#entries.keys()]) this.#over(key, { problem: DISCARDED });
   }
@@ -226,13 +276,30 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     return undefined;
   }
 
+  async #load(after: 'start' | 'absence'): Promise<void> {
+    this.#reading += 1;
+    const entries = await this.#storage.all<Entry>('outbox');
+    this.#reading -= 1;
+    if (this.#closed) return;
+    if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
+    for (const entry of entries) if (!this.#late.has(entry.write.key)) this.#hold(entry);
+    if (this.#reading === 0) this.#late.clear();
+    this.#feedAll();
+  }
+
+  /** What is neither stored nor about to be is over, and this tab has not heard of it. */
+  #drop(stored: readonly Entry[]): void {
+    const known = new Set([...stored.map(({ write }) => write.key), ...this.#storing, ...this.#late]);
+    for (const key of [...this.#entries.keys()]) if (!known.has(key)) this.#over(key, { problem: MISSED });
+  }
+
   /** Takes an entry of this or another tab up, or what is new about it. */
   #hold(entry: Entry): void {
     const { key } = entry.write;
     this.#order = Math.max(this.#order, entry.order);
     const held = this.#entries.get(key);
-    const number = held?.number ?? ++this.#numbers;
     if (held && this.#role !== 'follower') return;
+    const number = held?.number ?? ++this.#numbers;
     this.#entries.set(key, { entry: { ...entry }, item: itemOf(entry), number });
     this.#show(key);
   }
@@ -253,43 +320,87 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#waiting.delete(key);
   }
 
-  #feedAll(): void {
-    for (const { entry } of this.#sorted()) this.#feed(entry.write.key);
+  #say(key: string): void {
+    const held = this.#entries.get(key);
+    if (!held) return;
+    this.#host.tell({ say: 'entry', entry: held.entry });
+    if (held.wish) this.#host.tell({ say: 'wish', key, wish: held.wish });
   }
 
-  /** Gives an entry to the core that sends, if this tab's does. */
+  #feedAll(): void {
+    for (const { entry, wish } of this.#sorted()) {
+      if (wish) this.#wish(entry.write.key, wish);
+      else this.#feed(entry.write.key);
+    }
+  }
+
+  /**
+   * Gives an entry to the core, if this tab's is the one that sends. Not while the stored entries are being read:
+   * older ones go first.
+   */
   #feed(key: string): void {
     const held = this.#entries.get(key);
-    if (!held || this.#role === 'follower' || held.entry.state === 'failed') return;
-    const { threadId, runId, kind } = held.entry.write;
-    const { number } = held;
-    const { tried } = held.entry;
-    this.#host.call(Call.write, number, [threadId, runId ?? ''], (kind === 'stop' ? 1 : 0) | (tried ? 2 : 0));
+    if (!held || held.fed || this.#reading > 0 || this.#role === 'follower') return;
+    const { entry, number } = held;
+    if (entry.state === 'failed') return;
+    const { threadId, runId, kind } = entry.write;
+    const flags = (kind === 'stop' ? 1 : 0) | (entry.tried ? 2 : 0);
+    held.fed = true;
+    if (this.#host.call(Call.write, number, [threadId, runId ?? ''], flags)) return;
+    held.fed = false;
+    entry.error = INVALID_ID;
+    this.#restate(held, 'failed');
   }
 
-  #wish(key: string, wish: 'retry' | 'discard'): void {
+  /** The write is in this state from now on, in the store and in the other tabs too. */
+  #restate({ entry }: Held, state: OutboxItem['state']): void {
+    const { key } = entry.write;
+    entry.state = state;
+    void this.#storage.put('outbox', key, entry);
+    this.#show(key);
+    this.#host.tell({ say: 'entry', entry });
+  }
+
+  #wish(key: string, wish: Wish): void {
     const held = this.#entries.get(key);
     if (!held) return;
     if (this.#role === 'follower') {
+      // Kept until something is heard of the write: there may be nobody who leads.
+      held.wish = wish;
       this.#host.tell({ say: 'wish', key, wish });
-    } else if (held.entry.state !== 'failed') {
-      this.#host.call(Call[wish], held.number);
-    } else if (wish === 'retry') {
-      held.entry.state = 'pending';
-      held.number = ++this.#numbers;
-      void this.#storage.put('outbox', key, held.entry);
-      this.#show(key);
-      this.#host.tell({ say: 'entry', entry: held.entry });
+      return;
+    }
+    held.wish = undefined;
+    const { number, entry } = held;
+    if (entry.state !== 'failed' && held.fed) this.#host.call(Call[wish], number);
+    else if (wish === 'discard') this.#settle(key, { problem: DISCARDED });
+    else {
+      if (entry.state === 'failed') {
+        // Last in the core's order too: it gets a number of its own, and what the core has of the old one goes.
+        held.number = ++this.#numbers;
+        held.fed = false;
+        this.#host.call(Call.discard, number);
+        this.#restate(held, 'pending');
+      }
       this.#feed(key);
-    } else this.#settle(key, { problem: DISCARDED });
+    }
   }
 
   /** A write is over: forgotten here, in the store and in the other tabs. */
   #settle(key: string, outcome: Outcome): void {
     if (!this.#entries.has(key)) return;
-    this.#over(key, outcome);
+    this.#finish(key, outcome);
     // A tab that reads the store now either does not find it or is told.
     void this.#storage.delete('outbox', key).then(() => this.#host.tell({ say: 'over', key, outcome }));
+  }
+
+  #finish(key: string, outcome: Outcome): void {
+    this.#finished.set(key, outcome);
+    for (const oldest of this.#finished.keys()) {
+      if (this.#finished.size <= REMEMBERED) break;
+      this.#finished.delete(oldest);
+    }
+    this.#over(key, outcome);
   }
 
   #over(key: string, outcome: Outcome): void {
@@ -297,6 +408,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     const held = this.#entries.get(key);
     if (!held) return;
     this.#entries.delete(key);
+    if (held.fed) this.#host.call(Call.discard, held.number);
     this.touch();
     this.#changed(held.entry.write, outcome);
     this.#tell(key, outcome);

@@ -30,6 +30,16 @@ export class ProblemError extends Error {
   }
 }
 
+/** An id that the core does not take: its server would not either. */
+export const INVALID_ID: Problem = {
+  code: 'invalid_id',
+  detail: 'This is not an id of a thread, branch or message.',
+  status: 400,
+};
+
+/** What is waited for when the client is closed. */
+export const RELEASED: Problem = { code: 'released', detail: 'The client was closed.', status: 0 };
+
 export function unreachable(): ProblemError {
   return new ProblemError({
     code: 'unavailable',

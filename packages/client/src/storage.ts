@@ -2,6 +2,8 @@
 //! can lose its connection at any time: one new one is tried, then the page goes on without.
 
 const VERSION = 1;
+/** Milliseconds the database may take to open, and to be deleted: both may wait for another page for ever. */
+const PATIENCE = 3_000;
 /** Each is a table of values by key. */
 const TABLES = ['outbox', 'windows', 'lists'] as const;
 
@@ -10,14 +12,18 @@ export type Table = (typeof TABLES)[number];
 /** Keeps values by key. No call fails: what cannot be stored is kept in memory, and `degraded` says so. */
 export class Storage {
   readonly #name: string;
+  readonly #kind: 'auto' | 'memory';
   readonly #onDegraded: () => void;
   readonly #memory = new Map<Table, Map<string, unknown>>(TABLES.map(table => [table, new Map()]));
   #database: Promise<IDBDatabase> | undefined;
   #degraded = false;
+  /** Nothing is read or written any more. */
+  #closed = false;
 
   constructor(name: string, kind: 'auto' | 'memory', onDegraded: () => void) {
     this.#name = `threadmill:${name}`;
     this.#onDegraded = onDegraded;
+    this.#kind = kind;
     if (kind === 'memory') this.#degraded = true;
   }
 
@@ -47,15 +53,26 @@ export class Storage {
     await this.#do(table, 'readwrite', store => store.delete(key));
   }
 
-  /** Forgets everything. */
-  async clear(): Promise<void> {
-    for (const table of TABLES) {
-      this.#memory.get(table)?.clear();
-      await this.#do(table, 'readwrite', store => store.clear());
-    }
+  /** Changes a value in one transaction, whatever other tabs write. */
+  async update<T>(table: Table, key: string, change: (value: T | undefined) => T): Promise<void> {
+    const done = await this.#do(table, 'readwrite', store => {
+      const request = store.get(key);
+      request.onsuccess = () => store.put(change(request.result), key);
+      return request;
+    });
+    const memory = this.#memory.get(table);
+    if (done === undefined) memory?.set(key, change(memory.get(key) as T | undefined));
+  }
+
+  /** Nothing stays on the disk, even of what was written before it failed. Rejects if that cannot be made sure. */
+  async destroy(): Promise<void> {
+    this.close();
+    if (this.#kind === 'auto') await remove(this.#name);
   }
 
   close(): void {
+    this.#closed = true;
+    for (const table of this.#memory.values()) table.clear();
     this.#database?.then(
       database => database.close(),
       () => {},
@@ -69,7 +86,7 @@ export class Storage {
     mode: IDBTransactionMode,
     act: (store: IDBObjectStore) => IDBRequest,
   ): Promise<unknown> {
-    for (let tries = 0; tries < 2 && !this.#degraded; tries++) {
+    for (let tries = 0; tries < 2 && !this.#degraded && !this.#closed; tries++) {
       try {
         this.#database ??= open(this.#name);
         return await run(await this.#database, table, mode, act);
@@ -77,7 +94,7 @@ export class Storage {
         this.#database = undefined;
       }
     }
-    if (!this.#degraded) {
+    if (!this.#degraded && !this.#closed) {
       this.#degraded = true;
       this.#onDegraded();
     }
@@ -97,6 +114,23 @@ function open(name: string): Promise<IDBDatabase> {
       resolve(request.result);
     };
     request.onerror = request.onblocked = () => reject(request.error);
+    setTimeout(reject, PATIENCE, new Error('The database does not open.'));
+  });
+}
+
+/** Waits for other tabs to close it, but not for ever. */
+function remove(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let request: IDBOpenDBRequest;
+    try {
+      request = indexedDB.deleteDatabase(name);
+    } catch {
+      // Where there are no databases, or none may be had, nothing was kept.
+      return resolve();
+    }
+    request.onsuccess = () => resolve();
+    request.onerror = () => reject(request.error);
+    setTimeout(reject, PATIENCE, new Error('Another page keeps the database open.'));
   });
 }
 

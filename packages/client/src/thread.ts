@@ -4,8 +4,8 @@ import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
-import { Overlay, type Pending } from './overlay.js';
-import { type Problem, ProblemError } from './problem.js';
+import { ECHO, Overlay, type Pending } from './overlay.js';
+import { INVALID_ID, type Problem, ProblemError } from './problem.js';
 import { Waiters } from './promises.js';
 import { sameRow, textOf } from './rows.js';
 import { FrameStore } from './store.js';
@@ -52,6 +52,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   readonly #loads: Record<Side, Waiters<number>> = { older: new Waiters(), newer: new Waiters() };
   readonly #moves = new Waiters<void>();
   #settle: (() => void)[] = [];
+  #echo: ReturnType<typeof setTimeout> | undefined;
 
   constructor(host: Host, frames: Frames, threadId: string, view: number, owner: ThreadOwner) {
     super(frames, NOTHING);
@@ -120,12 +121,16 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   /** The server has a write now; the log may not have brought it yet. */
   acknowledge(write: Write): void {
     this.#overlay.acknowledge(write);
+    // What the log does not bring is to go, even if nothing else happens.
+    clearTimeout(this.#echo);
+    this.#echo = setTimeout(() => this.touch(), ECHO);
     if (write.kind === 'create' && this.#head.status !== 'ready') this.jumpTo({ at: 'tip' }).catch(() => {});
     this.touch();
   }
 
   /** The client is closed, or nobody shows the view any more: no promise may stay open. */
   dispose(): void {
+    clearTimeout(this.#echo);
     const gone = new ProblemError({ code: 'released', detail: 'The view was released.', status: 0 });
     for (const waiters of [this.#loads.older, this.#loads.newer, this.#moves]) waiters.reject(gone);
   }
@@ -230,7 +235,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
 
   #move(ask: () => boolean): Promise<void> {
     const moved = this.#moves.wait();
-    if (!ask()) this.#moves.reject(new ProblemError({ code: 'invalid_id', status: 400 }));
+    if (!ask()) this.#moves.reject(new ProblemError(INVALID_ID));
     return moved;
   }
 
@@ -244,7 +249,8 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const held = new Map(this.#rows.map(row => [row.id, row]));
     this.#rows = rows.map(row => {
       const before = held.get(row.id);
-      return before && sameRow(before, row) ? before : row;
+      // What a run writes grows without a new revision: tools too, which no stream shows.
+      return before && !row.run && sameRow(before, row) ? before : row;
     });
     for (const row of rows) if (row.run) this.#streams.get(row.id)?.reset(textOf(row));
     this.#prune();

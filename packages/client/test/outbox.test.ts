@@ -100,12 +100,13 @@ class Tab {
     this.call(Call.start, 0);
   }
 
-  call(kind: Call, a: number, texts?: string[], b?: number, c?: number): void {
-    this.core.call(kind, this.browser.now, a, texts, b, c);
+  call(kind: Call, a: number, texts?: string[], b?: number, c?: number): boolean {
+    const known = this.core.call(kind, this.browser.now, a, texts, b, c);
     for (const output of decode(this.core.poll()) as Output[]) {
       if (output[0] === OUT.write) void this.outbox.write(output[1]);
       else if (output[0] === OUT.writing) this.outbox.writing(output[1], output[2]);
     }
+    return known === 1;
   }
 
   send(text: string, threadId = 't', run = false) {
@@ -175,7 +176,7 @@ describe('the outbox', () => {
     const follower = browser.open('follower');
     const { write } = follower.send('one');
     await browser.settle();
-    await browser.storage.clear();
+    await browser.storage.delete('outbox', write.key);
     browser.close(leader);
     browser.server.offline = false;
     const next = browser.open('leader');
