@@ -2,7 +2,6 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import type { Kept } from './kept.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import type { Client, ClientOptions } from './types.js';
 
@@ -17,13 +16,10 @@ const SOMEBODY = 'local';
 const DEADLINE = 30_000;
 /** Milliseconds a start waits for a credential. */
 const PATIENCE = 1_500;
-/** Where it is remembered whose things are shown while no credential can be had. */
-const SUBJECT = 'threadmill.subject.';
 
 const USER_CHANGED: Problem = {
   code: 'user_changed',
   detail: 'The credential is for somebody else than this client was made for.',
-  hint: 'Close this client and create another.',
   status: 401,
 };
 
@@ -55,29 +51,16 @@ export class Access {
     return this.#end.signal;
   }
 
-  /**
-   * Finds out whose things are to be shown: whom the credential names, or named the last time where none can be had
-   * now. False if nobody can tell.
-   */
-  async identify(kept: Kept): Promise<boolean> {
+  /** Waits for the first credential, which names whose things are to be shown. False if nobody can tell in time. */
+  async identify(): Promise<boolean> {
     if (this.user !== undefined || !this.#getToken) return true;
-    const key = SUBJECT + this.base;
-    const asked = this.renew().then(() => true);
-    const late = new Promise<boolean>(resolve => setTimeout(resolve, PATIENCE, false));
-    const known = await Promise.race([asked, late]).catch(() => false);
-    if (!known) this.#subject ??= kept.get(key);
-    else if (this.#subject !== undefined) kept.set(key, this.#subject);
-    return known || this.#subject !== undefined;
+    const late = new Promise<false>(resolve => setTimeout(resolve, PATIENCE, false));
+    return Promise.race([this.renew().then(() => true), late]).catch(() => false);
   }
 
   /** No request is made any more, and those under way are given up. */
   end(problem: Problem): void {
     this.#end.abort(new ProblemError(problem));
-  }
-
-  /** Nothing of who this is stays. */
-  forget(kept: Kept): void {
-    kept.remove(SUBJECT + this.base);
   }
 
   /**

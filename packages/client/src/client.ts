@@ -11,6 +11,7 @@ import { Host, type Receiver } from './host.js';
 import { Keeper } from './keeper.js';
 import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
+import { listen } from './listen.js';
 import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
 import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
 import { Status } from './status.js';
@@ -201,7 +202,6 @@ export class SyncClient implements Client {
     this.#tell({ about: 'sign-out' });
     this.#forget();
     this.#host.forget();
-    this.#access.forget(this.#kept);
     this.#kept.remove(this.#signedIn);
     await this.#storage.destroy();
   }
@@ -364,25 +364,17 @@ export class SyncClient implements Client {
     const { signal } = this.#listeners;
     // What is due is written before the page may go.
     const flush = () => this.#keeper.flush();
-    globalThis.addEventListener?.('pagehide', flush, { signal });
-    globalThis.document?.addEventListener?.('visibilitychange', flush, { signal });
+    listen(globalThis, 'pagehide', signal, flush);
+    listen(globalThis.document, 'visibilitychange', signal, flush);
     // A page that was put aside, or that shares no channel, is not told that the user signed out.
     const look = () => this.#kept.get(this.#signedIn) === undefined && this.#forget();
-    globalThis.addEventListener?.('pageshow', look, { signal });
-    globalThis.addEventListener?.(
-      'storage',
-      event => (event as StorageEvent).key === this.#signedIn && look(),
-      { signal },
-    );
-    this.#access.ended.addEventListener(
-      'abort',
-      () => {
-        this.#keeper.flush();
-        this.#stop();
-        this.status.connected('refused', this.#access.ended.reason as ProblemError);
-      },
-      { signal },
-    );
+    listen(globalThis, 'pageshow', signal, look);
+    listen(globalThis, 'storage', signal, event => (event as StorageEvent).key === this.#signedIn && look());
+    listen(this.#access.ended, 'abort', signal, () => {
+      this.#keeper.flush();
+      this.#stop();
+      this.status.connected('refused', this.#access.ended.reason as ProblemError);
+    });
   }
 }
 

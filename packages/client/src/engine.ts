@@ -22,7 +22,7 @@ const PATIENCE = 1_500;
 export async function createClient(given: ClientOptions): Promise<Client> {
   const wanted = given.engine ?? 'auto';
   const access = new Access(given);
-  const known = await access.identify(keptStrings(given.storage));
+  const known = await access.identify();
   // Nothing is kept for, and nothing is shown to, nobody knows whom.
   const options: ClientOptions = known ? given : { ...given, storage: 'memory', tabs: 'off' };
   if (wanted === 'direct') return direct(options, access);

@@ -5,7 +5,8 @@ import { Company, hasCompany } from './company.js';
 import { Call, type Core } from './core.js';
 import { decode } from './decode.js';
 import type { Kept } from './kept.js';
-import { Link } from './link.js';
+import { Link, type LoadRequests } from './link.js';
+import { listen } from './listen.js';
 import type { Problem } from './problem.js';
 import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
@@ -82,8 +83,8 @@ export class Host {
         this.call(Call.received, 0, [frame]);
       },
     };
-    const requests = async (transport: 'events' | 'poll') =>
-      (await import('./fallback.js')).requests(transport, access, events);
+    const requests: LoadRequests = async (...way) =>
+      new (await import('./fallback.js')).FramesByRequest(access, events, ...way);
     this.#link = new Link(options.socketUrl, requests, events);
   }
 
@@ -173,20 +174,18 @@ export class Host {
   /** What happens to the page and the network. */
   #listen(): void {
     const { signal } = this.#listeners;
-    const on = (target: EventTarget | undefined, event: string, act: (event: Event) => void) =>
-      target?.addEventListener?.(event, act, { signal });
     const wake = () => this.call(Call.wake);
-    on(globalThis, 'online', wake);
+    listen(globalThis, 'online', signal, wake);
     // A socket can outlive its network for as long as the heartbeat may be silent: it is asked to prove itself now.
-    on(globalThis, 'offline', wake);
-    on(globalThis.document, 'resume', wake);
-    on(globalThis.document, 'visibilitychange', () => {
+    listen(globalThis, 'offline', signal, wake);
+    listen(globalThis.document, 'resume', signal, wake);
+    listen(globalThis.document, 'visibilitychange', signal, () => {
       this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);
       if (this.#role === 'follower') this.#company?.queue();
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
-    on(globalThis, 'pagehide', () => this.#leave());
-    on(globalThis, 'pageshow', event => {
+    listen(globalThis, 'pagehide', signal, () => this.#leave());
+    listen(globalThis, 'pageshow', signal, event => {
       if ((event as PageTransitionEvent).persisted) this.#enter();
     });
   }

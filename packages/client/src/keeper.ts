@@ -5,7 +5,7 @@ import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
 import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
-/** Threads whose last window is kept. */
+/** Threads whose last window is kept from one start to the next. */
 const THREADS = 50;
 /** Rows of a window that are kept, and entries of the list. */
 const ROWS = 50;
@@ -13,10 +13,12 @@ const ENTRIES = 100;
 /** Milliseconds of quiet before something is written. */
 const QUIET = 1_000;
 const LIST = 'list';
-const INDEX = 'order';
 
 /** A window's tip. */
 export interface KeptWindow {
+  /** The thread's. */
+  readonly id: string;
+  readonly keptAt: number;
   readonly rows: readonly Row[];
   readonly total: number;
   readonly branch?: string;
@@ -29,6 +31,7 @@ export class Keeper {
   /** What is to be written when it is quiet. */
   readonly #due = new Map<string, () => Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #pruned: Promise<void> | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -54,19 +57,16 @@ export class Keeper {
         .filter(row => row.rev > 0)
         .slice(-ROWS)
         .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
-      // Noted first: a page that goes in between leaves a note without a window, but no window without a note.
-      const noted = this.#note(threadId, 'kept');
-      await this.#storage.put('windows', threadId, { rows, total, branch, defaultBranch, title });
-      await noted;
+      const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
+      await this.#storage.put('windows', threadId, kept);
+      this.#pruned ??= this.#prune();
+      await this.#pruned;
     });
   }
 
   /** The thread is gone: nothing of it stays. */
   forget(threadId: string): void {
-    this.#later(threadId, async () => {
-      await this.#storage.delete('windows', threadId);
-      await this.#note(threadId, 'gone');
-    });
+    this.#later(threadId, () => this.#storage.delete('windows', threadId));
   }
 
   /** Writes what is due now: the page may be about to go. */
@@ -88,16 +88,11 @@ export class Keeper {
     this.#timer ??= setTimeout(() => this.flush(), QUIET);
   }
 
-  /** Remembers the order in which windows were kept, and gives up what was not seen for longest. */
-  async #note(threadId: string, what: 'kept' | 'gone'): Promise<void> {
-    let old: string[] = [];
-    await this.#storage.update<string[]>('lists', INDEX, (index = []) => {
-      const others = index.filter(id => id !== threadId);
-      const all = what === 'kept' ? [...others, threadId] : others;
-      old = all.slice(0, -THREADS);
-      return all.slice(-THREADS);
-    });
-    await Promise.all(old.map(id => this.#storage.delete('windows', id)));
+  /** Gives up what was not seen for longest. */
+  async #prune(): Promise<void> {
+    const windows = await this.#storage.all<KeptWindow>('windows');
+    const old = windows.sort((a, b) => b.keptAt - a.keptAt).slice(THREADS);
+    await Promise.all(old.map(({ id }) => this.#storage.delete('windows', id)));
   }
 }
 

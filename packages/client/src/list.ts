@@ -4,7 +4,7 @@ import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { overList, type Pending } from './overlay.js';
-import { ProblemError } from './problem.js';
+import { ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { FrameStore } from './store.js';
 import type { ListHandle, ListSnapshot, ThreadSummary } from './types.js';
@@ -70,7 +70,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   }
 
   dispose(): void {
-    this.#loads.reject(new ProblemError({ code: 'released', detail: 'The list was released.', status: 0 }));
+    this.#loads.reject(new ProblemError(RELEASED));
   }
 
   /** Applies one patch of the core's. */

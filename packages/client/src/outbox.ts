@@ -62,12 +62,6 @@ const DISCARDED: Problem = {
   status: 0,
 };
 
-const MISSED: Problem = {
-  code: 'released',
-  detail: 'The page was put aside when the write was settled.',
-  status: 0,
-};
-
 /** Writes that are over and remembered, so that nobody brings one back who has not heard of it. */
 const REMEMBERED = 500;
 
@@ -290,7 +284,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** What is neither stored nor about to be is over, and this tab has not heard of it. */
   #drop(stored: readonly Entry[]): void {
     const known = new Set([...stored.map(({ write }) => write.key), ...this.#storing, ...this.#late]);
-    for (const key of [...this.#entries.keys()]) if (!known.has(key)) this.#over(key, { problem: MISSED });
+    for (const key of [...this.#entries.keys()]) if (!known.has(key)) this.#over(key, { problem: RELEASED });
   }
 
   /** Takes an entry of this or another tab up, or what is new about it. */
@@ -396,10 +390,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   #finish(key: string, outcome: Outcome): void {
     this.#finished.set(key, outcome);
-    for (const oldest of this.#finished.keys()) {
-      if (this.#finished.size <= REMEMBERED) break;
-      this.#finished.delete(oldest);
-    }
+    const [oldest = key] = this.#finished.keys();
+    if (this.#finished.size > REMEMBERED) this.#finished.delete(oldest);
     this.#over(key, outcome);
   }
 

@@ -37,8 +37,12 @@ export const INVALID_ID: Problem = {
   status: 400,
 };
 
-/** What is waited for when the client is closed. */
-export const RELEASED: Problem = { code: 'released', detail: 'The client was closed.', status: 0 };
+/** For whoever waits for what nobody will say any more. */
+export const RELEASED: Problem = {
+  code: 'released',
+  detail: 'It was closed or let go of before there was an answer.',
+  status: 0,
+};
 
 export function unreachable(): ProblemError {
   return new ProblemError({

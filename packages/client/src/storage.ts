@@ -12,7 +12,6 @@ export type Table = (typeof TABLES)[number];
 /** Keeps values by key. No call fails: what cannot be stored is kept in memory, and `degraded` says so. */
 export class Storage {
   readonly #name: string;
-  readonly #kind: 'auto' | 'memory';
   readonly #onDegraded: () => void;
   readonly #memory = new Map<Table, Map<string, unknown>>(TABLES.map(table => [table, new Map()]));
   #database: Promise<IDBDatabase> | undefined;
@@ -23,7 +22,6 @@ export class Storage {
   constructor(name: string, kind: 'auto' | 'memory', onDegraded: () => void) {
     this.#name = `threadmill:${name}`;
     this.#onDegraded = onDegraded;
-    this.#kind = kind;
     if (kind === 'memory') this.#degraded = true;
   }
 
@@ -53,21 +51,17 @@ export class Storage {
     await this.#do(table, 'readwrite', store => store.delete(key));
   }
 
-  /** Changes a value in one transaction, whatever other tabs write. */
-  async update<T>(table: Table, key: string, change: (value: T | undefined) => T): Promise<void> {
-    const done = await this.#do(table, 'readwrite', store => {
-      const request = store.get(key);
-      request.onsuccess = () => store.put(change(request.result), key);
-      return request;
-    });
-    const memory = this.#memory.get(table);
-    if (done === undefined) memory?.set(key, change(memory.get(key) as T | undefined));
-  }
-
   /** Nothing stays on the disk, even of what was written before it failed. Rejects if that cannot be made sure. */
   async destroy(): Promise<void> {
     this.close();
-    if (this.#kind === 'auto') await remove(this.#name);
+    let request: IDBOpenDBRequest;
+    try {
+      request = indexedDB.deleteDatabase(this.#name);
+    } catch {
+      // Where there are no databases, or none may be had, nothing was kept.
+      return;
+    }
+    await ask(request);
   }
 
   close(): void {
@@ -88,7 +82,7 @@ export class Storage {
   ): Promise<unknown> {
     for (let tries = 0; tries < 2 && !this.#degraded && !this.#closed; tries++) {
       try {
-        this.#database ??= open(this.#name);
+        this.#database ??= ask(indexedDB.open(this.#name, VERSION));
         return await run(await this.#database, table, mode, act);
       } catch {
         this.#database = undefined;
@@ -102,35 +96,19 @@ export class Storage {
   }
 }
 
-function open(name: string): Promise<IDBDatabase> {
+/** Asks for the database, or that there be none. */
+function ask(request: IDBOpenDBRequest): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, VERSION);
     request.onupgradeneeded = () => {
       for (const table of TABLES) request.result.createObjectStore(table);
     };
     request.onsuccess = () => {
-      // A newer release in another tab must not wait for this one.
-      request.result.onversionchange = () => request.result.close();
+      // A newer release in another tab, and one that deletes all, must not wait for this one.
+      if (request.result) request.result.onversionchange = () => request.result.close();
       resolve(request.result);
     };
-    request.onerror = request.onblocked = () => reject(request.error);
-    setTimeout(reject, PATIENCE, new Error('The database does not open.'));
-  });
-}
-
-/** Waits for other tabs to close it, but not for ever. */
-function remove(name: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let request: IDBOpenDBRequest;
-    try {
-      request = indexedDB.deleteDatabase(name);
-    } catch {
-      // Where there are no databases, or none may be had, nothing was kept.
-      return resolve();
-    }
-    request.onsuccess = () => resolve();
     request.onerror = () => reject(request.error);
-    setTimeout(reject, PATIENCE, new Error('Another page keeps the database open.'));
+    setTimeout(reject, PATIENCE, new Error('Another page holds the database.'));
   });
 }
 

@@ -5,7 +5,7 @@ import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
 import { ECHO, Overlay, type Pending } from './overlay.js';
-import { INVALID_ID, type Problem, ProblemError } from './problem.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { sameRow, textOf } from './rows.js';
 import { FrameStore } from './store.js';
@@ -104,7 +104,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   /** Shows what this browser has kept, unless the core knows better already. */
   restore(kept: KeptWindow): void {
     if (this.#head.status !== 'loading' || this.#rows.length > 0) return;
-    const { rows, title, ...head } = kept;
+    const { id: _, keptAt: __, rows, title, ...head } = kept;
     this.#cached = true;
     this.#rows = rows;
     this.#head = { ...NOTHING, ...head, status: 'ready', hasOlder: (rows[0]?.depth ?? 0) > 0 };
@@ -131,7 +131,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   /** The client is closed, or nobody shows the view any more: no promise may stay open. */
   dispose(): void {
     clearTimeout(this.#echo);
-    const gone = new ProblemError({ code: 'released', detail: 'The view was released.', status: 0 });
+    const gone = new ProblemError(RELEASED);
     for (const waiters of [this.#loads.older, this.#loads.newer, this.#moves]) waiters.reject(gone);
   }
 

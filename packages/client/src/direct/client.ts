@@ -57,7 +57,6 @@ export class DirectClient implements Client {
   readonly drafts: KeptDrafts;
   readonly flags: Flags;
   readonly #access: Access;
-  readonly #kept: Kept;
   /** What the other engine has kept for the user. */
   readonly #storage: Storage;
   readonly #api: Api;
@@ -74,7 +73,6 @@ export class DirectClient implements Client {
     const page = surroundings.page ?? pageSurroundings();
     this.status = new DirectStatus(frames, kept, surroundings.reason);
     this.#access = access;
-    this.#kept = kept;
     this.#storage = new Storage(access.name, options.storage ?? 'auto', () => {});
     this.drafts = new KeptDrafts(access.name, kept);
     this.flags = new Flags(frames, access, kept);
@@ -177,7 +175,6 @@ export class DirectClient implements Client {
   async signOut(): Promise<void> {
     this.#access.end(RELEASED);
     this.close();
-    this.#access.forget(this.#kept);
     this.drafts.clear();
     this.flags.clear();
     await this.#storage.destroy();
