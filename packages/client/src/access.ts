@@ -19,7 +19,7 @@ const PATIENCE = 1_500;
 
 const USER_CHANGED: Problem = {
   code: 'user_changed',
-  detail: 'The credential is for somebody else than this client was made for.',
+  detail: 'The credential is for another user.',
   status: 401,
 };
 

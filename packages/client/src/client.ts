@@ -7,7 +7,7 @@ import { Call, Core, type CoreModule } from './core.js';
 import { KeptDrafts } from './drafts.js';
 import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
-import { Host, type Receiver } from './host.js';
+import { EPOCH, Host, type Receiver } from './host.js';
 import { Keeper } from './keeper.js';
 import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
@@ -16,7 +16,7 @@ import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
 import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
 import { Status } from './status.js';
 import { Storage } from './storage.js';
-import { ThreadView } from './thread.js';
+import { NOTHING, ThreadView } from './thread.js';
 import type {
   Anchor,
   Client,
@@ -28,6 +28,7 @@ import type {
   ThreadHandle,
   ThreadSnapshot,
 } from './types.js';
+import { VIEW } from './wire.js';
 import * as writes from './writes.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
@@ -87,7 +88,7 @@ export class SyncClient implements Client {
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
       call: (kind, number, texts, b, c) => this.#host.call(kind, number, texts, b, c),
-      tell: message => this.#tell({ about: 'outbox', message }),
+      tell: message => this.#host.tell({ about: 'outbox', message } satisfies Told),
     };
     this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
       this.#pend(write, outcome !== undefined && 'answer' in outcome);
@@ -199,10 +200,9 @@ export class SyncClient implements Client {
   }
 
   async signOut(): Promise<void> {
-    this.#tell({ about: 'sign-out' });
+    this.#host.tell({ about: 'sign-out' } satisfies Told);
     this.#forget();
-    this.#host.forget();
-    this.#kept.remove(this.#signedIn);
+    for (const key of [EPOCH + this.#access.name, this.#signedIn]) this.#kept.remove(key);
     await this.#storage.destroy();
   }
 
@@ -212,16 +212,12 @@ export class SyncClient implements Client {
   }
 
   /** Nothing is said, asked or kept any more. */
-  #stop(): void {
+  #shut(): void {
     this.#listeners.abort();
     this.#keeper.close();
     this.outbox.close();
     this.#host.close();
     this.#storage.close();
-  }
-
-  #shut(): void {
-    this.#stop();
     for (const { handle, timer } of [...this.#views.values(), ...this.#lists.values()]) {
       clearTimeout(timer);
       handle.dispose();
@@ -249,7 +245,7 @@ export class SyncClient implements Client {
     this.#views.set(key, shown);
     handle.pend(this.outbox.of(id));
     if (!this.#host.open(number, id, branch ?? '', anchor)) {
-      handle.apply([0, NOT_AN_ID]);
+      handle.apply([VIEW.head, { ...NOTHING, status: 'error', error: INVALID_ID }]);
       return shown;
     }
     if (branch === undefined && anchor.at === 'tip') {
@@ -301,10 +297,6 @@ export class SyncClient implements Client {
       writing: (number, stage) => this.outbox.writing(number, stage),
       told: message => this.#told(message as Told),
     };
-  }
-
-  #tell(told: Told): void {
-    this.#host.tell(told);
   }
 
   #told(told: Told): void {
@@ -371,22 +363,11 @@ export class SyncClient implements Client {
     listen(globalThis, 'pageshow', signal, look);
     listen(globalThis, 'storage', signal, event => (event as StorageEvent).key === this.#signedIn && look());
     listen(this.#access.ended, 'abort', signal, () => {
-      this.#keeper.flush();
-      this.#stop();
+      this.close();
       this.status.connected('refused', this.#access.ended.reason as ProblemError);
     });
   }
 }
-
-const NOT_AN_ID = {
-  status: 'error',
-  error: INVALID_ID,
-  total: 0,
-  hasOlder: false,
-  hasNewer: false,
-  loadingOlder: false,
-  loadingNewer: false,
-} as const;
 
 /** A browser cannot set headers on a socket: the development identity goes into the query. */
 function socketUrl({ base, user }: Access): string {

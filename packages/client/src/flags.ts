@@ -83,7 +83,7 @@ export class Flags extends FrameStore<Values> {
 
   #set(answer: Answer): void {
     const before = this.#answer;
-    const same = sameValues(answer.flags, before.flags);
+    const same = JSON.stringify(answer.flags) === JSON.stringify(before.flags);
     if (same && answer.rev === before.rev && answer.etag === before.etag) return;
     this.#answer = same ? { ...answer, flags: before.flags } : answer;
     this.#kept.set(this.#key, JSON.stringify(answer));
@@ -99,9 +99,4 @@ function read(json: string | undefined): Answer | undefined {
   } catch {
     return undefined;
   }
-}
-
-function sameValues(a: Values, b: Values): boolean {
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every(name => a[name] === b[name]);
 }

@@ -2,7 +2,7 @@
 
 import { type Access, claimsOf } from './access.js';
 import { Company, hasCompany } from './company.js';
-import { Call, type Core } from './core.js';
+import { Call, type CallKind, type Core } from './core.js';
 import { decode } from './decode.js';
 import type { Kept } from './kept.js';
 import { Link, type LoadRequests } from './link.js';
@@ -38,7 +38,7 @@ export interface Receiver {
 }
 
 /** Where the last epoch is remembered, so that a browser's next leader is later than any before. */
-const EPOCH = 'threadmill.epoch.';
+export const EPOCH = 'threadmill.epoch.';
 
 /** What the host is told about its surroundings. */
 export interface HostOptions {
@@ -97,7 +97,7 @@ export class Host {
     if (this.#over) return;
     if (shared) {
       this.#company = new Company(name, {
-        leads: () => this.call(Call.lead, Number(this.#options.kept.get(this.#epoch)) || 0),
+        leads: () => this.call(Call.lead, Number(this.#options.kept.get(EPOCH + this.#access.name)) || 0),
         heard: message => {
           this.#counts.framesHeard++;
           this.call(Call.heard, 0, [message]);
@@ -110,7 +110,7 @@ export class Host {
   }
 
   /** Calls the core and does what follows from it. False if an id is none, and always after `close`. */
-  call(kind: Call, a?: number, texts?: (string | Uint8Array)[], b?: number, c?: number): boolean {
+  call(kind: CallKind, a?: number, texts?: (string | Uint8Array)[], b?: number, c?: number): boolean {
     if (this.#over) return false;
     const known = this.#core.call(kind, performance.now(), a, texts, b, c);
     this.#drain();
@@ -133,14 +133,9 @@ export class Host {
   }
 
   metrics(): ClientMetrics {
-    const ask = (kind: Call) => (this.#over ? 0 : this.#core.call(kind, 0));
+    const ask = (kind: CallKind) => (this.#over ? 0 : this.#core.call(kind, 0));
     const held = { threadsHeld: ask(Call.views), bytesHeld: ask(Call.bytes) };
     return { ...this.#counts, ...held, wasmBytes: this.#options.memory() };
-  }
-
-  /** Forgets what the browser remembers of this one. */
-  forget(): void {
-    this.#options.kept.remove(this.#epoch);
   }
 
   close(): void {
@@ -151,10 +146,6 @@ export class Host {
     clearTimeout(this.#timer);
     this.#over = true;
     this.#core.end();
-  }
-
-  get #epoch(): string {
-    return EPOCH + this.#access.name;
   }
 
   #enter(): void {
@@ -267,7 +258,7 @@ export class Host {
   #become(role: SyncStatus['role'], epoch: number): void {
     const led = this.#role === 'leader' && role === 'follower';
     this.#role = role;
-    if (role === 'leader') this.#options.kept.set(this.#epoch, String(epoch));
+    if (role === 'leader') this.#options.kept.set(EPOCH + this.#access.name, String(epoch));
     // Only when the server has seen the connection close may the next leader open another one.
     if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
     this.#receiver.role(role);

@@ -2,7 +2,7 @@
 //! tab that owns the connection decides what is sent when.
 
 import type { Api } from './api.js';
-import { Call } from './core.js';
+import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
@@ -27,7 +27,7 @@ export interface Entry {
 /** What the outbox needs of the core and of the other tabs. */
 export interface OutboxHost {
   /** False if the core does not take it. */
-  call(kind: Call, number: number, texts?: string[], b?: number, c?: number): boolean;
+  call(kind: CallKind, number: number, texts?: string[], b?: number, c?: number): boolean;
   tell(message: OutboxMessage): void;
 }
 
@@ -111,10 +111,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   /** The thread of an unsent write that starts a run. */
   threadOf(runId: string): string | undefined {
-    for (const { entry } of this.#entries.values()) {
-      if (entry.write.runId === runId) return entry.write.threadId;
-    }
-    return undefined;
+    return this.all().find(({ write }) => write.runId === runId)?.write.threadId;
   }
 
   /** Takes a write in. `kept` resolves when the browser has stored it, `sent` when the server has acknowledged it. */
@@ -266,8 +263,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   #numbered(number: number) {
-    for (const held of this.#entries.values()) if (held.number === number) return held;
-    return undefined;
+    return this.#sorted().find(held => held.number === number);
   }
 
   async #load(after: 'start' | 'absence'): Promise<void> {
@@ -366,7 +362,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     }
     held.wish = undefined;
     const { number, entry } = held;
-    if (entry.state !== 'failed' && held.fed) this.#host.call(Call[wish], number);
+    if (entry.state !== 'failed' && held.fed)
+      this.#host.call(wish === 'retry' ? Call.retry : Call.discard, number);
     else if (wish === 'discard') this.#settle(key, { problem: DISCARDED });
     else {
       if (entry.state === 'failed') {

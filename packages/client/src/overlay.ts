@@ -33,10 +33,7 @@ export class Overlay {
 
   /** The thread is only in the outbox. */
   get creates(): boolean {
-    return (
-      this.#pending.some(({ write }) => write.kind === 'create') ||
-      [...this.#echoes.values()].some(({ write }) => write.kind === 'create')
-    );
+    return [...this.#pending, ...this.#echoes.values()].some(({ write }) => write.kind === 'create');
   }
 
   over(snapshot: ThreadSnapshot): ThreadSnapshot {

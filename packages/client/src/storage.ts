@@ -66,7 +66,6 @@ export class Storage {
 
   close(): void {
     this.#closed = true;
-    for (const table of this.#memory.values()) table.clear();
     this.#database?.then(
       database => database.close(),
       () => {},

@@ -14,7 +14,8 @@ import type { Anchor, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
 import type { Write } from './writes.js';
 
-const NOTHING: ThreadSnapshot = {
+/** Before anything is known. */
+export const NOTHING = {
   status: 'loading',
   rows: [],
   firstIndex: 0,
@@ -23,7 +24,7 @@ const NOTHING: ThreadSnapshot = {
   hasNewer: false,
   loadingOlder: false,
   loadingNewer: false,
-};
+} as const;
 
 /** Who made a view. */
 export interface ThreadOwner {
@@ -78,7 +79,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   switchBranch(branch: string): Promise<void> {
-    return this.#move(() => this.#host.call(Call.switch, this.#view, [branch]));
+    return this.#move(() => this.#host.call(Call.switchTo, this.#view, [branch]));
   }
 
   setFollow(follow: boolean): void {

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api, Tried } from '../src/api.js';
-import { Call, Core, type CoreModule, loadCore } from '../src/core.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
 import { decode } from '../src/decode.js';
 import { Frames } from '../src/frames.js';
 import { Outbox, type OutboxMessage } from '../src/outbox.js';
@@ -84,7 +84,7 @@ class Tab {
     };
     const host = {
       tell,
-      call: (kind: Call, a: number, texts?: string[], b?: number, c?: number) =>
+      call: (kind: CallKind, a: number, texts?: string[], b?: number, c?: number) =>
         this.call(kind, a, texts, b, c),
     };
     this.outbox = new Outbox(
@@ -100,7 +100,7 @@ class Tab {
     this.call(Call.start, 0);
   }
 
-  call(kind: Call, a: number, texts?: string[], b?: number, c?: number): boolean {
+  call(kind: CallKind, a: number, texts?: string[], b?: number, c?: number): boolean {
     const known = this.core.call(kind, this.browser.now, a, texts, b, c);
     for (const output of decode(this.core.poll()) as Output[]) {
       if (output[0] === OUT.write) void this.outbox.write(output[1]);
