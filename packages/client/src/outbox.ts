@@ -74,7 +74,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   readonly #changed: (write: Write, outcome?: Outcome) => void;
   readonly #entries = new Map<string, Held>();
   readonly #waiting = new Map<string, (outcome: Outcome) => void>();
-  /** What was said of while the stored entries were being read: what was read of it is too old. */
+  /** What another tab spoke of while the stored entries were being read: what was read of it is too old. */
   readonly #late = new Set<string>();
   #reading = 0;
   /** What this tab is about to store for the first time. */
@@ -272,7 +272,10 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#reading -= 1;
     if (this.#closed) return;
     if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
-    for (const entry of entries) if (!this.#late.has(entry.write.key)) this.#hold(entry);
+    for (const entry of entries) {
+      const { key } = entry.write;
+      if (!this.#late.has(key) && !this.#finished.has(key)) this.#hold(entry);
+    }
     if (this.#reading === 0) this.#late.clear();
     this.#feedAll();
   }
@@ -393,7 +396,6 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   #over(key: string, outcome: Outcome): void {
-    if (this.#reading > 0) this.#late.add(key);
     const held = this.#entries.get(key);
     if (!held) return;
     this.#entries.delete(key);

@@ -47,8 +47,8 @@ export class Storage {
   }
 
   async delete(table: Table, key: string): Promise<void> {
-    this.#memory.get(table)?.delete(key);
     await this.#do(table, 'readwrite', store => store.delete(key));
+    this.#memory.get(table)?.delete(key);
   }
 
   /** Nothing stays on the disk, even of what was written before it failed. Rejects if that cannot be made sure. */
