@@ -264,6 +264,8 @@ describe('the outbox', () => {
     leader.outbox.told({ say: 'entry', entry });
     await browser.settle();
     expect(browser.server.seen).toEqual([ahead.key]);
+    // The store can be trusted, as a database can.
+    Object.defineProperty(browser.storage, 'degraded', { value: false });
     browser.tabs.push(aside);
     await aside.outbox.enter();
     await browser.settle();
