@@ -3,6 +3,7 @@
 
 import { mint } from './ids.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
+import { soon } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
 
 /** Tries of one request. */
@@ -14,8 +15,6 @@ const WAIT = 300;
 const SOMEBODY = 'local';
 /** Milliseconds a request may take that does not say itself when it ends. */
 const DEADLINE = 30_000;
-/** Milliseconds a start waits for a credential. */
-const PATIENCE = 1_500;
 
 const USER_CHANGED: Problem = {
   code: 'user_changed',
@@ -54,8 +53,7 @@ export class Access {
   /** Waits for the first credential, which names whose things are to be shown. False if nobody can tell in time. */
   async identify(): Promise<boolean> {
     if (this.user !== undefined || !this.#getToken) return true;
-    const late = new Promise<false>(resolve => setTimeout(resolve, PATIENCE, false));
-    return Promise.race([this.renew().then(() => true), late]).catch(() => false);
+    return (await soon(this.renew().catch(() => undefined))) !== undefined;
   }
 
   /** No request is made any more, and those under way are given up. */

@@ -320,27 +320,26 @@ export class SyncClient implements Client {
   }
 
   #releaseView(key: string): void {
-    const shown = this.#views.get(key);
-    if (!shown || shown.users === 0 || --shown.users > 0) return;
-    shown.timer = setTimeout(() => {
-      const { status } = shown.handle.getSnapshot();
+    this.#letGo(this.#views.get(key), shown => {
       // What shows nothing is not worth keeping.
-      if (status === 'ready') this.#rest(shown);
+      if (shown.handle.getSnapshot().status === 'ready') this.#rest(shown);
       else {
         this.#host.call(Call.release, shown.number);
         this.#drop(shown.number);
       }
-    }, GRACE);
+    });
   }
 
   #releaseList(key: string): void {
-    const shown = this.#lists.get(key);
-    if (!shown || shown.users === 0 || --shown.users > 0) return;
-    shown.timer = setTimeout(() => {
+    this.#letGo(this.#lists.get(key), ({ number, handle }) => {
       this.#lists.delete(key);
-      this.#host.call(Call.releaseList, shown.number);
-      shown.handle.dispose();
-    }, GRACE);
+      this.#host.call(Call.releaseList, number);
+      handle.dispose();
+    });
+  }
+
+  #letGo<T>(shown: Shown<T> | undefined, then: (shown: Shown<T>) => void): void {
+    if (shown && shown.users > 0 && --shown.users === 0) shown.timer = setTimeout(then, GRACE, shown);
   }
 
   /** The core does not hold the view any more. */

@@ -6,12 +6,11 @@ import { type CoreModule, loadCore } from './core.js';
 import { Flags } from './flags.js';
 import { Frames, pageFrames } from './frames.js';
 import { keptStrings } from './kept.js';
+import { soon } from './promises.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
 
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
-/** Milliseconds a first start waits for the flags; the answer counts whenever it comes. */
-const PATIENCE = 1_500;
 
 /**
  * Loads the core and connects. Resolves as soon as threads can be opened, connected or not.
@@ -109,7 +108,7 @@ export function followEngine(
 async function isOn(flags: Flags): Promise<boolean> {
   const asked = flags.refresh().catch(() => {});
   // What the last start knew is good enough for this one: a change comes a moment later.
-  if (flags.rev === 0) await Promise.race([asked, new Promise(resolve => setTimeout(resolve, PATIENCE))]);
+  if (flags.rev === 0) await soon(asked);
   return flags.get(FLAG, true);
 }
 

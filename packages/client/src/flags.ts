@@ -84,7 +84,6 @@ export class Flags extends FrameStore<Values> {
   #set(answer: Answer): void {
     const before = this.#answer;
     const same = JSON.stringify(answer.flags) === JSON.stringify(before.flags);
-    if (same && answer.rev === before.rev && answer.etag === before.etag) return;
     this.#answer = same ? { ...answer, flags: before.flags } : answer;
     this.#kept.set(this.#key, JSON.stringify(answer));
     if (!same) this.touch();

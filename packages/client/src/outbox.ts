@@ -1,7 +1,7 @@
 //! The outbox on the host's side: what the writes say, kept by the browser and shown in every tab. The core of the
 //! tab that owns the connection decides what is sent when.
 
-import type { Api } from './api.js';
+import type { Api, Tried } from './api.js';
 import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
@@ -150,14 +150,24 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#wish(key, 'discard');
   }
 
-  /** Reads what is stored. */
-  load(): Promise<void> {
-    return this.#load('start');
+  /** Reads what is stored. After an absence, what is not is over. */
+  async load(after: 'start' | 'absence' = 'start'): Promise<void> {
+    this.#reading += 1;
+    const entries = await this.#storage.all<Entry>('outbox');
+    this.#reading -= 1;
+    if (this.#closed) return;
+    if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
+    for (const entry of entries) {
+      const { key } = entry.write;
+      if (!this.#late.has(key) && !this.#finished.has(key)) this.#hold(entry);
+    }
+    if (this.#reading === 0) this.#late.clear();
+    this.#feedAll();
   }
 
   /** The tab hears the others from now on: what it missed is over, and what it holds is told. */
   async enter(): Promise<void> {
-    await this.#load('absence');
+    await this.load('absence');
     for (const key of this.#entries.keys()) this.#say(key);
   }
 
@@ -203,23 +213,18 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** The core says that a write is to be sent. */
   async write(number: number): Promise<void> {
     const held = this.#numbered(number);
-    if (!held) {
-      // Another tab's answer came first: nothing is left to send.
-      this.#host.call(Call.written, number, [''], 200, -1);
+    await held?.marked;
+    // Where another tab's answer came first, nothing is left to send.
+    const tried: Tried = held ? await this.#api.try(held.entry.write) : { answer: undefined };
+    if ('problem' in tried) {
+      const { status, code, message, hint, retryAfterMs } = tried.problem;
+      if (held) held.entry.error = { status, code, detail: message, hint };
+      this.#host.call(Call.written, number, [code], status, retryAfterMs ?? -1);
       return;
     }
-    const { entry } = held;
-    await held.marked;
-    const tried = await this.#api.try(entry.write);
-    if ('answer' in tried) {
-      // Even if another tab sends by now: this answer is as good as its own.
-      this.#settle(entry.write.key, tried);
-      this.#host.call(Call.written, number, [''], 200, -1);
-      return;
-    }
-    const { status, code, message, hint, retryAfterMs } = tried.problem;
-    entry.error = { status, code, detail: message, hint };
-    this.#host.call(Call.written, number, [code], status, retryAfterMs ?? -1);
+    // Even if another tab sends by now: this answer is as good as its own.
+    if (held) this.#settle(held.entry.write.key, tried);
+    this.#host.call(Call.written, number, [''], 200, -1);
   }
 
   /** The core says where a write is. */
@@ -264,20 +269,6 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   #numbered(number: number) {
     return this.#sorted().find(held => held.number === number);
-  }
-
-  async #load(after: 'start' | 'absence'): Promise<void> {
-    this.#reading += 1;
-    const entries = await this.#storage.all<Entry>('outbox');
-    this.#reading -= 1;
-    if (this.#closed) return;
-    if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
-    for (const entry of entries) {
-      const { key } = entry.write;
-      if (!this.#late.has(key) && !this.#finished.has(key)) this.#hold(entry);
-    }
-    if (this.#reading === 0) this.#late.clear();
-    this.#feedAll();
   }
 
   /** What is neither stored nor about to be is over, and this tab has not heard of it. */
