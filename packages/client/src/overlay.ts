@@ -31,6 +31,11 @@ export class Overlay {
     if (write.parts && write.kind !== 'edit') this.#echoes.set(write.key, { write, since: Date.now() });
   }
 
+  /** Something acknowledged is shown that the log has not brought. */
+  get echoes(): boolean {
+    return this.#echoes.size > 0;
+  }
+
   /** The thread is only in the outbox. */
   get creates(): boolean {
     return [...this.#pending, ...this.#echoes.values()].some(({ write }) => write.kind === 'create');

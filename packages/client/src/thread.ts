@@ -124,7 +124,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     this.#overlay.acknowledge(write);
     // What the log does not bring is to go, even if nothing else happens.
     clearTimeout(this.#echo);
-    this.#echo = setTimeout(() => this.touch(), ECHO);
+    this.#echo = setTimeout(() => this.#overlay.echoes && this.touch(), ECHO);
     if (write.kind === 'create' && this.#head.status !== 'ready') this.jumpTo({ at: 'tip' }).catch(() => {});
     this.touch();
   }
