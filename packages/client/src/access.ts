@@ -16,11 +16,7 @@ const SOMEBODY = 'local';
 /** Milliseconds a request may take that does not say itself when it ends. */
 const DEADLINE = 30_000;
 
-const USER_CHANGED: Problem = {
-  code: 'user_changed',
-  detail: 'The credential is for another user.',
-  status: 401,
-};
+const USER_CHANGED: Problem = { code: 'user_changed', detail: 'The token names another user.', status: 401 };
 
 export class Access {
   /** The API's base path, without a slash at the end. */

@@ -7,7 +7,7 @@ import { Call, Core, type CoreModule } from './core.js';
 import { KeptDrafts } from './drafts.js';
 import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
-import { EPOCH, Host, type Receiver } from './host.js';
+import { Host, type Receiver } from './host.js';
 import { Keeper } from './keeper.js';
 import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
@@ -172,23 +172,27 @@ export class SyncClient implements Client {
   async stop(runId: string): Promise<void> {
     const shown = [...this.#views.values()].find(({ handle }) => handle.getSnapshot().run?.id === runId);
     const threadId = this.outbox.threadOf(runId) ?? shown?.handle.threadId ?? runId;
-    await this.outbox.add(writes.stop(threadId, runId)).sent;
+    await this.#sent(writes.stop(threadId, runId));
   }
 
-  async removeMessage(threadId: string, messageId: string): Promise<void> {
-    await this.outbox.add(writes.removeMessage(threadId, messageId)).sent;
+  removeMessage(threadId: string, messageId: string): Promise<void> {
+    return this.#sent(writes.removeMessage(threadId, messageId));
   }
 
-  async renameThread(id: string, title: string): Promise<void> {
-    await this.outbox.add(writes.renameThread(id, title)).sent;
+  renameThread(id: string, title: string): Promise<void> {
+    return this.#sent(writes.renameThread(id, title));
   }
 
-  async archiveThread(id: string, archived: boolean): Promise<void> {
-    await this.outbox.add(writes.archiveThread(id, archived)).sent;
+  archiveThread(id: string, archived: boolean): Promise<void> {
+    return this.#sent(writes.archiveThread(id, archived));
   }
 
-  async deleteThread(id: string): Promise<void> {
-    await this.outbox.add(writes.deleteThread(id)).sent;
+  deleteThread(id: string): Promise<void> {
+    return this.#sent(writes.deleteThread(id));
+  }
+
+  async #sent(write: writes.Write): Promise<void> {
+    await this.outbox.add(write).sent;
   }
 
   wholePart(threadId: string, messageId: string, part: number) {
@@ -202,7 +206,7 @@ export class SyncClient implements Client {
   async signOut(): Promise<void> {
     this.#host.tell({ about: 'sign-out' } satisfies Told);
     this.#forget();
-    for (const key of [EPOCH + this.#access.name, this.#signedIn]) this.#kept.remove(key);
+    for (const key of [this.#host.name, this.#signedIn]) this.#kept.remove(key);
     await this.#storage.destroy();
   }
 

@@ -2,6 +2,7 @@
 //! `calls.ts`.
 
 import type * as calls from './calls.js';
+import { problemOf } from './problem.js';
 import type { WasmSource } from './types.js';
 
 export * as Call from './calls.js';
@@ -40,7 +41,7 @@ async function instantiate(source: WasmSource): Promise<WebAssembly.Instance> {
     return (await WebAssembly.instantiate(source)).instance;
   }
   const response = source instanceof Response ? source : await fetch(source);
-  if (!response.ok) throw new Error(`The core could not be loaded: HTTP ${response.status}`);
+  if (!response.ok) throw await problemOf(response);
   // Streaming takes one media type alone, and not every server knows it.
   const streams = response.headers.get('content-type')?.startsWith('application/wasm');
   const loaded = streams

@@ -37,9 +37,6 @@ export interface Receiver {
   told(message: unknown): void;
 }
 
-/** Where the last epoch is remembered, so that a browser's next leader is later than any before. */
-export const EPOCH = 'threadmill.epoch.';
-
 /** What the host is told about its surroundings. */
 export interface HostOptions {
   readonly kept: Kept;
@@ -50,6 +47,11 @@ export interface HostOptions {
 }
 
 export class Host {
+  /**
+   * What tabs of the same user, server and protocol share: the channel, the lock, and the key of the last epoch, which
+   * is kept so that a browser's next leader is later than any before.
+   */
+  readonly name: string;
   readonly #core: Core;
   readonly #access: Access;
   readonly #receiver: Receiver;
@@ -73,6 +75,7 @@ export class Host {
   constructor(core: Core, access: Access, options: HostOptions, receiver: Receiver) {
     this.#core = core;
     this.#access = access;
+    this.name = `threadmill:1:${access.name}`;
     this.#receiver = receiver;
     this.#options = options;
     const events = {
@@ -90,14 +93,14 @@ export class Host {
 
   /** Connects, on its own or together with the other tabs. */
   async start(): Promise<void> {
-    const name = `threadmill:1:${this.#access.name}`;
+    const { name } = this;
     const shares = this.#options.tabs === 'auto' && hasCompany(name);
     await this.#renew();
     const shared = await shares;
     if (this.#over) return;
     if (shared) {
       this.#company = new Company(name, {
-        leads: () => this.call(Call.lead, Number(this.#options.kept.get(EPOCH + this.#access.name)) || 0),
+        leads: () => this.call(Call.lead, Number(this.#options.kept.get(name)) || 0),
         heard: message => {
           this.#counts.framesHeard++;
           this.call(Call.heard, 0, [message]);
@@ -258,7 +261,7 @@ export class Host {
   #become(role: SyncStatus['role'], epoch: number): void {
     const led = this.#role === 'leader' && role === 'follower';
     this.#role = role;
-    if (role === 'leader') this.#options.kept.set(EPOCH + this.#access.name, String(epoch));
+    if (role === 'leader') this.#options.kept.set(this.name, String(epoch));
     // Only when the server has seen the connection close may the next leader open another one.
     if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
     this.#receiver.role(role);

@@ -40,7 +40,7 @@ export const INVALID_ID: Problem = {
 /** For whoever waits for what nobody will say any more. */
 export const RELEASED: Problem = {
   code: 'released',
-  detail: 'It was closed before there was an answer.',
+  detail: 'It was closed first.',
   status: 0,
 };
 

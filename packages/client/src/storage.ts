@@ -107,7 +107,7 @@ function ask(request: IDBOpenDBRequest): Promise<IDBDatabase> {
       resolve(request.result);
     };
     request.onerror = () => reject(request.error);
-    setTimeout(reject, PATIENCE, new Error('Another page holds the database.'));
+    setTimeout(reject, PATIENCE, new Error('Another page holds it.'));
   });
 }
 
