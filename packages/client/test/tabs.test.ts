@@ -2,9 +2,16 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
+import type { SyncClient } from '../src/client.js';
 import { createClient } from '../src/engine.js';
+import { Frames } from '../src/frames.js';
+import type { Host } from '../src/host.js';
+import { Keeper } from '../src/keeper.js';
+import { ThreadList } from '../src/list.js';
 import type { Client, ClientOptions } from '../src/types.js';
+import { LIST } from '../src/wire.js';
 import { settle, surround, token, wasm } from './browser.js';
+import { Page } from './surroundings.js';
 
 let server: FakeServer;
 let browser: ReturnType<typeof surround>;
@@ -160,6 +167,22 @@ describe('the tabs of a browser', () => {
   });
 });
 
+describe('a thread that is deleted', () => {
+  it('is kept no more, whoever said that it is gone', async () => {
+    const forget = vi.spyOn(Keeper.prototype, 'forget');
+    const client = await open();
+    await settle();
+    await client.deleteThread(THREAD);
+    expect(forget.mock.calls).toEqual([[THREAD]]);
+    const removed: string[] = [];
+    const owner = { released: () => {}, removed: (id: string) => removed.push(id) };
+    const list = new ThreadList({} as Host, new Frames(new Page()), 1, owner);
+    list.apply([LIST.remove, 'other']);
+    expect(removed).toEqual(['other']);
+    forget.mockRestore();
+  });
+});
+
 describe('users of one browser', () => {
   const named = (sub: string) => ({ getToken: () => token({ sub }), storage: 'auto' as const });
 
@@ -240,6 +263,8 @@ describe('signing out', () => {
     await expect(stopped).rejects.toMatchObject({ code: 'released' });
     await settle();
     expect(asked).toBe(1);
-    expect(client.outbox.getSnapshot()).toEqual([]);
+    expect((client as SyncClient).outbox.all()).toEqual([]);
+    // Nor does anything that wakes late write again.
+    expect([...browser.strings.map.keys()]).toEqual([]);
   });
 });
