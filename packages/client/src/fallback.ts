@@ -12,6 +12,7 @@ export class FramesByRequest implements Requests {
   readonly #events: LinkEvents;
   readonly #transport: 'events' | 'poll';
   readonly #signal: AbortSignal;
+  #path: string;
   #waiting: Uint8Array<ArrayBuffer>[] = [];
   /** The request under way: what is said now has to wait for another. */
   #left: AbortController | undefined;
@@ -21,6 +22,8 @@ export class FramesByRequest implements Requests {
     this.#events = events;
     this.#transport = transport;
     this.#signal = signal;
+    // The first answer says whether this gets through at all: it is not waited for.
+    this.#path = transport === 'poll' ? '/sync?wait=0' : '/sync';
   }
 
   send(frame: Uint8Array<ArrayBuffer>): void {
@@ -56,13 +59,14 @@ export class FramesByRequest implements Requests {
   /** Sends frames and hands on what comes back. True if another request is to follow at once. */
   async #run(frames: readonly Uint8Array<ArrayBuffer>[], signal: AbortSignal): Promise<boolean> {
     const streams = this.#transport === 'events';
-    const response = await this.#access.fetch('/sync', {
+    const response = await this.#access.fetch(this.#path, {
       method: 'POST',
       headers: { 'content-type': SEQUENCE, accept: streams ? 'text/event-stream' : SEQUENCE },
       body: new Blob([...frames]),
       signal,
       cache: 'no-store',
     });
+    this.#path = '/sync';
     if (!response.ok || !response.body) return false;
     if (streams) {
       await readEvents(response.body, this.#events);
