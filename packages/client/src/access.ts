@@ -2,7 +2,8 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import { problemOf, unreachable } from './problem.js';
+import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
+import { soon } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
 
 /** Tries of one request. */
@@ -10,13 +11,23 @@ const TRIES = 4;
 /** Milliseconds: the first wait is at most this, each further one at most twice the one before. */
 const WAIT = 300;
 
+/** Whose things they are where nobody is named. */
+const SOMEBODY = 'local';
+/** Milliseconds a request may take that does not say itself when it ends. */
+const DEADLINE = 30_000;
+
+const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', status: 401 };
+
 export class Access {
   /** The API's base path, without a slash at the end. */
   readonly base: string;
   /** The name the server's development identity goes by; whoever the credential says otherwise. */
   readonly user: string | undefined;
   readonly #getToken: ClientOptions['getToken'];
+  readonly #end = new AbortController();
   #token: string | undefined;
+  /** Whom the credentials name. */
+  #subject: string | undefined;
 
   constructor(options: Pick<ClientOptions, 'url' | 'user' | 'getToken'>) {
     const origin = new URL(options.url ?? '/', globalThis.location?.href).href.replace(/\/$/, '');
@@ -25,12 +36,38 @@ export class Access {
     this.#getToken = options.getToken;
   }
 
-  /** One request. A credential that is refused is asked for again, once. */
+  /** Tells users and servers apart in what the browser keeps and among its tabs. */
+  get name(): string {
+    return `${this.user ?? this.#subject ?? SOMEBODY}@${this.base}`;
+  }
+
+  /** Aborted when no request is made any more; the reason says why. */
+  get ended(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** Waits for the first credential, which names whose things are to be shown. False if nobody can tell in time. */
+  async identify(): Promise<boolean> {
+    if (this.user !== undefined || !this.#getToken) return true;
+    return (await soon(this.renew().catch(() => undefined))) !== undefined;
+  }
+
+  /** No request is made any more, and those under way are given up. */
+  end(problem: Problem): void {
+    this.#end.abort(new ProblemError(problem));
+  }
+
+  /**
+   * One request. A credential that is refused is asked for again, once. It may take half a minute, or as long as its
+   * own signal lets it.
+   */
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const response = await fetch(this.base + path, await this.#signed(init));
+    const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
+    const send = async () => fetch(this.base + path, { ...(await this.#signed(init)), signal });
+    const response = await send();
     if (response.status !== 401 || !this.#getToken) return response;
     this.#token = undefined;
-    return fetch(this.base + path, await this.#signed(init));
+    return send();
   }
 
   /**
@@ -46,25 +83,44 @@ export class Access {
   ): Promise<T> {
     const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
-    const response = await persist(() => this.fetch(path, init), signal);
+    const response = await persist(() => this.fetch(path, init), signal ?? this.ended);
     return bodyOf(response);
   }
 
   /** A fresh credential, used from now on; none where nobody gives any. */
   async renew(): Promise<string | undefined> {
-    this.#token = await this.#getToken?.();
-    return this.#token;
+    this.ended.throwIfAborted();
+    const token = await this.#getToken?.();
+    this.ended.throwIfAborted();
+    const subject = token === undefined || this.user !== undefined ? undefined : subjectOf(token);
+    this.#subject ??= subject;
+    if (subject !== this.#subject) this.end(USER_CHANGED);
+    this.ended.throwIfAborted();
+    this.#token = token;
+    return token;
   }
 
   async #signed(init: RequestInit): Promise<RequestInit> {
     const headers = new Headers(init.headers);
     if (this.user !== undefined) headers.set('x-threadmill-user', this.user);
-    if (this.#getToken) {
-      this.#token ??= await this.#getToken();
-      headers.set('authorization', `Bearer ${this.#token}`);
-    }
+    if (this.#getToken) headers.set('authorization', `Bearer ${this.#token ?? (await this.renew())}`);
     return { ...init, headers };
   }
+}
+
+/** What a token (a JWT) says; nothing if it is none. */
+export function claimsOf(token: string): { sub?: string; tenant?: string; exp?: number } {
+  try {
+    return JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')));
+  } catch {
+    return {};
+  }
+}
+
+/** Whom a token names, in their tenant. */
+function subjectOf(token: string): string | undefined {
+  const { sub, tenant } = claimsOf(token);
+  return sub && (tenant ? `${tenant}/${sub}` : sub);
 }
 
 /** A request whose repetition has one effect. */
@@ -81,17 +137,17 @@ export async function bodyOf<T>(response: Response): Promise<T> {
 }
 
 /** Repeats what got no answer, or was told to come back. */
-async function persist(attempt: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+async function persist(attempt: () => Promise<Response>, signal: AbortSignal): Promise<Response> {
   for (let tries = 1; ; tries++) {
     const answer = await attempt().catch(() => undefined);
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     if (answer?.ok) return answer;
     const problem = answer ? await problemOf(answer) : unreachable();
     const passes = problem.status === 0 || problem.status === 503;
     if (!passes || problem.code === 'read_only' || tries === TRIES) throw problem;
     const wait = Math.random() * WAIT * 2 ** (tries - 1) + (problem.retryAfterMs ?? 0);
     await new Promise(resolve => setTimeout(resolve, wait));
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
   }
 }
 

@@ -9,12 +9,14 @@ import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
 import { Host, type Receiver } from './host.js';
 import { Keeper } from './keeper.js';
-import { keptStrings } from './kept.js';
+import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
+import { listen } from './listen.js';
 import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
+import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
 import { Status } from './status.js';
 import { Storage } from './storage.js';
-import { ThreadView } from './thread.js';
+import { NOTHING, ThreadView } from './thread.js';
 import type {
   Anchor,
   Client,
@@ -26,12 +28,13 @@ import type {
   ThreadHandle,
   ThreadSnapshot,
 } from './types.js';
+import { VIEW } from './wire.js';
 import * as writes from './writes.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
 const GRACE = 1_000;
-/** Whose things they are where nobody is named. */
-const SOMEBODY = 'local';
+/** Kept while a user is signed in: whoever finds it gone has missed that the user signed out. */
+const SIGNED_IN = 'threadmill.signed-in.';
 
 /** What is shown under a key, and by how many. */
 interface Shown<T> {
@@ -51,6 +54,9 @@ export class SyncClient implements Client {
   readonly outbox: Outbox;
   readonly drafts: KeptDrafts;
   readonly flags: Flags;
+  readonly #access: Access;
+  readonly #kept: Kept;
+  readonly #signedIn: string;
   readonly #frames: Frames;
   readonly #api: Api;
   readonly #host: Host;
@@ -62,14 +68,15 @@ export class SyncClient implements Client {
   #counter = 0;
 
   constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
-    const user = options.user ?? SOMEBODY;
+    const { name } = access;
     const kept = keptStrings(options.storage);
+    this.#access = access;
+    this.#kept = kept;
     this.#frames = frames;
     this.flags = flags;
-    this.drafts = new KeptDrafts(user, kept);
+    this.drafts = new KeptDrafts(name, kept);
     this.status = new Status(frames);
     this.#api = new Api(access);
-    const name = `${user}@${access.base}`;
     this.#storage = new Storage(name, options.storage ?? 'auto', () =>
       this.status.set({ storage: 'degraded' }),
     );
@@ -77,16 +84,18 @@ export class SyncClient implements Client {
     const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
     const tabs = options.tabs ?? 'auto';
-    const surroundings = { name, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
+    const surroundings = { kept, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
       call: (kind, number, texts, b, c) => this.#host.call(kind, number, texts, b, c),
-      tell: message => this.#tell({ about: 'outbox', message }),
+      tell: message => this.#host.tell({ about: 'outbox', message } satisfies Told),
     };
     this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
       this.#pend(write, outcome !== undefined && 'answer' in outcome);
     });
     bindAccess(this, access);
+    this.#signedIn = SIGNED_IN + name;
+    kept.set(this.#signedIn, '1');
     this.#listen();
     void this.outbox.load();
     void this.#host.start();
@@ -120,7 +129,10 @@ export class SyncClient implements Client {
     const number = ++this.#counter;
     const handle = new ThreadList(this.#host, this.#frames, number, {
       released: () => this.#releaseList(key),
-      ...(key === '' ? { published: threads => this.#keeper.keepList(threads) } : {}),
+      ...(key === '' && {
+        published: threads => this.#keeper.keepList(threads),
+        removed: id => this.#keeper.forget(id),
+      }),
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
     handle.pend(this.outbox.all());
@@ -160,23 +172,27 @@ export class SyncClient implements Client {
   async stop(runId: string): Promise<void> {
     const shown = [...this.#views.values()].find(({ handle }) => handle.getSnapshot().run?.id === runId);
     const threadId = this.outbox.threadOf(runId) ?? shown?.handle.threadId ?? runId;
-    await this.outbox.add(writes.stop(threadId, runId)).sent;
+    await this.#sent(writes.stop(threadId, runId));
   }
 
-  async removeMessage(threadId: string, messageId: string): Promise<void> {
-    await this.outbox.add(writes.removeMessage(threadId, messageId)).sent;
+  removeMessage(threadId: string, messageId: string): Promise<void> {
+    return this.#sent(writes.removeMessage(threadId, messageId));
   }
 
-  async renameThread(id: string, title: string): Promise<void> {
-    await this.outbox.add(writes.renameThread(id, title)).sent;
+  renameThread(id: string, title: string): Promise<void> {
+    return this.#sent(writes.renameThread(id, title));
   }
 
-  async archiveThread(id: string, archived: boolean): Promise<void> {
-    await this.outbox.add(writes.archiveThread(id, archived)).sent;
+  archiveThread(id: string, archived: boolean): Promise<void> {
+    return this.#sent(writes.archiveThread(id, archived));
   }
 
-  async deleteThread(id: string): Promise<void> {
-    await this.outbox.add(writes.deleteThread(id)).sent;
+  deleteThread(id: string): Promise<void> {
+    return this.#sent(writes.deleteThread(id));
+  }
+
+  async #sent(write: writes.Write): Promise<void> {
+    await this.outbox.add(write).sent;
   }
 
   wholePart(threadId: string, messageId: string, part: number) {
@@ -188,19 +204,22 @@ export class SyncClient implements Client {
   }
 
   async signOut(): Promise<void> {
-    this.#tell({ about: 'sign-out' });
-    await this.#forget();
+    this.#host.tell({ about: 'sign-out' } satisfies Told);
+    this.#forget();
+    for (const key of [this.#host.name, this.#signedIn]) this.#kept.remove(key);
+    await this.#storage.destroy();
   }
 
   close(): void {
-    this.#listeners.abort();
     this.#keeper.flush();
     this.#shut();
   }
 
+  /** Nothing is said, asked or kept any more. */
   #shut(): void {
     this.#listeners.abort();
     this.#keeper.close();
+    this.outbox.close();
     this.#host.close();
     this.#storage.close();
     for (const { handle, timer } of [...this.#views.values(), ...this.#lists.values()]) {
@@ -211,14 +230,13 @@ export class SyncClient implements Client {
     this.#lists.clear();
   }
 
-  /** Nothing of the user stays in this tab, and nothing in the browser. */
-  async #forget(): Promise<void> {
-    this.#keeper.close();
+  /** Nothing of the user stays in this tab; what others have stored is for the one in which the user signed out. */
+  #forget(): void {
+    this.#shut();
+    this.#access.end(RELEASED);
     this.outbox.clear();
     this.drafts.clear();
     this.flags.clear();
-    await this.#storage.clear();
-    this.#shut();
   }
 
   #open(key: string, id: string, branch: string | undefined, anchor: Anchor): Shown<ThreadView> {
@@ -231,7 +249,7 @@ export class SyncClient implements Client {
     this.#views.set(key, shown);
     handle.pend(this.outbox.of(id));
     if (!this.#host.open(number, id, branch ?? '', anchor)) {
-      handle.apply([0, NOT_AN_ID]);
+      handle.apply([VIEW.head, { ...NOTHING, status: 'error', error: INVALID_ID }]);
       return shown;
     }
     if (branch === undefined && anchor.at === 'tip') {
@@ -252,6 +270,7 @@ export class SyncClient implements Client {
 
   /** The outbox of a thread changed. */
   #pend(write: writes.Write, acknowledged: boolean): void {
+    if (acknowledged && write.kind === 'delete') this.#keeper.forget(write.threadId);
     for (const { handle } of this.#views.values()) {
       if (handle.threadId !== write.threadId) continue;
       handle.pend(this.outbox.of(write.threadId));
@@ -275,6 +294,7 @@ export class SyncClient implements Client {
         this.status.set({ role });
         this.outbox.become(role);
       },
+      entered: () => void this.outbox.enter(),
       transport: transport => this.status.set({ transport }),
       flags: () => void this.flags.refresh().catch(ignore),
       write: number => void this.outbox.write(number),
@@ -283,13 +303,9 @@ export class SyncClient implements Client {
     };
   }
 
-  #tell(told: Told): void {
-    this.#host.tell(told);
-  }
-
   #told(told: Told): void {
     if (told.about === 'outbox') this.outbox.told(told.message);
-    else void this.#forget();
+    else this.#forget();
   }
 
   #take<T>(shown: Shown<T>): void {
@@ -308,27 +324,26 @@ export class SyncClient implements Client {
   }
 
   #releaseView(key: string): void {
-    const shown = this.#views.get(key);
-    if (!shown || shown.users === 0 || --shown.users > 0) return;
-    shown.timer = setTimeout(() => {
-      const { status } = shown.handle.getSnapshot();
+    this.#letGo(this.#views.get(key), shown => {
       // What shows nothing is not worth keeping.
-      if (status === 'ready') this.#rest(shown);
+      if (shown.handle.getSnapshot().status === 'ready') this.#rest(shown);
       else {
         this.#host.call(Call.release, shown.number);
         this.#drop(shown.number);
       }
-    }, GRACE);
+    });
   }
 
   #releaseList(key: string): void {
-    const shown = this.#lists.get(key);
-    if (!shown || shown.users === 0 || --shown.users > 0) return;
-    shown.timer = setTimeout(() => {
+    this.#letGo(this.#lists.get(key), ({ number, handle }) => {
       this.#lists.delete(key);
-      this.#host.call(Call.releaseList, shown.number);
-      shown.handle.dispose();
-    }, GRACE);
+      this.#host.call(Call.releaseList, number);
+      handle.dispose();
+    });
+  }
+
+  #letGo<T>(shown: Shown<T> | undefined, then: (shown: Shown<T>) => void): void {
+    if (shown && shown.users > 0 && --shown.users === 0) shown.timer = setTimeout(then, GRACE, shown);
   }
 
   /** The core does not hold the view any more. */
@@ -340,24 +355,22 @@ export class SyncClient implements Client {
     }
   }
 
-  /** What is due is written before the page may go. */
   #listen(): void {
     const { signal } = this.#listeners;
+    // What is due is written before the page may go.
     const flush = () => this.#keeper.flush();
-    globalThis.addEventListener?.('pagehide', flush, { signal });
-    globalThis.document?.addEventListener?.('visibilitychange', flush, { signal });
+    listen(globalThis, 'pagehide', signal, flush);
+    listen(globalThis.document, 'visibilitychange', signal, flush);
+    // A page that was put aside, or that shares no channel, is not told that the user signed out.
+    const look = () => this.#kept.get(this.#signedIn) === undefined && this.#forget();
+    listen(globalThis, 'pageshow', signal, look);
+    listen(globalThis, 'storage', signal, event => (event as StorageEvent).key === this.#signedIn && look());
+    listen(this.#access.ended, 'abort', signal, () => {
+      this.close();
+      this.status.connected('refused', this.#access.ended.reason as ProblemError);
+    });
   }
 }
-
-const NOT_AN_ID = {
-  status: 'error',
-  error: { code: 'invalid_id', detail: 'This is not an id of a thread, branch or message.', status: 400 },
-  total: 0,
-  hasOlder: false,
-  hasNewer: false,
-  loadingOlder: false,
-  loadingNewer: false,
-} as const;
 
 /** A browser cannot set headers on a socket: the development identity goes into the query. */
 function socketUrl({ base, user }: Access): string {

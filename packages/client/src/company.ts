@@ -1,27 +1,25 @@
 //! The other tabs: the channel all of them hear, the lock that makes one of them the leader, and whether this one
 //! can be seen.
 
-/** Where the last epoch is remembered, so that a browser's next leader is later than any before. */
-const EPOCH = 'threadmill.epoch.';
-
 /** What happens in the tab's surroundings. */
 export interface CompanyEvents {
   /** This tab holds the lock. */
-  leads(epoch: number): void;
+  leads(): void;
   /** The core of another tab said something. */
   heard(message: Uint8Array<ArrayBuffer>): void;
   /** Another tab's client said something. */
   told(message: unknown): void;
 }
 
-/** Whether tabs can find out which of them leads: plain-http origins have no locks. */
-export function hasCompany(): boolean {
-  return (
-    typeof BroadcastChannel === 'function' &&
-    typeof navigator === 'object' &&
-    'locks' in navigator &&
-    navigator.locks !== undefined
-  );
+/** Whether tabs can find out which of them leads: plain-http origins have no locks, and some frames may not use them. */
+export async function hasCompany(name: string): Promise<boolean> {
+  try {
+    new BroadcastChannel(name).close();
+    await navigator.locks.request(`${name} ?`, { ifAvailable: true }, () => {});
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export class Company {
@@ -33,7 +31,7 @@ export class Company {
 
   /** `name` tells browsers' users and protocol versions apart. */
   constructor(name: string, events: CompanyEvents) {
-    this.#name = `threadmill:1:${name}`;
+    this.#name = name;
     this.#events = events;
   }
 
@@ -58,19 +56,25 @@ export class Company {
     this.#channel?.postMessage(message);
   }
 
-  /** Waits for its turn to lead, behind those that wait already. */
+  /**
+   * Waits for its turn to lead, behind those that wait already. A page that cannot be seen leads only where nobody
+   * else does: the lead is for one that is seen.
+   */
   queue(): void {
     this.release();
+    if (!this.#channel) return;
     const request = new AbortController();
     this.#request = request;
-    const held = () => {
-      if (this.#request !== request) return;
-      this.#events.leads(this.epoch);
+    const hidden = globalThis.document?.visibilityState === 'hidden';
+    const held = (lock: Lock | null) => {
+      if (!lock || this.#request !== request) return;
+      this.#events.leads();
       return new Promise<void>(resolve => {
         this.#release = resolve;
       });
     };
-    navigator.locks.request(this.#name, { signal: request.signal }, held).catch(() => {});
+    const options = hidden ? { ifAvailable: true } : { signal: request.signal };
+    navigator.locks.request(this.#name, options, held).catch(() => {});
   }
 
   /** Gives the lock back, or up. */
@@ -79,21 +83,5 @@ export class Company {
     this.#request = undefined;
     this.#release?.();
     this.#release = undefined;
-  }
-
-  get epoch(): number {
-    try {
-      return Number(localStorage.getItem(EPOCH + this.#name)) || 0;
-    } catch {
-      return 0;
-    }
-  }
-
-  set epoch(epoch: number) {
-    try {
-      localStorage.setItem(EPOCH + this.#name, String(epoch));
-    } catch {
-      // Without it a leader learns of the last epoch when a tab that knows it joins.
-    }
   }
 }

@@ -11,7 +11,7 @@ export function decode(bytes: Uint8Array): unknown {
   function head(info: number): number {
     if (info < 24) return info;
     const size = 1 << (info - 24);
-    if (info > 27) throw new Error('malformed length');
+    if (info > 27) throw new Error('malformed value');
     let value = 0;
     for (let i = 0; i < size; i++) value = value * 256 + (bytes[at++] ?? 0);
     return value;
@@ -65,7 +65,7 @@ export function decode(bytes: Uint8Array): unknown {
 
   function value(): unknown {
     const byte = bytes[at++];
-    if (byte === undefined) throw new Error('the value ends early');
+    if (byte === undefined) throw new Error('malformed value');
     const info = byte & 31;
     switch (byte >> 5) {
       case 0:
@@ -82,7 +82,7 @@ export function decode(bytes: Uint8Array): unknown {
       case 5:
         return map(info);
       case 6:
-        if (head(info) !== 262) throw new Error('unknown tag');
+        if (head(info) !== 262) throw new Error('malformed value');
         return JSON.parse(String(value()));
       default:
         return simple(byte);
@@ -103,6 +103,6 @@ function simple(byte: number): unknown {
     case 0xff:
       return BREAK;
     default:
-      throw new Error('unknown item');
+      throw new Error('malformed value');
   }
 }

@@ -7,11 +7,11 @@ export class KeptDrafts implements Drafts {
   readonly #kept: Kept;
   readonly #prefix: string;
 
-  /** `user` keeps the drafts of people who share a browser apart. */
-  constructor(user: string, kept: Kept = keptStrings()) {
+  /** `name` keeps the drafts of people who share a browser apart, and those of different servers. */
+  constructor(name: string, kept: Kept = keptStrings()) {
     this.#kept = kept;
     // A dot ends the name: one inside it would make this prefix fit somebody else's.
-    this.#prefix = `threadmill.draft.${encodeURIComponent(user).replaceAll('.', '%2E')}.`;
+    this.#prefix = `threadmill.draft.${encodeURIComponent(name).replaceAll('.', '%2E')}.`;
   }
 
   get(place: string): string {

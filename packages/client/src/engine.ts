@@ -6,12 +6,11 @@ import { type CoreModule, loadCore } from './core.js';
 import { Flags } from './flags.js';
 import { Frames, pageFrames } from './frames.js';
 import { keptStrings } from './kept.js';
-import type { Client, ClientOptions, Store, SyncStatus } from './types.js';
+import { soon } from './promises.js';
+import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
 
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
-/** Milliseconds a first start waits for the flags; the answer counts whenever it comes. */
-const PATIENCE = 1_500;
 
 /**
  * Loads the core and connects. Resolves as soon as threads can be opened, connected or not.
@@ -19,20 +18,31 @@ const PATIENCE = 1_500;
  * With `engine: 'auto'` the engine is the one the flag names now. Use `followEngine` to change it while the page
  * runs.
  */
-export async function createClient(options: ClientOptions): Promise<Client> {
-  const wanted = options.engine ?? 'auto';
-  if (wanted === 'direct') return direct(options);
-  const access = new Access(options);
+export async function createClient(given: ClientOptions): Promise<Client> {
+  const wanted = given.engine ?? 'auto';
+  const access = new Access(given);
+  const known = await access.identify();
+  // Nothing is kept for, and nothing is shown to, nobody knows whom.
+  const options: ClientOptions = known ? given : { ...given, storage: 'memory', tabs: 'off' };
+  if (wanted === 'direct') return direct(options, access);
   const frames = new Frames(pageFrames());
   const flags = new Flags(frames, access, keptStrings(options.storage));
-  if (wanted === 'auto' && !(await isOn(flags))) return direct(options, 'flag_off');
-  let module: CoreModule;
-  try {
-    module = await loadCore((await options.wasm) ?? '');
-  } catch {
-    return direct(options, 'wasm_failed');
-  }
+  if (wanted === 'auto' && !(await isOn(flags))) return direct(options, access, 'flag_off');
+  const module = await coreOf(options.wasm ?? '').catch(() => undefined);
+  if (!module) return direct(options, access, 'wasm_failed');
+  // The flag may have changed meanwhile.
+  if (wanted === 'auto' && !flags.get(FLAG, true)) return direct(options, access, 'flag_off');
   return new SyncClient(options, access, frames, flags, module);
+}
+
+/** By source: a response can be read only once. */
+const CORES = new Map<unknown, Promise<CoreModule>>();
+
+function coreOf(source: WasmSource | Promise<WasmSource>): Promise<CoreModule> {
+  const core = CORES.get(source) ?? Promise.resolve(source).then(loadCore);
+  CORES.set(source, core);
+  core.catch(() => CORES.delete(source));
+  return core;
 }
 
 /** A client that is replaced by one of the other engine when the flag changes. */
@@ -98,11 +108,15 @@ export function followEngine(
 async function isOn(flags: Flags): Promise<boolean> {
   const asked = flags.refresh().catch(() => {});
   // What the last start knew is good enough for this one: a change comes a moment later.
-  if (flags.rev === 0) await Promise.race([asked, new Promise(resolve => setTimeout(resolve, PATIENCE))]);
+  if (flags.rev === 0) await soon(asked);
   return flags.get(FLAG, true);
 }
 
-async function direct(options: ClientOptions, reason?: SyncStatus['reason']): Promise<Client> {
+async function direct(
+  options: ClientOptions,
+  access: Access,
+  reason?: SyncStatus['reason'],
+): Promise<Client> {
   const { createDirectClient } = await import('./direct/index.js');
-  return createDirectClient(options, reason);
+  return createDirectClient(options, reason, access);
 }

@@ -6,32 +6,77 @@ import type { LinkEvents, Requests } from './link.js';
 
 const SEQUENCE = 'application/cbor-seq';
 
-/** Requests for a connection. `events`: one that is answered as long as it stands; `poll`: many. */
-export function requests(transport: 'events' | 'poll', access: Access, events: LinkEvents): Requests {
-  // The first answer says whether this gets through at all: it is not waited for.
-  let path = transport === 'poll' ? '/sync?wait=0' : '/sync';
-  return {
-    run: async (frames, signal) => {
-      const accept = transport === 'events' ? 'text/event-stream' : SEQUENCE;
-      const response = await access.fetch(path, {
-        method: 'POST',
-        headers: { 'content-type': SEQUENCE, accept },
-        body: new Blob([...frames]),
-        signal,
-        cache: 'no-store',
-      });
-      path = '/sync';
-      if (!response.ok || !response.body) return { goesOn: false };
-      if (transport === 'events') {
-        await readEvents(response.body, events);
-        return { goesOn: false };
-      }
-      for (const frame of split(new Uint8Array(await response.arrayBuffer()))) {
-        if (!signal.aborted) events.received(frame);
-      }
-      return { goesOn: true };
-    },
-  };
+/** `events`: one request that is answered as long as it stands; `poll`: many. */
+export class FramesByRequest implements Requests {
+  readonly #access: Access;
+  readonly #events: LinkEvents;
+  readonly #transport: 'events' | 'poll';
+  readonly #signal: AbortSignal;
+  #path: string;
+  #waiting: Uint8Array<ArrayBuffer>[] = [];
+  /** The request under way: what is said now has to wait for another. */
+  #left: AbortController | undefined;
+
+  constructor(access: Access, events: LinkEvents, transport: 'events' | 'poll', signal: AbortSignal) {
+    this.#access = access;
+    this.#events = events;
+    this.#transport = transport;
+    this.#signal = signal;
+    // The first answer says whether this gets through at all: it is not waited for.
+    this.#path = transport === 'poll' ? '/sync?wait=0' : '/sync';
+  }
+
+  send(frame: Uint8Array<ArrayBuffer>): void {
+    this.#waiting.push(frame);
+  }
+
+  flush(): void {
+    if (this.#waiting.length === 0) return;
+    if (this.#left) this.#again();
+    else void this.#request();
+  }
+
+  /** Another request says everything, from where the views are now. */
+  #again(): void {
+    this.#left?.abort();
+    this.#left = undefined;
+    this.#waiting = [];
+    this.#events.opened();
+  }
+
+  async #request(): Promise<void> {
+    const left = new AbortController();
+    const frames = this.#waiting;
+    this.#waiting = [];
+    this.#left = left;
+    const signal = AbortSignal.any([left.signal, this.#signal]);
+    const goesOn = await this.#run(frames, signal).catch(() => false);
+    if (signal.aborted) return;
+    if (goesOn) this.#again();
+    else this.#events.closed();
+  }
+
+  /** Sends frames and hands on what comes back. True if another request is to follow at once. */
+  async #run(frames: readonly Uint8Array<ArrayBuffer>[], signal: AbortSignal): Promise<boolean> {
+    const streams = this.#transport === 'events';
+    const response = await this.#access.fetch(this.#path, {
+      method: 'POST',
+      headers: { 'content-type': SEQUENCE, accept: streams ? 'text/event-stream' : SEQUENCE },
+      body: new Blob([...frames]),
+      signal,
+      cache: 'no-store',
+    });
+    this.#path = '/sync';
+    if (!response.ok || !response.body) return false;
+    if (streams) {
+      await readEvents(response.body, this.#events);
+      return false;
+    }
+    for (const frame of split(new Uint8Array(await response.arrayBuffer()))) {
+      if (!signal.aborted) this.#events.received(frame);
+    }
+    return true;
+  }
 }
 
 async function readEvents(body: ReadableStream<Uint8Array>, events: LinkEvents): Promise<void> {

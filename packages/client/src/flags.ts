@@ -26,7 +26,7 @@ export class Flags extends FrameStore<Values> {
   #asking: Promise<void> | undefined;
 
   constructor(frames: Frames, access: Access, kept: Kept = keptStrings()) {
-    const key = `threadmill.flags.${access.base} ${access.user ?? ''}`;
+    const key = `threadmill.flags.${access.name}`;
     const answer = read(kept.get(key)) ?? NONE;
     super(frames, answer.flags);
     this.#access = access;
@@ -83,8 +83,7 @@ export class Flags extends FrameStore<Values> {
 
   #set(answer: Answer): void {
     const before = this.#answer;
-    const same = sameValues(answer.flags, before.flags);
-    if (same && answer.rev === before.rev && answer.etag === before.etag) return;
+    const same = JSON.stringify(answer.flags) === JSON.stringify(before.flags);
     this.#answer = same ? { ...answer, flags: before.flags } : answer;
     this.#kept.set(this.#key, JSON.stringify(answer));
     if (!same) this.touch();
@@ -99,9 +98,4 @@ function read(json: string | undefined): Answer | undefined {
   } catch {
     return undefined;
   }
-}
-
-function sameValues(a: Values, b: Values): boolean {
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every(name => a[name] === b[name]);
 }

@@ -1,10 +1,12 @@
 //! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
 
-import type { Access } from './access.js';
+import { type Access, claimsOf } from './access.js';
 import { Company, hasCompany } from './company.js';
-import { Call, type Core } from './core.js';
+import { Call, type CallKind, type Core } from './core.js';
 import { decode } from './decode.js';
-import { Link } from './link.js';
+import type { Kept } from './kept.js';
+import { Link, type LoadRequests } from './link.js';
+import { listen } from './listen.js';
 import type { Problem } from './problem.js';
 import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
@@ -22,6 +24,8 @@ export interface Receiver {
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
   status(connection: SyncStatus['connection'], problem: Problem | null): void;
+  /** The other tabs, if there are any, hear this one from now on. */
+  entered(): void;
   role(role: SyncStatus['role']): void;
   transport(transport: SyncStatus['transport']): void;
   /** The feature flags may have changed. */
@@ -35,8 +39,7 @@ export interface Receiver {
 
 /** What the host is told about its surroundings. */
 export interface HostOptions {
-  /** Tells users and servers apart among the tabs of a browser. */
-  readonly name: string;
+  readonly kept: Kept;
   readonly tabs: 'auto' | 'off';
   readonly socketUrl: string;
   /** Bytes of the core's memory. */
@@ -44,12 +47,17 @@ export interface HostOptions {
 }
 
 export class Host {
+  /**
+   * What tabs of the same user, server and protocol share: the channel, the lock, and the key of the last epoch, which
+   * is kept so that a browser's next leader is later than any before.
+   */
+  readonly name: string;
   readonly #core: Core;
   readonly #access: Access;
   readonly #receiver: Receiver;
   readonly #link: Link;
-  readonly #company: Company | undefined;
-  readonly #memory: () => number;
+  readonly #options: HostOptions;
+  #company: Company | undefined;
   readonly #listeners = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
@@ -67,8 +75,9 @@ export class Host {
   constructor(core: Core, access: Access, options: HostOptions, receiver: Receiver) {
     this.#core = core;
     this.#access = access;
+    this.name = `threadmill:1:${access.name}`;
     this.#receiver = receiver;
-    this.#memory = options.memory;
+    this.#options = options;
     const events = {
       opened: () => this.call(Call.opened),
       closed: () => this.call(Call.closed),
@@ -77,30 +86,34 @@ export class Host {
         this.call(Call.received, 0, [frame]);
       },
     };
-    const requests = async (transport: 'events' | 'poll') =>
-      (await import('./fallback.js')).requests(transport, access, events);
+    const requests: LoadRequests = async (...way) =>
+      new (await import('./fallback.js')).FramesByRequest(access, events, ...way);
     this.#link = new Link(options.socketUrl, requests, events);
-    if (options.tabs === 'auto' && hasCompany()) {
-      this.#company = new Company(options.name, {
-        leads: epoch => this.call(Call.lead, epoch),
-        heard: message => {
-          this.#counts.framesHeard++;
-          this.call(Call.heard, 0, [message]);
-        },
-        told: message => receiver.told(message),
-      });
-    }
   }
 
   /** Connects, on its own or together with the other tabs. */
   async start(): Promise<void> {
+    const { name } = this;
+    const shares = this.#options.tabs === 'auto' && hasCompany(name);
     await this.#renew();
+    const shared = await shares;
+    if (this.#over) return;
+    if (shared) {
+      this.#company = new Company(name, {
+        leads: () => this.call(Call.lead, Number(this.#options.kept.get(name)) || 0),
+        heard: message => {
+          this.#counts.framesHeard++;
+          this.call(Call.heard, 0, [message]);
+        },
+        told: message => this.#receiver.told(message),
+      });
+    }
     this.#listen();
     this.#enter();
   }
 
   /** Calls the core and does what follows from it. False if an id is none, and always after `close`. */
-  call(kind: Call, a?: number, texts?: (string | Uint8Array)[], b?: number, c?: number): boolean {
+  call(kind: CallKind, a?: number, texts?: (string | Uint8Array)[], b?: number, c?: number): boolean {
     if (this.#over) return false;
     const known = this.#core.call(kind, performance.now(), a, texts, b, c);
     this.#drain();
@@ -123,12 +136,13 @@ export class Host {
   }
 
   metrics(): ClientMetrics {
-    const ask = (kind: Call) => (this.#over ? 0 : this.#core.call(kind, 0));
+    const ask = (kind: CallKind) => (this.#over ? 0 : this.#core.call(kind, 0));
     const held = { threadsHeld: ask(Call.views), bytesHeld: ask(Call.bytes) };
-    return { ...this.#counts, ...held, wasmBytes: this.#memory() };
+    return { ...this.#counts, ...held, wasmBytes: this.#options.memory() };
   }
 
   close(): void {
+    if (this.#over) return;
     this.#listeners.abort();
     clearTimeout(this.#renewal);
     this.#leave();
@@ -143,6 +157,7 @@ export class Host {
       this.#company.enter();
       this.call(Call.join);
     } else this.call(Call.start);
+    this.#receiver.entered();
   }
 
   #leave(): void {
@@ -153,19 +168,18 @@ export class Host {
   /** What happens to the page and the network. */
   #listen(): void {
     const { signal } = this.#listeners;
-    const on = (target: EventTarget | undefined, event: string, act: (event: Event) => void) =>
-      target?.addEventListener?.(event, act, { signal });
     const wake = () => this.call(Call.wake);
-    on(globalThis, 'online', wake);
+    listen(globalThis, 'online', signal, wake);
     // A socket can outlive its network for as long as the heartbeat may be silent: it is asked to prove itself now.
-    on(globalThis, 'offline', wake);
-    on(globalThis.document, 'resume', wake);
-    on(globalThis.document, 'visibilitychange', () => {
+    listen(globalThis, 'offline', signal, wake);
+    listen(globalThis.document, 'resume', signal, wake);
+    listen(globalThis.document, 'visibilitychange', signal, () => {
       this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);
+      if (this.#role === 'follower') this.#company?.queue();
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
-    on(globalThis, 'pagehide', () => this.#leave());
-    on(globalThis, 'pageshow', event => {
+    listen(globalThis, 'pagehide', signal, () => this.#leave());
+    listen(globalThis, 'pageshow', signal, event => {
       if ((event as PageTransitionEvent).persisted) this.#enter();
     });
   }
@@ -247,7 +261,7 @@ export class Host {
   #become(role: SyncStatus['role'], epoch: number): void {
     const led = this.#role === 'leader' && role === 'follower';
     this.#role = role;
-    if (role === 'leader' && this.#company) this.#company.epoch = epoch;
+    if (role === 'leader') this.#options.kept.set(this.name, String(epoch));
     // Only when the server has seen the connection close may the next leader open another one.
     if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
     this.#receiver.role(role);
@@ -259,12 +273,14 @@ export class Host {
       const token = await this.#access.renew();
       if (token === undefined) return;
       this.call(Call.token, 0, [token]);
-      left = (expiry(token) - Date.now()) * 0.8;
+      left = ((claimsOf(token).exp ?? 0) * 1_000 - Date.now()) * 0.8;
     } catch {
       // Whoever gives credentials may be out of reach too.
     }
     clearTimeout(this.#renewal);
-    if (left > 0) this.#renewal = setTimeout(() => void this.#renew(), Math.min(left, LONGEST));
+    if (left > 0 && !this.#over) {
+      this.#renewal = setTimeout(() => void this.#renew(), Math.min(left, LONGEST));
+    }
   }
 
   #wait(until: number | null): void {
@@ -301,16 +317,6 @@ export class Host {
     } catch {
       return [NO_BODY, false];
     }
-  }
-}
-
-/** When a token (a JWT) runs out, in milliseconds since 1970; 0 if it does not say. */
-function expiry(token: string): number {
-  try {
-    const claims = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')));
-    return Number(claims.exp) * 1_000 || 0;
-  } catch {
-    return 0;
   }
 }
 

@@ -1,10 +1,11 @@
 //! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
 //! network. They are replaced by what the server says as soon as it does.
 
+import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
-import type { Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
-/** Threads whose last window is kept. */
+/** Threads whose last window is kept from one start to the next. */
 const THREADS = 50;
 /** Rows of a window that are kept, and entries of the list. */
 const ROWS = 50;
@@ -12,10 +13,12 @@ const ENTRIES = 100;
 /** Milliseconds of quiet before something is written. */
 const QUIET = 1_000;
 const LIST = 'list';
-const INDEX = 'windows';
 
 /** A window's tip. */
 export interface KeptWindow {
+  /** The thread's. */
+  readonly id: string;
+  readonly keptAt: number;
   readonly rows: readonly Row[];
   readonly total: number;
   readonly branch?: string;
@@ -28,8 +31,7 @@ export class Keeper {
   /** What is to be written when it is quiet. */
   readonly #due = new Map<string, () => Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When each kept window was written. */
-  #index: Promise<Map<string, number>> | undefined;
+  #pruned: Promise<void> | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -54,11 +56,11 @@ export class Keeper {
       const rows = snapshot.rows
         .filter(row => row.rev > 0)
         .slice(-ROWS)
-        .map(({ outbox: _, ...row }) =>
-          row.run ? { ...row, parts: [{ type: 'text', text: text(row) }] } : row,
-        );
-      await this.#storage.put('windows', threadId, { rows, total, branch, defaultBranch, title });
-      await this.#note(threadId);
+        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
+      const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
+      await this.#storage.put('windows', threadId, kept);
+      this.#pruned ??= this.#prune();
+      await this.#pruned;
     });
   }
 
@@ -86,19 +88,16 @@ export class Keeper {
     this.#timer ??= setTimeout(() => this.flush(), QUIET);
   }
 
-  /** Remembers when, and gives up what was not seen for longest. */
-  async #note(threadId: string): Promise<void> {
-    this.#index ??= this.#storage
-      .get<Map<string, number>>('lists', INDEX)
-      .then(index => index ?? new Map<string, number>());
-    const index = await this.#index;
-    index.delete(threadId);
-    index.set(threadId, Date.now());
-    for (const oldest of index.keys()) {
-      if (index.size <= THREADS) break;
-      index.delete(oldest);
-      await this.#storage.delete('windows', oldest);
-    }
-    await this.#storage.put('lists', INDEX, index);
+  /** Gives up what was not seen for longest. */
+  async #prune(): Promise<void> {
+    const windows = await this.#storage.all<KeptWindow>('windows');
+    const old = windows.sort((a, b) => b.keptAt - a.keptAt).slice(THREADS);
+    await Promise.all(old.map(({ id }) => this.#storage.delete('windows', id)));
   }
+}
+
+/** The parts of a row that a run writes, and what it has written since. */
+function grown(row: Row, text: string): readonly Part[] {
+  const since = text.slice(textOf(row).length);
+  return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
 }

@@ -56,13 +56,9 @@ class PageStrings implements Kept {
   }
 
   keys(prefix: string): string[] {
-    const keys = [...this.#memory.keys()];
     const storage = this.#storage();
-    for (let i = 0; i < (storage?.length ?? 0); i++) {
-      const key = storage?.key(i);
-      if (key) keys.push(key);
-    }
-    return [...new Set(keys)].filter(key => key.startsWith(prefix));
+    const stored = Array.from({ length: storage?.length ?? 0 }, (_, at) => storage?.key(at) ?? '');
+    return [...this.#memory.keys(), ...stored].filter(key => key.startsWith(prefix));
   }
 
   /** Even naming `localStorage` throws where the browser forbids it; Node warns, so pages alone are asked. */
@@ -71,7 +67,7 @@ class PageStrings implements Kept {
     try {
       this.#found = window.localStorage;
     } catch {
-      this.#found = undefined;
+      // It stays undefined.
     }
     return this.#found;
   }

@@ -15,29 +15,26 @@ export interface LinkEvents {
 
 /** A connection that carries everything the client has to say when it is opened, and nothing after. */
 export interface Requests {
-  /** Sends frames and hands on what comes back. Resolves when nothing more will; `goesOn`: ask again at once. */
-  run(frames: readonly Uint8Array<ArrayBuffer>[], signal: AbortSignal): Promise<{ goesOn: boolean }>;
+  send(frame: Uint8Array<ArrayBuffer>): void;
+  /** Everything that follows from one input has been said. */
+  flush(): void;
 }
+
+/** Loads what makes a connection of requests; it is over when the signal aborts. */
+export type LoadRequests = (transport: 'events' | 'poll', signal: AbortSignal) => Promise<Requests>;
 
 export class Link {
   readonly #url: string;
-  readonly #requests: (transport: 'events' | 'poll') => Promise<Requests>;
+  readonly #load: LoadRequests;
   readonly #events: LinkEvents;
   #socket: WebSocket | undefined;
-  #open: Requests | undefined;
+  #requests: Requests | undefined;
   #abort: AbortController | undefined;
-  /** The request under way has left: what is said now has to wait for another. */
-  #left = false;
-  #waiting: Uint8Array<ArrayBuffer>[] = [];
   #closing: Promise<void> = Promise.resolve();
 
-  constructor(
-    url: string,
-    requests: (transport: 'events' | 'poll') => Promise<Requests>,
-    events: LinkEvents,
-  ) {
+  constructor(url: string, load: LoadRequests, events: LinkEvents) {
     this.#url = url;
-    this.#requests = requests;
+    this.#load = load;
     this.#events = events;
   }
 
@@ -52,9 +49,7 @@ export class Link {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#abort?.abort();
-    this.#abort = this.#open = undefined;
-    this.#waiting = [];
-    this.#left = false;
+    this.#abort = this.#requests = undefined;
     if (socket && socket.readyState <= WebSocket.OPEN) {
       this.#closing = new Promise(resolve => {
         socket.onclose = () => resolve();
@@ -66,20 +61,24 @@ export class Link {
   }
 
   send(frame: Uint8Array<ArrayBuffer>): void {
-    if (this.#open) this.#waiting.push(frame);
+    if (this.#requests) this.#requests.send(frame);
     else if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
   }
 
   /** Everything that follows from one input has been said. */
   flush(): void {
-    const { length } = this.#waiting;
-    if (!this.#open || length === 0) return;
-    if (this.#left) this.#again();
-    else void this.#request(this.#open);
+    this.#requests?.flush();
   }
 
   #connectSocket(): void {
-    const socket = new WebSocket(this.#url, SUBPROTOCOL);
+    let socket: WebSocket;
+    try {
+      socket = new WebSocket(this.#url, SUBPROTOCOL);
+    } catch {
+      // The page's policy forbids it, or the address is none.
+      this.#events.closed();
+      return;
+    }
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     const mine = (act: () => void) => () => {
@@ -99,34 +98,13 @@ export class Link {
   #connectRequests(transport: 'events' | 'poll'): void {
     const abort = new AbortController();
     this.#abort = abort;
-    this.#requests(transport).then(
+    this.#load(transport, abort.signal).then(
       requests => {
         if (this.#abort !== abort) return;
-        this.#open = requests;
+        this.#requests = requests;
         this.#events.opened();
       },
       () => this.#abort === abort && this.#events.closed(),
     );
-  }
-
-  /** Another request says everything, from where the views are now. */
-  #again(): void {
-    this.#abort?.abort();
-    this.#abort = new AbortController();
-    this.#waiting = [];
-    this.#left = false;
-    this.#events.opened();
-  }
-
-  async #request(requests: Requests): Promise<void> {
-    const abort = this.#abort;
-    if (!abort) return;
-    const frames = this.#waiting;
-    this.#waiting = [];
-    this.#left = true;
-    const over = await requests.run(frames, abort.signal).catch(() => ({ goesOn: false }));
-    if (this.#abort !== abort) return;
-    if (over.goesOn) this.#again();
-    else this.#events.closed();
   }
 }

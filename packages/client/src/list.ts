@@ -4,7 +4,7 @@ import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import { overList, type Pending } from './overlay.js';
-import { ProblemError } from './problem.js';
+import { ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { FrameStore } from './store.js';
 import type { ListHandle, ListSnapshot, ThreadSummary } from './types.js';
@@ -18,6 +18,8 @@ export interface ListOwner {
   released(): void;
   /** It shows something else than before; `threads` as the server has them. */
   published?(threads: readonly ThreadSummary[]): void;
+  /** The server has the thread no more. */
+  removed?(threadId: string): void;
 }
 
 export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
@@ -68,7 +70,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   }
 
   dispose(): void {
-    this.#loads.reject(new ProblemError({ code: 'released', detail: 'The list was released.', status: 0 }));
+    this.#loads.reject(new ProblemError(RELEASED));
   }
 
   /** Applies one patch of the core's. */
@@ -90,6 +92,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
         break;
       case LIST.remove:
         this.#threads = this.#threads.filter(thread => thread.id !== patch[1]);
+        this.#owner.removed?.(patch[1]);
         break;
     }
     this.touch();

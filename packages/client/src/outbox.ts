@@ -1,11 +1,12 @@
 //! The outbox on the host's side: what the writes say, kept by the browser and shown in every tab. The core of the
 //! tab that owns the connection decides what is sent when.
 
-import type { Api } from './api.js';
-import { Call } from './core.js';
+import type { Api, Tried } from './api.js';
+import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
-import { type Problem, ProblemError } from './problem.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
+import { offline } from './status.js';
 import type { Storage } from './storage.js';
 import { FrameStore } from './store.js';
 import type { OutboxHandle, OutboxItem, SyncStatus } from './types.js';
@@ -26,18 +27,21 @@ export interface Entry {
 
 /** What the outbox needs of the core and of the other tabs. */
 export interface OutboxHost {
-  call(kind: Call, number: number, texts?: string[], b?: number, c?: number): void;
+  /** False if the core does not take it. */
+  call(kind: CallKind, number: number, texts?: string[], b?: number, c?: number): boolean;
   tell(message: OutboxMessage): void;
 }
 
 /** What became of a write, for whoever waits for it. */
 type Outcome = { readonly answer: unknown } | { readonly problem: Problem };
 
+type Wish = 'retry' | 'discard';
+
 /** What clients of different tabs say to each other about the outbox. */
 export type OutboxMessage =
   | { readonly say: 'entry'; readonly entry: Entry }
   | { readonly say: 'over'; readonly key: string; readonly outcome: Outcome }
-  | { readonly say: 'wish'; readonly key: string; readonly wish: 'retry' | 'discard' }
+  | { readonly say: 'wish'; readonly key: string; readonly wish: Wish }
   /** Whoever leads from now on asks for what the others hold. */
   | { readonly say: 'entries' };
 
@@ -45,15 +49,24 @@ interface Held {
   entry: Entry;
   item: OutboxItem;
   number: number;
+  /** The core of this tab, which sends, holds it. */
+  fed?: boolean;
+  /** What its reader asked for while nobody could do it. */
+  wish?: Wish | undefined;
   /** That it was tried is being stored. */
   marked?: Promise<void>;
 }
 
+/** Flag of a write that another one follows: nothing is sent before all are known. */
+const MORE = 4;
 const DISCARDED: Problem = {
   code: 'discarded',
-  detail: 'The write was given up before it was sent.',
+  detail: 'Given up.',
   status: 0,
 };
+
+/** Writes that are over and remembered, so that nobody brings one back who has not heard of it. */
+const REMEMBERED = 500;
 
 /** The outbox of a browser, as one tab has it. */
 export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxHandle {
@@ -64,9 +77,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   readonly #changed: (write: Write, outcome?: Outcome) => void;
   readonly #entries = new Map<string, Held>();
   readonly #waiting = new Map<string, (outcome: Outcome) => void>();
-  /** What became over while the stored entries were being read: what was read of it is too old. */
+  /** What another tab spoke of while the stored entries were being read: what was read of it is too old. */
   readonly #late = new Set<string>();
   #reading = 0;
+  /** What this tab is about to store for the first time. */
+  readonly #storing = new Set<string>();
+  readonly #finished = new Map<string, Outcome>();
+  #closed = false;
   #numbers = 0;
   #order = 0;
   #role: SyncStatus['role'] = 'follower';
@@ -97,10 +114,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   /** The thread of an unsent write that starts a run. */
   threadOf(runId: string): string | undefined {
-    for (const { entry } of this.#entries.values()) {
-      if (entry.write.runId === runId) return entry.write.threadId;
-    }
-    return undefined;
+    return this.all().find(({ write }) => write.runId === runId)?.write.threadId;
   }
 
   /** Takes a write in. `kept` resolves when the browser has stored it, `sent` when the server has acknowledged it. */
@@ -116,9 +130,16 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     });
     // Whoever wants to know waits for it; nobody has to.
     sent.catch(() => {});
+    if (this.#closed) {
+      this.#tell(write.key, { problem: RELEASED });
+      return { kept: sent as Promise<void>, sent };
+    }
     this.#hold(entry);
+    this.#storing.add(write.key);
     const kept = this.#storage.put('outbox', write.key, entry).then(() => {
-      this.#host.tell({ say: 'entry', entry });
+      this.#storing.delete(write.key);
+      // Neither, if it was given up meanwhile.
+      this.#say(write.key);
       this.#feed(write.key);
     });
     return { kept, sent };
@@ -132,40 +153,62 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#wish(key, 'discard');
   }
 
-  /** Reads what is stored. */
-  async load(): Promise<void> {
+  /** Reads what is stored. After an absence, what is not is over. */
+  async load(after: 'start' | 'absence' = 'start'): Promise<void> {
     this.#reading += 1;
     const entries = await this.#storage.all<Entry>('outbox');
     this.#reading -= 1;
-    for (const entry of entries) if (!this.#late.has(entry.write.key)) this.#hold(entry);
+    if (this.#closed) return;
+    if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
+    for (const entry of entries) {
+      const { key } = entry.write;
+      if (!this.#late.has(key) && !this.#finished.has(key)) this.#hold(entry);
+    }
     if (this.#reading === 0) this.#late.clear();
     this.#feedAll();
+  }
+
+  /** The tab hears the others from now on: what it missed is over, and what it holds is told. */
+  async enter(): Promise<void> {
+    await this.load('absence');
+    for (const key of this.#entries.keys()) this.#say(key);
   }
 
   /** Who sends from now on. */
   become(role: SyncStatus['role']): void {
     const sends = this.#role !== 'follower';
     this.#role = role;
+    // The core of a tab that does not send holds nothing.
+    if (role === 'follower') for (const held of this.#entries.values()) held.fed = false;
     if (role === 'follower' || sends) return;
     this.#host.tell({ say: 'entries' });
+    this.#feedAll();
     void this.load();
   }
 
   /** The client of another tab said something. */
   told(message: OutboxMessage): void {
     switch (message.say) {
-      case 'entry':
+      case 'entry': {
+        const { key } = message.entry.write;
+        const outcome = this.#finished.get(key);
+        if (outcome) {
+          if (this.#role !== 'follower') this.#host.tell({ say: 'over', key, outcome });
+          break;
+        }
+        if (this.#reading > 0) this.#late.add(key);
         this.#hold(message.entry);
-        this.#feed(message.entry.write.key);
+        this.#feed(key);
         break;
+      }
       case 'over':
-        this.#over(message.key, message.outcome);
+        this.#finish(message.key, message.outcome);
         break;
       case 'wish':
         if (this.#role !== 'follower') this.#wish(message.key, message.wish);
         break;
       case 'entries':
-        for (const { entry } of this.#entries.values()) this.#host.tell({ say: 'entry', entry });
+        for (const key of this.#entries.keys()) this.#say(key);
         break;
     }
   }
@@ -173,19 +216,20 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** The core says that a write is to be sent. */
   async write(number: number): Promise<void> {
     const held = this.#numbered(number);
-    if (!held) return;
-    const { entry } = held;
-    await held.marked;
-    const tried = await this.#api.try(entry.write);
-    if ('answer' in tried) {
-      // Even if another tab sends by now: this answer is as good as its own.
-      this.#settle(entry.write.key, tried);
-      this.#host.call(Call.written, number, [''], 200, -1);
+    await held?.marked;
+    // Without a network the request does not leave, unless the server is on this machine.
+    const off = offline();
+    // Where another tab's answer came first, nothing is left to send.
+    const tried: Tried = held ? await this.#api.try(held.entry.write) : { answer: undefined };
+    if ('problem' in tried) {
+      const { status, code, message, hint, retryAfterMs } = tried.problem;
+      if (held) held.entry.error = { status, code, detail: message, hint };
+      this.#host.call(Call.written, number, [off && !status ? 'offline' : code], status, retryAfterMs ?? -1);
       return;
     }
-    const { status, code, message, hint, retryAfterMs } = tried.problem;
-    entry.error = { status, code, detail: message, hint };
-    this.#host.call(Call.written, number, [code], status, retryAfterMs ?? -1);
+    // Even if another tab sends by now: this answer is as good as its own.
+    if (held) this.#settle(held.entry.write.key, tried);
+    this.#host.call(Call.written, number, [''], 200, -1);
   }
 
   /** The core says where a write is. */
@@ -198,7 +242,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     else if (stage === 'dropped') this.#settle(key, { problem: DISCARDED });
     else {
       entry.state = stage;
-      if (stage === 'sending' && !entry.tried) {
+      if (stage === 'sending' && !entry.tried && !offline()) {
         entry.tried = true;
         held.marked = this.#storage.put('outbox', key, entry);
       }
@@ -208,7 +252,14 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     }
   }
 
-  /** Nothing is kept and nobody waits any more. */
+  /** Nothing is sent and nobody waits any more. */
+  close(): void {
+    this.#closed = true;
+    this.#role = 'follower';
+    for (const key of [...this.#waiting.keys()]) this.#tell(key, { problem: RELEASED });
+  }
+
+  /** Nothing is shown any more. */
   clear(): void {
     for (const key of [...this.#entries.keys()]) this.#over(key, { problem: DISCARDED });
   }
@@ -222,8 +273,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   #numbered(number: number) {
-    for (const held of this.#entries.values()) if (held.number === number) return held;
-    return undefined;
+    return this.#sorted().find(held => held.number === number);
+  }
+
+  /** What is neither stored nor about to be is over, and this tab has not heard of it. */
+  #drop(stored: readonly Entry[]): void {
+    const known = new Set([...stored.map(({ write }) => write.key), ...this.#storing, ...this.#late]);
+    for (const key of [...this.#entries.keys()]) if (!known.has(key)) this.#over(key, { problem: RELEASED });
   }
 
   /** Takes an entry of this or another tab up, or what is new about it. */
@@ -231,8 +287,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     const { key } = entry.write;
     this.#order = Math.max(this.#order, entry.order);
     const held = this.#entries.get(key);
-    const number = held?.number ?? ++this.#numbers;
     if (held && this.#role !== 'follower') return;
+    const number = held?.number ?? ++this.#numbers;
     this.#entries.set(key, { entry: { ...entry }, item: itemOf(entry), number });
     this.#show(key);
   }
@@ -253,50 +309,94 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#waiting.delete(key);
   }
 
-  #feedAll(): void {
-    for (const { entry } of this.#sorted()) this.#feed(entry.write.key);
-  }
-
-  /** Gives an entry to the core that sends, if this tab's does. */
-  #feed(key: string): void {
+  #say(key: string): void {
     const held = this.#entries.get(key);
-    if (!held || this.#role === 'follower' || held.entry.state === 'failed') return;
-    const { threadId, runId, kind } = held.entry.write;
-    const { number } = held;
-    const { tried } = held.entry;
-    this.#host.call(Call.write, number, [threadId, runId ?? ''], (kind === 'stop' ? 1 : 0) | (tried ? 2 : 0));
+    if (!held) return;
+    this.#host.tell({ say: 'entry', entry: held.entry });
+    if (held.wish) this.#host.tell({ say: 'wish', key, wish: held.wish });
   }
 
-  #wish(key: string, wish: 'retry' | 'discard'): void {
+  #feedAll(): void {
+    for (const { entry, wish } of this.#sorted()) {
+      if (wish) this.#wish(entry.write.key, wish);
+      else this.#feed(entry.write.key, MORE);
+    }
+    this.#host.call(Call.tick, 0);
+  }
+
+  /**
+   * Gives an entry to the core, if this tab's is the one that sends. Not while the stored entries are being read:
+   * older ones go first.
+   */
+  #feed(key: string, more = 0): void {
+    const held = this.#entries.get(key);
+    if (!held || held.fed || this.#reading > 0 || this.#role === 'follower') return;
+    const { entry, number } = held;
+    if (entry.state === 'failed') return;
+    const { threadId, runId, kind } = entry.write;
+    const flags = (kind === 'stop' ? 1 : 0) | (entry.tried ? 2 : 0) | more;
+    held.fed = true;
+    if (this.#host.call(Call.write, number, [threadId, runId ?? ''], flags)) return;
+    held.fed = false;
+    entry.error = INVALID_ID;
+    this.#restate(held, 'failed');
+  }
+
+  /** The write is in this state from now on, in the store and in the other tabs too. */
+  #restate({ entry }: Held, state: OutboxItem['state']): void {
+    const { key } = entry.write;
+    entry.state = state;
+    void this.#storage.put('outbox', key, entry);
+    this.#show(key);
+    this.#host.tell({ say: 'entry', entry });
+  }
+
+  #wish(key: string, wish: Wish): void {
     const held = this.#entries.get(key);
     if (!held) return;
     if (this.#role === 'follower') {
+      // Kept until something is heard of the write: there may be nobody who leads.
+      held.wish = wish;
       this.#host.tell({ say: 'wish', key, wish });
-    } else if (held.entry.state !== 'failed') {
-      this.#host.call(Call[wish], held.number);
-    } else if (wish === 'retry') {
-      held.entry.state = 'pending';
-      held.number = ++this.#numbers;
-      void this.#storage.put('outbox', key, held.entry);
-      this.#show(key);
-      this.#host.tell({ say: 'entry', entry: held.entry });
+      return;
+    }
+    held.wish = undefined;
+    const { number, entry } = held;
+    if (entry.state !== 'failed' && held.fed)
+      this.#host.call(wish === 'retry' ? Call.retry : Call.discard, number);
+    else if (wish === 'discard') this.#settle(key, { problem: DISCARDED });
+    else {
+      if (entry.state === 'failed') {
+        // Last in the core's order too: it gets a number of its own, and what the core has of the old one goes.
+        held.number = ++this.#numbers;
+        held.fed = false;
+        this.#host.call(Call.discard, number);
+        this.#restate(held, 'pending');
+      }
       this.#feed(key);
-    } else this.#settle(key, { problem: DISCARDED });
+    }
   }
 
   /** A write is over: forgotten here, in the store and in the other tabs. */
   #settle(key: string, outcome: Outcome): void {
     if (!this.#entries.has(key)) return;
-    this.#over(key, outcome);
+    this.#finish(key, outcome);
     // A tab that reads the store now either does not find it or is told.
     void this.#storage.delete('outbox', key).then(() => this.#host.tell({ say: 'over', key, outcome }));
   }
 
+  #finish(key: string, outcome: Outcome): void {
+    this.#finished.set(key, outcome);
+    const [oldest = key] = this.#finished.keys();
+    if (this.#finished.size > REMEMBERED) this.#finished.delete(oldest);
+    this.#over(key, outcome);
+  }
+
   #over(key: string, outcome: Outcome): void {
-    if (this.#reading > 0) this.#late.add(key);
     const held = this.#entries.get(key);
     if (!held) return;
     this.#entries.delete(key);
+    if (held.fed) this.#host.call(Call.discard, held.number);
     this.touch();
     this.#changed(held.entry.write, outcome);
     this.#tell(key, outcome);

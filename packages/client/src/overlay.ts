@@ -11,14 +11,16 @@ export interface Pending {
 }
 
 /** Milliseconds a message that was acknowledged is shown before the log has brought it. */
-const ECHO = 10_000;
+export const ECHO = 10_000;
 
 /** Rows with the outbox over them. An object that does not change keeps its identity. */
 export class Overlay {
   #pending: readonly Pending[] = [];
   /** Acknowledged, and not brought by the log yet: since when. */
   readonly #echoes = new Map<string, { write: Write; since: number }>();
-  readonly #made = new Map<string, { from: unknown; row: Row }>();
+  /** The rows made in the last pass, and in this one so far. */
+  #made = new Map<string, { from: unknown; row: Row }>();
+  #making = new Map<string, { from: unknown; row: Row }>();
 
   set(pending: readonly Pending[]): void {
     this.#pending = pending;
@@ -29,12 +31,14 @@ export class Overlay {
     if (write.parts && write.kind !== 'edit') this.#echoes.set(write.key, { write, since: Date.now() });
   }
 
+  /** Something acknowledged is shown that the log has not brought. */
+  get echoes(): boolean {
+    return this.#echoes.size > 0;
+  }
+
   /** The thread is only in the outbox. */
   get creates(): boolean {
-    return (
-      this.#pending.some(({ write }) => write.kind === 'create') ||
-      [...this.#echoes.values()].some(({ write }) => write.kind === 'create')
-    );
+    return [...this.#pending, ...this.#echoes.values()].some(({ write }) => write.kind === 'create');
   }
 
   over(snapshot: ThreadSnapshot): ThreadSnapshot {
@@ -50,16 +54,19 @@ export class Overlay {
     const add = (write: Write, item?: OutboxItem) => {
       const { messageId, parts } = write;
       if (messageId === undefined || parts === undefined || held.has(messageId) || base.hasNewer) return;
+      if (!isFor(write, base)) return;
       const depth = Math.max(base.total, (rows.at(-1)?.depth ?? -1) + 1);
       rows.push(this.#row(write.key, depth, { ...fresh(write, base, depth), ...outboxOf(item) }));
     };
     for (const [key, { write, since }] of this.#echoes) {
-      if (held.has(write.messageId ?? '') || Date.now() - since > ECHO) this.#echoes.delete(key);
+      if (held.has(write.messageId ?? '') || Date.now() - since >= ECHO) this.#echoes.delete(key);
       else add(write);
     }
     for (const { write, item } of this.#pending) {
       if (write.kind === 'send' || write.kind === 'create') add(write, item);
     }
+    this.#made = this.#making;
+    this.#making = new Map();
     return { ...base, rows };
   }
 
@@ -76,10 +83,18 @@ export class Overlay {
   /** The row made for a write the last time, if it was made from the same. */
   #row(key: string, from: unknown, row: Row): Row {
     const known = this.#made.get(key);
-    if (known && known.from === from && known.row.outbox === row.outbox) return known.row;
-    this.#made.set(key, { from, row });
-    return row;
+    const same = known && known.from === from && known.row.outbox === row.outbox;
+    const made = same ? known : { from, row };
+    this.#making.set(key, made);
+    return made.row;
   }
+}
+
+/** The branch a write goes to is the one that is shown; where none is named, it is the default one. */
+function isFor({ body }: Write, { branch, defaultBranch }: ThreadSnapshot): boolean {
+  const goesTo = (body as { branch?: string } | undefined)?.branch ?? defaultBranch;
+  const shown = branch ?? defaultBranch;
+  return goesTo === undefined || shown === undefined || goesTo === shown;
 }
 
 function outboxOf(item: OutboxItem | undefined): { outbox?: OutboxItem } {

@@ -8,7 +8,7 @@ export interface Problem {
   detail?: string;
   hint?: string;
   status: number;
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
 }
 
 export class ProblemError extends Error {
@@ -19,16 +19,30 @@ export class ProblemError extends Error {
   readonly hint: string;
   /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs: number | undefined;
 
   constructor(problem: Problem) {
     super(problem.detail || problem.code);
     this.code = problem.code;
     this.hint = problem.hint ?? (problem.code === 'unavailable' ? TRY_AGAIN : '');
     this.status = problem.status;
-    if (problem.retryAfterMs !== undefined) this.retryAfterMs = problem.retryAfterMs;
+    this.retryAfterMs = problem.retryAfterMs;
   }
 }
+
+/** An id that the core does not take: its server would not either. */
+export const INVALID_ID: Problem = {
+  code: 'invalid_id',
+  detail: 'No id.',
+  status: 400,
+};
+
+/** For whoever waits for what nobody will say any more. */
+export const RELEASED: Problem = {
+  code: 'released',
+  detail: 'Closed.',
+  status: 0,
+};
 
 export function unreachable(): ProblemError {
   return new ProblemError({

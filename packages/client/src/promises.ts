@@ -1,4 +1,12 @@
-//! Promises that are settled by what comes later from the core.
+//! Promises that are settled by what comes later from the core, and those that nobody waits for too long.
+
+/** Milliseconds a start waits for what the network has to say; it counts whenever it comes. */
+const PATIENCE = 1_500;
+
+/** What it comes to if that is soon. */
+export function soon<T>(promise: Promise<T>): Promise<T | undefined> {
+  return Promise.race([promise, new Promise<undefined>(resolve => setTimeout(resolve, PATIENCE))]);
+}
 
 export class Waiters<T> {
   #waiting: { resolve: (value: T) => void; reject: (error: Error) => void }[] = [];

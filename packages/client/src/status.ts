@@ -16,7 +16,10 @@ const FIRST: SyncStatus = {
 };
 
 /** What may be set. */
-const KEYS = ['role', 'transport', 'storage', 'pending', 'failed'] as const;
+type Change = Partial<Pick<SyncStatus, 'role' | 'transport' | 'storage' | 'pending' | 'failed'>>;
+
+/** The browser has no network. */
+export const offline = () => globalThis.navigator?.onLine === false;
 
 export class Status extends FrameStore<SyncStatus> {
   #status = FIRST;
@@ -26,10 +29,10 @@ export class Status extends FrameStore<SyncStatus> {
   }
 
   /** Something is so from now on. If it was so before, nothing is shown anew. */
-  set(change: Partial<Pick<SyncStatus, (typeof KEYS)[number]>>): void {
+  set(change: Change): void {
     const before = this.#status;
     const next = { ...before, ...change };
-    if (KEYS.every(key => next[key] === before[key])) return;
+    if ((Object.keys(change) as (keyof Change)[]).every(key => next[key] === before[key])) return;
     this.#status = next;
     this.touch();
   }
@@ -41,7 +44,7 @@ export class Status extends FrameStore<SyncStatus> {
   }
 
   protected override take(): SyncStatus {
-    const offline = this.#status.connection === 'reconnecting' && globalThis.navigator?.onLine === false;
-    return offline ? { ...this.#status, connection: 'offline' } : this.#status;
+    const cut = this.#status.connection === 'reconnecting' && offline();
+    return cut ? { ...this.#status, connection: 'offline' } : this.#status;
   }
 }

@@ -2,6 +2,8 @@
 //! can lose its connection at any time: one new one is tried, then the page goes on without.
 
 const VERSION = 1;
+/** Milliseconds the database may take to open, and to be deleted: both may wait for another page for ever. */
+const PATIENCE = 3_000;
 /** Each is a table of values by key. */
 const TABLES = ['outbox', 'windows', 'lists'] as const;
 
@@ -14,6 +16,8 @@ export class Storage {
   readonly #memory = new Map<Table, Map<string, unknown>>(TABLES.map(table => [table, new Map()]));
   #database: Promise<IDBDatabase> | undefined;
   #degraded = false;
+  /** Nothing is read or written any more. */
+  #closed = false;
 
   constructor(name: string, kind: 'auto' | 'memory', onDegraded: () => void) {
     this.#name = `threadmill:${name}`;
@@ -43,19 +47,25 @@ export class Storage {
   }
 
   async delete(table: Table, key: string): Promise<void> {
-    this.#memory.get(table)?.delete(key);
     await this.#do(table, 'readwrite', store => store.delete(key));
+    this.#memory.get(table)?.delete(key);
   }
 
-  /** Forgets everything. */
-  async clear(): Promise<void> {
-    for (const table of TABLES) {
-      this.#memory.get(table)?.clear();
-      await this.#do(table, 'readwrite', store => store.clear());
+  /** Nothing stays on the disk, even of what was written before it failed. Rejects if that cannot be made sure. */
+  async destroy(): Promise<void> {
+    this.close();
+    let request: IDBOpenDBRequest;
+    try {
+      request = indexedDB.deleteDatabase(this.#name);
+    } catch {
+      // Where there are no databases, or none may be had, nothing was kept.
+      return;
     }
+    await ask(request);
   }
 
   close(): void {
+    this.#closed = true;
     this.#database?.then(
       database => database.close(),
       () => {},
@@ -69,15 +79,15 @@ export class Storage {
     mode: IDBTransactionMode,
     act: (store: IDBObjectStore) => IDBRequest,
   ): Promise<unknown> {
-    for (let tries = 0; tries < 2 && !this.#degraded; tries++) {
+    for (let tries = 0; tries < 2 && !this.#degraded && !this.#closed; tries++) {
       try {
-        this.#database ??= open(this.#name);
+        this.#database ??= ask(indexedDB.open(this.#name, VERSION));
         return await run(await this.#database, table, mode, act);
       } catch {
         this.#database = undefined;
       }
     }
-    if (!this.#degraded) {
+    if (!this.#degraded && !this.#closed) {
       this.#degraded = true;
       this.#onDegraded();
     }
@@ -85,18 +95,19 @@ export class Storage {
   }
 }
 
-function open(name: string): Promise<IDBDatabase> {
+/** Asks for the database, or that there be none. */
+function ask(request: IDBOpenDBRequest): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, VERSION);
     request.onupgradeneeded = () => {
       for (const table of TABLES) request.result.createObjectStore(table);
     };
     request.onsuccess = () => {
-      // A newer release in another tab must not wait for this one.
-      request.result.onversionchange = () => request.result.close();
+      // A newer release in another tab, and one that deletes all, must not wait for this one.
+      if (request.result) request.result.onversionchange = () => request.result.close();
       resolve(request.result);
     };
-    request.onerror = request.onblocked = () => reject(request.error);
+    request.onerror = () => reject(request.error);
+    setTimeout(reject, PATIENCE, new Error('Another page holds it.'));
   });
 }
 

@@ -4,8 +4,8 @@ import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
-import { Overlay, type Pending } from './overlay.js';
-import { type Problem, ProblemError } from './problem.js';
+import { ECHO, Overlay, type Pending } from './overlay.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { sameRow, textOf } from './rows.js';
 import { FrameStore } from './store.js';
@@ -14,7 +14,8 @@ import type { Anchor, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
 import type { Write } from './writes.js';
 
-const NOTHING: ThreadSnapshot = {
+/** Before anything is known. */
+export const NOTHING = {
   status: 'loading',
   rows: [],
   firstIndex: 0,
@@ -23,7 +24,7 @@ const NOTHING: ThreadSnapshot = {
   hasNewer: false,
   loadingOlder: false,
   loadingNewer: false,
-};
+} as const;
 
 /** Who made a view. */
 export interface ThreadOwner {
@@ -52,6 +53,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   readonly #loads: Record<Side, Waiters<number>> = { older: new Waiters(), newer: new Waiters() };
   readonly #moves = new Waiters<void>();
   #settle: (() => void)[] = [];
+  #echo: ReturnType<typeof setTimeout> | undefined;
 
   constructor(host: Host, frames: Frames, threadId: string, view: number, owner: ThreadOwner) {
     super(frames, NOTHING);
@@ -77,7 +79,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   switchBranch(branch: string): Promise<void> {
-    return this.#move(() => this.#host.call(Call.switch, this.#view, [branch]));
+    return this.#move(() => this.#host.call(Call.switchTo, this.#view, [branch]));
   }
 
   setFollow(follow: boolean): void {
@@ -103,7 +105,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   /** Shows what this browser has kept, unless the core knows better already. */
   restore(kept: KeptWindow): void {
     if (this.#head.status !== 'loading' || this.#rows.length > 0) return;
-    const { rows, title, ...head } = kept;
+    const { id: _, keptAt: __, rows, title, ...head } = kept;
     this.#cached = true;
     this.#rows = rows;
     this.#head = { ...NOTHING, ...head, status: 'ready', hasOlder: (rows[0]?.depth ?? 0) > 0 };
@@ -120,13 +122,17 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   /** The server has a write now; the log may not have brought it yet. */
   acknowledge(write: Write): void {
     this.#overlay.acknowledge(write);
+    // What the log does not bring is to go, even if nothing else happens.
+    clearTimeout(this.#echo);
+    this.#echo = setTimeout(() => this.#overlay.echoes && this.touch(), ECHO);
     if (write.kind === 'create' && this.#head.status !== 'ready') this.jumpTo({ at: 'tip' }).catch(() => {});
     this.touch();
   }
 
   /** The client is closed, or nobody shows the view any more: no promise may stay open. */
   dispose(): void {
-    const gone = new ProblemError({ code: 'released', detail: 'The view was released.', status: 0 });
+    clearTimeout(this.#echo);
+    const gone = new ProblemError(RELEASED);
     for (const waiters of [this.#loads.older, this.#loads.newer, this.#moves]) waiters.reject(gone);
   }
 
@@ -230,7 +236,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
 
   #move(ask: () => boolean): Promise<void> {
     const moved = this.#moves.wait();
-    if (!ask()) this.#moves.reject(new ProblemError({ code: 'invalid_id', status: 400 }));
+    if (!ask()) this.#moves.reject(new ProblemError(INVALID_ID));
     return moved;
   }
 
@@ -244,7 +250,8 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const held = new Map(this.#rows.map(row => [row.id, row]));
     this.#rows = rows.map(row => {
       const before = held.get(row.id);
-      return before && sameRow(before, row) ? before : row;
+      // What a run writes grows without a new revision: tools too, which no stream shows.
+      return before && !row.run && sameRow(before, row) ? before : row;
     });
     for (const row of rows) if (row.run) this.#streams.get(row.id)?.reset(textOf(row));
     this.#prune();

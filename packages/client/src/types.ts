@@ -282,9 +282,17 @@ export type WasmSource = URL | string | Response | BufferSource | WebAssembly.Mo
 export interface ClientOptions {
   /** The server; the page's own origin if none is given. */
   url?: string;
-  /** With the server's development identity: who this is. */
+  /**
+   * Who this is: what the browser keeps and what its tabs share is theirs alone. The server's development identity goes
+   * by it too. With `getToken` it may be left out if the tokens are JWTs: then it is their `sub`, in their `tenant`.
+   * Give it where tokens do not say it, or where what was kept is to be shown before a token can be had.
+   */
   user?: string;
-  /** A credential for the server; asked for again before it runs out and when the server refuses it. */
+  /**
+   * A credential for the server; asked for again before it runs out and when the server refuses it. Without `user` the
+   * first is waited for, for a moment: while nobody can tell whose it is, nothing is kept. One that names somebody else
+   * than those before ends the client: its connection is `refused`, with the code `user_changed`.
+   */
   getToken?: () => string | Promise<string>;
   /** The core. Not needed with `engine: 'direct'`. */
   wasm?: WasmSource | Promise<WasmSource>;

@@ -1,26 +1,12 @@
-//! The core's outputs by number. The numbers are those of `crates/wasm/src/encode.rs`.
+//! What the core's outputs carry. The numbers are in `outputs.ts` and `view-patches.ts`.
 
+import type * as LIST from './list-patches.js';
+import type * as OUT from './outputs.js';
 import type { Problem } from './problem.js';
 import type { Row, SyncStatus, ThreadSnapshot, ThreadSummary } from './types.js';
+import type * as VIEW from './view-patches.js';
 
-export const OUT = {
-  connect: 0,
-  disconnect: 1,
-  send: 2,
-  fetchWindow: 3,
-  fetchList: 4,
-  view: 5,
-  list: 6,
-  status: 7,
-  wait: 8,
-  post: 9,
-  role: 10,
-  renew: 11,
-  flags: 12,
-  dropped: 13,
-  write: 14,
-  writing: 15,
-} as const;
+export * as OUT from './outputs.js';
 
 /** Where a write is; the last two are said once, when it is over. */
 export type Stage = 'pending' | 'sending' | 'failed' | 'done' | 'dropped';
@@ -45,20 +31,7 @@ export type Output =
 
 export type Head = Omit<ThreadSnapshot, 'rows' | 'firstIndex' | 'error'> & { error?: Problem };
 
-export const VIEW = {
-  head: 0,
-  reset: 1,
-  prepend: 2,
-  append: 3,
-  dropFirst: 4,
-  dropLast: 5,
-  update: 6,
-  remove: 7,
-  text: 8,
-  textReset: 9,
-  loaded: 10,
-  stayed: 11,
-} as const;
+export * as VIEW from './view-patches.js';
 
 export type ViewPatch =
   | [typeof VIEW.head, Head]
@@ -83,7 +56,7 @@ export interface ListHead {
   error?: Problem;
 }
 
-export const LIST = { head: 0, put: 1, remove: 2 } as const;
+export * as LIST from './list-patches.js';
 
 export type ListPatch =
   | [typeof LIST.head, ListHead]

@@ -71,6 +71,23 @@ describe('Access', () => {
     expect(asked).toBe(3);
   });
 
+  it('gives a request half a minute, or as long as its own signal lets it', async () => {
+    const deadline = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal);
+    const signals: (AbortSignal | null | undefined)[] = [];
+    vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
+      signals.push(init.signal);
+      return new Response();
+    });
+    const access = new Access({ url: 'http://server' });
+    await access.fetch('/info');
+    await access.fetch('/sync', { signal: new AbortController().signal });
+    deadline.abort();
+    expect(signals.map(signal => signal?.aborted)).toEqual([true, false]);
+    expect(timeout.mock.calls).toEqual([[30_000]]);
+    timeout.mockRestore();
+  });
+
   it('is found through its client alone', () => {
     const [access, client] = [new Access({ url: 'http://server' }), {} as Client];
     expect(() => accessOf(client)).toThrow('createClient');

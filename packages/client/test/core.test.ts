@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Call, Core, type CoreModule, loadCore } from '../src/core.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
 import { decode } from '../src/decode.js';
 import { type Problem, ProblemError } from '../src/problem.js';
 import { OUT, type Output, VIEW } from '../src/wire.js';
@@ -46,7 +46,7 @@ class Client {
   readonly core = new Core(module, 7);
   #now = 0;
 
-  do(kind: Call, a?: number, texts?: (string | Uint8Array)[], b?: number): Output[] {
+  do(kind: CallKind, a?: number, texts?: (string | Uint8Array)[], b?: number): Output[] {
     this.core.call(kind, ++this.#now, a, texts, b);
     return decode(this.core.poll()) as Output[];
   }

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Api, Tried } from '../src/api.js';
-import { Call, Core, type CoreModule, loadCore } from '../src/core.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
 import { decode } from '../src/decode.js';
 import { Frames } from '../src/frames.js';
 import { Outbox, type OutboxMessage } from '../src/outbox.js';
@@ -84,7 +84,7 @@ class Tab {
     };
     const host = {
       tell,
-      call: (kind: Call, a: number, texts?: string[], b?: number, c?: number) =>
+      call: (kind: CallKind, a: number, texts?: string[], b?: number, c?: number) =>
         this.call(kind, a, texts, b, c),
     };
     this.outbox = new Outbox(
@@ -100,12 +100,13 @@ class Tab {
     this.call(Call.start, 0);
   }
 
-  call(kind: Call, a: number, texts?: string[], b?: number, c?: number): void {
-    this.core.call(kind, this.browser.now, a, texts, b, c);
+  call(kind: CallKind, a: number, texts?: string[], b?: number, c?: number): boolean {
+    const known = this.core.call(kind, this.browser.now, a, texts, b, c);
     for (const output of decode(this.core.poll()) as Output[]) {
       if (output[0] === OUT.write) void this.outbox.write(output[1]);
       else if (output[0] === OUT.writing) this.outbox.writing(output[1], output[2]);
     }
+    return known === 1;
   }
 
   send(text: string, threadId = 't', run = false) {
@@ -175,7 +176,7 @@ describe('the outbox', () => {
     const follower = browser.open('follower');
     const { write } = follower.send('one');
     await browser.settle();
-    await browser.storage.clear();
+    await browser.storage.delete('outbox', write.key);
     browser.close(leader);
     browser.server.offline = false;
     const next = browser.open('leader');
@@ -229,6 +230,149 @@ describe('the outbox', () => {
     await stop.sent;
     await expect(sent).rejects.toMatchObject({ code: 'discarded' });
     expect([leader, follower].map(tab => tab.items.map(item => item.text))).toEqual([['ahead'], ['ahead']]);
+  });
+
+  it('forgets in the core too what another tab has settled, and goes on with the thread', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const leader = browser.open('leader');
+    const [first, second] = [leader.send('one').write, leader.send('two').write];
+    await browser.settle();
+    // The answer that a former leader waited for comes while this one has the write on its way.
+    leader.outbox.told({ say: 'over', key: first.key, outcome: { answer: undefined } });
+    browser.server.offline = false;
+    await browser.settle();
+    expect(browser.server.done).toEqual([second.key]);
+    expect(leader.items).toEqual([]);
+  });
+
+  it('drops what was settled while the tab was put aside, and takes it from nobody', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const leader = browser.open('leader');
+    const aside = browser.open('follower');
+    const ahead = leader.send('ahead').write;
+    await browser.settle();
+    const { write, sent } = aside.send('one');
+    await browser.settle();
+    browser.close(aside);
+    leader.outbox.discard(write.key);
+    await browser.settle();
+    browser.server.offline = false;
+    // A tab that has heard nothing says what it holds.
+    const [entry] = [{ write, order: 1, createdAt: 1, tried: false, state: 'pending' as const }];
+    leader.outbox.told({ say: 'entry', entry });
+    await browser.settle();
+    expect(browser.server.seen).toEqual([ahead.key]);
+    // The store can be trusted, as a database can.
+    Object.defineProperty(browser.storage, 'degraded', { value: false });
+    browser.tabs.push(aside);
+    await aside.outbox.enter();
+    await browser.settle();
+    expect([aside.items, browser.server.seen]).toEqual([[], [ahead.key]]);
+    await expect(sent).rejects.toMatchObject({ code: 'released' });
+  });
+
+  it('sends older writes first after a hand-over, whoever reads slowly', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const first = browser.open('leader');
+    const one = first.send('one').write;
+    await browser.settle();
+    browser.close(first);
+    browser.server.offline = false;
+    let read = () => {};
+    const all = browser.storage.all.bind(browser.storage);
+    browser.storage.all = async table => {
+      await new Promise<void>(resolve => {
+        read = resolve;
+      });
+      return all(table);
+    };
+    const next = browser.open('leader');
+    const two = next.send('two').write;
+    await browser.settle();
+    read();
+    await browser.settle();
+    expect(browser.server.seen).toEqual([one.key, two.key]);
+  });
+
+  it('sends what it holds at once when it takes over', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const first = browser.open('leader');
+    const second = browser.open('follower');
+    const { write } = second.send('one');
+    await browser.settle();
+    browser.close(first);
+    browser.server.offline = false;
+    browser.storage.all = () => new Promise(() => {});
+    second.outbox.become('leader');
+    await browser.settle();
+    expect(browser.server.done).toEqual([write.key]);
+  });
+
+  it('sets aside what the core does not take, and lets go of it', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const { write, sent } = leader.send('one', 'no id at all');
+    await browser.settle();
+    await expect(sent).rejects.toMatchObject({ code: 'invalid_id' });
+    expect(leader.items).toMatchObject([{ state: 'failed', error: { code: 'invalid_id' } }]);
+    leader.outbox.discard(write.key);
+    expect(leader.items).toEqual([]);
+    const early = leader.send('two', 'no id either');
+    leader.outbox.discard(early.write.key);
+    await browser.settle();
+    expect([leader.items, await browser.storage.all('outbox')]).toEqual([[], []]);
+  });
+
+  it('leaves nothing of a failed write in the core when it is tried again', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const { write } = leader.send('too long');
+    browser.server.refuse = write.key;
+    await browser.settle();
+    const calls: [CallKind, number][] = [];
+    const call = leader.call.bind(leader);
+    leader.call = (kind, a, ...rest) => {
+      calls.push([kind, a]);
+      return call(kind, a, ...rest);
+    };
+    leader.outbox.retry(write.key);
+    expect(calls).toEqual([
+      [Call.discard, 1],
+      [Call.write, 2],
+    ]);
+  });
+
+  it('remembers a wish until somebody leads', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    const [one, two] = [follower.send('one').write, follower.send('two').write];
+    await browser.settle();
+    browser.close(leader);
+    follower.outbox.discard(two.key);
+    await browser.settle();
+    browser.server.offline = false;
+    browser.open('leader');
+    await browser.settle();
+    expect(browser.server.seen).toEqual([one.key]);
+    expect(follower.items).toEqual([]);
+  });
+
+  it('lets nobody wait when it is closed', async () => {
+    const browser = new Browser();
+    browser.server.offline = true;
+    const tab = browser.open('leader');
+    const { sent } = tab.send('one');
+    await browser.settle();
+    tab.outbox.close();
+    await expect(sent).rejects.toMatchObject({ code: 'released' });
+    await expect(tab.send('two').kept).rejects.toMatchObject({ code: 'released' });
+    expect(await browser.storage.all('outbox')).toHaveLength(1);
   });
 
   it('publishes once a frame, and an item that does not change keeps its identity', async () => {

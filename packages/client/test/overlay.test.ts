@@ -78,6 +78,17 @@ describe('the overlay', () => {
     expect([removed?.parts, removed?.outbox?.state]).toEqual([row(1).parts, 'failed']);
   });
 
+  it('shows a message on the branch it goes to alone', () => {
+    const overlay = new Overlay();
+    overlay.set([
+      pending(writes.send('t', { text: 'main' })),
+      pending(writes.send('t', { text: 'b', branch: 'b' })),
+    ]);
+    const texts = (branch: string) =>
+      overlay.over(snapshot([], { branch, defaultBranch: 'main' })).rows.map(({ parts }) => parts[0]?.text);
+    expect([texts('main'), texts('b'), texts('c')]).toEqual([['main'], ['b'], []]);
+  });
+
   it('opens a thread that is only on its way', () => {
     const overlay = new Overlay();
     const write = writes.createThread({ message: 'hello', run: true });

@@ -1,11 +1,12 @@
 //! Patches in, snapshots out: what a component sees and when.
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Frames } from '../src/frames.js';
 import type { Host } from '../src/host.js';
 import { ThreadView } from '../src/thread.js';
 import type { Row } from '../src/types.js';
 import { type Head, VIEW, type ViewPatch } from '../src/wire.js';
+import * as writes from '../src/writes.js';
 import { Page } from './surroundings.js';
 
 const HEAD: Head = {
@@ -101,6 +102,29 @@ describe('ThreadView', () => {
     const rows = thread.getSnapshot().rows;
     expect(rows[0]).toBe(a);
     expect(rows[1]).not.toBe(b);
+  });
+
+  it('takes the tools of a running message that a fresh window brings', () => {
+    const { page, thread, apply } = view();
+    const running = row(0, '', { status: 'streaming', run: 'r' });
+    apply([VIEW.reset, [running]], [VIEW.head, HEAD]);
+    page.frame();
+    apply([VIEW.reset, [{ ...running, parts: [...running.parts, { type: 'tool-weather' }] }]]);
+    page.frame();
+    expect(thread.getSnapshot().rows[0]?.parts).toHaveLength(2);
+  });
+
+  it('lets go of an acknowledged message that the log does not bring', () => {
+    vi.useFakeTimers();
+    const { page, thread, apply } = view();
+    apply([VIEW.reset, [row(0, 'a')]], [VIEW.head, HEAD]);
+    thread.acknowledge(writes.send('t', { text: 'b' }));
+    page.frame();
+    expect(thread.getSnapshot().rows).toHaveLength(2);
+    vi.advanceTimersByTime(10_000);
+    page.frame();
+    vi.useRealTimers();
+    expect(thread.getSnapshot().rows).toHaveLength(1);
   });
 
   it('asks once for a page that is on its way, and answers when it is shown', async () => {

@@ -46,8 +46,8 @@ export const FAULTS = {
   'a page that cannot be put aside': {
     bar: 'tabs',
     file: 'host.ts',
-    find: "on(globalThis, 'pagehide', () => this.#leave());",
-    replace: "on(globalThis, 'unload', () => this.#leave());",
+    find: "listen(globalThis, 'pagehide', signal, () => this.#leave());",
+    replace: "listen(globalThis, 'unload', signal, () => this.#leave());",
     check: 'tabs: the leader goes to another page',
     says: 'did not keep the page',
   },

@@ -58,7 +58,7 @@ pub struct Engine {
     session: Session,
     tabs: Tabs,
     outbox: Outbox,
-    /// More writes are on their way into the outbox.
+    /// More writes are on their way into the outbox: nothing is sent before the next input of another kind.
     feeding: bool,
     backoff: Backoff,
     slots: Numbered<Slot>,
@@ -136,6 +136,7 @@ impl Engine {
 
     /// Takes one input; what follows from it is in the outputs.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.feeding = false;
         match input {
             Input::Start(company) => self.start(now, company),
             Input::Lead(epoch) => self.lead(now, epoch),

@@ -8,6 +8,8 @@ import { KeptDrafts } from '../drafts.js';
 import { Flags } from '../flags.js';
 import { Frames, pageFrames } from '../frames.js';
 import { type Kept, keptStrings } from '../kept.js';
+import { RELEASED } from '../problem.js';
+import { Storage } from '../storage.js';
 import type {
   Anchor,
   Client,
@@ -30,8 +32,6 @@ import { DirectThread, type ThreadOwner } from './thread.js';
 
 /** Milliseconds between looks at the flags. */
 const FLAGS_PACE = 4_000;
-/** Whose drafts they are where nobody is named. */
-const SOMEBODY = 'local';
 
 const NO_ITEMS: readonly OutboxItem[] = [];
 /** Writes go out at once or fail: none waits. */
@@ -46,6 +46,7 @@ const NO_OUTBOX: OutboxHandle = {
 export interface DirectSurroundings {
   /** Why it is not the other engine. */
   reason?: SyncStatus['reason'];
+  access?: Access;
   frames?: Frames;
   page?: Surroundings;
 }
@@ -55,6 +56,9 @@ export class DirectClient implements Client {
   readonly outbox = NO_OUTBOX;
   readonly drafts: KeptDrafts;
   readonly flags: Flags;
+  readonly #access: Access;
+  /** What the other engine has kept for the user. */
+  readonly #storage: Storage;
   readonly #api: Api;
   readonly #owner: ThreadOwner;
   readonly #views = new Counted<DirectThread>();
@@ -64,11 +68,13 @@ export class DirectClient implements Client {
 
   constructor(options: ClientOptions, surroundings: DirectSurroundings = {}) {
     const kept: Kept = keptStrings(options.storage);
-    const access = new Access(options);
+    const access = surroundings.access ?? new Access(options);
     const frames = surroundings.frames ?? new Frames(pageFrames());
     const page = surroundings.page ?? pageSurroundings();
     this.status = new DirectStatus(frames, kept, surroundings.reason);
-    this.drafts = new KeptDrafts(options.user ?? SOMEBODY, kept);
+    this.#access = access;
+    this.#storage = new Storage(access.name, options.storage ?? 'auto', () => {});
+    this.drafts = new KeptDrafts(access.name, kept);
     this.flags = new Flags(frames, access, kept);
     this.#api = new Api(access);
     this.#owner = {
@@ -167,9 +173,11 @@ export class DirectClient implements Client {
   }
 
   async signOut(): Promise<void> {
+    this.#access.end(RELEASED);
     this.close();
     this.drafts.clear();
     this.flags.clear();
+    await this.#storage.destroy();
   }
 
   close(): void {

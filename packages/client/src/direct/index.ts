@@ -1,5 +1,6 @@
 //! The direct engine's own entry: bundlers keep it apart from the rest, and load it when it is needed.
 
+import { Access } from '../access.js';
 import type { Client, ClientOptions, SyncStatus } from '../types.js';
 import { DirectClient } from './client.js';
 
@@ -8,6 +9,10 @@ import { DirectClient } from './client.js';
  *
  * `reason` is shown in its status: why it stands in for the other engine, if it does.
  */
-export function createDirectClient(options: ClientOptions = {}, reason?: SyncStatus['reason']): Client {
-  return new DirectClient(options, reason ? { reason } : {});
+export function createDirectClient(
+  options: ClientOptions = {},
+  reason?: SyncStatus['reason'],
+  access = new Access(options),
+): Client {
+  return new DirectClient(options, { access, ...(reason && { reason }) });
 }
