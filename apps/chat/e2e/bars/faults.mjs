@@ -12,7 +12,7 @@ export const FAULTS = {
   },
   'a lock and a channel for each tab': {
     bar: 'tabs',
-    file: 'company.ts',
+    file: 'host.ts',
     find: '`threadmill:1:',
     replace: 'Math.random() + `threadmill:1:',
     check: 'tabs: the leader is closed',
@@ -63,8 +63,8 @@ export const FAULTS = {
   'a budget that nobody keeps': {
     bar: 'memory',
     file: 'client.ts',
-    find: 'core.room(options.maxBytes)',
-    replace: 'core.room(options.maxBytes * 100)',
+    find: 'Call.room, 0, options.maxBytes)',
+    replace: 'Call.room, 0, options.maxBytes * 100)',
     check: 'memory: 20 threads',
     says: 'MiB held at most',
   },
@@ -87,8 +87,8 @@ export const FAULTS = {
   'a stop that waits behind what it stops': {
     bar: 'offline',
     file: 'outbox.ts',
-    find: "kind === 'stop', tried",
-    replace: 'false, tried',
+    find: "(kind === 'stop' ? 1 : 0)",
+    replace: '0',
     check: 'offline: a stop takes back',
     says: 'waited',
   },
