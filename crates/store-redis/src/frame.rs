@@ -21,7 +21,7 @@ const HEAD: usize = 6;
 const SEAL: usize = 16;
 
 /// What a value costs besides its payload, in bytes.
-pub(crate) const FRAME: usize = HEAD + SEAL;
+const FRAME: usize = HEAD + SEAL;
 
 /// Wraps and checks.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(&frame[..6], [1, 0, 5, 0, 0, 0]);
         assert_eq!(&frame[22..], b"hello");
         let seal: String = frame[6..22].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(seal, "SEALHERE");
+        assert_eq!(seal, "2c33d8e5909b8b3d198ee3e31b0eec9c");
     }
 
     proptest! {

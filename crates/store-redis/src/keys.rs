@@ -128,7 +128,7 @@ mod tests {
                 "tm1:{p119}:rn:acme/t1/ff/r1",
                 "tm1:{p119}:pr:acme/t1/ff",
                 "tm1:{p119}:ix:acme/t1/ff",
-                "tm1:{p76}:lk:acme/sweep",
+                "tm1:{p8}:lk:acme/sweep",
                 "tm1:{p7}:hc:",
                 "tm1:{p7}:hl:",
             ]

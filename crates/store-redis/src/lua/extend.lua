@@ -29,7 +29,8 @@ end
 
 for i = 9, #ARGV do
   total = total + #ARGV[i]
-  local id = ARGV[1] .. '-' .. string.format('%.0f', after + i - 8)
+  -- In this order, since after + i may be beyond 2^53.
+  local id = ARGV[1] .. '-' .. string.format('%.0f', after + (i - 8))
   redis.call('XADD', key, id, 'd', ARGV[i], 'n', string.format('%.0f', total))
 end
 

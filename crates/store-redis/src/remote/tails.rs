@@ -4,7 +4,6 @@ use threadmill_proto::to_cbor;
 use threadmill_store::hot::{Extended, HotResult, MAX_NUMBER, OnGap, Place, TailAppend, TailEntry, TailKey, TailRead};
 
 use super::{Remote, grouped};
-use crate::frame::FRAME;
 use crate::script::EXTEND;
 use crate::wire::{Command, Fault, Outcome, Reply, Wire};
 
@@ -37,14 +36,12 @@ fn call<W: Wire>(remote: &Remote<W>, append: &TailAppend) -> Command {
         TailKey::Log(_) => "",
         TailKey::Run(..) => key.as_str(),
     };
-    // The bound is on entries as the caller knows them; their frames come on top.
-    let frames = FRAME as u64 * u64::from(append.keep.entries.min(1024));
     Command::script(&EXTEND, &[&key, &index])
         .arg(epoch)
         .arg(seq)
         .arg(if append.on_gap == OnGap::Restart { "1" } else { "0" })
         .arg(u64::from(append.keep.entries))
-        .arg(u64::from(append.keep.bytes) + frames.min(u64::from(append.keep.bytes) / 4))
+        .arg(u64::from(append.keep.bytes))
         .arg(remote.tail_ttl())
         .arg(remote.index_ttl())
         .arg(listed)

@@ -1,9 +1,11 @@
 //! Servers for tests: processes on free ports with their data in directories of their own, which end with the test
 //! even if it is killed.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -19,12 +21,14 @@ pub(crate) struct Server {
     pid: u32,
 }
 
-/// A port that was free a moment ago, such that the cluster's bus (10000 higher) is in range too.
+/// A port that nobody listens on, below those that outgoing connections take, such that the cluster's bus (10000
+/// higher) is free too.
 pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 11_000 + (std::process::id() as u16).wrapping_mul(61).wrapping_add(step) % 10_000;
+        if [port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }
@@ -36,7 +40,7 @@ pub(crate) fn exists(program: &str) -> bool {
 }
 
 fn start(binary: &str, args: &[String], directory: &Path) -> (Child, u32) {
-    let script = r#""$@" >out.log 2>&1 & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid"#;
+    let script = r#""$@" >out.log 2>&1 & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid; wait"#;
     let mut guard = Command::new("sh")
         .arg("-c")
         .arg(script)
@@ -81,10 +85,19 @@ impl Server {
 
     fn wait(&self) {
         let end = Instant::now() + Duration::from_secs(20);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.answers() {
             assert!(Instant::now() < end, "{} does not start: {}", self.binary, self.log());
             std::thread::park_timeout(Duration::from_millis(10));
         }
+    }
+
+    /// Whether it says anything, be it that it wants a password or an encrypted connection.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let limit = Some(Duration::from_secs(1));
+        let mut answer = [0];
+        let asked = stream.set_read_timeout(limit).and_then(|()| stream.write_all(b"PING\r\n"));
+        asked.and_then(|()| stream.read_exact(&mut answer)).is_ok()
     }
 
     fn log(&self) -> String {
