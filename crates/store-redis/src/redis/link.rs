@@ -20,9 +20,10 @@ use super::server::Servers;
 use super::{CONNECT, RETRY};
 use crate::wire::{Command, Fault, Outcome};
 
-/// Late or failed calls in a row after which a cluster's connections are made anew. The crate mends single ones by
-/// itself; this is for when it does not.
-const CLUSTER_PATIENCE: u32 = 16;
+/// Late or failed calls in a row, none answered in between, after which a cluster's connections are made anew. The
+/// crate mends single ones by itself, but redis 1.8.1 was seen to answer no call at all, for as long as one waited,
+/// after slots had moved under load.
+const CLUSTER_PATIENCE: u32 = 4;
 
 /// See the module.
 pub(super) struct Link {
@@ -206,7 +207,9 @@ impl Shared {
         });
         let error = match made.await {
             Ok(Ok(connection)) => {
-                self.attempts().failed = 0;
+                if std::mem::take(&mut self.attempts().failed) > 0 {
+                    tracing::info!("the hot tier is reached again");
+                }
                 return Phase::Up(connection, Instant::now());
             }
             Ok(Err(error)) => match convert::error(&error) {
@@ -218,6 +221,9 @@ impl Shared {
         let mut attempts = self.attempts();
         let failed = attempts.failed;
         attempts.failed = failed.saturating_add(1);
+        if failed == 0 {
+            tracing::warn!(%error, "the hot tier cannot be reached");
+        }
         Phase::Down(error, Instant::now() + full_jitter(&mut attempts.chance, failed, RETRY.0, RETRY.1))
     }
 

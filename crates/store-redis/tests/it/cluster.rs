@@ -3,17 +3,17 @@
 use std::process::Command;
 use std::time::Duration;
 
+use threadmill_proto::TenantId;
 use threadmill_store::hot::conformance::kit;
 use threadmill_store::hot::{Extended, Hint, HintEvent, HotMode, Partition, TailKey};
 use threadmill_store_redis::{HotOptions, RedisOptions};
 
 use crate::rigs::{open, patient};
-use crate::servers::{Cluster, Server};
+use crate::servers::{Cluster, Server, valkey};
 
-fn hints_of_all() -> Vec<Hint> {
-    let tenant = kit::tenant();
+fn hints_of_all(tenant: &TenantId) -> Vec<Hint> {
     let hints: Vec<_> = (0..2000)
-        .map(|n| Hint::Thread { thread: kit::thread(&tenant, &format!("th{n}")), head: kit::at(1, n) })
+        .map(|n| Hint::Thread { thread: kit::thread(tenant, &format!("th{n}")), head: kit::at(1, n) })
         .collect();
     Partition::all().filter_map(|here| hints.iter().find(|hint| hint.partition() == here).cloned()).collect()
 }
@@ -22,11 +22,22 @@ async fn id(server: &Server) -> String {
     server.run_command(&["CLUSTER", "MYID"]).await
 }
 
-/// A third of the slots moves to another server while a listener listens and a writer writes. Nothing fails for good,
+/// Some of the slots move to another server while a listener listens and a writer writes. Nothing fails for good,
 /// what was lost is reported, and afterwards every partition is heard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_move_under_readers_and_writers() {
-    let cluster = Cluster::start("redis-server");
+    slots_move(Cluster::start("redis-server")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_move_under_readers_and_writers_on_valkey() {
+    match valkey() {
+        Some(binary) => slots_move(Cluster::start(&binary)).await,
+        None => println!("there is no valkey-server: nothing is checked"),
+    }
+}
+
+async fn slots_move(cluster: Cluster) {
     let store = open(RedisOptions::cluster(cluster.urls()), patient(Default::default()));
     let all: Vec<_> = Partition::all().collect();
     let mut stream = store.subscribe(all.clone());
@@ -41,7 +52,7 @@ async fn slots_move_under_readers_and_writers() {
     let moved = tokio::task::spawn_blocking(move || {
         Command::new("redis-cli")
             .args(["--cluster", "reshard", &contact, "--cluster-from", &from, "--cluster-to", &to])
-            .args(["--cluster-slots", "5461", "--cluster-yes"])
+            .args(["--cluster-slots", "1000", "--cluster-yes"])
             .output()
             .expect("redis-cli")
     });
@@ -58,7 +69,7 @@ async fn slots_move_under_readers_and_writers() {
 
     let mut lost = 0;
     let mut missing: Vec<Partition> = Vec::new();
-    while lost == 0 || !missing.is_empty() {
+    while lost < 3 || !missing.is_empty() {
         match kit::next(&mut stream).await {
             HintEvent::Lost(gone) => {
                 lost += gone.len();
@@ -68,17 +79,19 @@ async fn slots_move_under_readers_and_writers() {
             HintEvent::Hint(_) => {}
         }
     }
-    assert!((20..=70).contains(&lost), "about a third of 128 has moved: {lost}");
-    let mut wanted = hints_of_all();
+    let tenant = kit::tenant();
+    let mut wanted = hints_of_all(&tenant);
     assert_eq!(wanted.len(), all.len());
-    store.publish(wanted.clone()).await.expect("the tier answers");
+    kit::until("it publishes", || async { store.publish(hints_of_all(&tenant)).await.is_ok() }).await;
     while !wanted.is_empty() {
         if let HintEvent::Hint(hint) = kit::next(&mut stream).await {
             wanted.retain(|other| *other != hint);
         }
     }
+    // What was acknowledged is there; whether more is, nobody knows.
     for tail in &tails {
-        assert_eq!(kit::read(&*store, tail, kit::at(1, 0)).await.split(' ').next(), Some("1:x"));
+        let found = kit::read(&*store, tail, kit::at(1, seq - 1)).await;
+        assert_eq!(found.split(' ').next(), Some(&*format!("{seq}:x")), "{found}");
     }
 }
 

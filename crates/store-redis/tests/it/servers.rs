@@ -91,21 +91,25 @@ impl Server {
         }
     }
 
-    /// Whether it says anything, be it that it wants a password or an encrypted connection.
+    /// Whether somebody is there, be it that it wants an encrypted connection and hangs up. A port that nobody listens
+    /// on can be connected with itself, and then echoes.
     fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let limit = Some(Duration::from_secs(1));
         let mut answer = [0];
-        let asked = stream.set_read_timeout(limit).and_then(|()| stream.write_all(b"PING\r\n"));
-        asked.and_then(|()| stream.read_exact(&mut answer)).is_ok()
+        let asked = stream.set_read_timeout(Some(Duration::from_secs(1)));
+        let asked = asked.and_then(|()| stream.write_all(b"PING\r\n")).and_then(|()| stream.read(&mut answer));
+        asked.is_err() || answer != *b"P"
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("out.log")).unwrap_or_default()
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+    /// Whether it thinks that all slots of its cluster are served.
+    fn is_in_order(&self) -> bool {
+        let port = self.port.to_string();
+        let info = Command::new("redis-cli").args(["-p", &port, "cluster", "info"]).output().expect("redis-cli");
+        String::from_utf8_lossy(&info.stdout).contains("cluster_state:ok")
     }
 
     pub(crate) fn url(&self) -> String {
@@ -177,7 +181,13 @@ impl Cluster {
         }
         let made = create.args(["--cluster-replicas", "0", "--cluster-yes"]).output().expect("redis-cli");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        Self(servers)
+        let cluster = Self(servers);
+        let end = Instant::now() + Duration::from_secs(20);
+        while !cluster.0.iter().all(Server::is_in_order) {
+            assert!(Instant::now() < end, "the cluster does not come up");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        cluster
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {

@@ -52,7 +52,8 @@ impl Upstash {
 impl Service {
     fn admit(&self, headers: &HeaderMap, query: &HashMap<String, String>) -> Result<(), Refused> {
         let header = headers.get("authorization").and_then(|value| value.to_str().ok());
-        let given = header.and_then(|value| value.strip_prefix("Bearer ")).or(query.get("_token").map(String::as_str));
+        let given =
+            header.and_then(|value| value.strip_prefix("Bearer ")).or_else(|| query.get("_token").map(String::as_str));
         match given {
             None => Err(refused(StatusCode::UNAUTHORIZED, "Unauthorized")),
             Some(token) if token == self.token => Ok(()),
