@@ -6,7 +6,9 @@ use std::time::Duration;
 use threadmill_store::hot::conformance::kit;
 use threadmill_store::hot::{Hint, HintEvent, HintStream, HotStore, Partition};
 
-use crate::rigs::on;
+use threadmill_store_redis::RedisOptions;
+
+use crate::rigs::{on, open, patient};
 use crate::servers::redis_server;
 
 fn hint(seq: u64) -> Hint {
@@ -112,4 +114,26 @@ async fn connections_are_few_and_given_back() {
     assert_eq!(listeners().await, 1);
     drop(stream);
     kit::until("the connection is closed", || async { listeners().await == 0 }).await;
+}
+
+/// Sending a subscription makes nobody ready: one that the server refuses never does, and one that it then grants does.
+#[tokio::test]
+async fn ready_means_confirmed() {
+    let server = redis_server(&[]);
+    let grant = |rule: &'static str| server.run_command::<redis::Value>(&["ACL", "SETUSER", "app", rule]);
+    for rule in ["on", ">pass", "~*", "+@all", "resetchannels"] {
+        grant(rule).await;
+    }
+    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let store = open(RedisOptions::standalone(url), patient(Default::default()));
+    let mut stream = store.subscribe(vec![hint(0).partition()]);
+    let refused = || async {
+        let stats: String = server.run_command(&["INFO", "commandstats"]).await;
+        stats.lines().any(|line| line.starts_with("cmdstat_subscribe:") && !line.contains("rejected_calls=0"))
+    };
+    kit::until("the subscription is refused", refused).await;
+    let early = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    grant("&*").await;
+    assert_eq!(kit::next(&mut stream).await, HintEvent::Ready(vec![hint(0).partition()]));
 }
