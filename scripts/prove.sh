@@ -133,6 +133,7 @@ bar 7 appends appends
 for name in renders tabs times memory transports offline; do bar client "$name" client "$name"; done
 bar client faults bash scripts/bars.sh "$binary" faults
 bar client model tab_model
+bar hot redis tests threadmill-store-redis
 bar client weight weights
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1

@@ -13,6 +13,7 @@ mod read;
 mod text;
 
 pub mod conformance;
+pub mod hot;
 
 pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
 pub use command::{

@@ -1,4 +1,6 @@
-//! The model passes the suite that it is the model of.
+//! The models pass the suites that they are the models of.
+
+mod hot;
 
 use std::sync::Arc;
 

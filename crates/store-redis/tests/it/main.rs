@@ -1,0 +1,16 @@
+//! What the hot tier in Redis, Valkey and Upstash promises, tested against real servers that the tests start on free
+//! ports and stop. Without a `redis-server` in the path these tests fail; those for Valkey look for a
+//! `valkey-server` in the path or in `VALKEY_SERVER`, and those with the official client of Upstash for `node` and
+//! the folder named by `UPSTASH_CLIENT`, and say so when they do nothing.
+
+mod cluster;
+mod conformance;
+mod cost;
+mod faults;
+mod listen;
+mod poison;
+mod rigs;
+mod sentinel;
+mod servers;
+mod tls;
+mod upstash;
