@@ -10,6 +10,7 @@ mod durable;
 mod error;
 mod memory;
 mod read;
+mod receipt;
 mod text;
 
 pub mod conformance;
@@ -28,4 +29,5 @@ pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,
 };
+pub use receipt::Receipt;
 pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, preview, snippet_of, title_of};
