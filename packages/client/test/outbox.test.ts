@@ -59,9 +59,10 @@ class Browser {
     this.tabs.splice(this.tabs.indexOf(tab), 1);
   }
 
-  /** Lets everything that is under way happen, and time pass. */
+  /** Lets everything that is under way happen, and time pass: at least a millisecond, which orders what tabs make. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 40; turn++) {
+    const started = Date.now();
+    for (let turn = 0; turn < 40 || Date.now() === started; turn++) {
       await new Promise(resolve => setImmediate(resolve));
       this.now += 1_000;
       for (const tab of this.tabs) tab.call(Call.tick, 0);
