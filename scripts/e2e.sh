@@ -10,7 +10,7 @@ cleanup() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || tr
 server=$!
 trap cleanup EXIT
 for _ in $(seq 300); do
-  address=$(sed -n 's/^threadmill: chat at \(http:[^ ]*\).*/\1/p' "$log")
+  address=$(sed -n 's/^threadmill: chat at \(http:[^ ]*\) .*/\1/p' "$log")
   [ -n "$address" ] && break
   kill -0 "$server" || { cat "$log" >&2; exit 1; }
   read -rt 0.2 <> <(:) || true

@@ -42,7 +42,7 @@ serve() { # serve DATA [ARGUMENTS]: starts a server on a free port; sets $url an
   "$binary" serve --listen 127.0.0.1:0 --data "$data" --no-sample "$@" >"$log" 2>&1 &
   server=$!
   for _ in $(seq 300); do
-    url=$(sed -n 's/^threadmill: chat at \(http:[^ ]*\).*/\1/p' "$log")
+    url=$(sed -n 's/^threadmill: chat at \(http:[^ ]*\) .*/\1/p' "$log")
     [ -n "$url" ] && return 0
     kill -0 "$server" || return 1
     sleep 0.1

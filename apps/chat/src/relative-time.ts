@@ -13,9 +13,15 @@ export function relativeTime(then: number, now: number): string {
   if (ago < DAY) return `${Math.floor(ago / HOUR)} h`;
   if (ago < WEEK) return `${Math.floor(ago / DAY)} d`;
   const sameYear = new Date(then).getFullYear() === new Date(now).getFullYear();
-  return new Date(then).toLocaleDateString(undefined, {
-    month: 'short',
-    day: 'numeric',
-    ...(sameYear ? {} : { year: 'numeric' }),
-  });
+  return dates(sameYear ? undefined : 'numeric').format(then);
+}
+
+const FORMATS = new Map<string | undefined, Intl.DateTimeFormat>();
+
+/** Made once each: that takes milliseconds. */
+function dates(year: 'numeric' | undefined): Intl.DateTimeFormat {
+  const known =
+    FORMATS.get(year) ?? new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', year });
+  FORMATS.set(year, known);
+  return known;
 }

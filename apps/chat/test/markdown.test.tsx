@@ -6,6 +6,7 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { decodeEntities } from '../src/markdown/entities';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
+import { lexBlock } from '../src/markdown/lex';
 import { MarkdownBlock } from '../src/markdown/markdown';
 
 const html = (source: string) => renderToStaticMarkup(<MarkdownBlock source={source} />);
@@ -181,6 +182,20 @@ describe('blocks', () => {
       expect(cut, JSON.stringify(source)).toEqual(whole);
     }
   });
+});
+
+it('prose is lexed without the lexer as with it', () => {
+  const LETTERS = [...'aZé字 \t.,;!?()"\'$%^+=-{}…09', 'www.', 'www.a.fr', ' a', 'b ', '\n', '*', '1. '];
+  let seed = 11;
+  const next = (n: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return seed % n;
+  };
+  for (let round = 0; round < 5_000; round += 1) {
+    const source = Array.from({ length: 1 + next(12) }, () => LETTERS[next(LETTERS.length)]).join('');
+    const plain = JSON.stringify(lexBlock(source));
+    expect(plain, JSON.stringify(source)).toBe(JSON.stringify(lexer(source, { gfm: true, breaks: false })));
+  }
 });
 
 it('character references', () => {

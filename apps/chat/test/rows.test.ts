@@ -1,7 +1,7 @@
 //! Which rows are on the page.
 
 import { describe, expect, it } from 'vitest';
-import { parseRoute } from '../src/route';
+import { parseRoute } from '../src/address';
 import { focusAt, RowHeights, rangeAround } from '../src/thread/row-heights';
 
 const ids = Array.from({ length: 100 }, (_, index) => `m${index}`);

@@ -1,15 +1,32 @@
 //! Puts a client within reach of the hooks.
 
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
-import { createContext, type ReactNode, useContext, useEffect, useRef, useState } from 'react';
+import {
+  createContext,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react';
 
 const ClientContext = createContext<Client | undefined>(undefined);
 
-/** A client that the caller owns and closes, or the options to make one. */
+/** A client or an engine that the caller owns and closes, or the options to make one. */
 export type ThreadmillProviderProps = { readonly children: ReactNode } & (
-  | { readonly client: Client; readonly options?: never; readonly fallback?: never }
+  | { readonly client: Client; readonly engine?: never; readonly options?: never; readonly fallback?: never }
   | {
       readonly client?: never;
+      /** What `followEngine` gave: the client may be under way before React is. */
+      readonly engine: EngineStore;
+      readonly options?: never;
+      /** Shown until there is a client, and on the server. */
+      readonly fallback?: ReactNode;
+    }
+  | {
+      readonly client?: never;
+      readonly engine?: never;
       /** Read once. The client is closed when the provider is unmounted. */
       readonly options: ClientOptions;
       /** Shown until there is a client, and on the server. */
@@ -19,28 +36,30 @@ export type ThreadmillProviderProps = { readonly children: ReactNode } & (
 
 /**
  * Gives the hooks below it a client. With `options` it makes one, follows the server's choice of the engine, and
- * throws to the nearest error boundary if there can be none.
+ * throws to the nearest error boundary if there can be none. With `engine` the caller does that.
  *
  * @example
  * <ThreadmillProvider options={{ wasm: wasmUrl }} fallback={<p>Loading</p>}><App /></ThreadmillProvider>
  */
-export function ThreadmillProvider({ client, options, fallback, children }: ThreadmillProviderProps) {
+export function ThreadmillProvider(props: ThreadmillProviderProps) {
+  const { client, engine, options, fallback, children } = props;
   if (client) return <ClientContext value={client}>{children}</ClientContext>;
-  return (
-    <OwnClient options={options} fallback={fallback}>
-      {children}
-    </OwnClient>
-  );
+  if (engine) return <FollowedClient {...{ engine, fallback, children }} />;
+  return <OwnClient {...{ options, fallback, children }} />;
 }
 
-interface OwnClientProps {
-  readonly options: ClientOptions;
+interface Shown {
   readonly fallback: ReactNode;
   readonly children: ReactNode;
 }
 
-function OwnClient({ options, fallback, children }: OwnClientProps) {
+function OwnClient({ options, fallback, children }: { readonly options: ClientOptions } & Shown) {
   const client = useOwnClient(options);
+  return client ? <ClientContext value={client}>{children}</ClientContext> : fallback;
+}
+
+function FollowedClient({ engine, fallback, children }: { readonly engine: EngineStore } & Shown) {
+  const client = useSyncExternalStore(engine.subscribe, engine.getSnapshot, () => undefined);
   return client ? <ClientContext value={client}>{children}</ClientContext> : fallback;
 }
 

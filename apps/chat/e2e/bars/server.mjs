@@ -79,7 +79,7 @@ export class Server {
       'the server to start',
       () => {
         must(started.exitCode === null, `the server ended: ${this.#output}`);
-        return /chat at (http:\S+)/.exec(this.#output)?.[1];
+        return /chat at (http:\S+)\s/.exec(this.#output)?.[1];
       },
       60_000,
     );

@@ -2,8 +2,9 @@
 
 import { useClient, useDraft } from '@threadmill/react';
 import { useState } from 'react';
+import { threadPath } from '../address';
 import { useReport } from '../reports';
-import { navigate, threadPath } from '../route';
+import { navigate } from '../route';
 import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 

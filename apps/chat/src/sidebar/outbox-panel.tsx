@@ -3,8 +3,9 @@
 import type { OutboxItem, OutboxKind } from '@threadmill/client';
 import { useOutbox, useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef } from 'react';
+import { threadPath } from '../address';
 import { isConnected } from '../connected';
-import { navigate, threadPath } from '../route';
+import { navigate } from '../route';
 import { failureWords, pendingWords } from '../thread/row-outbox';
 
 const WHAT: Readonly<Record<OutboxKind, string>> = {

@@ -2,6 +2,7 @@
 
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
+import { useAfterPaint } from '../after-paint';
 import { Icon } from '../icon';
 import { navigate } from '../route';
 import { SETTLE, useSettled } from '../settled';
@@ -26,6 +27,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
   const title = useSettled(filter.trim(), SETTLE);
   const list = useThreads(title === '' ? {} : { title });
   const now = useMinute();
+  const after = useAfterPaint();
   const fresh = () => {
     navigate('/');
     onClose();
@@ -68,7 +70,11 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
           {/mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'}
         </button>
       </div>
-      <ThreadList list={list} current={current} now={now} onOpen={onClose} />
+      {after ? (
+        <ThreadList list={list} current={current} now={now} onOpen={onClose} />
+      ) : (
+        <div className="thread-list" />
+      )}
       <Notices />
       <footer className="sidebar-foot">
         <ConnectionNote />

@@ -3,9 +3,10 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useThreads } from '@threadmill/react';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { threadPath } from '../address';
 import { focusComposer } from '../focus';
 import { relativeTime } from '../relative-time';
-import { navigate, threadPath } from '../route';
+import { navigate } from '../route';
 import { SETTLE, useSettled } from '../settled';
 import { withoutMarkdown } from '../text';
 

@@ -3,12 +3,13 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { type KeyboardEvent, type MouseEvent, memo, useEffect, useRef, useState } from 'react';
+import { threadPath } from '../address';
 import { ConfirmDialog } from '../confirm-dialog';
 import { focusIsLost } from '../focus';
 import { Icon } from '../icon';
 import { relativeTime } from '../relative-time';
 import { useReport } from '../reports';
-import { navigate, threadPath } from '../route';
+import { navigate } from '../route';
 import { withoutMarkdown } from '../text';
 import { usePrefetch } from './prefetch';
 import { type Leaving, RenameField } from './rename-field';

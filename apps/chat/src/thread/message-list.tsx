@@ -3,6 +3,7 @@
 import type { ThreadHandle } from '@threadmill/client';
 import type { Messages } from '@threadmill/react';
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react';
+import { useAfterPaint } from '../after-paint';
 import { countListRender } from '../counters';
 import { focusComposer } from '../focus';
 import { Icon } from '../icon';
@@ -35,7 +36,9 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   const [, again] = useReducer((n: number) => n + 1, 0);
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const range = keeper.rangeFor(ids);
+  const painted = useAfterPaint(rows.length > 0);
+  const [low, setLow] = useState(false);
+  const range = keeper.rangeFor(ids, painted || low ? 'around' : 'in view');
   const unseen = useUnseen(messages.total, keeper);
 
   const latest = useRef(messages);
@@ -72,6 +75,8 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   useLayoutEffect(() => {
     keeper.heights.keepOnly(ids);
     const arrived = keeper.settle();
+    // The rows are lower than was guessed: the others come before anybody sees that.
+    if (!painted && !low && !keeper.covers()) setLow(true);
     if (arrived !== undefined) flash(keeper.rows.get(arrived));
     if (scroller.current) keeper.focused.settle(scroller.current, keeper.rows, ids);
     unseen.look();

@@ -23,7 +23,6 @@ const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
 
 export const MessageRow = memo(function MessageRow({ row, handle, observe, last, editing }: MessageRowProps) {
   countRowRender(row.id);
-  const when = new Date(row.createdAt);
   return (
     <article
       className={`row row-${row.role}`}
@@ -34,7 +33,7 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
       data-status={row.status}
       data-last={last || undefined}
       data-outbox={row.outbox && `${row.outbox.kind} ${row.outbox.state}`}
-      aria-label={`${WHO[row.role]}, ${when.toLocaleString()}`}
+      aria-label={WHO[row.role]}
     >
       {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
     </article>

@@ -1,13 +1,19 @@
 //! The quiet buttons under a message.
 
 import type { Row } from '@threadmill/client';
+import { useAfterPaint } from '../after-paint';
 import { CopyButton } from '../copy-button';
 import { Icon, type IconName } from '../icon';
 import { relativeTime } from '../relative-time';
 import { useThreadActions } from './thread-actions';
 import { textOf } from './whole-parts';
 
+/** They come after the text has been painted; their place is kept. */
 export function RowActions({ row }: { row: Row }) {
+  return useAfterPaint() ? <Actions row={row} /> : null;
+}
+
+function Actions({ row }: { row: Row }) {
   const { edit, regenerate, askRemove } = useThreadActions();
   const text = row.parts.map(textOf).filter(Boolean).join('\n\n');
   const when = new Date(row.createdAt);
@@ -19,7 +25,13 @@ export function RowActions({ row }: { row: Row }) {
         <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
-      <time dateTime={when.toISOString()} title={when.toLocaleString()}>
+      <time
+        dateTime={when.toISOString()}
+        onPointerEnter={event => {
+          // In the reader's words, which take milliseconds to find.
+          event.currentTarget.title = when.toLocaleString();
+        }}
+      >
         {relativeTime(row.createdAt, Date.now())}
       </time>
     </div>

@@ -12,9 +12,13 @@ import { type Focus, focusAt, type RowHeights, type RowRange, rangeAround } from
 const AT_END = 8;
 /** Rows are kept on the page this many viewports around the visible part, and fetched when nearer than the second. */
 const MARGIN = 1.25;
+/** Before the first of them were painted: heights are guesses, and what they fall short by is in view. */
+const FIRST = 0.25;
 const NEEDED = 0.5;
 /** Where a row that was jumped to comes to rest, as a part of the viewport. */
 const TARGET_AT = 0.2;
+
+const NOWHERE = { scrollTop: 0, scrollHeight: 0, clientHeight: 0 };
 
 interface Mark {
   readonly id: string;
@@ -45,10 +49,20 @@ export class ScrollKeeper {
   }
 
   /** The rows to put on the page now. Reads what the last `mark` saw; call it while rendering. */
-  rangeFor(ids: readonly string[]): RowRange {
+  rangeFor(ids: readonly string[], which: 'in view' | 'around'): RowRange {
     this.ids = ids;
-    this.mounted = this.rangeWith(MARGIN);
+    this.mounted = this.rangeWith(which === 'around' ? MARGIN : FIRST);
     return this.mounted;
+  }
+
+  /** Whether the rows on the page fill the view as far as there are rows. */
+  covers(): boolean {
+    const { start, end } = this.mounted;
+    const view = this.scroller?.getBoundingClientRect();
+    const first = this.rows.get(this.ids[start] ?? '')?.getBoundingClientRect();
+    const last = this.rows.get(this.ids[end - 1] ?? '')?.getBoundingClientRect();
+    if (!view || !first || !last) return true;
+    return (start === 0 || first.top <= view.top) && (end === this.ids.length || last.bottom >= view.bottom);
   }
 
   /** Puts this row in view with the next commit that has it. */
@@ -149,10 +163,16 @@ export class ScrollKeeper {
       const element = this.rows.get(mark.id);
       if (!element) continue;
       const moved = this.offsetOf(element) - mark.offset + this.owed;
-      if (this.scroller && Math.abs(moved) >= 0.5) this.scrollTo(this.scroller.scrollTop + moved);
+      if (this.scroller && Math.abs(moved) >= 0.5) this.scrollTo(this.unclampedTop() + moved);
       else this.owed = moved;
       return;
     }
+  }
+
+  /** Where the reader scrolled to: rows that turned out lower than guessed may have left less room than that. */
+  private unclampedTop(): number {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller ?? NOWHERE;
+    return scrollTop >= scrollHeight - clientHeight - 1 ? Math.max(scrollTop, this.lastTop) : scrollTop;
   }
 
   /** Remembers where the rows in view start. */

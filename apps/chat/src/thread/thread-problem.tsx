@@ -1,7 +1,8 @@
 //! What stands where a thread cannot be shown.
 
 import type { ThreadSnapshot } from '@threadmill/client';
-import { navigate, threadPath } from '../route';
+import { threadPath } from '../address';
+import { navigate } from '../route';
 
 interface ThreadProblemProps {
   readonly messages: ThreadSnapshot;

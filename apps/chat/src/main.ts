@@ -1,0 +1,67 @@
+//! Starts the page. The client and the thread that the address names are under way before React is there: that is
+//! most of the script, and the network need not wait for it.
+
+import './styles/base.css';
+import './styles/layout.css';
+import './styles/messages.css';
+import './styles/markdown.css';
+import './styles/outbox.css';
+import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
+import wasmUrl from '@threadmill/client/core.wasm?url';
+import { parseRoute } from './address';
+import { applyTheme, storedTheme } from './theme-choice';
+
+/** `?engine=direct` asks for the plain engine, to measure the other one against. */
+function clientOptions(): ClientOptions {
+  if (new URLSearchParams(location.search).get('engine') === 'direct') return { engine: 'direct' };
+  // Under way before anybody asks: the flag that decides about the engine comes meanwhile.
+  const wasm = WebAssembly.compileStreaming(fetch(wasmUrl));
+  // Whoever waits for it sees to a failure.
+  wasm.catch(() => {});
+  return { wasm };
+}
+
+/** Milliseconds that the page waits for what it could show at once: drawing twice takes longer. */
+const PATIENCE = 80;
+
+/** Opens the thread that the address names as soon as there is a client; the page opens it again. */
+async function readAhead(engine: EngineStore): Promise<void> {
+  const { threadId, messageId } = parseRoute(location.pathname, location.search);
+  const client = await new Promise<Client | undefined>(made => {
+    const stop = engine.subscribe(() => {
+      stop();
+      made(engine.getSnapshot());
+    });
+  });
+  // Where the address names a message the thread opens elsewhere.
+  if (!client || threadId === undefined || messageId !== undefined) return;
+  const handle = client.thread(threadId);
+  setTimeout(() => handle.release(), 1_000);
+  await new Promise<void>(there => {
+    handle.subscribe(() => handle.getSnapshot().status !== 'loading' && there());
+  });
+}
+
+const atMost = (wanted: Promise<void>) =>
+  Promise.race([wanted, new Promise<void>(done => setTimeout(done, PATIENCE))]);
+
+async function start(root: HTMLElement): Promise<void> {
+  performance.mark('threadmill.start');
+  applyTheme(storedTheme());
+  const failed = (error: unknown) => {
+    root.textContent = `Threadmill could not start: ${error instanceof Error ? error.message : String(error)}`;
+  };
+  const engine = followEngine(clientOptions(), failed);
+  const ahead = readAhead(engine);
+  try {
+    // Most of the script, and it takes its time: meanwhile flags and core are on their way.
+    const { showPage } = await import('./page');
+    await atMost(ahead);
+    showPage(root, engine, failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+const root = document.getElementById('root');
+if (root) void start(root);
