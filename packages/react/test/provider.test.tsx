@@ -2,7 +2,7 @@
 
 // @vitest-environment happy-dom
 
-import { type Client, createClient } from '@threadmill/client';
+import { type Client, createClient, followEngine } from '@threadmill/client';
 import { act, StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
@@ -63,6 +63,28 @@ it('makes one client in strict mode, shows the fallback before, and closes it', 
   await act(async () => root.unmount());
   await settle();
   expect(server.sockets.size).toBe(0);
+});
+
+it('shows the client of an engine that was under way before, and leaves it open', async () => {
+  const engine = followEngine(OPTIONS);
+  await until(() => engine.getSnapshot()?.status.getSnapshot().connection === 'live');
+  const seen: Client[] = [];
+  function Probe() {
+    seen.push(useClient());
+    return null;
+  }
+  const root = createRoot(document.createElement('div'));
+  const tree = (
+    <ThreadmillProvider engine={engine} fallback={<i>wait</i>}>
+      <Probe />
+    </ThreadmillProvider>
+  );
+  await act(async () => root.render(tree));
+  expect(seen).toEqual([engine.getSnapshot()]);
+  await act(async () => root.unmount());
+  await settle();
+  expect(server.sockets.size).toBe(1);
+  engine.close();
 });
 
 it('changes the engine with the flag, and closes the one before', async () => {
