@@ -18,7 +18,7 @@ use crate::db::{Db, get};
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -221,6 +221,21 @@ CREATE TABLE threadmill.graves (
     thread bigint PRIMARY KEY,
     runs   bigint[] NOT NULL
 );
+";
+
+/// A lock's row is never removed: its tokens go on where they were. One that was never granted has the token 0.
+const LOCKS: &str = "
+CREATE TABLE threadmill.locks (
+    name     text COLLATE \"C\" NOT NULL,
+    tenant   bigint NOT NULL,
+    token    bigint NOT NULL DEFAULT 0,
+    owner    text COLLATE \"C\",
+    holder   text NOT NULL DEFAULT '',
+    since    bigint NOT NULL DEFAULT 0,
+    until    bigint NOT NULL DEFAULT 0,
+    released boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (name, tenant)
+) WITH (fillfactor = 70);
 ";
 
 async fn version(db: &Db<'_>) -> Done<usize> {

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -182,6 +182,21 @@ CREATE TABLE receipts (
     PRIMARY KEY (tenant, user, key)
 ) WITHOUT ROWID;
 CREATE INDEX receipts_by_thread ON receipts (thread);
+";
+
+/// A lock's row is never removed: its tokens go on where they were.
+const LOCKS: &str = "
+CREATE TABLE locks (
+    tenant   INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    token    INTEGER NOT NULL,
+    owner    TEXT,
+    holder   TEXT NOT NULL,
+    since    INTEGER NOT NULL,
+    until    INTEGER NOT NULL,
+    released INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
 ";
 
 /// Brings a file to the newest version. A file of a later release is refused.

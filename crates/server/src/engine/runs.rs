@@ -189,7 +189,8 @@ impl Engine {
     ) -> StoreResult<()> {
         let body = self.folded(scope, run).await?;
         let end = Command::EndRun { run: run.clone(), fence, outcome, body, error };
-        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key: None, commands: vec![end] };
+        let transaction =
+            Transaction { scope: scope.clone(), at: mint::now(), key: None, under: None, commands: vec![end] };
         self.store.apply(transaction).await.map(|_| ())
     }
 
