@@ -64,6 +64,7 @@ impl PostgresStore {
             let db = Db::new(&client, options.deadline);
             durability::read(&db).await?;
             schema::migrate(&db).await?;
+            schema::must_be_whole(&db).await?;
             let row = db.one("SELECT gen_random_uuid()::text", &[]).await?;
             let node: Done<String> = get(&row.ok_or_else(|| damage("a new id is none"))?, 0);
             node

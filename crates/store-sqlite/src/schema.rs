@@ -199,6 +199,19 @@ CREATE TABLE locks (
 ) WITHOUT ROWID;
 ";
 
+/// Refuses a file that is not of the newest version, for those who may not change it.
+pub(crate) fn must_be_newest(db: &Connection) -> Done<()> {
+    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == MIGRATIONS.len() {
+        return Ok(());
+    }
+    Err(damage(format_args!(
+        "the file has schema version {version} and is open in a server, this release reads {}: serve it with this \
+         release, or stop the server",
+        MIGRATIONS.len()
+    )))
+}
+
 /// Brings a file to the newest version. A file of a later release is refused.
 pub(crate) fn migrate(db: &Connection) -> Done<()> {
     let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;

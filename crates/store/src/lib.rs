@@ -16,6 +16,7 @@ mod text;
 
 pub mod conformance;
 pub mod hot;
+pub mod moving;
 
 pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
 pub use command::{
