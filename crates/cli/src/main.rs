@@ -5,6 +5,7 @@ mod config;
 mod export;
 mod flags;
 mod import;
+mod migrate;
 mod sample;
 mod serve;
 mod transfer;
@@ -32,6 +33,8 @@ enum Command {
     Import(import::Import),
     /// Write threads out as JSON lines that `import` reads back as the same threads
     Export(export::Export),
+    /// Move a library from SQLite to PostgreSQL, and compare the two
+    MigrateStore(migrate::MigrateStore),
     /// Fill a library and measure a server
     Bench(bench::Bench),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
             Command::Serve(serve) => serve.run().await,
             Command::Import(import) => import.run().await,
             Command::Export(export) => export.run().await,
+            Command::MigrateStore(migrate) => migrate.run().await,
             Command::Bench(bench) => bench.run().await,
         }
     });

@@ -91,7 +91,7 @@ codes! {
     24 RunInProgress "run_in_progress" 409 "Wait for it, stop it, or ask for the message to be queued."
     /// The run has ended or is being stopped.
     25 RunEnded "run_ended" 409 "Start a new run."
-    /// The writer's lease has passed to another.
+    /// The writer's lease, or the lock it names, has passed to another.
     26 Fenced "fenced" 409 "Acquire the lease again before writing."
     /// The message cannot be changed this way.
     27 MessageNotEditable "message_not_editable" 409 "Removed and streaming messages cannot be edited."
@@ -125,6 +125,10 @@ codes! {
     41 ProxyRefused "proxy_refused" 403 "Dev identity is for this machine alone: configure authentication before putting a proxy in front."
     /// A field that the route does not know.
     42 UnknownField "unknown_field" 400 "Check the field's spelling."
+    /// Somebody else holds the lock.
+    43 LockHeld "lock_held" 409 "Ask again after Retry-After, or with a longer `wait`."
+    /// The header Threadmill-Fence is malformed, or the route checks none.
+    44 InvalidFence "invalid_fence" 400 "Send NAME:TOKEN, the `fence` of the grant, on routes that write to threads."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -74,6 +74,8 @@ ids! {
     MessageId
     /// One generation of one assistant message, unique in its tenant.
     RunId
+    /// What a lock is about: the app's own word, unique in its tenant.
+    LockName
 }
 
 /// On whose behalf something is asked. No query runs without one.

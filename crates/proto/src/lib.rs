@@ -36,7 +36,7 @@ pub use decode::read;
 pub use encode::write;
 pub use error::{ErrorCode, Problem};
 pub use frame::{ClientFrame, ServerFrame};
-pub use id::{BranchId, InvalidId, MessageId, RunId, Scope, TenantId, ThreadId, UserId};
+pub use id::{BranchId, InvalidId, LockName, MessageId, RunId, Scope, TenantId, ThreadId, UserId};
 pub use limits::Limits;
 pub use message::{JsonText, Message, MessageStatus, Part, Preview, Role, ToolPart};
 pub use run::{Outcome, RunInfo, RunStatus};

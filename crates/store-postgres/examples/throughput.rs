@@ -14,7 +14,7 @@ use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 const LASTS: Duration = Duration::from_secs(5);
 
 fn transaction(user: usize, commands: Vec<Command>) -> Transaction {
-    Transaction { scope: scope("bench", &format!("u{user}")), at: 1_000, key: None, commands }
+    Transaction { scope: scope("bench", &format!("u{user}")), at: 1_000, key: None, under: None, commands }
 }
 
 async fn make(store: &PostgresStore, writer: usize, round: &str) {
@@ -79,6 +79,7 @@ async fn tokens(store: Arc<PostgresStore>, writer: usize, round: String) -> usiz
             scope: scope("bench", &format!("u{writer}")),
             run: run_id(&format!("r{writer}-{round}")),
             fence: 1,
+            under: None,
             from: count,
             chunks: [delta(" token")].into(),
             checkpoint: None,

@@ -4,7 +4,7 @@
 //! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
 //! operations on a sheet of what they read (`sheet`, `write`), and writes what they left in one statement a table.
 //! `read` says what a page is made of, `rows` holds columns, `schema` the layout. `hints` carries word of commits
-//! between nodes, `origin` notices a database that was rewound, `maintenance` removes what is gone.
+//! between nodes, `origin` notices a database that was rewound, `maintenance` removes what is gone, `moving` takes in what another store held.
 
 mod chunks;
 mod codec;
@@ -14,6 +14,7 @@ mod explain;
 mod fail;
 mod hints;
 mod maintenance;
+mod moving;
 mod options;
 mod origin;
 mod read;
@@ -28,5 +29,6 @@ mod writer;
 pub use durability::Durability;
 pub use explain::WindowCost;
 pub use hints::{Hint, HintMode, Subject, Watch};
+pub use moving::{Progress as MovingProgress, Target as MovingTarget};
 pub use options::PostgresOptions;
 pub use store::PostgresStore;

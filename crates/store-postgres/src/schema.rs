@@ -15,10 +15,10 @@
 //! and a thread's rows are only ever written under its row's lock.
 
 use crate::db::{Db, get};
-use crate::fail::{Done, damage};
+use crate::fail::{Done, damage, unavailable};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -223,6 +223,33 @@ CREATE TABLE threadmill.graves (
 );
 ";
 
+/// Locks, and stores that move in. A lock's row is never removed: its tokens go on where they were. One that was never granted has the token 0.
+const SECOND: &str = "
+CREATE TABLE threadmill.locks (
+    name     text COLLATE \"C\" NOT NULL,
+    tenant   bigint NOT NULL,
+    token    bigint NOT NULL DEFAULT 0,
+    owner    text COLLATE \"C\",
+    holder   text NOT NULL DEFAULT '',
+    since    bigint NOT NULL DEFAULT 0,
+    until    bigint NOT NULL DEFAULT 0,
+    released boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (name, tenant)
+) WITH (fillfactor = 70);
+
+-- A store that is being moved in: what from, and which threads are here as they were there.
+CREATE TABLE threadmill.moving (
+    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+    source text NOT NULL,
+    done   boolean NOT NULL
+);
+CREATE TABLE threadmill.moved (
+    thread bigint PRIMARY KEY,
+    mark   bytea NOT NULL,
+    done   boolean NOT NULL
+);
+";
+
 async fn version(db: &Db<'_>) -> Done<usize> {
     // Out of the catalogue's tables and not by to_regclass(): that may answer out of a cache what was true before
     // this session waited for another node's migration.
@@ -245,6 +272,19 @@ pub(crate) async fn migrate(db: &Db<'_>) -> Done<()> {
     let done = migrate_alone(db).await;
     let ended = db.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
     done.and(ended)
+}
+
+/// Refuses a database that another store has been moved into in part.
+pub(crate) async fn must_be_whole(db: &Db<'_>) -> Done<()> {
+    let row = db.one("SELECT source FROM threadmill.moving WHERE NOT done", &[]).await?;
+    match row {
+        None => Ok(()),
+        Some(row) => {
+            let source: &str = get(&row, 0)?;
+            Err(unavailable(format_args!("{source} has been moved into this database in part: finish that first"))
+                .into())
+        }
+    }
 }
 
 async fn migrate_alone(db: &Db<'_>) -> Done<()> {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
+use threadmill_proto::{
+    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
-    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
-    Transaction, WindowQuery,
+    ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
+    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -23,7 +25,7 @@ use crate::options::PostgresOptions;
 use crate::read::changes::Found;
 use crate::session::{self, Connections, reading};
 use crate::writer::{Answer, Ask, Sink, Writer};
-use crate::{read, schema};
+use crate::{read, rows, schema};
 
 /// The durable tier in one PostgreSQL database, as one node sees it.
 pub struct PostgresStore {
@@ -62,6 +64,7 @@ impl PostgresStore {
             let db = Db::new(&client, options.deadline);
             durability::read(&db).await?;
             schema::migrate(&db).await?;
+            schema::must_be_whole(&db).await?;
             let row = db.one("SELECT gen_random_uuid()::text", &[]).await?;
             let node: Done<String> = get(&row.ok_or_else(|| damage("a new id is none"))?, 0);
             node
@@ -177,6 +180,31 @@ impl DurableStore for PostgresStore {
 
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
         reading!(self.connections, plain, db => read::runs::unended(db))
+    }
+
+    async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
+        match self.writer.ask(Ask::Acquire(scope.clone(), request)).await? {
+            Answer::Lock(answer) => Ok(answer),
+            _ => mixed(),
+        }
+    }
+
+    async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant> {
+        match self.writer.ask(Ask::Prolong(scope.clone(), lock.clone(), until)).await? {
+            Answer::Grant(grant) => Ok(grant),
+            _ => mixed(),
+        }
+    }
+
+    async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
+        match self.writer.ask(Ask::Release(scope.clone(), lock.clone())).await? {
+            Answer::Grant(grant) => Ok(grant),
+            _ => mixed(),
+        }
+    }
+
+    async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
+        reading!(self.connections, plain, db => rows::lock_stands(db, scope, name))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -10,6 +10,7 @@ mod db;
 mod directory;
 mod fail;
 mod live;
+mod moving;
 mod open;
 mod options;
 mod pool;
@@ -22,5 +23,6 @@ mod write;
 mod writer;
 
 pub use db::Cost as WindowCost;
+pub use moving::Source as MovingSource;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -183,6 +183,34 @@ CREATE TABLE receipts (
 ) WITHOUT ROWID;
 CREATE INDEX receipts_by_thread ON receipts (thread);
 ";
+
+/// A lock's row is never removed: its tokens go on where they were.
+const LOCKS: &str = "
+CREATE TABLE locks (
+    tenant   INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    token    INTEGER NOT NULL,
+    owner    TEXT,
+    holder   TEXT NOT NULL,
+    since    INTEGER NOT NULL,
+    until    INTEGER NOT NULL,
+    released INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+";
+
+/// Refuses a file that is not of the newest version, for those who may not change it.
+pub(crate) fn must_be_newest(db: &Connection) -> Done<()> {
+    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == MIGRATIONS.len() {
+        return Ok(());
+    }
+    Err(damage(format_args!(
+        "the file has schema version {version} and is open in a server, this release reads {}: serve it with this \
+         release, or stop the server",
+        MIGRATIONS.len()
+    )))
+}
 
 /// Brings a file to the newest version. A file of a later release is refused.
 pub(crate) fn migrate(db: &Connection) -> Done<()> {

@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
+use threadmill_proto::{
+    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
-    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
-    Transaction, WindowQuery,
+    ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
+    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
 use crate::db::{Cost, Db};
@@ -20,7 +22,7 @@ use crate::options::SqliteOptions;
 use crate::pool::Pool;
 use crate::read::changes::Found;
 use crate::writer::{Settings, Shared, Writer};
-use crate::{open, read, schema, write};
+use crate::{open, read, rows, schema, write};
 
 /// How often a read that met a run's end in mid-read is begun again. Each time a run must end just then.
 const RETRIES: usize = 8;
@@ -148,6 +150,35 @@ impl DurableStore for SqliteStore {
 
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
         self.readers.read(read::runs::unended).await
+    }
+
+    async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
+        let scope = scope.clone();
+        let work = move |db: &Db<'_>, _: &_, epoch| {
+            write::lock::acquire(db, &scope, &request, epoch).map(write::Outcome::plain)
+        };
+        self.writer.ask(work).await
+    }
+
+    async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant> {
+        let (scope, lock) = (scope.clone(), lock.clone());
+        let work = move |db: &Db<'_>, _: &_, epoch| {
+            write::lock::renew(db, &scope, &lock, until, epoch).map(write::Outcome::plain)
+        };
+        self.writer.ask(work).await
+    }
+
+    async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
+        let (scope, lock) = (scope.clone(), lock.clone());
+        let work =
+            move |db: &Db<'_>, _: &_, epoch| write::lock::release(db, &scope, &lock, epoch).map(write::Outcome::plain);
+        self.writer.ask(work).await
+    }
+
+    async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
+        let (scope, name) = (scope.clone(), name.clone());
+        let read = move |db: &Db<'_>| Ok(rows::lock::find(db, &scope, &name)?.read());
+        self.readers.read(read).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -10,6 +10,8 @@ use threadmill_proto::{
     ThreadId,
 };
 
+use crate::LockToken;
+
 /// Commands that take effect together or not at all.
 #[derive(Debug, Clone)]
 pub struct Transaction {
@@ -19,6 +21,9 @@ pub struct Transaction {
     pub at: Millis,
     /// Repeating a transaction with its key has no second effect and gets the first answer.
     pub key: Option<IdempotencyKey>,
+    /// The lock that it is made under: it takes effect only if this is the newest token granted. A repeated key is
+    /// answered whatever the token, since that changes nothing.
+    pub under: Option<LockToken>,
     /// What to do, in order. Never empty.
     pub commands: Vec<Command>,
 }
@@ -237,6 +242,8 @@ pub struct ChunkAppend {
     pub run: RunId,
     /// The writer's token.
     pub fence: u64,
+    /// The lock that it is made under, as [`Transaction::under`].
+    pub under: Option<LockToken>,
     /// The stream's offset before them; anything but the end is [`crate::StoreError::Invalid`].
     pub from: u64,
     /// What to append.

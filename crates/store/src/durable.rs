@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    Chunk, Event, Message, MessageId, Millis, Position, RunId, Scope, Summary, TenantId, Thread, ThreadId, Window,
+    Chunk, Event, LockName, Message, MessageId, Millis, Position, RunId, Scope, Summary, TenantId, Thread, ThreadId,
+    Window,
 };
 
 use crate::{
     Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread, Lease, LeasedRun,
-    ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead, StoreResult, StreamPage,
+    SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
 /// Chunks that are now durable.
@@ -98,6 +100,14 @@ pub trait CommitSink: Send + Sync {
 /// - Slots at and above the anchor are read first, with at most half of the bytes if some below it are wanted too;
 ///   those below get what is left. At most [`crate::SCAN`] slots are looked at for each message asked for.
 /// - A time anchor is found by bisection: exact while times grow along the line.
+///
+/// # Locks
+/// - A lock is its tenant's and its name's. It is held until it is released or its time runs out, by whatever clock
+///   the callers use; nothing but who may be granted it next depends on that.
+/// - Tokens only grow: over releases, restarts, and, since they begin anew above all others when the epoch is raised,
+///   over a database that was put back.
+/// - A write under a lock is refused ([`StoreError::Superseded`](crate::StoreError::Superseded)) in its commit unless
+///   it names the newest token that was granted.
 #[async_trait]
 pub trait DurableStore: Send + Sync {
     /// Sends everything committed from now on to `sink`. At most one sink.
@@ -119,6 +129,19 @@ pub trait DurableStore: Send + Sync {
 
     /// Runs that have not ended, of every tenant, for the sweeper.
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>>;
+
+    /// Grants a lock that nobody holds. The same holder, asking again while it holds it, gets the same token and the
+    /// later end.
+    async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer>;
+
+    /// Moves the end of a grant. The user's newest grant may be renewed after its end, if nobody came in between.
+    async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant>;
+
+    /// Gives a lock back. Done again it changes nothing.
+    async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant>;
+
+    /// How a lock stands; one that was never granted has the token 0.
+    async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead>;
 
     /// A page of a branch. Cost does not depend on the thread's length. A streaming message comes as far as its
     /// last checkpoint, and its run's `offset` says how far that is, so that the rest can be read as a stream.

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// The writer's fencing token is stale, or its run takes nothing more.
     #[error("the lease on this run has passed on")]
     Fenced,
+    /// The write names a token of a lock that is not the newest one granted, or the lock is not the caller's.
+    #[error("the lock has passed on: this is not the newest token granted")]
+    Superseded,
     /// The command makes no sense; the detail says why.
     #[error("{0}")]
     Invalid(String),

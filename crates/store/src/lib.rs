@@ -8,6 +8,7 @@ mod command;
 mod digest;
 mod durable;
 mod error;
+mod lock;
 mod memory;
 mod read;
 mod receipt;
@@ -15,6 +16,7 @@ mod text;
 
 pub mod conformance;
 pub mod hot;
+pub mod moving;
 
 pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
 pub use command::{
@@ -24,6 +26,7 @@ pub use command::{
 pub use digest::Digest;
 pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
+pub use lock::{HowGranted, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
 pub use memory::MemoryStore;
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,

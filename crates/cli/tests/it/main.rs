@@ -15,7 +15,13 @@ mod flags;
 mod guard;
 mod live;
 mod load;
+mod locks;
+mod migrate;
 mod post;
+/// The server that the PostgreSQL store's own tests start.
+#[path = "../../../store-postgres/tests/it/server.rs"]
+#[allow(dead_code, reason = "those tests do more with it")]
+mod postgres;
 mod refusals;
 mod runs;
 mod shared;

@@ -231,6 +231,7 @@ impl Driver {
             scope: self.scope.clone(),
             run: self.run.clone(),
             fence: self.fence,
+            under: None,
             from,
             chunks: chunks.into(),
             checkpoint,

@@ -37,3 +37,13 @@ pub(crate) fn run_id() -> RunId {
 pub(crate) fn node_name() -> String {
     Uuid::now_v7().simple().to_string()
 }
+
+/// A name for one holding of a lock.
+pub(crate) fn holder() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Where a sequence of waits begins: the random half of a new id.
+pub(crate) fn seed() -> u64 {
+    Uuid::now_v7().as_u64_pair().1
+}

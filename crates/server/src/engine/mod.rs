@@ -5,6 +5,7 @@ mod drive;
 pub mod flags;
 mod follower;
 mod hub;
+mod locks;
 mod mint;
 mod open;
 mod outbox;
@@ -25,14 +26,18 @@ use threadmill_store::{DurableStore, PageLimits};
 use tokio::sync::Semaphore;
 
 pub use check::{check_body, check_title};
+pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
-pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
+pub use threads::{
+    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
+};
 pub use watcher::Watcher;
 
 use hub::Hub;
+use locks::Locks;
 use runs::Registry;
 
 /// The result of asking the engine.
@@ -62,6 +67,7 @@ pub struct Engine {
     board: flags::Board,
     providers: Providers,
     registry: Registry,
+    locks: Locks,
     node: String,
     limits: Limits,
     context: ContextPolicy,
@@ -97,6 +103,7 @@ impl Engine {
             board: flags::Board::default(),
             providers,
             registry: Registry::default(),
+            locks: Locks::default(),
             node: mint::node_name(),
             limits,
             context,

@@ -13,7 +13,7 @@ use threadmill_store::{Command, Lease, StoppingRun, StoreError, StoreResult, Tra
 use tokio::sync::watch;
 
 use super::hub::{TopicKey, lock};
-use super::{Answer, Engine, Written, mint, problem_of};
+use super::{Answer, Engine, Terms, Written, mint, problem_of};
 
 /// How long a lease lasts without renewal.
 pub(super) const LEASE_MS: Millis = 15_000;
@@ -106,10 +106,10 @@ impl Engine {
     /// Stops a run: durable when this returns. It works from anywhere, whoever writes the run.
     ///
     /// # Errors
-    /// There is no such run.
-    pub async fn stop(self: &Arc<Self>, scope: &Scope, run: &RunId) -> Answer<RunInfo> {
+    /// There is no such run, or the lock it is asked under has passed on.
+    pub async fn stop(self: &Arc<Self>, scope: &Scope, terms: Terms, run: &RunId) -> Answer<RunInfo> {
         let mut ended = self.hub.watch_end(run);
-        let written: Written = self.write(scope, None, vec![Command::StopRun { run: run.clone() }]).await?;
+        let written: Written = self.write(scope, terms, vec![Command::StopRun { run: run.clone() }]).await?;
         if written.run.is_none() {
             // The end follows in its own commit, as soon as the text is folded. Its answer is the better one to give.
             let patience = std::time::Duration::from_millis(400);
@@ -189,7 +189,8 @@ impl Engine {
     ) -> StoreResult<()> {
         let body = self.folded(scope, run).await?;
         let end = Command::EndRun { run: run.clone(), fence, outcome, body, error };
-        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key: None, commands: vec![end] };
+        let transaction =
+            Transaction { scope: scope.clone(), at: mint::now(), key: None, under: None, commands: vec![end] };
         self.store.apply(transaction).await.map(|_| ())
     }
 

@@ -85,7 +85,8 @@ impl Bench {
     }
 
     async fn apply(&self, command: Command) {
-        let transaction = Transaction { scope: self.scope.clone(), at: 1, key: None, commands: vec![command] };
+        let transaction =
+            Transaction { scope: self.scope.clone(), at: 1, key: None, under: None, commands: vec![command] };
         self.store.apply(transaction).await.expect("it is written");
     }
 
@@ -119,6 +120,7 @@ impl Bench {
             scope: self.scope.clone(),
             run: run(),
             fence: 1,
+            under: None,
             from,
             chunks: chunks.into(),
             checkpoint: None,

@@ -6,13 +6,24 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{
     BranchId, ErrorCode, JsonText, Message, MessageId, Position, Problem, Role, RunId, RunInfo, Scope, Thread, ThreadId,
 };
-use threadmill_store::{Applied, Command, Committed, IdempotencyKey, IfMoved, NewMessage, StoppingRun, Transaction};
+use threadmill_store::{
+    Applied, Command, Committed, IdempotencyKey, IfMoved, LockToken, NewMessage, StoppingRun, Transaction,
+};
 
 use super::check::{check_body, check_title};
 use super::{Answer, Engine, mint, problem_of};
 
 /// How long a writer that was turned away should wait, in milliseconds.
 const RETRY_MS: u32 = 1000;
+
+/// On what terms a write is made.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Its name, under which a repetition gets the first answer.
+    pub key: Option<IdempotencyKey>,
+    /// The lock that it is made under.
+    pub under: Option<LockToken>,
+}
 
 /// A message to write; ids that are missing are minted.
 #[derive(Debug, Clone)]
@@ -125,12 +136,7 @@ impl Engine {
     ///
     /// # Errors
     /// The id is taken, a limit is exceeded, or the provider is unknown.
-    pub async fn create(
-        self: &Arc<Self>,
-        scope: &Scope,
-        key: Option<IdempotencyKey>,
-        request: CreateRequest,
-    ) -> Answer<Written> {
+    pub async fn create(self: &Arc<Self>, scope: &Scope, terms: Terms, request: CreateRequest) -> Answer<Written> {
         check_title(&request.title, &self.limits)?;
         let id = request.id.unwrap_or_else(mint::thread_id);
         let mut commands = vec![Command::CreateThread {
@@ -145,7 +151,7 @@ impl Engine {
         if let Some(run) = request.run {
             commands.push(self.run_command(&id, None, None, run)?);
         }
-        let mut written = self.write(scope, key, commands).await?;
+        let mut written = self.write(scope, terms, commands).await?;
         if let Some(made) = &written.thread {
             // The first message may have given it its title. A repeated request made it under its first id.
             written.thread = Some(self.store.thread(scope, &made.id).await.map_err(problem_of)?);
@@ -160,7 +166,7 @@ impl Engine {
     pub async fn append(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         thread: &ThreadId,
         message: AppendRequest,
         run: Option<NewRun>,
@@ -172,7 +178,7 @@ impl Engine {
             commands.push(self.run_command(thread, None, None, run)?);
         }
         loop {
-            match self.write(scope, key.clone(), commands.clone()).await {
+            match self.write(scope, terms.clone(), commands.clone()).await {
                 Err(problem) if problem.code == ErrorCode::RunInProgress && when_busy == WhenBusy::Wait => {
                     self.until_idle(scope, thread, branch.clone()).await?;
                 }
@@ -225,7 +231,7 @@ impl Engine {
     pub async fn edit(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         thread: &ThreadId,
         request: EditRequest,
     ) -> Answer<Written> {
@@ -241,7 +247,7 @@ impl Engine {
         if let Some(run) = request.run {
             commands.push(self.run_command(thread, None, None, run)?);
         }
-        self.write(scope, key, commands).await
+        self.write(scope, terms, commands).await
     }
 
     /// Turns a message into a tombstone.
@@ -251,12 +257,12 @@ impl Engine {
     pub async fn remove(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         thread: &ThreadId,
         message: &MessageId,
     ) -> Answer<Written> {
         let command = Command::Remove { thread: thread.clone(), message: message.clone() };
-        self.write(scope, key, vec![command]).await
+        self.write(scope, terms, vec![command]).await
     }
 
     /// Changes what lists show, or which branch opens.
@@ -266,27 +272,22 @@ impl Engine {
     pub async fn update(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         thread: &ThreadId,
         change: UpdateRequest,
     ) -> Answer<Written> {
         let UpdateRequest { title, archived, default_branch } = change;
         check_title(title.as_deref().unwrap_or_default(), &self.limits)?;
         let command = Command::UpdateThread { id: thread.clone(), title, archived, default_branch };
-        self.write(scope, key, vec![command]).await
+        self.write(scope, terms, vec![command]).await
     }
 
     /// Deletes a thread: unreadable at once.
     ///
     /// # Errors
     /// There is no such thread.
-    pub async fn delete(
-        self: &Arc<Self>,
-        scope: &Scope,
-        key: Option<IdempotencyKey>,
-        thread: &ThreadId,
-    ) -> Answer<Written> {
-        let written = self.write(scope, key, vec![Command::DeleteThread { id: thread.clone() }]).await?;
+    pub async fn delete(self: &Arc<Self>, scope: &Scope, terms: Terms, thread: &ThreadId) -> Answer<Written> {
+        let written = self.write(scope, terms, vec![Command::DeleteThread { id: thread.clone() }]).await?;
         self.registry.cancel_thread(&(scope.tenant.clone(), thread.clone()));
         Ok(written)
     }
@@ -298,19 +299,19 @@ impl Engine {
     pub async fn start_run(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         thread: &ThreadId,
         request: RunRequest,
     ) -> Answer<Written> {
         let command = self.run_command(thread, request.branch, request.regenerate, request.run)?;
-        self.write(scope, key, vec![command]).await
+        self.write(scope, terms, vec![command]).await
     }
 
     /// Commits, then starts what the commit started and ends what it sealed. It goes on if the caller goes away.
     pub(super) async fn write(
         self: &Arc<Self>,
         scope: &Scope,
-        key: Option<IdempotencyKey>,
+        terms: Terms,
         commands: Vec<Command>,
     ) -> Answer<Written> {
         let Ok(place) = Arc::clone(&self.writes).try_acquire_owned() else {
@@ -322,12 +323,13 @@ impl Engine {
             });
         };
         let engine = Arc::clone(self);
-        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, commands };
+        let Terms { key, under } = terms;
+        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, under, commands };
         let task = tokio::spawn(async move {
             let _place = place;
             let scope = transaction.scope.clone();
             let thread = thread_of(&transaction.commands);
-            let committed = engine.store.apply(transaction).await.map_err(problem_of)?;
+            let committed = engine.store.apply(transaction).await.map_err(|error| engine.lost(error))?;
             Ok(engine.follow_up(&scope, thread.as_ref(), committed))
         });
         task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))

@@ -6,12 +6,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use threadmill_proto::{
-    BranchId, ErrorCode, InvalidId, JsonText, MessageId, RunId, Scope, ThreadId, json, message::Body as MessageBody,
+    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, Scope, ThreadId, json,
+    message::Body as MessageBody,
 };
-use threadmill_store::IdempotencyKey;
+use threadmill_store::{IdempotencyKey, LockToken};
 
 use super::auth::Identity;
 use super::{ApiProblem, App};
+use crate::engine::Terms;
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -28,6 +30,7 @@ pub(super) struct Fields {
     map: Map<String, Value>,
     digest: [u8; 32],
     key: Option<String>,
+    under: Option<LockToken>,
 }
 
 impl FromRequest<App> for Fields {
@@ -44,6 +47,7 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
     let method = request.method().clone();
     let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let key = idempotency_key(headers)?;
+    let under = fence(headers)?;
     let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
         ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
     })?;
@@ -51,7 +55,7 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
     digest.update(method.as_str().as_bytes()).update(b" ").update(uri.path().as_bytes()).update(b"\n").update(&bytes);
     let digest = *digest.finalize().as_bytes();
     if bytes.is_empty() {
-        return Ok(Fields { map: Map::new(), digest, key });
+        return Ok(Fields { map: Map::new(), digest, key, under });
     }
     let media = declared.split(';').next().unwrap_or_default().trim();
     if media != "application/json" {
@@ -59,7 +63,7 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(map)) => Ok(Fields { map, digest, key }),
+        Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under }),
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
     }
@@ -76,12 +80,28 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
     }
 }
 
+/// The lock that a write is made under: `Threadmill-Fence: NAME:TOKEN`. A name may have colons, a token has none.
+pub(super) fn fence(headers: &axum::http::HeaderMap) -> Answer<Option<LockToken>> {
+    let mut fences = headers.get_all("threadmill-fence").iter();
+    let Some(fence) = fences.next() else { return Ok(None) };
+    let parsed = fence.to_str().ok().and_then(|fence| fence.trim().rsplit_once(':')).and_then(|(name, token)| {
+        let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+        let token = token.parse().ok().filter(|_| digits)?;
+        Some(LockToken { name: LockName::parse(name).ok()?, token })
+    });
+    match (parsed, fences.next()) {
+        (Some(lock), None) => Ok(Some(lock)),
+        (_, Some(_)) => Err(ApiProblem::new(ErrorCode::InvalidFence, "A write is made under one lock.")),
+        (None, None) => Err(ApiProblem::new(ErrorCode::InvalidFence, "The Threadmill-Fence header is not NAME:TOKEN.")),
+    }
+}
+
 impl Fields {
     /// Fields of an object within the body, for the same request.
     pub(super) fn nested(&mut self, name: &str) -> Answer<Option<Self>> {
         match self.map.shift_remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Self { map, digest: self.digest, key: None })),
+            Some(Value::Object(map)) => Ok(Some(Self { map, digest: self.digest, key: None, under: None })),
             Some(_) => Err(invalid(format!("`{name}` must be an object."))),
         }
     }
@@ -91,7 +111,7 @@ impl Fields {
         match self.map.get(name) {
             Some(Value::Bool(true)) => {
                 self.map.shift_remove(name);
-                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None }))
+                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None, under: None }))
             }
             Some(Value::Bool(false)) => {
                 self.map.shift_remove(name);
@@ -174,6 +194,10 @@ impl Fields {
 
     /// Refuses what no one took.
     pub(super) fn finish(self) -> Answer<()> {
+        if self.under.is_some() {
+            // Whoever sends one relies on it.
+            return Err(ApiProblem::new(ErrorCode::InvalidFence, "This route checks no Threadmill-Fence."));
+        }
         match self.map.keys().next() {
             None => Ok(()),
             Some(name) => {
@@ -183,16 +207,27 @@ impl Fields {
         }
     }
 
-    /// The request's idempotency key: the header's, or one made of the client-minted id.
-    pub(super) fn key(&self, minted: Option<String>) -> Option<IdempotencyKey> {
-        let key = self.key.clone().or(minted)?;
-        Some(IdempotencyKey { key, digest: self.digest })
+    /// The request's lock, and its idempotency key: the header's, or one made of the client-minted id.
+    pub(super) fn terms(&mut self, minted: Option<String>) -> Terms {
+        let key = self.key.clone().or(minted).map(|key| IdempotencyKey { key, digest: self.digest });
+        Terms { key, under: self.under.take() }
+    }
+
+    /// A whole number in `least..=most`.
+    pub(super) fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> Answer<u64> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
+                Some(number) => Ok(number),
+                None => Err(invalid(format!("`{name}` must be a whole number from {least} to {most}."))),
+            },
+        }
     }
 }
 
 /// A minted id used for another request is simply taken; only a header's key is "reused".
-pub(super) fn taken(problem: ApiProblem, key: Option<&IdempotencyKey>) -> ApiProblem {
-    let minted = key.is_some_and(|key| !key.key.starts_with("k:"));
+pub(super) fn taken(problem: ApiProblem, terms: &Terms) -> ApiProblem {
+    let minted = terms.key.as_ref().is_some_and(|key| !key.key.starts_with("k:"));
     if problem.0.code == ErrorCode::KeyReused && minted {
         ApiProblem::new(ErrorCode::IdTaken, "The id was used for another request.")
     } else {

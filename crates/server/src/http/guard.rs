@@ -103,7 +103,8 @@ fn allow_methods() -> Response {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, idempotency-key, if-none-match, last-event-id, x-threadmill-user",
+            "authorization, content-type, idempotency-key, if-none-match, last-event-id, threadmill-fence, \
+             x-threadmill-user",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];

@@ -103,10 +103,10 @@ pub(super) async fn append(
     let thread = path_id(&id, ThreadId::parse)?;
     let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
     let minted = fields.message_id_peek().map(|id| format!("m:{thread}:{id}"));
-    let key = fields.key(minted);
+    let terms = fields.terms(minted);
     let request = append_request(fields)?;
-    let written = app.engine.append(&scope, key.clone(), &thread, request, run).await;
-    let written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    let written = app.engine.append(&scope, terms.clone(), &thread, request, run).await;
+    let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     Ok((StatusCode::CREATED, Json(written_value(&written, Some(&thread)))))
 }
 
@@ -153,11 +153,11 @@ pub(super) async fn edit(
     let copy = fields.message_id("id")?;
     let branch = fields.branch_id("branch")?;
     let body = fields.message_body()?;
-    let key = fields.key(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
+    let terms = fields.terms(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
     fields.finish()?;
     let request = EditRequest { message: message.clone(), body, branch, copy, run };
-    let written = app.engine.edit(&scope, key.clone(), &thread, request).await;
-    let written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    let written = app.engine.edit(&scope, terms.clone(), &thread, request).await;
+    let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let forked = written.message.as_ref().is_some_and(|now| now.id != message);
     let mut value = written_value(&written, Some(&thread));
     if let Value::Object(map) = &mut value {
@@ -171,12 +171,12 @@ pub(super) async fn remove(
     State(app): State<App>,
     Caller(scope): Caller,
     Path((thread, message)): Path<(String, String)>,
-    fields: Fields,
+    mut fields: Fields,
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
-    let key = fields.key(None);
+    let terms = fields.terms(None);
     fields.finish()?;
-    let written = app.engine.remove(&scope, key, &thread, &message).await?;
+    let written = app.engine.remove(&scope, terms, &thread, &message).await?;
     Ok(Json(written_value(&written, Some(&thread))))
 }
 

@@ -9,6 +9,7 @@ mod flags;
 mod guard;
 mod info;
 mod listen;
+mod locks;
 mod messages;
 mod problem;
 mod runs;
@@ -74,6 +75,8 @@ fn api() -> Router<App> {
         .route("/threads/{thread}/export", get(transfer::export))
         .route("/runs/{run}", get(runs::read))
         .route("/runs/{run}/stop", post(runs::stop))
+        .route("/locks", get(locks::stats))
+        .route("/locks/{name}", get(locks::read).post(locks::acquire).patch(locks::renew).delete(locks::release))
         .route("/import/threads", post(transfer::begin))
         .route("/import/threads/{thread}", axum::routing::delete(transfer::abort))
         .route("/import/threads/{thread}/rows", post(transfer::rows))

@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use threadmill_proto::{RunId, ThreadId, json as shape};
 
-use super::body::{Caller, Fields, path_id, taken};
+use super::body::{Caller, Fields, fence, path_id, taken};
 use super::{ApiProblem, App, messages};
-use crate::engine::{NewRun, RunRequest, problem_of};
+use crate::engine::{NewRun, RunRequest, Terms, problem_of};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -30,12 +30,12 @@ pub(super) async fn start(
     let thread = path_id(&id, ThreadId::parse)?;
     let (branch, regenerate) = (fields.branch_id("branch")?, fields.message_id("regenerate")?);
     let run_id = fields.run_id("id")?;
-    let key = fields.key(run_id.as_ref().map(|id| format!("r:{id}")));
+    let terms = fields.terms(run_id.as_ref().map(|id| format!("r:{id}")));
     let run = NewRun { id: run_id, message: fields.message_id("message")?, provider: fields.text("provider")? };
     fields.finish()?;
     let request = RunRequest { branch, regenerate, run };
-    let written = app.engine.start_run(&scope, key.clone(), &thread, request).await;
-    let mut written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    let written = app.engine.start_run(&scope, terms.clone(), &thread, request).await;
+    let mut written = written.map_err(|problem| taken(problem.into(), &terms))?;
     written.message = written.run_message.take();
     Ok((StatusCode::CREATED, Json(messages::written_value(&written, Some(&thread)))))
 }
@@ -47,7 +47,13 @@ pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id)
 }
 
 /// `POST /v1/runs/{run}/stop`: durable when this is answered; stopping a run that has ended changes nothing.
-pub(super) async fn stop(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let run = app.engine.stop(&scope, &path_id(&id, RunId::parse)?).await?;
+pub(super) async fn stop(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Json<Value>> {
+    let terms = Terms { key: None, under: fence(&headers)? };
+    let run = app.engine.stop(&scope, terms, &path_id(&id, RunId::parse)?).await?;
     Ok(Json(json!({"run": shape::run_to_value(&run)})))
 }

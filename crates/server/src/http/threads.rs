@@ -46,11 +46,11 @@ pub(super) async fn create(
     let metadata = fields.metadata()?;
     let message = fields.nested("message")?.map(messages::append_request).transpose()?;
     let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
-    let key = fields.key(id.as_ref().map(|id| format!("t:{id}")));
+    let terms = fields.terms(id.as_ref().map(|id| format!("t:{id}")));
     fields.finish()?;
     let request = CreateRequest { id, title, metadata, message, run };
-    let written = app.engine.create(&scope, key.clone(), request).await;
-    let written = written.map_err(|problem| taken(problem.into(), key.as_ref()))?;
+    let written = app.engine.create(&scope, terms.clone(), request).await;
+    let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let thread = written.thread.as_ref().map(|thread| thread.id.clone());
     Ok((StatusCode::CREATED, Json(messages::written_value(&written, thread.as_ref()))))
 }
@@ -72,7 +72,7 @@ pub(super) async fn update(
     let id = path_id(&id, ThreadId::parse)?;
     let (title, archived) = (fields.text("title")?, fields.flag("archived")?);
     let branch = fields.branch_id("defaultBranch")?;
-    let key = fields.key(None);
+    let terms = fields.terms(None);
     fields.finish()?;
     if title.is_none() && archived.is_none() && branch.is_none() {
         return Err(ApiProblem::new(
@@ -81,7 +81,7 @@ pub(super) async fn update(
         ));
     }
     let change = UpdateRequest { title, archived, default_branch: branch };
-    let written = app.engine.update(&scope, key, &id, change).await?;
+    let written = app.engine.update(&scope, terms, &id, change).await?;
     Ok(Json(messages::written_value(&written, Some(&id))))
 }
 
@@ -90,11 +90,11 @@ pub(super) async fn delete(
     State(app): State<App>,
     Caller(scope): Caller,
     Path(id): Path<String>,
-    fields: Fields,
+    mut fields: Fields,
 ) -> Answer<StatusCode> {
-    let key = fields.key(None);
+    let terms = fields.terms(None);
     fields.finish()?;
-    app.engine.delete(&scope, key, &path_id(&id, ThreadId::parse)?).await?;
+    app.engine.delete(&scope, terms, &path_id(&id, ThreadId::parse)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

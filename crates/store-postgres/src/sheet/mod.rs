@@ -6,17 +6,19 @@
 //! thread's row alone, a run's chunks under the lock of the run's.
 
 mod load;
+mod lock;
 mod run;
 mod thread;
 
 use std::collections::{BTreeMap, HashMap};
 
-use threadmill_proto::{RunId, Scope, ThreadId};
+use threadmill_proto::{LockName, RunId, Scope, ThreadId};
 use threadmill_store::Secret;
 
 use crate::rows::Principal;
 
 pub(crate) use load::{followers, only_follower};
+pub(crate) use lock::LockSheet;
 pub(crate) use run::RunSheet;
 pub(crate) use thread::{ChangeRow, Followers, Link, Pred, ThreadSheet};
 
@@ -79,6 +81,7 @@ pub(crate) struct Sheet {
     pub(crate) run_ids: HashMap<(i64, RunId), i64>,
     /// By user and key.
     pub(crate) receipts: HashMap<(i64, KeyHash), ReceiptRow>,
+    pub(crate) locks: BTreeMap<(i64, LockName), LockSheet>,
     pub(crate) graves: Vec<Grave>,
     pub(crate) threads_reserved: Vec<Reserved>,
     pub(crate) runs_reserved: Vec<i64>,

@@ -26,10 +26,12 @@ pub(crate) struct Appended {
 /// Checks an append and adds it to the run's stream. Changes nothing if it is refused.
 pub(crate) fn append(sheet: &mut Sheet, append: &ChunkAppend) -> Done<Appended> {
     let who = *sheet.who.get(&append.scope).ok_or(Missing::Run)?;
+    let admitted = sheet.admit(who.tenant, append.under.as_ref());
     let run = sheet.run_mut(who.tenant, &append.run).filter(|run| run.row.owner == who.user).ok_or(Missing::Run)?;
     if run.row.status != RunStatus::Live || run.row.fence != append.fence {
         return Err(StoreError::Fenced.into());
     }
+    admitted?;
     if run.length != append.from {
         return Err(invalid(format_args!("the stream ends at {}, not at {}", run.length, append.from)));
     }

@@ -4,6 +4,7 @@ mod append;
 mod import;
 mod lease;
 mod lines;
+pub(crate) mod lock;
 mod log;
 mod messages;
 mod receipt;

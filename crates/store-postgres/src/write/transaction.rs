@@ -25,6 +25,7 @@ pub(crate) async fn apply(
     {
         return Ok((answer, Vec::new()));
     }
+    sheet.admit(who.tenant, transaction.under.as_ref())?;
     check_shape(&transaction.commands)?;
     fits(transaction.at)?;
     let thread = open(sheet, who, transaction)?;

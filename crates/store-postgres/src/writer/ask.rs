@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use threadmill_proto::{BranchId, MessageId, Millis, RunId, Scope, Thread, ThreadId};
+use threadmill_proto::{BranchId, LockName, MessageId, Millis, RunId, Scope, Thread, ThreadId};
 use threadmill_store::{
-    ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, Transaction,
+    ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, LockAnswer, LockGrant,
+    LockRequest, LockToken, Transaction,
 };
 
 use crate::sheet::KeyHash;
@@ -17,6 +18,9 @@ pub(crate) enum Ask {
     Append(ChunkAppend),
     Renew(Lease),
     Claim(LeasedRun, Lease, Millis),
+    Acquire(Scope, LockRequest),
+    Prolong(Scope, LockToken, Millis),
+    Release(Scope, LockToken),
     ImportBegin(Scope, ImportThread),
     ImportRows(Scope, ThreadId, Vec<ImportRow>),
     ImportFinish(Scope, ThreadId, Option<BranchId>),
@@ -29,6 +33,8 @@ pub(crate) enum Answer {
     Committed(Committed),
     Done,
     Claimed(Option<u64>),
+    Lock(LockAnswer),
+    Grant(LockGrant),
     Import(ImportState),
     Thread(Thread),
 }
@@ -46,6 +52,9 @@ pub(super) struct Needs<'a> {
     pub(super) branches: BTreeSet<(&'a Scope, &'a ThreadId, &'a BranchId)>,
     pub(super) messages: BTreeSet<(&'a Scope, &'a ThreadId, &'a MessageId)>,
     pub(super) receipts: BTreeSet<(&'a Scope, KeyHash)>,
+    pub(super) locks: BTreeSet<(&'a Scope, &'a LockName)>,
+    /// Of those, which may be granted for the first time.
+    pub(super) granting: BTreeSet<(&'a Scope, &'a LockName)>,
     pub(super) holders: BTreeSet<&'a str>,
     pub(super) new_threads: i64,
     pub(super) new_runs: i64,
@@ -71,6 +80,7 @@ impl<'a> Needs<'a> {
             Ask::Append(append) => {
                 self.scopes.insert(&append.scope);
                 self.runs.insert((&append.scope, &append.run));
+                self.under(&append.scope, append.under.as_ref());
             }
             Ask::Renew(lease) => {
                 self.holders.insert(&lease.owner);
@@ -78,6 +88,16 @@ impl<'a> Needs<'a> {
             Ask::Claim(run, _, _) => {
                 self.scopes.insert(&run.scope);
                 self.runs.insert((&run.scope, &run.run));
+            }
+            Ask::Acquire(scope, request) => {
+                self.scopes.insert(scope);
+                self.making.insert(scope);
+                self.locks.insert((scope, &request.name));
+                self.granting.insert((scope, &request.name));
+            }
+            Ask::Prolong(scope, lock, _) | Ask::Release(scope, lock) => {
+                self.scopes.insert(scope);
+                self.under(scope, Some(lock));
             }
             Ask::ImportBegin(scope, import) => {
                 self.making.insert(scope);
@@ -101,6 +121,10 @@ impl<'a> Needs<'a> {
         self.threads.insert((scope, thread));
     }
 
+    fn under(&mut self, scope: &'a Scope, under: Option<&'a LockToken>) {
+        self.locks.extend(under.iter().map(|lock| (scope, &lock.name)));
+    }
+
     fn import_row(&mut self, scope: &'a Scope, thread: &'a ThreadId, row: &'a ImportRow) {
         match row {
             ImportRow::Branch { id, parent, .. } => {
@@ -118,6 +142,7 @@ impl<'a> Needs<'a> {
         let scope = &transaction.scope;
         self.scopes.insert(scope);
         self.making.insert(scope);
+        self.under(scope, transaction.under.as_ref());
         self.receipts.extend(transaction.key.iter().map(|key| (scope, write::key_hash(key))));
         for command in &transaction.commands {
             if let Some(thread) = write::thread_named(command) {

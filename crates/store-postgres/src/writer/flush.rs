@@ -123,6 +123,9 @@ impl Flush<'_> {
             }
             Ask::Renew(lease) => write::renew(sheet, lease).and_then(|()| quiet(Answer::Done)),
             Ask::Claim(run, lease, now) => quiet(Answer::Claimed(write::claim(sheet, run, lease, *now)?)),
+            Ask::Acquire(scope, request) => quiet(Answer::Lock(write::lock::acquire(sheet, scope, request)?)),
+            Ask::Prolong(scope, lock, until) => quiet(Answer::Grant(write::lock::renew(sheet, scope, lock, *until)?)),
+            Ask::Release(scope, lock) => quiet(Answer::Grant(write::lock::release(sheet, scope, lock)?)),
             Ask::ImportBegin(scope, import) => quiet(Answer::Import(write::begin(sheet, scope, import)?)),
             Ask::ImportRows(scope, thread, rows) => {
                 write::rows(db, sheet, scope, thread, rows).await?;

@@ -1,11 +1,14 @@
-//! The beginning of a commit: its locks, in one order on every node (threads, then runs, then users, each by number),
+//! The beginning of a commit: its locks, in one order on every node (threads, then runs, then the
+//! locks of clients, then users),
 //! and all that its operations are known to read, in one round trip.
 //!
 //! A statement sees what was committed before it began. So whatever is read of a thread or a run is read by a
 //! statement after the one that locks it: an answer of the locking statement itself may be older than its lock, but
 //! for the locked rows, which PostgreSQL reads again once it has waited.
 
-use threadmill_proto::{RunId, RunStatus, Scope, ThreadId};
+use std::collections::BTreeSet;
+
+use threadmill_proto::{LockName, RunId, RunStatus, Scope, ThreadId};
 
 use super::ask::Needs;
 use super::flush::Stamp;
@@ -14,10 +17,11 @@ use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage};
 use crate::rows::intern;
 use crate::rows::{
-    BranchRow, MessageRow, Principal, RunRow, ThreadRow, branch_columns, message_columns, run_columns, thread_columns,
+    BranchRow, MessageRow, Principal, RunRow, ThreadRow, branch_columns, lock_columns, message_columns, read_lock,
+    run_columns, thread_columns,
 };
 use crate::schema::NONE;
-use crate::sheet::{Mark, ReceiptRow, Reserved, RunSheet, Sheet, ThreadSheet, followers, only_follower};
+use crate::sheet::{LockSheet, Mark, ReceiptRow, Reserved, RunSheet, Sheet, ThreadSheet, followers, only_follower};
 
 /// The numbers of the threads named by `$1`, `$2` (tenant and id), and of those of the runs `$3`, `$4`.
 macro_rules! threads_named {
@@ -102,6 +106,22 @@ const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.a
      FROM unnest($1::int8[], $2::bytea[]) k (owner, key)
      JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key";
 
+/// The locks `$1`, `$2` (tenant and name), and the epoch.
+const LOCKS: &str = concat!(
+    "SELECT l.tenant, l.name, (SELECT epoch FROM threadmill.meta WHERE one), ",
+    lock_columns!(),
+    " FROM unnest($1::int8[], $2::text[]) k (tenant, name)
+      JOIN threadmill.locks l ON l.name = k.name AND l.tenant = k.tenant
+      ORDER BY l.tenant, l.name FOR NO KEY UPDATE OF l"
+);
+
+/// Rows for the locks `$1`, `$2` that have none. In order, so that two nodes that make the same ones wait for each
+/// other and not both at once.
+const NEW_LOCKS: &str = "INSERT INTO threadmill.locks (tenant, name)
+     SELECT DISTINCT k.tenant, k.name FROM unnest($1::int8[], $2::text[]) k (tenant, name)
+     WHERE NOT EXISTS (SELECT 1 FROM threadmill.locks l WHERE l.name = k.name AND l.tenant = k.tenant)
+     ORDER BY k.tenant, k.name ON CONFLICT DO NOTHING";
+
 /// Numbers for `$1` threads, each with a secret (two random ids are 244 random bits), and the epoch.
 const NEW_THREADS: &str = "SELECT nextval('threadmill.threads_num'), decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, \
      '-', ''), 'hex'), (SELECT epoch FROM threadmill.meta WHERE one) FROM generate_series(1, $1::int8)";
@@ -115,6 +135,10 @@ pub(super) async fn prepare(db: &Db<'_>, needs: &Needs<'_>) -> Done<Sheet> {
     let mut sheet = Sheet::default();
     if !scopes.is_empty() {
         sheet.who = intern(db, &scopes, &making).await?;
+    }
+    if !needs.granting.is_empty() {
+        let (tenants, names) = lock_names(&needs.granting, &sheet);
+        db.change(NEW_LOCKS, &[&tenants, &names]).await?;
     }
     if needs.new_threads > 0 {
         for row in &db.all(NEW_THREADS, &[&needs.new_threads]).await? {
@@ -136,7 +160,7 @@ pub(super) async fn prepare(db: &Db<'_>, needs: &Needs<'_>) -> Done<Sheet> {
 pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stamp: &Stamp) -> Done<()> {
     let keys = Keys::of(needs, sheet);
     // Prepared before, so that none of the statements waits while a later one is sent.
-    for sql in [Stamp::WRITE, THREADS, RUNS, LINES, BRANCHES, MESSAGES, RECEIPTS] {
+    for sql in [Stamp::WRITE, THREADS, RUNS, LOCKS, LINES, BRANCHES, MESSAGES, RECEIPTS] {
         db.prepare(sql).await?;
     }
     let touches_threads = !needs.no_threads();
@@ -147,19 +171,23 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
     let runs_named: Vec<Param<'_>> =
         threads_named.into_iter().chain([&keys.runs.0 as Param<'_>, &keys.runs.1, &keys.holders]).collect();
     let runs = db.all(RUNS, &runs_named);
+    let locks_named: [Param<'_>; 2] = [&keys.locks.0, &keys.locks.1];
+    let locks = async { if keys.locks.0.is_empty() { Ok(Vec::new()) } else { db.all(LOCKS, &locks_named).await } };
     if !touches_threads {
-        let ((), _, runs) = tokio::try_join!(biased; begin, mark, runs)?;
+        let ((), _, runs, locks) = tokio::try_join!(biased; begin, mark, runs, locks)?;
+        note_locks(sheet, &locks)?;
         return note_runs(db, sheet, &runs).await;
     }
     let branches: [Param<'_>; 3] = [&keys.branches.0, &keys.branches.1, &keys.branches.2];
     let messages: [Param<'_>; 3] = [&keys.messages.0, &keys.messages.1, &keys.messages.2];
     let receipts: [Param<'_>; 2] = [&keys.receipts.0, &keys.receipts.1];
-    let ((), _, threads, runs, lines, branches, messages, receipts) = tokio::try_join!(
+    let ((), _, threads, runs, locks, lines, branches, messages, receipts) = tokio::try_join!(
         biased;
         begin,
         mark,
         db.all(THREADS, &threads_named),
         runs,
+        locks,
         db.all(LINES, &threads_named),
         db.all(BRANCHES, &branches),
         db.all(MESSAGES, &messages),
@@ -169,6 +197,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
         sheet.put_thread(ThreadSheet::new(ThreadRow::read(row)?, Mark::Kept));
     }
     note_runs(db, sheet, &runs).await?;
+    note_locks(sheet, &locks)?;
     for row in lines.iter().chain(&branches) {
         note_line(sheet, row)?;
     }
@@ -196,6 +225,15 @@ async fn note_runs(db: &Db<'_>, sheet: &mut Sheet, rows: &[tokio_postgres::Row])
     for row in rows {
         let length = ends.get(&row.num).copied().unwrap_or(row.length);
         sheet.put_run(RunSheet::kept(row, length));
+    }
+    Ok(())
+}
+
+fn note_locks(sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
+    for row in rows {
+        let name = LockName::parse(get(row, 1)?).map_err(damage)?;
+        let lock = LockSheet { row: read_lock(row, 3)?, mark: Mark::Kept, epoch: uint(get(row, 2)?)? };
+        sheet.locks.insert((get(row, 0)?, name), lock);
     }
     Ok(())
 }
@@ -255,7 +293,14 @@ struct Keys<'k> {
     branches: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
     messages: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
     receipts: (Vec<i64>, Vec<Vec<u8>>),
+    locks: (Vec<i64>, Vec<&'k str>),
     holders: Vec<String>,
+}
+
+/// Locks as the statements are given them.
+fn lock_names<'k>(locks: &BTreeSet<(&'k Scope, &'k LockName)>, sheet: &Sheet) -> (Vec<i64>, Vec<&'k str>) {
+    let tenant = |scope: &Scope| sheet.who.get(scope).map_or(NONE, |who| who.tenant);
+    locks.iter().map(|(scope, name)| (tenant(scope), name.as_str())).unzip()
 }
 
 impl<'k> Keys<'k> {
@@ -288,6 +333,7 @@ impl<'k> Keys<'k> {
             branches,
             messages,
             receipts,
+            locks: lock_names(&needs.locks, sheet),
             holders: needs.holders.iter().map(|holder| crate::codec::text_to(holder)).collect(),
         }
     }

@@ -51,6 +51,7 @@ pub(super) fn writes(
     );
     summary_rows(&mut writes, summaries, positions);
     receipt_rows(&mut writes, sheet);
+    lock_rows(&mut writes, sheet);
     writes.0
 }
 
@@ -327,6 +328,23 @@ fn receipt_rows(writes: &mut Writes, sheet: &Sheet) {
         |rows| {
             columns!(rows; ((owner, key), r) => r.tenant, *owner, key.to_vec(), r.digest.clone(), r.thread,
                 r.answer.clone())
+        },
+    );
+}
+
+fn lock_rows(writes: &mut Writes, sheet: &Sheet) {
+    let changed: Vec<_> = sheet.locks.iter().filter(|(_, lock)| lock.mark != Mark::Kept).collect();
+    writes.add(
+        "UPDATE threadmill.locks l SET token = k.token, owner = k.owner, holder = k.holder, since = k.since,
+            until = k.until, released = k.released
+         FROM unnest($1::int8[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::int8[], $7::int8[], $8::bool[])
+            k (tenant, name, token, owner, holder, since, until, released)
+         WHERE l.name = k.name AND l.tenant = k.tenant",
+        &changed,
+        |rows| {
+            columns!(rows; ((tenant, name), l) => *tenant, name.as_str().to_owned(), int(l.row.token),
+                l.row.owner.as_ref().map(|owner| owner.as_str().to_owned()), text_to(&l.row.holder),
+                int(l.row.since), int(l.row.until), l.row.released)
         },
     );
 }

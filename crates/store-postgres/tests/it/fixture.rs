@@ -1,21 +1,24 @@
-//! A database as the first release wrote it. It must open and read right for ever: never write it anew, add
-//! another one beside it.
+//! Databases as each version of the schema wrote them. They must open and read right for ever: never write one anew,
+//! add another one beside it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use threadmill_proto::{MessageStatus, Outcome};
+use threadmill_proto::{LockName, MessageStatus, Outcome};
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::kit::{Chat, key, run_id, scope, thread_id};
-use threadmill_store::{DurableStore, ListQuery};
+use threadmill_store::{DurableStore, ListQuery, LockAnswer, LockRead, LockRequest, LockToken};
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::{Database, programs};
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.sql")
+/// The version that [`write_the_fixture`] writes.
+const NEWEST: &str = "v2";
+
+fn kept(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
 }
 
 struct Node(Arc<PostgresStore>);
@@ -36,7 +39,8 @@ fn program(database: &Database, name: &str) -> Command {
     program
 }
 
-/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion.
+/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
+/// a lock that is held for the second time.
 async fn write_everything(rig: &Node) {
     let mut chat = Chat::begin(rig).await;
     chat.say_many(3).await;
@@ -62,6 +66,21 @@ async fn write_everything(rig: &Node) {
     let mut gone = Chat::begin_as(rig, scope("acme", "ann"), "gone").await;
     let delete = gone.delete();
     gone.ok([delete]).await;
+
+    let first = door(&gone, 1_000).await;
+    let first = LockToken { name: first.0, token: first.1 };
+    gone.store.release_lock(&gone.scope, &first).await.expect("it is ann's");
+    door(&gone, 1_001).await;
+}
+
+/// Takes the lock `door`, which must be free, for five seconds.
+async fn door(chat: &Chat, now: u64) -> (LockName, u64) {
+    let name = LockName::parse("door").expect("a name");
+    let request = LockRequest { name: name.clone(), holder: "h".into(), until: now + 5_000, now };
+    match chat.store.acquire_lock(&chat.scope, request).await.expect("it is decided") {
+        LockAnswer::Granted(grant) => (name, grant.token),
+        held @ LockAnswer::Held { .. } => panic!("{held:?}"),
+    }
 }
 
 /// Writes the fixture. Run by hand, once for each version of the schema:
@@ -73,7 +92,7 @@ async fn write_the_fixture() {
     let rig = Node(database.open().await);
     write_everything(&rig).await;
     rig.0.close().await;
-    let dump = program(&database, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept()).status();
+    let dump = program(&database, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept(NEWEST)).status();
     assert!(dump.expect("there is pg_dump").success());
 }
 
@@ -83,8 +102,26 @@ fn chat(rig: &Node, tenant: &str, user: &str) -> Chat {
 
 #[tokio::test]
 async fn the_first_format_reads_right() {
+    let ann = reads_right("v1").await;
+    let name = LockName::parse("door").expect("a name");
+    let read = ann.store.lock(&ann.scope, &name).await.expect("reads");
+    assert_eq!(read, LockRead::default(), "there were no locks");
+    door(&ann, 1_002).await;
+}
+
+#[tokio::test]
+async fn the_second_format_reads_right() {
+    let ann = reads_right("v2").await;
+    let name = LockName::parse("door").expect("a name");
+    let read = ann.store.lock(&ann.scope, &name).await.expect("reads");
+    assert_eq!(read, LockRead { token: 2, held: true, since: 1_001, until: 6_001 });
+    assert!(door(&ann, 6_001).await.1 > 2);
+}
+
+/// Opens a fixture, reads all that the first format had, and goes on with it.
+async fn reads_right(version: &str) -> Chat {
     let database = Database::fresh().await;
-    let restored = program(&database, "psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(kept()).output();
+    let restored = program(&database, "psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(kept(version)).output();
     let restored = restored.expect("there is psql");
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     let rig = Node(database.open().await);
@@ -114,4 +151,5 @@ async fn the_first_format_reads_right() {
     assert_eq!(page.threads.len(), 1);
     let log = eve.store.summaries(&ann.scope, 0, 9).await.expect("lists");
     assert!(log.items.iter().any(|item| item.deleted && item.thread == thread_id("gone")));
+    ann
 }

@@ -6,6 +6,7 @@ mod database;
 mod faults;
 mod fixture;
 mod hints;
+mod locks;
 mod nodes;
 mod proxy;
 mod server;

@@ -72,7 +72,8 @@ async fn two_nodes_append_to_the_same_threads() {
             for n in 0..EACH {
                 let thread = format!("t{}", (task + n) % 4);
                 let commands = vec![say(&thread, &format!("m-{task}-{n}"))];
-                let transaction = Transaction { scope: scope("acme", "ann"), at: 2_000, key: None, commands };
+                let transaction =
+                    Transaction { scope: scope("acme", "ann"), at: 2_000, key: None, under: None, commands };
                 let committed = node.apply(transaction).await.expect("applies");
                 answered.push((thread, committed.position));
             }
@@ -112,7 +113,8 @@ async fn a_key_sent_to_two_nodes_has_one_effect() {
         } else {
             vec![chat(&nodes[0], &thread).create("t"), say(&thread, &id)]
         };
-        let transaction = Transaction { scope: scope("acme", "ann"), at: 2_000, key: Some(key(&id, 1)), commands };
+        let transaction =
+            Transaction { scope: scope("acme", "ann"), at: 2_000, key: Some(key(&id, 1)), under: None, commands };
         let (a, b) = tokio::join!(nodes[0].apply(transaction.clone()), nodes[1].apply(transaction));
         let (a, b) = (a.expect("applies"), b.expect("applies"));
         assert_eq!((a.replayed, b.replayed), (!b.replayed, !a.replayed), "one of them did it");

@@ -3,6 +3,7 @@
 
 pub(crate) mod branch;
 pub(crate) mod fork;
+pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod principal;
 pub(crate) mod run;

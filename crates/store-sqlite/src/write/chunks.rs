@@ -3,6 +3,7 @@
 use rusqlite::params;
 use threadmill_store::{ChunkAppend, ChunkBatch, Committing, Missing, StoreError};
 
+use super::lock::admit;
 use crate::db::Db;
 use crate::fail::{Done, invalid};
 use crate::live::{LiveRuns, SharedStream, lock};
@@ -39,12 +40,13 @@ impl Journal {
     }
 }
 
-/// Checks an append and puts it into the journal row. Changes nothing if it is refused.
+/// Checks an append and puts it into the journal row; `epoch` is the store's part of the epoch. Changes nothing if it is refused.
 pub(crate) fn append(
     db: &Db<'_>,
     live: &LiveRuns,
     journal: &mut Journal,
     append: &ChunkAppend,
+    epoch: u64,
 ) -> Done<Option<Committing>> {
     let Some(run) = live.find(&append.scope, &append.run) else {
         return Err(refusal(db, append)?.into());
@@ -52,6 +54,7 @@ pub(crate) fn append(
     if run.sealed || run.fence != append.fence {
         return Err(StoreError::Fenced.into());
     }
+    admit(db, &append.scope, append.under.as_ref(), epoch)?;
     let mut stream = lock(&run.stream);
     if stream.length() != append.from {
         return Err(invalid(format_args!("the stream ends at {}, not at {}", stream.length(), append.from)));

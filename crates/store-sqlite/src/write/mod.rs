@@ -4,6 +4,7 @@ pub(crate) mod chunks;
 pub(crate) mod import;
 pub(crate) mod lease;
 mod lines;
+pub(crate) mod lock;
 mod log;
 mod messages;
 mod receipt;

@@ -3,9 +3,9 @@
 use threadmill_proto::{Position, ThreadId};
 use threadmill_store::{Applied, Command, Committed, Missing, Transaction};
 
-use super::receipt;
 use super::threads;
 use super::work::{Outcome, Work};
+use super::{lock, receipt};
 use crate::db::Db;
 use crate::fail::{Done, invalid};
 use crate::live::LiveRuns;
@@ -19,6 +19,7 @@ pub(crate) fn apply(db: &Db<'_>, live: &LiveRuns, epoch: u64, transaction: &Tran
     {
         return Ok(Outcome::plain(answer));
     }
+    lock::admit(db, &transaction.scope, transaction.under.as_ref(), epoch)?;
     check_shape(&transaction.commands)?;
     let thread = open(db, who, transaction)?;
     let before = thread.seq;

@@ -75,11 +75,11 @@ impl State {
             Op::Job(job) => self.in_savepoint(|state, db| job(db, &state.live, state.settings.epoch)),
             Op::Append(append, reply) if append.checkpoint.is_none() => {
                 let db = Db::new(&self.conn);
-                let done = chunks::append(&db, &self.live, &mut group.journal, &append);
+                let done = chunks::append(&db, &self.live, &mut group.journal, &append, self.settings.epoch);
                 judge(done.map(outcome), reply)
             }
             Op::Append(append, reply) => self.in_savepoint(|state, db| {
-                let done = chunks::append(db, &state.live, &mut group.journal, &append);
+                let done = chunks::append(db, &state.live, &mut group.journal, &append, state.settings.epoch);
                 judge(done.map(outcome), reply)
             }),
             Op::Close(reply) => (Verdict::Refused, super::job::answer(Ok(()), reply)),

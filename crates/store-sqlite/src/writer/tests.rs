@@ -125,7 +125,7 @@ fn run() -> RunId {
 }
 
 async fn apply(writer: &Writer, commands: Vec<Command>) -> StoreResult<Committed> {
-    let transaction = Transaction { scope: ann(), at: 1, key: None, commands };
+    let transaction = Transaction { scope: ann(), at: 1, key: None, under: None, commands };
     let work = move |db: &crate::db::Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
     writer.ask(work).await
 }
@@ -162,7 +162,7 @@ fn make(thread: &str) -> Vec<Command> {
 }
 
 fn chunk(from: u64) -> ChunkAppend {
-    ChunkAppend { scope: ann(), run: run(), fence: 1, from, chunks: [delta("x")].into(), checkpoint: None }
+    ChunkAppend { scope: ann(), run: run(), fence: 1, under: None, from, chunks: [delta("x")].into(), checkpoint: None }
 }
 
 /// Waits for another thread, which is at work.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{Anchor, Position};
-use threadmill_store::conformance::kit::{Chat, scope, thread_id};
-use threadmill_store::{Changes, StoreError};
+use threadmill_proto::{Anchor, LockName, Position};
+use threadmill_store::conformance::kit::{Chat, refused, scope, thread_id};
+use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 fn open(path: &Path) -> Arc<SqliteStore> {
@@ -85,6 +85,47 @@ async fn a_database_put_back_raises_the_epoch() {
     drop((store, third));
     let store = open(directory.path());
     assert_eq!(head(&store).await.epoch, raised, "it is raised once");
+}
+
+/// Takes the lock `door` until a time; returns its token.
+async fn take(store: &Arc<SqliteStore>, now: u64) -> LockToken {
+    let name = LockName::parse("door").expect("a name");
+    let request = LockRequest { name: name.clone(), holder: now.to_string(), until: now + 1, now };
+    match store.acquire_lock(&scope("acme", "ann"), request).await.expect("it is decided") {
+        LockAnswer::Granted(grant) => LockToken { name, token: grant.token },
+        held @ LockAnswer::Held { .. } => panic!("{held:?}"),
+    }
+}
+
+#[tokio::test]
+async fn tokens_grow_past_a_database_put_back() {
+    let directory = TempDir::new().expect("a directory");
+    let database = directory.path().join("threadmill.db");
+    let kept = directory.path().join("kept");
+    let store = open(directory.path());
+    let create = chat(&store).create("t");
+    chat(&store).ok([create]).await;
+    let old = take(&store, 1).await;
+    store.close().await.expect("closes");
+    drop(store);
+    std::fs::copy(&database, &kept).expect("copies");
+    let store = open(directory.path());
+    let forgotten = take(&store, 2).await;
+    store.close().await.expect("closes");
+    drop(store);
+    std::fs::copy(&kept, &database).expect("copies");
+
+    let store = open(directory.path());
+    let mut third = chat(&store);
+    // The file says that the old token is the newest, which it is not: a newer one was granted and is forgotten.
+    let mut stale = third.transaction([third.clone().say("m0")]);
+    stale.under = Some(old);
+    refused(store.apply(stale).await, &StoreError::Superseded);
+    let new = take(&store, 3).await;
+    assert!(new.token > forgotten.token, "{new:?} after {forgotten:?}");
+    let mut fresh = third.transaction([third.clone().say("m0")]);
+    fresh.under = Some(new);
+    store.apply(fresh).await.expect("it is the newest");
 }
 
 #[tokio::test]

@@ -1,21 +1,24 @@
-//! A database as the first release wrote it. It must open and read right for ever: never write it anew, add
-//! another one beside it.
+//! Databases as each version of the schema wrote them. They must open and read right for ever: never write one anew,
+//! add another one beside it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use threadmill_proto::{MessageStatus, Outcome};
+use threadmill_proto::{LockName, MessageStatus, Outcome};
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::kit::{Chat, key, run_id, scope, thread_id};
-use threadmill_store::{DurableStore, ListQuery};
+use threadmill_store::{DurableStore, ListQuery, LockAnswer, LockRead, LockRequest, LockToken};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+/// The version that [`write_the_fixture`] writes.
+const NEWEST: &str = "v2";
+
+fn kept(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
 }
 
 struct Open(Arc<SqliteStore>);
@@ -33,7 +36,8 @@ fn open(path: &Path) -> Open {
     Open(SqliteStore::open(path, SqliteOptions::default()).expect("the store opens"))
 }
 
-/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion.
+/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
+/// a lock that is held for the second time.
 async fn write_everything(rig: &Open) {
     let mut chat = Chat::begin(rig).await;
     chat.say_many(3).await;
@@ -59,6 +63,21 @@ async fn write_everything(rig: &Open) {
     let mut gone = Chat::begin_as(rig, scope("acme", "ann"), "gone").await;
     let delete = gone.delete();
     gone.ok([delete]).await;
+
+    let first = door(&gone, 1_000).await;
+    let first = LockToken { name: first.0, token: first.1 };
+    gone.store.release_lock(&gone.scope, &first).await.expect("it is ann's");
+    door(&gone, 1_001).await;
+}
+
+/// Takes the lock `door`, which must be free, for five seconds.
+async fn door(chat: &Chat, now: u64) -> (LockName, u64) {
+    let name = LockName::parse("door").expect("a name");
+    let request = LockRequest { name: name.clone(), holder: "h".into(), until: now + 5_000, now };
+    match chat.store.acquire_lock(&chat.scope, request).await.expect("it is decided") {
+        LockAnswer::Granted(grant) => (name, grant.token),
+        held @ LockAnswer::Held { .. } => panic!("{held:?}"),
+    }
 }
 
 /// Writes the fixture. Run by hand, once for each version of the schema:
@@ -71,9 +90,9 @@ async fn write_the_fixture() {
     write_everything(&rig).await;
     rig.0.close().await.expect("closes");
     drop(rig);
-    std::fs::create_dir_all(kept()).expect("makes the directory");
+    std::fs::create_dir_all(kept(NEWEST)).expect("makes the directory");
     for file in FILES {
-        std::fs::copy(directory.path().join(file), kept().join(file)).expect("copies");
+        std::fs::copy(directory.path().join(file), kept(NEWEST).join(file)).expect("copies");
     }
 }
 
@@ -83,9 +102,27 @@ fn chat(rig: &Open, tenant: &str, user: &str) -> Chat {
 
 #[tokio::test]
 async fn the_first_format_reads_right() {
+    let ann = reads_right("v1").await;
+    let name = LockName::parse("door").expect("a name");
+    let read = ann.store.lock(&ann.scope, &name).await.expect("reads");
+    assert_eq!(read, LockRead::default(), "there were no locks");
+    door(&ann, 1_002).await;
+}
+
+#[tokio::test]
+async fn the_second_format_reads_right() {
+    let ann = reads_right("v2").await;
+    let name = LockName::parse("door").expect("a name");
+    let read = ann.store.lock(&ann.scope, &name).await.expect("reads");
+    assert_eq!(read, LockRead { token: 2, held: true, since: 1_001, until: 6_001 });
+    assert!(door(&ann, 6_001).await.1 > 2);
+}
+
+/// Opens a fixture, reads all that the first format had, and goes on with it.
+async fn reads_right(version: &str) -> Chat {
     let directory = TempDir::new().expect("a directory");
     for file in FILES {
-        std::fs::copy(kept().join(file), directory.path().join(file)).expect("copies");
+        std::fs::copy(kept(version).join(file), directory.path().join(file)).expect("copies");
     }
     let rig = open(directory.path());
     let mut ann = chat(&rig, "acme", "ann");
@@ -114,4 +151,5 @@ async fn the_first_format_reads_right() {
     assert_eq!(page.threads.len(), 1);
     let log = eve.store.summaries(&ann.scope, 0, 9).await.expect("lists");
     assert!(log.items.iter().any(|item| item.deleted && item.thread == thread_id("gone")));
+    ann
 }

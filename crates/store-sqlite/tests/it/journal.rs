@@ -41,6 +41,7 @@ async fn append(store: &SqliteStore, run: usize, from: u64, chunk: Chunk) {
         scope: scope("acme", "ann"),
         run: run_id(&format!("r{run}")),
         fence: 1,
+        under: None,
         from,
         chunks: [chunk].into(),
         checkpoint: None,

@@ -128,7 +128,7 @@ impl Chat {
     /// A transaction at the next moment.
     pub fn transaction(&mut self, commands: impl Into<Vec<Command>>) -> Transaction {
         self.at += 1;
-        Transaction { scope: self.scope.clone(), at: self.at, key: None, commands: commands.into() }
+        Transaction { scope: self.scope.clone(), at: self.at, key: None, under: None, commands: commands.into() }
     }
 
     /// Applies commands together.
@@ -253,6 +253,7 @@ impl Chat {
                 scope: self.scope.clone(),
                 run: run_id(run),
                 fence,
+                under: None,
                 from,
                 chunks: chunks.into(),
                 checkpoint: None,

@@ -13,6 +13,7 @@ pub mod forks;
 pub mod imports;
 pub mod isolation;
 pub mod lists;
+pub mod locks;
 pub mod messages;
 #[cfg(feature = "random")]
 pub mod random;
@@ -150,6 +151,17 @@ suite! { $
         an_ended_stream_is_closed
         appends_that_wait_together_have_their_own_outcomes
         every_kind_of_chunk_is_kept
+    }
+    locks {
+        a_lock_has_one_holder
+        the_same_holder_gets_the_same_grant
+        tokens_only_grow
+        only_the_holder_renews_and_releases
+        a_lock_belongs_to_its_tenant
+        a_stale_token_writes_nothing
+        the_newest_token_writes
+        a_repeated_write_needs_no_token
+        of_many_that_ask_one_is_granted
     }
     changes {
         the_log_is_contiguous_and_chained

@@ -4,6 +4,7 @@
 
 mod import;
 mod lines;
+mod locks;
 mod messages;
 mod reads;
 mod runs;
@@ -14,15 +15,17 @@ mod window;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
+use threadmill_proto::{
+    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+};
 
 use crate::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, Committing, DurableStore, ExportPage, ImportRow, ImportState,
-    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
-    Transaction, WindowQuery,
+    ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
+    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
-use state::State;
+use state::{EPOCH, State};
 
 /// The model of a durable store, in memory.
 #[derive(Default)]
@@ -96,6 +99,22 @@ impl DurableStore for MemoryStore {
 
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
         self.read(|state| Ok(runs::unended_runs(state)))
+    }
+
+    async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
+        self.write(|state, _| Ok(locks::row(state, scope, &request.name).acquire(&scope.user, &request, EPOCH)))
+    }
+
+    async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant> {
+        self.write(|state, _| locks::row(state, scope, &lock.name).renew(&scope.user, lock.token, until, EPOCH))
+    }
+
+    async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
+        self.write(|state, _| locks::row(state, scope, &lock.name).release(&scope.user, lock.token, EPOCH))
+    }
+
+    async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
+        self.read(|state| Ok(locks::read(state, scope, name)))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

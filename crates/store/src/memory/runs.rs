@@ -4,6 +4,7 @@ use threadmill_proto::{
     Change, Message, MessageStatus, Millis, Outcome, Role, RunId, RunInfo, RunStatus, Scope, StreamOffset,
 };
 
+use super::locks;
 use super::state::{RunState, State, body_of};
 use super::transaction::{Work, invalid};
 use crate::{
@@ -158,10 +159,12 @@ fn status_after(outcome: Outcome) -> MessageStatus {
 
 pub(super) fn append_chunks(state: &mut State, out: &mut Vec<Committing>, append: &ChunkAppend) -> StoreResult<()> {
     let thread = state.thread_of_run(&append.scope, &append.run)?.id.clone();
+    let admitted = locks::admit(state, &append.scope, append.under.as_ref());
     let run = state.run_mut(&append.scope, &append.run)?;
     if run.info.status != RunStatus::Live || run.fence != append.fence {
         return Err(StoreError::Fenced);
     }
+    admitted?;
     if run.info.offset != append.from {
         return Err(invalid("the stream ends elsewhere"));
     }

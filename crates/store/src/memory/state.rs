@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use threadmill_proto::{
-    BranchId, ChainHash, Chunk, JsonText, Message, MessageId, MessageStatus, Millis, Position, Record, RunId, RunInfo,
-    RunStatus, Scope, Segment, Summary, TenantId, Thread, ThreadId, UserId,
+    BranchId, ChainHash, Chunk, JsonText, LockName, Message, MessageId, MessageStatus, Millis, Position, Record, RunId,
+    RunInfo, RunStatus, Scope, Segment, Summary, TenantId, Thread, ThreadId, UserId,
 };
 
-use crate::{Committed, IdempotencyKey, Lease, Missing, SNIPPET_REACH, Secret, StoreResult, snippet_of};
+use crate::{Committed, IdempotencyKey, Lease, LockRow, Missing, SNIPPET_REACH, Secret, StoreResult, snippet_of};
 
 /// The store's part of every epoch; nothing rewinds a store in memory.
 pub(super) const EPOCH: u64 = 1;
@@ -17,6 +17,7 @@ pub(super) const EPOCH: u64 = 1;
 pub(super) struct State {
     pub(super) threads: BTreeMap<(TenantId, ThreadId), ThreadState>,
     pub(super) users: BTreeMap<Scope, UserState>,
+    pub(super) locks: BTreeMap<(TenantId, LockName), LockRow>,
     /// Secrets given so far.
     pub(super) secrets: u64,
 }

@@ -3,6 +3,7 @@
 use threadmill_proto::change::MessageRef;
 use threadmill_proto::{Change, Event, Message, Millis, Position, Record, Scope, Summary, ThreadId};
 
+use super::locks;
 use super::state::{Receipt, State, ThreadState, UserState, body_of};
 use crate::{
     Applied, Command, Committed, Committing, Conflict, KEEP_CHANGES, Missing, StoreError, StoreResult, Transaction,
@@ -29,6 +30,7 @@ pub(super) fn apply(state: &mut State, out: &mut Vec<Committing>, transaction: &
     if let Some(answer) = replay(state, transaction)? {
         return Ok(answer);
     }
+    locks::admit(state, &transaction.scope, transaction.under.as_ref())?;
     check_shape(&transaction.commands)?;
     let thread = open(state, transaction)?;
     let before = thread.seq;

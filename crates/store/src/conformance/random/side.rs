@@ -64,8 +64,13 @@ impl Side {
         let store = self.store.clone();
         match request.clone() {
             Request::Apply { who, at, key: named, commands } => {
-                let transaction =
-                    Transaction { scope: who, at, key: named.map(|(name, request)| key(&name, request)), commands };
+                let transaction = Transaction {
+                    scope: who,
+                    at,
+                    key: named.map(|(name, request)| key(&name, request)),
+                    under: None,
+                    commands,
+                };
                 let answer = store.apply(transaction).await;
                 self.last = answer.as_ref().ok().cloned();
                 self.positions.extend(self.last.as_ref().map(|ok| ok.position));
@@ -77,6 +82,7 @@ impl Side {
                     scope: who,
                     run,
                     fence,
+                    under: None,
                     from: from.unwrap_or(end),
                     chunks: texts.iter().map(|text| chunk(text)).collect(),
                     checkpoint: checkpoint.then(|| body(&texts.concat())),
