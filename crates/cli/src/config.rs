@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) allow_origins: Vec<String>,
     /// Whether a new data directory gets the sample library.
     pub(crate) sample: bool,
+    /// The durable tier, where it is not the data directory.
+    pub(crate) store: Store,
     /// What a run's context may hold.
     pub(crate) context: Context,
     /// Who answers; the first is the default.
@@ -55,6 +57,14 @@ pub(crate) enum Auth {
     Dev,
     /// JSON Web Tokens, signed with a shared secret (HS256)
     Token,
+}
+
+/// Where threads are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    /// `postgres://…`: a database that any number of nodes share. None: SQLite in the data directory, for one node.
+    pub(crate) url: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,6 +123,7 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             sample: true,
+            store: Store::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
             cohorts: BTreeMap::new(),
@@ -142,6 +153,7 @@ fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
     Figment::from(Serialized::defaults(Config::default()))
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))
+        .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
         .extract()
         .map_err(Box::new)
 }

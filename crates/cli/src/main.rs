@@ -1,5 +1,6 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
+mod backend;
 mod bench;
 mod config;
 mod export;

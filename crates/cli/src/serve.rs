@@ -7,21 +7,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use threadmill_proto::Limits;
-use threadmill_server::engine::{ContextPolicy, Engine};
+use threadmill_server::engine::ContextPolicy;
 use threadmill_server::http::{Guard, dev_refusal, serve};
-use threadmill_store::DurableStore;
-use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 
+use crate::backend::Backend;
 use crate::config::{self, Auth, Config};
 use crate::flags::{self, Overrides};
-use crate::sample;
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadmill serve\n  threadmill serve --listen 127.0.0.1:8080 --data /var/lib/threadmill\n  \
+    threadmill serve --store postgres://threadmill@db.example.org/threadmill?sslmode=require\n  \
     threadmill serve --config threadmill.toml\n  \
     threadmill serve --listen 0.0.0.0:7430 --allow-host chat.example.org --auth token --auth-secret-file secret\n\nStop it with Ctrl-C: runs end as interrupted and keep their text."
 )]
@@ -32,6 +30,10 @@ pub(crate) struct Serve {
     /// Directory of the embedded store, made if it is not there [default: ./data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL database that any number of nodes share, instead of the embedded store; give a URL with a password as
+    /// THREADMILL_STORE_URL
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Configuration file [default: threadmill.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -58,6 +60,7 @@ impl Serve {
         let mut config = config::load(self.config.as_deref())?;
         config.listen = self.listen.unwrap_or(config.listen);
         config.data = self.data.unwrap_or(config.data);
+        config.store.url = self.store.or(config.store.url);
         config.auth = self.auth.unwrap_or(config.auth);
         config.auth_secret_file = self.auth_secret_file.or(config.auth_secret_file);
         config.allow_hosts.extend(self.allow_hosts);
@@ -82,31 +85,19 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
         let address = listener.local_addr()?;
-        // The mark stands until the library is whole, so that a start that was cut short is made up for.
-        let unfinished = config.data.join("sample.unfinished");
-        let new = !config.data.join("threadmill.db").exists() || unfinished.exists();
-        let store = SqliteStore::open(&config.data, SqliteOptions::default())
-            .with_context(|| format!("the store in {} cannot be opened", config.data.display()))?;
-        let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
-        if new && config.sample {
-            std::fs::write(&unfinished, b"")?;
-            sample::install(&durable).await.context("the sample library cannot be brought in")?;
-            std::fs::remove_file(&unfinished)?;
-        }
+        let backend = Backend::open(&config).await?;
         let context = ContextPolicy {
             tokens: config.context.tokens,
             messages: config.context.messages,
             system: config.context.system.clone(),
         };
-        let engine = Engine::start(durable, providers, Limits::DEFAULT, context)
-            .await
-            .map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        let engine = backend.engine(providers, context).await?;
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
-        eprintln!("threadmill: chat at http://{address} with data in {}", config.data.display());
+        eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins, auth };
         serve(engine, guard, listener, stop_signal()).await?;
-        store.close().await.context("the store cannot be closed")?;
+        backend.close().await?;
         eprintln!("threadmill: stopped");
         Ok(ExitCode::SUCCESS)
     }

@@ -4,7 +4,7 @@
 //! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
 //! operations on a sheet of what they read (`sheet`, `write`), and writes what they left in one statement a table.
 //! `read` says what a page is made of, `rows` holds columns, `schema` the layout. `hints` carries word of commits
-//! between nodes, `origin` notices a database that was rewound, `maintenance` removes what is gone.
+//! between nodes and `peers` answers for it, `origin` notices a database that was rewound, `maintenance` removes what is gone.
 
 mod chunks;
 mod codec;
@@ -16,6 +16,7 @@ mod hints;
 mod maintenance;
 mod options;
 mod origin;
+mod peers;
 mod read;
 mod rows;
 mod schema;
@@ -27,6 +28,6 @@ mod writer;
 
 pub use durability::Durability;
 pub use explain::WindowCost;
-pub use hints::{Hint, HintMode, Subject, Watch};
+pub use hints::{HintMode, Watch};
 pub use options::PostgresOptions;
 pub use store::PostgresStore;

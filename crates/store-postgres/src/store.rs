@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{BranchId, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window};
 use threadmill_store::{
-    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
-    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage,
-    Transaction, WindowQuery,
+    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
+    ImportThread, Lease, LeasedRun, ListQuery, PageLimits, RunRead, StoreResult, StreamPage, Subject, SummaryPage,
+    ThreadPage, Transaction, WindowQuery,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -17,7 +17,7 @@ use crate::db::{Db, get};
 use crate::durability::{self, Durability};
 use crate::explain::WindowCost;
 use crate::fail::{Done, damage, unavailable};
-use crate::hints::{Hint, HintMode, Hints, Listener, Subject, Watch};
+use crate::hints::{HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
 use crate::read::changes::Found;
@@ -28,7 +28,7 @@ use crate::{read, schema};
 /// The durable tier in one PostgreSQL database, as one node sees it.
 pub struct PostgresStore {
     writer: Writer,
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     sink: Arc<Sink>,
     hints: Arc<Hints>,
     node: String,

@@ -9,6 +9,7 @@ mod digest;
 mod durable;
 mod error;
 mod memory;
+mod peers;
 mod read;
 mod receipt;
 mod text;
@@ -25,6 +26,7 @@ pub use digest::Digest;
 pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use memory::MemoryStore;
+pub use peers::{Hint, Peers, RunHead, Subject, ThreadHead, Watching};
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,

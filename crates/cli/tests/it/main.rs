@@ -15,6 +15,7 @@ mod flags;
 mod guard;
 mod live;
 mod load;
+mod nodes;
 mod post;
 mod refusals;
 mod runs;

@@ -5,14 +5,17 @@ mod drive;
 pub mod flags;
 mod follower;
 mod hub;
+mod lists;
 mod mint;
 mod open;
 mod outbox;
 mod problem;
 pub mod provider;
+mod pull;
 mod runs;
 mod subscription;
 mod sweeper;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -21,7 +24,7 @@ mod watcher;
 use std::sync::Arc;
 
 use threadmill_proto::{Limits, Problem};
-use threadmill_store::{DurableStore, PageLimits};
+use threadmill_store::{DurableStore, PageLimits, Peers};
 use tokio::sync::Semaphore;
 
 pub use check::{check_body, check_title};
@@ -89,9 +92,39 @@ impl Engine {
         limits: Limits,
         context: ContextPolicy,
     ) -> Answer<Arc<Self>> {
-        let hub = Arc::new(Hub::default());
+        let engine = Self::assemble(store, Hub::default(), providers, limits, context);
+        engine.sweep_all().await?;
+        engine.spawn_sweeper();
+        Ok(engine)
+    }
+
+    /// Attaches to a store that other nodes may use, too: follows what they commit, and leaves their runs to them for
+    /// as long as they renew their leases.
+    #[must_use]
+    pub fn start_among(
+        store: Arc<dyn DurableStore>,
+        peers: &Arc<dyn Peers>,
+        providers: Providers,
+        limits: Limits,
+        context: ContextPolicy,
+    ) -> Arc<Self> {
+        let (hub, due) = Hub::among(Arc::clone(peers));
+        let engine = Self::assemble(store, hub, providers, limits, context);
+        engine.follow(peers, due);
+        engine.spawn_sweeper();
+        engine
+    }
+
+    fn assemble(
+        store: Arc<dyn DurableStore>,
+        hub: Hub,
+        providers: Providers,
+        limits: Limits,
+        context: ContextPolicy,
+    ) -> Arc<Self> {
+        let hub = Arc::new(hub);
         store.attach(Arc::clone(&hub) as _);
-        let engine = Arc::new(Self {
+        Arc::new(Self {
             store,
             hub,
             board: flags::Board::default(),
@@ -101,10 +134,7 @@ impl Engine {
             limits,
             context,
             writes: Arc::new(Semaphore::new(WRITES)),
-        });
-        engine.sweep_all().await?;
-        engine.spawn_sweeper();
-        Ok(engine)
+        })
     }
 
     /// The store, for reads that need nothing of the engine.

@@ -100,7 +100,7 @@ impl Watcher {
         Ok(())
     }
 
-    fn key(&self, request: &OpenRequest) -> TopicKey {
+    pub(super) fn key(&self, request: &OpenRequest) -> TopicKey {
         (self.scope.tenant.clone(), request.thread.clone())
     }
 
@@ -191,9 +191,10 @@ impl Watcher {
             self.read_on(pos);
             return Ok(());
         }
+        let reached = rest.pos;
         self.say_entries(rest);
         *lock(&self.list) = List::Live;
-        self.engine.hub.release_list(&self.scope, &self.outbox);
+        self.engine.hub.release_list(&self.scope, &self.outbox, reached);
         Ok(())
     }
 

@@ -1,0 +1,58 @@
+//! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
+
+mod order;
+mod postgres;
+mod runs;
+
+use std::sync::Arc;
+
+use threadmill_mock_provider::Mock;
+
+use crate::api::Api;
+use crate::node::{Node, Setup};
+
+use postgres::Database;
+
+/// Providers of these tests.
+const PROVIDERS: [(&str, &str); 3] = [
+    ("quick", "mock,tokens=80,rate=400,jitter=1"),
+    ("slow", "mock,tokens=3000,rate=50"),
+    ("steady", "mock,tokens=150,rate=60"),
+];
+
+/// Nodes that share a database and a provider.
+struct Cluster {
+    mock: Arc<Mock>,
+    database: Database,
+    nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Starts nodes on a database of their own.
+    async fn start(count: usize) -> Self {
+        let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
+        let database = Database::fresh();
+        let mut cluster = Self { mock, database, nodes: Vec::new() };
+        for _ in 0..count {
+            let url = cluster.database.url();
+            cluster.join(&url);
+        }
+        cluster
+    }
+
+    /// Starts one more, which reaches the database by this URL.
+    fn join(&mut self, url: &str) {
+        let setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
+        self.nodes.push(setup.environment("THREADMILL_STORE_URL", url).start());
+    }
+
+    /// A user at a node.
+    fn api(&self, node: usize) -> Api {
+        self.nodes[node].api("ada")
+    }
+
+    /// A user at every node.
+    fn apis(&self) -> Vec<Api> {
+        (0..self.nodes.len()).map(|node| self.api(node)).collect()
+    }
+}
