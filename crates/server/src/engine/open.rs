@@ -358,16 +358,24 @@ impl Engine {
         self.store.window(scope, query).await.map_err(problem_of)
     }
 
-    /// A window with its streaming messages as far as they are durable.
+    /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
     ///
     /// # Errors
     /// There is no such thread, branch or message.
-    pub async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
         let key = (scope.tenant.clone(), query.thread.clone());
         for wait in WAITS {
             let mut window = self.read(scope, query.clone()).await?;
-            if window.runs.is_empty() || self.completed(scope, &key, &mut window).await? {
-                return Ok(window);
+            let here = window.cursor.position;
+            if let Some(seen) = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq) {
+                // What nobody can have seen raises the epoch, as it does for those who go on from there. Whatever the
+                // answer is, the next read shows what there is.
+                let _ = self.store.changes(scope, &query.thread, seen.position, self.page_limits()).await;
+            } else {
+                let runs = seen.map_or(&[][..], |seen| &seen.runs);
+                if window.runs.is_empty() || self.completed(scope, &key, &mut window, runs).await? {
+                    return Ok(window);
+                }
             }
             tokio::time::sleep(wait).await;
         }
@@ -376,10 +384,17 @@ impl Engine {
 
     /// Brings a window's streaming messages to what is durable: what the live folds hold, or what is stored where
     /// another node may write them and nobody here follows. False if it must be read again.
-    async fn completed(&self, scope: &Scope, key: &TopicKey, window: &mut Window) -> Answer<bool> {
+    async fn completed(
+        &self,
+        scope: &Scope,
+        key: &TopicKey,
+        window: &mut Window,
+        seen: &[StreamOffset],
+    ) -> Answer<bool> {
         let known = self.hub.known(key);
         if let Some(topic) = &known {
-            let Cursor { position, runs } = window.cursor.clone();
+            let Cursor { position, mut runs } = window.cursor.clone();
+            runs.extend_from_slice(seen);
             let reach = self.reached(key, topic, position, &runs).await?;
             if reach == Reach::There && complete(window, &lock(topic)) {
                 return Ok(true);
@@ -415,15 +430,27 @@ impl Engine {
         }
     }
 
-    /// A whole message, as far as it is durable.
+    /// A whole message, as far as it is durable, at or past what the reader has seen.
     ///
     /// # Errors
     /// There is no such thread or message.
-    pub async fn message(&self, scope: &Scope, thread: &ThreadId, id: &MessageId) -> Answer<Message> {
+    pub async fn message(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        id: &MessageId,
+        seen: Option<&Cursor>,
+    ) -> Answer<Message> {
+        let key = (scope.tenant.clone(), thread.clone());
         for wait in WAITS {
             let mut message = self.store.message(scope, thread, id).await.map_err(problem_of)?;
             if message.status != MessageStatus::Streaming {
                 return Ok(message);
+            }
+            if let (Some(seen), Some(topic)) = (seen, self.hub.known(&key)) {
+                // Of the log, a read has all there is; of the streams, those who follow here are waited for.
+                let here = lock(&topic).place();
+                self.reached(&key, &topic, here.unwrap_or_default(), &seen.runs).await?;
             }
             if let Some(body) = self.streamed(scope, thread, id).await? {
                 (message.parts, message.metadata) = (body.parts, body.metadata);

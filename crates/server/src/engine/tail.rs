@@ -147,6 +147,11 @@ impl Topic {
         reach
     }
 
+    /// The last position that was published, if that is known.
+    pub(crate) fn place(&self) -> Option<Position> {
+        self.tail.as_ref()?.place.as_ref().map(|place| place.published)
+    }
+
     /// Whether what is published from now on continues a position, with nothing between that only others have had.
     pub(crate) fn goes_on_from(&self, position: Position) -> bool {
         let Some(tail) = &self.tail else { return true };

@@ -10,6 +10,7 @@ mod guard;
 mod info;
 mod listen;
 mod messages;
+mod position;
 mod problem;
 mod runs;
 mod sync;

@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
 mod order;
+mod position;
 mod postgres;
 mod runs;
 
