@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use threadmill_proto::Limits;
-use threadmill_server::engine::{ContextPolicy, Engine, Providers};
-use threadmill_store::{DurableStore, Peers};
+use threadmill_server::engine::{ContextPolicy, Engine, Others, Providers};
+use threadmill_store::DurableStore;
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::config::Config;
-use crate::sample;
+use crate::{hot, sample};
 
 /// An opened store.
 pub(crate) enum Backend {
@@ -67,15 +67,23 @@ impl Backend {
     }
 
     /// An engine over it.
-    pub(crate) async fn engine(&self, providers: Providers, context: ContextPolicy) -> anyhow::Result<Arc<Engine>> {
+    pub(crate) async fn engine(
+        &self,
+        config: &Config,
+        providers: Providers,
+        context: ContextPolicy,
+    ) -> anyhow::Result<Arc<Engine>> {
         match self {
             Self::Sqlite { store, .. } => {
+                if config.hot.url.is_some() {
+                    eprintln!("threadmill: hot.url is not used: with the embedded store there are no other nodes");
+                }
                 let engine = Engine::start(Arc::clone(store) as _, providers, Limits::DEFAULT, context).await;
                 engine.map_err(|problem| anyhow::anyhow!(problem.detail))
             }
             Self::Postgres { store, .. } => {
-                let peers: Arc<dyn Peers> = Arc::clone(store) as _;
-                Ok(Engine::start_among(Arc::clone(store) as _, &peers, providers, Limits::DEFAULT, context))
+                let others = Others { peers: Arc::clone(store) as _, tier: hot::open(&config.hot)? };
+                Ok(Engine::start_among(Arc::clone(store) as _, others, providers, Limits::DEFAULT, context))
             }
         }
     }

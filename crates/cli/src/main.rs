@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod export;
 mod flags;
+mod hot;
 mod import;
 mod sample;
 mod serve;

@@ -34,6 +34,10 @@ pub(crate) struct Serve {
     /// THREADMILL_STORE_URL
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Redis or Valkey that the nodes on one database share as their hot tier; give a URL with a password as
+    /// THREADMILL_HOT_URL
+    #[arg(long, value_name = "URL")]
+    hot: Option<String>,
     /// Configuration file [default: threadmill.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -61,6 +65,7 @@ impl Serve {
         config.listen = self.listen.unwrap_or(config.listen);
         config.data = self.data.unwrap_or(config.data);
         config.store.url = self.store.or(config.store.url);
+        config.hot.url = self.hot.or(config.hot.url);
         config.auth = self.auth.unwrap_or(config.auth);
         config.auth_secret_file = self.auth_secret_file.or(config.auth_secret_file);
         config.allow_hosts.extend(self.allow_hosts);
@@ -91,7 +96,7 @@ impl Serve {
             messages: config.context.messages,
             system: config.context.system.clone(),
         };
-        let engine = backend.engine(providers, context).await?;
+        let engine = backend.engine(&config, providers, context).await?;
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());

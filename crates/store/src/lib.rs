@@ -17,7 +17,7 @@ mod text;
 pub mod conformance;
 pub mod hot;
 
-pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
+pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{
     Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
     NewMessage, StoppingRun, Transaction,

@@ -62,6 +62,8 @@ pub type Watching = Box<dyn Send + Sync>;
 pub struct ThreadHead {
     /// Whose it is.
     pub scope: Scope,
+    /// What tells it from another thread of its id: [`crate::birth`].
+    pub birth: u64,
     /// The end of its log.
     pub position: Position,
     /// The runs that have not ended there.

@@ -12,6 +12,7 @@ use threadmill_core::fold::Fold;
 use threadmill_proto::{
     BranchId, Change, Chunk, Event, MessageId, Outcome, RunId, Scope, ServerFrame, TenantId, ThreadId,
 };
+use threadmill_store::hot::{Place, ThreadKey};
 use threadmill_store::{ChunkBatch, CommitSink, Committing, Hint, Peers, RunHead, Subject, SummaryPage};
 use tokio::sync::mpsc;
 
@@ -20,6 +21,7 @@ use super::lists::{Lists, Read};
 use super::outbox::{Outbox, Shared};
 use super::subscription::{Piece, Subscription};
 use super::tail::{Tail, Turn};
+use super::tier::Tier;
 
 /// A thread in its tenant.
 pub(crate) type TopicKey = (TenantId, ThreadId);
@@ -180,6 +182,7 @@ pub(crate) enum Due {
 /// The other nodes, and whom to tell that something is to be read.
 struct Others {
     peers: Arc<dyn Peers>,
+    tier: Option<Arc<Tier>>,
     due: mpsc::UnboundedSender<Due>,
 }
 
@@ -218,9 +221,14 @@ impl Drop for Kept {
 
 impl Hub {
     /// A hub among other nodes, and what it wants read.
-    pub(crate) fn among(peers: Arc<dyn Peers>) -> (Self, mpsc::UnboundedReceiver<Due>) {
+    pub(crate) fn among(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Self, mpsc::UnboundedReceiver<Due>) {
         let (due, receiver) = mpsc::unbounded_channel();
-        (Self { others: Some(Others { peers, due }), ..Self::default() }, receiver)
+        (Self { others: Some(Others { peers, tier, due }), ..Self::default() }, receiver)
+    }
+
+    /// The hot tier, if there is one beside the other nodes.
+    pub(crate) fn tier(&self) -> Option<&Arc<Tier>> {
+        self.others.as_ref()?.tier.as_ref()
     }
 
     /// The other nodes, if there may be any.
@@ -402,7 +410,12 @@ impl Hub {
             self.with_topic(&key, |topic| topic.publish(thread, event));
             return;
         }
-        let Some(topic) = self.known(&key) else { return };
+        let known = self.known(&key);
+        let identity = known.as_ref().and_then(|topic| lock(topic).identity());
+        if let Some(tier) = self.tier() {
+            tell(tier, tenant, thread, identity.map(|(birth, _)| birth), event);
+        }
+        let Some(topic) = known else { return };
         let mut topic = lock(&topic);
         match topic.turn(event) {
             Turn::Next => topic.publish(thread, event),
@@ -420,9 +433,21 @@ impl Hub {
         let key = (batch.tenant.clone(), batch.thread.clone());
         let Some(topic) = self.known(&key) else { return };
         let mut topic = lock(&topic);
+        if let (Some(tier), Some((birth, epoch))) = (self.tier(), topic.identity()) {
+            let thread = ThreadKey { tenant: batch.tenant.clone(), thread: batch.thread.clone(), birth };
+            tier.chunks(thread, &batch.run, Place { epoch, seq: batch.from }, &batch.chunks);
+        }
         topic.publish_chunks(&batch.thread, &batch.run, batch.from, &batch.chunks);
         topic.heard_chunks(&batch.run, batch.from + batch.chunks.len() as u64);
         self.see_to(&key, &mut topic);
+    }
+}
+
+/// Has the hot tier say that a change of this node is durable.
+fn tell(tier: &Tier, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>, event: &Event) {
+    tier.change(tenant, thread, birth, Place { epoch: event.epoch, seq: event.record.seq });
+    if let (Change::ThreadDeleted, Some(birth)) = (&event.record.change, birth) {
+        tier.gone(ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth });
     }
 }
 
@@ -433,6 +458,9 @@ impl CommitSink for Hub {
                 Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
                 Committing::Chunks(batch) => self.publish_chunks(batch),
                 Committing::Summary { scope, summary } => {
+                    if let Some(tier) = self.tier() {
+                        tier.summary(scope, summary.pos);
+                    }
                     self.see_to_list(scope, self.lists.publish(scope, summary));
                 }
             }

@@ -12,6 +12,7 @@ mod outbox;
 mod problem;
 pub mod provider;
 mod pull;
+mod ready;
 mod runs;
 mod subscription;
 mod sweeper;
@@ -19,20 +20,23 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tier;
 mod watcher;
 
 use std::sync::Arc;
 
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::{DurableStore, PageLimits, Peers};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
+pub use ready::Ready;
 pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
+pub use tier::{Mode, Tier, TierReading};
 pub use watcher::Watcher;
 
 use hub::Hub;
@@ -58,6 +62,21 @@ impl Default for ContextPolicy {
     }
 }
 
+/// What a node shares with others.
+#[derive(Clone)]
+pub struct Others {
+    /// The other nodes on the durable tier.
+    pub peers: Arc<dyn Peers>,
+    /// The hot tier, if there is one.
+    pub tier: Option<Arc<Tier>>,
+}
+
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Others").field("tier", &self.tier).finish_non_exhaustive()
+    }
+}
+
 /// See the module.
 pub struct Engine {
     store: Arc<dyn DurableStore>,
@@ -68,6 +87,8 @@ pub struct Engine {
     node: String,
     limits: Limits,
     context: ContextPolicy,
+    /// Set once the node is about to stop.
+    draining: watch::Sender<bool>,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
     writes: Arc<Semaphore>,
 }
@@ -103,14 +124,15 @@ impl Engine {
     #[must_use]
     pub fn start_among(
         store: Arc<dyn DurableStore>,
-        peers: &Arc<dyn Peers>,
+        others: Others,
         providers: Providers,
         limits: Limits,
         context: ContextPolicy,
     ) -> Arc<Self> {
-        let (hub, due) = Hub::among(Arc::clone(peers));
+        let Others { peers, tier } = others;
+        let (hub, due) = Hub::among(Arc::clone(&peers), tier);
         let engine = Self::assemble(store, hub, providers, limits, context);
-        engine.follow(peers, due);
+        engine.follow(&peers, due);
         engine.spawn_sweeper();
         engine
     }
@@ -133,6 +155,7 @@ impl Engine {
             node: mint::node_name(),
             limits,
             context,
+            draining: watch::Sender::new(false),
             writes: Arc::new(Semaphore::new(WRITES)),
         })
     }
@@ -141,6 +164,18 @@ impl Engine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn DurableStore> {
         &self.store
+    }
+
+    /// What this node can rely on now. Without a hot tier, nothing is missing.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.tier().map_or(Mode::Full, |tier| *tier.mode().borrow())
+    }
+
+    /// The hot tier, if there is one.
+    #[must_use]
+    pub fn tier(&self) -> Option<&Arc<Tier>> {
+        self.hub.tier()
     }
 
     /// The limits in force.

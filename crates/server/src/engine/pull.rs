@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use threadmill_proto::{Position, StreamOffset};
+use threadmill_store::hot::{self, HintEvent, HintStream, HotStore as _, Partition, Place, ThreadKey};
 use threadmill_store::{Changes, Hint, PageLimits, Peers, StoreError, StoreResult, Subject};
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
@@ -38,6 +39,9 @@ impl Engine {
     pub(super) fn follow(self: &Arc<Self>, peers: &Arc<dyn Peers>, due: mpsc::UnboundedReceiver<Due>) {
         let hints = peers.hints();
         tokio::spawn(listen(Arc::downgrade(self), hints));
+        if let Some(tier) = self.hub.tier() {
+            tokio::spawn(listen_hot(Arc::downgrade(self), tier.store().subscribe(Partition::all().collect())));
+        }
         tokio::spawn(read_all(Arc::downgrade(self), due));
     }
 
@@ -132,7 +136,14 @@ impl Engine {
                 let head = peers.head(tenant, thread).await?;
                 lock(topic).begin(head);
             }
-            Step::Stream { scope, run, from, wanted } => {
+            Step::Stream { scope, run, from, wanted, birth, epoch } => {
+                if let Some(tier) = self.hub.tier() {
+                    let key = ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth };
+                    if let Some(chunks) = tier.read(key, &run, Place { epoch, seq: from }).await {
+                        lock(topic).chunks_read(thread, &run, from, &chunks);
+                        return Ok(());
+                    }
+                }
                 let page = self.store.stream(&scope, &run, from, PAGE_BYTES).await?;
                 lock(topic).stream_read(thread, &run, from, wanted, &page);
             }
@@ -200,6 +211,38 @@ async fn listen(engine: Weak<Engine>, mut hints: broadcast::Receiver<Hint>) {
             Ok(hint) => engine.hub.heard(&hint),
             Err(broadcast::error::RecvError::Closed) => return,
         }
+    }
+}
+
+/// Takes in what the hot tier says, and compares heads whenever it may have missed something.
+async fn listen_hot(engine: Weak<Engine>, mut hints: HintStream) {
+    while let Some(event) = hints.next().await {
+        let Some(engine) = engine.upgrade() else { return };
+        match event {
+            HintEvent::Hint(hint) => engine.hub.heard(&plain(hint)),
+            HintEvent::Ready(_) => {
+                let Some(peers) = engine.hub.peers() else { return };
+                if let Err(error) = engine.compare(peers.as_ref()).await {
+                    tracing::warn!(%error, "heads could not be compared; they will be again");
+                }
+            }
+            // The durable tier's word comes all the time.
+            HintEvent::Lost(_) => {}
+        }
+    }
+}
+
+/// The hot tier's word in the words of the durable one. Which thread of the name is meant does not matter: it is only
+/// read where that stands.
+fn plain(hint: hot::Hint) -> Hint {
+    match hint {
+        hot::Hint::Thread { thread: ThreadKey { tenant, thread, .. }, head } => {
+            Hint::Thread { tenant, thread, seq: head.seq }
+        }
+        hot::Hint::Run { thread: ThreadKey { tenant, thread, .. }, run, end } => {
+            Hint::Run { tenant, thread, run, offset: end.seq }
+        }
+        hot::Hint::Summary { scope, pos } => Hint::Summaries { scope, pos },
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
-    Change, Event, Message, MessageStatus, Outcome, Position, RunId, Scope, StreamOffset, ThreadId,
+    Change, Chunk, Event, Message, MessageStatus, Outcome, Position, RunId, Scope, StreamOffset, ThreadId,
 };
 use threadmill_store::{StreamPage, ThreadHead, Watching};
 use tokio::sync::watch;
@@ -40,6 +40,7 @@ pub(crate) struct Tail {
 #[derive(Debug, Clone)]
 struct Followed {
     scope: Scope,
+    birth: u64,
     base: Position,
     published: Position,
 }
@@ -56,7 +57,7 @@ pub(crate) enum Step {
     /// Where the thread stands.
     Head,
     /// A run's chunks from an offset on, up to one that was heard of.
-    Stream { scope: Scope, run: RunId, from: u64, wanted: u64 },
+    Stream { scope: Scope, run: RunId, from: u64, wanted: u64, birth: u64, epoch: u64 },
     /// The changes after a position, up to one that was heard of.
     Changes { scope: Scope, after: Position, wanted: u64 },
 }
@@ -147,6 +148,11 @@ impl Topic {
         reach
     }
 
+    /// The thread's birth and the epoch its log is in, as far as that is known.
+    pub(super) fn identity(&self) -> Option<(u64, u64)> {
+        self.tail.as_ref()?.place.as_ref().map(|place| (place.birth, place.published.epoch))
+    }
+
     /// The last position that was published, if that is known.
     pub(crate) fn place(&self) -> Option<Position> {
         self.tail.as_ref()?.place.as_ref().map(|place| place.published)
@@ -217,11 +223,11 @@ impl Topic {
 
     fn peek(&self) -> Option<Step> {
         let tail = self.tail.as_ref().filter(|tail| !tail.gone)?;
-        let Some(Followed { scope, published, .. }) = &tail.place else { return Some(Step::Head) };
+        let Some(Followed { scope, published, birth, .. }) = &tail.place else { return Some(Step::Head) };
         let behind = self.live.iter().find(|(_, live)| live.wanted > live.fold.offset());
         if let Some((run, live)) = behind {
             let (scope, run, from, wanted) = (scope.clone(), run.clone(), live.fold.offset(), live.wanted);
-            return Some(Step::Stream { scope, run, from, wanted });
+            return Some(Step::Stream { scope, run, from, wanted, birth: *birth, epoch: published.epoch });
         }
         let due = tail.recheck || tail.wanted > published.seq;
         due.then(|| Step::Changes { scope: scope.clone(), after: *published, wanted: tail.wanted })
@@ -243,7 +249,8 @@ impl Topic {
                 live.wanted = live.wanted.max(end);
             }
         }
-        tail.place = Some(Followed { scope: head.scope, base: head.position, published: head.position });
+        let ThreadHead { scope, birth, position, .. } = head;
+        tail.place = Some(Followed { scope, birth, base: position, published: position });
         tail.tell();
     }
 
@@ -336,14 +343,23 @@ impl Topic {
         over
     }
 
-    /// Publishes what was read of a stream.
-    pub(crate) fn stream_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, wanted: u64, page: &StreamPage) {
-        // What this node committed itself meanwhile was published already.
+    /// Publishes chunks that were read, from an offset on. What this node committed itself meanwhile was published
+    /// already. Returns the offset before them that was known.
+    pub(crate) fn chunks_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) -> u64 {
         let known = self.live.get(run).map_or(0, |live| live.fold.offset());
-        let news = known.checked_sub(from).and_then(|known| page.chunks.get(usize::try_from(known).ok()?..));
+        let news = known.checked_sub(from).and_then(|known| chunks.get(usize::try_from(known).ok()?..));
         if let Some(news) = news.filter(|news| !news.is_empty()) {
             self.publish_chunks(thread, run, known, news);
         }
+        if let Some(tail) = &self.tail {
+            tail.tell();
+        }
+        known
+    }
+
+    /// Publishes what was read of a stored stream.
+    pub(crate) fn stream_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, wanted: u64, page: &StreamPage) {
+        let known = self.chunks_read(thread, run, from, &page.chunks);
         if let Some(live) = self.live.get_mut(run)
             && known >= from
             && page.to >= page.end

@@ -37,11 +37,7 @@ pub(super) async fn list(State(app): State<App>, Caller(scope): Caller, query: Q
 }
 
 /// `POST /v1/threads`: a thread, with a first message and a run if asked.
-pub(super) async fn create(
-    State(app): State<App>,
-    Caller(scope): Caller,
-    mut fields: Fields,
-) -> Answer<Placed> {
+pub(super) async fn create(State(app): State<App>, Caller(scope): Caller, mut fields: Fields) -> Answer<Placed> {
     let id = fields.thread_id("id")?;
     let title = fields.text("title")?.unwrap_or_default();
     let metadata = fields.metadata()?;

@@ -2,7 +2,7 @@
 //! moment.
 
 use threadmill_proto::{Scope, TenantId, ThreadId};
-use threadmill_store::{Missing, RunHead, ThreadHead};
+use threadmill_store::{Missing, RunHead, ThreadHead, birth};
 use tokio_postgres::Row;
 
 use super::runs::stream_end;
@@ -36,6 +36,7 @@ pub(crate) async fn head(db: &Db<'_>, tenant: &TenantId, thread: &ThreadId) -> D
     let runs = db.all(RUNS, &[&thread.num]).await?;
     Ok(ThreadHead {
         scope: Scope { tenant: tenant.clone(), user },
+        birth: birth(&thread.secret),
         position: thread.position(),
         runs: runs.iter().map(run).collect::<Done<_>>()?,
     })

@@ -1,12 +1,15 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
+mod hot;
 mod order;
 mod position;
 mod postgres;
+mod redis;
 mod runs;
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use threadmill_mock_provider::Mock;
 
 use crate::api::Api;
@@ -25,15 +28,22 @@ const PROVIDERS: [(&str, &str); 3] = [
 struct Cluster {
     mock: Arc<Mock>,
     database: Database,
+    /// The hot tier's URL, if there is one.
+    hot: Option<String>,
     nodes: Vec<Node>,
 }
 
 impl Cluster {
     /// Starts nodes on a database of their own.
     async fn start(count: usize) -> Self {
+        Self::start_over(count, None).await
+    }
+
+    /// The same with a hot tier.
+    async fn start_over(count: usize, hot: Option<String>) -> Self {
         let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
         let database = Database::fresh();
-        let mut cluster = Self { mock, database, nodes: Vec::new() };
+        let mut cluster = Self { mock, database, hot, nodes: Vec::new() };
         for _ in 0..count {
             let url = cluster.database.url();
             cluster.join(&url);
@@ -43,13 +53,23 @@ impl Cluster {
 
     /// Starts one more, which reaches the database by this URL.
     fn join(&mut self, url: &str) {
-        let setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
+        let mut setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
+        if let Some(hot) = &self.hot {
+            setup = setup.environment("THREADMILL_HOT_URL", hot);
+        }
         self.nodes.push(setup.environment("THREADMILL_STORE_URL", url).start());
     }
 
     /// A user at a node.
     fn api(&self, node: usize) -> Api {
         self.nodes[node].api("ada")
+    }
+
+    /// What a node says of its readiness.
+    async fn readyz(&self, node: usize) -> (u16, Value) {
+        let url = format!("http://{}/readyz", self.nodes[node].address());
+        let response = reqwest::get(url).await.expect("the node answers");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 
     /// A user at every node.

@@ -51,7 +51,7 @@ fn on_main_line(frame: ClientFrame, cursor: Option<Cursor>) -> ClientFrame {
 
 /// Much of what can happen to a branch, for a while: appends, runs, stops, edits, removals. A refusal is part of the
 /// noise.
-async fn disturb(api: Api, seed: u64) {
+pub(super) async fn disturb(api: Api, seed: u64) {
     let mut random = Random::new(seed, "busy");
     let messages = "/threads/busy/messages";
     for turn in 0..30 {
@@ -84,7 +84,7 @@ async fn disturb(api: Api, seed: u64) {
 }
 
 /// Follows a thread at one node after the other, drops its connection at random, until `over` and it has all there is.
-async fn wander(apis: &[Api], thread: &str, seed: u64, over: &tokio::sync::watch::Receiver<bool>) -> Reader {
+pub(super) async fn wander(apis: &[Api], thread: &str, seed: u64, over: &tokio::sync::watch::Receiver<bool>) -> Reader {
     let mut random = Random::new(seed, "drops");
     let mut reader = Reader::default();
     loop {
