@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) allow_origins: Vec<String>,
     /// Whether a new data directory gets the sample library.
     pub(crate) sample: bool,
+    /// How long SIGTERM waits for answers under way.
+    pub(crate) drain_seconds: u64,
     /// The durable tier, where it is not the data directory.
     pub(crate) store: Store,
     /// The hot tier that nodes on one database share.
@@ -145,6 +147,7 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             sample: true,
+            drain_seconds: 20,
             store: Store::default(),
             hot: Hot::default(),
             context: Context::default(),
@@ -172,7 +175,8 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
-    let variables = ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample"];
+    let variables =
+        ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample", "drain_seconds"];
     Figment::from(Serialized::defaults(Config::default()))
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))

@@ -42,8 +42,10 @@ pub(crate) struct LiveRun {
     pub(crate) fold: Fold,
     /// How far its stream goes, on somebody's word.
     pub(super) wanted: u64,
-    /// Up to where the stored stream was read; what is missing before it is not kept.
+    /// What was said of its end and looked for in the stored stream: what is missing before that is not there.
     pub(super) checked: u64,
+    /// It was found in the log: whatever its stream holds is to be read.
+    pub(super) fresh: bool,
     /// Where its stream ended when it was found under way.
     found: u64,
 }
@@ -53,8 +55,17 @@ impl LiveRun {
     pub(super) fn found(run: RunHead) -> Self {
         let RunHead { info, body, folded } = run;
         let fold = Fold::from_body(body, folded);
-        let (wanted, checked, found) = (info.offset, 0, info.offset);
-        Self { message: info.message, branch: info.branch, depth: info.depth, since: 0, fold, wanted, checked, found }
+        Self {
+            message: info.message,
+            branch: info.branch,
+            depth: info.depth,
+            since: 0,
+            fold,
+            wanted: info.offset,
+            checked: 0,
+            fresh: false,
+            found: info.offset,
+        }
     }
 
     /// Whether its fold holds at least what there was when it was found.
@@ -117,7 +128,8 @@ impl Topic {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
                 let (message, fold) = (message.id.clone(), Fold::new());
-                let live = LiveRun { message, branch, depth, since, fold, wanted: 0, checked: 0, found: 0 };
+                let live =
+                    LiveRun { message, branch, depth, since, fold, wanted: 0, checked: 0, fresh: false, found: 0 };
                 self.live.insert(run.clone(), live);
             }
             Change::RunEnded { run, .. } => {

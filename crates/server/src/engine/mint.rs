@@ -37,3 +37,9 @@ pub(crate) fn run_id() -> RunId {
 pub(crate) fn node_name() -> String {
     Uuid::now_v7().simple().to_string()
 }
+
+/// Any number, each as likely as the others.
+pub(crate) fn chance() -> u32 {
+    let [.., a, b, c, d] = *Uuid::now_v7().as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}

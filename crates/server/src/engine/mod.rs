@@ -24,6 +24,7 @@ mod tier;
 mod watcher;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::{DurableStore, PageLimits, Peers};
@@ -34,7 +35,7 @@ pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
-pub use ready::Ready;
+pub use ready::{Leaving, RECONNECT_WITHIN, Ready};
 pub use threads::{AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, UpdateRequest, WhenBusy, Written};
 pub use tier::{Mode, Tier, TierReading};
 pub use watcher::Watcher;
@@ -87,8 +88,9 @@ pub struct Engine {
     node: String,
     limits: Limits,
     context: ContextPolicy,
-    /// Set once the node is about to stop.
-    draining: watch::Sender<bool>,
+    leaving: watch::Sender<Leaving>,
+    /// Connections.
+    watchers: AtomicUsize,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
     writes: Arc<Semaphore>,
 }
@@ -155,7 +157,8 @@ impl Engine {
             node: mint::node_name(),
             limits,
             context,
-            draining: watch::Sender::new(false),
+            leaving: watch::Sender::new(Leaving::No),
+            watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
         })
     }

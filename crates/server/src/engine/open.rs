@@ -283,6 +283,10 @@ impl Watcher {
         for (from, chunks, to) in &mut missed.streams {
             let Some(live) = topic.live.get(&from.run) else { return Caught::Again };
             messages.push(live.message.clone());
+            // It was looked for and is not there: what the reader has was never of this log.
+            if topic.is_followed() && live.fold.offset() < from.offset {
+                return Caught::Reset(ResetReason::Epoch);
+            }
             // What is durable and not yet published comes to every subscription together.
             let published = live.fold.offset().max(from.offset);
             if *to > published {

@@ -136,8 +136,8 @@ impl Engine {
                 let head = peers.head(tenant, thread).await?;
                 lock(topic).begin(head);
             }
-            Step::Stream { scope, run, from, wanted, birth, epoch } => {
-                if let Some(tier) = self.hub.tier() {
+            Step::Stream { scope, run, from, wanted, tier } => {
+                if let (Some(tier), Some((birth, epoch))) = (self.hub.tier(), tier) {
                     let key = ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth };
                     if let Some(chunks) = tier.read(key, &run, Place { epoch, seq: from }).await {
                         lock(topic).chunks_read(thread, &run, from, &chunks);

@@ -56,8 +56,9 @@ impl std::fmt::Debug for Tail {
 pub(crate) enum Step {
     /// Where the thread stands.
     Head,
-    /// A run's chunks from an offset on, up to one that was heard of.
-    Stream { scope: Scope, run: RunId, from: u64, wanted: u64, birth: u64, epoch: u64 },
+    /// A run's chunks from an offset on, up to one that was heard of. The hot tier may be asked about a thread of this
+    /// birth and epoch, unless the end of the stream must be found.
+    Stream { scope: Scope, run: RunId, from: u64, wanted: u64, tier: Option<(u64, u64)> },
     /// The changes after a position, up to one that was heard of.
     Changes { scope: Scope, after: Position, wanted: u64 },
 }
@@ -148,6 +149,11 @@ impl Topic {
         reach
     }
 
+    /// Whether other nodes may write, so that what is durable is published only when it was looked for.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.tail.is_some()
+    }
+
     /// The thread's birth and the epoch its log is in, as far as that is known.
     pub(super) fn identity(&self) -> Option<(u64, u64)> {
         self.tail.as_ref()?.place.as_ref().map(|place| (place.birth, place.published.epoch))
@@ -224,10 +230,11 @@ impl Topic {
     fn peek(&self) -> Option<Step> {
         let tail = self.tail.as_ref().filter(|tail| !tail.gone)?;
         let Some(Followed { scope, published, birth, .. }) = &tail.place else { return Some(Step::Head) };
-        let behind = self.live.iter().find(|(_, live)| live.wanted > live.fold.offset());
+        let behind = self.live.iter().find(|(_, live)| live.fresh || live.wanted > live.fold.offset());
         if let Some((run, live)) = behind {
             let (scope, run, from, wanted) = (scope.clone(), run.clone(), live.fold.offset(), live.wanted);
-            return Some(Step::Stream { scope, run, from, wanted, birth: *birth, epoch: published.epoch });
+            let tier = (!live.fresh).then_some((*birth, published.epoch));
+            return Some(Step::Stream { scope, run, from, wanted, tier });
         }
         let due = tail.recheck || tail.wanted > published.seq;
         due.then(|| Step::Changes { scope: scope.clone(), after: *published, wanted: tail.wanted })
@@ -328,7 +335,8 @@ impl Topic {
                 && let Some(live) = self.live.get_mut(run)
             {
                 match event.body.as_ref().map(|body| body.status) {
-                    Some(MessageStatus::Streaming) => live.wanted = 1,
+                    // What was heard of its chunks so far was of a run that nobody here knew.
+                    Some(MessageStatus::Streaming) => live.fresh = true,
                     Some(_) | None => live.checked = u64::MAX,
                 }
             }
@@ -364,7 +372,8 @@ impl Topic {
             && known >= from
             && page.to >= page.end
         {
-            // All there is was read: whatever was said, there was no more of it.
+            // All there is was read: whatever was said before, there was no more of it.
+            live.fresh = false;
             live.checked = live.checked.max(wanted);
             if live.wanted <= wanted {
                 live.wanted = live.fold.offset();

@@ -1,5 +1,6 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
+mod drain;
 mod hot;
 mod order;
 mod position;
@@ -53,11 +54,22 @@ impl Cluster {
 
     /// Starts one more, which reaches the database by this URL.
     fn join(&mut self, url: &str) {
+        let setup = self.setup(url);
+        self.nodes.push(setup.start());
+    }
+
+    /// Starts one more that is otherwise set up.
+    fn join_with(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        let setup = change(self.setup(&self.database.url()));
+        self.nodes.push(setup.start());
+    }
+
+    fn setup(&self, url: &str) -> Setup {
         let mut setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
         if let Some(hot) = &self.hot {
             setup = setup.environment("THREADMILL_HOT_URL", hot);
         }
-        self.nodes.push(setup.environment("THREADMILL_STORE_URL", url).start());
+        setup.environment("THREADMILL_STORE_URL", url)
     }
 
     /// A user at a node.
