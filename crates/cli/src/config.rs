@@ -38,6 +38,12 @@ pub(crate) struct Config {
     pub(crate) allow_origins: Vec<String>,
     /// Whether a new data directory gets the sample library.
     pub(crate) sample: bool,
+    /// How long SIGTERM waits for answers under way.
+    pub(crate) drain_seconds: u64,
+    /// The durable tier, where it is not the data directory.
+    pub(crate) store: Store,
+    /// The hot tier that nodes on one database share.
+    pub(crate) hot: Hot,
     /// What a run's context may hold.
     pub(crate) context: Context,
     /// Who answers; the first is the default.
@@ -55,6 +61,34 @@ pub(crate) enum Auth {
     Dev,
     /// JSON Web Tokens, signed with a shared secret (HS256)
     Token,
+}
+
+/// Where threads are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    /// `postgres://…`: a database that any number of nodes share. None: SQLite in the data directory, for one node.
+    pub(crate) url: Option<String>,
+}
+
+/// A Redis or Valkey, or Upstash by `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Hot {
+    /// `redis://`, `rediss://`, `redis+cluster://HOST,HOST` or `redis+sentinel://HOST,HOST/PRIMARY`.
+    pub(crate) url: Option<String>,
+    /// How long things are kept that nobody touches.
+    pub(crate) ttl_seconds: u64,
+    /// When a call gives up: 250 by default, over REST 1000.
+    pub(crate) deadline_ms: Option<u64>,
+    /// Begins every key and channel, so that deployments can share a server. `tm` by default.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self { url: None, ttl_seconds: 3600, deadline_ms: None, namespace: None }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,6 +147,9 @@ impl Default for Config {
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             sample: true,
+            drain_seconds: 20,
+            store: Store::default(),
+            hot: Hot::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
             cohorts: BTreeMap::new(),
@@ -138,10 +175,13 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
-    let variables = ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample"];
+    let variables =
+        ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample", "drain_seconds"];
     Figment::from(Serialized::defaults(Config::default()))
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))
+        .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
+        .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
         .extract()
         .map_err(Box::new)
 }

@@ -1,9 +1,11 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
+mod backend;
 mod bench;
 mod config;
 mod export;
 mod flags;
+mod hot;
 mod import;
 mod migrate;
 mod sample;

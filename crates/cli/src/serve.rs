@@ -4,26 +4,25 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use threadmill_proto::Limits;
 use threadmill_server::engine::{ContextPolicy, Engine};
 use threadmill_server::http::{Guard, dev_refusal, serve};
-use threadmill_store::DurableStore;
-use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 
+use crate::backend::Backend;
 use crate::config::{self, Auth, Config};
 use crate::flags::{self, Overrides};
-use crate::sample;
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadmill serve\n  threadmill serve --listen 127.0.0.1:8080 --data /var/lib/threadmill\n  \
+    threadmill serve --store postgres://threadmill@db.example.org/threadmill?sslmode=require\n  \
     threadmill serve --config threadmill.toml\n  \
-    threadmill serve --listen 0.0.0.0:7430 --allow-host chat.example.org --auth token --auth-secret-file secret\n\nStop it with Ctrl-C: runs end as interrupted and keep their text."
+    threadmill serve --listen 0.0.0.0:7430 --allow-host chat.example.org --auth token --auth-secret-file secret\n\nStop it with Ctrl-C: runs end as interrupted and keep their text. SIGTERM lets them finish first."
 )]
 pub(crate) struct Serve {
     /// Address to listen on [default: 127.0.0.1:7430]
@@ -32,6 +31,17 @@ pub(crate) struct Serve {
     /// Directory of the embedded store, made if it is not there [default: ./data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL database that any number of nodes share, instead of the embedded store; give a URL with a password as
+    /// THREADMILL_STORE_URL
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Redis or Valkey that the nodes on one database share as their hot tier; give a URL with a password as
+    /// THREADMILL_HOT_URL
+    #[arg(long, value_name = "URL")]
+    hot: Option<String>,
+    /// How long SIGTERM waits for answers under way before they end as interrupted [default: 20]
+    #[arg(long, value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
     /// Configuration file [default: threadmill.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -58,6 +68,9 @@ impl Serve {
         let mut config = config::load(self.config.as_deref())?;
         config.listen = self.listen.unwrap_or(config.listen);
         config.data = self.data.unwrap_or(config.data);
+        config.store.url = self.store.or(config.store.url);
+        config.hot.url = self.hot.or(config.hot.url);
+        config.drain_seconds = self.drain_seconds.unwrap_or(config.drain_seconds);
         config.auth = self.auth.unwrap_or(config.auth);
         config.auth_secret_file = self.auth_secret_file.or(config.auth_secret_file);
         config.allow_hosts.extend(self.allow_hosts);
@@ -82,31 +95,29 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
         let address = listener.local_addr()?;
-        // The mark stands until the library is whole, so that a start that was cut short is made up for.
-        let unfinished = config.data.join("sample.unfinished");
-        let new = !config.data.join("threadmill.db").exists() || unfinished.exists();
-        let store = SqliteStore::open(&config.data, SqliteOptions::default())
-            .with_context(|| format!("the store in {} cannot be opened", config.data.display()))?;
-        let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
-        if new && config.sample {
-            std::fs::write(&unfinished, b"")?;
-            sample::install(&durable).await.context("the sample library cannot be brought in")?;
-            std::fs::remove_file(&unfinished)?;
-        }
+        let backend = Backend::open(&config).await?;
         let context = ContextPolicy {
             tokens: config.context.tokens,
             messages: config.context.messages,
             system: config.context.system.clone(),
         };
-        let engine = Engine::start(durable, providers, Limits::DEFAULT, context)
-            .await
-            .map_err(|problem| anyhow::anyhow!(problem.detail))?;
+        let engine = backend.engine(&config, providers, context).await?;
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
-        eprintln!("threadmill: chat at http://{address} with data in {}", config.data.display());
+        eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins, auth };
-        serve(engine, guard, listener, stop_signal()).await?;
-        store.close().await.context("the store cannot be closed")?;
+        let drain = Duration::from_secs(config.drain_seconds);
+        let stop = {
+            let engine = Arc::clone(&engine);
+            async move {
+                let patience = stop_signal(drain).await;
+                eprintln!("threadmill: stopping");
+                tokio::spawn(hurry(engine));
+                patience
+            }
+        };
+        serve(engine, guard, listener, stop).await?;
+        backend.close().await?;
         eprintln!("threadmill: stopped");
         Ok(ExitCode::SUCCESS)
     }
@@ -118,8 +129,8 @@ fn log_to_stderr() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Ctrl-C, or SIGTERM from whoever runs services.
-async fn stop_signal() {
+/// Resolves to how long runs are waited for: not at all on Ctrl-C, as configured on SIGTERM from whoever runs services.
+async fn stop_signal(drain: Duration) -> Duration {
     let interrupt = tokio::signal::ctrl_c();
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -130,7 +141,13 @@ async fn stop_signal() {
         }
     };
     tokio::select! {
-        _ = interrupt => {}
-        () = terminate => {}
+        _ = interrupt => Duration::ZERO,
+        () = terminate => drain,
     }
+}
+
+/// What a first signal began, another one cuts short.
+async fn hurry(engine: Arc<Engine>) {
+    stop_signal(Duration::ZERO).await;
+    engine.shut_down(Duration::ZERO).await;
 }

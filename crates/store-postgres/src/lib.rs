@@ -4,7 +4,8 @@
 //! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
 //! operations on a sheet of what they read (`sheet`, `write`), and writes what they left in one statement a table.
 //! `read` says what a page is made of, `rows` holds columns, `schema` the layout. `hints` carries word of commits
-//! between nodes, `origin` notices a database that was rewound, `maintenance` removes what is gone, `moving` takes in what another store held.
+//! between nodes and `peers` answers for it, `origin` notices a database that was rewound, `maintenance` removes what is
+//! gone, `moving` takes in what another store held.
 
 mod chunks;
 mod codec;
@@ -17,6 +18,7 @@ mod maintenance;
 mod moving;
 mod options;
 mod origin;
+mod peers;
 mod read;
 mod rows;
 mod schema;
@@ -28,7 +30,7 @@ mod writer;
 
 pub use durability::Durability;
 pub use explain::WindowCost;
-pub use hints::{Hint, HintMode, Subject, Watch};
+pub use hints::{HintMode, Watch};
 pub use moving::{Progress as MovingProgress, Target as MovingTarget};
 pub use options::PostgresOptions;
 pub use store::PostgresStore;

@@ -8,9 +8,9 @@ use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
 use threadmill_store::{
-    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
+    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, StoreResult, StreamPage, Subject, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -19,7 +19,7 @@ use crate::db::{Db, get};
 use crate::durability::{self, Durability};
 use crate::explain::WindowCost;
 use crate::fail::{Done, damage, unavailable};
-use crate::hints::{Hint, HintMode, Hints, Listener, Subject, Watch};
+use crate::hints::{HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
 use crate::read::changes::Found;
@@ -30,7 +30,7 @@ use crate::{read, rows, schema};
 /// The durable tier in one PostgreSQL database, as one node sees it.
 pub struct PostgresStore {
     writer: Writer,
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     sink: Arc<Sink>,
     hints: Arc<Hints>,
     node: String,

@@ -31,6 +31,15 @@ pub fn commitment(secret: &Secret, body: &Body) -> Commitment {
     Commitment(first16(&blake3::keyed_hash(secret, &to_cbor(body))))
 }
 
+/// A number that a thread was born with: another one of the same id has another. It follows from the secret and does
+/// not give it away.
+#[must_use]
+pub fn birth(secret: &Secret) -> u64 {
+    let mut out = [0; 8];
+    out.copy_from_slice(&blake3::keyed_hash(secret, b"birth").as_bytes()[..8]);
+    u64::from_le_bytes(out)
+}
+
 /// The part of a lineage that lies before `depth`: what a branch that forks there inherits. A segment is
 /// `(owner, first depth)`, in order of depth.
 #[must_use]

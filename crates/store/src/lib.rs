@@ -10,6 +10,7 @@ mod durable;
 mod error;
 mod lock;
 mod memory;
+mod peers;
 mod read;
 mod receipt;
 mod text;
@@ -18,7 +19,7 @@ pub mod conformance;
 pub mod hot;
 pub mod moving;
 
-pub use chain::{KEEP_CHANGES, Secret, chain, commitment, lineage_prefix};
+pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{
     Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
     NewMessage, StoppingRun, Transaction,
@@ -28,6 +29,7 @@ pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use lock::{HowGranted, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
 pub use memory::MemoryStore;
+pub use peers::{Hint, Peers, RunHead, Subject, ThreadHead, Watching};
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,

@@ -17,6 +17,7 @@ mod live;
 mod load;
 mod locks;
 mod migrate;
+mod nodes;
 mod post;
 /// The server that the PostgreSQL store's own tests start.
 #[path = "../../../store-postgres/tests/it/server.rs"]

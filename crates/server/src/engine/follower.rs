@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use threadmill_proto::{Event, ThreadId};
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{ErrorCode, Event, Problem, ServerFrame, ThreadId};
 
 use super::outbox::{Outbox, Shared};
 use super::subscription::{Piece, Subscription};
@@ -74,16 +75,37 @@ impl Follower {
         }
     }
 
+    /// What was published does not go on: those that are live start over from a window, the others wait for nothing
+    /// that was before.
+    pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
+        self.drop_live(thread, reason);
+        self.subscriptions.iter_mut().filter(|known| known.is_opening()).for_each(Subscription::reopen);
+    }
+
+    /// There is no such thread any more. Those that are just opening find out by themselves.
+    pub(crate) fn vanish(&mut self, thread: &ThreadId) {
+        self.outbox.forget(thread);
+        for subscription in self.subscriptions.iter().filter(|known| !known.is_opening()) {
+            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
+            self.outbox.push(Shared::new(ServerFrame::Failed { sub: Some(subscription.id), problem }));
+        }
+    }
+
     /// Drops every live subscription of a connection that is behind: its frames are theirs together.
     fn check_pace(&mut self, thread: &ThreadId) {
-        if !self.subscriptions.iter().any(Subscription::is_live) || !self.outbox.is_behind() {
-            return;
+        if self.subscriptions.iter().any(Subscription::is_live) && self.outbox.is_behind() {
+            self.drop_live(thread, ResetReason::Slow);
         }
+    }
+
+    fn drop_live(&mut self, thread: &ThreadId, reason: ResetReason) {
         let mut dropped = Vec::new();
         for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.is_live()) {
-            subscription.drop_for_slowness();
+            subscription.drop_out();
             dropped.push(subscription.id);
         }
-        self.outbox.resync(&dropped, thread);
+        if !dropped.is_empty() {
+            self.outbox.resync(&dropped, thread, reason);
+        }
     }
 }

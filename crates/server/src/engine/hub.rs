@@ -1,21 +1,27 @@
 //! The hub: carries what became durable to whoever watches, in order and without a gap.
 //!
-//! It is the store's [`CommitSink`], so it learns of every commit after it is durable and in commit order;
+//! It is the store's [`CommitSink`], so it learns of every commit of this node after it is durable and in commit order;
 //! nothing is published that a crash can take back. A topic (one thread) holds its followers and the
-//! folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly.
+//! folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly. Where other nodes write
+//! too, `tail.rs` says what of it comes next, and `pull.rs` reads the rest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadmill_core::fold::Fold;
 use threadmill_proto::{
-    BranchId, Change, Event, MessageId, Outcome, RunId, Scope, ServerFrame, Summary, TenantId, ThreadId,
+    BranchId, Change, Chunk, Event, MessageId, Outcome, RunId, Scope, ServerFrame, TenantId, ThreadId,
 };
-use threadmill_store::{ChunkBatch, CommitSink, Committing};
+use threadmill_store::hot::{Place, ThreadKey};
+use threadmill_store::{ChunkBatch, CommitSink, Committing, Hint, Peers, RunHead, Subject, SummaryPage};
+use tokio::sync::mpsc;
 
 use super::follower::Follower;
+use super::lists::{Lists, Read};
 use super::outbox::{Outbox, Shared};
 use super::subscription::{Piece, Subscription};
+use super::tail::{Tail, Turn};
+use super::tier::Tier;
 
 /// A thread in its tenant.
 pub(crate) type TopicKey = (TenantId, ThreadId);
@@ -34,14 +40,50 @@ pub(crate) struct LiveRun {
     /// The change that started it.
     pub(crate) since: u64,
     pub(crate) fold: Fold,
+    /// How far its stream goes, on somebody's word.
+    pub(super) wanted: u64,
+    /// What was said of its end and looked for in the stored stream: what is missing before that is not there.
+    pub(super) checked: u64,
+    /// It was found in the log: whatever its stream holds is to be read.
+    pub(super) fresh: bool,
+    /// Where its stream ended when it was found under way.
+    found: u64,
+}
+
+impl LiveRun {
+    /// A run as it was found under way.
+    pub(super) fn found(run: RunHead) -> Self {
+        let RunHead { info, body, folded } = run;
+        let fold = Fold::from_body(body, folded);
+        Self {
+            message: info.message,
+            branch: info.branch,
+            depth: info.depth,
+            since: 0,
+            fold,
+            wanted: info.offset,
+            checked: 0,
+            fresh: false,
+            found: info.offset,
+        }
+    }
+
+    /// Whether its fold holds at least what there was when it was found.
+    pub(super) fn has_what_was_found(&self) -> bool {
+        self.fold.offset().max(self.checked) >= self.found
+    }
 }
 
 /// One thread's watchers and live runs.
 #[derive(Debug, Default)]
 pub(crate) struct Topic {
     /// One a connection, with all its subscriptions of this thread.
-    followers: Vec<Follower>,
+    pub(super) followers: Vec<Follower>,
     pub(crate) live: BTreeMap<RunId, LiveRun>,
+    /// Where other nodes write too: how far this one has come.
+    pub(super) tail: Option<Tail>,
+    /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
+    keepers: usize,
 }
 
 impl Topic {
@@ -75,34 +117,158 @@ impl Topic {
         self.followers.retain(|follower| !follower.is_empty());
     }
 
+    /// Live runs alone keep a topic only where this node would hear of nothing else by itself.
     fn is_idle(&self) -> bool {
-        self.followers.is_empty() && self.live.is_empty()
+        self.followers.is_empty() && self.keepers == 0 && (self.live.is_empty() || self.tail.is_some())
+    }
+
+    /// Sends an event to everybody, and takes note of what it begins or ends.
+    pub(super) fn publish(&mut self, thread: &ThreadId, event: &Event) {
+        match &event.record.change {
+            Change::RunStarted { run, message, .. } => {
+                let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
+                let (message, fold) = (message.id.clone(), Fold::new());
+                let live =
+                    LiveRun { message, branch, depth, since, fold, wanted: 0, checked: 0, fresh: false, found: 0 };
+                self.live.insert(run.clone(), live);
+            }
+            Change::RunEnded { run, .. } => {
+                self.live.remove(run);
+            }
+            Change::ThreadCreated { .. }
+            | Change::ThreadUpdated { .. }
+            | Change::ThreadDeleted
+            | Change::ThreadImported { .. }
+            | Change::BranchForked { .. }
+            | Change::DefaultBranchMoved { .. }
+            | Change::MessageAppended(_)
+            | Change::MessageEdited(_)
+            | Change::MessageRemoved(_)
+            | Change::RunStopping { .. } => {}
+        }
+        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
+        for follower in &mut self.followers {
+            follower.event(thread, event, &full);
+        }
+        if matches!(event.record.change, Change::ThreadDeleted) {
+            self.end_of_thread();
+        } else {
+            self.published(event);
+        }
+    }
+
+    /// Sends chunks that continue a live run's stream to everybody. Others are left out: the tail sees to them.
+    pub(super) fn publish_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        let Some(live) = self.live.get_mut(run) else { return };
+        if self.tail.is_some() && from != live.fold.offset() {
+            return;
+        }
+        let to = from + chunks.len() as u64;
+        live.fold.extend(chunks, to);
+        if self.followers.is_empty() {
+            return;
+        }
+        let (message, branch, depth) = (live.message.clone(), live.branch.clone(), live.depth);
+        let frame = Shared::new(ServerFrame::Chunks {
+            thread: thread.clone(),
+            run: run.clone(),
+            message,
+            from,
+            to,
+            chunks: chunks.to_vec(),
+        });
+        let piece = Piece { run, branch: &branch, depth, from };
+        for follower in &mut self.followers {
+            follower.chunks(thread, &piece, &frame);
+        }
     }
 }
 
-/// A connection that follows a user's list.
-#[derive(Debug)]
-struct ListWatcher {
-    outbox: Arc<Outbox>,
-    /// Entries that wait while the last page before them is read.
-    held: Option<Vec<Arc<Shared>>>,
+/// What somebody must read on in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Due {
+    Topic(TopicKey),
+    List(Scope),
 }
 
-impl ListWatcher {
-    fn is(&self, outbox: &Arc<Outbox>) -> bool {
-        Arc::ptr_eq(&self.outbox, outbox)
-    }
+/// The other nodes, and whom to tell that something is to be read.
+struct Others {
+    peers: Arc<dyn Peers>,
+    tier: Option<Arc<Tier>>,
+    due: mpsc::UnboundedSender<Due>,
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Hub {
     topics: Mutex<HashMap<TopicKey, Arc<Mutex<Topic>>>>,
-    lists: Mutex<HashMap<Scope, Vec<ListWatcher>>>,
+    lists: Lists,
     ended: Mutex<HashMap<RunId, tokio::sync::watch::Sender<Option<Outcome>>>>,
+    /// None on a store that no other node uses.
+    others: Option<Others>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// Has a thread followed for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    hub: Arc<Hub>,
+    key: TopicKey,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(topic) = self.hub.known(&self.key) {
+            let mut topic = lock(&topic);
+            topic.keepers = topic.keepers.saturating_sub(1);
+        }
+        self.hub.prune(&self.key);
+    }
 }
 
 impl Hub {
+    /// A hub among other nodes, and what it wants read.
+    pub(crate) fn among(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Self, mpsc::UnboundedReceiver<Due>) {
+        let (due, receiver) = mpsc::unbounded_channel();
+        (Self { others: Some(Others { peers, tier, due }), ..Self::default() }, receiver)
+    }
+
+    /// The hot tier, if there is one beside the other nodes.
+    pub(crate) fn tier(&self) -> Option<&Arc<Tier>> {
+        self.others.as_ref()?.tier.as_ref()
+    }
+
+    /// The other nodes, if there may be any.
+    pub(crate) fn peers(&self) -> Option<&Arc<dyn Peers>> {
+        self.others.as_ref().map(|others| &others.peers)
+    }
+
+    fn ask(&self, due: Due) {
+        if let Some(others) = &self.others {
+            // Nobody reads once the engine is gone.
+            let _ = others.due.send(due);
+        }
+    }
+
+    /// Sees to it that what a topic lacks is read.
+    pub(crate) fn see_to(&self, key: &TopicKey, topic: &mut Topic) {
+        if topic.claim_reading() {
+            self.ask(Due::Topic(key.clone()));
+        }
+    }
+
+    fn see_to_list(&self, scope: &Scope, read: Read) {
+        match read {
+            Read::Due => self.ask(Due::List(scope.clone())),
+            Read::NotDue => {}
+        }
+    }
+
     /// The topic of a thread, made if there is none.
     pub(crate) fn topic(&self, key: &TopicKey) -> Arc<Mutex<Topic>> {
         Arc::clone(lock(&self.topics).entry(key.clone()).or_default())
@@ -110,8 +276,29 @@ impl Hub {
 
     /// The topic of a thread, with a subscription entered whose snapshot is about to be read.
     pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32) -> Arc<Mutex<Topic>> {
-        self.with_topic(key, |topic| topic.enter(outbox, sub));
-        self.topic(key)
+        self.followed(key, |topic| topic.enter(outbox, sub))
+    }
+
+    /// Has a thread followed, whoever else does, until the answer is dropped. None where there is nobody to follow.
+    pub(crate) fn keep(self: &Arc<Self>, key: &TopicKey) -> Option<Kept> {
+        self.peers()?;
+        self.followed(key, |topic| topic.keepers += 1);
+        Some(Kept { hub: Arc::clone(self), key: key.clone() })
+    }
+
+    /// Changes a topic that is followed from now on.
+    fn followed(&self, key: &TopicKey, change: impl FnOnce(&mut Topic)) -> Arc<Mutex<Topic>> {
+        let mut topics = lock(&self.topics);
+        let shared = Arc::clone(topics.entry(key.clone()).or_default());
+        let mut topic = lock(&shared);
+        if let Some(others) = &self.others {
+            let watched = Subject::Thread(key.0.clone(), key.1.clone());
+            topic.tail.get_or_insert_with(|| Tail::new(others.peers.watch(watched))).revive();
+        }
+        change(&mut topic);
+        self.see_to(key, &mut topic);
+        drop(topic);
+        shared
     }
 
     /// Changes a topic that stays for it: no prune comes between.
@@ -122,7 +309,8 @@ impl Hub {
         change(&mut topic)
     }
 
-    fn known(&self, key: &TopicKey) -> Option<Arc<Mutex<Topic>>> {
+    /// The topic of a thread, if there is one.
+    pub(crate) fn known(&self, key: &TopicKey) -> Option<Arc<Mutex<Topic>>> {
         lock(&self.topics).get(key).map(Arc::clone)
     }
 
@@ -137,29 +325,28 @@ impl Hub {
 
     /// Keeps a user's list entries for a connection from now on, until they are released.
     pub(crate) fn hold_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
-        self.leave_list(scope, outbox);
-        let watcher = ListWatcher { outbox: Arc::clone(outbox), held: Some(Vec::new()) };
-        lock(&self.lists).entry(scope.clone()).or_default().push(watcher);
+        let watch = || self.peers().map(|peers| peers.watch(Subject::Summaries(scope.clone())));
+        self.lists.hold(scope, outbox, watch);
     }
 
-    /// Sends a connection the entries that were kept, and all later ones as they come.
-    pub(crate) fn release_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
-        let mut lists = lock(&self.lists);
-        let watcher = lists.get_mut(scope).and_then(|all| all.iter_mut().find(|known| known.is(outbox)));
-        for frame in watcher.and_then(|watcher| watcher.held.take()).unwrap_or_default() {
-            outbox.push(frame);
-        }
+    /// Sends a connection the entries that were kept, and all later ones as they come. It has those up to `pos`.
+    pub(crate) fn release_list(&self, scope: &Scope, outbox: &Arc<Outbox>, pos: u64) {
+        self.see_to_list(scope, self.lists.release(scope, outbox, pos));
     }
 
     /// Sends a connection no more list entries.
     pub(crate) fn leave_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
-        let mut lists = lock(&self.lists);
-        if let Some(watchers) = lists.get_mut(scope) {
-            watchers.retain(|known| !known.is(outbox));
-            if watchers.is_empty() {
-                lists.remove(scope);
-            }
-        }
+        self.lists.leave(scope, outbox);
+    }
+
+    /// Where a list is to be read on from, and what place was heard of.
+    pub(crate) fn next_place(&self, scope: &Scope) -> Option<(u64, u64)> {
+        self.lists.next_place(scope)
+    }
+
+    /// Sends on what was read of a list.
+    pub(crate) fn list_read(&self, scope: &Scope, after: u64, wanted: u64, page: SummaryPage) {
+        self.lists.read(scope, after, wanted, page);
     }
 
     /// Forgets a connection everywhere it watched.
@@ -182,47 +369,70 @@ impl Hub {
         sender.subscribe()
     }
 
+    /// A run has ended, whoever ended it.
+    pub(crate) fn ended(&self, run: &RunId, outcome: Outcome) {
+        if let Some(sender) = lock(&self.ended).remove(run) {
+            sender.send_replace(Some(outcome));
+        }
+    }
+
+    /// Somebody says where something stands.
+    pub(crate) fn heard(&self, hint: &Hint) {
+        match hint {
+            Hint::Thread { tenant, thread, seq } => {
+                self.with_known(tenant, thread, |topic| topic.heard_change(*seq));
+            }
+            Hint::Run { tenant, thread, run, offset } => {
+                self.with_known(tenant, thread, |topic| topic.heard_chunks(run, *offset));
+            }
+            Hint::Summaries { scope, pos } => self.see_to_list(scope, self.lists.heard(scope, *pos)),
+            Hint::Recheck => {}
+        }
+    }
+
+    /// Everything that is followed, threads first.
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        let topics = lock(&self.topics);
+        let threads = topics.iter().filter(|(_, topic)| lock(topic).tail.is_some());
+        let threads = threads.map(|((tenant, thread), _)| Subject::Thread(tenant.clone(), thread.clone()));
+        threads.chain(self.lists.followed().into_iter().map(Subject::Summaries)).collect()
+    }
+
+    /// A thread's log stands at `seq` as of now, or is not there.
+    pub(crate) fn compare(&self, tenant: &TenantId, thread: &ThreadId, seq: Option<u64>) {
+        self.with_known(tenant, thread, |topic| topic.compare(seq));
+    }
+
+    fn with_known(&self, tenant: &TenantId, thread: &ThreadId, change: impl FnOnce(&mut Topic)) {
+        let key = (tenant.clone(), thread.clone());
+        if let Some(topic) = self.known(&key) {
+            let mut topic = lock(&topic);
+            change(&mut topic);
+            self.see_to(&key, &mut topic);
+        }
+    }
+
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
-        match &event.record.change {
-            Change::RunStarted { run, message, .. } => {
-                let (branch, depth) = (message.branch.clone(), message.depth);
-                let since = event.record.seq;
-                let live = LiveRun { message: message.id.clone(), branch, depth, since, fold: Fold::new() };
-                self.with_topic(&key, |topic| topic.live.insert(run.clone(), live));
-            }
-            Change::RunEnded { run, outcome, .. } => {
-                if let Some(sender) = lock(&self.ended).remove(run) {
-                    sender.send_replace(Some(*outcome));
-                }
-            }
-            Change::ThreadCreated { .. }
-            | Change::ThreadUpdated { .. }
-            | Change::ThreadDeleted
-            | Change::ThreadImported { .. }
-            | Change::BranchForked { .. }
-            | Change::DefaultBranchMoved { .. }
-            | Change::MessageAppended(_)
-            | Change::MessageEdited(_)
-            | Change::MessageRemoved(_)
-            | Change::RunStopping { .. } => {}
+        if let Change::RunEnded { run, outcome, .. } = &event.record.change {
+            self.ended(run, *outcome);
         }
-        let Some(topic) = self.known(&key) else { return };
+        let begins = matches!(event.record.change, Change::RunStarted { .. });
+        if begins && self.others.is_none() {
+            self.with_topic(&key, |topic| topic.publish(thread, event));
+            return;
+        }
+        let known = self.known(&key);
+        let identity = known.as_ref().and_then(|topic| lock(topic).identity());
+        if let Some(tier) = self.tier() {
+            tell(tier, tenant, thread, identity.map(|(birth, _)| birth), event);
+        }
+        let Some(topic) = known else { return };
         let mut topic = lock(&topic);
-        match &event.record.change {
-            Change::RunEnded { run, .. } => {
-                topic.live.remove(run);
-            }
-            Change::ThreadDeleted => topic.live.clear(),
-            _ => {}
-        }
-        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
-        for follower in &mut topic.followers {
-            follower.event(thread, event, &full);
-        }
-        if matches!(event.record.change, Change::ThreadDeleted) {
-            // The id is free again: who watched this thread must not see the next one of its name.
-            topic.followers.clear();
+        match topic.turn(event) {
+            Turn::Next => topic.publish(thread, event),
+            Turn::Later => self.see_to(&key, &mut topic),
+            Turn::Over => {}
         }
         let idle = topic.is_idle();
         drop(topic);
@@ -235,37 +445,21 @@ impl Hub {
         let key = (batch.tenant.clone(), batch.thread.clone());
         let Some(topic) = self.known(&key) else { return };
         let mut topic = lock(&topic);
-        let to = batch.from + batch.chunks.len() as u64;
-        let Some(live) = topic.live.get_mut(&batch.run) else { return };
-        live.fold.extend(&batch.chunks, to);
-        let (branch, depth) = (live.branch.clone(), live.depth);
-        if topic.followers.is_empty() {
-            return;
+        if let (Some(tier), Some((birth, epoch))) = (self.tier(), topic.identity()) {
+            let thread = ThreadKey { tenant: batch.tenant.clone(), thread: batch.thread.clone(), birth };
+            tier.chunks(thread, &batch.run, Place { epoch, seq: batch.from }, &batch.chunks);
         }
-        let frame = Shared::new(ServerFrame::Chunks {
-            thread: batch.thread.clone(),
-            run: batch.run.clone(),
-            message: batch.message.clone(),
-            from: batch.from,
-            to,
-            chunks: batch.chunks.to_vec(),
-        });
-        let piece = Piece { run: &batch.run, branch: &branch, depth, from: batch.from };
-        for follower in &mut topic.followers {
-            follower.chunks(&batch.thread, &piece, &frame);
-        }
+        topic.publish_chunks(&batch.thread, &batch.run, batch.from, &batch.chunks);
+        topic.heard_chunks(&batch.run, batch.from + batch.chunks.len() as u64);
+        self.see_to(&key, &mut topic);
     }
+}
 
-    fn publish_summary(&self, scope: &Scope, summary: &Summary) {
-        let mut lists = lock(&self.lists);
-        let Some(watchers) = lists.get_mut(scope) else { return };
-        let frame = Shared::new(ServerFrame::Summaries { pos: summary.pos, items: vec![summary.clone()] });
-        for watcher in watchers {
-            match &mut watcher.held {
-                Some(held) => held.push(Arc::clone(&frame)),
-                None => watcher.outbox.push(Arc::clone(&frame)),
-            }
-        }
+/// Has the hot tier say that a change of this node is durable.
+fn tell(tier: &Tier, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>, event: &Event) {
+    tier.change(tenant, thread, birth, Place { epoch: event.epoch, seq: event.record.seq });
+    if let (Change::ThreadDeleted, Some(birth)) = (&event.record.change, birth) {
+        tier.gone(ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth });
     }
 }
 
@@ -275,7 +469,12 @@ impl CommitSink for Hub {
             match item {
                 Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
                 Committing::Chunks(batch) => self.publish_chunks(batch),
-                Committing::Summary { scope, summary } => self.publish_summary(scope, summary),
+                Committing::Summary { scope, summary } => {
+                    if let Some(tier) = self.tier() {
+                        tier.summary(scope, summary.pos);
+                    }
+                    self.see_to_list(scope, self.lists.publish(scope, summary));
+                }
             }
         }
     }

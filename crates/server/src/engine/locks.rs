@@ -92,7 +92,7 @@ impl Engine {
             }
             let place = match &mut place {
                 Some(place) => place,
-                none => none.insert(self.wait_for(scope, &wish.name)?),
+                none => none.insert(self.place_for(scope, &wish.name)?),
             };
             let pause = full_jitter(&mut chance, attempt, BASE, CAP).min(left);
             // Woken or not, it is asked again.
@@ -110,7 +110,7 @@ impl Engine {
         Ok((read.held && read.until > mint::now()).then_some(read.until))
     }
 
-    fn wait_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
+    fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
         let place = self.locks.queues.enter((scope.tenant.clone(), name.clone()));
         place.ok_or_else(|| {
             self.locks.counters.refused();

@@ -47,3 +47,9 @@ pub(crate) fn holder() -> String {
 pub(crate) fn seed() -> u64 {
     Uuid::now_v7().as_u64_pair().1
 }
+
+/// Any number, each as likely as the others.
+pub(crate) fn chance() -> u32 {
+    let [.., a, b, c, d] = *Uuid::now_v7().as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}

@@ -5,25 +5,31 @@ mod drive;
 pub mod flags;
 mod follower;
 mod hub;
+mod lists;
 mod locks;
 mod mint;
 mod open;
 mod outbox;
 mod problem;
 pub mod provider;
+mod pull;
+mod ready;
 mod runs;
 mod subscription;
 mod sweeper;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tier;
 mod watcher;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem};
-use threadmill_store::{DurableStore, PageLimits};
-use tokio::sync::Semaphore;
+use threadmill_store::{DurableStore, PageLimits, Peers};
+use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
@@ -31,9 +37,11 @@ pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
 pub use problem::problem_of;
 pub use provider::Providers;
+pub use ready::{Leaving, RECONNECT_WITHIN, Ready};
 pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
+pub use tier::{Mode, Tier, TierReading};
 pub use watcher::Watcher;
 
 use hub::Hub;
@@ -60,6 +68,21 @@ impl Default for ContextPolicy {
     }
 }
 
+/// What a node shares with others.
+#[derive(Clone)]
+pub struct Others {
+    /// The other nodes on the durable tier.
+    pub peers: Arc<dyn Peers>,
+    /// The hot tier, if there is one.
+    pub tier: Option<Arc<Tier>>,
+}
+
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Others").field("tier", &self.tier).finish_non_exhaustive()
+    }
+}
+
 /// See the module.
 pub struct Engine {
     store: Arc<dyn DurableStore>,
@@ -71,6 +94,9 @@ pub struct Engine {
     node: String,
     limits: Limits,
     context: ContextPolicy,
+    leaving: watch::Sender<Leaving>,
+    /// Connections.
+    watchers: AtomicUsize,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
     writes: Arc<Semaphore>,
 }
@@ -95,9 +121,40 @@ impl Engine {
         limits: Limits,
         context: ContextPolicy,
     ) -> Answer<Arc<Self>> {
-        let hub = Arc::new(Hub::default());
+        let engine = Self::assemble(store, Hub::default(), providers, limits, context);
+        engine.sweep_all().await?;
+        engine.spawn_sweeper();
+        Ok(engine)
+    }
+
+    /// Attaches to a store that other nodes may use, too: follows what they commit, and leaves their runs to them for
+    /// as long as they renew their leases.
+    #[must_use]
+    pub fn start_among(
+        store: Arc<dyn DurableStore>,
+        others: Others,
+        providers: Providers,
+        limits: Limits,
+        context: ContextPolicy,
+    ) -> Arc<Self> {
+        let Others { peers, tier } = others;
+        let (hub, due) = Hub::among(Arc::clone(&peers), tier);
+        let engine = Self::assemble(store, hub, providers, limits, context);
+        engine.follow(&peers, due);
+        engine.spawn_sweeper();
+        engine
+    }
+
+    fn assemble(
+        store: Arc<dyn DurableStore>,
+        hub: Hub,
+        providers: Providers,
+        limits: Limits,
+        context: ContextPolicy,
+    ) -> Arc<Self> {
+        let hub = Arc::new(hub);
         store.attach(Arc::clone(&hub) as _);
-        let engine = Arc::new(Self {
+        Arc::new(Self {
             store,
             hub,
             board: flags::Board::default(),
@@ -107,17 +164,28 @@ impl Engine {
             node: mint::node_name(),
             limits,
             context,
+            leaving: watch::Sender::new(Leaving::No),
+            watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
-        });
-        engine.sweep_all().await?;
-        engine.spawn_sweeper();
-        Ok(engine)
+        })
     }
 
     /// The store, for reads that need nothing of the engine.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn DurableStore> {
         &self.store
+    }
+
+    /// What this node can rely on now. Without a hot tier, nothing is missing.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.tier().map_or(Mode::Full, |tier| *tier.mode().borrow())
+    }
+
+    /// The hot tier, if there is one.
+    #[must_use]
+    pub fn tier(&self) -> Option<&Arc<Tier>> {
+        self.hub.tier()
     }
 
     /// The limits in force.

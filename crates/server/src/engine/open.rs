@@ -6,21 +6,27 @@
 //! Other subscriptions of the thread on the same connection see every frame too. What a resumed one missed is
 //! repeated as far as all of them have it: changes up to the last one that every other has, chunks up to the live
 //! fold. What is beyond that comes to all of them as it is published.
+//!
+//! Where other nodes write too, a read may be ahead of what this node has published: then that is brought to the read
+//! before the two are put together.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use threadmill_core::fold::Fold;
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
+use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Position, Problem, RunId, Scope, ServerFrame, ThreadId,
-    Window,
+    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Message, MessageId, MessageStatus, Position, Problem,
+    RunId, RunInfo, RunStatus, Scope, ServerFrame, ThreadId, Window,
 };
-use threadmill_store::{Changes, PageLimits, WindowQuery};
+use threadmill_store::{Changes, Missing, PageLimits, StoreError, StoreResult, WindowQuery};
 
-use super::hub::{Topic, lock};
+use super::hub::{Topic, TopicKey, lock};
 use super::outbox::Shared;
 use super::subscription::{Shown, View};
+use super::tail::Reach;
 use super::watcher::Watcher;
 use super::{Answer, Engine, problem_of};
 
@@ -77,6 +83,10 @@ impl Missed {
 impl Watcher {
     /// Brings an entered subscription to life.
     pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest) -> Answer<()> {
+        let key = self.key(request);
+        if self.engine.begun(&key, topic).await? == Reach::Gone {
+            return Err(problem_of(StoreError::NotFound(Missing::Thread)));
+        }
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
             let Some(reason) = self.resume(topic, request, cursor, &shown).await? else { return Ok(()) };
@@ -87,7 +97,9 @@ impl Watcher {
         }
         for wait in WAITS {
             let window = self.engine.read(&self.scope, self.query(request)).await?;
-            if self.show(topic, request.sub, window) {
+            let Cursor { position, runs } = &window.cursor;
+            let reach = self.engine.reached(&key, topic, *position, runs).await?;
+            if reach == Reach::There && self.show(topic, request.sub, window) {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -117,7 +129,7 @@ impl Watcher {
     /// Delivers a window and what happened since it was read. False if it must be read again.
     fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, mut window: Window) -> bool {
         let mut topic = lock(topic);
-        if !complete(&mut window, &topic) {
+        if !topic.goes_on_from(window.cursor.position) || !complete(&mut window, &topic) {
             return false;
         }
         let to = if window.has_newer() { Some(window.to) } else { None };
@@ -171,6 +183,10 @@ impl Watcher {
             Ok(events) => events,
             Err(reason) => return Ok(Caught::Reset(reason)),
         };
+        let head = events.last().map_or(cursor.position, Event::position);
+        if self.engine.reached(&self.key(request), topic, head, &cursor.runs).await? == Reach::Past {
+            return Ok(Caught::Again);
+        }
         events.retain(|event| ceiling.is_none_or(|ceiling| event.record.seq <= ceiling));
         let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, shown, &events) else {
             return Ok(Caught::Again);
@@ -260,10 +276,17 @@ impl Watcher {
         shown: &Shown,
         mut missed: Missed,
     ) -> Caught {
+        if !topic.goes_on_from(missed.events.last().map_or(cursor.position, Event::position)) {
+            return Caught::Again;
+        }
         let mut messages = Vec::new();
         for (from, chunks, to) in &mut missed.streams {
             let Some(live) = topic.live.get(&from.run) else { return Caught::Again };
             messages.push(live.message.clone());
+            // It was looked for and is not there: what the reader has was never of this log.
+            if topic.is_followed() && live.fold.offset() < from.offset {
+                return Caught::Reset(ResetReason::Epoch);
+            }
             // What is durable and not yet published comes to every subscription together.
             let published = live.fold.offset().max(from.offset);
             if *to > published {
@@ -288,13 +311,7 @@ impl Watcher {
         Caught::Up
     }
 
-    fn repeat_missed(
-        &self,
-        thread: &ThreadId,
-        shown: &Shown,
-        mut missed: Missed,
-        messages: Vec<threadmill_proto::MessageId>,
-    ) {
+    fn repeat_missed(&self, thread: &ThreadId, shown: &Shown, mut missed: Missed, messages: Vec<MessageId>) {
         for mut event in std::mem::take(&mut missed.events) {
             let live = match &event.record.change {
                 Change::RunStarted { run, .. } => missed.streams_run(run),
@@ -322,15 +339,21 @@ fn complete(window: &mut Window, topic: &Topic) -> bool {
     window.cursor.runs.clear();
     for run in &mut window.runs {
         let Some(live) = topic.live.get(&run.id) else { return false };
-        run.offset = live.fold.offset();
-        if let Some(message) = window.messages.iter_mut().find(|message| message.id == live.message) {
-            message.parts.clone_from(&live.fold.body().parts);
-            message.metadata.clone_from(&live.fold.body().metadata);
-            message.previews.clear();
-        }
-        window.cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
+        let message = window.messages.iter_mut().find(|message| message.id == live.message);
+        settle(run, message, &live.fold, &mut window.cursor);
     }
     true
+}
+
+/// Brings a run and its message to what a fold holds.
+fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
+    run.offset = fold.offset();
+    if let Some(message) = message {
+        message.parts.clone_from(&fold.body().parts);
+        message.metadata.clone_from(&fold.body().metadata);
+        message.previews.clear();
+    }
+    cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
 }
 
 impl Engine {
@@ -339,29 +362,79 @@ impl Engine {
         self.store.window(scope, query).await.map_err(problem_of)
     }
 
-    /// A window with its streaming messages as far as they are durable.
+    /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
     ///
     /// # Errors
     /// There is no such thread, branch or message.
-    pub async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
         let key = (scope.tenant.clone(), query.thread.clone());
         for wait in WAITS {
             let mut window = self.read(scope, query.clone()).await?;
-            if window.runs.is_empty() {
-                return Ok(window);
-            }
-            let topic = self.hub.topic(&key);
-            let whole = complete(&mut window, &lock(&topic));
-            self.hub.prune(&key);
-            if whole {
-                return Ok(window);
+            let here = window.cursor.position;
+            if let Some(seen) = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq) {
+                // What nobody can have seen raises the epoch, as it does for those who go on from there. Whatever the
+                // answer is, the next read shows what there is.
+                let _ = self.store.changes(scope, &query.thread, seen.position, self.page_limits()).await;
+            } else {
+                let runs = seen.map_or(&[][..], |seen| &seen.runs);
+                if window.runs.is_empty() || self.completed(scope, &key, &mut window, runs).await? {
+                    return Ok(window);
+                }
             }
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
     }
 
-    /// A whole message, as far as it is durable.
+    /// Brings a window's streaming messages to what is durable: what the live folds hold, or what is stored where
+    /// another node may write them and nobody here follows. False if it must be read again.
+    async fn completed(
+        &self,
+        scope: &Scope,
+        key: &TopicKey,
+        window: &mut Window,
+        seen: &[StreamOffset],
+    ) -> Answer<bool> {
+        let known = self.hub.known(key);
+        if let Some(topic) = &known {
+            let Cursor { position, mut runs } = window.cursor.clone();
+            runs.extend_from_slice(seen);
+            let reach = self.reached(key, topic, position, &runs).await?;
+            if reach == Reach::There && complete(window, &lock(topic)) {
+                return Ok(true);
+            }
+        }
+        if self.hub.peers().is_none() {
+            return Ok(false);
+        }
+        window.cursor.runs.clear();
+        for run in &mut window.runs {
+            let Some(fold) = self.stored_fold(scope, &run.id).await.map_err(problem_of)? else { return Ok(false) };
+            let message = window.messages.iter_mut().find(|message| message.id == run.message);
+            settle(run, message, &fold, &mut window.cursor);
+        }
+        Ok(true)
+    }
+
+    /// What the stored chunks of a run fold to that has not ended.
+    async fn stored_fold(&self, scope: &Scope, run: &RunId) -> StoreResult<Option<Fold>> {
+        let read = self.store.run(scope, run).await?;
+        if read.info.status == RunStatus::Ended {
+            return Ok(None);
+        }
+        let mut fold = Fold::from_body(read.body, read.folded.offset);
+        loop {
+            let page = self.store.stream(scope, run, fold.offset(), REPLAY_BYTES).await?;
+            fold.extend(&page.chunks, page.to);
+            match (page.closed, page.to >= page.end) {
+                (true, _) => return Ok(None),
+                (false, true) => return Ok(Some(fold)),
+                (false, false) => {}
+            }
+        }
+    }
+
+    /// A whole message, as far as it is durable, at or past what the reader has seen.
     ///
     /// # Errors
     /// There is no such thread or message.
@@ -369,23 +442,48 @@ impl Engine {
         &self,
         scope: &Scope,
         thread: &ThreadId,
-        id: &threadmill_proto::MessageId,
-    ) -> Answer<threadmill_proto::Message> {
+        id: &MessageId,
+        seen: Option<&Cursor>,
+    ) -> Answer<Message> {
         let key = (scope.tenant.clone(), thread.clone());
         for wait in WAITS {
             let mut message = self.store.message(scope, thread, id).await.map_err(problem_of)?;
-            if message.status != threadmill_proto::MessageStatus::Streaming {
+            if message.status != MessageStatus::Streaming {
                 return Ok(message);
             }
-            let topic = self.hub.topic(&key);
-            let body = lock(&topic).live.values().find(|live| live.message == *id).map(|live| live.fold.body().clone());
-            self.hub.prune(&key);
-            if let Some(body) = body {
+            if let (Some(seen), Some(topic)) = (seen, self.hub.known(&key)) {
+                // Of the log, a read has all there is; of the streams, those who follow here are waited for.
+                let here = lock(&topic).place();
+                self.reached(&key, &topic, here.unwrap_or_default(), &seen.runs).await?;
+            }
+            if let Some(body) = self.streamed(scope, thread, id).await? {
                 (message.parts, message.metadata) = (body.parts, body.metadata);
                 return Ok(message);
             }
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The message changes too fast to read; try again."))
+    }
+
+    /// The body of a message that a run is writing, if one is.
+    async fn streamed(&self, scope: &Scope, thread: &ThreadId, id: &MessageId) -> Answer<Option<Body>> {
+        // What is followed here is shown as far as it was published, by this as by windows.
+        if let Some(topic) = self.hub.known(&(scope.tenant.clone(), thread.clone())) {
+            let topic = lock(&topic);
+            let live = topic.live.values().find(|live| live.message == *id);
+            if let Some(live) = live.filter(|_| topic.begun() == Reach::There) {
+                return Ok(Some(live.fold.body().clone()));
+            }
+        }
+        if self.hub.peers().is_none() {
+            return Ok(None);
+        }
+        let (before, limits) = (0, self.page_limits());
+        let (thread, anchor) = (thread.clone(), Anchor::Message(id.clone()));
+        let query = WindowQuery { thread, branch: None, anchor, before, after: 1, limits };
+        let window = self.read(scope, query).await?;
+        let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
+        let fold = self.stored_fold(scope, &run.id).await.map_err(problem_of)?;
+        Ok(fold.map(|fold| fold.body().clone()))
     }
 }

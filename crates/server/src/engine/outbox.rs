@@ -59,6 +59,18 @@ impl Shared {
         }
     }
 
+    /// This frame's chunks from an offset within them on, as they were published: one an offset.
+    pub(crate) fn chunks_from(&self, offset: u64) -> Option<Arc<Self>> {
+        let mut frame = self.frame.clone();
+        let ServerFrame::Chunks { from, to, chunks, .. } = &mut frame else { return None };
+        if !(*from..*to).contains(&offset) {
+            return None;
+        }
+        chunks.drain(..usize::try_from(offset - *from).ok()?);
+        *from = offset;
+        Some(Self::new(frame))
+    }
+
     /// This frame's chunks with those of the frames that continue it.
     fn joined(&self, rest: &[Arc<Self>]) -> Arc<Self> {
         let mut frame = self.frame.clone();
@@ -115,6 +127,18 @@ struct Queue {
 }
 
 impl Queue {
+    fn forget(&mut self, thread: &ThreadId) {
+        let mut freed = 0;
+        self.items.retain(|item| match item {
+            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
+                freed += frame.cost();
+                false
+            }
+            Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
+        });
+        self.bytes -= freed;
+    }
+
     fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
         if self.overflown {
             return;
@@ -162,24 +186,21 @@ impl Outbox {
 
     /// Drops what waits for a thread, says so to its subscriptions and asks for them to be opened anew. All of them
     /// are told before the first one opens, so that none takes the others' frames for a hole in its own.
-    pub(crate) fn resync(&self, subs: &[u32], thread: &ThreadId) {
+    pub(crate) fn resync(&self, subs: &[u32], thread: &ThreadId, reason: ResetReason) {
         let mut queue = lock(&self.queue);
-        let mut freed = 0;
-        queue.items.retain(|item| match item {
-            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
-                freed += frame.cost();
-                false
-            }
-            Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
-        });
-        queue.bytes -= freed;
+        queue.forget(thread);
         for sub in subs {
-            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason: ResetReason::Slow });
+            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason });
             queue.push(reset, Queued::Live);
         }
         queue.items.extend(subs.iter().map(|sub| Queued::Task(Outgoing::Resync(*sub))));
         drop(queue);
         self.ready.notify_one();
+    }
+
+    /// Drops what waits for a thread.
+    pub(crate) fn forget(&self, thread: &ThreadId) {
+        lock(&self.queue).forget(thread);
     }
 
     /// Asks for the next page of the list, after what waits.
@@ -286,7 +307,7 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push(chunks(0, 2));
         outbox.repeat(chunks(0, 1));
-        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"));
+        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
         let said: Vec<_> = std::iter::from_fn(|| outbox.pop())
             .map(|next| match next {
                 Outgoing::Frame(frame) => match &frame.frame {

@@ -12,7 +12,7 @@ use threadmill_proto::{
 use threadmill_store::{Command, Lease, StoppingRun, StoreError, StoreResult, Transaction, WindowQuery};
 use tokio::sync::watch;
 
-use super::hub::{TopicKey, lock};
+use super::hub::{Kept, TopicKey, lock};
 use super::{Answer, Engine, Terms, Written, mint, problem_of};
 
 /// How long a lease lasts without renewal.
@@ -21,6 +21,11 @@ pub(super) const LEASE_MS: Millis = 15_000;
 const STREAM_PAGE: usize = 1 << 20;
 /// How often an end is tried again while the store does not answer.
 const END_TRIES: u32 = 5;
+
+/// How long a write waits for a run to end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How often it looks whether one has that it heard nothing of.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A run in its tenant.
 pub(super) type RunKey = (TenantId, RunId);
@@ -38,6 +43,8 @@ pub(super) struct Entered {
     key: RunKey,
     /// Turns true when the run is to be let go.
     pub(super) let_go: watch::Receiver<bool>,
+    /// What other nodes do to its thread must be heard: a stop is one of these things.
+    _kept: Option<Kept>,
 }
 
 impl Drop for Entered {
@@ -82,8 +89,9 @@ impl Engine {
         let (sender, let_go) = watch::channel(false);
         let key = (scope.tenant.clone(), run.clone());
         let topic = (scope.tenant.clone(), thread.clone());
+        let kept = self.hub.keep(&topic);
         lock(&self.registry.running).insert(key.clone(), (topic, sender));
-        Entered { engine: Arc::clone(self), key, let_go }
+        Entered { engine: Arc::clone(self), key, let_go, _kept: kept }
     }
 }
 
@@ -130,17 +138,21 @@ impl Engine {
         };
         let window = self.store.window(scope, query.clone()).await.map_err(problem_of)?;
         let Some(run) = window.runs.first() else { return Ok(()) };
+        // It may be another node's: its end is heard of once it is known where the thread stands.
+        let key = (scope.tenant.clone(), thread.clone());
+        let _kept = self.hub.keep(&key);
+        if let Some(topic) = self.hub.known(&key) {
+            self.begun(&key, &topic).await?;
+        }
         let mut ended = self.hub.watch_end(&run.id);
-        // It may have ended between the read and the watch: look again before waiting.
-        let again = self.store.run(scope, &run.id).await.map_err(problem_of)?;
-        if again.info.status != RunStatus::Ended {
-            let patience = std::time::Duration::from_secs(60);
-            let waited = tokio::time::timeout(patience, ended.wait_for(Option::is_some)).await;
-            waited
-                .map_err(|_| {
-                    Problem::new(ErrorCode::RunInProgress, "The run did not end within a minute; nothing was written.")
-                })?
-                .map_err(|_| Problem::new(ErrorCode::Internal, "The run was forgotten by a defect."))?;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        // It may have ended between the read and the watch: look again before waiting, and now and then meanwhile.
+        while self.store.run(scope, &run.id).await.map_err(problem_of)?.info.status != RunStatus::Ended {
+            if tokio::time::Instant::now() >= deadline {
+                let detail = "The run did not end within a minute; nothing was written.";
+                return Err(Problem::new(ErrorCode::RunInProgress, detail));
+            }
+            let _ = tokio::time::timeout(LOOK, ended.wait_for(Option::is_some)).await;
         }
         Ok(())
     }

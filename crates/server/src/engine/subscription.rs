@@ -34,7 +34,7 @@ enum State {
     /// The snapshot is being read; what happens meanwhile waits here.
     Opening(Vec<Waiting>),
     Live(Shown),
-    /// Dropped for slowness; the connection will open it anew.
+    /// Dropped for slowness, or since what it had does not go on; the connection will open it anew.
     Dropped,
 }
 
@@ -43,6 +43,19 @@ enum State {
 pub(crate) enum Waiting {
     Event(Box<Event>, Arc<Shared>),
     Chunks { run: RunId, branch: BranchId, depth: u64, from: u64, frame: Arc<Shared> },
+}
+
+impl Waiting {
+    /// The run that ends here, if that is at or before a change.
+    fn end_up_to(&self, reached: u64) -> Option<&RunId> {
+        match self {
+            Self::Event(event, _) if event.record.seq <= reached => match &event.record.change {
+                Change::RunEnded { run, .. } => Some(run),
+                _ => None,
+            },
+            Self::Event(..) | Self::Chunks { .. } => None,
+        }
+    }
 }
 
 /// Chunks of a run, and where its message stands.
@@ -84,12 +97,16 @@ impl Subscription {
         matches!(self.state, State::Live(_))
     }
 
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
     pub(crate) fn is_dropped(&self) -> bool {
         matches!(self.state, State::Dropped)
     }
 
     /// What is sent from now on waits for nobody: the connection will open it anew.
-    pub(crate) fn drop_for_slowness(&mut self) {
+    pub(crate) fn drop_out(&mut self) {
         self.state = State::Dropped;
     }
 
@@ -124,14 +141,24 @@ impl Subscription {
     }
 
     /// The frames it is sent for what waited, as if that happened now.
+    ///
+    /// The reader may be ahead of what was published when it came, where other nodes write too: chunks of a run that it
+    /// knows to be over are not for it, and of those that it has in part it is sent the rest.
     pub(crate) fn frames_of(&mut self, thread: &ThreadId, waiting: Vec<Waiting>) -> Vec<Arc<Shared>> {
+        let over: Vec<RunId> = waiting.iter().filter_map(|item| item.end_up_to(self.reached)).cloned().collect();
         let mut frames = Vec::new();
         for item in waiting {
             match item {
                 Waiting::Event(event, full) => {
                     frames.extend(self.event(&event, &full).map(|view| view.frame(thread, &event, &full)));
                 }
+                Waiting::Chunks { run, .. } if over.contains(&run) => {}
                 Waiting::Chunks { run, branch, depth, from, frame } => {
+                    let known = self.runs.iter().find(|known| known.run == run).map_or(0, |known| known.offset);
+                    let (from, frame) = match frame.chunks_from(known) {
+                        Some(rest) if from < known => (known, rest),
+                        Some(_) | None => (from, frame),
+                    };
                     if self.chunks(&Piece { run: &run, branch: &branch, depth, from }, &frame) {
                         frames.push(frame);
                     }

@@ -210,6 +210,7 @@ impl Engine {
         regenerate: Option<MessageId>,
         run: NewRun,
     ) -> Answer<Command> {
+        self.may_begin()?;
         let provider = self.providers.named(run.provider.as_deref())?;
         Ok(Command::StartRun {
             thread: thread.clone(),

@@ -1,5 +1,6 @@
 //! One connection's view of the engine: its queue, its subscriptions, and the list if it follows that.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use threadmill_proto::{Anchor, ErrorCode, Problem, Scope, ServerFrame, ThreadId};
@@ -36,6 +37,7 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         let threads: Vec<ThreadId> = lock(&self.open).iter().map(|request| request.thread.clone()).collect();
         self.engine.hub.leave(&self.scope, &self.outbox, &threads);
+        self.engine.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -43,6 +45,7 @@ impl Watcher {
     /// A connection without subscriptions.
     #[must_use]
     pub fn new(engine: Arc<Engine>, scope: Scope) -> Self {
+        engine.watchers.fetch_add(1, Ordering::Relaxed);
         Self { engine, scope, outbox: Arc::default(), open: Mutex::default(), list: Mutex::new(List::Unfollowed) }
     }
 
@@ -100,7 +103,7 @@ impl Watcher {
         Ok(())
     }
 
-    fn key(&self, request: &OpenRequest) -> TopicKey {
+    pub(super) fn key(&self, request: &OpenRequest) -> TopicKey {
         (self.scope.tenant.clone(), request.thread.clone())
     }
 
@@ -191,9 +194,10 @@ impl Watcher {
             self.read_on(pos);
             return Ok(());
         }
+        let reached = rest.pos;
         self.say_entries(rest);
         *lock(&self.list) = List::Live;
-        self.engine.hub.release_list(&self.scope, &self.outbox);
+        self.engine.hub.release_list(&self.scope, &self.outbox, reached);
         Ok(())
     }
 

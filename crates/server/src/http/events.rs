@@ -14,11 +14,12 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_proto::cursor::{Cursor, StreamOffset};
 use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ServerFrame, ThreadId, json as shape};
+use tokio::sync::watch;
 
 use super::auth::{self, Identity};
 use super::body::{MaybeCaller, Query, path_id};
 use super::{ApiProblem, App};
-use crate::engine::{OpenRequest, Outgoing, Watcher};
+use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SUB: u32 = 1;
@@ -33,6 +34,7 @@ pub(super) async fn follow(
 ) -> Result<Response, ApiProblem> {
     let unknown = || ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials.");
     let Identity { scope, until } = caller.ok_or_else(unknown)?;
+    app.engine.may_connect()?;
     let thread = path_id(&id, ThreadId::parse)?;
     let token = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("cursor"));
     let cursor = match token {
@@ -54,7 +56,8 @@ pub(super) async fn follow(
         resume: cursor.clone().map(|cursor| (cursor, 0, None)),
     };
     watcher.open(request).await?;
-    let reader = Reader { app, watcher, until, thread, cursor: cursor.unwrap_or_default(), over: false };
+    let leaving = app.engine.leaving();
+    let reader = Reader { app, watcher, leaving, until, thread, cursor: cursor.unwrap_or_default(), over: false };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -69,6 +72,7 @@ pub(super) async fn follow(
 struct Reader {
     app: App,
     watcher: Watcher,
+    leaving: watch::Receiver<Leaving>,
     /// Until when the caller is known.
     until: Option<Millis>,
     thread: ThreadId,
@@ -81,6 +85,11 @@ impl Reader {
         while !self.over {
             let outgoing = tokio::select! {
                 outgoing = self.watcher.next() => outgoing,
+                () = moving(&mut self.leaving) => {
+                    self.over = true;
+                    let within = self.app.engine.some_time(RECONNECT_WITHIN);
+                    return Some(SseEvent::default().retry(within).comment("the node is about to stop"));
+                }
                 () = auth::expiry(&self.app.engine, self.until) => {
                     let frame = ServerFrame::Failed { sub: None, problem: auth::expired() };
                     return self.event(&frame);
@@ -160,5 +169,12 @@ impl Reader {
             | ServerFrame::Closing { .. }
             | ServerFrame::Flags { .. } => None,
         }
+    }
+}
+
+/// Resolves when connections are asked to move.
+async fn moving(leaving: &mut watch::Receiver<Leaving>) {
+    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

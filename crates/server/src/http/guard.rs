@@ -104,6 +104,7 @@ fn allow_methods() -> Response {
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "authorization, content-type, idempotency-key, if-none-match, last-event-id, threadmill-fence, \
+             threadmill-position, \
              x-threadmill-user",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
@@ -141,6 +142,7 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("threadmill-position"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

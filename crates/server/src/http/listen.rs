@@ -10,13 +10,11 @@ use tokio::net::TcpListener;
 use super::{Auth, Guard, guard, router};
 use crate::engine::Engine;
 
-/// How long a stop waits for runs to be let go and answers to be finished.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long answers under way may take after that.
+/// How long answers under way may take once the node has left.
 const FINISH: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` resolves, then lets go of the runs, each ended as interrupted with its text kept.
+/// Serves until `stop` resolves, to how long runs are waited for: see [`Engine::leave`]. Until the node has left,
+/// requests are answered.
 ///
 /// # Errors
 /// The dev identity may not be served on the address, or the listener failed.
@@ -24,7 +22,7 @@ pub async fn serve(
     engine: Arc<Engine>,
     guard: Guard,
     listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = Duration>,
 ) -> std::io::Result<()> {
     let address: SocketAddr = listener.local_addr()?;
     if let (Auth::Dev, Some(why)) = (&guard.auth, guard::dev_refusal(address)) {
@@ -37,18 +35,15 @@ pub async fn serve(
         }
     });
     let app = router(Arc::clone(&engine), guard);
-    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (left, leaves) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(());
+        let _ = leaves.await;
     });
     let mut server = std::pin::pin!(async { server.await });
     tokio::select! {
         done = &mut server => done?,
-        () = async {
-            let _ = stopped.await;
-            engine.shut_down(PATIENCE).await;
-        } => {
+        () = async { engine.leave(stop.await).await } => {
+            let _ = left.send(());
             // Answers under way go out; connections that stay open for live delivery are cut.
             if let Ok(done) = tokio::time::timeout(FINISH, server).await {
                 done?;

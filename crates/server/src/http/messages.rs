@@ -10,7 +10,8 @@ use threadmill_proto::{Anchor, ErrorCode, MessageId, Role, ThreadId, json as sha
 use threadmill_store::{IfMoved, WindowQuery};
 
 use super::body::{Caller, Fields, Query, path_id, taken};
-use super::{ApiProblem, App, runs};
+use super::position::{POSITION, Placed, Seen};
+use super::{ApiProblem, App, position, runs};
 use crate::engine::{AppendRequest, EditRequest, WhenBusy, Written};
 
 type Answer<T> = Result<T, ApiProblem>;
@@ -34,6 +35,7 @@ pub(super) async fn window(
     Caller(scope): Caller,
     Path(id): Path<String>,
     query: Query,
+    seen: Result<Seen, ApiProblem>,
     headers: HeaderMap,
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -48,11 +50,18 @@ pub(super) async fn window(
             after: query.count("after", 0, most)?,
             limits: app.engine.page_limits(),
         };
-        Ok(app.engine.window(&scope, request).await?)
+        let seen = seen?.of(&request.thread)?;
+        Ok(app.engine.window(&scope, request, seen.as_ref()).await?)
     };
     match (window.await, cbor) {
-        (Ok(window), true) => ([(header::CONTENT_TYPE, "application/cbor")], to_cbor(&window)).into_response(),
-        (Ok(window), false) => Json(shape::window_to_value(&window)).into_response(),
+        (Ok(window), true) => {
+            let mut response = ([(header::CONTENT_TYPE, "application/cbor")], to_cbor(&window)).into_response();
+            if let Some(position) = position::header(&shape::cursor_token(&window.thread, &window.cursor)) {
+                response.headers_mut().insert(POSITION, position);
+            }
+            response
+        }
+        (Ok(window), false) => Placed(StatusCode::OK, shape::window_to_value(&window)).into_response(),
         (Err(problem), true) => ApiProblem::into_cbor(problem),
         (Err(problem), false) => ApiProblem::into_response(problem),
     }
@@ -99,7 +108,7 @@ pub(super) async fn append(
     Caller(scope): Caller,
     Path(id): Path<String>,
     mut fields: Fields,
-) -> Answer<(StatusCode, Json<Value>)> {
+) -> Answer<Placed> {
     let thread = path_id(&id, ThreadId::parse)?;
     let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
     let minted = fields.message_id_peek().map(|id| format!("m:{thread}:{id}"));
@@ -107,7 +116,7 @@ pub(super) async fn append(
     let request = append_request(fields)?;
     let written = app.engine.append(&scope, terms.clone(), &thread, request, run).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
-    Ok((StatusCode::CREATED, Json(written_value(&written, Some(&thread)))))
+    Ok(Placed(StatusCode::CREATED, written_value(&written, Some(&thread))))
 }
 
 /// `GET /v1/threads/{thread}/messages/{message}`: the whole message.
@@ -115,9 +124,10 @@ pub(super) async fn read(
     State(app): State<App>,
     Caller(scope): Caller,
     Path((thread, message)): Path<(String, String)>,
+    seen: Seen,
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
-    let message = app.engine.message(&scope, &thread, &message).await?;
+    let message = app.engine.message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
     Ok(Json(json!({"message": shape::message_to_value(&message, Some(&thread))})))
 }
 
@@ -126,12 +136,13 @@ pub(super) async fn part(
     State(app): State<App>,
     Caller(scope): Caller,
     Path((thread, message, part)): Path<(String, String, String)>,
+    seen: Seen,
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
     let index: usize = part
         .parse()
         .map_err(|_| ApiProblem::new(ErrorCode::InvalidParameter, "A part is named by its index, from 0."))?;
-    let message = app.engine.message(&scope, &thread, &message).await?;
+    let message = app.engine.message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
     match message.parts.get(index) {
         Some(part) => Ok(Json(json!({"part": shape::part_to_value(part)}))),
         None => {
@@ -147,7 +158,7 @@ pub(super) async fn edit(
     Caller(scope): Caller,
     Path((thread, message)): Path<(String, String)>,
     mut fields: Fields,
-) -> Answer<Json<Value>> {
+) -> Answer<Placed> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
     let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
     let copy = fields.message_id("id")?;
@@ -163,7 +174,7 @@ pub(super) async fn edit(
     if let Value::Object(map) = &mut value {
         map.insert("forked".into(), forked.into());
     }
-    Ok(Json(value))
+    Ok(Placed(StatusCode::OK, value))
 }
 
 /// `DELETE /v1/threads/{thread}/messages/{message}`: leaves a tombstone.
@@ -172,12 +183,12 @@ pub(super) async fn remove(
     Caller(scope): Caller,
     Path((thread, message)): Path<(String, String)>,
     mut fields: Fields,
-) -> Answer<Json<Value>> {
+) -> Answer<Placed> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
     let terms = fields.terms(None);
     fields.finish()?;
     let written = app.engine.remove(&scope, terms, &thread, &message).await?;
-    Ok(Json(written_value(&written, Some(&thread))))
+    Ok(Placed(StatusCode::OK, written_value(&written, Some(&thread))))
 }
 
 /// What a write did, as JSON: `thread`, `message`, `run`, `runMessage` where there are, and `cursor`.

@@ -7,10 +7,12 @@ mod connections;
 mod events;
 mod flags;
 mod guard;
+mod health;
 mod info;
 mod listen;
 mod locks;
 mod messages;
+mod position;
 mod problem;
 mod runs;
 mod sync;
@@ -47,6 +49,7 @@ pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
         .route("/docs", get(docs))
         .route("/docs/{page}", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(health::readyz))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)

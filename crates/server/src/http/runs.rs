@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use threadmill_proto::{RunId, ThreadId, json as shape};
 
 use super::body::{Caller, Fields, fence, path_id, taken};
+use super::position::Placed;
 use super::{ApiProblem, App, messages};
 use crate::engine::{NewRun, RunRequest, Terms, problem_of};
 
@@ -26,7 +27,7 @@ pub(super) async fn start(
     Caller(scope): Caller,
     Path(id): Path<String>,
     mut fields: Fields,
-) -> Answer<(StatusCode, Json<Value>)> {
+) -> Answer<Placed> {
     let thread = path_id(&id, ThreadId::parse)?;
     let (branch, regenerate) = (fields.branch_id("branch")?, fields.message_id("regenerate")?);
     let run_id = fields.run_id("id")?;
@@ -37,7 +38,7 @@ pub(super) async fn start(
     let written = app.engine.start_run(&scope, terms.clone(), &thread, request).await;
     let mut written = written.map_err(|problem| taken(problem.into(), &terms))?;
     written.message = written.run_message.take();
-    Ok((StatusCode::CREATED, Json(messages::written_value(&written, Some(&thread)))))
+    Ok(Placed(StatusCode::CREATED, messages::written_value(&written, Some(&thread))))
 }
 
 /// `GET /v1/runs/{run}`.

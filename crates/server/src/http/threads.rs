@@ -8,6 +8,7 @@ use threadmill_proto::{ErrorCode, ThreadId, json as shape};
 use threadmill_store::ListQuery;
 
 use super::body::{Caller, Fields, Query, path_id, taken};
+use super::position::Placed;
 use super::{ApiProblem, App, messages, runs};
 use crate::engine::{CreateRequest, UpdateRequest, problem_of};
 
@@ -36,11 +37,7 @@ pub(super) async fn list(State(app): State<App>, Caller(scope): Caller, query: Q
 }
 
 /// `POST /v1/threads`: a thread, with a first message and a run if asked.
-pub(super) async fn create(
-    State(app): State<App>,
-    Caller(scope): Caller,
-    mut fields: Fields,
-) -> Answer<(StatusCode, Json<Value>)> {
+pub(super) async fn create(State(app): State<App>, Caller(scope): Caller, mut fields: Fields) -> Answer<Placed> {
     let id = fields.thread_id("id")?;
     let title = fields.text("title")?.unwrap_or_default();
     let metadata = fields.metadata()?;
@@ -52,7 +49,7 @@ pub(super) async fn create(
     let written = app.engine.create(&scope, terms.clone(), request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let thread = written.thread.as_ref().map(|thread| thread.id.clone());
-    Ok((StatusCode::CREATED, Json(messages::written_value(&written, thread.as_ref()))))
+    Ok(Placed(StatusCode::CREATED, messages::written_value(&written, thread.as_ref())))
 }
 
 /// `GET /v1/threads/{thread}`.
@@ -68,7 +65,7 @@ pub(super) async fn update(
     Caller(scope): Caller,
     Path(id): Path<String>,
     mut fields: Fields,
-) -> Answer<Json<Value>> {
+) -> Answer<Placed> {
     let id = path_id(&id, ThreadId::parse)?;
     let (title, archived) = (fields.text("title")?, fields.flag("archived")?);
     let branch = fields.branch_id("defaultBranch")?;
@@ -82,7 +79,7 @@ pub(super) async fn update(
     }
     let change = UpdateRequest { title, archived, default_branch: branch };
     let written = app.engine.update(&scope, terms, &id, change).await?;
-    Ok(Json(messages::written_value(&written, Some(&id))))
+    Ok(Placed(StatusCode::OK, messages::written_value(&written, Some(&id))))
 }
 
 /// `DELETE /v1/threads/{thread}`: unreadable when this is answered.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId};
-use threadmill_store::StoreResult;
+use threadmill_store::{Hint, StoreResult, Subject};
 use tokio::time::sleep;
 
-use super::{Hint, HintMode, Hints, Key, Subject, lock};
+use super::{HintMode, Hints, Key, lock};
 use crate::codec::{id, uint};
 use crate::db::{Db, get};
 use crate::fail::Done;
@@ -46,33 +46,56 @@ pub(super) async fn work(hints: Arc<Hints>, connections: Arc<Connections>) {
     }
 }
 
-/// Hints for what moved. Of what is watched anew the first head is told, too: it may have moved before.
+/// Hints for what moved. Of what is watched anew the first head is told, too: it may have moved before. A thread that
+/// is not there any more was deleted, which is at least one more change than it had.
 fn tell(hints: &Hints, known: &Heads, heads: &Heads) {
     for (key, at) in heads.iter().filter(|(key, at)| known.get(*key) != Some(*at)) {
-        hints.hear(match key.clone() {
-            Key::Thread(tenant, thread) => Hint::Thread { tenant, thread, seq: *at },
-            Key::Run(tenant, thread, run) => Hint::Run { tenant, thread, run, offset: *at },
-            Key::Summaries(scope) => Hint::Summaries { scope, pos: *at },
-            Key::Everything => Hint::Recheck,
-        });
+        hints.hear(hint(key.clone(), *at));
+    }
+    for (key, at) in known.iter().filter(|(key, _)| !heads.contains_key(*key)) {
+        if let Key::Thread(tenant, thread) = key
+            && lock(&hints.watched).contains_key(&Subject::Thread(tenant.clone(), thread.clone()))
+        {
+            hints.hear(hint(key.clone(), at + 1));
+        }
+    }
+}
+
+fn hint(key: Key, at: u64) -> Hint {
+    match key {
+        Key::Thread(tenant, thread) => Hint::Thread { tenant, thread, seq: at },
+        Key::Run(tenant, thread, run) => Hint::Run { tenant, thread, run, offset: at },
+        Key::Summaries(scope) => Hint::Summaries { scope, pos: at },
+        Key::Everything => Hint::Recheck,
     }
 }
 
 async fn read(hints: &Hints, connections: &Connections) -> StoreResult<Heads> {
+    let subjects: Vec<Subject> = lock(&hints.watched).keys().cloned().collect();
+    of(&subjects, connections).await
+}
+
+/// Where these stand, as hints.
+pub(crate) async fn heads(subjects: &[Subject], connections: &Connections) -> StoreResult<Vec<Hint>> {
+    let heads = of(subjects, connections).await?;
+    Ok(heads.into_iter().map(|(key, at)| hint(key, at)).collect())
+}
+
+async fn of(subjects: &[Subject], connections: &Connections) -> StoreResult<Heads> {
     let (mut threads, mut scopes) = (Vec::new(), Vec::new());
-    for subject in lock(&hints.watched).keys() {
+    for subject in subjects {
         match subject {
             Subject::Thread(tenant, thread) => threads.push((tenant.clone(), thread.clone())),
             Subject::Summaries(scope) => scopes.push(scope.clone()),
         }
     }
-    if threads.is_empty() && scopes.is_empty() {
+    if subjects.is_empty() {
         return Ok(Heads::new());
     }
-    reading!(connections, plain, db => heads(db, &threads, &scopes))
+    reading!(connections, plain, db => look(db, &threads, &scopes))
 }
 
-async fn heads(db: &Db<'_>, threads: &[(TenantId, ThreadId)], scopes: &[Scope]) -> Done<Heads> {
+async fn look(db: &Db<'_>, threads: &[(TenantId, ThreadId)], scopes: &[Scope]) -> Done<Heads> {
     let mut heads = Heads::new();
     let tenants: Vec<&str> = threads.iter().map(|(tenant, _)| tenant.as_str()).collect();
     let ids: Vec<&str> = threads.iter().map(|(_, thread)| thread.as_str()).collect();

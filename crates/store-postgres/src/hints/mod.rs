@@ -15,12 +15,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId};
-use threadmill_store::Committing;
+use threadmill_store::{Committing, Hint, Subject};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 
 use crate::session::Connections;
 
+pub(crate) use heads::heads;
 pub(crate) use listen::Listener;
 
 /// Hints that wait to be sent while there is no connection. More than these are dropped, and the others are told to
@@ -29,49 +30,6 @@ const WAITING: usize = 16 << 10;
 
 /// Hints that a receiver may be behind before it loses some. One that has lost some re-checks everything.
 const BEHIND: usize = 4096;
-
-/// Where something stands now, on another node's word.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Hint {
-    /// A thread's log has come to `seq`.
-    Thread {
-        /// The tenant.
-        tenant: TenantId,
-        /// The thread.
-        thread: ThreadId,
-        /// The head.
-        seq: u64,
-    },
-    /// A run's stream has come to `offset`.
-    Run {
-        /// The tenant.
-        tenant: TenantId,
-        /// The run's thread.
-        thread: ThreadId,
-        /// The run.
-        run: RunId,
-        /// Chunks in the stream.
-        offset: u64,
-    },
-    /// A user's summary log has come to `pos`.
-    Summaries {
-        /// Whose.
-        scope: Scope,
-        /// The newest place.
-        pos: u64,
-    },
-    /// Anything may have happened: re-check all that is watched.
-    Recheck,
-}
-
-/// What a hint is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Subject {
-    /// A thread's log and the streams of its runs.
-    Thread(TenantId, ThreadId),
-    /// A user's summary log.
-    Summaries(Scope),
-}
 
 /// How hints come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

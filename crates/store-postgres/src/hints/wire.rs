@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId};
 
-use super::{Hint, Key};
+use threadmill_store::Hint;
+
+use super::Key;
 
 /// PostgreSQL takes payloads below 8000 bytes.
 const LIMIT: usize = 7900;

@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod digest;
 pub(crate) mod export;
+pub(crate) mod head;
 pub(crate) mod lists;
 mod page;
 pub(crate) mod runs;

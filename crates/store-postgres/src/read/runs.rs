@@ -21,6 +21,7 @@ macro_rules! stream_end {
           ORDER BY c.at DESC LIMIT 1)"
     };
 }
+pub(super) use stream_end;
 
 /// From a scope and a run's id to the run that it may see.
 macro_rules! own_run {

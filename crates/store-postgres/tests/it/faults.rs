@@ -155,7 +155,7 @@ async fn a_commit_that_cannot_be_looked_up_is_found_by_its_key() {
     let lost = store.apply(transaction.clone()).await;
     assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "every wait has an end: {:?}", began.elapsed());
-    let heard = async { while hints.recv().await.expect("open") != threadmill_store_postgres::Hint::Recheck {} };
+    let heard = async { while hints.recv().await.expect("open") != threadmill_store::Hint::Recheck {} };
     tokio::time::timeout(Duration::from_secs(5), heard).await.expect("nobody here was told of it");
     proxy.behave(Way::Pass);
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_store::conformance::kit::{Chat, run_id, scope, thread_id};
-use threadmill_store_postgres::{Hint, HintMode, PostgresOptions, PostgresStore, Subject};
+use threadmill_store::{Hint, Subject};
+use threadmill_store_postgres::{HintMode, PostgresOptions, PostgresStore};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 

@@ -15,7 +15,7 @@ use tokio::time::Interval;
 use super::App;
 use super::auth::{self, Identity};
 use crate::engine::flags::Flags;
-use crate::engine::{OpenRequest, Outgoing, Shared, Watcher};
+use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 pub(super) use post::post;
 pub(super) use socket::upgrade;
@@ -29,6 +29,7 @@ struct Session {
     identity: Identity,
     watcher: Watcher,
     flags: watch::Receiver<Arc<Flags>>,
+    leaving: watch::Receiver<Leaving>,
     heartbeat: Interval,
 }
 
@@ -36,6 +37,7 @@ struct Session {
 enum Due {
     Outgoing(Outgoing),
     Flags,
+    Leaving,
     Heartbeat,
     Expired,
 }
@@ -58,11 +60,13 @@ impl Session {
             let detail = format!("The client speaks {oldest} to {newest}, the server {VERSION}.");
             return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
         }
+        app.engine.may_connect()?;
         let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
         let watcher = Watcher::new(app.engine.clone(), identity.scope.clone());
-        let mut session = Self { app: app.clone(), identity, watcher, flags: app.engine.watch_flags(), heartbeat };
+        let (flags, leaving) = (app.engine.watch_flags(), app.engine.leaving());
+        let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, heartbeat };
         session.watcher.say(ServerFrame::Welcome {
             version: VERSION,
             node: app.engine.node().into(),
@@ -89,6 +93,7 @@ impl Session {
         tokio::select! {
             outgoing = self.watcher.next() => Due::Outgoing(outgoing),
             Ok(()) = self.flags.changed() => Due::Flags,
+            Ok(()) = self.leaving.changed() => Due::Leaving,
             _ = self.heartbeat.tick() => Due::Heartbeat,
             () = auth::expiry(&self.app.engine, self.identity.until) => Due::Expired,
         }
@@ -118,6 +123,13 @@ impl Session {
             Due::Flags => {
                 let rev = self.flags.borrow_and_update().rev();
                 return Ok(Some(Shared::new(ServerFrame::Flags { rev })));
+            }
+            Due::Leaving => {
+                let within = u32::try_from(RECONNECT_WITHIN.as_millis()).unwrap_or(u32::MAX);
+                return Ok(match *self.leaving.borrow_and_update() {
+                    Leaving::Moving => Some(Shared::new(ServerFrame::Closing { reconnect_within: within })),
+                    Leaving::No | Leaving::Finishing => None,
+                });
             }
             Due::Heartbeat => {
                 let now = self.app.engine.now();

@@ -1,0 +1,91 @@
+//! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
+
+mod drain;
+mod hot;
+mod order;
+mod position;
+mod postgres;
+mod redis;
+mod runs;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use threadmill_mock_provider::Mock;
+
+use crate::api::Api;
+use crate::node::{Node, Setup};
+
+use postgres::Database;
+
+/// Providers of these tests.
+const PROVIDERS: [(&str, &str); 3] = [
+    ("quick", "mock,tokens=80,rate=400,jitter=1"),
+    ("slow", "mock,tokens=3000,rate=50"),
+    ("steady", "mock,tokens=150,rate=60"),
+];
+
+/// Nodes that share a database and a provider.
+struct Cluster {
+    mock: Arc<Mock>,
+    database: Database,
+    /// The hot tier's URL, if there is one.
+    hot: Option<String>,
+    nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Starts nodes on a database of their own.
+    async fn start(count: usize) -> Self {
+        Self::start_over(count, None).await
+    }
+
+    /// The same with a hot tier.
+    async fn start_over(count: usize, hot: Option<String>) -> Self {
+        let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
+        let database = Database::fresh();
+        let mut cluster = Self { mock, database, hot, nodes: Vec::new() };
+        for _ in 0..count {
+            let url = cluster.database.url();
+            cluster.join(&url);
+        }
+        cluster
+    }
+
+    /// Starts one more, which reaches the database by this URL.
+    fn join(&mut self, url: &str) {
+        let setup = self.setup(url);
+        self.nodes.push(setup.start());
+    }
+
+    /// Starts one more that is otherwise set up.
+    fn join_with(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        let setup = change(self.setup(&self.database.url()));
+        self.nodes.push(setup.start());
+    }
+
+    fn setup(&self, url: &str) -> Setup {
+        let mut setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
+        if let Some(hot) = &self.hot {
+            setup = setup.environment("THREADMILL_HOT_URL", hot);
+        }
+        setup.environment("THREADMILL_STORE_URL", url)
+    }
+
+    /// A user at a node.
+    fn api(&self, node: usize) -> Api {
+        self.nodes[node].api("ada")
+    }
+
+    /// What a node says of its readiness.
+    async fn readyz(&self, node: usize) -> (u16, Value) {
+        let url = format!("http://{}/readyz", self.nodes[node].address());
+        let response = reqwest::get(url).await.expect("the node answers");
+        (response.status().as_u16(), response.json().await.expect("JSON"))
+    }
+
+    /// A user at every node.
+    fn apis(&self) -> Vec<Api> {
+        (0..self.nodes.len()).map(|node| self.api(node)).collect()
+    }
+}

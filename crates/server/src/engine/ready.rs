@@ -1,0 +1,120 @@
+//! Whether a node should be sent requests, and how it leaves: it says so, finishes what it began, and ends the rest.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use threadmill_proto::{ErrorCode, Problem, Scope, TenantId, ThreadId, UserId};
+use threadmill_store::StoreError;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Answer, Engine, mint};
+
+/// How long the store may take to answer before the node counts as not ready.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Between two looks at what is still there.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long runs may take to be ended once they are let go.
+const LET_GO: Duration = Duration::from_secs(5);
+/// Connections that are asked to move do so at a random moment of this time.
+pub const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// When to try again at another node, in milliseconds.
+const RETRY_MS: u32 = 500;
+
+/// How far a node is with leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It stays.
+    No,
+    /// It begins nothing any more.
+    Finishing,
+    /// That, and its connections are to move.
+    Moving,
+}
+
+/// Whether requests may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// They may.
+    Yes,
+    /// The node is about to stop.
+    Draining,
+    /// The durable tier does not answer.
+    StoreAway,
+}
+
+impl Engine {
+    /// Whether requests may come now. Asks the store something that costs one seek.
+    pub async fn ready(&self) -> Ready {
+        if *self.leaving.borrow() != Leaving::No {
+            return Ready::Draining;
+        }
+        let (Ok(tenant), Ok(user), Ok(thread)) =
+            (TenantId::parse("default"), UserId::parse("readyz"), ThreadId::parse("readyz"))
+        else {
+            return Ready::StoreAway;
+        };
+        match timeout(ANSWER, self.store.thread(&Scope { tenant, user }, &thread)).await {
+            Ok(Ok(_) | Err(StoreError::NotFound(_))) => Ready::Yes,
+            Ok(Err(_)) | Err(_) => Ready::StoreAway,
+        }
+    }
+
+    /// How far the node is with leaving, and every change of that.
+    #[must_use]
+    pub fn leaving(&self) -> watch::Receiver<Leaving> {
+        self.leaving.subscribe()
+    }
+
+    /// Leaves: no run begins any more, those under way are waited for up to `patience` and then ended as interrupted
+    /// with their text kept, and connections are asked to move. Where there are other nodes that is at once, and they
+    /// have [`RECONNECT_WITHIN`] for it; where there are none, they see the runs to their end first.
+    pub async fn leave(&self, patience: Duration) {
+        let alone = self.hub.peers().is_none();
+        self.leaving.send_replace(if alone { Leaving::Finishing } else { Leaving::Moving });
+        let moved = Instant::now() + RECONNECT_WITHIN + ANSWER;
+        let finished = Instant::now() + patience;
+        while !self.registry.is_idle() && Instant::now() < finished {
+            sleep(LOOK).await;
+        }
+        self.shut_down(LET_GO).await;
+        self.leaving.send_replace(Leaving::Moving);
+        while !alone && self.watchers.load(Ordering::Relaxed) > 0 && Instant::now() < moved {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Some moment of a time, another for each who asks.
+    #[must_use]
+    pub fn some_time(&self, within: Duration) -> Duration {
+        within.mul_f64(f64::from(mint::chance()) / f64::from(u32::MAX))
+    }
+
+    /// Refuses what would begin something that the node may not live to end.
+    pub(super) fn may_begin(&self) -> Answer<()> {
+        match *self.leaving.borrow() {
+            Leaving::No => Ok(()),
+            Leaving::Finishing | Leaving::Moving => Err(stopping()),
+        }
+    }
+
+    /// Refuses a connection that would be asked to move at once.
+    ///
+    /// # Errors
+    /// The node is about to stop.
+    pub fn may_connect(&self) -> Answer<()> {
+        match *self.leaving.borrow() {
+            Leaving::No | Leaving::Finishing => Ok(()),
+            Leaving::Moving => Err(stopping()),
+        }
+    }
+}
+
+fn stopping() -> Problem {
+    Problem {
+        code: ErrorCode::Unavailable,
+        detail: "The node is about to stop.".into(),
+        retry_after: Some(RETRY_MS),
+        hint: None,
+    }
+}

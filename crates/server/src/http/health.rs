@@ -1,0 +1,42 @@
+//! Whether this node is alive, and whether it should be sent requests.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use crate::engine::{Engine, Ready};
+
+/// `GET /readyz`: 200 if requests may come, 503 if not, and why.
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    let ready = app.engine.ready().await;
+    let status = if ready == Ready::Yes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let why = match ready {
+        Ready::Yes => "ready",
+        Ready::Draining => "draining",
+        Ready::StoreAway => "the store does not answer",
+    };
+    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().name()});
+    if let Some(hot) = hot(&app.engine) {
+        value["hot"] = hot;
+    }
+    (status, Json(value)).into_response()
+}
+
+/// How the hot tier was used, if there is one.
+pub(super) fn hot(engine: &Engine) -> Option<Value> {
+    let reading = engine.tier()?.reading();
+    let asked = reading.hits + reading.fallbacks;
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for graphs")]
+    let ratio = (asked > 0).then(|| reading.fallbacks as f64 / asked as f64);
+    Some(json!({
+        "hits": reading.hits,
+        "fallbacks": reading.fallbacks,
+        "fallbackRatio": ratio,
+        "spread": reading.spread,
+        "dropped": reading.dropped,
+        "switches": reading.switches,
+    }))
+}
