@@ -1,8 +1,8 @@
 //! The other nodes on the database: [`Peers`], answered by the hints and by reads.
 
 use async_trait::async_trait;
-use threadmill_proto::{TenantId, ThreadId};
-use threadmill_store::{Hint, Peers, StoreResult, Subject, ThreadHead, Watching};
+use threadmill_proto::{Scope, TenantId, ThreadId};
+use threadmill_store::{Hint, Peers, Standing, StoreResult, Subject, ThreadHead, Watching};
 use tokio::sync::broadcast;
 
 use crate::hints;
@@ -26,5 +26,9 @@ impl Peers for PostgresStore {
 
     async fn head(&self, tenant: &TenantId, thread: &ThreadId) -> StoreResult<ThreadHead> {
         reading!(self.connections, snapshot, db => read::head::head(db, tenant, thread))
+    }
+
+    async fn standing(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Standing> {
+        reading!(self.connections, plain, db => read::head::standing(db, scope, thread))
     }
 }

@@ -29,7 +29,7 @@ pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use lock::{HowGranted, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
 pub use memory::MemoryStore;
-pub use peers::{Hint, Peers, RunHead, Subject, ThreadHead, Watching};
+pub use peers::{Hint, Peers, RunHead, Standing, Subject, ThreadHead, Watching};
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,

@@ -81,6 +81,15 @@ pub struct RunHead {
     pub folded: u64,
 }
 
+/// What a thread is known by to those who keep something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What tells it from another thread of its id: [`crate::birth`].
+    pub birth: u64,
+    /// The end of its log.
+    pub position: Position,
+}
+
 /// The other nodes, as one node hears of them.
 #[async_trait]
 pub trait Peers: Send + Sync {
@@ -96,4 +105,7 @@ pub trait Peers: Send + Sync {
     /// Where a thread stands, whoever's it is, read from the primary as of one moment. For the server's own following;
     /// what it shows to whom is decided elsewhere.
     async fn head(&self, tenant: &TenantId, thread: &ThreadId) -> StoreResult<ThreadHead>;
+
+    /// Where a thread of this scope stands, read from the primary in one question.
+    async fn standing(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Standing>;
 }

@@ -10,6 +10,7 @@ mod locks;
 mod mint;
 mod open;
 mod outbox;
+mod pages;
 mod problem;
 pub mod provider;
 mod pull;

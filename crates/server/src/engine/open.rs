@@ -359,7 +359,7 @@ fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor:
 impl Engine {
     /// A window as the store has it.
     async fn read(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
-        self.store.window(scope, query).await.map_err(problem_of)
+        self.page(scope, query).await.map_err(problem_of)
     }
 
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.

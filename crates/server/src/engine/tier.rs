@@ -1,5 +1,5 @@
-//! The hot tier, as a node among others uses it: chunks that this node committed are left there for the others, who
-//! then need not read them from the durable tier, and word of commits goes by it without a detour.
+//! The hot tier, as a node among others uses it: chunks that this node committed and windows that it read are left there
+//! for the others, who then need not read them from the durable tier, and word of commits goes by it without a detour.
 //!
 //! It is beside the way of a commit, never in it: what is to be spread waits in a bounded queue, and what finds no room
 //! is left out. Whoever misses something there reads the durable tier. Of a thread's log nothing but word is spread:
@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, OnGap, Place, TailAppend, TailKey, TailRead,
-    ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, OnGap, PageKey, Place, TailAppend, TailKey,
+    TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -54,6 +54,10 @@ pub struct TierReading {
     pub hits: u64,
     /// Those that fell back on the durable tier.
     pub fallbacks: u64,
+    /// Windows that it had.
+    pub page_hits: u64,
+    /// Windows that it did not have.
+    pub page_misses: u64,
     /// Things that were left there or said by it.
     pub spread: u64,
     /// Those that found no room, or nobody who took them.
@@ -66,6 +70,8 @@ pub struct TierReading {
 struct Counts {
     hits: AtomicU64,
     fallbacks: AtomicU64,
+    page_hits: AtomicU64,
+    page_misses: AtomicU64,
     spread: AtomicU64,
     dropped: AtomicU64,
     switches: AtomicU64,
@@ -76,6 +82,7 @@ enum Item {
     Change(ThreadKey, Place),
     Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
     Summary(Scope, u64),
+    Page(PageKey, Bytes),
     Gone(ThreadKey),
 }
 
@@ -119,6 +126,8 @@ impl Tier {
         TierReading {
             hits: self.counts.hits.load(Relaxed),
             fallbacks: self.counts.fallbacks.load(Relaxed),
+            page_hits: self.counts.page_hits.load(Relaxed),
+            page_misses: self.counts.page_misses.load(Relaxed),
             spread: self.counts.spread.load(Relaxed),
             dropped: self.counts.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
@@ -155,6 +164,24 @@ impl Tier {
     /// A thread is deleted.
     pub(super) fn gone(&self, thread: ThreadKey) {
         self.put(Item::Gone(thread));
+    }
+
+    /// Whether it is worth asking.
+    pub(super) fn answers(&self) -> bool {
+        *self.mode.borrow() == Mode::Full
+    }
+
+    /// A window is left for whoever asks for it next.
+    pub(super) fn keep(&self, key: PageKey, page: Vec<u8>) {
+        self.put(Item::Page(key, page.into()));
+    }
+
+    /// A window that was left there.
+    pub(super) async fn page(&self, key: PageKey) -> Option<Bytes> {
+        let found = self.store.pages(&[key]).await.ok().and_then(|mut pages| pages.pop()?);
+        let count = if found.is_some() { &self.counts.page_hits } else { &self.counts.page_misses };
+        count.fetch_add(1, Relaxed);
+        found
     }
 
     /// What follows in a run's stream, as far as the tier has it. Nothing if it has not.
@@ -198,6 +225,7 @@ struct Batch {
     last: HashMap<TailKey, usize>,
     hints: HashMap<Subject, Hint>,
     gone: Vec<ThreadKey>,
+    pages: Vec<(PageKey, Bytes)>,
     bytes: usize,
     items: usize,
 }
@@ -224,6 +252,10 @@ impl Batch {
                 self.hints.insert(Subject::Summary(scope.clone()), Hint::Summary { scope, pos });
             }
             Item::Gone(thread) => self.gone.push(thread),
+            Item::Page(key, page) => {
+                self.bytes += page.len();
+                self.pages.push((key, page));
+            }
             Item::Chunks { tail, after, entries } => {
                 self.bytes += entries.iter().map(Bytes::len).sum::<usize>();
                 let end = Place { epoch: after.epoch, seq: after.seq + entries.len() as u64 };
@@ -265,6 +297,10 @@ impl Batch {
         let count = hints.len() as u64;
         if !hints.is_empty() && store.publish(hints).await.is_err() {
             tier.counts.dropped.fetch_add(count, Relaxed);
+        }
+        if !self.pages.is_empty() {
+            // What cannot be kept is read again.
+            let _ = store.put_pages(self.pages).await;
         }
         for thread in self.gone {
             // What stays cannot be asked for and expires.

@@ -35,6 +35,8 @@ pub(super) fn hot(engine: &Engine) -> Option<Value> {
         "hits": reading.hits,
         "fallbacks": reading.fallbacks,
         "fallbackRatio": ratio,
+        "pageHits": reading.page_hits,
+        "pageMisses": reading.page_misses,
         "spread": reading.spread,
         "dropped": reading.dropped,
         "switches": reading.switches,

@@ -2,14 +2,14 @@
 //! moment.
 
 use threadmill_proto::{Scope, TenantId, ThreadId};
-use threadmill_store::{Missing, RunHead, ThreadHead, birth};
+use threadmill_store::{Missing, RunHead, Standing, ThreadHead, birth};
 use tokio_postgres::Row;
 
 use super::runs::stream_end;
 use crate::codec::{body_from_blob, id, uint};
 use crate::db::{Db, get};
 use crate::fail::Done;
-use crate::rows::{RunRow, ThreadRow, run_columns, thread_columns};
+use crate::rows::{RunRow, ThreadRow, run_columns, thread_columns, visible};
 
 /// A thread's head, whoever's it is.
 pub(crate) async fn head(db: &Db<'_>, tenant: &TenantId, thread: &ThreadId) -> Done<ThreadHead> {
@@ -40,6 +40,12 @@ pub(crate) async fn head(db: &Db<'_>, tenant: &TenantId, thread: &ThreadId) -> D
         position: thread.position(),
         runs: runs.iter().map(run).collect::<Done<_>>()?,
     })
+}
+
+/// Where a thread of this scope stands.
+pub(crate) async fn standing(db: &Db<'_>, scope: &Scope, thread: &ThreadId) -> Done<Standing> {
+    let thread = visible(db, scope, thread).await?;
+    Ok(Standing { birth: birth(&thread.secret), position: thread.position() })
 }
 
 fn run(row: &Row) -> Done<RunHead> {

@@ -1,8 +1,10 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
+mod cost;
 mod drain;
 mod hot;
 mod order;
+mod pages;
 mod position;
 mod postgres;
 mod redis;

@@ -1,0 +1,89 @@
+//! Windows from the hot tier: what one node has read another need not read again, and nobody sees an old one.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::redis::Redis;
+use crate::api::{Api, string, text, text_of, until};
+
+async fn window(api: &Api, thread: &str) -> Value {
+    api.get(&format!("/threads/{thread}/messages?anchor=tip&before=50")).await
+}
+
+fn texts(window: &Value) -> Vec<String> {
+    window["messages"].as_array().expect("messages").iter().map(text_of).collect()
+}
+
+/// Windows that a node found in the tier so far.
+async fn found(cluster: &Cluster, node: usize) -> u64 {
+    cluster.readyz(node).await.1["hot"]["pageHits"].as_u64().expect("a number")
+}
+
+/// Two nodes, and a thread whose window the first of them has left in the tier.
+async fn kept() -> (Redis, Cluster) {
+    let redis = Redis::start();
+    let cluster = Cluster::start_over(2, Some(redis.url())).await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    a.thread("t").await;
+    a.post("/threads/t/messages", json!({"id": "secret", "parts": [text("the secret")]})).await;
+    until("the window is kept", async || {
+        let before = found(&cluster, 1).await;
+        assert_eq!(texts(&window(&a, "t").await), ["begin", "the secret"]);
+        assert_eq!(window(&b, "t").await, window(&a, "t").await);
+        (found(&cluster, 1).await > before).then_some(())
+    })
+    .await;
+    (redis, cluster)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_window_is_never_older_than_what_was_acknowledged() {
+    let (_redis, cluster) = kept().await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    for round in 0..20 {
+        let said = format!("the secret, changed {round} times");
+        let (status, _) =
+            a.ask(Method::PATCH, "/threads/t/messages/secret", Some(&json!({"parts": [text(&said)]}))).await;
+        assert_eq!(status, 200);
+        for api in [&b, &a, &b] {
+            assert_eq!(texts(&window(api, "t").await), ["begin", said.as_str()]);
+        }
+    }
+    let (status, _) = a.ask(Method::DELETE, "/threads/t/messages/secret", None).await;
+    assert_eq!(status, 200);
+    assert_eq!(texts(&window(&b, "t").await), ["begin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_window_is_its_owners_and_its_threads() {
+    let (_redis, cluster) = kept().await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    let eve = cluster.nodes[1].api("eve");
+    let (status, _) = eve.ask(Method::GET, "/threads/t/messages?anchor=tip&before=50", None).await;
+    assert_eq!(status, 404);
+    // The id is free again; a log that begins anew comes to the same numbers.
+    assert_eq!(a.ask(Method::DELETE, "/threads/t", None).await.0, 204);
+    a.thread("t").await;
+    a.post("/threads/t/messages", json!({"id": "other", "parts": [text("another")]})).await;
+    assert_eq!(texts(&window(&b, "t").await), ["begin", "another"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_written_is_kept_nowhere() {
+    let (_redis, cluster) = kept().await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    let (run, message) = a.run("t", "tell me", "steady").await;
+    let mut longest = String::new();
+    while a.get(&format!("/runs/{run}")).await["run"]["status"] != "ended" {
+        for api in [&a, &b] {
+            let window = window(api, "t").await;
+            let last = window["messages"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+            assert_eq!(string(&last["id"]), message);
+            let said = text_of(&last);
+            assert!(said.starts_with(&longest), "{said:?} after {longest:?}");
+            longest = said;
+        }
+    }
+    assert!(longest.len() > 100);
+}
