@@ -8,6 +8,8 @@ mod hub;
 mod lists;
 mod mint;
 mod open;
+#[cfg(test)]
+mod others_tests;
 mod outbox;
 mod problem;
 pub mod provider;
