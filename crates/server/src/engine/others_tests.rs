@@ -316,9 +316,8 @@ async fn a_run_is_entered_in_the_middle_with_all_that_was_said() {
     // A reader that is ahead of what this node was told, and one that is behind.
     bench.stream(4, 6).await;
     let ahead = Cursor { runs: vec![threadmill_proto::StreamOffset { run: kit::run_id("r"), offset: 6 }], ..cursor };
-    bench.watcher.close(2);
     bench.watcher.open(request(3, Some(ahead))).await.expect("it opens");
-    assert_eq!(bench.sent(1).await, ["resumed 3"]);
+    assert_eq!(bench.sent(2).await, ["chunks 4..6", "resumed 3"]);
     bench.stream(6, 7).await;
     bench.hint_chunks(7);
     assert_eq!(bench.sent(1).await, ["chunks 6..7"]);
