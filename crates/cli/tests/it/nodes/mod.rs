@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
 mod drain;
+mod faults;
 mod hot;
 mod order;
 mod position;
@@ -42,8 +43,11 @@ impl Cluster {
 
     /// The same with a hot tier.
     async fn start_over(count: usize, hot: Option<String>) -> Self {
+        Self::start_on(Database::fresh(), count, hot).await
+    }
+
+    async fn start_on(database: Database, count: usize, hot: Option<String>) -> Self {
         let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
-        let database = Database::fresh();
         let mut cluster = Self { mock, database, hot, nodes: Vec::new() };
         for _ in 0..count {
             let url = cluster.database.url();
