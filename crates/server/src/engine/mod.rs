@@ -1,5 +1,6 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
 
+mod catch_up;
 mod check;
 mod drive;
 pub mod flags;
@@ -23,7 +24,9 @@ mod tail;
 mod tests;
 mod threads;
 mod tier;
+mod topic;
 mod watcher;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
