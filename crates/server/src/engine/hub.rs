@@ -266,8 +266,8 @@ impl Hub {
             return;
         }
         let known = self.known(&key);
-        let identity = known.as_ref().and_then(|topic| lock(topic).identity());
         if let Some(tier) = self.tier() {
+            let identity = known.as_ref().and_then(|topic| lock(topic).identity());
             tell(tier, tenant, thread, identity.map(|(birth, _)| birth), event);
         }
         let Some(topic) = known else { return };

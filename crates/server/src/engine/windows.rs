@@ -86,6 +86,8 @@ impl Engine {
         window: &mut Window,
         seen: &[StreamOffset],
     ) -> Answer<bool> {
+        // Whoever watches may leave meanwhile, and nothing would be read on any more.
+        let kept = self.hub.known(key).and_then(|_| self.hub.keep(key));
         let known = self.hub.known(key);
         if let Some(topic) = &known {
             let Cursor { position, mut runs } = window.cursor.clone();
@@ -95,6 +97,7 @@ impl Engine {
                 return Ok(true);
             }
         }
+        drop(kept);
         if self.hub.peers().is_none() {
             return Ok(false);
         }
@@ -142,6 +145,7 @@ impl Engine {
             if message.status != MessageStatus::Streaming {
                 return Ok(message);
             }
+            let _kept = self.hub.known(&key).and_then(|_| self.hub.keep(&key));
             if let (Some(seen), Some(topic)) = (seen, self.hub.known(&key)) {
                 // Of the log, a read has all there is; of the streams, those who follow here are waited for.
                 let here = lock(&topic).place();
