@@ -12,6 +12,7 @@ mod open;
 #[cfg(test)]
 mod others_tests;
 mod outbox;
+mod presence;
 mod problem;
 pub mod provider;
 mod pull;
@@ -32,12 +33,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem};
+use threadmill_store::hot::{Lifetimes, MemoryHot};
 use threadmill_store::{DurableStore, PageLimits, Peers};
 use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
+pub use presence::{Activity, PRESENT_FOR};
 pub use problem::problem_of;
 pub use provider::Providers;
 pub use ready::{Leaving, RECONNECT_WITHIN, Ready};
@@ -94,6 +97,8 @@ pub struct Engine {
     limits: Limits,
     context: ContextPolicy,
     leaving: watch::Sender<Leaving>,
+    /// Who is in which thread by this node's own connections.
+    present: MemoryHot,
     /// Connections.
     watchers: AtomicUsize,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
@@ -163,6 +168,7 @@ impl Engine {
             limits,
             context,
             leaving: watch::Sender::new(Leaving::No),
+            present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
         })

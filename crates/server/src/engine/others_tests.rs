@@ -350,3 +350,14 @@ async fn a_thread_that_is_gone_is_said_to_be_gone_once() {
     let again = bench.watcher.open(request(2, None)).await;
     assert_eq!(again.expect_err("it is gone").code.as_str(), "thread_not_found");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_window_holds_all_that_was_said_by_a_run_that_was_just_found() {
+    let (bench, _) = Bench::new().await;
+    bench.by(By::Others);
+    bench.start().await;
+    bench.stream(0, 4).await;
+    // Nobody said anything: the window itself is how this node learns of the run.
+    bench.watcher.open(request(2, None)).await.expect("it opens");
+    assert_eq!(bench.sent(3).await, ["event 3", "chunks 0..4", "window 2 at 3"]);
+}

@@ -135,7 +135,9 @@ impl Topic {
             tail.wanted = tail.wanted.max(position.seq);
             return Reach::Before;
         }
-        let mut reach = Reach::There;
+        // A run that was just found has said more than is known of it here, and somebody may have read that elsewhere.
+        let known = self.live.values().all(|live| !live.fresh && live.has_what_was_found());
+        let mut reach = if known { Reach::There } else { Reach::Before };
         for claim in runs {
             let live = self.live.get_mut(&claim.run).filter(|live| live.fold.offset() < claim.offset);
             if let Some(live) = live.filter(|live| live.checked < claim.offset) {

@@ -13,10 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, OnGap, Place, TailAppend, TailKey, TailRead,
-    ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, Mark, OnGap, Place, TailAppend, TailKey,
+    TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
+
+use super::presence::PRESENT_FOR;
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
@@ -76,6 +78,7 @@ enum Item {
     Change(ThreadKey, Place),
     Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
     Summary(Scope, u64),
+    Present(Mark),
     Gone(ThreadKey),
 }
 
@@ -152,6 +155,11 @@ impl Tier {
         self.put(Item::Summary(scope.clone(), pos));
     }
 
+    /// Somebody is in a thread.
+    pub(super) fn mark(&self, mark: Mark) {
+        self.put(Item::Present(mark));
+    }
+
     /// A thread is deleted.
     pub(super) fn gone(&self, thread: ThreadKey) {
         self.put(Item::Gone(thread));
@@ -197,6 +205,7 @@ struct Batch {
     /// The last append of each tail.
     last: HashMap<TailKey, usize>,
     hints: HashMap<Subject, Hint>,
+    marks: HashMap<(ThreadKey, String), Mark>,
     gone: Vec<ThreadKey>,
     bytes: usize,
     items: usize,
@@ -222,6 +231,9 @@ impl Batch {
             }
             Item::Summary(scope, pos) => {
                 self.hints.insert(Subject::Summary(scope.clone()), Hint::Summary { scope, pos });
+            }
+            Item::Present(mark) => {
+                self.marks.insert((mark.thread.clone(), mark.member.clone()), mark);
             }
             Item::Gone(thread) => self.gone.push(thread),
             Item::Chunks { tail, after, entries } => {
@@ -265,6 +277,10 @@ impl Batch {
         let count = hints.len() as u64;
         if !hints.is_empty() && store.publish(hints).await.is_err() {
             tier.counts.dropped.fetch_add(count, Relaxed);
+        }
+        if !self.marks.is_empty() {
+            // Whoever is still there says so again.
+            let _ = store.set_presence(self.marks.into_values().collect(), PRESENT_FOR).await;
         }
         for thread in self.gone {
             // What stays cannot be asked for and expires.

@@ -12,6 +12,7 @@ mod info;
 mod listen;
 mod messages;
 mod position;
+mod presence;
 mod problem;
 mod runs;
 mod sync;
@@ -74,6 +75,7 @@ fn api() -> Router<App> {
         .route("/threads/{thread}/messages/{message}/parts/{part}", get(messages::part))
         .route("/threads/{thread}/runs", post(runs::start))
         .route("/threads/{thread}/events", get(events::follow))
+        .route("/threads/{thread}/presence", get(presence::read).post(presence::be))
         .route("/threads/{thread}/export", get(transfer::export))
         .route("/runs/{run}", get(runs::read))
         .route("/runs/{run}/stop", post(runs::stop))

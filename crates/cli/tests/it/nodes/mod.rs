@@ -6,6 +6,7 @@ mod hot;
 mod order;
 mod position;
 mod postgres;
+mod presence;
 mod redis;
 mod runs;
 
