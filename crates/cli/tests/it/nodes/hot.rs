@@ -22,7 +22,18 @@ fn count(readyz: &Value, name: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_come_to_other_nodes_by_the_hot_tier() {
     let redis = Redis::start();
-    let cluster = Cluster::start_over(2, Some(redis.url())).await;
+    streams_come_by(redis.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_come_by_a_cluster_of_hot_servers_too() {
+    let (_servers, url) = Redis::cluster();
+    streams_come_by(url).await;
+}
+
+async fn streams_come_by(hot: String) {
+    let cluster = Cluster::start_over(2, Some(hot)).await;
+    mode(&cluster, "full").await;
     let (a, b) = (cluster.api(0), cluster.api(1));
     assert_eq!(a.get("/info").await["mode"], "full");
     let mut readers = Vec::new();
