@@ -30,11 +30,11 @@ mod watcher;
 mod windows;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::hot::{Lifetimes, MemoryHot};
-use threadmill_store::{DurableStore, PageLimits, Peers};
+use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
 use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
@@ -97,6 +97,8 @@ pub struct Engine {
     limits: Limits,
     context: ContextPolicy,
     leaving: watch::Sender<Leaving>,
+    /// The last write was refused for the durable tier's sake.
+    read_only: AtomicBool,
     /// Who is in which thread by this node's own connections.
     present: MemoryHot,
     /// Connections.
@@ -168,6 +170,7 @@ impl Engine {
             limits,
             context,
             leaving: watch::Sender::new(Leaving::No),
+            read_only: AtomicBool::new(false),
             present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
@@ -183,7 +186,27 @@ impl Engine {
     /// What this node can rely on now. Without a hot tier, nothing is missing.
     #[must_use]
     pub fn mode(&self) -> Mode {
+        if self.read_only.load(Ordering::Relaxed) {
+            return Mode::ReadOnly;
+        }
         self.tier().map_or(Mode::Full, |tier| *tier.mode().borrow())
+    }
+
+    /// Takes note of whether the durable tier takes writes.
+    fn note<T>(&self, written: &StoreResult<T>) {
+        let refused = match written {
+            Ok(_) => false,
+            Err(StoreError::ReadOnly(_)) => true,
+            // Of the request, or of the moment.
+            Err(_) => return,
+        };
+        if self.read_only.swap(refused, Ordering::Relaxed) != refused {
+            if refused {
+                tracing::error!("the durable tier refuses writes: mode read-only");
+            } else {
+                tracing::info!("the durable tier takes writes again");
+            }
+        }
     }
 
     /// The hot tier, if there is one.

@@ -36,6 +36,8 @@ pub enum Mode {
     Full,
     /// The hot tier does not answer: word of commits comes by the durable tier, and everything is read there.
     Degraded,
+    /// The durable tier refuses writes: only reads are answered.
+    ReadOnly,
 }
 
 impl Mode {
@@ -45,6 +47,7 @@ impl Mode {
         match self {
             Self::Full => "full",
             Self::Degraded => "degraded",
+            Self::ReadOnly => "read-only",
         }
     }
 }
@@ -302,7 +305,10 @@ async fn mind(tier: std::sync::Weak<Tier>, mut state: watch::Receiver<BreakerSta
                 tier.counts.switches.fetch_add(1, Relaxed);
                 match mode {
                     Mode::Full => tracing::info!("the hot tier answers again: mode full"),
-                    Mode::Degraded => tracing::warn!("the hot tier does not answer: mode degraded"),
+                    // The durable tier's mode is not the hot tier's to say.
+                    Mode::Degraded | Mode::ReadOnly => {
+                        tracing::warn!("the hot tier does not answer: mode degraded");
+                    }
                 }
             }
         }

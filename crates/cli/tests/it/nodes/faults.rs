@@ -104,3 +104,27 @@ async fn nodes_outlive_a_crash_of_the_database() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_refuses_writes_is_read() {
+    let cluster = Cluster::start(1).await;
+    let a = cluster.api(0);
+    a.thread("t").await;
+    cluster.database.refuse_writes("on");
+    let body = json!({"id": "refused", "parts": [text("more")]});
+    until("a write is refused", async || {
+        let answer = a.ask(reqwest::Method::POST, "/threads/t/messages", Some(&body)).await;
+        assert!(answer.0 >= 500, "{answer:?}");
+        (answer.1["code"] == "read_only").then_some(())
+    })
+    .await;
+    assert_eq!(a.get("/info").await["mode"], "read-only");
+    assert_eq!(a.get("/threads/t/messages").await["total"], 1);
+    cluster.database.refuse_writes("off");
+    until("a write is taken", async || {
+        (a.ask(reqwest::Method::POST, "/threads/t/messages", Some(&body)).await.0 == 201).then_some(())
+    })
+    .await;
+    assert_eq!(a.get("/info").await["mode"], "full");
+    assert_eq!(cluster.nodes[0].log().matches("mode read-only").count(), 1, "it is logged once");
+}

@@ -156,6 +156,15 @@ impl Database {
         url(&self.server.directory, &self.name)
     }
 
+    /// Has the database refuse writes, or take them again, from the connections that are made from now on.
+    pub(super) fn refuse_writes(&self, refuse: &str) {
+        let name = &self.name;
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {refuse}");
+        assert!(self.server.sql("postgres", &set));
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        assert!(self.server.sql("postgres", &cut));
+    }
+
     /// Restarts the server as a crash would have it: nobody is waited for. It is away for `away`.
     pub(super) async fn crash(&self, away: Duration) {
         let data = self.server.directory.join("data");
