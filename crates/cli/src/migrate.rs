@@ -51,6 +51,8 @@ struct Tally {
     threads: u64,
     messages: u64,
     skipped: u64,
+    /// Rows of all tables.
+    rows: u64,
 }
 
 impl MigrateStore {
@@ -96,7 +98,7 @@ impl MigrateStore {
 
     fn tell(&self, tally: &Tally, began: Instant, state: &str, digests: &Value) {
         let seconds = began.elapsed().as_secs_f64();
-        let Tally { threads, messages, skipped } = tally;
+        let Tally { threads, messages, skipped, .. } = tally;
         eprintln!("{threads} threads with {messages} messages moved, {skipped} were there already; {seconds:.1} s");
         if self.json {
             println!(
@@ -192,6 +194,7 @@ impl Mover<'_> {
                 if table == Table::Messages {
                     self.tally.messages += some.len() as u64;
                 }
+                self.tally.rows += some.len() as u64;
                 self.target.add(table, some).await?;
             }
             self.say(total);
@@ -212,9 +215,8 @@ impl Mover<'_> {
             return;
         }
         self.said = Instant::now();
-        let messages = self.tally.messages;
-        #[allow(clippy::cast_precision_loss, reason = "a rate to look at")]
-        let rate = messages as f64 / self.began.elapsed().as_secs_f64();
-        eprintln!("{messages} of {total} messages, {rate:.0} a second");
+        let Tally { messages, rows, .. } = self.tally;
+        let seconds = self.began.elapsed().as_secs();
+        eprintln!("{messages} of {total} messages, {rows} rows in all, {seconds} s");
     }
 }

@@ -4,20 +4,26 @@
 //! thread is as it was, and done anew if not.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
 use threadmill_store::moving::{Cell, FIRST, Key, Kind, Moving, Row, Sums, Table, add_to};
 use threadmill_store::{StoreError, StoreResult};
+use tokio::time::{Instant, sleep};
 use tokio_postgres::types::ToSql;
 
 use crate::chunks::{Packed, unpack};
 use crate::codec::{int, text_from, text_to};
 use crate::db::{Db, Param, get};
-use crate::fail::{Done, damage};
+use crate::fail::{Done, damage, unavailable};
 use crate::options::PostgresOptions;
 use crate::session::{self, Connections};
 use crate::{durability, read, schema};
+
+/// How long an earlier move may take to end, and how often that is looked at.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Rows read at once for the sums.
 const BATCH: i64 = 4096;
@@ -51,7 +57,7 @@ impl Target {
     /// removals of a thread.
     ///
     /// # Errors
-    /// As [`crate::PostgresStore::open`].
+    /// As [`crate::PostgresStore::open`]; also if another move into it is under way.
     pub async fn open(url: &str, options: &PostgresOptions) -> StoreResult<Self> {
         let config = session::config(url, options)?;
         let tls = session::tls(&config, options)?;
@@ -65,7 +71,25 @@ impl Target {
         prepared.await?;
         first.close();
         let connections = Connections::new(&config, &tls, options)?;
-        Ok(Self { client: connections.writer().await?, connections })
+        let target = Self { client: connections.writer().await?, connections };
+        target.alone().await?;
+        Ok(target)
+    }
+
+    /// Waits for an earlier move's session to end, since its last statement may go on after its process.
+    async fn alone(&self) -> Done<()> {
+        const SQL: &str = "SELECT pg_try_advisory_lock($1)";
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let row = self.db().one(SQL, &[&schema::MOVING_LOCK]).await?;
+            if row.map_or(Ok(false), |row| get(&row, 0))? {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(unavailable("another move into this database is under way").into());
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     fn db(&self) -> Db<'_> {

@@ -23,6 +23,9 @@ const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
 
+/// Whoever moves a store in holds this advisory lock.
+pub(crate) const MOVING_LOCK: i64 = 0x7468_7265_6164_6d01;
+
 /// What is sent to nodes that listen.
 pub(crate) const CHANNEL: &str = "threadmill";
 

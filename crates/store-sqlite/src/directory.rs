@@ -33,14 +33,18 @@ struct Mark {
 impl Directory {
     /// Makes the directory if need be and takes it.
     pub(crate) fn take(path: &Path) -> Done<Self> {
+        let taken = Self::take_if_free(path)?;
+        Ok(taken.ok_or_else(|| unavailable(format_args!("{} is in use by another process", path.display())))?)
+    }
+
+    /// As [`Self::take`], or nothing if another process has it.
+    pub(crate) fn take_if_free(path: &Path) -> Done<Option<Self>> {
         let failed = |error| unavailable(format_args!("{}: {error}", path.display()));
         std::fs::create_dir_all(path).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                Err(unavailable(format_args!("{} is in use by another process", path.display())).into())
-            }
+            Ok(()) => Ok(Some(Self { path: path.to_owned(), _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed(error).into()),
         }
     }

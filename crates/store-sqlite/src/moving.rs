@@ -56,7 +56,7 @@ impl Source {
         if !database.exists() {
             return Err(unavailable(format_args!("there is no library in {}", path.display())).into());
         }
-        let directory = Directory::take(path).ok();
+        let directory = Directory::take_if_free(path)?;
         if let Some(directory) = &directory {
             let conn = open::writer(&database, CACHE_KIB)?;
             schema::migrate(&conn)?;

@@ -3,6 +3,7 @@
 //! Numbers are for reading side by side in one run, on one machine; none of them is a promise.
 
 mod append;
+mod locks;
 mod runs;
 mod seed;
 mod stats;
@@ -31,6 +32,8 @@ enum What {
     Window(window::Window),
     /// Append messages from many clients at once
     Append(append::Append),
+    /// Contend for one lock from many clients, and check that no two wrote at once
+    Locks(locks::Locks),
     /// Stream many runs at once from a mock provider
     Runs(runs::Runs),
 }
@@ -41,6 +44,7 @@ impl Bench {
             What::Seed(seed) => seed.run().await,
             What::Window(window) => window.run().await,
             What::Append(append) => append.run().await,
+            What::Locks(locks) => locks.run().await,
             What::Runs(runs) => runs.run().await,
         }
     }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api, PATIENCE, code, string, text, text_of, until};
-use crate::node::{Node, Setup};
+use crate::node::{Node, Setup, command};
 
 /// Where the holder of [`a_stopped_holder_is_refused`] finds its server.
 const ADDRESS: &str = "THREADMILL_TEST_ADDRESS";
@@ -199,6 +199,17 @@ async fn a_hundred_contend_and_no_two_write_at_once() {
     println!("failure rate {} (threshold {}), {stats}", stats["failureRate"], stats["threshold"]);
     assert_eq!((&stats["timedOut"], &stats["refused"]), (&json!(0), &json!(0)));
     assert!(stats["failureRate"].as_f64() < stats["threshold"].as_f64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bench_contends_and_checks() {
+    let (node, api) = setup();
+    let url = format!("http://{}", node.address());
+    let bench = move || command(&["bench", "locks", "--url", &url, "--contenders", "20", "--ttl", "100", "--json"]);
+    let (code, out, err) = tokio::task::spawn_blocking(bench).await.expect("it runs");
+    let row: Value = serde_json::from_str(&out).expect("a row");
+    assert_eq!((code, &row["requests"], &row["failed"]), (0, &json!(20), &json!(0)), "{err}");
+    assert_eq!(api.get("/locks").await["fenced"], 2, "both that forgot came back and were refused");
 }
 
 /// A process of its own that holds the lock and writes under it until it is refused.

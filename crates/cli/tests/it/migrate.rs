@@ -246,7 +246,8 @@ async fn a_move_that_was_killed_goes_on() {
     let (code, outcome, err) = migrate(directory.path(), &database, &[]);
     assert_eq!((code, &outcome["state"]), (0, &Value::from("moved")), "{err}");
     let rest = outcome["messages"].as_u64().expect("a number");
-    assert!(moved < 20_000 && moved + rest >= 20_000 && rest < 20_006, "{rest} after {moved}");
+    // The statement that was on its way when it was killed counts for neither.
+    assert!(moved > 0 && rest < 20_000 && moved + rest <= 20_000, "{rest} after {moved}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

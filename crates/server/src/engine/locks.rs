@@ -191,7 +191,8 @@ fn held(until: Millis) -> Problem {
     Problem {
         code: ErrorCode::LockHeld,
         detail: format!("Somebody holds the lock, for {left} ms more if they do not let go before."),
-        retry_after: Some(u32::try_from(left).unwrap_or(u32::MAX).max(1)),
+        // It may be given back at any time: sooner than its end, but not at once.
+        retry_after: Some(u32::try_from(left.clamp(1, millis(CAP))).unwrap_or(u32::MAX)),
         hint: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
 
+mod catch_up;
 mod check;
 mod drive;
 pub mod flags;
@@ -9,8 +10,11 @@ mod lists;
 mod locks;
 mod mint;
 mod open;
+#[cfg(test)]
+mod others_tests;
 mod outbox;
 mod pages;
+mod presence;
 mod problem;
 pub mod provider;
 mod pull;
@@ -23,19 +27,23 @@ mod tail;
 mod tests;
 mod threads;
 mod tier;
+mod topic;
 mod watcher;
+mod windows;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use threadmill_proto::{Limits, Problem};
-use threadmill_store::{DurableStore, PageLimits, Peers};
+use threadmill_store::hot::{Lifetimes, MemoryHot};
+use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
 use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
+pub use presence::{Activity, PRESENT_FOR};
 pub use problem::problem_of;
 pub use provider::Providers;
 pub use ready::{Leaving, RECONNECT_WITHIN, Ready};
@@ -96,6 +104,10 @@ pub struct Engine {
     limits: Limits,
     context: ContextPolicy,
     leaving: watch::Sender<Leaving>,
+    /// The last write was refused for the durable tier's sake.
+    read_only: AtomicBool,
+    /// Who is in which thread by this node's own connections.
+    present: MemoryHot,
     /// Connections.
     watchers: AtomicUsize,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
@@ -166,6 +178,8 @@ impl Engine {
             limits,
             context,
             leaving: watch::Sender::new(Leaving::No),
+            read_only: AtomicBool::new(false),
+            present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
         })
@@ -180,7 +194,27 @@ impl Engine {
     /// What this node can rely on now. Without a hot tier, nothing is missing.
     #[must_use]
     pub fn mode(&self) -> Mode {
+        if self.read_only.load(Ordering::Relaxed) {
+            return Mode::ReadOnly;
+        }
         self.tier().map_or(Mode::Full, |tier| *tier.mode().borrow())
+    }
+
+    /// Takes note of whether the durable tier takes writes.
+    fn note<T>(&self, written: &StoreResult<T>) {
+        let refused = match written {
+            Ok(_) => false,
+            Err(StoreError::ReadOnly(_)) => true,
+            // Of the request, or of the moment.
+            Err(_) => return,
+        };
+        if self.read_only.swap(refused, Ordering::Relaxed) != refused {
+            if refused {
+                tracing::error!("the durable tier refuses writes: mode read-only");
+            } else {
+                tracing::info!("the durable tier takes writes again");
+            }
+        }
     }
 
     /// The hot tier, if there is one.

@@ -11,30 +11,24 @@
 //! before the two are put together.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use threadmill_core::fold::Fold;
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, Message, MessageId, MessageStatus, Position, Problem,
-    RunId, RunInfo, RunStatus, Scope, ServerFrame, ThreadId, Window,
+    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, MessageId, Position, Problem, RunId, ServerFrame,
+    ThreadId, Window,
 };
-use threadmill_store::{Changes, Missing, PageLimits, StoreError, StoreResult, WindowQuery};
+use threadmill_store::{Changes, Missing, PageLimits, StoreError, WindowQuery};
 
-use super::hub::{Topic, TopicKey, lock};
+use super::hub::lock;
 use super::outbox::Shared;
 use super::subscription::{Shown, View};
 use super::tail::Reach;
+use super::topic::Topic;
 use super::watcher::Watcher;
-use super::{Answer, Engine, problem_of};
+use super::windows::{WAITS, complete};
+use super::{Answer, problem_of};
 
-/// How long to wait before a window is read again, because a run ended under it or has not been published yet.
-const WAITS: [Duration; 8] = {
-    let ms = Duration::from_millis;
-    [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
-};
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
 
@@ -330,160 +324,5 @@ impl Watcher {
                 self.outbox.repeat(Shared::new(ServerFrame::Chunks { thread, run, message, from, to, chunks }));
             }
         }
-    }
-}
-
-/// Brings a window's streaming messages to what the topic's live folds hold, and says so in its cursor. False if
-/// a run is not live any more: the store now has its final message.
-fn complete(window: &mut Window, topic: &Topic) -> bool {
-    window.cursor.runs.clear();
-    for run in &mut window.runs {
-        let Some(live) = topic.live.get(&run.id) else { return false };
-        let message = window.messages.iter_mut().find(|message| message.id == live.message);
-        settle(run, message, &live.fold, &mut window.cursor);
-    }
-    true
-}
-
-/// Brings a run and its message to what a fold holds.
-fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
-    run.offset = fold.offset();
-    if let Some(message) = message {
-        message.parts.clone_from(&fold.body().parts);
-        message.metadata.clone_from(&fold.body().metadata);
-        message.previews.clear();
-    }
-    cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
-}
-
-impl Engine {
-    /// A window as the store has it.
-    async fn read(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
-        self.page(scope, query).await.map_err(problem_of)
-    }
-
-    /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
-    ///
-    /// # Errors
-    /// There is no such thread, branch or message.
-    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
-        let key = (scope.tenant.clone(), query.thread.clone());
-        for wait in WAITS {
-            let mut window = self.read(scope, query.clone()).await?;
-            let here = window.cursor.position;
-            if let Some(seen) = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq) {
-                // What nobody can have seen raises the epoch, as it does for those who go on from there. Whatever the
-                // answer is, the next read shows what there is.
-                let _ = self.store.changes(scope, &query.thread, seen.position, self.page_limits()).await;
-            } else {
-                let runs = seen.map_or(&[][..], |seen| &seen.runs);
-                if window.runs.is_empty() || self.completed(scope, &key, &mut window, runs).await? {
-                    return Ok(window);
-                }
-            }
-            tokio::time::sleep(wait).await;
-        }
-        Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
-    }
-
-    /// Brings a window's streaming messages to what is durable: what the live folds hold, or what is stored where
-    /// another node may write them and nobody here follows. False if it must be read again.
-    async fn completed(
-        &self,
-        scope: &Scope,
-        key: &TopicKey,
-        window: &mut Window,
-        seen: &[StreamOffset],
-    ) -> Answer<bool> {
-        let known = self.hub.known(key);
-        if let Some(topic) = &known {
-            let Cursor { position, mut runs } = window.cursor.clone();
-            runs.extend_from_slice(seen);
-            let reach = self.reached(key, topic, position, &runs).await?;
-            if reach == Reach::There && complete(window, &lock(topic)) {
-                return Ok(true);
-            }
-        }
-        if self.hub.peers().is_none() {
-            return Ok(false);
-        }
-        window.cursor.runs.clear();
-        for run in &mut window.runs {
-            let Some(fold) = self.stored_fold(scope, &run.id).await.map_err(problem_of)? else { return Ok(false) };
-            let message = window.messages.iter_mut().find(|message| message.id == run.message);
-            settle(run, message, &fold, &mut window.cursor);
-        }
-        Ok(true)
-    }
-
-    /// What the stored chunks of a run fold to that has not ended.
-    async fn stored_fold(&self, scope: &Scope, run: &RunId) -> StoreResult<Option<Fold>> {
-        let read = self.store.run(scope, run).await?;
-        if read.info.status == RunStatus::Ended {
-            return Ok(None);
-        }
-        let mut fold = Fold::from_body(read.body, read.folded.offset);
-        loop {
-            let page = self.store.stream(scope, run, fold.offset(), REPLAY_BYTES).await?;
-            fold.extend(&page.chunks, page.to);
-            match (page.closed, page.to >= page.end) {
-                (true, _) => return Ok(None),
-                (false, true) => return Ok(Some(fold)),
-                (false, false) => {}
-            }
-        }
-    }
-
-    /// A whole message, as far as it is durable, at or past what the reader has seen.
-    ///
-    /// # Errors
-    /// There is no such thread or message.
-    pub async fn message(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        id: &MessageId,
-        seen: Option<&Cursor>,
-    ) -> Answer<Message> {
-        let key = (scope.tenant.clone(), thread.clone());
-        for wait in WAITS {
-            let mut message = self.store.message(scope, thread, id).await.map_err(problem_of)?;
-            if message.status != MessageStatus::Streaming {
-                return Ok(message);
-            }
-            if let (Some(seen), Some(topic)) = (seen, self.hub.known(&key)) {
-                // Of the log, a read has all there is; of the streams, those who follow here are waited for.
-                let here = lock(&topic).place();
-                self.reached(&key, &topic, here.unwrap_or_default(), &seen.runs).await?;
-            }
-            if let Some(body) = self.streamed(scope, thread, id).await? {
-                (message.parts, message.metadata) = (body.parts, body.metadata);
-                return Ok(message);
-            }
-            tokio::time::sleep(wait).await;
-        }
-        Err(Problem::new(ErrorCode::Unavailable, "The message changes too fast to read; try again."))
-    }
-
-    /// The body of a message that a run is writing, if one is.
-    async fn streamed(&self, scope: &Scope, thread: &ThreadId, id: &MessageId) -> Answer<Option<Body>> {
-        // What is followed here is shown as far as it was published, by this as by windows.
-        if let Some(topic) = self.hub.known(&(scope.tenant.clone(), thread.clone())) {
-            let topic = lock(&topic);
-            let live = topic.live.values().find(|live| live.message == *id);
-            if let Some(live) = live.filter(|_| topic.begun() == Reach::There) {
-                return Ok(Some(live.fold.body().clone()));
-            }
-        }
-        if self.hub.peers().is_none() {
-            return Ok(None);
-        }
-        let (before, limits) = (0, self.page_limits());
-        let (thread, anchor) = (thread.clone(), Anchor::Message(id.clone()));
-        let query = WindowQuery { thread, branch: None, anchor, before, after: 1, limits };
-        let window = self.read(scope, query).await?;
-        let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
-        let fold = self.stored_fold(scope, &run.id).await.map_err(problem_of)?;
-        Ok(fold.map(|fold| fold.body().clone()))
     }
 }

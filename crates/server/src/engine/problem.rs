@@ -18,7 +18,7 @@ pub fn problem_of(error: StoreError) -> Problem {
         StoreError::Invalid(_) => Problem::new(ErrorCode::InvalidRequest, sentence(&detail)),
         StoreError::ReadOnly(_) => {
             tracing::warn!(%detail, "write refused");
-            Problem::new(ErrorCode::ReadOnly, "The node refuses writes since a disk sync failed.")
+            Problem::new(ErrorCode::ReadOnly, "The store refuses writes; reads are answered.")
         }
         StoreError::Unavailable { .. } => {
             tracing::warn!(%detail, "store unavailable");

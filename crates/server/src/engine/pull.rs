@@ -14,8 +14,9 @@ use threadmill_store::{Changes, Hint, PageLimits, Peers, StoreError, StoreResult
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
-use super::hub::{Due, Topic, TopicKey, lock};
+use super::hub::{Due, TopicKey, lock};
 use super::tail::{Reach, Step};
+use super::topic::Topic;
 use super::{Answer, Engine, problem_of};
 
 /// How much is read at once.

@@ -9,40 +9,37 @@
 
 use std::collections::BTreeMap;
 
-use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{
-    Change, Chunk, Event, Message, MessageStatus, Outcome, Position, RunId, Scope, StreamOffset, ThreadId,
-};
-use threadmill_store::{StreamPage, ThreadHead, Watching};
+use threadmill_proto::{Change, Event, Position, RunId, Scope, StreamOffset};
+use threadmill_store::Watching;
 use tokio::sync::watch;
 
-use super::hub::{LiveRun, Topic};
+use super::topic::{LiveRun, Topic};
 
 /// See the module.
 pub(crate) struct Tail {
     /// Where following began, and where it is now. None until the durable tier has said where the thread stands.
-    place: Option<Followed>,
+    pub(super) place: Option<Followed>,
     /// The furthest change that was heard of.
-    wanted: u64,
+    pub(super) wanted: u64,
     /// The log is to be read whatever was heard.
-    recheck: bool,
+    pub(super) recheck: bool,
     /// Streams' ends that were heard of before it was known which runs are live.
-    early: BTreeMap<RunId, u64>,
+    pub(super) early: BTreeMap<RunId, u64>,
     /// A reading is under way or asked for.
-    reading: bool,
+    pub(super) reading: bool,
     /// There is no such thread.
-    gone: bool,
+    pub(super) gone: bool,
     /// Changes whenever something above does, for those who wait.
-    moved: watch::Sender<u64>,
+    pub(super) moved: watch::Sender<u64>,
     _watching: Watching,
 }
 
 #[derive(Debug, Clone)]
-struct Followed {
-    scope: Scope,
-    birth: u64,
-    base: Position,
-    published: Position,
+pub(super) struct Followed {
+    pub(super) scope: Scope,
+    pub(super) birth: u64,
+    pub(super) base: Position,
+    pub(super) published: Position,
 }
 
 impl std::fmt::Debug for Tail {
@@ -100,7 +97,7 @@ impl Tail {
         }
     }
 
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         self.moved.send_modify(|count| *count += 1);
     }
 
@@ -109,7 +106,7 @@ impl Tail {
         self.gone = false;
     }
 
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         (self.place, self.recheck) = (None, false);
         self.wanted = 0;
         self.early.clear();
@@ -138,7 +135,9 @@ impl Topic {
             tail.wanted = tail.wanted.max(position.seq);
             return Reach::Before;
         }
-        let mut reach = Reach::There;
+        // A run that was just found has said more than is known of it here, and somebody may have read that elsewhere.
+        let known = self.live.values().all(|live| !live.fresh && live.has_what_was_found());
+        let mut reach = if known { Reach::There } else { Reach::Before };
         for claim in runs {
             let live = self.live.get_mut(&claim.run).filter(|live| live.fold.offset() < claim.offset);
             if let Some(live) = live.filter(|live| live.checked < claim.offset) {
@@ -247,20 +246,6 @@ impl Topic {
         }
     }
 
-    /// Begins to follow from where the thread stands.
-    pub(crate) fn begin(&mut self, head: ThreadHead) {
-        let Some(tail) = &mut self.tail else { return };
-        self.live = head.runs.into_iter().map(|run| (run.info.id.clone(), LiveRun::found(run))).collect();
-        for (run, end) in std::mem::take(&mut tail.early) {
-            if let Some(live) = self.live.get_mut(&run) {
-                live.wanted = live.wanted.max(end);
-            }
-        }
-        let ThreadHead { scope, birth, position, .. } = head;
-        tail.place = Some(Followed { scope, birth, base: position, published: position });
-        tail.tell();
-    }
-
     /// Whether an event is what comes next. An end comes after the chunks before it, as far as they are kept.
     pub(super) fn turn(&mut self, event: &Event) -> Turn {
         let Some(tail) = &mut self.tail else { return Turn::Next };
@@ -302,116 +287,5 @@ impl Topic {
             place.published = event.position();
         }
         tail.tell();
-    }
-
-    /// Publishes what was read of the log. Runs that are sealed or over by it are returned, with how they ended:
-    /// whoever writes them here must let go.
-    pub(crate) fn log_read(
-        &mut self,
-        thread: &ThreadId,
-        events: Vec<Event>,
-        head: Position,
-        wanted: u64,
-    ) -> Vec<(RunId, Option<Outcome>)> {
-        let mut over = Vec::new();
-        for mut event in events {
-            match self.turn(&event) {
-                Turn::Over => continue,
-                Turn::Later => return over,
-                Turn::Next => {}
-            }
-            match &event.record.change {
-                Change::RunStarted { .. } => {
-                    // Its stream follows from the beginning. One that is over comes with its message as it is now.
-                    let streaming = |body: &&mut Message| body.status == MessageStatus::Streaming;
-                    event.body.as_mut().filter(streaming).into_iter().for_each(|body| body.parts.clear());
-                }
-                Change::RunStopping { run } => over.push((run.clone(), None)),
-                Change::RunEnded { run, outcome, .. } => over.push((run.clone(), Some(*outcome))),
-                _ => {}
-            }
-            self.publish(thread, &event);
-            if let Change::RunStarted { run, .. } = &event.record.change
-                && let Some(live) = self.live.get_mut(run)
-            {
-                match event.body.as_ref().map(|body| body.status) {
-                    // What was heard of its chunks so far was of a run that nobody here knew.
-                    Some(MessageStatus::Streaming) => live.fresh = true,
-                    Some(_) | None => live.checked = u64::MAX,
-                }
-            }
-        }
-        if let Some(tail) = &mut self.tail {
-            // Nobody's word counts against the log itself.
-            if tail.wanted <= wanted && tail.place.as_ref().is_some_and(|place| place.published.seq >= head.seq) {
-                tail.wanted = head.seq;
-            }
-            tail.tell();
-        }
-        over
-    }
-
-    /// Publishes chunks that were read, from an offset on. What this node committed itself meanwhile was published
-    /// already. Returns the offset before them that was known.
-    pub(crate) fn chunks_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) -> u64 {
-        let known = self.live.get(run).map_or(0, |live| live.fold.offset());
-        let news = known.checked_sub(from).and_then(|known| chunks.get(usize::try_from(known).ok()?..));
-        if let Some(news) = news.filter(|news| !news.is_empty()) {
-            self.publish_chunks(thread, run, known, news);
-        }
-        if let Some(tail) = &self.tail {
-            tail.tell();
-        }
-        known
-    }
-
-    /// Publishes what was read of a stored stream.
-    pub(crate) fn stream_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, wanted: u64, page: &StreamPage) {
-        let known = self.chunks_read(thread, run, from, &page.chunks);
-        if let Some(live) = self.live.get_mut(run)
-            && known >= from
-            && page.to >= page.end
-        {
-            // All there is was read: whatever was said before, there was no more of it.
-            live.fresh = false;
-            live.checked = live.checked.max(wanted);
-            if live.wanted <= wanted {
-                live.wanted = live.fold.offset();
-            }
-        }
-        if let Some(tail) = &self.tail {
-            tail.tell();
-        }
-    }
-
-    /// What was published does not go on: everybody starts over from a window.
-    pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
-        self.live.clear();
-        for follower in &mut self.followers {
-            follower.start_over(thread, reason);
-        }
-        if let Some(tail) = &mut self.tail {
-            tail.forget();
-            tail.tell();
-        }
-    }
-
-    /// The thread is not there any more, by the durable tier's word.
-    pub(crate) fn vanish(&mut self, thread: &ThreadId) {
-        for follower in &mut self.followers {
-            follower.vanish(thread);
-        }
-        self.end_of_thread();
-    }
-
-    /// The id is free again: who watched this thread must not see the next one of its name.
-    pub(super) fn end_of_thread(&mut self) {
-        self.followers.clear();
-        self.live.clear();
-        if let Some(tail) = &mut self.tail {
-            tail.forget();
-            tail.gone = true;
-            tail.tell();
-        }
     }
 }

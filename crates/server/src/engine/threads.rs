@@ -330,7 +330,9 @@ impl Engine {
             let _place = place;
             let scope = transaction.scope.clone();
             let thread = thread_of(&transaction.commands);
-            let committed = engine.store.apply(transaction).await.map_err(|error| engine.lost(error))?;
+            let committed = engine.store.apply(transaction).await;
+            engine.note(&committed);
+            let committed = committed.map_err(|error| engine.lost(error))?;
             Ok(engine.follow_up(&scope, thread.as_ref(), committed))
         });
         task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))

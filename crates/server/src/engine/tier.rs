@@ -13,10 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, OnGap, PageKey, Place, TailAppend, TailKey,
-    TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, Mark, OnGap, PageKey, Place, TailAppend,
+    TailKey, TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
+
+use super::presence::PRESENT_FOR;
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
@@ -34,6 +36,8 @@ pub enum Mode {
     Full,
     /// The hot tier does not answer: word of commits comes by the durable tier, and everything is read there.
     Degraded,
+    /// The durable tier refuses writes: only reads are answered.
+    ReadOnly,
 }
 
 impl Mode {
@@ -43,6 +47,7 @@ impl Mode {
         match self {
             Self::Full => "full",
             Self::Degraded => "degraded",
+            Self::ReadOnly => "read-only",
         }
     }
 }
@@ -83,6 +88,7 @@ enum Item {
     Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
     Summary(Scope, u64),
     Page(PageKey, Bytes),
+    Present(Mark),
     Gone(ThreadKey),
 }
 
@@ -161,6 +167,11 @@ impl Tier {
         self.put(Item::Summary(scope.clone(), pos));
     }
 
+    /// Somebody is in a thread.
+    pub(super) fn mark(&self, mark: Mark) {
+        self.put(Item::Present(mark));
+    }
+
     /// A thread is deleted.
     pub(super) fn gone(&self, thread: ThreadKey) {
         self.put(Item::Gone(thread));
@@ -224,6 +235,7 @@ struct Batch {
     /// The last append of each tail.
     last: HashMap<TailKey, usize>,
     hints: HashMap<Subject, Hint>,
+    marks: HashMap<(ThreadKey, String), Mark>,
     gone: Vec<ThreadKey>,
     pages: Vec<(PageKey, Bytes)>,
     bytes: usize,
@@ -250,6 +262,9 @@ impl Batch {
             }
             Item::Summary(scope, pos) => {
                 self.hints.insert(Subject::Summary(scope.clone()), Hint::Summary { scope, pos });
+            }
+            Item::Present(mark) => {
+                self.marks.insert((mark.thread.clone(), mark.member.clone()), mark);
             }
             Item::Gone(thread) => self.gone.push(thread),
             Item::Page(key, page) => {
@@ -302,6 +317,10 @@ impl Batch {
             // What cannot be kept is read again.
             let _ = store.put_pages(self.pages).await;
         }
+        if !self.marks.is_empty() {
+            // Whoever is still there says so again.
+            let _ = store.set_presence(self.marks.into_values().collect(), PRESENT_FOR).await;
+        }
         for thread in self.gone {
             // What stays cannot be asked for and expires.
             let _ = store.flush_thread(&thread).await;
@@ -322,7 +341,10 @@ async fn mind(tier: std::sync::Weak<Tier>, mut state: watch::Receiver<BreakerSta
                 tier.counts.switches.fetch_add(1, Relaxed);
                 match mode {
                     Mode::Full => tracing::info!("the hot tier answers again: mode full"),
-                    Mode::Degraded => tracing::warn!("the hot tier does not answer: mode degraded"),
+                    // The durable tier's mode is not the hot tier's to say.
+                    Mode::Degraded | Mode::ReadOnly => {
+                        tracing::warn!("the hot tier does not answer: mode degraded");
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ mod listen;
 mod locks;
 mod messages;
 mod position;
+mod presence;
 mod problem;
 mod runs;
 mod sync;
@@ -75,6 +76,7 @@ fn api() -> Router<App> {
         .route("/threads/{thread}/messages/{message}/parts/{part}", get(messages::part))
         .route("/threads/{thread}/runs", post(runs::start))
         .route("/threads/{thread}/events", get(events::follow))
+        .route("/threads/{thread}/presence", get(presence::read).post(presence::be))
         .route("/threads/{thread}/export", get(transfer::export))
         .route("/runs/{run}", get(runs::read))
         .route("/runs/{run}/stop", post(runs::stop))

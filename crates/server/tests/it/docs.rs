@@ -39,9 +39,13 @@ fn every_error_code_is_documented_as_it_is() {
 }
 
 #[test]
-fn links_of_the_readme_lead_somewhere() {
-    for part in read("README.md").split("](").skip(1) {
-        let target = part.split(')').next().unwrap_or_default();
-        assert!(target.starts_with("http") || root().join(target).exists(), "README.md links to {target}");
+fn links_of_the_documents_lead_somewhere() {
+    for page in ["README.md", "docs/api.md", "docs/proof.md", "docs/scaling.md"] {
+        for part in read(page).split("](").skip(1) {
+            let target = part.split([')', '#']).next().unwrap_or_default();
+            let from = root().join(page);
+            let from = from.parent().expect("a page is in a folder");
+            assert!(target.starts_with("http") || from.join(target).exists(), "{page} links to {target}");
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 mod cost;
 mod drain;
+mod faults;
 mod hot;
 mod order;
 mod pages;
 mod position;
 mod postgres;
+mod presence;
 mod redis;
 mod runs;
 
@@ -44,8 +46,11 @@ impl Cluster {
 
     /// The same with a hot tier.
     async fn start_over(count: usize, hot: Option<String>) -> Self {
+        Self::start_on(Database::fresh(), count, hot).await
+    }
+
+    async fn start_on(database: Database, count: usize, hot: Option<String>) -> Self {
         let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
-        let database = Database::fresh();
         let mut cluster = Self { mock, database, hot, nodes: Vec::new() };
         for _ in 0..count {
             let url = cluster.database.url();
@@ -81,8 +86,10 @@ impl Cluster {
 
     /// What a node says of its readiness.
     async fn readyz(&self, node: usize) -> (u16, Value) {
+        threadmill_server::engine::provider::openai::install_tls();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let url = format!("http://{}/readyz", self.nodes[node].address());
-        let response = reqwest::get(url).await.expect("the node answers");
+        let response = client.get(url).send().await.expect("the node answers");
         (response.status().as_u16(), response.json().await.expect("JSON"))
     }
 

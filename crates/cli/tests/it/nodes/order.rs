@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use threadmill_mock_provider::text::Random;
-use threadmill_proto::{BranchId, ClientFrame, Cursor, ServerFrame};
+use threadmill_proto::{BranchId, ClientFrame, Cursor, ErrorCode, ServerFrame};
 
 use super::Cluster;
 use super::postgres::Pooler;
@@ -83,6 +83,10 @@ pub(super) async fn disturb(api: Api, seed: u64) {
     }
 }
 
+fn is_unavailable(frame: &ServerFrame) -> bool {
+    matches!(frame, ServerFrame::Failed { problem, .. } if problem.code == ErrorCode::Unavailable)
+}
+
 /// Follows a thread at one node after the other, drops its connection at random, until `over` and it has all there is.
 pub(super) async fn wander(apis: &[Api], thread: &str, seed: u64, over: &tokio::sync::watch::Receiver<bool>) -> Reader {
     let mut random = Random::new(seed, "drops");
@@ -98,6 +102,8 @@ pub(super) async fn wander(apis: &[Api], thread: &str, seed: u64, over: &tokio::
         let frames = if last { usize::MAX } else { random.below(40) };
         for _ in 0..=frames {
             match socket.next(Duration::from_millis(700)).await {
+                // The store may be away for a while: then the reader comes again.
+                Came::Frame(frame) if is_unavailable(&frame) => break,
                 Came::Frame(frame) => reader.take(&frame),
                 Came::Nothing => break,
                 other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -50,11 +50,19 @@ fn number_of(kind: &str) -> u32 {
 struct Server {
     directory: PathBuf,
     made: Mutex<u32>,
-    _keeper: Child,
+    keeper: Mutex<Child>,
 }
 
 /// The server that these tests share. It is never dropped: its keeper ends it when the process ends.
-static SHARED: LazyLock<Server> = LazyLock::new(Server::start);
+static SHARED: LazyLock<Arc<Server>> = LazyLock::new(|| Arc::new(Server::start()));
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut keeper = self.keeper.lock().expect("no panic");
+        drop(keeper.stdin.take());
+        drop(keeper.wait());
+    }
+}
 
 impl Server {
     fn start() -> Self {
@@ -72,30 +80,18 @@ impl Server {
         let settings = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"));
         let text = "listen_addresses = ''\nmax_connections = 300\nlog_min_messages = fatal";
         writeln!(settings.expect("there are settings"), "{text}").expect("writes");
-        let log = std::fs::File::create(directory.join("log")).expect("a log");
-        let server = as_user(&programs().join("postgres"));
-        let keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(&directory)
-            .arg(server.get_program())
-            .args(server.get_args())
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(&directory)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .spawn()
-            .expect("there is sh");
-        let server = Self { directory, made: Mutex::default(), _keeper: keeper };
+        let server = Self { keeper: Mutex::new(run(&directory)), directory, made: Mutex::default() };
+        server.wait();
+        assert!(server.sql("postgres", "CREATE ROLE app LOGIN"));
+        server
+    }
+
+    fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !server.sql("postgres", "SELECT 1") {
+        while !self.sql("postgres", "SELECT 1") {
             assert!(Instant::now() < deadline, "the server does not answer");
             std::thread::yield_now();
         }
-        assert!(server.sql("postgres", "CREATE ROLE app LOGIN"));
-        server
     }
 
     /// Runs a statement as the superuser.
@@ -110,23 +106,95 @@ impl Server {
     }
 }
 
+fn run(directory: &Path) -> Child {
+    let log = std::fs::File::create(directory.join("log")).expect("a log");
+    let server = as_user(&programs().join("postgres"));
+    Command::new("sh")
+        .args(["-c", KEEPER, "keeper"])
+        .arg(directory)
+        .arg(server.get_program())
+        .args(server.get_args())
+        .arg("-D")
+        .arg(directory.join("data"))
+        .arg("-k")
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("there is sh")
+}
+
 /// A database of a test's own.
-pub(super) struct Database(String);
+pub(super) struct Database {
+    server: Arc<Server>,
+    name: String,
+}
 
 impl Database {
     pub(super) fn fresh() -> Self {
+        Self::on(Arc::clone(&SHARED))
+    }
+
+    /// One on a server of its own, which may be ended.
+    pub(super) fn alone() -> Self {
+        Self::on(Arc::new(Server::start()))
+    }
+
+    fn on(server: Arc<Server>) -> Self {
         let made = {
-            let mut made = SHARED.made.lock().expect("no panic");
+            let mut made = server.made.lock().expect("no panic");
             *made += 1;
             *made
         };
         let name = format!("db{made}");
-        assert!(SHARED.sql("postgres", &format!("CREATE DATABASE {name} OWNER app")));
-        Self(name)
+        assert!(server.sql("postgres", &format!("CREATE DATABASE {name} OWNER app")));
+        Self { server, name }
     }
 
     pub(super) fn url(&self) -> String {
-        url(&SHARED.directory, &self.0)
+        url(&self.server.directory, &self.name)
+    }
+
+    /// Has the database refuse writes, or take them again, from the connections that are made from now on.
+    pub(super) fn refuse_writes(&self, refuse: &str) {
+        let name = &self.name;
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {refuse}");
+        assert!(self.server.sql("postgres", &set));
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        assert!(self.server.sql("postgres", &cut));
+    }
+
+    /// Restarts the server as a crash would have it: nobody is waited for. It is away for `away`.
+    pub(super) async fn crash(&self, away: Duration) {
+        let data = self.server.directory.join("data");
+        let control = |words: &[&str]| {
+            let mut control = as_user(&programs().join("pg_ctl"));
+            control.arg("-D").arg(&data).arg("-w").args(words).stdout(Stdio::null()).stderr(Stdio::null());
+            control.status().expect("there is pg_ctl").success()
+        };
+        assert!(control(&["-m", "immediate", "stop"]));
+        tokio::time::sleep(away).await;
+        let log = data.join("log");
+        let options = format!("-k {}", self.server.directory.display());
+        // Its processes end one by one, and a new server waits for the last of them.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !control(&["-o", &options, "-l", log.to_str().expect("text"), "start"]) {
+            assert!(Instant::now() < deadline, "the server does not start again");
+        }
+        self.server.wait();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A server that was restarted is no child of its keeper any more.
+        if Arc::strong_count(&self.server) == 1 {
+            let data = self.server.directory.join("data");
+            let mut control = as_user(&programs().join("pg_ctl"));
+            control.arg("-D").arg(data).args(["-m", "immediate", "stop"]).stdout(Stdio::null()).stderr(Stdio::null());
+            drop(control.status());
+        }
     }
 }
 
@@ -160,7 +228,7 @@ impl Pooler {
     }
 
     pub(super) fn url(&self, database: &Database) -> String {
-        url(self.directory.path(), &database.0)
+        url(self.directory.path(), &database.name)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 /// A server on a port that it keeps when it is started again.
 pub(super) struct Redis {
     port: u16,
+    settings: Vec<String>,
     /// Ends the server when its input is closed.
     guard: Child,
     pid: u32,
@@ -15,11 +16,38 @@ pub(super) struct Redis {
 
 impl Redis {
     pub(super) fn start() -> Self {
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port");
-        let (guard, pid) = launch(free.port());
-        let redis = Self { port: free.port(), guard, pid };
+        Self::start_at(free_port(), &[])
+    }
+
+    fn start_at(port: u16, settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
+        let (guard, pid) = launch(port, &settings);
+        let redis = Self { port, settings, guard, pid };
         redis.wait();
         redis
+    }
+
+    /// A cluster of three, and its URL.
+    pub(super) fn cluster() -> (Vec<Self>, String) {
+        let directory = std::env::temp_dir();
+        let servers: Vec<Self> = (0..3)
+            .map(|_| {
+                let port = free_port();
+                let file = directory.join(format!("threadmill-nodes-{}-{port}.conf", std::process::id()));
+                let file = file.to_str().expect("text");
+                Self::start_at(port, &["--cluster-enabled", "yes", "--cluster-config-file", file])
+            })
+            .collect();
+        let hosts: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+        let made = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(&hosts)
+            .args(["--cluster-replicas", "0", "--cluster-yes"])
+            .output()
+            .expect("there is redis-cli");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let url = format!("redis+cluster://{}", hosts.join(","));
+        (servers, url)
     }
 
     pub(super) fn url(&self) -> String {
@@ -40,7 +68,7 @@ impl Redis {
     /// Starts it again with nothing in it.
     pub(super) fn restart(&mut self) {
         self.kill();
-        (self.guard, self.pid) = launch(self.port);
+        (self.guard, self.pid) = launch(self.port, &self.settings);
         self.wait();
     }
 
@@ -68,11 +96,24 @@ impl Drop for Redis {
     }
 }
 
-fn launch(port: u16) -> (Child, u32) {
+/// A port that nobody listens on, such that the one of a cluster's bus (10000 higher) is free too.
+fn free_port() -> u16 {
+    loop {
+        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port");
+        if let Some(bus) = free.port().checked_add(10_000)
+            && TcpListener::bind(("127.0.0.1", bus)).is_ok()
+        {
+            return free.port();
+        }
+    }
+}
+
+fn launch(port: u16, settings: &[String]) -> (Child, u32) {
     let script = r#""$@" >/dev/null 2>&1 & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid; wait"#;
     let mut guard = Command::new("sh")
         .args(["-c", script, "sh", "redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"])
         .arg(port.to_string())
+        .args(settings)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

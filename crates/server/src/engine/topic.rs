@@ -1,0 +1,167 @@
+//! One thread at one node: who watches it, and what its live runs have said. It is behind one lock, so that a snapshot
+//! and the live stream meet exactly. What comes next where other nodes write too is for `tail.rs` to say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use threadmill_core::fold::Fold;
+use threadmill_proto::{BranchId, Change, Chunk, Event, MessageId, RunId, ServerFrame, ThreadId};
+use threadmill_store::RunHead;
+
+use super::follower::Follower;
+use super::outbox::{Outbox, Shared};
+use super::subscription::{Piece, Subscription};
+use super::tail::Tail;
+
+/// What a live run has said so far.
+#[derive(Debug)]
+pub(crate) struct LiveRun {
+    pub(crate) message: MessageId,
+    pub(crate) branch: BranchId,
+    pub(crate) depth: u64,
+    /// The change that started it.
+    pub(crate) since: u64,
+    pub(crate) fold: Fold,
+    /// How far its stream goes, on somebody's word.
+    pub(super) wanted: u64,
+    /// What was said of its end and looked for in the stored stream: what is missing before that is not there.
+    pub(super) checked: u64,
+    /// It was found in the log: whatever its stream holds is to be read.
+    pub(super) fresh: bool,
+    /// Where its stream ended when it was found under way.
+    found: u64,
+}
+
+impl LiveRun {
+    /// A run as it was found under way.
+    pub(super) fn found(run: RunHead) -> Self {
+        let RunHead { info, body, folded } = run;
+        let fold = Fold::from_body(body, folded);
+        Self {
+            message: info.message,
+            branch: info.branch,
+            depth: info.depth,
+            since: 0,
+            fold,
+            wanted: info.offset,
+            checked: 0,
+            fresh: false,
+            found: info.offset,
+        }
+    }
+
+    /// Whether its fold holds at least what there was when it was found.
+    pub(super) fn has_what_was_found(&self) -> bool {
+        self.fold.offset().max(self.checked) >= self.found
+    }
+}
+
+/// One thread's watchers and live runs.
+#[derive(Debug, Default)]
+pub(crate) struct Topic {
+    /// One a connection, with all its subscriptions of this thread.
+    pub(super) followers: Vec<Follower>,
+    pub(crate) live: BTreeMap<RunId, LiveRun>,
+    /// Where other nodes write too: how far this one has come.
+    pub(super) tail: Option<Tail>,
+    /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
+    pub(super) keepers: usize,
+}
+
+impl Topic {
+    /// What a connection follows of this thread, if it does.
+    pub(crate) fn follower(&mut self, outbox: &Arc<Outbox>) -> Option<&mut Follower> {
+        self.followers.iter_mut().find(|follower| follower.belongs_to(outbox))
+    }
+
+    /// Enters a subscription whose snapshot is about to be read.
+    pub(crate) fn enter(&mut self, outbox: &Arc<Outbox>, sub: u32) {
+        match self.follower(outbox) {
+            Some(follower) => follower.enter(sub),
+            None => {
+                let mut follower = Follower::new(Arc::clone(outbox));
+                follower.enter(sub);
+                self.followers.push(follower);
+            }
+        }
+    }
+
+    /// One subscription of a connection.
+    pub(crate) fn of(&mut self, outbox: &Arc<Outbox>, sub: u32) -> Option<&mut Subscription> {
+        self.follower(outbox)?.of(sub)
+    }
+
+    /// Forgets one subscription of a connection.
+    pub(crate) fn leave(&mut self, outbox: &Arc<Outbox>, sub: u32) {
+        if let Some(follower) = self.follower(outbox) {
+            follower.leave(sub);
+        }
+        self.followers.retain(|follower| !follower.is_empty());
+    }
+
+    /// Live runs alone keep a topic only where this node would hear of nothing else by itself.
+    pub(super) fn is_idle(&self) -> bool {
+        self.followers.is_empty() && self.keepers == 0 && (self.live.is_empty() || self.tail.is_some())
+    }
+
+    /// Sends an event to everybody, and takes note of what it begins or ends.
+    pub(super) fn publish(&mut self, thread: &ThreadId, event: &Event) {
+        match &event.record.change {
+            Change::RunStarted { run, message, .. } => {
+                let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
+                let (message, fold) = (message.id.clone(), Fold::new());
+                let live =
+                    LiveRun { message, branch, depth, since, fold, wanted: 0, checked: 0, fresh: false, found: 0 };
+                self.live.insert(run.clone(), live);
+            }
+            Change::RunEnded { run, .. } => {
+                self.live.remove(run);
+            }
+            Change::ThreadCreated { .. }
+            | Change::ThreadUpdated { .. }
+            | Change::ThreadDeleted
+            | Change::ThreadImported { .. }
+            | Change::BranchForked { .. }
+            | Change::DefaultBranchMoved { .. }
+            | Change::MessageAppended(_)
+            | Change::MessageEdited(_)
+            | Change::MessageRemoved(_)
+            | Change::RunStopping { .. } => {}
+        }
+        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
+        for follower in &mut self.followers {
+            follower.event(thread, event, &full);
+        }
+        if matches!(event.record.change, Change::ThreadDeleted) {
+            self.end_of_thread();
+        } else {
+            self.published(event);
+        }
+    }
+
+    /// Sends chunks that continue a live run's stream to everybody. Others are left out: the tail sees to them.
+    pub(super) fn publish_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        let Some(live) = self.live.get_mut(run) else { return };
+        if self.tail.is_some() && from != live.fold.offset() {
+            return;
+        }
+        let to = from + chunks.len() as u64;
+        live.fold.extend(chunks, to);
+        if self.followers.is_empty() {
+            return;
+        }
+        let (message, branch, depth) = (live.message.clone(), live.branch.clone(), live.depth);
+        let frame = Shared::new(ServerFrame::Chunks {
+            thread: thread.clone(),
+            run: run.clone(),
+            message,
+            from,
+            to,
+            chunks: chunks.to_vec(),
+        });
+        let piece = Piece { run, branch: &branch, depth, from };
+        for follower in &mut self.followers {
+            follower.chunks(thread, &piece, &frame);
+        }
+    }
+}
