@@ -163,7 +163,7 @@ async fn forget(api: Api, n: usize) -> (u64, u64) {
 fn spread(what: &str, mut of: Vec<u64>) {
     of.sort_unstable();
     let at = |share: usize| of[(of.len() * share / 100).min(of.len() - 1)];
-    println!("{what}: p50 {} p90 {} p99 {} max {}", at(50), at(90), at(99), at(100));
+    println!("proof: 100 contenders, {what} | p50 {}, p90 {}, p99 {}, max {}", at(50), at(90), at(99), at(100));
 }
 
 /// A hundred at one lock, ten of whom never let go. Prints the spread of their waits.
@@ -196,7 +196,7 @@ async fn a_hundred_contend_and_no_two_write_at_once() {
     let stats = api.get("/locks").await;
     spread("waits in ms", waits);
     spread("attempts", attempts);
-    println!("failure rate {} (threshold {}), {stats}", stats["failureRate"], stats["threshold"]);
+    println!("proof: 100 contenders, failure rate (alert at {}) | {}", stats["threshold"], stats["failureRate"]);
     assert_eq!((&stats["timedOut"], &stats["refused"]), (&json!(0), &json!(0)));
     assert!(stats["failureRate"].as_f64() < stats["threshold"].as_f64());
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -16,7 +17,7 @@ use threadmill_store::{
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::api::{PATIENCE, text};
+use crate::api::{Api, PATIENCE, text};
 use crate::node::{BINARY, Setup, command};
 use crate::postgres::Database;
 
@@ -189,7 +190,7 @@ async fn a_database_in_use_is_refused() {
 /// A thread of many messages.
 async fn fill(directory: &Path, messages: u64) {
     let store = SqliteStore::open(directory, SqliteOptions::default()).expect("opens");
-    let (ann, id) = (scope("acme", "ann"), thread_id("long"));
+    let (ann, id) = (scope("default", "ann"), thread_id("long"));
     let head = ImportThread {
         id: id.clone(),
         title: "long".into(),
@@ -248,6 +249,53 @@ async fn a_move_that_was_killed_goes_on() {
     let rest = outcome["messages"].as_u64().expect("a number");
     // The statement that was on its way when it was killed counts for neither.
     assert!(moved > 0 && rest < 20_000 && moved + rest <= 20_000, "{rest} after {moved}");
+}
+
+/// Reads windows of the long thread until it is told to stop; returns how many.
+async fn read_on(api: Api, messages: u64, stop: Arc<AtomicBool>) -> u64 {
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let depth = count * 7_919 % messages;
+        let path = format!("/threads/long/messages?anchor=depth:{depth}&before=0&after=25");
+        let page = api.get(&path).await;
+        assert_eq!(page["messages"][0]["id"], format!("m{depth}"));
+        count += 1;
+    }
+    count
+}
+
+/// The whole of a long thread, while others read it. `THREADMILL_FULL=1` makes it a million messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_library_moves_under_reads() {
+    let full = std::env::var("THREADMILL_FULL").is_ok_and(|full| full == "1");
+    let messages = if full { 1_000_000 } else { 20_000 };
+    let database = Database::fresh().await;
+    let mut node = Setup::new().start();
+    node.kill();
+    fill(&node.data(), messages).await;
+    node.restart();
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..2).map(|_| tokio::spawn(read_on(node.api("ann"), messages, Arc::clone(&stop)))).collect();
+    let (data, url) = (node.data().display().to_string(), database.url());
+    let run = move || command(&["migrate-store", "--json", "--from", &data, "--to", &url]);
+    let (code, out, err) = tokio::task::spawn_blocking(run.clone()).await.expect("it runs");
+    assert_eq!(code, 3, "{err}");
+    stop.store(true, Ordering::Relaxed);
+    let mut read = 0;
+    for reader in readers {
+        read += reader.await.expect("every read was right");
+    }
+    node.kill();
+    let (code, last, err) = tokio::task::spawn_blocking(run).await.expect("it runs");
+    let (first, last): (Value, Value) =
+        (serde_json::from_str(&out).expect("JSON"), serde_json::from_str(&last).expect("JSON"));
+    assert_eq!((code, &last["digests"]["source"]), (0, &last["digests"]["target"]), "{err}");
+    let seconds = |outcome: &Value| outcome["seconds"].as_f64().expect("a time");
+    println!(
+        "proof: {messages} messages moved beside a server that answered {read} windows | {:.1} s",
+        seconds(&first)
+    );
+    println!("proof: with the server stopped, both stores compared, digests equal | {:.1} s", seconds(&last));
 }
 
 #[tokio::test(flavor = "multi_thread")]
