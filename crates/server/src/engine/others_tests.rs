@@ -361,3 +361,47 @@ async fn a_window_holds_all_that_was_said_by_a_run_that_was_just_found() {
     bench.watcher.open(request(2, None)).await.expect("it opens");
     assert_eq!(bench.sent(3).await, ["event 3", "chunks 0..4", "window 2 at 3"]);
 }
+
+impl Bench {
+    /// The places that the list's frames come to, until one is reached.
+    async fn list_until(&self, pos: u64) -> Vec<u64> {
+        let mut reached = Vec::new();
+        while reached.last() != Some(&pos) {
+            let next = timeout(PATIENCE, self.watcher.next()).await;
+            let next = next.unwrap_or_else(|_| panic!("the list stands at {reached:?}"));
+            if let Outgoing::Frame(frame) = next
+                && let ServerFrame::Summaries { pos, .. } = &frame.frame
+            {
+                reached.push(*pos);
+            }
+        }
+        reached
+    }
+
+    fn hint_list(&self, pos: u64) {
+        self.said.send(Hint::Summaries { scope: scope(), pos }).expect("the engine listens");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_goes_on_in_order_whoever_writes() {
+    let (bench, _) = Bench::new().await;
+    bench.watcher.close(1);
+    bench.watcher.follow_list(0).await.expect("it follows");
+    assert_eq!(bench.list_until(2).await, [0, 2]);
+    bench.by(By::Others);
+    bench.say("m1").await;
+    // False word, then true word twice.
+    bench.hint_list(70);
+    bench.hint_list(3);
+    bench.hint_list(3);
+    assert_eq!(bench.list_until(3).await, [3]);
+    // One of this node after two that nobody spoke of: they replace each other, being of one thread.
+    bench.say("m2").await;
+    bench.say("m3").await;
+    bench.by(By::Us);
+    bench.say("m4").await;
+    assert_eq!(bench.list_until(6).await, [6]);
+    bench.say("m5").await;
+    assert_eq!(bench.list_until(7).await, [7]);
+}
