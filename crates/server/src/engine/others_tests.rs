@@ -363,19 +363,21 @@ async fn a_window_holds_all_that_was_said_by_a_run_that_was_just_found() {
 }
 
 impl Bench {
-    /// The places that the list's frames come to, until one is reached.
-    async fn list_until(&self, pos: u64) -> Vec<u64> {
-        let mut reached = Vec::new();
-        while reached.last() != Some(&pos) {
+    /// The entries of the list's frames, each as its place and thread, until a place is reached.
+    async fn list_until(&self, until: u64) -> Vec<String> {
+        let mut entries = Vec::new();
+        loop {
             let next = timeout(PATIENCE, self.watcher.next()).await;
-            let next = next.unwrap_or_else(|_| panic!("the list stands at {reached:?}"));
+            let next = next.unwrap_or_else(|_| panic!("the list stands at {entries:?}"));
             if let Outgoing::Frame(frame) = next
-                && let ServerFrame::Summaries { pos, .. } = &frame.frame
+                && let ServerFrame::Summaries { pos, items } = &frame.frame
             {
-                reached.push(*pos);
+                entries.extend(items.iter().map(|item| format!("{} {}", item.pos, item.thread)));
+                if *pos == until {
+                    return entries;
+                }
             }
         }
-        reached
     }
 
     fn hint_list(&self, pos: u64) {
@@ -388,20 +390,20 @@ async fn a_list_goes_on_in_order_whoever_writes() {
     let (bench, _) = Bench::new().await;
     bench.watcher.close(1);
     bench.watcher.follow_list(0).await.expect("it follows");
-    assert_eq!(bench.list_until(2).await, [0, 2]);
+    assert_eq!(bench.list_until(2).await, ["2 t"]);
     bench.by(By::Others);
     bench.say("m1").await;
     // False word, then true word twice.
     bench.hint_list(70);
     bench.hint_list(3);
     bench.hint_list(3);
-    assert_eq!(bench.list_until(3).await, [3]);
-    // One of this node after two that nobody spoke of: they replace each other, being of one thread.
-    bench.say("m2").await;
-    bench.say("m3").await;
+    assert_eq!(bench.list_until(3).await, ["3 t"]);
+    // One of this node after one that nobody spoke of.
+    let (id, branch) = (ThreadId::parse("u").expect("an id"), BranchId::parse("b").expect("an id"));
+    bench.apply(Command::CreateThread { id, branch, title: "u".into(), metadata: None }).await;
     bench.by(By::Us);
-    bench.say("m4").await;
-    assert_eq!(bench.list_until(6).await, [6]);
-    bench.say("m5").await;
-    assert_eq!(bench.list_until(7).await, [7]);
+    bench.say("m2").await;
+    assert_eq!(bench.list_until(5).await, ["4 u", "5 t"]);
+    bench.say("m3").await;
+    assert_eq!(bench.list_until(6).await, ["6 t"]);
 }
