@@ -235,9 +235,10 @@ impl Hub {
 
     /// Everything that is followed, threads first.
     pub(crate) fn subjects(&self) -> Vec<Subject> {
-        let topics = lock(&self.topics);
-        let threads = topics.iter().filter(|(_, topic)| lock(topic).tail.is_some());
-        let threads = threads.map(|((tenant, thread), _)| Subject::Thread(tenant.clone(), thread.clone()));
+        // No topic is waited for while the others cannot be found.
+        let topics: Vec<_> = lock(&self.topics).iter().map(|(key, topic)| (key.clone(), Arc::clone(topic))).collect();
+        let threads = topics.into_iter().filter(|(_, topic)| lock(topic).tail.is_some());
+        let threads = threads.map(|((tenant, thread), _)| Subject::Thread(tenant, thread));
         threads.chain(self.lists.followed().into_iter().map(Subject::Summaries)).collect()
     }
 

@@ -20,6 +20,7 @@ pub mod provider;
 mod pull;
 mod ready;
 mod runs;
+mod spread;
 mod subscription;
 mod sweeper;
 mod tail;

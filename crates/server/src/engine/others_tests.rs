@@ -366,3 +366,49 @@ async fn a_window_holds_all_that_was_said_by_a_run_that_was_just_found() {
     bench.watcher.open(request(2, None)).await.expect("it opens");
     assert_eq!(bench.sent(3).await, ["event 3", "chunks 0..4", "window 2 at 3"]);
 }
+
+impl Bench {
+    /// The entries of the list's frames, each as its place and thread, until a place is reached.
+    async fn list_until(&self, until: u64) -> Vec<String> {
+        let mut entries = Vec::new();
+        loop {
+            let next = timeout(PATIENCE, self.watcher.next()).await;
+            let next = next.unwrap_or_else(|_| panic!("the list stands at {entries:?}"));
+            if let Outgoing::Frame(frame) = next
+                && let ServerFrame::Summaries { pos, items } = &frame.frame
+            {
+                entries.extend(items.iter().map(|item| format!("{} {}", item.pos, item.thread)));
+                if *pos == until {
+                    return entries;
+                }
+            }
+        }
+    }
+
+    fn hint_list(&self, pos: u64) {
+        self.said.send(Hint::Summaries { scope: scope(), pos }).expect("the engine listens");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_goes_on_in_order_whoever_writes() {
+    let (bench, _) = Bench::new().await;
+    bench.watcher.close(1);
+    bench.watcher.follow_list(0).await.expect("it follows");
+    assert_eq!(bench.list_until(2).await, ["2 t"]);
+    bench.by(By::Others);
+    bench.say("m1").await;
+    // False word, then true word twice.
+    bench.hint_list(70);
+    bench.hint_list(3);
+    bench.hint_list(3);
+    assert_eq!(bench.list_until(3).await, ["3 t"]);
+    // One of this node after one that nobody spoke of.
+    let (id, branch) = (ThreadId::parse("u").expect("an id"), BranchId::parse("b").expect("an id"));
+    bench.apply(Command::CreateThread { id, branch, title: "u".into(), metadata: None }).await;
+    bench.by(By::Us);
+    bench.say("m2").await;
+    assert_eq!(bench.list_until(5).await, ["4 u", "5 t"]);
+    bench.say("m3").await;
+    assert_eq!(bench.list_until(6).await, ["6 t"]);
+}

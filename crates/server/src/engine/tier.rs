@@ -5,7 +5,6 @@
 //! is left out. Whoever misses something there reads the durable tier. Of a thread's log nothing but word is spread:
 //! bodies may have been removed since, and only the durable log shows them as they are now.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,19 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, Extended, Hint, HotStore, Keep, Mark, OnGap, PageKey, Place, TailAppend,
-    TailKey, TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, PageKey, Place, TailKey, TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
 
-use super::presence::PRESENT_FOR;
+use super::spread::{Item, spread};
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
-/// Bytes of chunks that are sent at once. The tier takes twice as many of one tail.
-const AT_ONCE: usize = 1 << 20;
-/// Things that are sent at once.
-const MANY: usize = 1024;
 /// Chunks that are read at once.
 const READ: u32 = 512;
 
@@ -82,16 +76,6 @@ struct Counts {
     switches: AtomicU64,
 }
 
-/// What is spread.
-enum Item {
-    Change(ThreadKey, Place),
-    Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
-    Summary(Scope, u64),
-    Page(PageKey, Bytes),
-    Present(Mark),
-    Gone(ThreadKey),
-}
-
 /// See the module.
 pub struct Tier {
     store: Arc<Breaker>,
@@ -144,9 +128,16 @@ impl Tier {
         &self.store
     }
 
+    /// Takes note of so many things that were sent together.
+    pub(super) fn count_spread(&self, items: u64, sent: &HotResult<()>) {
+        let count = if sent.is_ok() { &self.counts.spread } else { &self.counts.dropped };
+        count.fetch_add(items, Relaxed);
+    }
+
     fn put(&self, item: Item) {
-        let count = if self.items.try_send(item).is_ok() { &self.counts.spread } else { &self.counts.dropped };
-        count.fetch_add(1, Relaxed);
+        if self.items.try_send(item).is_err() {
+            self.counts.dropped.fetch_add(1, Relaxed);
+        }
     }
 
     /// A change of this node is durable. Where the thread is not followed here its birth is not known, and need not be:
@@ -210,121 +201,6 @@ impl Tier {
         let count = if found.is_some() { &self.counts.hits } else { &self.counts.fallbacks };
         count.fetch_add(1, Relaxed);
         found
-    }
-}
-
-/// Sends what waits, together, for as long as the tier is used.
-async fn spread(tier: std::sync::Weak<Tier>, mut waiting: mpsc::Receiver<Item>) {
-    while let Some(first) = waiting.recv().await {
-        let mut batch = Batch::default();
-        batch.add(first);
-        while batch.has_room()
-            && let Ok(next) = waiting.try_recv()
-        {
-            batch.add(next);
-        }
-        let Some(tier) = tier.upgrade() else { return };
-        batch.send(&tier).await;
-    }
-}
-
-/// What is sent at once: appends to each tail joined, and the newest word of everything.
-#[derive(Default)]
-struct Batch {
-    appends: Vec<TailAppend>,
-    /// The last append of each tail.
-    last: HashMap<TailKey, usize>,
-    hints: HashMap<Subject, Hint>,
-    marks: HashMap<(ThreadKey, String), Mark>,
-    gone: Vec<ThreadKey>,
-    pages: Vec<(PageKey, Bytes)>,
-    bytes: usize,
-    items: usize,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-enum Subject {
-    Thread(ThreadKey),
-    Run(TailKey),
-    Summary(Scope),
-}
-
-impl Batch {
-    fn has_room(&self) -> bool {
-        self.bytes < AT_ONCE && self.items < MANY
-    }
-
-    fn add(&mut self, item: Item) {
-        self.items += 1;
-        match item {
-            Item::Change(thread, head) => {
-                self.hints.insert(Subject::Thread(thread.clone()), Hint::Thread { thread, head });
-            }
-            Item::Summary(scope, pos) => {
-                self.hints.insert(Subject::Summary(scope.clone()), Hint::Summary { scope, pos });
-            }
-            Item::Present(mark) => {
-                self.marks.insert((mark.thread.clone(), mark.member.clone()), mark);
-            }
-            Item::Gone(thread) => self.gone.push(thread),
-            Item::Page(key, page) => {
-                self.bytes += page.len();
-                self.pages.push((key, page));
-            }
-            Item::Chunks { tail, after, entries } => {
-                self.bytes += entries.iter().map(Bytes::len).sum::<usize>();
-                let end = Place { epoch: after.epoch, seq: after.seq + entries.len() as u64 };
-                if let TailKey::Run(thread, run) = &tail {
-                    let hint = Hint::Run { thread: thread.clone(), run: run.clone(), end };
-                    self.hints.insert(Subject::Run(tail.clone()), hint);
-                }
-                let last = self.last.get(&tail).and_then(|at| self.appends.get_mut(*at));
-                if let Some(last) = last.filter(|last| last.end() == after) {
-                    last.entries.extend(entries);
-                    return;
-                }
-                self.last.insert(tail.clone(), self.appends.len());
-                let (keep, on_gap) = (Keep::default(), OnGap::Refuse);
-                self.appends.push(TailAppend { tail, after, entries, keep, on_gap });
-            }
-        }
-    }
-
-    /// Appends, then says so: whoever hears of it finds it there.
-    async fn send(self, tier: &Tier) {
-        let store = &tier.store;
-        if !self.appends.is_empty()
-            && let Ok(answers) = store.extend(self.appends.clone()).await
-        {
-            let again = self.appends.into_iter().zip(answers).filter_map(|(append, answer)| match answer {
-                // The tier missed something. It begins anew, since nobody will bring that.
-                Extended::Refused { there } if there < append.after => {
-                    Some(TailAppend { on_gap: OnGap::Restart, ..append })
-                }
-                Extended::Refused { .. } | Extended::Accepted => None,
-            });
-            let again: Vec<_> = again.collect();
-            if !again.is_empty() {
-                let _ = store.extend(again).await;
-            }
-        }
-        let hints: Vec<_> = self.hints.into_values().collect();
-        let count = hints.len() as u64;
-        if !hints.is_empty() && store.publish(hints).await.is_err() {
-            tier.counts.dropped.fetch_add(count, Relaxed);
-        }
-        if !self.pages.is_empty() {
-            // What cannot be kept is read again.
-            let _ = store.put_pages(self.pages).await;
-        }
-        if !self.marks.is_empty() {
-            // Whoever is still there says so again.
-            let _ = store.set_presence(self.marks.into_values().collect(), PRESENT_FOR).await;
-        }
-        for thread in self.gone {
-            // What stays cannot be asked for and expires.
-            let _ = store.flush_thread(&thread).await;
-        }
     }
 }
 

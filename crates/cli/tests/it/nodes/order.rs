@@ -208,4 +208,17 @@ async fn where_notifications_are_swallowed_heads_are_polled() {
     read_until(&mut socket, &mut reader, |reader| reader.cursor.runs.is_empty()).await;
     assert_eq!(string(&a.ended(&run).await["outcome"]), "complete");
     assert_eq!(reader.text(&message).map(str::to_owned), Some(a.said("t", &message).await));
+    // So is that a thread is not there any more, and what comes to a list.
+    socket.say(&ClientFrame::FollowList { since: 0 }).await;
+    a.ask(Method::DELETE, "/threads/t", None).await;
+    let deleted = std::time::Instant::now();
+    let (mut failed, mut listed) = (false, false);
+    while !(failed && listed) {
+        match socket.frame().await {
+            ServerFrame::Failed { problem, .. } => failed = problem.code == ErrorCode::ThreadNotFound,
+            ServerFrame::Summaries { items, .. } => listed |= items.iter().any(|item| item.deleted),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(deleted.elapsed() < Duration::from_secs(2), "it took {:?}", deleted.elapsed());
 }
