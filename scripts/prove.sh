@@ -137,6 +137,8 @@ bar hot redis tests threadmill-store-redis
 bar nodes locks tests threadmill-cli locks
 bar nodes locks-postgres tests threadmill-store-postgres locks
 bar nodes migration tests threadmill-cli migrate
+bar nodes outages tests threadmill-cli faults:: --test-threads=1
+bar nodes cost tests threadmill-cli nodes::cost --ignored
 bar client weight weights
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1

@@ -45,6 +45,12 @@ impl Setup {
         self
     }
 
+    /// Adds to the configuration, as TOML.
+    pub(crate) fn more(mut self, config: &str) -> Self {
+        self.config += config;
+        self
+    }
+
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
@@ -119,6 +125,12 @@ impl Node {
     /// The process, for signals.
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// Sends it a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().expect("there is kill");
+        assert!(sent.success());
     }
 
     /// Everything it logged so far.

@@ -169,8 +169,8 @@ async fn library(redis: Option<Redis>) {
     for filler in fillers.collect::<Vec<_>>() {
         filler.await.expect("a filler");
     }
-    let (sums, calls, busy, began) =
-        (Arc::new(zipf()), operations(redis.as_ref()), processor(&cluster), Instant::now());
+    let calls = operations(&cluster, redis.as_ref()).await;
+    let (sums, busy, began) = (Arc::new(zipf()), processor(&cluster), Instant::now());
     let readers = (0..READERS)
         .map(|reader| tokio::spawn(read(apis.clone(), OPENS / READERS, 1 + reader as u64, Arc::clone(&sums))));
     let mut took = Vec::new();

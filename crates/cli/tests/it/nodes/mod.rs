@@ -7,9 +7,9 @@ mod hot;
 mod order;
 mod pages;
 mod position;
-mod postgres;
+pub(crate) mod postgres;
 mod presence;
-mod redis;
+pub(crate) mod redis;
 mod runs;
 
 use std::sync::Arc;
