@@ -36,7 +36,9 @@ impl Backend {
         match &config.store.url {
             Some(url) => {
                 let place = place(url).context("store.url must begin with postgres:// or postgresql://")?;
-                let store = PostgresStore::open(url, PostgresOptions::default()).await;
+                let replicas = config.store.replicas.clone();
+                let options = PostgresOptions { replicas, ..PostgresOptions::default() };
+                let store = PostgresStore::open(url, options).await;
                 let store = store.with_context(|| format!("the store at {place} cannot be opened"))?;
                 Ok(Self::Postgres { store, place })
             }

@@ -69,6 +69,8 @@ pub(crate) enum Auth {
 pub(crate) struct Store {
     /// `postgres://…`: a database that any number of nodes share. None: SQLite in the data directory, for one node.
     pub(crate) url: Option<String>,
+    /// `postgres://…`: standbys of it that windows may be read from.
+    pub(crate) replicas: Vec<String>,
 }
 
 /// A Redis or Valkey, or Upstash by `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
@@ -181,6 +183,7 @@ fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
         .merge(file)
         .merge(Env::prefixed("THREADMILL_").only(&variables))
         .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
+        .merge(Env::prefixed("THREADMILL_").only(&["store_replicas"]).map(|_| "store.replicas".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
         .extract()
         .map_err(Box::new)

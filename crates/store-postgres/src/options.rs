@@ -15,6 +15,8 @@ pub struct PostgresOptions {
     pub keep_streams: u64,
     /// Authorities to trust beside the system's, as PEM. Used only if the URL asks for `sslmode=require`.
     pub roots: Option<Vec<u8>>,
+    /// URLs of standbys that windows may be read from, each with as many connections as `readers` says.
+    pub replicas: Vec<String>,
 }
 
 impl Default for PostgresOptions {
@@ -25,6 +27,7 @@ impl Default for PostgresOptions {
             connect: Duration::from_secs(5),
             keep_streams: 24 * 60 * 60 * 1000,
             roots: None,
+            replicas: Vec::new(),
         }
     }
 }

@@ -136,6 +136,15 @@ impl Connections {
         })
     }
 
+    /// Connections to a standby, which nothing is written to and whose history is not compared: what is read there is.
+    pub(crate) fn replica(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
+        Ok(Self {
+            readers: pool(config, tls, options, options.readers.max(1), Checked::No)?,
+            writer: pool(config, tls, options, 1, Checked::No)?,
+            deadline: options.deadline,
+        })
+    }
+
     /// A pool for before there is a schema.
     pub(crate) fn first(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Pool> {
         pool(config, tls, options, 1, Checked::No)

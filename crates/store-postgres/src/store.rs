@@ -23,6 +23,7 @@ use crate::hints::{HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
 use crate::read::changes::Found;
+use crate::replicas::{ReplicaReading, Replicas};
 use crate::session::{self, Connections, reading};
 use crate::writer::{Answer, Ask, Sink, Writer};
 use crate::{read, rows, schema};
@@ -33,6 +34,7 @@ pub struct PostgresStore {
     pub(crate) connections: Arc<Connections>,
     sink: Arc<Sink>,
     hints: Arc<Hints>,
+    replicas: Replicas,
     node: String,
 }
 
@@ -58,6 +60,7 @@ impl PostgresStore {
     pub async fn open(url: &str, options: PostgresOptions) -> StoreResult<Arc<Self>> {
         let config = session::config(url, &options)?;
         let tls = session::tls(&config, &options)?;
+        let replicas = Replicas::new(&options)?;
         let first = Connections::first(&config, &tls, &options)?;
         let prepared = async {
             let client = first.get().await?;
@@ -79,7 +82,7 @@ impl PostgresStore {
         hints.start(listener, connections.clone());
         // The writer's connection is made now: whoever opens the store learns at once that it cannot write.
         drop(connections.writer().await?);
-        Ok(Arc::new(Self { writer, connections, sink, hints, node }))
+        Ok(Arc::new(Self { writer, connections, sink, hints, replicas, node }))
     }
 
     /// Finishes what was begun and stops. What is asked after it is refused.
@@ -87,8 +90,15 @@ impl PostgresStore {
         self.writer.close().await;
         self.hints.stop();
         self.connections.close();
+        self.replicas.close();
         // The sink may hold the store: nobody would ever let go of either.
         self.sink.set(None);
+    }
+
+    /// How replicas were used.
+    #[must_use]
+    pub fn replicas(&self) -> ReplicaReading {
+        self.replicas.reading()
     }
 
     /// What other nodes commit from now on. A receiver that lags has lost some, as after [`Hint::Recheck`].
@@ -208,6 +218,9 @@ impl DurableStore for PostgresStore {
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
+        if let Some(window) = self.replicas.window(&self.connections, scope, &query).await? {
+            return Ok(window);
+        }
         reading!(self.connections, snapshot, db => read::window::window(db, scope, &query))
     }
 

@@ -9,5 +9,6 @@ mod hints;
 mod locks;
 mod nodes;
 mod proxy;
+mod replicas;
 mod server;
 mod tls;

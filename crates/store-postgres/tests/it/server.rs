@@ -90,6 +90,25 @@ impl Server {
         server
     }
 
+    /// Makes a standby that follows this server.
+    pub(crate) async fn standby(&self) -> Arc<Self> {
+        let directory = tempfile::Builder::new().prefix("threadmill-pg").tempdir().expect("a directory").keep();
+        if is_root() {
+            chown(&directory, Some(number_of("-u")), Some(number_of("-g"))).expect("owns");
+        }
+        let copied = as_user(&programs().join("pg_basebackup"))
+            .args(["-U", "postgres", "-R", "--no-sync", "-c", "fast", "-h"])
+            .arg(&self.directory)
+            .arg("-D")
+            .arg(directory.join("data"))
+            .status();
+        assert!(copied.expect("there is pg_basebackup").success());
+        let keeper = Mutex::new(run(&directory));
+        let server = Arc::new(Self { keeper, directory, free: Mutex::default(), made: Mutex::default() });
+        server.wait().await;
+        server
+    }
+
     /// The URL of a database for a role.
     pub(crate) fn url(&self, role: &str, database: &str) -> String {
         format!("host={} user={role} dbname={database}", self.directory.display())
