@@ -11,6 +11,7 @@ mod socket;
 mod again;
 mod auth;
 mod durability;
+mod faults;
 mod flags;
 mod guard;
 mod live;

@@ -1,0 +1,6 @@
+//! Nodes under load while what they stand on fails: every operation and everything that was delivered goes into a
+//! history, and a checker decides from that and the durable log whether all promises were kept.
+
+mod checker;
+mod history;
+mod planted;
