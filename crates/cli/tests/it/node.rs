@@ -45,6 +45,12 @@ impl Setup {
         self
     }
 
+    /// Adds to the configuration, as TOML.
+    pub(crate) fn more(mut self, config: &str) -> Self {
+        self.config += config;
+        self
+    }
+
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self

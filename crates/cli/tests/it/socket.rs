@@ -7,6 +7,7 @@ use threadmill_proto::{Anchor, ClientFrame, Cursor, ServerFrame, ThreadId, from_
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::api::{Api, PATIENCE};
@@ -28,11 +29,7 @@ pub(crate) enum Came {
 impl Socket {
     /// A connection before `Hello`.
     pub(crate) async fn raw(api: &Api) -> Self {
-        let mut request = format!("ws://{}/v1/sync", api.address).into_client_request().expect("a request");
-        let headers = request.headers_mut();
-        headers.insert("x-threadmill-user", api.user.parse().expect("a header"));
-        headers.insert("sec-websocket-protocol", "threadmill.v1.cbor".parse().expect("a header"));
-        Self(connect_async(request).await.expect("the server upgrades").0)
+        Self(connect_async(upgrade(api)).await.expect("the server upgrades").0)
     }
 
     /// A connection that was welcomed.
@@ -42,6 +39,22 @@ impl Socket {
         let ServerFrame::Welcome { user, .. } = socket.frame().await else { panic!("no welcome") };
         assert_eq!(user, api.user);
         socket
+    }
+
+    /// The same where nobody may be there, or refuse.
+    pub(crate) async fn try_open(api: &Api, patience: Duration) -> Option<Self> {
+        let connecting = connect_async(upgrade(api));
+        let stream = tokio::time::timeout(patience, connecting).await.ok()?.ok()?.0;
+        let mut socket = Self(stream);
+        let hello = ClientFrame::Hello { oldest: 1, newest: 1, client: "it".into(), token: None };
+        socket.try_say(&hello).await?;
+        let came = socket.next(patience).await;
+        matches!(came, Came::Frame(frame) if matches!(*frame, ServerFrame::Welcome { .. })).then_some(socket)
+    }
+
+    /// Says something to whoever may have gone.
+    pub(crate) async fn try_say(&mut self, frame: &ClientFrame) -> Option<()> {
+        self.0.send(Message::Binary(to_cbor(frame).into())).await.ok()
     }
 
     pub(crate) async fn say(&mut self, frame: &ClientFrame) {
@@ -106,6 +119,14 @@ impl Socket {
             }
         }
     }
+}
+
+fn upgrade(api: &Api) -> Request {
+    let mut request = format!("ws://{}/v1/sync", api.address).into_client_request().expect("a request");
+    let headers = request.headers_mut();
+    headers.insert("x-threadmill-user", api.user.parse().expect("a header"));
+    headers.insert("sec-websocket-protocol", "threadmill.v1.cbor".parse().expect("a header"));
+    request
 }
 
 /// Asks for the last 200 messages of the default branch.

@@ -3,4 +3,10 @@
 
 mod checker;
 mod history;
+mod hot;
+mod load;
+mod measure;
 mod planted;
+mod under;
+mod watcher;
+mod world;

@@ -5,9 +5,9 @@ mod faults;
 mod hot;
 mod order;
 mod position;
-mod postgres;
+pub(crate) mod postgres;
 mod presence;
-mod redis;
+pub(crate) mod redis;
 mod runs;
 
 use std::sync::Arc;

@@ -126,18 +126,18 @@ fn run(directory: &Path) -> Child {
 }
 
 /// A database of a test's own.
-pub(super) struct Database {
+pub(crate) struct Database {
     server: Arc<Server>,
     name: String,
 }
 
 impl Database {
-    pub(super) fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         Self::on(Arc::clone(&SHARED))
     }
 
     /// One on a server of its own, which may be ended.
-    pub(super) fn alone() -> Self {
+    pub(crate) fn alone() -> Self {
         Self::on(Arc::new(Server::start()))
     }
 
@@ -152,8 +152,20 @@ impl Database {
         Self { server, name }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         url(&self.server.directory, &self.name)
+    }
+
+    /// What a query finds: rows of columns, as text.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let psql = Command::new(programs().join("psql"))
+            .args(["-qAtU", "postgres", "-d", &self.name, "-c", sql, "-h"])
+            .arg(&self.server.directory)
+            .output()
+            .expect("there is psql");
+        assert!(psql.status.success(), "{}", String::from_utf8_lossy(&psql.stderr));
+        let text = String::from_utf8(psql.stdout).expect("UTF-8");
+        text.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
     }
 
     /// Has the database refuse writes, or take them again, from the connections that are made from now on.
@@ -166,7 +178,7 @@ impl Database {
     }
 
     /// Restarts the server as a crash would have it: nobody is waited for. It is away for `away`.
-    pub(super) async fn crash(&self, away: Duration) {
+    pub(crate) async fn crash(&self, away: Duration) {
         let data = self.server.directory.join("data");
         let control = |words: &[&str]| {
             let mut control = as_user(&programs().join("pg_ctl"));

@@ -2,7 +2,7 @@
 //! nobody wrote.
 
 use super::super::history::{Act, Body, End, Micros, Record, Said, Shown};
-use super::{Facts, Verdict, Violation, found};
+use super::{Done, Facts, Verdict, Violation, found};
 
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Violation> {
     let mut all = Vec::new();
@@ -48,7 +48,7 @@ fn shown_body(facts: &Facts<'_>, thread: &str, asked: Micros, body: &Body, place
         return;
     };
     let later = facts.done.get(thread).into_iter().flatten();
-    let later = later.filter(|done| done.to < asked && done.seq > seq && changes(done.act, message));
+    let later = later.filter(|done| done.to < asked && done.seq > seq && changes(done, message));
     let verdicts = later.map(|done| if matches!(done.act, Act::Remove { .. }) { Verdict::Deleted } else { Verdict::Stale });
     if let Some(verdict) = verdicts.max() {
         let detail = format!("{place}, {thread}: {message} of revision {rev}, change {seq}, at {asked}: {text}");
@@ -62,10 +62,11 @@ fn shown_body(facts: &Facts<'_>, thread: &str, asked: Micros, body: &Body, place
     }
 }
 
-/// Whether an act changes a message that is there.
-fn changes(act: &Act, id: &str) -> bool {
-    match act {
-        Act::Edit { message, .. } | Act::Remove { message } => message == id,
+/// Whether a write changed a message that was there.
+fn changes(done: &Done<'_>, id: &str) -> bool {
+    match done.act {
+        Act::Edit { message, .. } => message == id && !matches!(done.end, End::Forked { .. }),
+        Act::Remove { message } => message == id,
         Act::Append { .. } | Act::Ask { .. } | Act::Stop { .. } | Act::Read => false,
     }
 }

@@ -65,6 +65,7 @@ fn found(verdict: Verdict, detail: String) -> Violation {
 /// A write that was acknowledged: when, and what the log's number was then.
 struct Done<'h> {
     act: &'h Act,
+    end: &'h End,
     seq: u64,
     to: Micros,
 }
@@ -130,7 +131,12 @@ impl<'h> Facts<'h> {
             self.about.entry((&call.thread, message)).or_default().push(call);
         }
         if let End::Acknowledged { seq } | End::Forked { seq } = call.end {
-            self.done.entry(&call.thread).or_default().push(Done { act: &call.act, seq, to: call.to });
+            self.done.entry(&call.thread).or_default().push(Done {
+                act: &call.act,
+                end: &call.end,
+                seq,
+                to: call.to,
+            });
         }
     }
 
