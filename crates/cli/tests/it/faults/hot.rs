@@ -1,17 +1,20 @@
 //! The hot tier fails in every way it can. Nothing but latency may come of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::measure::Measured;
-use super::under::under;
+use super::proxy::{Proxy, Way};
+use super::under::{Load, under};
 use super::world::World;
 use crate::nodes::postgres::Database;
 use crate::nodes::redis::Redis;
 
 /// A loss is made up for within this.
-const SWITCH: Duration = Duration::from_secs(2);
+pub(super) const SWITCH: Duration = Duration::from_secs(2);
 /// No call waits for the hot tier, so that none takes longer than one of the durable tier on a busy machine.
 const CALL: Duration = Duration::from_secs(3);
+/// Between two cuts of every connection.
+const CUT: Duration = Duration::from_millis(100);
 
 /// Three nodes on one hot tier.
 async fn world(redis: &Redis) -> World {
@@ -19,22 +22,166 @@ async fn world(redis: &Redis) -> World {
     World::start(Database::fresh(), [&url; 3]).await
 }
 
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("short")
+}
+
 /// Everybody was served in time.
 fn in_time(measured: &Measured) {
-    let micros = |duration: Duration| u64::try_from(duration.as_micros()).expect("short");
     assert!(measured.lag.max(measured.pause) <= micros(SWITCH), "somebody waited too long: {measured}");
     assert!(measured.call <= micros(CALL), "a call took too long: {measured}");
 }
 
+/// Has a fault of the hot tier come and go.
+async fn hot(name: &str, mut redis: Redis, fault: impl AsyncFnOnce(&mut Redis, &Load)) {
+    let mut world = world(&redis).await;
+    let measured = under(name, &mut world, async |_, load| fault(&mut redis, load).await).await;
+    in_time(&measured);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed() {
-    let mut redis = Redis::start();
-    let mut world = world(&redis).await;
-    let measured = under("hot tier killed", &mut world, async |_, load| {
+    hot("hot tier killed", Redis::start(), async |redis, load| {
         redis.kill();
         load.enough().await;
         redis.restart();
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_and_continued() {
+    hot("hot tier stopped", Redis::start(), async |redis, load| {
+        redis.signal("-STOP");
+        load.enough().await;
+        redis.signal("-CONT");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn started_again_empty() {
+    hot("hot tier restarted empty", Redis::start(), async |redis, load| {
+        redis.restart();
+        load.enough().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn started_again_with_an_old_dump() {
+    hot("hot tier restored from an old dump", Redis::start(), async |redis, load| {
+        redis.must("SAVE");
+        load.some().await;
+        redis.restart();
+        assert_ne!(redis.say("DBSIZE").expect("it answers").trim(), ":0", "there is something old in it");
+        load.enough().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_a_replica_of_nobody() {
+    hot("hot tier read-only", Redis::start(), async |redis, load| {
+        redis.must("REPLICAOF 127.0.0.1 1");
+        load.enough().await;
+        redis.must("REPLICAOF NO ONE");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_replicas_it_wants() {
+    hot("hot tier without replicas", Redis::start(), async |redis, load| {
+        redis.must("CONFIG SET min-replicas-to-write 1");
+        load.enough().await;
+        redis.must("CONFIG SET min-replicas-to-write 0");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full() {
+    hot("hot tier full", Redis::with(&["--maxmemory-policy", "noeviction"]), async |redis, load| {
+        redis.must("CONFIG SET maxmemory 1");
+        load.enough().await;
+        redis.must("CONFIG SET maxmemory 0");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_connection_cut_again_and_again() {
+    hot("hot tier's connections cut", Redis::start(), async |redis, load| {
+        let cutting = async {
+            loop {
+                redis.must("CLIENT KILL TYPE normal");
+                redis.must("CLIENT KILL TYPE pubsub");
+                tokio::time::sleep(CUT).await;
+            }
+        };
+        tokio::select! {
+            () = load.enough() => {}
+            () = cutting => {}
+        }
+    })
+    .await;
+}
+
+/// A primary, its replica, and sentinels that know each other and the replica.
+fn watched() -> (Redis, Redis, Vec<Redis>) {
+    let primary = Redis::start();
+    let replica = Redis::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
+    let sentinels: Vec<_> = (0..3).map(|_| Redis::sentinel(&primary)).collect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let met = |sentinel: &Redis| {
+        let seen = sentinel.say("SENTINEL MASTER tm").expect("it answers");
+        let words: Vec<&str> = seen.lines().filter(|line| !line.starts_with(['$', '*'])).collect();
+        let value = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+        value("num-other-sentinels") == Some("2") && value("num-slaves") == Some("1")
+    };
+    let in_step = || replica.say("INFO replication").is_ok_and(|info| info.contains("master_link_status:up"));
+    while !(sentinels.iter().all(met) && in_step()) {
+        assert!(Instant::now() < deadline, "the sentinels do not meet");
+        std::thread::yield_now();
+    }
+    (primary, replica, sentinels)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_over_with_the_old_primary_coming_back() {
+    let (primary, replica, sentinels) = watched();
+    let hosts: Vec<_> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
+    let url = format!("redis+sentinel://{}/tm", hosts.join(","));
+    let mut world = World::start(Database::fresh(), [&url; 3]).await;
+    let measured = under("hot tier failed over", &mut world, async |_, load| {
+        primary.signal("-STOP");
+        load.enough().await;
+        crate::api::until("the replica is made the primary", async || {
+            replica.say("ROLE").is_ok_and(|role| role.contains("master")).then_some(())
+        })
+        .await;
+        primary.signal("-CONT");
+        load.some().await;
+    })
+    .await;
+    in_time(&measured);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_reach_of_one_node() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.port()).await;
+    let (around, direct) = (proxy.url(), redis.url());
+    let mut world = World::start(Database::fresh(), [&around, &direct, &direct]).await;
+    let measured = under("hot tier out of one node's reach", &mut world, async |_, load| {
+        proxy.set(Way::Hole);
+        load.enough().await;
+        proxy.set(Way::Broken);
+        load.some().await;
+        proxy.set(Way::Open);
+    })
+    .await;
+    assert!(measured.changed[0] > 3, "too little was edited and deleted through that node: {measured:?}");
     in_time(&measured);
 }

@@ -21,6 +21,8 @@ pub(super) struct Measured {
     /// The longest call.
     pub(super) call: Micros,
     pub(super) resets: usize,
+    /// Edits and deletions that were acknowledged while the fault lasted, by node.
+    pub(super) changed: [usize; 3],
     /// How long the fault lasted.
     pub(super) lasted: Micros,
 }
@@ -121,8 +123,20 @@ pub(super) fn measure(entries: &[Entry]) -> Measured {
         pause: pause(&stay, began),
         call: calls().map(|call| call.to - call.from).max().unwrap_or_default(),
         resets,
+        changed: [0, 1, 2].map(|node| changed(entries, node, began, ended)),
         lasted: ended.saturating_sub(began),
     }
+}
+
+fn changed(entries: &[Entry], node: usize, began: Micros, ended: Micros) -> usize {
+    let is_one = |entry: &&Entry| match entry {
+        Entry::Call(call) => {
+            let in_time = call.node == node && call.from >= began && call.to <= ended;
+            in_time && is_done(&call.end) && matches!(call.act, Act::Edit { .. } | Act::Remove { .. })
+        }
+        Entry::Frame(_) | Entry::Mark { .. } | Entry::Logged(_) | Entry::Kept { .. } => false,
+    };
+    entries.iter().filter(is_one).count()
 }
 
 /// The longest time from an acknowledgement until a watcher's place was at or past it.

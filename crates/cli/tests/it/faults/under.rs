@@ -18,8 +18,10 @@ use super::world::{Size, World, is_full};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
-/// A fault lasts at least this long.
-const LASTS: Duration = Duration::from_secs(3);
+/// A fault lasts at least this long: more than it may take to be noticed.
+const LASTS: Duration = Duration::from_millis(2500);
+/// What is waited for besides takes at least this long.
+const SOME: Duration = Duration::from_secs(1);
 
 /// Everybody who writes and watches.
 pub(super) struct Load {
@@ -78,14 +80,19 @@ impl Load {
 
     /// Waits until as much happened as a fault must last for, and some time passed.
     pub(super) async fn enough(&self) {
-        self.at_least(self.size.enough).await;
+        self.at_least(self.size.enough, LASTS).await;
     }
 
-    async fn at_least(&self, count: usize) {
+    /// Waits until everybody had something to do.
+    pub(super) async fn some(&self) {
+        self.at_least(self.size.watchers, SOME).await;
+    }
+
+    async fn at_least(&self, count: usize, lasts: Duration) {
         let (began, from) = (Instant::now(), self.recorder.now());
         loop {
             let (written, delivered) = self.recorder.with(|entries| super::measure::since(entries, from));
-            if written >= count && delivered >= count && began.elapsed() >= LASTS {
+            if written >= count && delivered >= count && began.elapsed() >= lasts {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "only {written} writes were acknowledged, {delivered} frames came");
@@ -121,11 +128,11 @@ impl Load {
 /// Has a fault come and go under load, prints what came of it in one line, and asserts the checker's verdict.
 pub(super) async fn under(name: &str, world: &mut World, fault: impl AsyncFnOnce(&mut World, &Load)) -> Measured {
     let mut load = Load::start(world);
-    load.at_least(load.size.watchers).await;
+    load.some().await;
     world.recorder.mark(Mark::FaultBegan);
     fault(world, &load).await;
     world.recorder.mark(Mark::FaultEnded);
-    load.at_least(load.size.watchers).await;
+    load.some().await;
     load.finish(world).await;
     world.keep().await;
     let entries = world.recorder.take();
