@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
 use super::provider::{ChunkStream, Prompt, Turn};
+use super::runs::LEASE_MS;
 use super::{Engine, problem_of};
 
 /// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
@@ -63,7 +64,7 @@ impl Engine {
                 Driven::Lost => None,
             };
             if let Some((outcome, error)) = outcome {
-                match engine.end(&scope, &run, fence, outcome, error).await {
+                match engine.end_in_time(&scope, &run, fence, outcome, error).await {
                     Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
                     Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
                 }
@@ -127,9 +128,72 @@ impl Engine {
                 preview: self.limits.message_bytes,
             },
         };
-        let window = self.store.window(scope, query).await.map_err(|error| problem_of(error).detail)?;
+        let mut outage = Outage::begin();
+        let window = loop {
+            match self.store.window(scope, query.clone()).await {
+                Ok(window) => break window,
+                Err(error) => outage.endure(error).await.map_err(|error| problem_of(error).detail)?,
+            }
+        };
         let turns = window.messages.iter().map(|m| Turn { role: m.role, text: m.text() });
         Ok(Prompt { system: self.context.system.clone(), turns: turns.filter(|t| !t.text.is_empty()).collect() })
+    }
+}
+
+/// A time in which the store does not answer. A run outlives it: what the provider says meanwhile waits, and others take
+/// a run only over when its lease has stood still for as long.
+struct Outage {
+    over: Instant,
+    pause: Duration,
+}
+
+impl Outage {
+    fn begin() -> Self {
+        Self { over: Instant::now() + Duration::from_millis(LEASE_MS), pause: Duration::from_millis(25) }
+    }
+
+    /// Waits, if the error is that the store does not answer and there is time.
+    async fn endure(&mut self, error: StoreError) -> StoreResult<()> {
+        if !matches!(error, StoreError::Unavailable { .. }) || Instant::now() >= self.over {
+            return Err(error);
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_millis(250));
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is read.
+    async fn keep_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
+        let mut outage = Outage::begin();
+        while let Err(error) = self.store.append_chunks(append.clone()).await {
+            outage.endure(error).await?;
+            loop {
+                match self.store.run(&append.scope, &append.run).await {
+                    Ok(run) if run.info.offset > append.from => return Ok(()),
+                    Ok(_) => break,
+                    Err(error) => outage.endure(error).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run of this node, over an outage too.
+    async fn end_in_time(
+        &self,
+        scope: &Scope,
+        run: &RunId,
+        fence: u64,
+        outcome: Outcome,
+        why: Option<String>,
+    ) -> StoreResult<()> {
+        let mut outage = Outage::begin();
+        while let Err(error) = self.end(scope, run, fence, outcome, why.clone()).await {
+            outage.endure(error).await?;
+        }
+        Ok(())
     }
 }
 
@@ -235,9 +299,9 @@ impl Driver {
             chunks: chunks.into(),
             checkpoint,
         };
-        let store = Arc::clone(&self.engine.store);
+        let engine = Arc::clone(&self.engine);
         // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
-        self.commit = Some(tokio::spawn(async move { store.append_chunks(append).await }));
+        self.commit = Some(tokio::spawn(async move { engine.keep_chunks(append).await }));
     }
 }
 
