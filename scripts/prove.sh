@@ -134,6 +134,7 @@ for name in renders tabs times memory transports offline; do bar client "$name" 
 bar client faults bash scripts/bars.sh "$binary" faults
 bar client model tab_model
 bar hot redis tests threadmill-store-redis
+bar nodes outages tests threadmill-cli faults:: --test-threads=1
 bar client weight weights
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1

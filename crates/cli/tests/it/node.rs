@@ -127,6 +127,12 @@ impl Node {
         self.process.child.id()
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().expect("there is kill");
+        assert!(sent.success());
+    }
+
     /// Everything it logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()

@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use threadmill_proto::change::MessageRef;
@@ -19,11 +17,17 @@ pub(crate) type Micros = u64;
 pub(crate) enum Entry {
     Call(Call),
     Frame(Frame),
-    Mark { mark: Mark, at: Micros },
+    Mark {
+        mark: Mark,
+        at: Micros,
+    },
     /// A record of the durable log, as it was when all was over.
     Logged(Logged),
     /// A message as it is kept when all is over.
-    Kept { thread: String, body: Body },
+    Kept {
+        thread: String,
+        body: Body,
+    },
 }
 
 /// What the test did.
@@ -50,13 +54,29 @@ pub(crate) struct Call {
 /// the same act.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Act {
-    Append { message: String, text: String },
+    Append {
+        message: String,
+        text: String,
+    },
     /// An append that has a run answer it.
-    Ask { message: String, text: String, run: String, answer: String },
+    Ask {
+        message: String,
+        text: String,
+        run: String,
+        answer: String,
+    },
     /// Where it forks, `fork` is the new message.
-    Edit { message: String, text: String, fork: String },
-    Remove { message: String },
-    Stop { run: String },
+    Edit {
+        message: String,
+        text: String,
+        fork: String,
+    },
+    Remove {
+        message: String,
+    },
+    Stop {
+        run: String,
+    },
     Read,
 }
 
@@ -124,10 +144,26 @@ pub(crate) struct Frame {
 pub(crate) enum Said {
     Window(Shown),
     Resumed,
-    Reset { reason: String },
-    Change { epoch: u64, seq: u64, record: Record, body: Option<Body> },
-    Advance { epoch: u64, seq: u64 },
-    Chunks { run: String, message: String, from: u64, to: u64, text: String },
+    Reset {
+        reason: String,
+    },
+    Change {
+        epoch: u64,
+        seq: u64,
+        record: Record,
+        body: Option<Body>,
+    },
+    Advance {
+        epoch: u64,
+        seq: u64,
+    },
+    Chunks {
+        run: String,
+        message: String,
+        from: u64,
+        to: u64,
+        text: String,
+    },
     /// The connection is over, whoever ended it.
     Left,
 }
@@ -145,12 +181,32 @@ pub(crate) struct Logged {
 /// What a record says, as far as it can be checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Record {
-    Appended { message: String, rev: u64 },
-    Edited { message: String, rev: u64 },
-    Removed { message: String, rev: u64 },
-    Started { run: String, message: String, rev: u64 },
-    Stopping { run: String },
-    Ended { run: String, message: String, rev: u64, offset: u64 },
+    Appended {
+        message: String,
+        rev: u64,
+    },
+    Edited {
+        message: String,
+        rev: u64,
+    },
+    Removed {
+        message: String,
+        rev: u64,
+    },
+    Started {
+        run: String,
+        message: String,
+        rev: u64,
+    },
+    Stopping {
+        run: String,
+    },
+    Ended {
+        run: String,
+        message: String,
+        rev: u64,
+        offset: u64,
+    },
     /// Something of the thread or its branches.
     Other,
 }
@@ -199,50 +255,6 @@ impl Record {
             | Self::Ended { message, rev, .. } => Some((message, *rev)),
             Self::Stopping { .. } | Self::Other => None,
         }
-    }
-}
-
-/// Where everybody writes down what they do and see.
-#[derive(Debug)]
-pub(crate) struct Recorder {
-    began: Instant,
-    /// The same moment in milliseconds since 1970, which is what nodes write into the log.
-    wall: u64,
-    entries: Mutex<Vec<Entry>>,
-}
-
-impl Recorder {
-    pub(crate) fn new() -> Self {
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
-        Self { began: Instant::now(), wall: u64::try_from(wall).expect("milliseconds"), entries: Mutex::default() }
-    }
-
-    pub(crate) fn now(&self) -> Micros {
-        u64::try_from(self.began.elapsed().as_micros()).expect("a test ends")
-    }
-
-    /// A moment that a node wrote down.
-    pub(crate) fn moment(&self, wall_millis: u64) -> Micros {
-        wall_millis.saturating_sub(self.wall) * 1000
-    }
-
-    pub(crate) fn add(&self, entry: Entry) {
-        self.entries.lock().expect("no panic").push(entry);
-    }
-
-    pub(crate) fn mark(&self, mark: Mark) -> Micros {
-        let at = self.now();
-        self.add(Entry::Mark { mark, at });
-        at
-    }
-
-    /// Looks at what there is so far.
-    pub(crate) fn with<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
-        look(&self.entries.lock().expect("no panic"))
-    }
-
-    pub(crate) fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut self.entries.lock().expect("no panic"))
     }
 }
 

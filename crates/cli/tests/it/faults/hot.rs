@@ -185,3 +185,12 @@ async fn out_of_reach_of_one_node() {
     assert!(measured.changed[0] > 3, "too little was edited and deleted through that node: {measured:?}");
     in_time(&measured);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgets_after_a_second() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let mut world = World::start_with(Database::fresh(), [&url; 3], "[hot]\nttl_seconds = 1\n").await;
+    let measured = under("hot tier that forgets after 1 s", &mut world, async |_, load| load.enough().await).await;
+    in_time(&measured);
+}

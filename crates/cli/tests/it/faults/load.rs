@@ -11,12 +11,11 @@ use threadmill_proto::json::parse_cursor;
 use threadmill_proto::{ThreadId, Window, from_cbor};
 use tokio::sync::watch;
 
-use super::history::{Act, Body, Call, End, Entry, Recorder, Shown};
+use super::history::{Act, Body, Call, End, Entry, Shown};
+use super::recorder::Recorder;
 use super::world::Thread;
 use crate::api::{Api, text};
 
-/// No call may take longer: the durable tier gives up after 10 s, and asks for up to 10 s what became of a commit.
-pub(super) const CALL: Duration = Duration::from_secs(25);
 /// How often a request is sent, at most.
 const TRIES: usize = 8;
 /// Before a request is repeated, at least.
@@ -32,6 +31,7 @@ pub(super) struct Client {
     pub(super) name: String,
     pub(super) random: Random,
     pub(super) pace: Duration,
+    pub(super) patience: Duration,
     pub(super) over: watch::Receiver<bool>,
 }
 
@@ -66,20 +66,14 @@ impl Client {
     }
 
     /// Sends one request, and writes down how it ended.
-    async fn call(
-        &self,
-        node: usize,
-        act: Act,
-        request: RequestBuilder,
-        read: impl FnOnce(u16, &[u8]) -> End,
-    ) -> End {
+    async fn call(&self, node: usize, act: Act, request: RequestBuilder, read: impl FnOnce(u16, &[u8]) -> End) -> End {
         let from = self.recorder.now();
         let work = async {
             let response = request.send().await?;
             let status = response.status().as_u16();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
-        let end = match tokio::time::timeout(CALL, work).await {
+        let end = match tokio::time::timeout(self.patience, work).await {
             Ok(Ok((status, bytes))) => read(status, &bytes),
             Ok(Err(error)) if error.is_connect() => End::Refused { code: UNREACHABLE.into() },
             Ok(Err(error)) => End::Unknown { why: error.to_string() },
@@ -197,7 +191,7 @@ impl Client {
         let node = self.random.below(self.apis.len());
         let path = format!("/runs/{run}");
         let asked = self.apis[node].try_ask(Method::GET, &path, None);
-        match tokio::time::timeout(CALL, asked).await {
+        match tokio::time::timeout(self.patience, asked).await {
             Ok(Ok((200, run))) => run["run"]["status"] == "ended",
             // Asked again.
             Ok(Ok(_) | Err(_)) | Err(_) => false,

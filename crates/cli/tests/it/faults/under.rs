@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::checker::{AGREED, check};
-use super::history::{self, Entry, Mark, Recorder};
+use super::history::{self, Entry, Mark};
 use super::load::Client;
 use super::measure::{Measured, measure};
+use super::recorder::Recorder;
 use super::watcher::{Habit, Progress, Watcher};
 use super::world::{Size, World, is_full};
 
@@ -66,6 +67,7 @@ impl Load {
             name,
             random: Random::new(seed as u64, "load"),
             pace: world.size.pace,
+            patience: world.size.patience,
             over: load.written.subscribe(),
         };
         for number in 0..world.size.writers {
@@ -121,7 +123,9 @@ impl Load {
     fn is_settled(&self, world: &World) -> bool {
         let heads = world.heads();
         let progress = self.progress.lock().expect("no panic");
-        progress.iter().all(|((_, thread), (seq, runs))| *runs == 0 && heads.iter().any(|head| head == &(thread.clone(), *seq)))
+        progress
+            .iter()
+            .all(|((_, thread), (seq, runs))| *runs == 0 && heads.iter().any(|head| head == &(thread.clone(), *seq)))
     }
 }
 
@@ -137,7 +141,7 @@ pub(super) async fn under(name: &str, world: &mut World, fault: impl AsyncFnOnce
     world.keep().await;
     let entries = world.recorder.take();
     let measured = measure(&entries);
-    println!("proof: {name} | {measured}");
+    println!("\nproof: {name} | {measured}");
     verdict(name, &entries);
     if is_full() {
         let (written, delivered) = (measured.acknowledged, measured.delivered);
@@ -154,7 +158,6 @@ fn verdict(name: &str, entries: &[Entry]) {
     }
     let path = std::env::temp_dir().join(format!("threadmill-{}.jsonl", name.replace(' ', "-")));
     history::write(&path, entries);
-    let lines: Vec<_> =
-        violations.iter().take(20).map(|one| format!("{:?}: {}", one.verdict, one.detail)).collect();
+    let lines: Vec<_> = violations.iter().take(20).map(|one| format!("{:?}: {}", one.verdict, one.detail)).collect();
     panic!("{name}: {} violations, the history is in {}:\n{}", violations.len(), path.display(), lines.join("\n"));
 }

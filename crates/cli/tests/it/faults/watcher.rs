@@ -9,8 +9,9 @@ use threadmill_mock_provider::text::Random;
 use threadmill_proto::{Anchor, Change, Chunk, ClientFrame, Cursor, Event, ServerFrame, StreamOffset, ThreadId};
 use tokio::sync::watch;
 
-use super::history::{Body, Entry, Frame, Micros, Record, Recorder, Said};
+use super::history::{Body, Entry, Frame, Micros, Record, Said};
 use super::load::shown;
+use super::recorder::Recorder;
 use super::world::Thread;
 use crate::api::Api;
 use crate::socket::{Came, Socket};

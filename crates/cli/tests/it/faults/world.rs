@@ -7,11 +7,15 @@ use serde_json::json;
 use threadmill_mock_provider::Mock;
 use threadmill_proto::{BranchId, Record, from_cbor};
 
-use super::history::{self, Body, Entry, Logged, Recorder};
+use super::history::{self, Body, Entry, Logged};
+use super::recorder::Recorder;
 use crate::api::{Api, string};
 use crate::node::{Node, Setup};
 use crate::nodes::postgres::Database;
 use crate::nodes::redis::free_port;
+
+/// No answer takes longer: the durable tier gives up after 10 s, and asks for up to 10 s what became of a commit.
+const CALL: Duration = Duration::from_secs(25);
 
 /// How much happens.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,8 @@ pub(super) struct Size {
     pub(super) enough: usize,
     /// Between two writes of a client.
     pub(super) pace: Duration,
+    /// How long a client waits for an answer.
+    pub(super) patience: Duration,
     pub(super) model: &'static str,
 }
 
@@ -36,12 +42,13 @@ pub(super) fn is_full() -> bool {
 
 impl Size {
     pub(super) fn wanted() -> Self {
+        let patience = CALL;
         if is_full() {
             let (enough, pace, model) = (1000, Duration::from_millis(200), "mock,tokens=60,rate=15");
-            Self { writers: 50, watchers: 150, runs: 50, enough, pace, model }
+            Self { writers: 50, watchers: 150, runs: 50, enough, pace, patience, model }
         } else {
             let (enough, pace, model) = (40, Duration::from_millis(40), "mock,tokens=40,rate=30");
-            Self { writers: 4, watchers: 6, runs: 2, enough, pace, model }
+            Self { writers: 4, watchers: 6, runs: 2, enough, pace, patience, model }
         }
     }
 }

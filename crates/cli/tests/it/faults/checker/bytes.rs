@@ -49,7 +49,8 @@ fn shown_body(facts: &Facts<'_>, thread: &str, asked: Micros, body: &Body, place
     };
     let later = facts.done.get(thread).into_iter().flatten();
     let later = later.filter(|done| done.to < asked && done.seq > seq && changes(done, message));
-    let verdicts = later.map(|done| if matches!(done.act, Act::Remove { .. }) { Verdict::Deleted } else { Verdict::Stale });
+    let verdicts =
+        later.map(|done| if matches!(done.act, Act::Remove { .. }) { Verdict::Deleted } else { Verdict::Stale });
     if let Some(verdict) = verdicts.max() {
         let detail = format!("{place}, {thread}: {message} of revision {rev}, change {seq}, at {asked}: {text}");
         all.push(found(verdict, detail));
@@ -85,10 +86,8 @@ fn is_of(facts: &Facts<'_>, thread: &str, body: &Body, seq: u64) -> bool {
             // Its own acknowledgement says which edit it was; otherwise it is one whose end is not known.
             let named = |end: &End| matches!(end, End::Acknowledged { seq: of } if *of == seq);
             let open = |end: &End| matches!(end, End::Unknown { .. });
-            let edits: Vec<_> = calls
-                .iter()
-                .filter(|call| matches!(&call.act, Act::Edit { message, .. } if message == id))
-                .collect();
+            let edits: Vec<_> =
+                calls.iter().filter(|call| matches!(&call.act, Act::Edit { message, .. } if message == id)).collect();
             let acknowledged = edits.iter().any(|call| named(&call.end));
             edits.iter().any(|call| {
                 let Act::Edit { text, .. } = &call.act else { return false };

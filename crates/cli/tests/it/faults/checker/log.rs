@@ -97,7 +97,8 @@ fn effect(facts: &Facts<'_>, thread: &str, act: &Act, fate: Fate, all: &mut Vec<
             count(&|record| matches!(record, Record::Removed { message, .. } if message == id))
         }
         Act::Stop { run: id } => {
-            let over = |record: &Record| matches!(record, Record::Stopping { run } | Record::Ended { run, .. } if run == id);
+            let over =
+                |record: &Record| matches!(record, Record::Stopping { run } | Record::Ended { run, .. } if run == id);
             // It stays stopping, and ends.
             count(&over).min(1)
         }

@@ -131,12 +131,7 @@ impl<'h> Facts<'h> {
             self.about.entry((&call.thread, message)).or_default().push(call);
         }
         if let End::Acknowledged { seq } | End::Forked { seq } = call.end {
-            self.done.entry(&call.thread).or_default().push(Done {
-                act: &call.act,
-                end: &call.end,
-                seq,
-                to: call.to,
-            });
+            self.done.entry(&call.thread).or_default().push(Done { act: &call.act, end: &call.end, seq, to: call.to });
         }
     }
 
