@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::hot::{SWITCH, micros};
 use super::under::under;
 use super::world::{World, is_full};
-use crate::nodes::postgres::{Database, Server};
+use crate::nodes::postgres::Database;
 use crate::nodes::redis::Redis;
 
 /// How long the database is away.
@@ -16,17 +16,14 @@ const CALL: Duration = Duration::from_secs(12);
 const TAKEN_OVER: Duration = Duration::from_secs(26);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_is_started_again() {
-    let (redis, mut server) = (Redis::start(), Server::start());
-    let mut world = World::start(server.database(), [&redis.url(); 3]).await;
+async fn the_database_crashes_and_is_started_again() {
+    let redis = Redis::start();
+    let mut world = World::start(Database::alone(), [&redis.url(); 3]).await;
     let mut away = Duration::ZERO;
-    let measured = under("database restarted", &mut world, async |_, load| {
-        let signals = if is_full() { &["QUIT", "INT", "QUIT"][..] } else { &["QUIT"] };
-        for signal in signals {
+    let measured = under("database restarted", &mut world, async |world, load| {
+        for _ in 0..if is_full() { 3 } else { 1 } {
             let began = Instant::now();
-            server.stop(signal);
-            tokio::time::sleep(AWAY).await;
-            server.start_again();
+            world.database.crash(AWAY).await;
             away = away.max(began.elapsed());
             load.enough().await;
         }
