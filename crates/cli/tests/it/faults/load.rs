@@ -18,6 +18,11 @@ use crate::api::{Api, text};
 
 /// How often a request is sent, at most.
 const TRIES: usize = 8;
+/// Now and then a client is gone before the answer comes, and asks again: what it asked for may have been done.
+/// This many milliseconds later, at most.
+const HASTE: usize = 30;
+/// One in so many.
+const HASTY: usize = 6;
 /// Before a request is repeated, at least.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at a run.
@@ -50,7 +55,14 @@ impl Client {
         let mut end = End::Unknown { why: "it was never sent".into() };
         for attempt in 1..=TRIES {
             let request = self.apis[node].request(method.clone(), path).json(body).header("idempotency-key", key);
-            end = self.call(node, act.clone(), request, |status, bytes| answer(&self.thread.id, status, bytes)).await;
+            let is_hasty = attempt == 1 && self.random.below(HASTY) == 0;
+            let haste = Duration::from_millis(1 + self.random.below(HASTE) as u64);
+            let patience = if is_hasty { haste } else { self.patience };
+            end = self
+                .call(node, act.clone(), request.timeout(patience), |status, bytes| {
+                    answer(&self.thread.id, status, bytes)
+                })
+                .await;
             let is_known = match &end {
                 End::Acknowledged { .. } | End::Forked { .. } | End::Shown(_) => true,
                 End::Refused { code } => code != UNREACHABLE,

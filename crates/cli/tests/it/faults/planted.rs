@@ -28,6 +28,10 @@ fn is_change(said: &Said) -> bool {
     matches!(said, Said::Change { .. })
 }
 
+fn is_ended(said: &Said) -> bool {
+    matches!(said, Said::Change { record: Record::Ended { .. }, .. })
+}
+
 fn is_chunks(said: &Said) -> bool {
     matches!(said, Said::Chunks { .. })
 }
@@ -235,7 +239,7 @@ fn frames_out_of_order_are_found() {
 fn a_chunk_after_the_end_is_found() {
     let after = verdicts(|entries| {
         let chunk = entries[frames(entries, 0, is_chunks)[4]].clone();
-        let end = frames(entries, 0, |said| matches!(said, Said::Change { record: Record::Ended { .. }, .. }))[0];
+        let end = frames(entries, 0, is_ended)[0];
         entries.insert(end + 1, chunk);
     });
     assert!(after.contains(&Verdict::AfterEnd), "{after:?}");
@@ -267,6 +271,24 @@ fn a_watcher_that_has_other_bytes_or_records_is_found() {
         text.push('!');
     });
     assert_eq!(text, [Verdict::Disagrees]);
+    // The whole message that comes with the end does not make up for it.
+    let hidden = verdicts(|entries| {
+        let kept = entries.iter().find_map(|entry| match entry {
+            Entry::Kept { body, .. } if body.message == "ar" => Some(body.clone()),
+            _ => None,
+        });
+        let at = frames(entries, 1, is_ended)[0];
+        let Entry::Frame(Frame { said: Said::Change { body, .. }, .. }) = &mut entries[at] else {
+            unreachable!("a change")
+        };
+        *body = kept;
+        let at = frames(entries, 1, is_chunks)[2];
+        let Entry::Frame(Frame { said: Said::Chunks { text, .. }, .. }) = &mut entries[at] else {
+            unreachable!("chunks")
+        };
+        text.clear();
+    });
+    assert_eq!(hidden, [Verdict::Disagrees]);
     let record = verdicts(|entries| {
         let at = *frames(entries, 1, is_change).last().expect("changes");
         let Entry::Frame(Frame { said: Said::Change { record, body, .. }, .. }) = &mut entries[at] else {

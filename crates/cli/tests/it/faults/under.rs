@@ -1,5 +1,6 @@
 //! The frame of every fault: load, the fault, what came of it measured, and the checker's verdict.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use threadmill_mock_provider::text::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::checker::{AGREED, check};
+use super::checker::{AGREED, Violation, check};
 use super::history::{self, Entry, Mark};
 use super::load::Client;
 use super::measure::{Measured, measure};
@@ -17,6 +18,8 @@ use super::world::{Size, World, is_full};
 
 /// What is waited for comes within this, or not at all.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How many violations of a kind are told of.
+const FEW: usize = 5;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// A fault lasts at least this long: more than it may take to be noticed.
@@ -158,6 +161,13 @@ fn verdict(name: &str, entries: &[Entry]) {
     }
     let path = std::env::temp_dir().join(format!("threadmill-{}.jsonl", name.replace(' ', "-")));
     history::write(&path, entries);
-    let lines: Vec<_> = violations.iter().take(20).map(|one| format!("{:?}: {}", one.verdict, one.detail)).collect();
-    panic!("{name}: {} violations, the history is in {}:\n{}", violations.len(), path.display(), lines.join("\n"));
+    let mut by_verdict: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Violation { verdict, detail } in violations {
+        by_verdict.entry(verdict).or_default().push(detail);
+    }
+    let some = by_verdict.iter().map(|(verdict, all)| {
+        format!("{verdict:?}, {} times, such as\n  {}", all.len(), all[..all.len().min(FEW)].join("\n  "))
+    });
+    let some: Vec<_> = some.collect();
+    panic!("{name}: the history is in {}\n{}", path.display(), some.join("\n"));
 }

@@ -120,6 +120,12 @@ impl Place {
             }
             Record::Ended { run, offset, .. } => {
                 let known = self.runs.remove(run);
+                let had = known.and(body.and_then(|body| self.texts.get(&body.message)));
+                if let (Some(had), Some(body)) = (had, body)
+                    && !body.text.starts_with(had.as_str())
+                {
+                    wrong(Verdict::Disagrees, format!("{run} said {had:?} and ends as {:?}", body.text));
+                }
                 if body.is_none() && known != Some(*offset) {
                     wrong(Verdict::Gap, format!("{run} ends at {offset}, which was not told before"));
                 }
