@@ -107,10 +107,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn read_topic(&self, key: &TopicKey) {
+    /// Reads what a topic lacks, one step a turn: a stream that goes on all the time keeps nobody else waiting.
+    async fn read_topic(&self, key: &TopicKey, places: &Semaphore) {
         let Some(topic) = self.hub.known(key) else { return };
         let mut pause = PAUSE;
         loop {
+            let Ok(place) = places.acquire().await else { return };
             let Some(step) = lock(&topic).next_step() else { return };
             // Whoever followed has left, and the topic with them.
             if !self.hub.known(key).is_some_and(|known| Arc::ptr_eq(&known, &topic)) {
@@ -122,6 +124,7 @@ impl Engine {
                 Err(error) => {
                     tracing::warn!(thread = %key.1, %error, "what other nodes wrote could not be read; trying again");
                     lock(&topic).failed();
+                    drop(place);
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST);
                 }
@@ -251,14 +254,16 @@ fn plain(hint: hot::Hint) -> Hint {
 async fn read_all(engine: Weak<Engine>, mut due: mpsc::UnboundedReceiver<Due>) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(due) = due.recv().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let places = Arc::clone(&places);
         let Some(engine) = engine.upgrade() else { return };
         tokio::spawn(async move {
             match due {
-                Due::Topic(key) => engine.read_topic(&key).await,
-                Due::List(scope) => engine.read_list(&scope).await,
+                Due::Topic(key) => engine.read_topic(&key, &places).await,
+                Due::List(scope) => {
+                    let _place = places.acquire().await;
+                    engine.read_list(&scope).await;
+                }
             }
-            drop(place);
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The frame of every fault: load, the fault, what came of it measured, and the checker's verdict.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,14 +154,19 @@ pub(super) async fn under(name: &str, world: &mut World, fault: impl AsyncFnOnce
     measured
 }
 
-/// What the checker says. A history with something wrong is kept.
+/// What the checker says. A history with something wrong is kept, and every one where `THREADMILL_HISTORIES` names a
+/// folder.
 fn verdict(name: &str, entries: &[Entry]) {
     let violations = check(entries);
+    let wanted = std::env::var_os("THREADMILL_HISTORIES").map(PathBuf::from);
+    let folder = wanted.or_else(|| (!violations.is_empty()).then(std::env::temp_dir));
+    let path = folder.map(|folder| folder.join(format!("threadmill-{}.jsonl", name.replace(' ', "-"))));
+    if let Some(path) = &path {
+        history::write(path, entries);
+    }
     if violations.is_empty() {
         return;
     }
-    let path = std::env::temp_dir().join(format!("threadmill-{}.jsonl", name.replace(' ', "-")));
-    history::write(&path, entries);
     let mut by_verdict: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for Violation { verdict, detail } in violations {
         by_verdict.entry(verdict).or_default().push(detail);
@@ -169,5 +175,5 @@ fn verdict(name: &str, entries: &[Entry]) {
         format!("{verdict:?}, {} times, such as\n  {}", all.len(), all[..all.len().min(FEW)].join("\n  "))
     });
     let some: Vec<_> = some.collect();
-    panic!("{name}: the history is in {}\n{}", path.display(), some.join("\n"));
+    panic!("{name}: the history is in {path:?}\n{}", some.join("\n"));
 }
