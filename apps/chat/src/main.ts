@@ -48,7 +48,9 @@ const atMost = (wanted: Promise<void>) =>
 async function start(root: HTMLElement): Promise<void> {
   performance.mark('threadmill.start');
   applyTheme(storedTheme());
+  let broken = false;
   const failed = (error: unknown) => {
+    broken = true;
     root.textContent = `Threadmill could not start: ${error instanceof Error ? error.message : String(error)}`;
   };
   const engine = followEngine(clientOptions(), failed);
@@ -57,7 +59,7 @@ async function start(root: HTMLElement): Promise<void> {
     // Most of the script, and it takes its time: meanwhile flags and core are on their way.
     const { showPage } = await import('./page');
     await atMost(ahead);
-    showPage(root, engine, failed);
+    if (!broken) showPage(root, engine, failed);
   } catch (error) {
     failed(error);
   }
