@@ -64,6 +64,7 @@ async fn a_node_that_sleeps_past_its_leases_is_refused() {
     // What was sent to it and not waited for is done when it wakes, unless it was done elsewhere.
     world.size.patience = Duration::from_secs(2);
     under("node asleep past its leases", &mut world, async |world, load| {
+        load.begun_at(0).await;
         let began = Instant::now();
         world.nodes[0].signal("-STOP");
         load.enough().await;
@@ -73,5 +74,5 @@ async fn a_node_that_sleeps_past_its_leases_is_refused() {
     })
     .await;
     let taken = world.nodes[1..].iter().map(|node| node.log().matches("that nobody held").count()).sum::<usize>();
-    assert!(taken > 0, "it wrote no run when it fell asleep");
+    assert!(taken > 0, "nobody took over what it wrote when it fell asleep");
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::checker::{AGREED, Violation, check};
-use super::history::{self, Entry, Mark};
+use super::history::{self, Act, End, Entry, Mark};
 use super::load::Client;
 use super::measure::{Measured, measure};
 use super::recorder::Recorder;
@@ -92,6 +92,20 @@ impl Load {
     /// Waits until everybody had something to do.
     pub(super) async fn some(&self) {
         self.at_least(self.size.watchers, SOME).await;
+    }
+
+    /// Waits until a run has just begun at a node.
+    pub(super) async fn begun_at(&self, node: usize) {
+        let (began, from) = (Instant::now(), self.recorder.now());
+        let is_one = |entry: &Entry| {
+            let Entry::Call(call) = entry else { return false };
+            let asked = matches!((&call.act, &call.end), (Act::Ask { .. }, End::Acknowledged { .. }));
+            asked && call.node == node && call.from >= from
+        };
+        while !self.recorder.with(|entries| entries.iter().any(is_one)) {
+            assert!(began.elapsed() < PATIENCE, "no run begins at node {node}");
+            tokio::time::sleep(LOOK / 4).await;
+        }
     }
 
     async fn at_least(&self, count: usize, lasts: Duration) {
