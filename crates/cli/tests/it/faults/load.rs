@@ -37,6 +37,7 @@ pub(super) struct Client {
     pub(super) random: Random,
     pub(super) pace: Duration,
     pub(super) patience: Duration,
+    pub(super) stops: usize,
     pub(super) over: watch::Receiver<bool>,
 }
 
@@ -181,7 +182,7 @@ impl Client {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            let stops = self.random.below(4) == 0;
+            let stops = self.random.below(self.stops) == 0;
             let mut looks = 0;
             while !self.has_ended(&run).await {
                 looks += 1;

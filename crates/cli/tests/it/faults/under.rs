@@ -72,6 +72,7 @@ impl Load {
             random: Random::new(seed as u64, "load"),
             pace: world.size.pace,
             patience: world.size.patience,
+            stops: world.size.stops,
             over: load.written.subscribe(),
         };
         for number in 0..world.size.writers {

@@ -32,6 +32,8 @@ pub(super) struct Size {
     pub(super) pace: Duration,
     /// How long a client waits for an answer.
     pub(super) patience: Duration,
+    /// One in so many runs is stopped.
+    pub(super) stops: usize,
     pub(super) model: &'static str,
 }
 
@@ -42,13 +44,13 @@ pub(super) fn is_full() -> bool {
 
 impl Size {
     pub(super) fn wanted() -> Self {
-        let patience = CALL;
+        let (patience, stops) = (CALL, 4);
         if is_full() {
             let (enough, pace, model) = (1000, Duration::from_millis(200), "mock,tokens=60,rate=15");
-            Self { writers: 50, watchers: 150, runs: 50, enough, pace, patience, model }
+            Self { writers: 50, watchers: 150, runs: 50, enough, pace, patience, stops, model }
         } else {
             let (enough, pace, model) = (40, Duration::from_millis(40), "mock,tokens=40,rate=30");
-            Self { writers: 4, watchers: 6, runs: 2, enough, pace, patience, model }
+            Self { writers: 4, watchers: 6, runs: 2, enough, pace, patience, stops, model }
         }
     }
 }
