@@ -15,11 +15,14 @@ use threadmill_store::hot::{
     Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, PageKey, Place, TailKey, TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::spread::{Item, spread};
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
+/// How long the tier must have answered before it counts as back.
+const STEADY: Duration = Duration::from_secs(1);
 /// Chunks that are read at once.
 const READ: u32 = 512;
 
@@ -204,13 +207,21 @@ impl Tier {
     }
 }
 
-/// Keeps the mode in step with the breaker, and says so once a change.
+/// Keeps the mode in step with the breaker, and says so once a change. A tier that is full or read-only answers readings,
+/// and fails the next writing: it is back when the breaker has been closed for a while.
 async fn mind(tier: std::sync::Weak<Tier>, mut state: watch::Receiver<BreakerState>) {
     loop {
         let mode = match *state.borrow_and_update() {
             BreakerState::Closed => Mode::Full,
             BreakerState::Open | BreakerState::HalfOpen => Mode::Degraded,
         };
+        let returns = mode == Mode::Full && tier.upgrade().is_some_and(|tier| *tier.mode.borrow() != Mode::Full);
+        if returns && let Ok(changed) = timeout(STEADY, state.changed()).await {
+            match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        }
         {
             let Some(tier) = tier.upgrade() else { return };
             if tier.mode.send_replace(mode) != mode {

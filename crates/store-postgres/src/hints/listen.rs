@@ -128,7 +128,10 @@ impl Session<'_> {
         self.hints.recheck();
         loop {
             let timer = self.tested.unwrap_or(self.next_test);
+            // What was heard comes first: there is as much to send all the time, each sending takes as long as a commit,
+            // and meanwhile every other node has sent something, too.
             let done = tokio::select! {
+                biased;
                 payload = heard.recv() => match payload {
                     Some(payload) => self.hear(&payload),
                     None => return Trouble::lost("the server closed it"),

@@ -33,10 +33,18 @@ fn in_time(measured: &Measured) {
 }
 
 /// Has a fault of the hot tier come and go.
-async fn hot(name: &str, mut redis: Redis, fault: impl AsyncFnOnce(&mut Redis, &Load)) {
+async fn hot(name: &str, mut redis: Redis, fault: impl AsyncFnOnce(&mut Redis, &Load)) -> World {
     let mut world = world(&redis).await;
     let measured = under(name, &mut world, async |_, load| fault(&mut redis, load).await).await;
     in_time(&measured);
+    world
+}
+
+/// A tier that answers some calls and not others is out once, and not now and then.
+fn is_out_once(world: &World) {
+    for node in &world.nodes {
+        assert_eq!(node.log().matches("mode degraded").count(), 1, "{}", node.log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,32 +90,35 @@ async fn started_again_with_an_old_dump() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn made_a_replica_of_nobody() {
-    hot("hot tier read-only", Redis::start(), async |redis, load| {
+    let world = hot("hot tier read-only", Redis::start(), async |redis, load| {
         redis.must("REPLICAOF 127.0.0.1 1");
         load.enough().await;
         redis.must("REPLICAOF NO ONE");
     })
     .await;
+    is_out_once(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_replicas_it_wants() {
-    hot("hot tier without replicas", Redis::start(), async |redis, load| {
+    let world = hot("hot tier without replicas", Redis::start(), async |redis, load| {
         redis.must("CONFIG SET min-replicas-to-write 1");
         load.enough().await;
         redis.must("CONFIG SET min-replicas-to-write 0");
     })
     .await;
+    is_out_once(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full() {
-    hot("hot tier full", Redis::with(&["--maxmemory-policy", "noeviction"]), async |redis, load| {
+    let world = hot("hot tier full", Redis::with(&["--maxmemory-policy", "noeviction"]), async |redis, load| {
         redis.must("CONFIG SET maxmemory 1");
         load.enough().await;
         redis.must("CONFIG SET maxmemory 0");
     })
     .await;
+    is_out_once(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]

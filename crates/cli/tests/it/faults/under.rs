@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A fault lasts at least this long: more than it may take to be noticed.
 const LASTS: Duration = Duration::from_millis(2500);
 /// What is waited for besides takes at least this long.
-const SOME: Duration = Duration::from_secs(1);
+const SOME: Duration = Duration::from_millis(500);
 
 /// Everybody who writes and watches.
 pub(super) struct Load {

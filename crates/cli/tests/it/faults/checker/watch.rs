@@ -120,7 +120,7 @@ impl Place {
             }
             Record::Ended { run, offset, .. } => {
                 let known = self.runs.remove(run);
-                let had = known.and_then(|_| body.and_then(|body| self.texts.get(&body.message)));
+                let had = known.and_then(|_| self.texts.get(&body?.message));
                 if let (Some(had), Some(body)) = (had, body)
                     && !body.text.starts_with(had.as_str())
                 {
