@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::socket::{Came, Socket};
 
 /// How long a node may take to welcome.
-const WELCOME: Duration = Duration::from_secs(2);
+const WELCOME: Duration = Duration::from_secs(1);
 /// Before another node is tried.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at whether it is over.
