@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::hot::{SWITCH, micros};
+use super::hot::micros;
 use super::under::under;
 use super::world::{World, is_full};
 use crate::nodes::postgres::Database;
 use crate::nodes::redis::Redis;
+use crate::nodes::switch;
 
 /// How long the database is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -33,7 +34,7 @@ async fn the_database_crashes_and_is_started_again() {
     let sql = "SELECT outcome, count(*) FROM threadmill.runs GROUP BY outcome";
     let outcomes = world.database.rows(sql);
     assert!(outcomes.iter().all(|row| ["0", "1"].contains(&&*row[0])), "runs did not outlive it: {outcomes:?}");
-    let patience = micros(away + SWITCH);
+    let patience = micros(away + switch());
     assert!(measured.lag.max(measured.pause) <= patience, "somebody waited too long: {measured}");
     assert!(measured.call <= micros(CALL), "a call took too long: {measured}");
 }
@@ -52,7 +53,7 @@ async fn nodes_are_killed_and_started_again() {
         }
     })
     .await;
-    assert!(measured.lag.max(measured.pause) <= micros(SWITCH), "somebody waited too long: {measured}");
+    assert!(measured.lag.max(measured.pause) <= micros(switch()), "somebody waited too long: {measured}");
     assert!(measured.call <= micros(CALL), "a call took too long: {measured}");
 }
 

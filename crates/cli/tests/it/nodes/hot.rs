@@ -4,16 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Cluster;
 use super::order::{disturb, read_until, wander};
 use super::redis::Redis;
+use super::{Cluster, switch};
 use crate::api::{string, text, until};
 use crate::live::{self, compare};
 use crate::reader::Reader;
 use crate::socket::Socket;
-
-/// A loss must be noticed within this.
-const SWITCH: Duration = Duration::from_secs(2);
 
 fn count(readyz: &Value, name: &str) -> u64 {
     readyz["hot"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {readyz}"))
@@ -145,7 +142,7 @@ async fn a_hot_tier_that_is_killed_and_comes_back_empty_is_missed_by_nobody() {
         for _ in 0..2 {
             redis.kill();
             let took = mode(cluster, "degraded").await;
-            assert!(took <= SWITCH, "the loss was noticed after {took:?}");
+            assert!(took <= switch(), "the loss was noticed after {took:?}");
             redis.restart();
             mode(cluster, "full").await;
         }
@@ -158,7 +155,7 @@ async fn a_hot_tier_that_hangs_is_missed_by_nobody() {
     under(Redis::start(), async |redis, cluster| {
         redis.signal("-STOP");
         let took = mode(cluster, "degraded").await;
-        assert!(took <= SWITCH, "the loss was noticed after {took:?}");
+        assert!(took <= switch(), "the loss was noticed after {took:?}");
         redis.signal("-CONT");
         mode(cluster, "full").await;
     })
@@ -186,7 +183,7 @@ async fn text_goes_on_while_the_hot_tier_hangs() {
         longest = longest.max(began.elapsed());
     }
     eprintln!("the longest pause of the text was {longest:?}");
-    assert!(longest <= SWITCH, "the text stood still for {longest:?}");
+    assert!(longest <= switch(), "the text stood still for {longest:?}");
     a.post(&format!("/runs/{run}/stop"), json!({})).await;
     read_until(&mut socket, &mut reader, |reader| reader.cursor.runs.is_empty()).await;
     assert_eq!(reader.text(&message).map(str::to_owned), Some(a.said("t", &message).await));
