@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use threadmill_proto::{Scope, Window};
-use threadmill_store::{StoreResult, WindowQuery};
+use threadmill_store::{StoreError, StoreResult, WindowQuery};
 
 use crate::options::PostgresOptions;
 use crate::read;
 use crate::session::{self, Connections, reading};
 
-/// How long a replica that did not answer is left alone.
-const REST: Duration = Duration::from_secs(5);
+/// How long a replica that did not answer is left alone, in milliseconds.
+const REST_MS: u64 = 5_000;
 /// How long a replica may take: the primary could have answered by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -87,21 +87,22 @@ impl Replicas {
     ) -> StoreResult<Option<Window>> {
         let Some(replica) = self.next() else { return Ok(None) };
         let standing = reading!(primary, plain, db => read::head::standing(db, scope, &query.thread))?;
-        let window = tokio::time::timeout(PATIENCE, replica.window(scope, query)).await;
-        let Ok(Ok(window)) = window else {
-            self.failed.fetch_add(1, Relaxed);
-            let rest = u64::try_from(REST.as_millis()).unwrap_or(u64::MAX);
-            // What is only not there yet is no failure of the replica's.
-            if window.is_err() || matches!(window, Ok(Err(threadmill_store::StoreError::Unavailable { .. }))) {
-                replica.rests.store(self.now() + rest, Relaxed);
+        match tokio::time::timeout(PATIENCE, replica.window(scope, query)).await {
+            // The hash tells another history of the same length.
+            Ok(Ok(window)) if window.cursor.position == standing.position && window.runs.is_empty() => {
+                self.served.fetch_add(1, Relaxed);
+                return Ok(Some(window));
             }
-            return Ok(None);
-        };
-        // The hash tells another history of the same length.
-        let same = window.cursor.position == standing.position && window.runs.is_empty();
-        let count = if same { &self.served } else { &self.behind };
-        count.fetch_add(1, Relaxed);
-        Ok(same.then_some(window))
+            Err(_) | Ok(Err(StoreError::Unavailable { .. })) => {
+                self.failed.fetch_add(1, Relaxed);
+                replica.rests.store(self.now() + REST_MS, Relaxed);
+            }
+            // What is not there yet is an answer, too.
+            Ok(Ok(_) | Err(_)) => {
+                self.behind.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn close(&self) {

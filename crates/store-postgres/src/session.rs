@@ -129,18 +129,18 @@ pub(crate) struct Connections {
 impl Connections {
     /// Connections to a database that is migrated first. None is made yet.
     pub(crate) fn new(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
-        Ok(Self {
-            readers: pool(config, tls, options, options.readers.max(1), Checked::Yes)?,
-            writer: pool(config, tls, options, 1, Checked::Yes)?,
-            deadline: options.deadline,
-        })
+        Self::of(config, tls, options, Checked::Yes)
     }
 
     /// Connections to a standby, which nothing is written to and whose history is not compared: what is read there is.
     pub(crate) fn replica(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
+        Self::of(config, tls, options, Checked::No)
+    }
+
+    fn of(config: &Config, tls: &Tls, options: &PostgresOptions, checked: Checked) -> StoreResult<Self> {
         Ok(Self {
-            readers: pool(config, tls, options, options.readers.max(1), Checked::No)?,
-            writer: pool(config, tls, options, 1, Checked::No)?,
+            readers: pool(config, tls, options, options.readers.max(1), checked)?,
+            writer: pool(config, tls, options, 1, checked)?,
             deadline: options.deadline,
         })
     }
