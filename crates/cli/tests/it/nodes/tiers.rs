@@ -1,0 +1,367 @@
+//! Every kind of hot tier that a node can be told of, under whole nodes: what crosses by it, and what becomes of it while
+//! the tier is away.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::hot::{count, mode};
+use super::order::read_until;
+use super::{Cluster, HOT, switch};
+use crate::api::{Api, string, text, text_of, until};
+use crate::postgres::Database;
+use crate::reader::Reader;
+use crate::servers::{self, Redis, Watched, certificates, free_port, valkey};
+use crate::socket::Socket;
+use crate::upstash::Upstash;
+
+/// What is done to a tier.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Gone,
+    Back,
+}
+
+/// Somebody who watches a thread at a node.
+struct Watcher {
+    socket: Socket,
+    reader: Reader,
+}
+
+impl Watcher {
+    async fn of(api: &Api, thread: &str) -> Self {
+        let (mut socket, mut reader) = (Socket::open(api).await, Reader::default());
+        socket.subscribe(1, thread).await;
+        reader.take(&socket.frame().await);
+        Self { socket, reader }
+    }
+
+    async fn until(&mut self, done: impl Fn(&Reader) -> bool) {
+        read_until(&mut self.socket, &mut self.reader, done).await;
+    }
+
+    /// Reads on until a message is longer than it is now by so many bytes.
+    async fn more_of(&mut self, message: &str, bytes: usize) {
+        let length = |reader: &Reader| reader.text(message).map_or(0, str::len);
+        let want = length(&self.reader) + bytes;
+        self.until(|reader| length(reader) >= want).await;
+    }
+}
+
+/// Two nodes, a run that the first one writes, and who watches it at the second.
+struct Scene {
+    cluster: Cluster,
+    apis: [Api; 2],
+    said: usize,
+    words: Watcher,
+    stream: Watcher,
+    run: String,
+    message: String,
+}
+
+/// A thread for words and windows.
+const WORDS: &str = "words";
+/// One for a run.
+const STREAM: &str = "stream";
+
+impl Scene {
+    async fn start(hot: Vec<(&'static str, String)>) -> Self {
+        let cluster = Cluster::start_told(Database::fresh().await, 2, hot).await;
+        let apis = [cluster.api(0), cluster.api(1)];
+        mode(&cluster, "full").await;
+        apis[0].thread(WORDS).await;
+        apis[0].thread(STREAM).await;
+        let (words, stream) = (Watcher::of(&apis[1], WORDS).await, Watcher::of(&apis[1], STREAM).await);
+        let (run, message) = apis[0].run(STREAM, "tell me", "slow").await;
+        Self { cluster, apis, said: 0, words, stream, run, message }
+    }
+
+    async fn counted(&self, name: &str) -> u64 {
+        count(&self.cluster.readyz(1).await.1, name)
+    }
+
+    /// What is said at one node is heard at the other, whose window has it, too.
+    async fn word_crosses(&mut self) {
+        for _ in 0..3 {
+            self.said += 1;
+            let id = format!("word-{}", self.said);
+            let began = Instant::now();
+            let (body, path) = (json!({"id": id, "parts": [text(&id)]}), format!("/threads/{WORDS}/messages"));
+            let (_, ()) =
+                tokio::join!(self.apis[0].post(&path, body), self.words.until(|reader| reader.text(&id).is_some()),);
+            assert!(began.elapsed() < switch(), "it took {:?}", began.elapsed());
+            let at_b = window(&self.apis[1]).await;
+            assert_eq!(at_b["messages"].as_array().expect("messages").last().map(text_of), Some(id));
+            assert_eq!(at_b, window(&self.apis[0]).await);
+        }
+    }
+
+    /// What one node has read the other finds in the tier.
+    async fn windows_are_found(&self) {
+        until("a window is found in the tier", async || {
+            let before = self.counted("pageHits").await;
+            assert_eq!(window(&self.apis[0]).await, window(&self.apis[1]).await);
+            (self.counted("pageHits").await > before).then_some(())
+        })
+        .await;
+    }
+
+    /// What is written is read from the tier.
+    async fn streams_come_by(&mut self) {
+        let before = self.counted("hits").await;
+        until("the stream comes by the tier", async || (self.counted("hits").await > before).then_some(())).await;
+        self.stream.more_of(&self.message, 50).await;
+    }
+
+    async fn all_is_well(&mut self) {
+        self.word_crosses().await;
+        self.windows_are_found().await;
+        self.streams_come_by().await;
+    }
+
+    /// The tier goes away and comes back, and nobody misses anything.
+    async fn outlives(&mut self, mut fault: impl AsyncFnMut(Fault)) {
+        self.all_is_well().await;
+        fault(Fault::Gone).await;
+        let took = mode(&self.cluster, "degraded").await;
+        assert!(took <= switch(), "the loss was noticed after {took:?}");
+        self.word_crosses().await;
+        self.stream.more_of(&self.message, 50).await;
+        fault(Fault::Back).await;
+        mode(&self.cluster, "full").await;
+        self.all_is_well().await;
+        self.ends().await;
+    }
+
+    /// The run is stopped at the other node than its own; what was seen of it, in order and without a gap, is what is kept.
+    async fn ends(&mut self) {
+        let [a, b] = &self.apis;
+        b.post(&format!("/runs/{}/stop", self.run), json!({})).await;
+        self.stream.until(|reader| reader.cursor.runs.is_empty()).await;
+        for api in [a, b] {
+            assert_eq!(string(&api.ended(&self.run).await["outcome"]), "stopped");
+            let kept = text_of(&api.message(STREAM, &self.message).await);
+            assert_eq!(self.stream.reader.text(&self.message), Some(kept.as_str()));
+        }
+        for node in &self.cluster.nodes {
+            let (lost, found) = (node.log().matches("mode degraded").count(), node.log().matches("mode full").count());
+            assert_eq!(lost, found, "{}", node.log());
+        }
+    }
+}
+
+async fn window(api: &Api) -> Value {
+    api.get(&format!("/threads/{WORDS}/messages?anchor=tip&before=50")).await
+}
+
+/// How often servers were asked to do any of these.
+async fn calls(servers: &[&Redis], names: &[&str]) -> u64 {
+    let mut sum = 0;
+    for server in servers {
+        let calls = server.calls().await;
+        sum += calls.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, calls)| calls).sum::<u64>();
+    }
+    sum
+}
+
+/// What the documents say that a user must be allowed, as commands.
+fn documented(password: &str) -> Vec<String> {
+    let (_, rest) = include_str!("../../../../../docs/nodes.md").split_once("\nACL SETUSER").expect("a user");
+    let (rules, _) = rest.split_once("```").expect("its end");
+    let words = ["ACL", "SETUSER"].into_iter().chain(rules.split_whitespace());
+    words.map(|word| word.replace("PASSWORD", password)).collect()
+}
+
+/// Has a server know the user of the documents, whose password is `hunter2`.
+async fn admit(server: &Redis) {
+    let rules = documented("hunter2");
+    let rules: Vec<_> = rules.iter().map(String::as_str).collect();
+    let _: redis::Value = server.run_command(&rules).await;
+}
+
+/// Nothing was refused. The client's library says what it is called where that is allowed; nothing depends on it.
+async fn all_was_allowed(server: &Redis) {
+    let refused: Vec<redis::Value> = server.run_command(&["ACL", "LOG"]).await;
+    let refused: Vec<_> = refused.iter().map(|entry| format!("{entry:?}")).collect();
+    let refused: Vec<_> = refused.iter().filter(|entry| !entry.contains("client|setinfo")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+async fn one_server(mut server: Redis) {
+    let mut scene = Scene::start(vec![(HOT, server.url())]).await;
+    scene
+        .outlives(async |fault| match fault {
+            Fault::Gone => server.kill(),
+            Fault::Back => server.restart(),
+        })
+        .await;
+    assert!(calls(&[&server], &["publish"]).await > 0, "word goes by the tier");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_redis() {
+    one_server(Redis::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_valkey() {
+    match valkey() {
+        Some(binary) => one_server(Redis::of(&binary, &[])).await,
+        None => println!("there is no valkey-server: nothing is checked"),
+    }
+}
+
+/// An encrypted way to a server that an authority of one's own vouches for, and a user who may do no more than is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_server_with_an_authority_and_a_user_of_ones_own() {
+    let directory = tempfile::tempdir().expect("a directory");
+    certificates(directory.path());
+    let (plain, tls, at) = (free_port(), free_port(), directory.path().display());
+    let user = documented("hunter2")[2..].join(" ");
+    let settings = format!(
+        "port {plain}\ntls-port {tls}\nbind 127.0.0.1\nsave \"\"\ntls-auth-clients no\nuser {user}\n\
+         tls-cert-file {at}/tm.pem\ntls-key-file {at}/tm.key\ntls-ca-cert-file {at}/ca.pem\n"
+    );
+    let mut server = Redis::with_file("redis-server", plain, &settings, &[]);
+    let url = format!("rediss://threadmill:hunter2@127.0.0.1:{tls}");
+    let hot = vec![(HOT, url), ("THREADMILL_HOT_CA_FILE", format!("{at}/ca.pem"))];
+    let mut scene = Scene::start(hot).await;
+    // Everything that is left there can be taken away again.
+    be_present_and_delete(&scene).await;
+    all_was_allowed(&server).await;
+    scene
+        .outlives(async |fault| match fault {
+            Fault::Gone => server.kill(),
+            Fault::Back => server.restart(),
+        })
+        .await;
+    all_was_allowed(&server).await;
+    assert!(calls(&[&server], &["publish"]).await > 0, "word goes by the tier");
+}
+
+/// Uses what a run and a window do not.
+async fn be_present_and_delete(scene: &Scene) {
+    let [a, b] = &scene.apis;
+    a.thread("gone").await;
+    let body = json!({"device": "phone", "state": "typing"});
+    assert_eq!(a.ask(reqwest::Method::POST, "/threads/gone/presence", Some(&body)).await.0, 204);
+    until("it is seen at the other node", async || {
+        let present = b.get("/threads/gone/presence").await;
+        present["present"].as_array().is_some_and(|all| all.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(a.ask(reqwest::Method::DELETE, "/threads/gone", None).await.0, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstash_over_rest() {
+    let redis = Redis::start();
+    let mut service = Upstash::start(&redis.url(), "secret").await;
+    let hot = vec![("KV_REST_API_URL", service.url.clone()), ("KV_REST_API_TOKEN", "secret".into())];
+    let mut scene = Scene::start(hot).await;
+    scene
+        .outlives(async |fault| match fault {
+            Fault::Gone => service.stop().await,
+            Fault::Back => service.start_again().await,
+        })
+        .await;
+    // Word goes by the database: every look into a list of hints would be billed.
+    let idle = redis.calls().await;
+    assert_eq!(calls(&[&redis], &["xread", "publish", "spublish"]).await, 0, "{idle:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_sentinels_watch() {
+    let mut watched = Watched::start();
+    let mut scene = Scene::start(vec![(HOT, watched.url())]).await;
+    scene
+        .outlives(async |fault| match fault {
+            Fault::Gone => {
+                watched.replica.kill();
+                watched.primary.kill();
+            }
+            Fault::Back => {
+                watched.primary.restart();
+                watched.replica.restart();
+            }
+        })
+        .await;
+    assert!(calls(&[&watched.primary], &["publish"]).await > 0, "word goes by the tier");
+}
+
+/// What the deployment in `deploy/compose.yaml` tells its servers.
+const ALONE: [&str; 2] = ["--cluster-require-full-coverage", "no"];
+
+async fn cluster_of(binary: &str) {
+    let mut servers = servers::Cluster::with(binary, &ALONE);
+    for server in &servers.0 {
+        admit(server).await;
+    }
+    let mut scene = Scene::start(vec![(HOT, servers.url("threadmill:hunter2@"))]).await;
+    be_present_and_delete(&scene).await;
+    for server in &servers.0 {
+        all_was_allowed(server).await;
+    }
+    scene.all_is_well().await;
+    assert!(calls(&servers.0.iter().collect::<Vec<_>>(), &["spublish"]).await > 0, "word goes by the tier");
+    for server in &mut servers.0 {
+        server.kill();
+    }
+    let took = mode(&scene.cluster, "degraded").await;
+    assert!(took <= switch(), "the loss was noticed after {took:?}");
+    scene.word_crosses().await;
+    for server in &mut servers.0 {
+        server.restart();
+        admit(server).await;
+    }
+    mode(&scene.cluster, "full").await;
+    scene.all_is_well().await;
+    scene.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_redis() {
+    cluster_of("redis-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_valkey() {
+    match valkey() {
+        Some(binary) => cluster_of(&binary).await,
+        None => println!("there is no valkey-server: nothing is checked"),
+    }
+}
+
+/// The server that a stream is on dies, and its replica takes over: the text goes on meanwhile, and by the tier again then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_of_a_cluster_dies_and_its_replica_takes_over() {
+    let binary = valkey().unwrap_or_else(|| "redis-server".to_owned());
+    let mut servers = servers::Cluster::with(&binary, &ALONE);
+    let mut scene = Scene::start(vec![(HOT, servers.url(""))]).await;
+    scene.all_is_well().await;
+    let mut of = None;
+    for (at, server) in servers.0.iter().enumerate() {
+        let tails: Vec<String> = server.run_command(&["KEYS", "tm1:*:rn:*"]).await;
+        of = of.or_else(|| (!tails.is_empty()).then_some(at));
+    }
+    let of = of.expect("the stream is on one of them");
+    let replica = servers.add_replica(&binary, &ALONE, of);
+    scene.streams_come_by().await;
+    servers.0[of].kill();
+    let (mut longest, died) = (Duration::ZERO, Instant::now());
+    loop {
+        let began = Instant::now();
+        scene.stream.more_of(&scene.message, 1).await;
+        longest = longest.max(began.elapsed());
+        let role: Vec<redis::Value> = replica.run_command(&["ROLE"]).await;
+        if role[0] == redis::Value::BulkString(b"master".to_vec()) {
+            break;
+        }
+        assert!(died.elapsed() < Duration::from_secs(30), "nobody takes over");
+    }
+    eprintln!("a replica took over after {:?}; the longest pause of the text was {longest:?}", died.elapsed());
+    assert!(longest <= switch(), "the text stood still for {longest:?}");
+    mode(&scene.cluster, "full").await;
+    scene.all_is_well().await;
+    scene.ends().await;
+}
