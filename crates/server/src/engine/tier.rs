@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
     Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, PageKey, Place, TailKey, TailRead, ThreadKey,
@@ -25,29 +26,6 @@ const WAITING: usize = 8192;
 const STEADY: Duration = Duration::from_secs(1);
 /// Chunks that are read at once.
 const READ: u32 = 512;
-
-/// What this node can rely on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Everything that is configured.
-    Full,
-    /// The hot tier does not answer: word of commits comes by the durable tier, and everything is read there.
-    Degraded,
-    /// The durable tier refuses writes: only reads are answered.
-    ReadOnly,
-}
-
-impl Mode {
-    /// Its name in answers.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Degraded => "degraded",
-            Self::ReadOnly => "read-only",
-        }
-    }
-}
 
 /// How the hot tier was used since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         Ready::Draining => "draining",
         Ready::StoreAway => "the store does not answer",
     };
-    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().name()});
+    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().now().name()});
     if let Some(hot) = hot(&app.engine) {
         value["hot"] = hot;
     }

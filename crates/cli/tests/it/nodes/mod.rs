@@ -4,6 +4,7 @@ mod cost;
 mod drain;
 mod faults;
 mod hot;
+mod modes;
 mod order;
 mod pages;
 mod position;
