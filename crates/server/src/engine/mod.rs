@@ -221,6 +221,12 @@ impl Engine {
         self.hub.tier()
     }
 
+    /// Runs that this node writes now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.registry.running()
+    }
+
     /// The limits in force.
     #[must_use]
     pub fn limits(&self) -> &Limits {

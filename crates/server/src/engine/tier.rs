@@ -13,7 +13,8 @@ use bytes::Bytes;
 use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, PageKey, Place, TailKey, TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, MeterReading, Metered, PageKey, Place, TailKey,
+    TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -46,6 +47,16 @@ pub struct TierReading {
     pub switches: u64,
 }
 
+impl TierReading {
+    /// Of the readings of streams, the share that fell back; none before the first.
+    #[must_use]
+    pub fn fallback_ratio(&self) -> Option<f64> {
+        let asked = self.hits + self.fallbacks;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for graphs")]
+        (asked > 0).then(|| self.fallbacks as f64 / asked as f64)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     hits: AtomicU64,
@@ -60,6 +71,7 @@ struct Counts {
 /// See the module.
 pub struct Tier {
     store: Arc<Breaker>,
+    meters: Arc<Metered>,
     items: mpsc::Sender<Item>,
     mode: watch::Sender<Mode>,
     counts: Counts,
@@ -77,8 +89,10 @@ impl Tier {
     #[must_use]
     pub fn start(store: Arc<dyn HotStore>, probe: Duration, seed: u64) -> Arc<Self> {
         let (items, waiting) = mpsc::channel(WAITING);
-        let store = Arc::new(Breaker::new(store, BreakerPolicy::default(), seed));
-        let tier = Arc::new(Self { store, items, mode: watch::Sender::new(Mode::Full), counts: Counts::default() });
+        let meters = Arc::new(Metered::new(store));
+        let store = Arc::new(Breaker::new(Arc::clone(&meters) as _, BreakerPolicy::default(), seed));
+        let tier =
+            Arc::new(Self { store, meters, items, mode: watch::Sender::new(Mode::Full), counts: Counts::default() });
         tokio::spawn(spread(Arc::downgrade(&tier), waiting));
         tokio::spawn(mind(Arc::downgrade(&tier), tier.store.state()));
         tokio::spawn(look(Arc::downgrade(&tier), probe));
@@ -103,6 +117,12 @@ impl Tier {
             dropped: self.counts.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
         }
+    }
+
+    /// The calls that reached the tier, by kind.
+    #[must_use]
+    pub fn calls(&self) -> MeterReading {
+        self.meters.reading()
     }
 
     pub(super) fn store(&self) -> &Arc<Breaker> {

@@ -4,6 +4,7 @@ mod cost;
 mod drain;
 mod faults;
 mod hot;
+mod metrics;
 mod modes;
 mod order;
 mod pages;
