@@ -13,6 +13,9 @@ if have systemd-analyze; then
   systemd-analyze verify "$unit"
   systemd-analyze security --offline=true --threshold=20 "$unit" | tail -n 1
 fi
+if have promtool; then
+  promtool check rules deploy/alerts.yaml
+fi
 if have caddy; then
   caddy validate --config deploy/Caddyfile --adapter caddyfile 2>/dev/null
 fi

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use threadmill_core::engine::{Company, Engine, Input};
 use threadmill_core::session::Status;
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{Anchor, BranchId, ErrorCode, MessageId, Problem, RunId, Summary, ThreadId};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -117,7 +118,7 @@ impl Client {
         let passes = |problem: &Problem| renews && problem.code == ErrorCode::Unauthorized;
         let mut refused = None;
         let settled = |engine: &Engine| match engine.status() {
-            Status::Live => true,
+            Status::Live(_) => true,
             Status::Refused(problem) if !passes(problem) => {
                 refused = Some(problem.clone());
                 true
@@ -126,6 +127,15 @@ impl Client {
         };
         self.until(within, settled).await?;
         refused.map_or(Ok(()), |problem| Err(Error::Problem(problem)))
+    }
+
+    /// What the server can rely on. Nothing is known of that while there is no connection.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        match self.shared.engine().status() {
+            Status::Live(mode) => Some(*mode),
+            Status::Refused(_) | Status::Connecting | Status::Reconnecting | Status::Offline => None,
+        }
     }
 
     /// The network is back, or the reader: what waits to be tried again is tried now.

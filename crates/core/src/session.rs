@@ -21,7 +21,7 @@ use crate::Now;
 use crate::backoff::Backoff;
 use crate::queue::Queue;
 use alloc::string::String;
-use threadmill_proto::frame::VERSION;
+use threadmill_proto::frame::{Mode, VERSION};
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
 /// Milliseconds a connection may take to stand.
@@ -73,8 +73,8 @@ enum State {
 pub enum Status {
     /// The first connection is being made.
     Connecting,
-    /// It stands.
-    Live,
+    /// It stands, with what the server can rely on.
+    Live(Mode),
     /// It was lost and is being made again.
     Reconnecting,
     /// The host says there is no network, or nothing was started.
@@ -254,7 +254,10 @@ impl Session {
                 self.closing(now, u64::from(*reconnect_within));
                 Heard::Done
             }
-            (State::Live { .. }, _) => {
+            (State::Live { .. }, frame) => {
+                if let ServerFrame::Mode { mode } = frame {
+                    self.status = Status::Live(*mode);
+                }
                 self.heard(now);
                 Heard::ForSubscriptions
             }
@@ -393,7 +396,7 @@ impl Session {
 
     fn welcome(&mut self, now: Now, heartbeat: u64) {
         self.state = State::Live { heartbeat, until: silence(now, heartbeat), migrate: None };
-        self.status = Status::Live;
+        self.status = Status::Live(Mode::Full);
         self.greeted = true;
         self.misses = 0;
         self.backoff.reset();

@@ -87,6 +87,8 @@ pub(crate) struct Tabs {
     sent: u64,
     /// Of the connection that stands and is shared.
     welcome: Option<Vec<u8>>,
+    /// What the server has said of its mode since.
+    mode: Option<Vec<u8>>,
     /// The connection stands and cannot be shared; how it is made.
     apart: Option<Transport>,
     /// Somebody who is seen has asked to join and could not be taken up.
@@ -109,6 +111,7 @@ impl Tabs {
             came: 0,
             sent: 0,
             welcome: None,
+            mode: None,
             apart: None,
             asked: false,
             members: Vec::new(),
@@ -170,7 +173,7 @@ impl Tabs {
     /// The connection stands.
     pub(crate) fn up(&mut self, welcome: Vec<u8>) {
         if self.role == Role::Leader {
-            self.welcome = Some(welcome);
+            (self.welcome, self.mode) = (Some(welcome), None);
             self.new_epoch();
         }
     }
@@ -198,6 +201,11 @@ impl Tabs {
             self.post(TabFrame::Down { epoch: self.epoch, frame: Raw(frame.into()), count: self.came });
             self.came += 1;
         }
+    }
+
+    /// The server's mode is no longer what its welcome meant: whoever is taken up later has to hear it too.
+    pub(crate) fn keep_mode(&mut self, frame: &[u8]) {
+        self.mode = Some(frame.into());
     }
 
     /// The server's heartbeat came.
@@ -375,6 +383,9 @@ impl Tabs {
         self.members.push(Member { tab, subs: Vec::new(), count: 0, missed: 0 });
         let (epoch, welcome, count) = (self.epoch, Raw(welcome), self.came);
         self.post(TabFrame::Joined { epoch, tab, number, welcome, count });
+        if let Some(mode) = self.mode.clone() {
+            self.forward(&mode);
+        }
     }
 
     /// Remembers what a follower has open, to close it when the follower is gone.

@@ -8,7 +8,7 @@
 use minicbor::{Decode, Decoder, decode::Error};
 
 use crate::change::{Commitment, MessageRef};
-use crate::frame::ResetReason;
+use crate::frame::{Mode, ResetReason};
 use crate::id::is_valid;
 use crate::reader::{ARRAY, Reader, UINT, Wire};
 use crate::{
@@ -153,6 +153,7 @@ decoders! {
     index Outcome { 0 Complete, 1 Stopped, 2 Interrupted, 3 Failed }
     index RunStatus { 0 Live, 1 Stopping, 2 Ended }
     index ResetReason { 0 Epoch, 1 Expired, 2 TooFar, 3 Slow }
+    index Mode { 0 Full, 1 Degraded, 2 ReadOnly }
     struct MessageRef { id, branch, depth, rev, commitment }
     enum Change {
         0 ThreadCreated { branch, title },
@@ -209,6 +210,7 @@ decoders! {
         10 Closing { reconnect_within },
         11 Advance { thread, position, total, branch },
         12 Flags { rev },
+        13 Mode { mode },
     }
     enum TabFrame {
         0 Lead { epoch, up },
@@ -409,6 +411,7 @@ mod tests {
             ServerFrame::Closing { reconnect_within: 1 },
             ServerFrame::Advance { thread: thread.clone(), position: Position::default(), total: None, branch: None },
             ServerFrame::Flags { rev: 7 },
+            ServerFrame::Mode { mode: Mode::ReadOnly },
         ];
         for (seq, change) in (1..).zip(changes()?) {
             let record = Record { seq, at: 5, change };
@@ -482,7 +485,7 @@ mod tests {
         for frame in frames()? {
             assert!(!ServerFrame::is_newer(&to_cbor(&frame)), "{frame:?}");
         }
-        assert!(ServerFrame::is_newer(&to_cbor(&(13_u32, (1_u32, "new")))));
+        assert!(ServerFrame::is_newer(&to_cbor(&(14_u32, (1_u32, "new")))));
         Ok(())
     }
 

@@ -251,6 +251,13 @@ pub enum ServerFrame {
         #[n(0)]
         rev: u64,
     },
+    /// What the server can rely on has changed; after `Welcome` it is [`Mode::Full`] until this says otherwise.
+    #[n(13)]
+    Mode {
+        /// From now on.
+        #[n(0)]
+        mode: Mode,
+    },
 }
 
 impl ServerFrame {
@@ -259,7 +266,34 @@ impl ServerFrame {
     #[must_use]
     pub fn is_newer(bytes: &[u8]) -> bool {
         // An array of two, its first item a small number past the last one above.
-        matches!(bytes, [0x82, 13..=0x17, ..])
+        matches!(bytes, [0x82, 14..=0x17, ..])
+    }
+}
+
+/// What a server can rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Mode {
+    /// Everything that is configured.
+    #[n(0)]
+    Full,
+    /// The hot tier does not answer: word of commits comes by the durable tier, and everything is read there.
+    #[n(1)]
+    Degraded,
+    /// The durable tier refuses writes: only reads are answered.
+    #[n(2)]
+    ReadOnly,
+}
+
+impl Mode {
+    /// Its name in answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Degraded => "degraded",
+            Self::ReadOnly => "read-only",
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn output(out: &mut Writer, output: &Output) {
             list_patch(out, change);
         }
         Output::Status(now) => {
-            tagged(out, 3, 7);
+            tagged(out, 2, 7);
             status(out, now);
         }
         Output::Post(message) => {
@@ -102,15 +102,23 @@ fn tagged(out: &mut Writer, len: usize, tag: u64) {
 }
 
 fn status(out: &mut Writer, status: &Status) {
-    let (word, error) = match status {
-        Status::Connecting => ("connecting", None),
-        Status::Live => ("live", None),
-        Status::Reconnecting => ("reconnecting", None),
-        Status::Offline => ("offline", None),
-        Status::Refused(error) => ("refused", Some(error)),
+    out.map();
+    let word = match status {
+        Status::Connecting => "connecting",
+        Status::Live(mode) => {
+            out.key_text("mode", mode.name());
+            "live"
+        }
+        Status::Reconnecting => "reconnecting",
+        Status::Offline => "offline",
+        Status::Refused(error) => {
+            out.text("error");
+            problem(out, error);
+            "refused"
+        }
     };
-    out.text(word);
-    maybe(out, error, problem);
+    out.key_text("connection", word);
+    out.end();
 }
 
 fn maybe<T>(out: &mut Writer, value: Option<&T>, write: impl FnOnce(&mut Writer, &T)) {

@@ -289,7 +289,7 @@ export class SyncClient implements Client {
       view: (number, patch) => find(this.#views, number)?.apply(patch),
       dropped: number => this.#drop(number),
       list: (number, patch) => find(this.#lists, number)?.apply(patch),
-      status: (connection, problem) => this.status.connected(connection, problem),
+      status: news => this.status.connected(news),
       role: role => {
         this.status.set({ role });
         this.outbox.become(role);
@@ -367,7 +367,7 @@ export class SyncClient implements Client {
     listen(globalThis, 'storage', signal, event => (event as StorageEvent).key === this.#signedIn && look());
     listen(this.#access.ended, 'abort', signal, () => {
       this.close();
-      this.status.connected('refused', this.#access.ended.reason as ProblemError);
+      this.status.connected({ connection: 'refused', error: this.#access.ended.reason as ProblemError });
     });
   }
 }

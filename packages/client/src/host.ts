@@ -7,7 +7,7 @@ import { decode } from './decode.js';
 import type { Kept } from './kept.js';
 import { Link, type LoadRequests } from './link.js';
 import { listen } from './listen.js';
-import type { Problem } from './problem.js';
+import type { StatusNews } from './status.js';
 import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
 
@@ -23,7 +23,7 @@ export interface Receiver {
   view(view: number, patch: ViewPatch): void;
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
-  status(connection: SyncStatus['connection'], problem: Problem | null): void;
+  status(news: StatusNews): void;
   /** The other tabs, if there are any, hear this one from now on. */
   entered(): void;
   role(role: SyncStatus['role']): void;
@@ -235,7 +235,7 @@ export class Host {
         this.#receiver.list(output[1], output[2]);
         break;
       case OUT.status:
-        this.#receiver.status(output[1], output[2]);
+        this.#receiver.status(output[1]);
         break;
       case OUT.role:
         this.#become(output[1], output[2]);

@@ -18,6 +18,11 @@ const FIRST: SyncStatus = {
 /** What may be set. */
 type Change = Partial<Pick<SyncStatus, 'role' | 'transport' | 'storage' | 'pending' | 'failed'>>;
 
+/** What the core says of the connection. */
+export interface StatusNews extends Pick<SyncStatus, 'connection' | 'mode'> {
+  error?: Problem;
+}
+
 /** The browser has no network. */
 export const offline = () => globalThis.navigator?.onLine === false;
 
@@ -37,9 +42,9 @@ export class Status extends FrameStore<SyncStatus> {
     this.touch();
   }
 
-  connected(connection: SyncStatus['connection'], problem: Problem | null): void {
+  connected({ error: problem, ...news }: StatusNews): void {
     const { error: _, ...rest } = this.#status;
-    this.#status = { ...rest, connection, ...(problem && { error: new ProblemError(problem) }) };
+    this.#status = { ...rest, ...news, ...(problem && { error: new ProblemError(problem) }) };
     this.touch();
   }
 

@@ -172,6 +172,11 @@ export interface SyncStatus {
   readonly connection: 'connecting' | 'live' | 'reconnecting' | 'offline' | 'refused';
   /** Why the server refuses this client. */
   readonly error?: ProblemError;
+  /**
+   * What the server could rely on when it last said so. `degraded`: its cache is away, everything works and may be
+   * slower. `read-only`: it takes no writes at the moment; they wait here. The direct engine is not told.
+   */
+  readonly mode?: 'full' | 'degraded' | 'read-only';
   /** `sync`: windows, live over one connection a browser. `direct`: whole threads by HTTP, polled. */
   readonly engine: 'sync' | 'direct';
   /** Why it is `direct`, if that was not asked for: `flag_off` or `wasm_failed`. */

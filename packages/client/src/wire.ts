@@ -3,6 +3,7 @@
 import type * as LIST from './list-patches.js';
 import type * as OUT from './outputs.js';
 import type { Problem } from './problem.js';
+import type { StatusNews } from './status.js';
 import type { Row, SyncStatus, ThreadSnapshot, ThreadSummary } from './types.js';
 import type * as VIEW from './view-patches.js';
 
@@ -19,7 +20,7 @@ export type Output =
   | [typeof OUT.fetchList, number, string]
   | [typeof OUT.view, number, ViewPatch]
   | [typeof OUT.list, number, ListPatch]
-  | [typeof OUT.status, SyncStatus['connection'], Problem | null]
+  | [typeof OUT.status, StatusNews]
   | [typeof OUT.wait, number | null]
   | [typeof OUT.post, Uint8Array<ArrayBuffer>]
   | [typeof OUT.role, SyncStatus['role'], number]

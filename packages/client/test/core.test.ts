@@ -97,7 +97,9 @@ describe('the core', () => {
       [1, 1, expect.stringMatching(/^threadmill-js\/\d/)],
     ]);
     const welcomed = client.do(Call.received, 0, [frame(0, 1, 'node', 15_000, 'user')]);
-    expect(welcomed).toContainEqual([OUT.status, 'live', null]);
+    expect(welcomed).toContainEqual([OUT.status, { connection: 'live', mode: 'full' }]);
+    const told = client.do(Call.received, 0, [frame(13, 2)]);
+    expect(told).toContainEqual([OUT.status, { connection: 'live', mode: 'read-only' }]);
   });
 
   it('opens with a window, follows it from there, and joins an older page to it', () => {

@@ -138,6 +138,30 @@ it('tells flags apart from those the server does not know', async () => {
   client.close();
 });
 
+it('shows what the server says of its mode, and that a new connection starts with nothing missing', async () => {
+  const client = await connected();
+  const modes: unknown[] = [];
+  function Probe() {
+    modes.push(useSyncStatus().mode);
+    return null;
+  }
+  await show(client, <Probe />);
+  expect(new Set(modes)).toEqual(new Set(['full']));
+  for (const [number, mode] of [
+    [1, 'degraded'],
+    [2, 'read-only'],
+  ] as const) {
+    for (const socket of server.sockets) socket.hear([13, [number]]);
+    await until(() => modes.at(-1) === mode);
+  }
+  for (const socket of server.sockets) socket.close();
+  await until(() => client.status.getSnapshot().connection !== 'live');
+  await until(() => client.status.getSnapshot().connection === 'live');
+  expect(client.status.getSnapshot()).not.toHaveProperty('error');
+  await until(() => modes.at(-1) === 'full');
+  client.close();
+});
+
 it('shows no state that does not last, if that is asked for', async () => {
   const client = await connected();
   const shown = { smooth: [] as string[], plain: [] as string[] };

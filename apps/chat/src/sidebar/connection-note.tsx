@@ -13,6 +13,18 @@ const WORDS: Readonly<Record<SyncStatus['connection'], string>> = {
   refused: 'Refused',
 };
 
+/** What a connection to a server is worth that lacks something. */
+const LACKS = {
+  degraded: {
+    words: 'Connected, degraded',
+    hint: "The server's cache is away. Everything works, perhaps slower.",
+  },
+  'read-only': {
+    words: 'Connected, read-only',
+    hint: 'The server takes no changes. They wait in this browser.',
+  },
+};
+
 function waitingWords({ pending, failed }: SyncStatus): string {
   const words = [pending > 0 ? `${pending} waiting` : '', failed > 0 ? `${failed} failed` : ''];
   return words.filter(Boolean).join(', ');
@@ -20,14 +32,15 @@ function waitingWords({ pending, failed }: SyncStatus): string {
 
 export function ConnectionNote() {
   const status = useSyncStatus({ smooth: true });
-  const { connection, error, failed } = status;
+  const { connection, error, failed, mode } = status;
+  const lacks = connection === 'live' && mode && mode !== 'full' ? LACKS[mode] : undefined;
   const [open, setOpen] = useState(false);
   const waiting = waitingWords(status);
   return (
-    <div className="connection" data-state={connection} title={error?.hint}>
+    <div className="connection" data-state={lacks ? mode : connection} title={lacks?.hint ?? error?.hint}>
       <span className="connection-dot" aria-hidden="true" />
       <span role="status">
-        {WORDS[connection]}
+        {lacks?.words ?? WORDS[connection]}
         <span className="visually-hidden">{waiting && `, ${waiting}`}</span>
       </span>
       {waiting && (

@@ -81,7 +81,7 @@ impl Socket {
         self.say(&ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to }).await;
     }
 
-    /// The next frame but heartbeats and the flags.
+    /// The next frame but heartbeats, the flags and the mode.
     pub(crate) async fn frame(&mut self) -> ServerFrame {
         match self.next(PATIENCE).await {
             Came::Frame(frame) => *frame,
@@ -89,12 +89,12 @@ impl Socket {
         }
     }
 
-    /// What comes next, heartbeats and the flags aside.
+    /// What comes next, heartbeats, the flags and the mode aside.
     pub(crate) async fn next(&mut self, patience: Duration) -> Came {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             match self.any(deadline - tokio::time::Instant::now()).await {
-                Came::Frame(frame) if matches!(*frame, ServerFrame::Flags { .. }) => {}
+                Came::Frame(frame) if matches!(*frame, ServerFrame::Flags { .. } | ServerFrame::Mode { .. }) => {}
                 came => return came,
             }
         }

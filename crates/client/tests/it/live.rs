@@ -1,6 +1,7 @@
 //! What a reader sees.
 
 use threadmill_client::{Phase, Row, Side, View};
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{Anchor, BranchId, MessageId, MessageStatus, ThreadId};
 
 use crate::world::{PATIENCE, World};
@@ -18,6 +19,7 @@ async fn a_thread_opens_grows_and_jumps() {
     let world = World::new().await;
     let (thread, view) = world.thread_of(120).await;
     assert_eq!(view.with(range), (70, 120, 120));
+    assert_eq!(world.client.mode(), Some(Mode::Full));
     view.load(Side::Older);
     view.until(PATIENCE, |view| view.rows().len() == 75).await.expect("a page");
     assert_eq!(view.with(range), (45, 120, 120));

@@ -72,6 +72,9 @@ impl Engine {
         };
         match self.session.frame(now, &frame) {
             Heard::ForSubscriptions => {
+                if matches!(frame, ServerFrame::Mode { .. }) {
+                    self.tabs.keep_mode(bytes);
+                }
                 self.tabs.forward(bytes);
                 self.frame(now, frame);
             }
@@ -109,7 +112,10 @@ impl Engine {
                 self.slots.values_mut().for_each(|slot| slot.view.on_pong(token));
             }
             ServerFrame::Flags { rev: _ } => self.outputs.push(Output::Flags),
-            ServerFrame::Welcome { .. } | ServerFrame::Refused(_) | ServerFrame::Closing { .. } => {}
+            ServerFrame::Welcome { .. }
+            | ServerFrame::Refused(_)
+            | ServerFrame::Closing { .. }
+            | ServerFrame::Mode { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use threadmill_core::fold::Fold;
 use threadmill_core::window::PageRequest;
 use threadmill_proto::change::{Commitment, MessageRef};
+use threadmill_proto::frame::Mode;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
     Anchor, BranchId, ChainHash, Change, Chunk, ClientFrame, Cursor, Event, Message, MessageId, MessageStatus, Outcome,
@@ -87,6 +88,7 @@ pub(crate) struct Server {
     events: Vec<Event>,
     run: Option<Run>,
     runs: usize,
+    pub(crate) mode: Mode,
     connections: Connections,
 }
 
@@ -109,7 +111,8 @@ impl Server {
     }
 
     fn of(thread: ThreadId, count: usize, connections: Connections) -> Self {
-        let mut server = Self { thread, slots: Vec::new(), events: Vec::new(), run: None, runs: 0, connections };
+        let (slots, events, mode) = (Vec::new(), Vec::new(), Mode::Full);
+        let mut server = Self { thread, slots, events, run: None, runs: 0, mode, connections };
         (0..count).for_each(|_| server.append());
         server
     }
@@ -259,6 +262,9 @@ impl Server {
         match frame {
             ClientFrame::Hello { .. } => {
                 to.send(&ServerFrame::Welcome { version: 1, node: "n".into(), heartbeat: 15_000, user: "u".into() });
+                if self.mode != Mode::Full {
+                    to.send(&ServerFrame::Mode { mode: self.mode });
+                }
             }
             ClientFrame::Subscribe { sub: id, thread, cursor, from, to: end, .. } => {
                 self.resume(&mut to, &Sub { id, thread, from, to: end }, &cursor.expect("views resume"));

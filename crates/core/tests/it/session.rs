@@ -1,6 +1,7 @@
 //! The connection's life, input by input.
 
 use threadmill_core::session::{Action, Heard, Session, Status, Transport};
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
 fn actions(session: &mut Session) -> Vec<Action> {
@@ -29,7 +30,19 @@ fn it_greets_and_stands() {
     assert!(matches!(actions(&mut session)[..], [Action::Send(ClientFrame::Hello { .. })]));
     assert_eq!(session.frame(9, &welcome()), Heard::Done);
     assert_eq!(actions(&mut session), [Action::Up]);
-    assert_eq!(*session.status(), Status::Live);
+    assert_eq!(*session.status(), Status::Live(Mode::Full));
+}
+
+#[test]
+fn the_mode_is_what_was_said_last_and_whole_again_after_a_greeting() {
+    let mut session = live(0);
+    assert_eq!(session.frame(1, &ServerFrame::Mode { mode: Mode::Degraded }), Heard::ForSubscriptions);
+    assert_eq!(*session.status(), Status::Live(Mode::Degraded));
+    session.closed(2);
+    session.tick(session.deadline().expect("a wait"));
+    session.opened(3_000);
+    session.frame(3_000, &welcome());
+    assert_eq!(*session.status(), Status::Live(Mode::Full));
 }
 
 #[test]
@@ -172,10 +185,10 @@ fn without_a_socket_everything_is_said_at_once_and_again() {
     assert!(session.is_live(), "frames can be said before the server answers");
     session.frame(now, &welcome());
     assert_eq!(actions(&mut session), []);
-    assert_eq!(*session.status(), Status::Live);
+    assert_eq!(*session.status(), Status::Live(Mode::Full));
     session.opened(now + 1);
     assert!(matches!(actions(&mut session)[..], [Action::Down, Action::Send(ClientFrame::Hello { .. }), Action::Up]));
-    assert_eq!(*session.status(), Status::Live, "between two polls nothing is lost");
+    assert_eq!(*session.status(), Status::Live(Mode::Full), "between two polls nothing is lost");
 }
 
 #[test]

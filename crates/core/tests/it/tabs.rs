@@ -9,6 +9,7 @@ use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered}
 use threadmill_core::session::{Status, Transport};
 use threadmill_core::tabs::Role;
 use threadmill_core::window::{PageRequest, Side};
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{Anchor, ClientFrame, ServerFrame, ThreadId, Window, from_cbor, to_cbor};
 
 const VIEW: u32 = 1;
@@ -26,6 +27,7 @@ enum Op {
     Start(usize),
     Say(usize, usize),
     End(usize),
+    Mode(Mode),
     Load(usize, Side),
     Jump(usize, usize),
     /// Frames reach a tab from the server, or the server from a tab.
@@ -61,6 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => of().prop_map(Op::Start),
         8 => (of(), 1_usize..4).prop_map(|(of, count)| Op::Say(of, count)),
         2 => of().prop_map(Op::End),
+        1 => prop_oneof![Just(Mode::Full), Just(Mode::Degraded), Just(Mode::ReadOnly)].prop_map(Op::Mode),
         2 => (tab(), side).prop_map(|(tab, side)| Op::Load(tab, side)),
         1 => (tab(), any::<usize>()).prop_map(|(tab, to)| Op::Jump(tab, to)),
         10 => (tab(), 1_usize..8).prop_map(|(tab, count)| Op::Down(tab, count)),
@@ -260,6 +263,10 @@ impl World {
             Op::Start(of) => self.threads[of].start_run(),
             Op::Say(of, count) => self.threads[of].say(count),
             Op::End(of) => self.threads[of].end_run(),
+            Op::Mode(mode) => {
+                self.threads[0].mode = mode;
+                self.tell_all(&ServerFrame::Mode { mode });
+            }
             Op::Load(at, side) => self.input(at, Input::Load(VIEW, side)),
             Op::Jump(at, to) => {
                 let depth = (to % (self.thread_of(at).slots.len() + 1)) as u64;
@@ -364,16 +371,20 @@ impl World {
         }
     }
 
+    /// The server says something to everybody who is connected.
+    fn tell_all(&mut self, frame: &ServerFrame) {
+        for at in 0..TABS {
+            if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
+                self.threads[0].connection(at).wire.push_back(to_cbor(frame));
+            }
+        }
+    }
+
     fn pass(&mut self, time: u64) {
         self.now += time;
         if self.now >= self.beat {
             self.beat = self.now + HEARTBEAT;
-            for at in 0..TABS {
-                if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
-                    let pong = to_cbor(&ServerFrame::Pong { token: 0, now: 0 });
-                    self.threads[0].connection(at).wire.push_back(pong);
-                }
-            }
+            self.tell_all(&ServerFrame::Pong { token: 0, now: 0 });
         }
         for at in 0..TABS {
             let due = |tab: &Tab| tab.deadline.is_some_and(|due| due <= self.now);
@@ -423,7 +434,7 @@ impl World {
                 continue;
             }
             let mut alive = self.tabs.iter().flatten();
-            let live = alive.all(|tab| *tab.engine.status() == Status::Live);
+            let live = alive.all(|tab| matches!(tab.engine.status(), Status::Live(_)));
             let soon = |tab: &Tab| tab.deadline.is_some_and(|due| due < self.now + 5_000);
             if live && !self.tabs.iter().flatten().any(soon) {
                 calm += 1;
@@ -463,10 +474,11 @@ impl World {
         self.converged_apart();
     }
 
-    /// Every tab shows what the server has.
+    /// Every tab shows what the server has, and knows how it fares.
     fn converged_apart(&mut self) {
         for (at, tab) in self.tabs.iter().enumerate() {
             let Some(tab) = tab else { continue };
+            assert_eq!(*tab.engine.status(), Status::Live(self.threads[0].mode));
             tab.copy.true_window(tab.engine.view(VIEW).expect("an open view"), self.thread_of(at));
         }
     }

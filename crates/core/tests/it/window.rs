@@ -241,7 +241,7 @@ impl World {
     /// Live, and nothing will be tried again soon.
     fn is_settled(&self) -> bool {
         let soon = self.deadline.is_some_and(|due| due < self.now + 5_000);
-        *self.engine.status() == threadmill_core::session::Status::Live && !soon
+        *self.engine.status() == threadmill_core::session::Status::Live(threadmill_proto::frame::Mode::Full) && !soon
     }
 
     fn bounded(&mut self) {

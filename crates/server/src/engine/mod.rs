@@ -33,7 +33,7 @@ mod watcher;
 mod windows;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::hot::{Lifetimes, MemoryHot};
@@ -47,11 +47,11 @@ pub use outbox::{Outgoing, Shared};
 pub use presence::{Activity, PRESENT_FOR};
 pub use problem::problem_of;
 pub use provider::Providers;
-pub use ready::{Leaving, RECONNECT_WITHIN, Ready};
+pub use ready::{Leaving, Modes, RECONNECT_WITHIN, Ready};
 pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
-pub use tier::{Mode, Tier, TierReading};
+pub use tier::{Tier, TierReading};
 pub use watcher::Watcher;
 
 use hub::Hub;
@@ -106,7 +106,7 @@ pub struct Engine {
     context: ContextPolicy,
     leaving: watch::Sender<Leaving>,
     /// The last write was refused for the durable tier's sake.
-    read_only: AtomicBool,
+    read_only: watch::Sender<bool>,
     /// Who is in which thread by this node's own connections.
     present: MemoryHot,
     /// Connections.
@@ -179,7 +179,7 @@ impl Engine {
             limits,
             context,
             leaving: watch::Sender::new(Leaving::No),
-            read_only: AtomicBool::new(false),
+            read_only: watch::Sender::new(false),
             present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
@@ -192,13 +192,10 @@ impl Engine {
         &self.store
     }
 
-    /// What this node can rely on now. Without a hot tier, nothing is missing.
+    /// What this node can rely on, and every change of that.
     #[must_use]
-    pub fn mode(&self) -> Mode {
-        if self.read_only.load(Ordering::Relaxed) {
-            return Mode::ReadOnly;
-        }
-        self.tier().map_or(Mode::Full, |tier| *tier.mode().borrow())
+    pub fn mode(&self) -> Modes {
+        Modes { tier: self.tier().map(|tier| tier.mode()), read_only: self.read_only.subscribe() }
     }
 
     /// Takes note of whether the durable tier takes writes.
@@ -209,7 +206,7 @@ impl Engine {
             // Of the request, or of the moment.
             Err(_) => return,
         };
-        if self.read_only.swap(refused, Ordering::Relaxed) != refused {
+        if self.read_only.send_replace(refused) != refused {
             if refused {
                 tracing::error!("the durable tier refuses writes: mode read-only");
             } else {
@@ -222,6 +219,12 @@ impl Engine {
     #[must_use]
     pub fn tier(&self) -> Option<&Arc<Tier>> {
         self.hub.tier()
+    }
+
+    /// Runs that this node writes now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.registry.running()
     }
 
     /// The limits in force.

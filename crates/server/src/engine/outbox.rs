@@ -253,7 +253,8 @@ fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
         | ServerFrame::Failed { .. }
         | ServerFrame::Pong { .. }
         | ServerFrame::Closing { .. }
-        | ServerFrame::Flags { .. } => false,
+        | ServerFrame::Flags { .. }
+        | ServerFrame::Mode { .. } => false,
     }
 }
 

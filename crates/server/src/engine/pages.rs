@@ -1,4 +1,5 @@
-//! Windows that some node has read before, kept in the hot tier.
+//! Windows that some node has read before, kept in the hot tier; while that is away, those that this node has read, kept
+//! in its memory.
 //!
 //! A window in which nothing is being written follows from the thread's position and from what was asked for, so it is
 //! kept under both and is never wrong, only unused. Where the thread stands, and whether the caller may see it, the
@@ -14,8 +15,7 @@ use super::tier::Tier;
 impl Engine {
     /// A window as the store has it: from the hot tier if it is there, from the durable tier if not.
     pub(super) async fn page(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
-        let tier = self.hub.tier().filter(|tier| tier.answers());
-        let (Some(tier), Some(peers)) = (tier, self.hub.peers()) else {
+        let (Some(tier), Some(peers)) = (self.hub.tier(), self.hub.peers()) else {
             return self.store.window(scope, query).await;
         };
         let asked = Asked::of(&query);
@@ -28,7 +28,7 @@ impl Engine {
         let window = self.store.window(scope, query.clone()).await?;
         if window.runs.is_empty() {
             let standing = Standing { position: window.cursor.position, ..standing };
-            tier.keep(asked.key(scope, &query, &standing), asked.page(&window));
+            tier.keep(asked.key(scope, &query, &standing), asked.page(&window)).await;
         }
         Ok(window)
     }

@@ -1,8 +1,10 @@
 //! Whether a node should be sent requests, and how it leaves: it says so, finishes what it began, and ends the rest.
 
+use std::future::pending;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{ErrorCode, Problem, Scope, TenantId, ThreadId, UserId};
 use threadmill_store::StoreError;
 use tokio::sync::watch;
@@ -30,6 +32,36 @@ pub enum Leaving {
     Finishing,
     /// That, and its connections are to move.
     Moving,
+}
+
+/// What a node can rely on, and every change of that. Without a hot tier, nothing is missing.
+#[derive(Debug)]
+pub struct Modes {
+    pub(super) tier: Option<watch::Receiver<Mode>>,
+    pub(super) read_only: watch::Receiver<bool>,
+}
+
+impl Modes {
+    /// Now.
+    pub fn now(&mut self) -> Mode {
+        let tier = self.tier.as_mut().map_or(Mode::Full, |tier| *tier.borrow_and_update());
+        if *self.read_only.borrow_and_update() { Mode::ReadOnly } else { tier }
+    }
+
+    /// Waits until it is another one than it was, or may be.
+    pub async fn changed(&mut self) {
+        let tier = async {
+            match &mut self.tier {
+                Some(tier) => tier.changed().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(()) = tier => {}
+            Ok(()) = self.read_only.changed() => {}
+            else => pending().await,
+        }
+    }
 }
 
 /// Whether requests may come.

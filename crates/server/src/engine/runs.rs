@@ -79,7 +79,11 @@ impl Registry {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        lock(&self.running).is_empty()
+        self.running() == 0
+    }
+
+    pub(super) fn running(&self) -> usize {
+        lock(&self.running).len()
     }
 }
 

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Mark, PageKey, Place, TailKey, TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Lifetimes, Mark, MemoryHot, MeterReading, Metered,
+    PageKey, Place, TailKey, TailRead, ThreadKey,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -21,33 +23,12 @@ use super::spread::{Item, spread};
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
+/// Bytes of windows that a node keeps for itself while the tier is away.
+const MEMORY: usize = 32 << 20;
 /// How long the tier must have answered before it counts as back.
 const STEADY: Duration = Duration::from_secs(1);
 /// Chunks that are read at once.
 const READ: u32 = 512;
-
-/// What this node can rely on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Everything that is configured.
-    Full,
-    /// The hot tier does not answer: word of commits comes by the durable tier, and everything is read there.
-    Degraded,
-    /// The durable tier refuses writes: only reads are answered.
-    ReadOnly,
-}
-
-impl Mode {
-    /// Its name in answers.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Degraded => "degraded",
-            Self::ReadOnly => "read-only",
-        }
-    }
-}
 
 /// How the hot tier was used since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,9 +37,9 @@ pub struct TierReading {
     pub hits: u64,
     /// Those that fell back on the durable tier.
     pub fallbacks: u64,
-    /// Windows that it had.
+    /// Windows that it had, or the node's memory while it was away.
     pub page_hits: u64,
-    /// Windows that it did not have.
+    /// Windows that had to be read.
     pub page_misses: u64,
     /// Things that were left there or said by it.
     pub spread: u64,
@@ -66,6 +47,16 @@ pub struct TierReading {
     pub dropped: u64,
     /// How often the mode changed.
     pub switches: u64,
+}
+
+impl TierReading {
+    /// Of the readings of streams, the share that fell back; none before the first.
+    #[must_use]
+    pub fn fallback_ratio(&self) -> Option<f64> {
+        let asked = self.hits + self.fallbacks;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for graphs")]
+        (asked > 0).then(|| self.fallbacks as f64 / asked as f64)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +73,9 @@ struct Counts {
 /// See the module.
 pub struct Tier {
     store: Arc<Breaker>,
+    meters: Arc<Metered>,
+    /// Windows, while the tier does not answer.
+    memory: MemoryHot,
     items: mpsc::Sender<Item>,
     mode: watch::Sender<Mode>,
     counts: Counts,
@@ -99,8 +93,16 @@ impl Tier {
     #[must_use]
     pub fn start(store: Arc<dyn HotStore>, probe: Duration, seed: u64) -> Arc<Self> {
         let (items, waiting) = mpsc::channel(WAITING);
-        let store = Arc::new(Breaker::new(store, BreakerPolicy::default(), seed));
-        let tier = Arc::new(Self { store, items, mode: watch::Sender::new(Mode::Full), counts: Counts::default() });
+        let meters = Arc::new(Metered::new(store));
+        let store = Arc::new(Breaker::new(Arc::clone(&meters) as _, BreakerPolicy::default(), seed));
+        let tier = Arc::new(Self {
+            store,
+            meters,
+            memory: MemoryHot::new(MEMORY, Lifetimes::default()),
+            items,
+            mode: watch::Sender::new(Mode::Full),
+            counts: Counts::default(),
+        });
         tokio::spawn(spread(Arc::downgrade(&tier), waiting));
         tokio::spawn(mind(Arc::downgrade(&tier), tier.store.state()));
         tokio::spawn(look(Arc::downgrade(&tier), probe));
@@ -125,6 +127,12 @@ impl Tier {
             dropped: self.counts.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
         }
+    }
+
+    /// The calls that reached the tier, by kind.
+    #[must_use]
+    pub fn calls(&self) -> MeterReading {
+        self.meters.reading()
     }
 
     pub(super) fn store(&self) -> &Arc<Breaker> {
@@ -177,13 +185,18 @@ impl Tier {
     }
 
     /// A window is left for whoever asks for it next.
-    pub(super) fn keep(&self, key: PageKey, page: Vec<u8>) {
-        self.put(Item::Page(key, page.into()));
+    pub(super) async fn keep(&self, key: PageKey, page: Vec<u8>) {
+        if self.answers() {
+            self.put(Item::Page(key, page.into()));
+        } else if self.memory.put_pages(vec![(key, page.into())]).await.is_err() {
+            self.counts.dropped.fetch_add(1, Relaxed);
+        }
     }
 
     /// A window that was left there.
     pub(super) async fn page(&self, key: PageKey) -> Option<Bytes> {
-        let found = self.store.pages(&[key]).await.ok().and_then(|mut pages| pages.pop()?);
+        let store: &dyn HotStore = if self.answers() { self.store.as_ref() } else { &self.memory };
+        let found = store.pages(&[key]).await.ok().and_then(|mut pages| pages.pop()?);
         let count = if found.is_some() { &self.counts.page_hits } else { &self.counts.page_misses };
         count.fetch_add(1, Relaxed);
         found

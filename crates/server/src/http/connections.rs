@@ -49,6 +49,11 @@ impl Connections {
         Counted { connections: Arc::clone(self), scope: scope.clone() }
     }
 
+    /// Connections of everybody that are open.
+    pub(super) fn all(&self) -> u64 {
+        self.lock().values().map(|count| count.live).sum()
+    }
+
     fn of(&self, scope: &Scope) -> Count {
         self.lock().get(scope).copied().unwrap_or_default()
     }

@@ -167,7 +167,8 @@ impl Reader {
             | ServerFrame::Summaries { .. }
             | ServerFrame::Pong { .. }
             | ServerFrame::Closing { .. }
-            | ServerFrame::Flags { .. } => None,
+            | ServerFrame::Flags { .. }
+            | ServerFrame::Mode { .. } => None,
         }
     }
 }

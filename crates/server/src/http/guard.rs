@@ -3,7 +3,7 @@
 //! Host and Origin are checked on every request, whatever the identity: without that any web page could reach
 //! a server on the reader's own machine.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -16,6 +16,8 @@ use super::{ApiProblem, App};
 
 /// Headers that only a proxy sets.
 const PROXY: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+/// What says nothing of anybody: probes and monitoring.
+const WATCHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 const USER: &str = "x-threadmill-user";
 
 /// What the server answers to.
@@ -38,7 +40,9 @@ pub fn dev_refusal(listen: SocketAddr) -> Option<String> {
 }
 
 impl Guard {
-    fn host(&self, headers: &HeaderMap, authority: Option<&str>) -> Result<String, ApiProblem> {
+    /// The host that a request names, if it is this one. Who watches the node may call it by an address: a name that was
+    /// rebound is none.
+    fn host(&self, headers: &HeaderMap, authority: Option<&str>, path: &str) -> Result<String, ApiProblem> {
         let refused = |what: &str| ApiProblem::new(ErrorCode::HostRefused, what);
         // HTTP/2 names the host in the URI alone.
         let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).or(authority);
@@ -47,7 +51,9 @@ impl Guard {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host.as_str(),
         };
-        if matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+        let watched = WATCHED.contains(&path) && name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if watched
+            || matches!(name, "localhost" | "127.0.0.1" | "[::1]")
             || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&host))
         {
             Ok(host)
@@ -121,7 +127,7 @@ fn user_in(query: &str) -> Option<String> {
 /// Refuses what is not meant for this server, and says who asks for the rest.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let identity = app.guard.host(request.headers(), authority.as_deref()).and_then(|host| {
+    let identity = app.guard.host(request.headers(), authority.as_deref(), request.uri().path()).and_then(|host| {
         app.guard.origin(request.headers(), &host)?;
         app.guard.identity(request.headers(), request.uri().query(), app.engine.now())
     });
@@ -162,7 +168,7 @@ mod tests {
                 value.parse().expect("a value"),
             );
         }
-        let got = guard.host(&map, None).and_then(|host| {
+        let got = guard.host(&map, None, "/v1/threads").and_then(|host| {
             guard.origin(&map, &host)?;
             guard.identity(&map, None, 0).map(|_| ())
         });
@@ -186,6 +192,20 @@ mod tests {
         check(&[host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], Ok(()));
         check(&[host, ("x-forwarded-for", "10.0.0.1")], Err(ErrorCode::ProxyRefused));
         check(&[host, (USER, "a b")], Err(ErrorCode::InvalidId));
+    }
+
+    #[test]
+    fn whoever_watches_may_name_an_address_and_no_other_name() {
+        let guard = Guard::default();
+        let host = |host: &str, path: &str| {
+            let map = HeaderMap::from_iter([(header::HOST, host.parse().expect("a value"))]);
+            guard.host(&map, None, path).is_ok()
+        };
+        for path in WATCHED {
+            assert!(host("10.0.0.7:7430", path) && host("[fd00::7]:7430", path) && host("10.0.0.7", path));
+            assert!(!host("evil.example", path) && !host("10.0.0.7.evil.example", path));
+        }
+        assert!(!host("10.0.0.7:7430", "/v1/threads") && !host("10.0.0.7:7430", "/metrics/x"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         Ready::Draining => "draining",
         Ready::StoreAway => "the store does not answer",
     };
-    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().name()});
+    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().now().name()});
     if let Some(hot) = hot(&app.engine) {
         value["hot"] = hot;
     }
@@ -28,13 +28,10 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 /// How the hot tier was used, if there is one.
 pub(super) fn hot(engine: &Engine) -> Option<Value> {
     let reading = engine.tier()?.reading();
-    let asked = reading.hits + reading.fallbacks;
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for graphs")]
-    let ratio = (asked > 0).then(|| reading.fallbacks as f64 / asked as f64);
     Some(json!({
         "hits": reading.hits,
         "fallbacks": reading.fallbacks,
-        "fallbackRatio": ratio,
+        "fallbackRatio": reading.fallback_ratio(),
         "pageHits": reading.page_hits,
         "pageMisses": reading.page_misses,
         "spread": reading.spread,

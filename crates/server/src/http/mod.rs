@@ -12,6 +12,7 @@ mod info;
 mod listen;
 mod locks;
 mod messages;
+mod metrics;
 mod position;
 mod presence;
 mod problem;
@@ -40,17 +41,19 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) connections: Arc<connections::Connections>,
+    pub(crate) meters: Arc<metrics::Meters>,
 }
 
 /// All routes over an engine.
 pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
-    let app = App { engine, guard: Arc::new(guard), connections: Arc::default() };
+    let app = App { engine, guard: Arc::new(guard), connections: Arc::default(), meters: Arc::default() };
     Router::new()
         .nest("/v1", api())
         .route("/docs", get(docs))
         .route("/docs/{page}", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)

@@ -4,16 +4,13 @@
 //! and ten thousand nested forks.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tempfile::TempDir;
-use threadmill_proto::{Anchor, BranchId, Message, MessageId, MessageStatus, Part, Role, Scope, ThreadId};
-use threadmill_store::conformance::kit::{branch_id, message_id, scope, thread_id};
-use threadmill_store::{DurableStore, ImportRow, ImportThread, PageLimits, WindowQuery};
+use threadmill_proto::{Anchor, Scope, ThreadId};
+use threadmill_store::conformance::kit::{branch_id, scope};
+use threadmill_store::conformance::shapes::{import, line, nested};
+use threadmill_store::{DurableStore as _, PageLimits, WindowQuery};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore, WindowCost};
-
-/// Rows in one write: what the importer of the command line uses.
-const BATCH: usize = 500;
 
 /// The bar: steps on any thread, in hundredths of those on a thread of 100 messages.
 const PERCENT: u64 = 110;
@@ -29,83 +26,6 @@ fn sizes() -> Sizes {
     } else {
         Sizes { long: 50_000, nested: 300 }
     }
-}
-
-fn message(id: MessageId, branch: &BranchId, depth: u64) -> ImportRow {
-    ImportRow::Message(Message {
-        id,
-        role: Role::User,
-        parts: vec![Part::text("x".repeat(300))],
-        metadata: None,
-        status: MessageStatus::Complete,
-        branch: branch.clone(),
-        depth,
-        rev: 1,
-        created_at: depth,
-        previews: Vec::new(),
-    })
-}
-
-fn branch(id: &str, parent: Option<&str>, fork_depth: u64) -> ImportRow {
-    ImportRow::Branch { id: branch_id(id), parent: parent.map(branch_id), fork_depth }
-}
-
-/// A line of `count` messages, with a fork of 60 messages at each of these depths.
-fn line(count: u64, forks: &[u64]) -> impl Iterator<Item = ImportRow> {
-    let main = branch_id("main");
-    let first = std::iter::once(branch("main", None, 0));
-    let rows = (0..count).map(move |n| message(message_id(&format!("m{n}")), &main, n));
-    let forks: Vec<u64> = forks.to_vec();
-    let forked = forks.into_iter().flat_map(|at| {
-        let name = format!("fork-{at}");
-        let id = branch_id(&name);
-        std::iter::once(branch(&name, Some("main"), at))
-            .chain((at..at + 60).map(move |depth| message(message_id(&format!("f{at}-{depth}")), &id, depth)))
-    });
-    first.chain(rows).chain(forked)
-}
-
-/// `count` forks, each of which replaces the last message of the one before it: so that every slot is a fork.
-fn nested(count: u64) -> impl Iterator<Item = ImportRow> {
-    line(60, &[]).chain((0..count).flat_map(|n| {
-        let (name, parent) = (format!("b{n}"), format!("b{}", n.wrapping_sub(1)));
-        let parent = if n == 0 { "main" } else { parent.as_str() };
-        let (id, at) = (branch_id(&name), 59 + n);
-        let rows = [at, at + 1].map(|depth| message(message_id(&format!("n{n}-{depth}")), &id, depth));
-        std::iter::once(branch(&name, Some(parent), at)).chain(rows)
-    }))
-}
-
-async fn import(
-    store: &SqliteStore,
-    scope: &Scope,
-    id: &str,
-    rows: impl Iterator<Item = ImportRow>,
-    open_on: Option<BranchId>,
-) -> ThreadId {
-    let began = Instant::now();
-    let thread = thread_id(id);
-    let import = ImportThread {
-        id: thread.clone(),
-        title: id.into(),
-        metadata: None,
-        archived: false,
-        created_at: 1,
-        updated_at: 1,
-    };
-    store.import_begin(scope, import).await.expect("begins");
-    let mut rows = rows.peekable();
-    let mut count = 0;
-    while rows.peek().is_some() {
-        let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
-        count += batch.len();
-        let added = store.import_rows(scope, &thread, batch).await;
-        added.expect("takes rows");
-    }
-    let finished = store.import_finish(scope, &thread, open_on).await;
-    finished.expect("finishes");
-    println!("proof: {id}, imported | {count} rows in {:?}", began.elapsed());
-    thread
 }
 
 struct Gate {
@@ -160,12 +80,12 @@ async fn a_window_costs_the_same_on_every_thread() {
     let directory = TempDir::new().expect("a directory");
     let store = SqliteStore::open(directory.path(), SqliteOptions::default()).expect("opens");
     let (scope, sizes) = (scope("acme", "ann"), sizes());
-    let short = import(&store, &scope, "short", line(100, &[]), None).await;
+    let short = import(store.as_ref(), &scope, "short", line(100, &[]), None).await;
     let deep = [sizes.long / 3, sizes.long / 2, sizes.long - 30];
-    let long = import(&store, &scope, "long", line(sizes.long, &deep), None).await;
+    let long = import(store.as_ref(), &scope, "long", line(sizes.long, &deep), None).await;
     let last = format!("b{}", sizes.nested - 1);
     let tip = Some(branch_id(&last));
-    let twisted = import(&store, &scope, "nested", nested(sizes.nested), tip).await;
+    let twisted = import(store.as_ref(), &scope, "nested", nested(sizes.nested), tip).await;
     let gate = Gate { store, scope };
     gate.hold(&short, &long, None, sizes.long).await;
     for at in deep {

@@ -6,7 +6,9 @@
 //!
 //! makes one test of each. They use the trait and nothing else.
 
+pub mod formats;
 pub mod kit;
+pub mod shapes;
 
 pub mod changes;
 pub mod forks;

@@ -127,7 +127,8 @@ impl Watcher {
             | ServerFrame::Failed { .. }
             | ServerFrame::Pong { .. }
             | ServerFrame::Closing { .. }
-            | ServerFrame::Flags { .. } => None,
+            | ServerFrame::Flags { .. }
+            | ServerFrame::Mode { .. } => None,
         }
     }
 
@@ -178,7 +179,8 @@ fn said(frame: &ServerFrame) -> Option<Said> {
         | ServerFrame::Failed { .. }
         | ServerFrame::Pong { .. }
         | ServerFrame::Closing { .. }
-        | ServerFrame::Flags { .. } => return None,
+        | ServerFrame::Flags { .. }
+        | ServerFrame::Mode { .. } => return None,
     })
 }
 

@@ -4,6 +4,8 @@ mod cost;
 mod drain;
 mod faults;
 mod hot;
+mod metrics;
+mod modes;
 mod order;
 mod pages;
 mod position;

@@ -87,3 +87,24 @@ async fn what_is_being_written_is_kept_nowhere() {
     }
     assert!(longest.len() > 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_tier_is_away_a_node_remembers_what_it_has_read_itself() {
+    let (mut redis, cluster) = kept().await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    redis.kill();
+    until("the loss is noticed", async || (b.get("/info").await["mode"] == "degraded").then_some(())).await;
+    for round in 0..5 {
+        let said = format!("the secret, changed {round} times while it is away");
+        let body = json!({"parts": [text(&said)]});
+        assert_eq!(a.ask(Method::PATCH, "/threads/t/messages/secret", Some(&body)).await.0, 200);
+        let before = found(&cluster, 1).await;
+        for _ in 0..3 {
+            assert_eq!(texts(&window(&b, "t").await), ["begin", said.as_str()]);
+        }
+        assert_eq!(found(&cluster, 1).await, before + 2, "the first is read, the others are remembered");
+    }
+    redis.restart();
+    until("it is back", async || (b.get("/info").await["mode"] == "full").then_some(())).await;
+    assert_eq!(texts(&window(&b, "t").await), texts(&window(&a, "t").await));
+}

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use threadmill_proto::frame::VERSION;
+use threadmill_proto::frame::{Mode, VERSION};
 use threadmill_proto::{ClientFrame, ErrorCode, Problem, Scope, ServerFrame};
 use tokio::sync::watch;
 use tokio::time::Interval;
@@ -15,7 +15,7 @@ use tokio::time::Interval;
 use super::App;
 use super::auth::{self, Identity};
 use crate::engine::flags::Flags;
-use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
+use crate::engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 pub(super) use post::post;
 pub(super) use socket::upgrade;
@@ -30,6 +30,9 @@ struct Session {
     watcher: Watcher,
     flags: watch::Receiver<Arc<Flags>>,
     leaving: watch::Receiver<Leaving>,
+    modes: Modes,
+    /// What the client knows the mode to be.
+    mode: Mode,
     heartbeat: Interval,
 }
 
@@ -38,6 +41,7 @@ enum Due {
     Outgoing(Outgoing),
     Flags,
     Leaving,
+    Mode,
     Heartbeat,
     Expired,
 }
@@ -65,8 +69,9 @@ impl Session {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
         let watcher = Watcher::new(app.engine.clone(), identity.scope.clone());
-        let (flags, leaving) = (app.engine.watch_flags(), app.engine.leaving());
-        let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, heartbeat };
+        let (flags, leaving, modes) = (app.engine.watch_flags(), app.engine.leaving(), app.engine.mode());
+        let mode = Mode::Full;
+        let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };
         session.watcher.say(ServerFrame::Welcome {
             version: VERSION,
             node: app.engine.node().into(),
@@ -75,6 +80,9 @@ impl Session {
         });
         let rev = session.flags.borrow_and_update().rev();
         session.watcher.say(ServerFrame::Flags { rev });
+        if let Some(frame) = session.news_of_mode() {
+            session.watcher.say(frame);
+        }
         Ok(session)
     }
 
@@ -94,6 +102,7 @@ impl Session {
             outgoing = self.watcher.next() => Due::Outgoing(outgoing),
             Ok(()) = self.flags.changed() => Due::Flags,
             Ok(()) = self.leaving.changed() => Due::Leaving,
+            () = self.modes.changed() => Due::Mode,
             _ = self.heartbeat.tick() => Due::Heartbeat,
             () = auth::expiry(&self.app.engine, self.identity.until) => Due::Expired,
         }
@@ -131,12 +140,19 @@ impl Session {
                     Leaving::No | Leaving::Finishing => None,
                 });
             }
+            Due::Mode => return Ok(self.news_of_mode().map(Shared::new)),
             Due::Heartbeat => {
                 let now = self.app.engine.now();
                 return Ok(Some(Shared::new(ServerFrame::Pong { token: 0, now })));
             }
         }
         Ok(None)
+    }
+
+    /// What the client does not know yet of the mode.
+    fn news_of_mode(&mut self) -> Option<ServerFrame> {
+        let mode = self.modes.now();
+        (std::mem::replace(&mut self.mode, mode) != mode).then_some(ServerFrame::Mode { mode })
     }
 
     /// Does what a frame asks. What it answers is queued with the rest.

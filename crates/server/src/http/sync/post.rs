@@ -127,7 +127,10 @@ async fn held(mut feed: Feed, wait: Duration) -> Vec<u8> {
 /// Whether a frame is worth an answer of its own.
 fn tells(frame: &ServerFrame) -> bool {
     match frame {
-        ServerFrame::Welcome { .. } | ServerFrame::Resumed { .. } | ServerFrame::Flags { .. } => false,
+        ServerFrame::Welcome { .. }
+        | ServerFrame::Resumed { .. }
+        | ServerFrame::Flags { .. }
+        | ServerFrame::Mode { .. } => false,
         ServerFrame::Summaries { items, .. } => !items.is_empty(),
         // The heartbeat.
         ServerFrame::Pong { token, .. } => *token != 0,

@@ -1,0 +1,147 @@
+//! `GET /metrics`: what this node counted, in Prometheus' text format. No name of a tenant, a user, a thread or a lock
+//! is in it, so whoever reaches the port may read it.
+//!
+//! The counts are kept where things happen; a reading copies them.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use threadmill_proto::frame::Mode;
+
+use super::App;
+use crate::engine::{Engine, LockStats, Ready, Spread, THRESHOLD, Tier};
+
+const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const MODES: [Mode; 3] = [Mode::Full, Mode::Degraded, Mode::ReadOnly];
+
+/// The names and what they mean, and the last reading.
+pub(crate) struct Meters {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, describe);
+        Self { handle: recorder.handle(), recorder }
+    }
+}
+
+impl std::fmt::Debug for Meters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meters").finish_non_exhaustive()
+    }
+}
+
+fn describe() {
+    describe_gauge!("threadmill_info", "1, with the version and the node's name.");
+    describe_gauge!("threadmill_ready", "1 if requests may come, as /readyz has it.");
+    describe_gauge!("threadmill_mode", "1 for what the node can rely on now: full, degraded or read-only.");
+    describe_gauge!("threadmill_connections", "Sync connections that are open.");
+    describe_gauge!("threadmill_runs", "Runs that this node writes.");
+    describe_counter!("threadmill_mode_changes_total", "How often the hot tier was lost or came back.");
+    describe_counter!("threadmill_hot_reads_total", "Readings of streams: hit, or fallback on the durable tier.");
+    describe_gauge!(
+        "threadmill_hot_fallback_ratio",
+        "Of those readings, the share that fell back. Normal: under 0.01."
+    );
+    describe_counter!("threadmill_hot_windows_total", "Windows that were looked for: hit or miss.");
+    describe_counter!("threadmill_hot_spread_total", "Things left for other nodes: sent or dropped.");
+    describe_counter!("threadmill_hot_calls_total", "Calls of the hot tier.");
+    describe_counter!("threadmill_hot_call_failures_total", "Calls that timed out, or failed in another way.");
+    describe_gauge!("threadmill_hot_call_spent_seconds", Unit::Seconds, "Time spent in calls so far; it only grows.");
+    describe_counter!("threadmill_lock_outcomes_total", "How wishes for locks, and uses of their tokens, ended.");
+    describe_counter!("threadmill_lock_attempts_total", "How often the durable tier was asked to decide.");
+    describe_gauge!("threadmill_lock_waiting", "Who waits for a lock now.");
+    describe_gauge!("threadmill_lock_failure_ratio", "Of the newest wishes, the share that waited for nothing.");
+    describe_gauge!("threadmill_lock_failure_threshold", "The ratio past which somebody should look.");
+    describe_gauge!(
+        "threadmill_lock_wait_seconds",
+        Unit::Seconds,
+        "How long the newest grants were waited for, at most, by share."
+    );
+    describe_gauge!(
+        "threadmill_lock_hold_seconds",
+        Unit::Seconds,
+        "How long the newest locks given back were held, at most, by share."
+    );
+}
+
+/// See the module.
+pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let ready = app.engine.ready().await == Ready::Yes;
+    let connections = app.connections.all();
+    with_local_recorder(&app.meters.recorder, || {
+        node(&app.engine, ready, connections);
+        locks(app.engine.lock_stats());
+        if let Some(tier) = app.engine.tier() {
+            hot(tier);
+        }
+    });
+    ([(header::CONTENT_TYPE, TYPE)], app.meters.handle.render())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
+fn node(engine: &Engine, ready: bool, connections: u64) {
+    gauge!("threadmill_info", "version" => env!("CARGO_PKG_VERSION"), "node" => engine.node().to_owned()).set(1);
+    gauge!("threadmill_ready").set(f64::from(ready));
+    gauge!("threadmill_connections").set(connections as f64);
+    gauge!("threadmill_runs").set(engine.running() as f64);
+    let now = engine.mode().now();
+    for mode in MODES {
+        gauge!("threadmill_mode", "mode" => mode.name()).set(f64::from(mode == now));
+    }
+}
+
+fn hot(tier: &Tier) {
+    let reading = tier.reading();
+    let count = |name: &'static str, outcome: &'static str, value| counter!(name, "outcome" => outcome).absolute(value);
+    counter!("threadmill_mode_changes_total").absolute(reading.switches);
+    count("threadmill_hot_reads_total", "hit", reading.hits);
+    count("threadmill_hot_reads_total", "fallback", reading.fallbacks);
+    count("threadmill_hot_windows_total", "hit", reading.page_hits);
+    count("threadmill_hot_windows_total", "miss", reading.page_misses);
+    count("threadmill_hot_spread_total", "sent", reading.spread);
+    count("threadmill_hot_spread_total", "dropped", reading.dropped);
+    gauge!("threadmill_hot_fallback_ratio").set(reading.fallback_ratio().unwrap_or_default());
+    for calls in tier.calls().ops {
+        let op = calls.op.name();
+        counter!("threadmill_hot_calls_total", "op" => op).absolute(calls.calls);
+        counter!("threadmill_hot_call_failures_total", "op" => op, "why" => "timeout").absolute(calls.timeouts);
+        counter!("threadmill_hot_call_failures_total", "op" => op, "why" => "unavailable").absolute(calls.outages);
+        gauge!("threadmill_hot_call_spent_seconds", "op" => op).set(Duration::from_micros(calls.micros).as_secs_f64());
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
+fn locks(stats: LockStats) {
+    let outcomes = stats.outcomes;
+    counter!("threadmill_lock_attempts_total").absolute(outcomes.attempts);
+    for (outcome, value) in [
+        ("granted", outcomes.free),
+        ("expired", outcomes.expired),
+        ("again", outcomes.again),
+        ("timed_out", outcomes.timed_out),
+        ("busy", outcomes.busy),
+        ("refused", outcomes.refused),
+        ("fenced", outcomes.fenced),
+    ] {
+        counter!("threadmill_lock_outcomes_total", "outcome" => outcome).absolute(value);
+    }
+    gauge!("threadmill_lock_waiting").set(stats.waiting as f64);
+    gauge!("threadmill_lock_failure_ratio").set(stats.failure_rate);
+    gauge!("threadmill_lock_failure_threshold").set(THRESHOLD);
+    spread("threadmill_lock_wait_seconds", stats.waits);
+    spread("threadmill_lock_hold_seconds", stats.holds);
+}
+
+fn spread(name: &'static str, spread: Spread) {
+    for (share, millis) in [("0.5", spread.p50), ("0.9", spread.p90), ("0.99", spread.p99), ("1", spread.max)] {
+        gauge!(name, "share" => share).set(millis / 1e3);
+    }
+}

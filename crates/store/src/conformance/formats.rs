@@ -1,0 +1,105 @@
+//! A store that holds something of everything, as each version of a backend's format has kept it: what was written once
+//! must open and read right for ever.
+
+use threadmill_proto::{LockName, MessageStatus, Outcome};
+
+use super::Rig;
+use super::kit::{Chat, key, run_id, scope, thread_id};
+use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken};
+
+/// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
+/// a lock that is held for the second time.
+pub async fn write_everything(rig: &dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(3).await;
+    let commands = [chat.edit("m1", "anew"), chat.start("ended")];
+    chat.ok(commands).await;
+    chat.stream("ended", 1, 0, &["kept ", "chunks"]).await.expect("appends");
+    let commands = [
+        chat.end("ended", 1, Outcome::Complete, "kept chunks"),
+        chat.again("sealed", "answer-ended"),
+        chat.remove("m0"),
+    ];
+    chat.ok(commands).await;
+    chat.stream("sealed", 1, 0, &["sealed"]).await.expect("appends");
+    let mut transaction = chat.transaction([chat.stop("sealed"), chat.say_on("m3", "main")]);
+    transaction.key = Some(key("k", 1));
+    chat.store.apply(transaction).await.expect("applies");
+
+    let mut other = Chat::begin_as(rig, scope("umbrella", "eve"), "t").await;
+    let commands = [other.say("m0"), other.start("live")];
+    other.ok(commands).await;
+    other.stream("live", 1, 0, &["still ", "going"]).await.expect("appends");
+
+    let mut gone = Chat::begin_as(rig, scope("acme", "ann"), "gone").await;
+    let delete = gone.delete();
+    gone.ok([delete]).await;
+
+    let first = door(&gone, 1_000).await;
+    let first = LockToken { name: first.0, token: first.1 };
+    gone.store.release_lock(&gone.scope, &first).await.expect("it is ann's");
+    door(&gone, 1_001).await;
+}
+
+/// Takes the lock `door`, which must be free, for five seconds.
+async fn door(chat: &Chat, now: u64) -> (LockName, u64) {
+    let name = LockName::parse("door").expect("a name");
+    let request = LockRequest { name: name.clone(), holder: "h".into(), until: now + 5_000, now };
+    match chat.store.acquire_lock(&chat.scope, request).await.expect("it is decided") {
+        LockAnswer::Granted(grant) => (name, grant.token),
+        held @ LockAnswer::Held { .. } => panic!("{held:?}"),
+    }
+}
+
+/// What the first format has, which knew no locks. Reads it, and goes on with it.
+pub async fn the_first_reads_right(rig: &dyn Rig) {
+    let ann = reads_right(rig).await;
+    assert_eq!(lock(&ann).await, LockRead::default(), "there were no locks");
+    door(&ann, 1_002).await;
+}
+
+/// The same of the second, which has a lock that was granted twice.
+pub async fn the_second_reads_right(rig: &dyn Rig) {
+    let ann = reads_right(rig).await;
+    assert_eq!(lock(&ann).await, LockRead { token: 2, held: true, since: 1_001, until: 6_001 });
+    assert!(door(&ann, 6_001).await.1 > 2);
+}
+
+async fn lock(chat: &Chat) -> LockRead {
+    let name = LockName::parse("door").expect("a name");
+    chat.store.lock(&chat.scope, &name).await.expect("reads")
+}
+
+fn chat(rig: &dyn Rig, tenant: &str, user: &str) -> Chat {
+    Chat { store: rig.store(), scope: scope(tenant, user), thread: thread_id("t"), at: 1_008 }
+}
+
+async fn reads_right(rig: &dyn Rig) -> Chat {
+    let mut ann = chat(rig, "acme", "ann");
+    assert_eq!(ann.line("main").await, ["m1", "m2", "m3"]);
+    assert_eq!(ann.line("edit-m1").await, ["m1-2", "answer-ended"]);
+    assert_eq!(ann.line("fork-sealed").await, ["m1-2", "answer-sealed"]);
+    assert_eq!(ann.message("m0").await.status, MessageStatus::Removed);
+    assert_eq!(ann.message("answer-ended").await.text(), "kept chunks");
+    for (run, chunks, closed) in [("ended", 2, true), ("sealed", 1, false)] {
+        let page = ann.store.stream(&ann.scope, &run_id(run), 0, 1000).await;
+        let page = page.expect("the run is there");
+        assert_eq!((page.chunks.len(), page.closed), (chunks, closed), "{run}");
+    }
+    let mut again = ann.transaction([ann.stop("sealed"), ann.say_on("m3", "main")]);
+    again.key = Some(key("k", 1));
+    assert!(ann.store.apply(again).await.expect("replays").replayed);
+    let end = ann.end("sealed", 2, Outcome::Stopped, "sealed");
+    ann.ok([end]).await;
+
+    let mut eve = chat(rig, "umbrella", "eve");
+    eve.stream("live", 1, 2, &["!"]).await.expect("it goes on");
+    let end = eve.end("live", 1, Outcome::Complete, "still going!");
+    eve.ok([end]).await;
+    let list = ListQuery { limit: 9, ..ListQuery::default() };
+    let page = eve.store.threads(&ann.scope, list).await.expect("lists");
+    assert_eq!(page.threads.len(), 1);
+    let log = eve.store.summaries(&ann.scope, 0, 9).await.expect("lists");
+    assert!(log.items.iter().any(|item| item.deleted && item.thread == thread_id("gone")));
+    ann
+}
