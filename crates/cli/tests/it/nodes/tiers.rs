@@ -96,11 +96,13 @@ impl Scene {
         }
     }
 
-    /// What one node has read the other finds in the tier.
+    /// What one node has read the other, which never did, finds in the tier.
     async fn windows_are_found(&self) {
         until("a window is found in the tier", async || {
-            let before = self.counted("pageHits").await;
-            assert_eq!(window(&self.apis[0]).await, window(&self.apis[1]).await);
+            let body = json!({"parts": [text("to be read")]});
+            self.apis[0].post(&format!("/threads/{WORDS}/messages"), body).await;
+            let (read, before) = (window(&self.apis[0]).await, self.counted("pageHits").await);
+            assert_eq!(window(&self.apis[1]).await, read);
             (self.counted("pageHits").await > before).then_some(())
         })
         .await;
