@@ -274,6 +274,26 @@ async fn upstash_over_rest() {
     assert_eq!(calls(&[&redis], &["xread", "publish", "spublish"]).await, 0, "{idle:?}");
 }
 
+/// It is asked every 30 seconds when nobody uses it, but not that seldom while it is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn upstash_that_nobody_uses_is_found_again() {
+    let redis = Redis::start();
+    let mut service = Upstash::start(&redis.url(), "secret").await;
+    let hot = vec![("KV_REST_API_URL", service.url.clone()), ("KV_REST_API_TOKEN", "secret".into())];
+    let cluster = Cluster::start_told(Database::fresh().await, 1, hot).await;
+    let api = cluster.api(0);
+    api.thread(WORDS).await;
+    service.stop().await;
+    until("the loss is noticed by who uses it", async || {
+        window(&api).await;
+        (api.get("/info").await["mode"] == "degraded").then_some(())
+    })
+    .await;
+    service.start_again().await;
+    let back = mode(&cluster, "full").await;
+    assert!(back < Duration::from_secs(15), "the return was noticed after {back:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_sentinels_watch() {
     let mut watched = Watched::start();
