@@ -79,6 +79,8 @@ pub(crate) struct Store {
 pub(crate) struct Hot {
     /// `redis://`, `rediss://`, `redis+cluster://HOST,HOST` or `redis+sentinel://HOST,HOST/PRIMARY`.
     pub(crate) url: Option<String>,
+    /// Certificates of authorities to trust for `rediss://` instead of the system's, in PEM.
+    pub(crate) ca_file: Option<PathBuf>,
     /// How long things are kept that nobody touches.
     pub(crate) ttl_seconds: u64,
     /// When a call gives up: 250 by default, over REST 1000.
@@ -89,7 +91,7 @@ pub(crate) struct Hot {
 
 impl Default for Hot {
     fn default() -> Self {
-        Self { url: None, ttl_seconds: 3600, deadline_ms: None, namespace: None }
+        Self { url: None, ca_file: None, ttl_seconds: 3600, deadline_ms: None, namespace: None }
     }
 }
 
@@ -185,6 +187,7 @@ fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
         .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["store_replicas"]).map(|_| "store.replicas".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
+        .merge(Env::prefixed("THREADMILL_").only(&["hot_ca_file"]).map(|_| "hot.ca_file".into()))
         .extract()
         .map_err(Box::new)
 }

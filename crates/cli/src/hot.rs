@@ -1,6 +1,7 @@
 //! The hot tier that is configured: Redis or Valkey by a URL, or Upstash by the variables it is known for.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,13 +47,30 @@ fn configured(config: &Hot, variable: &impl Fn(&str) -> Option<String>, seed: u6
     if let Some(url) = &config.url {
         let mut options = redis(url)?;
         options.common = common(options.common);
+        if let Some(file) = &config.ca_file {
+            options.root_certificates = Some(authorities(file, url)?);
+        }
         return Ok(Some((RedisHot::open(options).context("hot.url cannot be used")?, PROBE)));
     }
     let Some((url, token)) = rest(variable)? else { return Ok(None) };
     let mut options = UpstashOptions::new(url, token);
     options.common = common(options.common);
+    // Every look would be billed, day and night, and be later than the database's word.
+    options.poll = None;
     let store = UpstashHot::open(options).with_context(|| format!("{} cannot be used", REST.0))?;
     Ok(Some((store, REST_PROBE)))
+}
+
+/// The certificates to trust, where they are of any use.
+fn authorities(file: &Path, url: &str) -> anyhow::Result<Vec<u8>> {
+    if !url.starts_with("rediss") {
+        bail!("hot.ca_file is for rediss:// and its kind, and hot.url does not begin with that");
+    }
+    let pem = std::fs::read(file).with_context(|| format!("hot.ca_file {} cannot be read", file.display()))?;
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        bail!("hot.ca_file {} has no certificate in it: it must be PEM", file.display());
+    }
+    Ok(pem)
 }
 
 /// What a URL says. Its text is not repeated: it may hold a password.
@@ -141,6 +159,24 @@ mod tests {
         check("redis+ring://canary@a:1", Err("redis+cluster://"));
         check("http://canary@a:1", Err("redis://"));
         check("canary", Err("redis://"));
+    }
+
+    #[test]
+    fn authorities_are_read_where_they_are_of_use() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("writes");
+            path
+        };
+        let pem = file("ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let key = file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+        for url in ["rediss://hot", "rediss+cluster://a,b", "rediss+sentinel://a/tm"] {
+            assert!(authorities(&pem, url).is_ok(), "{url}");
+        }
+        assert!(authorities(&pem, "redis://hot").is_err(), "nothing is encrypted there");
+        assert!(authorities(&key, "rediss://hot").is_err(), "that is no certificate");
+        assert!(authorities(&directory.path().join("none"), "rediss://hot").is_err());
     }
 
     #[test]

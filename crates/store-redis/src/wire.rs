@@ -163,7 +163,8 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// What was given as [`Arg::Data`], from a reply.
     fn data(&self, bytes: &Bytes) -> Option<Bytes>;
 
-    /// The command that announces hints on a partition, and what must go with it.
+    /// The command that announces hints on a partition, and what must go with it. Nothing where word does not go this
+    /// way.
     fn announce(&self, partition: Partition, payload: Bytes) -> Vec<Command>;
 
     /// Listens.

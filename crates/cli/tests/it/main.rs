@@ -20,11 +20,23 @@ mod locks;
 mod migrate;
 mod nodes;
 mod post;
-/// The server that the PostgreSQL store's own tests start.
-#[path = "../../../store-postgres/tests/it/server.rs"]
+/// The server that the PostgreSQL store's own tests start, and what they put before it.
+#[path = "../../../store-postgres/tests/it"]
 #[allow(dead_code, reason = "those tests do more with it")]
-mod postgres;
+mod postgres {
+    pub(crate) mod proxy;
+    mod server;
+
+    pub(crate) use server::{Database, Server};
+}
 mod refusals;
 mod runs;
+/// The hot tiers that the Redis store's own tests start.
+#[path = "../../../store-redis/tests/it/servers/mod.rs"]
+#[allow(dead_code, reason = "those tests do more with them")]
+mod servers;
 mod shared;
 mod trees;
+/// Upstash, as those tests have it.
+#[path = "../../../store-redis/tests/it/upstash/service.rs"]
+mod upstash;

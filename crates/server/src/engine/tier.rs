@@ -25,6 +25,8 @@ use super::spread::{Item, spread};
 const WAITING: usize = 8192;
 /// Bytes of windows that a node keeps for itself while the tier is away.
 const MEMORY: usize = 32 << 20;
+/// How often a tier that does not answer is asked at least whether it does again.
+const RETURN: Duration = Duration::from_secs(2);
 /// How long the tier must have answered before it counts as back.
 const STEADY: Duration = Duration::from_secs(1);
 /// Chunks that are read at once.
@@ -254,13 +256,16 @@ async fn mind(tier: std::sync::Weak<Tier>, mut state: watch::Receiver<BreakerSta
     }
 }
 
-/// Asks now and then whether the tier is there: calls are what the breaker learns by.
+/// Asks now and then whether the tier is there: calls are what the breaker learns by. One that does not answer is asked
+/// more often where that is seldom, since little else asks it then.
 async fn look(tier: std::sync::Weak<Tier>, probe: Duration) {
-    let mut ticks = tokio::time::interval(probe);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         let Some(tier) = tier.upgrade() else { return };
         let _ = tier.store.ping().await;
+        let (mut mode, answers) = (tier.mode(), tier.answers());
+        drop(tier);
+        let wait = if answers { probe } else { probe.min(RETURN) };
+        // A loss ends a long wait; a return need not.
+        drop(timeout(wait, mode.wait_for(|mode| answers && *mode != Mode::Full)).await);
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::server::Database;
+use super::server::{Database, url};
 
 /// How it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Proxy {
     }
 
     pub(crate) fn url(&self, database: &Database) -> String {
-        format!("host={} user=app dbname={}", self.directory.path().display(), database.name)
+        url(self.directory.path(), "app", &database.name)
     }
 }
 

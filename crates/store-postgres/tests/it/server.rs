@@ -1,4 +1,5 @@
-//! A PostgreSQL server of the tests' own: fsync on, a unix socket in a temporary directory, gone when the tests are.
+//! A PostgreSQL server of the tests' own: fsync on, a unix socket in a temporary directory, gone when the tests are. The
+//! tests of whole nodes start theirs here, too.
 
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -52,6 +53,11 @@ fn as_user(program: &Path) -> Command {
 fn number_of(kind: &str) -> u32 {
     let id = Command::new("id").args([kind, "postgres"]).output().expect("there is id");
     String::from_utf8_lossy(&id.stdout).trim().parse().expect("there is a user postgres")
+}
+
+/// The URL of a database that is reached by the socket in a directory.
+pub(crate) fn url(directory: &Path, role: &str, database: &str) -> String {
+    format!("postgres://{role}@{}/{database}", directory.to_str().expect("text").replace('/', "%2F"))
 }
 
 /// A server.
@@ -111,7 +117,7 @@ impl Server {
 
     /// The URL of a database for a role.
     pub(crate) fn url(&self, role: &str, database: &str) -> String {
-        format!("host={} user={role} dbname={database}", self.directory.display())
+        url(&self.directory, role, database)
     }
 
     /// Runs statements as the superuser.
@@ -275,8 +281,12 @@ pub(crate) struct Database {
     pub(crate) name: String,
 }
 
+/// A check that failed may have left anything behind.
 impl Drop for Database {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
         self.server.free.lock().expect("no panic").push(self.name.clone());
     }
 }

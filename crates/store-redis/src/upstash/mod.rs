@@ -4,7 +4,7 @@
 //! - Nothing is pushed. Hints go into one short stream a partition, which listeners poll; they come up to
 //!   [`UpstashOptions::poll`] later than they were published.
 //! - Every command is billed, a pipeline by its commands, a poll as one. A listener that polls each second makes
-//!   2.6 million commands a month.
+//!   2.6 million commands a month. Without polling nothing is announced either: word must come another way.
 //! - JSON carries text only, so values are base64: a third more bytes.
 //! - Replies may come from a replica near the caller, behind the primary, if the database has read regions: a tail
 //!   then seems shorter than it is, which readers find out from the durable log.
@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, HotStore, Partition};
+use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, HotStore, Partition, hint_channel};
 
 use crate::options::{HotOptions, Secret};
 use crate::remote::{HintCodec, Remote};
@@ -40,8 +40,9 @@ pub struct UpstashOptions {
     pub url: String,
     /// `KV_REST_API_TOKEN`.
     pub token: Secret,
-    /// How often a listener looks for hints. 1 s by default.
-    pub poll: Duration,
+    /// How often a listener looks for hints. 1 s by default. `None`: hints are neither left there nor looked for, and
+    /// the stream of a listener ends at once.
+    pub poll: Option<Duration>,
     /// What every wire needs to know. The deadline is 1 s by default, since every call crosses the internet.
     pub common: HotOptions,
 }
@@ -51,7 +52,7 @@ impl UpstashOptions {
     #[must_use]
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
         let common = HotOptions { deadline: Duration::from_secs(1), ..HotOptions::default() };
-        Self { url: url.into(), token: Secret::new(token), poll: Duration::from_secs(1), common }
+        Self { url: url.into(), token: Secret::new(token), poll: Some(Duration::from_secs(1)), common }
     }
 }
 
@@ -84,7 +85,7 @@ struct Rest {
 struct RestWire {
     rest: Arc<Rest>,
     codec: HintCodec,
-    poll: Duration,
+    poll: Option<Duration>,
 }
 
 fn unavailable(cause: Cause, detail: &str) -> HotError {
@@ -208,13 +209,20 @@ impl Wire for RestWire {
     }
 
     fn announce(&self, partition: Partition, payload: Bytes) -> Vec<Command> {
+        if self.poll.is_none() {
+            return Vec::new();
+        }
         let key = self.codec.keys.hints(partition);
         let add = Command::new("XADD").arg(key.as_str()).arg("MAXLEN").arg("=").arg(HINTS).arg("*").arg("d");
         vec![add.arg(payload), Command::new("PEXPIRE").arg(key).arg(HINTS_TTL)]
     }
 
     fn listen(&self, partitions: Vec<Partition>) -> HintStream {
-        poll::start(self.rest.clone(), self.codec.clone(), partitions, self.poll)
+        match self.poll {
+            Some(every) => poll::start(self.rest.clone(), self.codec.clone(), partitions, every),
+            // Whoever speaks there is gone at once.
+            None => hint_channel(partitions, 1).1,
+        }
     }
 
     fn late(&self) {}

@@ -9,7 +9,7 @@ use threadmill_store::hot::{Extended, Hint, HintEvent, HotMode, Partition, TailK
 use threadmill_store_redis::{HotOptions, RedisOptions};
 
 use crate::rigs::{open, patient};
-use crate::servers::{Cluster, Server, valkey};
+use crate::servers::{Cluster, Redis, valkey};
 
 fn hints_of_all(tenant: &TenantId) -> Vec<Hint> {
     let hints: Vec<_> = (0..2000)
@@ -18,7 +18,7 @@ fn hints_of_all(tenant: &TenantId) -> Vec<Hint> {
     Partition::all().filter_map(|here| hints.iter().find(|hint| hint.partition() == here).cloned()).collect()
 }
 
-async fn id(server: &Server) -> String {
+async fn id(server: &Redis) -> String {
     server.run_command(&["CLUSTER", "MYID"]).await
 }
 
@@ -48,7 +48,7 @@ async fn slots_move(cluster: Cluster) {
     store.extend(append(0)).await.expect("the tier answers");
 
     let (from, to) = (id(&cluster.0[0]).await, id(&cluster.0[1]).await);
-    let contact = format!("127.0.0.1:{}", cluster.0[0].port);
+    let contact = cluster.0[0].host();
     let moved = tokio::task::spawn_blocking(move || {
         Command::new("redis-cli")
             .args(["--cluster", "reshard", &contact, "--cluster-from", &from, "--cluster-to", &to])

@@ -6,18 +6,15 @@ use threadmill_store::hot::conformance::kit;
 use threadmill_store::hot::{Extended, Hint, TailKey};
 
 use crate::rigs::on;
-use crate::servers::{Server, redis_server};
+use crate::servers::Redis;
 
 /// Calls of each command since the last reset.
-async fn calls(server: &Server) -> Vec<(String, u64)> {
-    let info: String = server.run_command(&["INFO", "commandstats"]).await;
-    let stats = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
-    let count = |rest: &str| rest.split(',').next().and_then(|calls| calls.parse().ok()).unwrap_or(0);
+async fn calls(server: &Redis) -> Vec<(String, u64)> {
     let skipped = ["config|resetstat", "info", "hello", "client|setinfo", "ping"];
-    stats.filter(|(name, _)| !skipped.contains(name)).map(|(name, rest)| (name.to_owned(), count(rest))).collect()
+    server.calls().await.into_iter().filter(|(name, _)| !skipped.contains(&name.as_str())).collect()
 }
 
-async fn reset(server: &Server) {
+async fn reset(server: &Redis) {
     let _: redis::Value = server.run_command(&["CONFIG", "RESETSTAT"]).await;
 }
 
@@ -29,7 +26,7 @@ fn sent(calls: &[(String, u64)], names: &[&str]) -> Vec<u64> {
 /// `PUBLISH`.
 #[tokio::test]
 async fn windows_and_tokens_cost_few_commands() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, thread) = (on(&server), kit::some_thread());
     let pages = [kit::page(&thread, 0, 1), kit::page(&thread, 1, 1)];
     let run = TailKey::Run(thread.clone(), kit::run("r1"));
@@ -57,7 +54,7 @@ async fn windows_and_tokens_cost_few_commands() {
 /// A tail's memory stays near its bound however much is appended.
 #[tokio::test]
 async fn a_tail_takes_little_memory() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, thread) = (on(&server), kit::some_thread());
     let run = TailKey::Run(thread, kit::run("r1"));
     let token = "t".repeat(20);
@@ -80,7 +77,7 @@ async fn a_tail_takes_little_memory() {
 /// Many runs at once share round trips.
 #[tokio::test]
 async fn many_tails_are_extended_together() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, tenant) = (on(&server), kit::tenant());
     let runs: Vec<_> = (0..500).map(|n| TailKey::Run(kit::thread(&tenant, &format!("th{n}")), kit::run("r"))).collect();
     let began = Instant::now();

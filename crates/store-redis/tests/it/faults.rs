@@ -11,7 +11,7 @@ use threadmill_store::hot::{
 use threadmill_store_redis::{HotOptions, RedisOptions};
 
 use crate::rigs::{on, open};
-use crate::servers::{Server, free_port, redis_server};
+use crate::servers::{Redis, free_port};
 
 const DEADLINE: Duration = Duration::from_millis(250);
 
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_millis(250);
 const SLACK: Duration = Duration::from_millis(750);
 
 /// A store with the default deadline.
-fn strict(server: &Server) -> Arc<dyn HotStore> {
+fn strict(server: &Redis) -> Arc<dyn HotStore> {
     open(RedisOptions::standalone(server.url()), HotOptions::default())
 }
 
@@ -46,13 +46,13 @@ async fn closes(breaker: &Breaker) {
     .await;
 }
 
-fn guarded(server: &Server) -> Breaker {
+fn guarded(server: &Redis) -> Breaker {
     Breaker::new(strict(server), BreakerPolicy::default(), 1)
 }
 
 #[tokio::test]
 async fn a_killed_server_is_given_up_and_found_again_empty() {
-    let mut server = redis_server(&[]);
+    let mut server = Redis::start();
     let (breaker, thread) = (guarded(&server), kit::some_thread());
     let (page, log) = (kit::page(&thread, 0, 1), TailKey::Log(thread));
     closes(&breaker).await;
@@ -72,7 +72,7 @@ async fn a_killed_server_is_given_up_and_found_again_empty() {
 
 #[tokio::test]
 async fn a_hung_server_is_given_up_and_found_again() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (breaker, page) = (guarded(&server), kit::page(&kit::some_thread(), 0, 1));
     closes(&breaker).await;
     kit::put(&breaker, &page, "page").await;
@@ -86,7 +86,7 @@ async fn a_hung_server_is_given_up_and_found_again() {
 /// Every call has the deadline, whatever it does.
 #[tokio::test]
 async fn no_call_outlives_its_deadline() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, thread) = (strict(&server), kit::some_thread());
     kit::until("it answers", || async { store.ping().await.is_ok() }).await;
     server.signal("-STOP");
@@ -121,7 +121,7 @@ async fn cause(call: impl Future<Output = HotResult<()>>) -> Option<Cause> {
 
 #[tokio::test]
 async fn a_full_server_says_so_and_still_reads() {
-    let server = redis_server(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
+    let server = Redis::with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
     let (store, thread) = (on(&server), kit::some_thread());
     let big = bytes::Bytes::from(vec![7; 200_000]);
     let mut failure = None;
@@ -142,13 +142,13 @@ async fn a_full_server_says_so_and_still_reads() {
 
 #[tokio::test]
 async fn a_replica_and_a_lonely_primary_refuse_writes() {
-    let primary = redis_server(&["--min-replicas-to-write", "1"]);
-    let replica = redis_server(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    let primary = Redis::with(&["--min-replicas-to-write", "1"]);
+    let replica = Redis::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
     let page = || vec![(kit::page(&kit::some_thread(), 0, 1), kit::bytes("x"))];
     let replica = on(&replica);
     let refused = || async { cause(replica.put_pages(page())).await == Some(Cause::ReadOnly) };
     kit::until("the replica is in step", refused).await;
-    let lonely = redis_server(&["--min-replicas-to-write", "1"]);
+    let lonely = Redis::with(&["--min-replicas-to-write", "1"]);
     let lonely = on(&lonely);
     assert_eq!(cause(lonely.put_pages(page())).await, Some(Cause::Replicas));
 }
@@ -158,9 +158,9 @@ async fn credentials_matter() {
     let users = "user default off\nuser app on >hunter2 ~tm1:* &tm1:* +@all -flushall\nuser poor on >p ~x* +ping\n";
     let port = free_port();
     let server =
-        Server::with_file("redis-server", port, &format!("port {port}\nbind 127.0.0.1\nsave \"\"\n{users}"), &[]);
+        Redis::with_file("redis-server", port, &format!("port {port}\nbind 127.0.0.1\nsave \"\"\n{users}"), &[]);
     let as_user = |who: &str| {
-        let url = format!("redis://{who}@127.0.0.1:{}", server.port);
+        let url = format!("redis://{who}@127.0.0.1:{}", server.port());
         open(RedisOptions::standalone(url), HotOptions { deadline: Duration::from_secs(10), ..HotOptions::default() })
     };
     let page = || vec![(kit::page(&kit::some_thread(), 0, 1), kit::bytes("x"))];
@@ -175,7 +175,7 @@ async fn credentials_matter() {
 
 #[tokio::test]
 async fn a_busy_server_says_so() {
-    let server = redis_server(&["--busy-reply-threshold", "50"]);
+    let server = Redis::with(&["--busy-reply-threshold", "50"]);
     let store = on(&server);
     store.ping().await.expect("it answers");
     let url = server.url();
@@ -197,8 +197,8 @@ async fn a_busy_server_says_so() {
 /// the new one, and what it holds is a gap to readers of the new epoch.
 #[tokio::test]
 async fn a_stale_epoch_is_refused_after_a_promotion() {
-    let old = redis_server(&[]);
-    let new = redis_server(&["--replicaof", "127.0.0.1", &old.port.to_string()]);
+    let old = Redis::start();
+    let new = Redis::with(&["--replicaof", "127.0.0.1", &old.port().to_string()]);
     let (on_old, on_new, log) = (on(&old), on(&new), TailKey::Log(kit::some_thread()));
     kit::extend(&*on_old, kit::append(&log, kit::at(1, 0), &["a", "b"])).await;
     kit::until("the replica is in step", || async { kit::read(&*on_new, &log, kit::at(1, 0)).await == "1:a 2:b" })
@@ -210,7 +210,7 @@ async fn a_stale_epoch_is_refused_after_a_promotion() {
     assert!(kit::read(&*on_old, &log, kit::at(2, 2)).await.starts_with("gap"));
     let stale = kit::append(&log, kit::at(1, 3), &["late"]);
     assert_eq!(kit::extend(&*on_new, stale.clone()).await, Extended::Refused { there: kit::at(2, 3) });
-    let _: redis::Value = old.run_command(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]).await;
+    let _: redis::Value = old.run_command(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]).await;
     kit::until("the old one follows", || async { kit::read(&*on_old, &log, kit::at(2, 2)).await == "3:c" }).await;
     assert_eq!(kit::extend(&*on_old, stale).await, Extended::Refused { there: kit::at(2, 3) });
 }

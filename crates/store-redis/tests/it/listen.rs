@@ -9,7 +9,7 @@ use threadmill_store::hot::{Hint, HintEvent, HintStream, HotStore, Partition};
 use threadmill_store_redis::RedisOptions;
 
 use crate::rigs::{on, open, patient};
-use crate::servers::redis_server;
+use crate::servers::Redis;
 
 fn hint(seq: u64) -> Hint {
     let thread = kit::thread(&threadmill_proto::TenantId::parse("acme").expect("an id"), "th");
@@ -50,7 +50,7 @@ async fn wait_lost(stream: &mut HintStream) {
 /// Connections are cut again and again while hints are published; some are lost, and the reader misses no head.
 #[tokio::test]
 async fn cut_connections_are_reported() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, mut reader) = (on(&server), Reader::start(&on(&server)).await);
     for round in 1..=5 {
         let killed: u64 = server.run_command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
@@ -63,7 +63,7 @@ async fn cut_connections_are_reported() {
 
 #[tokio::test]
 async fn a_restarted_server_is_listened_to_again() {
-    let mut server = redis_server(&[]);
+    let mut server = Redis::start();
     let store = on(&server);
     let all: Vec<_> = Partition::all().collect();
     let mut stream = store.subscribe(all.clone());
@@ -79,7 +79,7 @@ async fn a_restarted_server_is_listened_to_again() {
 /// A stopped process keeps its connections open: only the ping tells.
 #[tokio::test]
 async fn a_hung_server_is_reported() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let mut reader = Reader::start(&on(&server)).await;
     server.signal("-STOP");
     let began = tokio::time::Instant::now();
@@ -92,7 +92,7 @@ async fn a_hung_server_is_reported() {
 /// A server that is not there yet is waited for.
 #[tokio::test]
 async fn a_listener_may_come_first() {
-    let mut server = redis_server(&[]);
+    let mut server = Redis::start();
     server.kill();
     let mut stream = on(&server).subscribe(vec![hint(0).partition()]);
     server.restart();
@@ -102,7 +102,7 @@ async fn a_listener_may_come_first() {
 /// One connection a listener, however many partitions; none when it is gone.
 #[tokio::test]
 async fn connections_are_few_and_given_back() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let store = on(&server);
     let all: Vec<_> = Partition::all().collect();
     let mut stream = store.subscribe(all.clone());
@@ -119,10 +119,10 @@ async fn connections_are_few_and_given_back() {
 /// Sending a subscription makes nobody ready: one that the server refuses never does, and one that it then grants does.
 #[tokio::test]
 async fn ready_means_confirmed() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let rules = ["ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "resetchannels"];
     let _: redis::Value = server.run_command(&rules).await;
-    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let url = format!("redis://app:pass@127.0.0.1:{}", server.port());
     let store = open(RedisOptions::standalone(url), patient(Default::default()));
     let mut stream = store.subscribe(vec![hint(0).partition()]);
     let refused = || async {

@@ -11,6 +11,7 @@ mod listen;
 mod poison;
 mod rigs;
 mod sentinel;
+#[allow(dead_code, reason = "the tests of whole nodes do more with them")]
 mod servers;
 mod tls;
 mod upstash;

@@ -7,11 +7,11 @@ use threadmill_store::hot::{Extended, HintEvent, HotStore, LockAnswer, LockKey, 
 use threadmill_store_redis::{RedisOptions, SealKey, Secret};
 
 use crate::rigs::{on, open, patient};
-use crate::servers::{Server, redis_server};
+use crate::servers::Redis;
 
 const LONG: Duration = Duration::from_secs(60);
 
-async fn keys(server: &Server) -> Vec<String> {
+async fn keys(server: &Redis) -> Vec<String> {
     server.run_command(&["KEYS", "*"]).await
 }
 
@@ -41,7 +41,7 @@ async fn finds_nothing(store: &dyn HotStore, thread: &ThreadKey) {
 /// Every key is overwritten with a value of every type, and still everything can be put anew.
 #[tokio::test]
 async fn values_of_any_type_are_misses() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let store = on(&server);
     for poison in [
         &["SET", "?", "garbage"][..],
@@ -79,7 +79,7 @@ async fn values_of_any_type_are_misses() {
 /// A whole value of ours under another key, and one whose bits have changed, are as good as none.
 #[tokio::test]
 async fn values_do_not_move_or_change() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let (store, one, other) = (on(&server), kit::some_thread(), kit::some_thread());
     for thread in [&one, &other] {
         kit::put(&*store, &kit::page(thread, 0, 1), thread.tenant.as_str()).await;
@@ -104,7 +104,7 @@ async fn values_do_not_move_or_change() {
 /// Who does not know the deployment's secret can forge nothing.
 #[tokio::test]
 async fn another_seal_is_no_seal() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let sealed = |secret: &str| {
         let seal = Some(SealKey::derive(&Secret::new(secret)));
         let common = threadmill_store_redis::HotOptions { seal, ..patient(Default::default()) };
@@ -120,7 +120,7 @@ async fn another_seal_is_no_seal() {
 /// Garbage on a channel is nothing to a listener.
 #[tokio::test]
 async fn garbage_on_a_channel_is_ignored() {
-    let server = redis_server(&[]);
+    let server = Redis::start();
     let store = on(&server);
     let hint = threadmill_store::hot::Hint::Thread { thread: kit::some_thread(), head: kit::at(1, 1) };
     let here = hint.partition();

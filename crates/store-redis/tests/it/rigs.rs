@@ -7,16 +7,16 @@ use threadmill_store::hot::conformance::{HotRig, kit};
 use threadmill_store::hot::{HotStore, Lifetimes};
 use threadmill_store_redis::{HotOptions, RedisHot, RedisOptions, UpstashHot, UpstashOptions};
 
-use crate::servers::{Cluster, Server, redis_server, valkey};
+use crate::servers::{Cluster, Redis, valkey};
 use crate::upstash::Upstash;
 
-/// Stores as three nodes would have them.
-pub(crate) struct Rig([Arc<dyn HotStore>; 3]);
+/// Stores as three nodes would have them, and the service that they reach the server by, if any.
+pub(crate) struct Rig([Arc<dyn HotStore>; 3], Option<Upstash>);
 
 impl Rig {
     pub(crate) fn new(open: impl Fn(HotOptions) -> Arc<dyn HotStore>) -> Self {
         let open = |lifetimes| open(patient(lifetimes));
-        Self([open(Lifetimes::default()), open(Lifetimes::default()), open(kit::brief_lifetimes())])
+        Self([open(Lifetimes::default()), open(Lifetimes::default()), open(kit::brief_lifetimes())], None)
     }
 }
 
@@ -44,12 +44,12 @@ pub(crate) fn open(options: RedisOptions, common: HotOptions) -> Arc<dyn HotStor
 }
 
 /// A tier in one server.
-pub(crate) fn on(server: &Server) -> Arc<dyn HotStore> {
+pub(crate) fn on(server: &Redis) -> Arc<dyn HotStore> {
     open(RedisOptions::standalone(server.url()), patient(Lifetimes::default()))
 }
 
-static REDIS: LazyLock<Server> = LazyLock::new(|| redis_server(&[]));
-static VALKEY: LazyLock<Option<Server>> = LazyLock::new(|| valkey().map(|binary| Server::start(&binary, &[])));
+static REDIS: LazyLock<Redis> = LazyLock::new(Redis::start);
+static VALKEY: LazyLock<Option<Redis>> = LazyLock::new(|| valkey().map(|binary| Redis::of(&binary, &[])));
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("redis-server"));
 
 pub(crate) fn redis() -> Rig {
@@ -71,9 +71,11 @@ pub(crate) fn cluster() -> Rig {
 
 pub(crate) async fn upstash() -> Rig {
     let service = Upstash::start(&REDIS.url(), "secret").await;
-    Rig::new(|common| {
-        let poll = Duration::from_millis(50);
+    let mut rig = Rig::new(|common| {
+        let poll = Some(Duration::from_millis(50));
         let options = UpstashOptions { common, poll, ..UpstashOptions::new(service.url.clone(), "secret") };
         UpstashHot::open(options).expect("the options are fine")
-    })
+    });
+    rig.1 = Some(service);
+    rig
 }

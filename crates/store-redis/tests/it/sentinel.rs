@@ -8,53 +8,12 @@ use threadmill_store::hot::{Extended, Hint, HintEvent, HotMode, HotRole, TailKey
 use threadmill_store_redis::{HotOptions, RedisOptions};
 
 use crate::rigs::open;
-use crate::servers::{Server, free_port, redis_server};
-
-struct Watched {
-    primary: Server,
-    replica: Server,
-    sentinels: Vec<Server>,
-}
-
-impl Watched {
-    fn start() -> Self {
-        let primary = redis_server(&[]);
-        let replica = redis_server(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
-        let sentinels = (0..3).map(|_| sentinel(primary.port)).collect();
-        Self { primary, replica, sentinels }
-    }
-
-    /// All know each other, and the replica is in step.
-    async fn settle(&self) {
-        kit::until("the sentinels have met", || async {
-            for sentinel in &self.sentinels {
-                let seen: Vec<String> = sentinel.run_command(&["SENTINEL", "MASTER", "tm"]).await;
-                let value = |name| seen.iter().position(|word| word == name).map(|at| seen[at + 1].clone());
-                if value("num-other-sentinels") != Some("2".into()) || value("num-slaves") != Some("1".into()) {
-                    return false;
-                }
-            }
-            let info: String = self.replica.run_command(&["INFO", "replication"]).await;
-            info.contains("master_link_status:up")
-        })
-        .await;
-    }
-}
-
-fn sentinel(primary: u16) -> Server {
-    let port = free_port();
-    let settings = format!(
-        "port {port}\nbind 127.0.0.1\nsentinel monitor tm 127.0.0.1 {primary} 2\n\
-         sentinel down-after-milliseconds tm 1000\nsentinel failover-timeout tm 5000\n"
-    );
-    Server::with_file("redis-server", port, &settings, &["--sentinel"])
-}
+use crate::servers::{Redis, Watched};
 
 #[tokio::test]
 async fn a_failover_is_followed_and_the_old_primary_is_refused() {
     let watched = Watched::start();
-    watched.settle().await;
-    let urls = watched.sentinels.iter().map(Server::url);
+    let urls = watched.sentinels.iter().map(Redis::url);
     let store = open(RedisOptions::sentinel(urls, "tm", "redis://unused"), HotOptions::default());
     let (thread, log) = (kit::some_thread(), TailKey::Log(kit::some_thread()));
     kit::until("the primary is found", || async { store.ping().await.is_ok() }).await;
@@ -95,10 +54,9 @@ async fn a_failover_is_followed_and_the_old_primary_is_refused() {
 #[tokio::test]
 async fn one_sentinel_is_enough() {
     let watched = Watched::start();
-    watched.settle().await;
     watched.sentinels[0].signal("-STOP");
     watched.sentinels[1].signal("-STOP");
-    let urls = watched.sentinels.iter().map(Server::url);
+    let urls = watched.sentinels.iter().map(Redis::url);
     let common = HotOptions { deadline: Duration::from_secs(5), ..HotOptions::default() };
     let store = open(RedisOptions::sentinel(urls, "tm", "redis://unused"), common);
     store.ping().await.expect("the third sentinel knows");

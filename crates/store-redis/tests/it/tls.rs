@@ -1,39 +1,16 @@
 //! Encrypted connections: to a server whose certificate is trusted, and to no other.
 
 use std::path::Path;
-use std::process::Command;
 
 use threadmill_store::hot::HotStore;
 use threadmill_store::hot::conformance::kit;
 use threadmill_store_redis::RedisOptions;
 
 use crate::rigs::{open, patient};
-use crate::servers::{Server, free_port};
+use crate::servers::{Redis, certificates, free_port};
 
-fn openssl(directory: &Path, args: &str) {
-    let made = Command::new("openssl").args(args.split(' ')).current_dir(directory).output().expect("openssl");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
-/// An authority, and a certificate of it for 127.0.0.1.
-fn certificates(directory: &Path) {
-    openssl(
-        directory,
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
-    );
-    openssl(
-        directory,
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=tm -keyout tm.key -out tm.csr",
-    );
-    std::fs::write(directory.join("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").expect("writes");
-    openssl(
-        directory,
-        "x509 -req -in tm.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out tm.pem",
-    );
-}
-
-fn store(server: &Server, roots: Vec<u8>) -> std::sync::Arc<dyn HotStore> {
-    let mut options = RedisOptions::standalone(format!("rediss://127.0.0.1:{}", server.port));
+fn store(server: &Redis, roots: Vec<u8>) -> std::sync::Arc<dyn HotStore> {
+    let mut options = RedisOptions::standalone(format!("rediss://127.0.0.1:{}", server.port()));
     options.root_certificates = Some(roots);
     open(options, patient(Default::default()))
 }
@@ -48,7 +25,7 @@ async fn only_a_trusted_server_is_used() {
         "port 0\ntls-port {port}\nbind 127.0.0.1\nsave \"\"\ntls-auth-clients no\n\
          tls-cert-file {at}/tm.pem\ntls-key-file {at}/tm.key\ntls-ca-cert-file {at}/ca.pem\n"
     );
-    let server = Server::with_file("redis-server", port, &settings, &[]);
+    let server = Redis::with_file("redis-server", port, &settings, &[]);
     let roots = |directory: &Path| std::fs::read(directory.join("ca.pem")).expect("reads");
 
     let trusted = store(&server, roots(ours.path()));

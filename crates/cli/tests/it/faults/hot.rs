@@ -1,14 +1,14 @@
 //! The hot tier fails in every way it can. Nothing but latency may come of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::measure::Measured;
 use super::proxy::{Proxy, Way};
 use super::under::{Load, under};
 use super::world::World;
-use crate::nodes::postgres::Database;
-use crate::nodes::redis::Redis;
 use crate::nodes::switch;
+use crate::postgres::Database;
+use crate::servers::{Redis, Watched};
 
 /// Between two cuts of every connection.
 const CUT: Duration = Duration::from_millis(100);
@@ -16,11 +16,17 @@ const CUT: Duration = Duration::from_millis(100);
 /// Three nodes on one hot tier.
 async fn world(redis: &Redis) -> World {
     let url = redis.url();
-    World::start(Database::fresh(), [&url; 3]).await
+    World::start(Database::fresh().await, [&url; 3]).await
 }
 
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).expect("short")
+}
+
+/// Has a command done.
+async fn must(redis: &Redis, command: &str) {
+    let words: Vec<_> = command.split(' ').collect();
+    let _: redis::Value = redis.run_command(&words).await;
 }
 
 /// Everybody was served in time.
@@ -77,10 +83,10 @@ async fn started_again_empty() {
 #[tokio::test(flavor = "multi_thread")]
 async fn started_again_with_an_old_dump() {
     hot("hot tier restored from an old dump", Redis::start(), async |redis, load| {
-        redis.must("SAVE");
+        must(redis, "SAVE").await;
         load.some().await;
         redis.restart();
-        assert_ne!(redis.say("DBSIZE").expect("it answers").trim(), ":0", "there is something old in it");
+        assert_ne!(redis.run_command::<u64>(&["DBSIZE"]).await, 0, "there is something old in it");
         load.enough().await;
     })
     .await;
@@ -89,9 +95,9 @@ async fn started_again_with_an_old_dump() {
 #[tokio::test(flavor = "multi_thread")]
 async fn made_a_replica_of_nobody() {
     let world = hot("hot tier read-only", Redis::start(), async |redis, load| {
-        redis.must("REPLICAOF 127.0.0.1 1");
+        must(redis, "REPLICAOF 127.0.0.1 1").await;
         load.enough().await;
-        redis.must("REPLICAOF NO ONE");
+        must(redis, "REPLICAOF NO ONE").await;
     })
     .await;
     is_steady(&world);
@@ -100,9 +106,9 @@ async fn made_a_replica_of_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_replicas_it_wants() {
     let world = hot("hot tier without replicas", Redis::start(), async |redis, load| {
-        redis.must("CONFIG SET min-replicas-to-write 1");
+        must(redis, "CONFIG SET min-replicas-to-write 1").await;
         load.enough().await;
-        redis.must("CONFIG SET min-replicas-to-write 0");
+        must(redis, "CONFIG SET min-replicas-to-write 0").await;
     })
     .await;
     is_steady(&world);
@@ -111,9 +117,9 @@ async fn without_the_replicas_it_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn full() {
     let world = hot("hot tier full", Redis::with(&["--maxmemory-policy", "noeviction"]), async |redis, load| {
-        redis.must("CONFIG SET maxmemory 1");
+        must(redis, "CONFIG SET maxmemory 1").await;
         load.enough().await;
-        redis.must("CONFIG SET maxmemory 0");
+        must(redis, "CONFIG SET maxmemory 0").await;
     })
     .await;
     is_steady(&world);
@@ -124,8 +130,8 @@ async fn every_connection_cut_again_and_again() {
     hot("hot tier's connections cut", Redis::start(), async |redis, load| {
         let cutting = async {
             loop {
-                redis.must("CLIENT KILL TYPE normal");
-                redis.must("CLIENT KILL TYPE pubsub");
+                must(redis, "CLIENT KILL TYPE normal").await;
+                must(redis, "CLIENT KILL TYPE pubsub").await;
                 tokio::time::sleep(CUT).await;
             }
         };
@@ -137,40 +143,20 @@ async fn every_connection_cut_again_and_again() {
     .await;
 }
 
-/// A primary, its replica, and sentinels that know each other and the replica.
-fn watched() -> (Redis, Redis, Vec<Redis>) {
-    let primary = Redis::start();
-    let replica = Redis::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
-    let sentinels: Vec<_> = (0..3).map(|_| Redis::sentinel(&primary)).collect();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let met = |sentinel: &Redis| {
-        let seen = sentinel.say("SENTINEL MASTER tm").expect("it answers");
-        let words: Vec<&str> = seen.lines().filter(|line| !line.starts_with(['$', '*'])).collect();
-        let value = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
-        value("num-other-sentinels") == Some("2") && value("num-slaves") == Some("1")
-    };
-    let in_step = || replica.say("INFO replication").is_ok_and(|info| info.contains("master_link_status:up"));
-    while !(sentinels.iter().all(met) && in_step()) {
-        assert!(Instant::now() < deadline, "the sentinels do not meet");
-        std::thread::yield_now();
-    }
-    (primary, replica, sentinels)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_over_with_the_old_primary_coming_back() {
-    let (primary, replica, sentinels) = watched();
-    let hosts: Vec<_> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect();
-    let url = format!("redis+sentinel://{}/tm", hosts.join(","));
-    let mut world = World::start(Database::fresh(), [&url; 3]).await;
+    let watched = Watched::start();
+    let url = watched.url();
+    let mut world = World::start(Database::fresh().await, [&url; 3]).await;
     let measured = under("hot tier failed over", &mut world, async |_, load| {
-        primary.signal("-STOP");
+        watched.primary.signal("-STOP");
         load.enough().await;
         crate::api::until("the replica is made the primary", async || {
-            replica.say("ROLE").is_ok_and(|role| role.contains("master")).then_some(())
+            let role: Vec<redis::Value> = watched.replica.run_command(&["ROLE"]).await;
+            (role[0] == redis::Value::BulkString(b"master".to_vec())).then_some(())
         })
         .await;
-        primary.signal("-CONT");
+        watched.primary.signal("-CONT");
         load.some().await;
     })
     .await;
@@ -182,7 +168,7 @@ async fn out_of_reach_of_one_node() {
     let redis = Redis::start();
     let proxy = Proxy::start(redis.port()).await;
     let (around, direct) = (proxy.url(), redis.url());
-    let mut world = World::start(Database::fresh(), [&around, &direct, &direct]).await;
+    let mut world = World::start(Database::fresh().await, [&around, &direct, &direct]).await;
     let measured = under("hot tier out of one node's reach", &mut world, async |_, load| {
         proxy.set(Way::Hole);
         load.enough().await;
@@ -199,7 +185,7 @@ async fn out_of_reach_of_one_node() {
 async fn forgets_after_a_second() {
     let redis = Redis::start();
     let url = redis.url();
-    let mut world = World::start_with(Database::fresh(), [&url; 3], "[hot]\nttl_seconds = 1\n").await;
+    let mut world = World::start_with(Database::fresh().await, [&url; 3], "[hot]\nttl_seconds = 1\n").await;
     let measured = under("hot tier that forgets after 1 s", &mut world, async |_, load| load.enough().await).await;
     in_time(&measured);
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::hot::micros;
 use super::under::under;
 use super::world::{World, is_full};
-use crate::nodes::postgres::Database;
-use crate::nodes::redis::Redis;
 use crate::nodes::switch;
+use crate::postgres::Database;
+use crate::servers::Redis;
 
 /// How long the database is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -19,7 +19,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(26);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_crashes_and_is_started_again() {
     let redis = Redis::start();
-    let mut world = World::start(Database::alone(), [&redis.url(); 3]).await;
+    let mut world = World::start(Database::alone().await, [&redis.url(); 3]).await;
     let mut away = Duration::ZERO;
     let measured = under("database restarted", &mut world, async |world, load| {
         for _ in 0..if is_full() { 3 } else { 1 } {
@@ -32,7 +32,7 @@ async fn the_database_crashes_and_is_started_again() {
     .await;
     println!("\nproof: the database was away for, at most | {} ms", away.as_millis());
     let sql = "SELECT outcome, count(*) FROM threadmill.runs GROUP BY outcome";
-    let outcomes = world.database.rows(sql);
+    let outcomes = world.database.rows(sql).await;
     assert!(outcomes.iter().all(|row| ["0", "1"].contains(&&*row[0])), "runs did not outlive it: {outcomes:?}");
     let patience = micros(away + switch());
     assert!(measured.lag.max(measured.pause) <= patience, "somebody waited too long: {measured}");
@@ -42,7 +42,7 @@ async fn the_database_crashes_and_is_started_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_killed_and_started_again() {
     let redis = Redis::start();
-    let mut world = World::start(Database::fresh(), [&redis.url(); 3]).await;
+    let mut world = World::start(Database::fresh().await, [&redis.url(); 3]).await;
     let measured = under("nodes killed", &mut world, async |world, load| {
         let victims = if is_full() { 0..3 } else { 0..1 };
         for victim in victims {
@@ -61,7 +61,7 @@ async fn nodes_are_killed_and_started_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_sleeps_past_its_leases_is_refused() {
     let redis = Redis::start();
-    let mut world = World::start(Database::fresh(), [&redis.url(); 3]).await;
+    let mut world = World::start(Database::fresh().await, [&redis.url(); 3]).await;
     // What was sent to it and not waited for is done when it wakes, unless it was done elsewhere.
     world.size.patience = Duration::from_secs(2);
     // Nobody but another node ends what it has begun.

@@ -129,7 +129,7 @@ impl Load {
             writer.await.expect("a writer");
         }
         let deadline = ended + AGREED - 200_000;
-        while self.recorder.now() < deadline && !self.is_settled(world) {
+        while self.recorder.now() < deadline && !self.is_settled(world).await {
             tokio::time::sleep(LOOK * 4).await;
         }
         self.recorder.mark(Mark::Over);
@@ -139,8 +139,8 @@ impl Load {
         }
     }
 
-    fn is_settled(&self, world: &World) -> bool {
-        let heads = world.heads();
+    async fn is_settled(&self, world: &World) -> bool {
+        let heads = world.heads().await;
         let progress = self.progress.lock().expect("no panic");
         progress
             .iter()

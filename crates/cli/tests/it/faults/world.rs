@@ -11,8 +11,8 @@ use super::history::{self, Body, Entry, Logged};
 use super::recorder::Recorder;
 use crate::api::{Api, string};
 use crate::node::{Node, Setup};
-use crate::nodes::postgres::Database;
-use crate::nodes::redis::free_port;
+use crate::postgres::Database;
+use crate::servers::free_port;
 
 /// No answer takes longer: the durable tier gives up after 10 s, and asks for up to 10 s what became of a commit.
 const CALL: Duration = Duration::from_secs(25);
@@ -123,8 +123,8 @@ impl World {
     }
 
     /// Where the log of every thread is.
-    pub(super) fn heads(&self) -> Vec<(String, u64)> {
-        let rows = self.database.rows("SELECT id, seq FROM threadmill.threads ORDER BY id");
+    pub(super) async fn heads(&self) -> Vec<(String, u64)> {
+        let rows = self.database.rows("SELECT id, seq FROM threadmill.threads ORDER BY id").await;
         rows.into_iter().map(|row| (row[0].clone(), number(&row[1]))).collect()
     }
 
@@ -132,7 +132,7 @@ impl World {
     pub(super) async fn keep(&self) {
         let sql = "SELECT t.id, c.seq, c.at, encode(c.record, 'hex') FROM threadmill.changes c
             JOIN threadmill.threads t ON t.num = c.thread ORDER BY t.id, c.seq";
-        for row in self.database.rows(sql) {
+        for row in self.database.rows(sql).await {
             let record: Record = from_cbor(&bytes(&row[3])).expect("a record");
             let (thread, seq, at) = (row[0].clone(), number(&row[1]), self.recorder.moment(number(&row[2])));
             let record = history::Record::of(&record.change);

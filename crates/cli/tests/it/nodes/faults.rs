@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::Cluster;
 use super::order::{disturb, read_until, wander};
-use super::postgres::Database;
 use crate::api::{string, text, text_of, until};
 use crate::live::{self, compare};
+use crate::postgres::Database;
 use crate::reader::Reader;
 use crate::socket::Socket;
 
@@ -51,7 +51,7 @@ async fn a_node_that_stood_still_finds_its_run_taken_over_and_adds_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_outlive_a_crash_of_the_database() {
-    let cluster = Cluster::start_on(Database::alone(), 3, None).await;
+    let cluster = Cluster::start_on(Database::alone().await, 3, None).await;
     let apis = cluster.apis();
     live::thread(&cluster.nodes[0], &apis[0], "busy").await;
     let (done, over) = tokio::sync::watch::channel(false);
@@ -110,7 +110,7 @@ async fn a_database_that_refuses_writes_is_read() {
     let cluster = Cluster::start(1).await;
     let a = cluster.api(0);
     a.thread("t").await;
-    cluster.database.refuse_writes("on");
+    cluster.database.refuse_writes("on").await;
     let body = json!({"id": "refused", "parts": [text("more")]});
     until("a write is refused", async || {
         let answer = a.ask(reqwest::Method::POST, "/threads/t/messages", Some(&body)).await;
@@ -120,7 +120,7 @@ async fn a_database_that_refuses_writes_is_read() {
     .await;
     assert_eq!(a.get("/info").await["mode"], "read-only");
     assert_eq!(a.get("/threads/t/messages").await["total"], 1);
-    cluster.database.refuse_writes("off");
+    cluster.database.refuse_writes("off").await;
     until("a write is taken", async || {
         (a.ask(reqwest::Method::POST, "/threads/t/messages", Some(&body)).await.0 == 201).then_some(())
     })

@@ -12,24 +12,14 @@ use crate::live::{self, compare};
 use crate::reader::Reader;
 use crate::socket::Socket;
 
-fn count(readyz: &Value, name: &str) -> u64 {
+pub(super) fn count(readyz: &Value, name: &str) -> u64 {
     readyz["hot"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {readyz}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_come_to_other_nodes_by_the_hot_tier() {
     let redis = Redis::start();
-    streams_come_by(redis.url()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn streams_come_by_a_cluster_of_hot_servers_too() {
-    let (_servers, url) = Redis::cluster();
-    streams_come_by(url).await;
-}
-
-async fn streams_come_by(hot: String) {
-    let cluster = Cluster::start_over(2, Some(hot)).await;
+    let cluster = Cluster::start_over(2, Some(redis.url())).await;
     mode(&cluster, "full").await;
     let (a, b) = (cluster.api(0), cluster.api(1));
     assert_eq!(a.get("/info").await["mode"], "full");
@@ -84,7 +74,7 @@ async fn a_stream_is_read_once_a_node_however_many_watch() {
 }
 
 /// Waits until every node is in a mode, and says how long the slowest took.
-async fn mode(cluster: &Cluster, want: &str) -> Duration {
+pub(super) async fn mode(cluster: &Cluster, want: &str) -> Duration {
     let began = Instant::now();
     for node in 0..cluster.nodes.len() {
         until("the mode changes", async || (cluster.readyz(node).await.1["mode"] == want).then_some(())).await;

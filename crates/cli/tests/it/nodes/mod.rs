@@ -9,10 +9,10 @@ mod modes;
 mod order;
 mod pages;
 mod position;
-pub(crate) mod postgres;
+mod postgres;
 mod presence;
-pub(crate) mod redis;
 mod runs;
+mod tiers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use threadmill_mock_provider::Mock;
 
 use crate::api::Api;
 use crate::node::{Node, Setup};
-
-use postgres::Database;
+use crate::postgres::Database;
+use crate::servers as redis;
 
 /// A loss of the hot tier is noticed and made up for within 2 seconds: a gate where the full size runs, on a machine that
 /// has nothing else to do. Elsewhere it is printed, and this bounds what takes too long on any machine.
@@ -39,13 +39,17 @@ const PROVIDERS: [(&str, &str); 3] = [
     ("steady", "mock,tokens=150,rate=60"),
 ];
 
+/// Names a Redis or Valkey to a node.
+const HOT: &str = "THREADMILL_HOT_URL";
+
 /// Nodes that share a database and a provider.
 struct Cluster {
-    mock: Arc<Mock>,
-    database: Database,
-    /// The hot tier's URL, if there is one.
-    hot: Option<String>,
+    /// First, so that they end before the database is handed on.
     nodes: Vec<Node>,
+    database: Database,
+    mock: Arc<Mock>,
+    /// What the nodes are told of the hot tier, if there is one.
+    hot: Vec<(&'static str, String)>,
 }
 
 impl Cluster {
@@ -56,12 +60,17 @@ impl Cluster {
 
     /// The same with a hot tier.
     async fn start_over(count: usize, hot: Option<String>) -> Self {
-        Self::start_on(Database::fresh(), count, hot).await
+        Self::start_on(Database::fresh().await, count, hot).await
     }
 
     async fn start_on(database: Database, count: usize, hot: Option<String>) -> Self {
+        Self::start_told(database, count, hot.map(|url| (HOT, url)).into_iter().collect()).await
+    }
+
+    /// The same with a hot tier that is named otherwise.
+    async fn start_told(database: Database, count: usize, hot: Vec<(&'static str, String)>) -> Self {
         let mock = Arc::new(Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider"));
-        let mut cluster = Self { mock, database, hot, nodes: Vec::new() };
+        let mut cluster = Self { nodes: Vec::new(), database, mock, hot };
         for _ in 0..count {
             let url = cluster.database.url();
             cluster.join(&url);
@@ -82,10 +91,8 @@ impl Cluster {
     }
 
     fn setup(&self, url: &str) -> Setup {
-        let mut setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
-        if let Some(hot) = &self.hot {
-            setup = setup.environment("THREADMILL_HOT_URL", hot);
-        }
+        let setup = Setup::new().providers(&self.mock.base_url(), &PROVIDERS);
+        let setup = self.hot.iter().fold(setup, |setup, (name, value)| setup.environment(name, value));
         setup.environment("THREADMILL_STORE_URL", url)
     }
 

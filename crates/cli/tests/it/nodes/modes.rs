@@ -72,11 +72,11 @@ async fn clients_hear_that_nothing_can_be_written_until_it_can() {
         })
         .await;
     };
-    cluster.database.refuse_writes("on");
+    cluster.database.refuse_writes("on").await;
     write(503).await;
     assert_eq!(told(&mut socket).await, Mode::ReadOnly);
     assert_eq!(greeted(&api).await, Mode::ReadOnly);
-    cluster.database.refuse_writes("off");
+    cluster.database.refuse_writes("off").await;
     write(201).await;
     assert_eq!(told(&mut socket).await, Mode::Full);
     assert_eq!(greeted(&api).await, Mode::Full);

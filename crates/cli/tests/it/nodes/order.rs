@@ -8,9 +8,9 @@ use threadmill_mock_provider::text::Random;
 use threadmill_proto::{BranchId, ClientFrame, Cursor, ErrorCode, ServerFrame};
 
 use super::Cluster;
-use super::postgres::Pooler;
 use crate::api::{Api, string, text, until};
 use crate::live::{self, compare};
+use crate::postgres::proxy::{Proxy, Way};
 use crate::reader::Reader;
 use crate::socket::{Came, Socket, subscribe};
 
@@ -192,7 +192,8 @@ async fn a_thread_that_is_deleted_elsewhere_is_over_and_its_name_is_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_notifications_are_swallowed_heads_are_polled() {
     let mut cluster = Cluster::start(1).await;
-    let pooler = Pooler::start();
+    let pooler = Proxy::start(&cluster.database);
+    pooler.behave(Way::Swallow);
     cluster.join(&pooler.url(&cluster.database));
     let (a, b) = (cluster.api(0), cluster.api(1));
     until("it is noticed", async || cluster.nodes[1].log().contains("notifications do not arrive").then_some(())).await;

@@ -3,11 +3,12 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use threadmill_store::hot::{Cause, HotError};
+use threadmill_store::hot::conformance::kit;
+use threadmill_store::hot::{Cause, Hint, HotError, Partition};
 use threadmill_store_redis::{UpstashHot, UpstashOptions};
 
 use super::Upstash;
-use crate::servers::{exists, redis_server};
+use crate::servers::{Redis, exists};
 
 /// What an app does with the official client. It throws at the first surprise.
 const SCRIPT: &str = r#"
@@ -45,13 +46,13 @@ async fn the_official_client_is_served() {
         println!("there is no node, or no @upstash/redis: nothing is checked");
         return;
     };
-    let redis = redis_server(&[]);
+    let redis = Redis::start();
     let service = Upstash::start(&redis.url(), "secret").await;
     let ran = tokio::task::spawn_blocking(move || {
         Command::new("node")
             .args(["--input-type=module", "-e", SCRIPT])
             .env("UPSTASH_CLIENT", client)
-            .env("URL", service.url)
+            .env("URL", &service.url)
             .env("TOKEN", "secret")
             .env("UPSTASH_DISABLE_TELEMETRY", "1")
             .stdin(Stdio::null())
@@ -65,9 +66,9 @@ async fn the_official_client_is_served() {
 
 #[tokio::test]
 async fn a_wrong_token_is_denied() {
-    let redis = redis_server(&[]);
+    let redis = Redis::start();
     let service = Upstash::start(&redis.url(), "secret").await;
-    let store = UpstashHot::open(UpstashOptions::new(service.url, "wrong")).expect("the options are fine");
+    let store = UpstashHot::open(UpstashOptions::new(service.url.as_str(), "wrong")).expect("the options are fine");
     let error = store.ping().await.expect_err("it is denied");
     assert_eq!(error.cause(), Some(Cause::Denied));
     assert!(!error.to_string().contains("wrong "), "{error}");
@@ -86,4 +87,32 @@ async fn a_service_that_is_away_or_hangs_costs_a_deadline_at_most() {
     let began = std::time::Instant::now();
     assert!(matches!(store.ping().await, Err(HotError::TimedOut { .. })));
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_service_that_was_away_is_found_again() {
+    let redis = Redis::start();
+    let mut service = Upstash::start(&redis.url(), "secret").await;
+    let store = UpstashHot::open(UpstashOptions::new(service.url.as_str(), "secret")).expect("the options are fine");
+    let page = kit::page(&kit::some_thread(), 0, 1);
+    kit::put(&*store, &page, "page").await;
+    service.stop().await;
+    assert_eq!(store.ping().await.expect_err("it is away").cause(), Some(Cause::Connection));
+    service.start_again().await;
+    assert_eq!(kit::get(&*store, &page).await.as_deref(), Some("page"));
+}
+
+/// What is billed is what was asked for: without polling, word costs nothing in either direction.
+#[tokio::test]
+async fn word_is_neither_left_nor_looked_for_without_polling() {
+    let redis = Redis::start();
+    let service = Upstash::start(&redis.url(), "secret").await;
+    let options = UpstashOptions { poll: None, ..UpstashOptions::new(service.url.as_str(), "secret") };
+    let store = UpstashHot::open(options).expect("the options are fine");
+    let mut stream = store.subscribe(Partition::all().collect());
+    assert_eq!(stream.next().await, None, "nobody waits for what never comes");
+    let hint = Hint::Thread { thread: kit::some_thread(), head: kit::at(1, 1) };
+    store.publish(vec![hint]).await.expect("there is nothing that could fail");
+    let calls = redis.calls().await;
+    assert!(!calls.iter().any(|(name, _)| ["xread", "xadd", "time"].contains(&name.as_str())), "{calls:?}");
 }

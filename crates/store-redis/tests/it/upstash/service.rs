@@ -1,6 +1,7 @@
 //! The stand-in: `POST /`, `/pipeline`, `/multi-exec`, commands in paths, the bearer token in a header or in
 //! `_token`, `Upstash-Encoding: base64`. Commands that block or push are refused, as the service does.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -14,10 +15,17 @@ use base64::engine::general_purpose::STANDARD;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use serde_json::{Value as Reply, json};
 use std::collections::HashMap;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-/// A running stand-in. It ends with the runtime of its test.
+/// A stand-in, until it is dropped.
 pub(crate) struct Upstash {
     pub(crate) url: String,
+    address: SocketAddr,
+    app: Router,
+    /// What ends it, and how one knows.
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 struct Service {
@@ -42,11 +50,33 @@ impl Upstash {
             .route("/multi-exec", post(multi_exec))
             .route("/{*path}", any(in_path))
             .with_state(service);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url }
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let running = Some(serve(listener, app.clone()));
+        Self { url: format!("http://{address}"), address, app, running }
     }
+
+    /// Ends it: connections are closed and new ones refused.
+    pub(crate) async fn stop(&mut self) {
+        if let Some((end, ended)) = self.running.take() {
+            drop(end);
+            ended.await.expect("it ends");
+        }
+    }
+
+    /// Starts it again where it was, over the same database.
+    pub(crate) async fn start_again(&mut self) {
+        self.stop().await;
+        let listener = TcpListener::bind(self.address).await.expect("its port");
+        self.running = Some(serve(listener, self.app.clone()));
+    }
+}
+
+/// Serves until the sender is dropped; connections that idle are closed then.
+fn serve(listener: TcpListener, app: Router) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (end, ended) = oneshot::channel();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async { drop(ended.await) });
+    (end, tokio::spawn(async { serving.await.expect("it serves") }))
 }
 
 impl Service {

@@ -1,7 +1,10 @@
 //! Servers for tests: processes on free ports with their data in directories of their own, which end with the test
-//! even if it is killed.
+//! even if it is killed. The tests of whole nodes start theirs here, too.
 
-use std::io::{Read, Write};
+mod certificates;
+mod sets;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,9 +13,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A server process.
-pub(crate) struct Server {
-    pub(crate) port: u16,
+pub(crate) use certificates::certificates;
+pub(crate) use sets::{Cluster, Watched};
+
+/// What every server is told besides its port.
+const COMMON: [&str; 6] = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+
+/// A Redis, a Valkey or a sentinel, on a port that it keeps when it is started again.
+pub(crate) struct Redis {
+    port: u16,
     binary: String,
     args: Vec<String>,
     directory: TempDir,
@@ -21,8 +30,8 @@ pub(crate) struct Server {
     pid: u32,
 }
 
-/// A port that nobody listens on, below those that outgoing connections take, such that the cluster's bus (10000
-/// higher) is free too.
+/// A port that nobody listens on, below those that outgoing connections take, so that it is still free after a restart;
+/// and such that the one of a cluster's bus (10000 higher) is free, too.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -39,13 +48,16 @@ pub(crate) fn exists(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-fn start(binary: &str, args: &[String], directory: &Path) -> (Child, u32) {
+/// Where Valkey is, if anywhere.
+pub(crate) fn valkey() -> Option<String> {
+    let binary = std::env::var("VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
+    exists(&binary).then_some(binary)
+}
+
+fn launch(binary: &str, args: &[String], directory: &Path) -> (Child, u32) {
     let script = r#""$@" >out.log 2>&1 & pid=$!; echo $pid; cat >/dev/null; kill -9 $pid; wait"#;
     let mut guard = Command::new("sh")
-        .arg("-c")
-        .arg(script)
-        .arg("sh")
-        .arg(binary)
+        .args(["-c", script, "sh", binary])
         .args(args)
         .current_dir(directory)
         .stdin(Stdio::piped())
@@ -54,17 +66,26 @@ fn start(binary: &str, args: &[String], directory: &Path) -> (Child, u32) {
         .spawn()
         .expect("a shell");
     let mut line = String::new();
-    let out = guard.stdout.as_mut().expect("its output");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("the process's number");
+    BufReader::new(guard.stdout.as_mut().expect("its output")).read_line(&mut line).expect("the process's number");
     (guard, line.trim().parse().expect("a number"))
 }
 
-impl Server {
+impl Redis {
+    /// A Redis as it comes.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A Redis with settings.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        Self::of("redis-server", settings)
+    }
+
     /// Starts `binary` with these settings besides those that every server has, and waits until it answers.
-    pub(crate) fn start(binary: &str, settings: &[&str]) -> Self {
+    pub(crate) fn of(binary: &str, settings: &[&str]) -> Self {
         let port = free_port();
-        let common = ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-        let args = common.iter().chain(settings).map(|arg| (*arg).to_owned()).collect();
+        let number = port.to_string();
+        let args = ["--port", &number].iter().chain(&COMMON).chain(settings).map(|arg| (*arg).to_owned()).collect();
         Self::run(binary, port, args, TempDir::new().expect("a directory"))
     }
 
@@ -77,7 +98,7 @@ impl Server {
     }
 
     fn run(binary: &str, port: u16, args: Vec<String>, directory: TempDir) -> Self {
-        let (guard, pid) = start(binary, &args, directory.path());
+        let (guard, pid) = launch(binary, &args, directory.path());
         let server = Self { port, binary: binary.to_owned(), args, directory, guard, pid };
         server.wait();
         server
@@ -105,15 +126,17 @@ impl Server {
         std::fs::read_to_string(self.directory.path().join("out.log")).unwrap_or_default()
     }
 
-    /// Whether it thinks that all slots of its cluster are served.
-    fn is_in_order(&self) -> bool {
-        let port = self.port.to_string();
-        let info = Command::new("redis-cli").args(["-p", &port, "cluster", "info"]).output().expect("redis-cli");
-        String::from_utf8_lossy(&info.stdout).contains("cluster_state:ok")
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it is, as one server of several is named.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.host())
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -127,10 +150,10 @@ impl Server {
         drop(self.guard.wait());
     }
 
-    /// Starts it again on the same port, with nothing in it.
+    /// Starts it again on the same port, with what it saved when it was told to, or nothing.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        (self.guard, self.pid) = start(&self.binary, &self.args, self.directory.path());
+        (self.guard, self.pid) = launch(&self.binary, &self.args, self.directory.path());
         self.wait();
     }
 
@@ -146,51 +169,20 @@ impl Server {
         command.arg(&words[1..]);
         command.query_async(&mut self.connection().await).await.expect("the command is done")
     }
+
+    /// How often each command was called, by connections and by scripts.
+    pub(crate) async fn calls(&self) -> Vec<(String, u64)> {
+        let info: String = self.run_command(&["INFO", "commandstats"]).await;
+        let stats = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
+        let count = |rest: &str| rest.split(',').next().and_then(|calls| calls.parse().ok()).unwrap_or(0);
+        stats.map(|(name, rest)| (name.to_owned(), count(rest))).collect()
+    }
 }
 
-impl Drop for Server {
+impl Drop for Redis {
     fn drop(&mut self) {
         // A stopped process does not end otherwise.
         drop(Command::new("kill").arg("-CONT").arg(self.pid.to_string()).stderr(Stdio::null()).status());
         self.kill();
-    }
-}
-
-/// A Redis.
-pub(crate) fn redis_server(settings: &[&str]) -> Server {
-    Server::start("redis-server", settings)
-}
-
-/// Where Valkey is, if anywhere.
-pub(crate) fn valkey() -> Option<String> {
-    let binary = std::env::var("VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
-    exists(&binary).then_some(binary)
-}
-
-/// A cluster of three.
-pub(crate) struct Cluster(pub(crate) Vec<Server>);
-
-impl Cluster {
-    pub(crate) fn start(binary: &str) -> Self {
-        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let servers: Vec<_> = (0..3).map(|_| Server::start(binary, &settings)).collect();
-        let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]);
-        for server in &servers {
-            create.arg(format!("127.0.0.1:{}", server.port));
-        }
-        let made = create.args(["--cluster-replicas", "0", "--cluster-yes"]).output().expect("redis-cli");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        let cluster = Self(servers);
-        let end = Instant::now() + Duration::from_secs(20);
-        while !cluster.0.iter().all(Server::is_in_order) {
-            assert!(Instant::now() < end, "the cluster does not come up");
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        cluster
-    }
-
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.0.iter().map(Server::url).collect()
     }
 }
