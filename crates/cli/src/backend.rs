@@ -10,7 +10,7 @@ use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::config::Config;
-use crate::{hot, sample};
+use crate::{certificates, hot, sample};
 
 /// An opened store.
 pub(crate) enum Backend {
@@ -37,7 +37,9 @@ impl Backend {
             Some(url) => {
                 let place = place(url).context("store.url must begin with postgres:// or postgresql://")?;
                 let replicas = config.store.replicas.clone();
-                let options = PostgresOptions { replicas, ..PostgresOptions::default() };
+                let roots = config.store.ca_file.as_deref();
+                let roots = roots.map(|file| certificates::read(file, "store.ca_file")).transpose()?;
+                let options = PostgresOptions { replicas, roots, ..PostgresOptions::default() };
                 let store = PostgresStore::open(url, options).await;
                 let store = store.with_context(|| format!("the store at {place} cannot be opened"))?;
                 Ok(Self::Postgres { store, place })

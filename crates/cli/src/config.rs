@@ -71,6 +71,8 @@ pub(crate) struct Store {
     pub(crate) url: Option<String>,
     /// `postgres://…`: standbys of it that windows may be read from.
     pub(crate) replicas: Vec<String>,
+    /// Certificates of authorities to trust beside the system's where a URL says `sslmode=require`, in PEM.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// A Redis or Valkey, or Upstash by `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
@@ -186,6 +188,7 @@ fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
         .merge(Env::prefixed("THREADMILL_").only(&variables))
         .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["store_replicas"]).map(|_| "store.replicas".into()))
+        .merge(Env::prefixed("THREADMILL_").only(&["store_ca_file"]).map(|_| "store.ca_file".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
         .merge(Env::prefixed("THREADMILL_").only(&["hot_ca_file"]).map(|_| "hot.ca_file".into()))
         .extract()

@@ -10,6 +10,7 @@ use threadmill_server::engine::Tier;
 use threadmill_store::hot::{HotStore, Lifetimes};
 use threadmill_store_redis::{HotOptions, RedisHot, RedisOptions, SealKey, Secret, UpstashHot, UpstashOptions};
 
+use crate::certificates;
 use crate::config::Hot;
 
 /// Seals what is left in the hot tier, so that who can write there forges nothing.
@@ -66,11 +67,7 @@ fn authorities(file: &Path, url: &str) -> anyhow::Result<Vec<u8>> {
     if !url.starts_with("rediss") {
         bail!("hot.ca_file is for rediss:// and its kind, and hot.url does not begin with that");
     }
-    let pem = std::fs::read(file).with_context(|| format!("hot.ca_file {} cannot be read", file.display()))?;
-    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
-        bail!("hot.ca_file {} has no certificate in it: it must be PEM", file.display());
-    }
-    Ok(pem)
+    certificates::read(file, "hot.ca_file")
 }
 
 /// What a URL says. Its text is not repeated: it may hold a password.

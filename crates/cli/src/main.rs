@@ -2,6 +2,7 @@
 
 mod backend;
 mod bench;
+mod certificates;
 mod config;
 mod export;
 mod flags;

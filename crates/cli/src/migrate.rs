@@ -12,6 +12,8 @@ use threadmill_store_postgres::{MovingProgress, MovingTarget, PostgresOptions};
 use threadmill_store_sqlite::MovingSource;
 use tokio::task::block_in_place;
 
+use crate::certificates;
+
 /// Rows in a statement.
 const BATCH: usize = 2000;
 /// How often it is said how far the move is.
@@ -37,6 +39,9 @@ pub(crate) struct MigrateStore {
     /// The database, empty or with an earlier part of this move: postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "THREADMILL_STORE_URL", hide_env_values = true)]
     to: String,
+    /// Certificates of authorities to trust beside the system's where the URL says sslmode=require, in PEM
+    #[arg(long, value_name = "FILE", env = "THREADMILL_STORE_CA_FILE")]
+    ca_file: Option<PathBuf>,
     /// Remove what was moved before and move all of it anew
     #[arg(long)]
     anew: bool,
@@ -64,7 +69,8 @@ impl MigrateStore {
         );
         let path = path.canonicalize().with_context(|| format!("there is no library in {}", path.display()))?;
         let source = block_in_place(|| MovingSource::open(&path))?;
-        let options = PostgresOptions { deadline: DEADLINE, ..PostgresOptions::default() };
+        let roots = self.ca_file.as_deref().map(|file| certificates::read(file, "--ca-file")).transpose()?;
+        let options = PostgresOptions { deadline: DEADLINE, roots, ..PostgresOptions::default() };
         let target = MovingTarget::open(&self.to, &options).await?;
         let progress = target.claim(&path.display().to_string()).await?;
         let began = Instant::now();

@@ -55,6 +55,22 @@ fn number_of(kind: &str) -> u32 {
     String::from_utf8_lossy(&id.stdout).trim().parse().expect("there is a user postgres")
 }
 
+/// A certificate for `localhost` that is its own authority, and its key.
+fn certificate() -> (Vec<u8>, Vec<u8>) {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let file = |name: &str| directory.path().join(name);
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(file("key"))
+        .arg("-out")
+        .arg(file("certificate"))
+        .output();
+    assert!(made.expect("there is openssl").status.success());
+    (std::fs::read(file("certificate")).expect("reads"), std::fs::read(file("key")).expect("reads"))
+}
+
 /// The URL of a database that is reached by the socket in a directory.
 pub(crate) fn url(directory: &Path, role: &str, database: &str) -> String {
     format!("postgres://{role}@{}/{database}", directory.to_str().expect("text").replace('/', "%2F"))
@@ -174,6 +190,19 @@ impl Server {
         if is_root() {
             chown(&path, Some(number_of("-u")), Some(number_of("-g"))).expect("owns");
         }
+    }
+
+    /// Has the server listen on an address, too, for encrypted connections alone. Gives the certificate, for `localhost`,
+    /// which is its own authority.
+    pub(crate) async fn encrypt(&self, address: &str) -> Vec<u8> {
+        let (certificate, key) = certificate();
+        self.give("server.crt", &certificate);
+        self.give("server.key", &key);
+        self.give("pg_hba.conf", b"local all all trust\nhostssl all all 127.0.0.0/8 trust\n");
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on").await;
+        self.sql("postgres", &format!("ALTER SYSTEM SET listen_addresses = '{address}'")).await;
+        self.restart().await;
+        certificate
     }
 
     /// Ends the server in good order and starts it again.

@@ -1,8 +1,5 @@
 //! The way to the server: encrypted and checked where the URL asks for it.
 
-use std::process::Command;
-
-use tempfile::TempDir;
 use threadmill_store::StoreError;
 use threadmill_store::conformance::kit::{Chat, scope, thread_id};
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
@@ -12,33 +9,11 @@ use crate::server::Server;
 /// A loopback address that nobody else listens on.
 const ADDRESS: &str = "127.77.54.32";
 
-/// A certificate for `localhost` that is its own authority, and its key.
-fn certificate() -> (Vec<u8>, Vec<u8>) {
-    let directory = TempDir::new().expect("a directory");
-    let file = |name: &str| directory.path().join(name);
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(file("key"))
-        .arg("-out")
-        .arg(file("certificate"))
-        .output();
-    assert!(made.expect("there is openssl").status.success());
-    (std::fs::read(file("certificate")).expect("reads"), std::fs::read(file("key")).expect("reads"))
-}
-
 #[tokio::test]
 async fn a_url_that_requires_tls_gets_it_checked() {
     let server = Server::start().await;
     let database = server.database().await;
-    let (certificate, key) = certificate();
-    server.give("server.crt", &certificate);
-    server.give("server.key", &key);
-    server.give("pg_hba.conf", b"local all all trust\nhostssl all all 127.0.0.0/8 trust\n");
-    server.sql("postgres", "ALTER SYSTEM SET ssl = on").await;
-    server.sql("postgres", &format!("ALTER SYSTEM SET listen_addresses = '{ADDRESS}'")).await;
-    server.restart().await;
+    let certificate = server.encrypt(ADDRESS).await;
     let url = format!("host=localhost hostaddr={ADDRESS} user=app dbname={} sslmode=require", database.name);
 
     let stranger = PostgresStore::open(&url, PostgresOptions::default()).await;

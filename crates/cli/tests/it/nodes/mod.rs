@@ -2,6 +2,7 @@
 
 mod cost;
 mod drain;
+mod encrypted;
 mod faults;
 mod hot;
 mod metrics;
