@@ -6,6 +6,8 @@ mod drive;
 pub mod flags;
 mod follower;
 mod heard;
+#[cfg(test)]
+mod heard_tests;
 mod hub;
 mod lists;
 mod locks;
