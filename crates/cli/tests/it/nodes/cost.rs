@@ -25,11 +25,11 @@ fn processor(cluster: &Cluster) -> f64 {
     cluster.nodes.iter().map(|node| of(node.pid())).sum()
 }
 
-/// What nodes send a Redis and its scripts do not call inside. Readings of tails are counted by the nodes.
+/// What nodes send a Redis for windows, and for the word of what changes.
 const SENT: [&str; 5] = ["evalsha", "getex", "set", "publish", "spublish"];
 
 /// Commands that nodes have sent a Redis so far.
-async fn operations(cluster: &Cluster, redis: Option<&Redis>) -> f64 {
+fn operations(redis: Option<&Redis>) -> f64 {
     let Some(redis) = redis else { return 0.0 };
     let url = redis.url();
     let port = url.rsplit(':').next().expect("a port").to_owned();
@@ -39,7 +39,7 @@ async fn operations(cluster: &Cluster, redis: Option<&Redis>) -> f64 {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
         SENT.contains(&name).then(|| rest.split(',').next()?.parse::<f64>().ok())?
     };
-    lines.lines().filter_map(calls).sum::<f64>() + counted(cluster, "hits").await + counted(cluster, "fallbacks").await
+    lines.lines().filter_map(calls).sum()
 }
 
 /// What all nodes have counted of something.
@@ -177,7 +177,7 @@ async fn library(redis: Option<Redis>) {
 
 /// Opens threads from many clients and tells what that took; gives the hit rate.
 async fn open(cluster: &Cluster, redis: Option<&Redis>, state: &str) -> f64 {
-    let calls = operations(cluster, redis).await;
+    let calls = operations(redis);
     let (hits, misses) = (counted(cluster, "pageHits").await, counted(cluster, "pageMisses").await);
     let (apis, sums, busy, began) = (cluster.apis(), Arc::new(zipf()), processor(cluster), Instant::now());
     let seed = hits + misses;
@@ -194,7 +194,7 @@ async fn open(cluster: &Cluster, redis: Option<&Redis>, state: &str) -> f64 {
     took.sort();
     #[expect(clippy::cast_precision_loss, reason = "ratios")]
     let windows = took.len() as f64;
-    let calls = operations(cluster, redis).await - calls;
+    let calls = operations(redis) - calls;
     let hits = counted(cluster, "pageHits").await - hits;
     let misses = counted(cluster, "pageMisses").await - misses;
     let rate = hits / f64::max(hits + misses, 1.0);
