@@ -209,10 +209,10 @@ impl Topic {
         live.is_some_and(|live| live.fold.offset() < offset)
     }
 
-    /// The hot tier was asked for what follows an offset, up to another, and has not got it yet. Whether it is waited for
-    /// once before the durable tier is asked.
+    /// The hot tier was asked for what follows an offset, up to another, and has not got it yet. Whether the durable tier
+    /// need not be asked: because the hot one is waited for once, or because what was asked for came meanwhile.
     pub(super) fn put_off(&mut self, run: &RunId, from: u64, wanted: u64) -> bool {
-        let Some(live) = self.live.get_mut(run) else { return false };
+        let Some(live) = self.live.get_mut(run) else { return true };
         let came = live.fold.offset() > from;
         let waits = !live.silent && !came;
         if waits {

@@ -201,8 +201,10 @@ impl Tier {
                 let chunks = chunks_of(numbered.map(|(entry, _)| &entry.bytes));
                 if chunks.is_empty() { Found::Never } else { Found::Chunks(chunks) }
             }
-            // The reader has more than the tier: what the writer left there is on its way.
-            Ok(TailRead::Gap { there: Some(there) }) if there.epoch == after.epoch && there < after => Found::NotYet,
+            // The reader has more than the tier, or the run has just begun: what its writer leaves there is on its way.
+            Ok(TailRead::Gap { there }) if there.is_none_or(|there| there.epoch == after.epoch && there < after) => {
+                Found::NotYet
+            }
             Ok(TailRead::Gap { .. }) | Err(_) => Found::Never,
         }
     }

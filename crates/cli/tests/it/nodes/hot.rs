@@ -24,7 +24,12 @@ async fn streams_come_to_other_nodes_by_the_hot_tier() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_come_by_a_cluster_of_hot_servers_too() {
-    let (_servers, url) = Redis::cluster();
+    let (servers, url) = Redis::cluster();
+    for server in &servers {
+        // They agree on who has what before each of them serves it.
+        let up = || server.say("CLUSTER INFO").is_ok_and(|info| info.contains("cluster_state:ok"));
+        until("the cluster is up", async || up().then_some(())).await;
+    }
     streams_come_by(url).await;
 }
 
