@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, Partition};
+use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, Partition, Told};
 
 use crate::script::Script;
 
@@ -67,6 +67,14 @@ impl Command {
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl Into<Arg>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
+    }
+
+    /// The key or channel of a plain command.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self.args.get(1)? {
+            Arg::Text(key) => Some(key),
+            Arg::Data(_) => None,
+        }
     }
 
     /// The same call with the script's text.
@@ -154,7 +162,13 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// How it is laid out.
     fn mode(&self) -> HotMode;
 
-    /// Sends commands that all concern keys of one partition, in order; an outcome for each.
+    /// Which partitions' commands may be sent together: those of one place.
+    fn place(&self, partition: Partition) -> u8;
+
+    /// How an append is told of.
+    fn told(&self) -> Told;
+
+    /// Sends commands that all concern keys of one place, in order; an outcome for each.
     async fn send(&self, commands: Vec<Command>) -> HotResult<Vec<Outcome>>;
 
     /// The `INFO` of every server that takes writes.

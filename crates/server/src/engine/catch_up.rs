@@ -1,10 +1,13 @@
 //! What was read of other nodes' writing, published in its turn; and beginnings and ends that only a reading tells.
 
+use bytes::Bytes;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{Change, Chunk, Event, Message, MessageStatus, Outcome, Position, RunId, ThreadId};
+use threadmill_store::hot::{Place, ThreadKey};
 use threadmill_store::{StreamPage, ThreadHead};
 
 use super::tail::{Followed, Turn};
+use super::tier::chunks_of;
 use super::topic::{LiveRun, Topic};
 
 impl Topic {
@@ -81,6 +84,34 @@ impl Topic {
             tail.tell();
         }
         known
+    }
+
+    /// The hot tier says that a run's stream has come to an offset, and perhaps with what. Whether that is what comes
+    /// next here, and was published; otherwise it is only heard of.
+    pub(super) fn piece_heard(&mut self, thread: &ThreadKey, run: &RunId, end: Place, entries: &[Bytes]) -> bool {
+        let from = end.seq.saturating_sub(entries.len() as u64);
+        let ours = self.identity() == Some((thread.birth, end.epoch));
+        let live = self.live.get_mut(run).filter(|_| ours);
+        let next = live.is_some_and(|live| {
+            live.silent = false;
+            !live.fresh && (from..end.seq).contains(&live.fold.offset())
+        });
+        let chunks = if next { chunks_of(entries.iter()) } else { Vec::new() };
+        let whole = next && chunks.len() == entries.len();
+        if whole {
+            self.chunks_read(&thread.thread, run, from, &chunks);
+        } else {
+            self.heard_chunks(run, end.seq);
+        }
+        whole
+    }
+
+    /// Publishes what the hot tier was found to have of a run: it is worth waiting for again.
+    pub(super) fn piece_found(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        if let Some(live) = self.live.get_mut(run) {
+            live.silent = false;
+        }
+        self.chunks_read(thread, run, from, chunks);
     }
 
     /// Publishes what was read of a stored stream.

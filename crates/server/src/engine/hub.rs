@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadmill_proto::{Change, Event, Outcome, RunId, Scope, TenantId, ThreadId};
 use threadmill_store::hot::{Place, ThreadKey};
-use threadmill_store::{ChunkBatch, CommitSink, Committing, Hint, Peers, Subject, SummaryPage};
+use threadmill_store::{ChunkBatch, CommitSink, Committing, Peers, Subject, SummaryPage};
 use tokio::sync::mpsc;
 
+use super::heard::Word;
 use super::lists::{Lists, Read};
 use super::outbox::Outbox;
 use super::tail::{Tail, Turn};
@@ -39,6 +40,13 @@ struct Others {
     peers: Arc<dyn Peers>,
     tier: Option<Arc<Tier>>,
     due: mpsc::UnboundedSender<Due>,
+    words: mpsc::UnboundedSender<Word>,
+}
+
+/// What a hub among others wants done for it.
+pub(crate) struct Wants {
+    pub(super) due: mpsc::UnboundedReceiver<Due>,
+    pub(super) words: mpsc::UnboundedReceiver<Word>,
 }
 
 /// See the module.
@@ -75,10 +83,11 @@ impl Drop for Kept {
 }
 
 impl Hub {
-    /// A hub among other nodes, and what it wants read.
-    pub(crate) fn among(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Self, mpsc::UnboundedReceiver<Due>) {
-        let (due, receiver) = mpsc::unbounded_channel();
-        (Self { others: Some(Others { peers, tier, due }), ..Self::default() }, receiver)
+    /// A hub among other nodes, what it wants read, and word that it keeps back.
+    pub(crate) fn among(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Self, Wants) {
+        let ((due, all_due), (words, all_words)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let hub = Self { others: Some(Others { peers, tier, due, words }), ..Self::default() };
+        (hub, Wants { due: all_due, words: all_words })
     }
 
     /// The hot tier, if there is one beside the other nodes.
@@ -219,17 +228,16 @@ impl Hub {
         }
     }
 
-    /// Somebody says where something stands.
-    pub(crate) fn heard(&self, hint: &Hint) {
-        match hint {
-            Hint::Thread { tenant, thread, seq } => {
-                self.with_known(tenant, thread, |topic| topic.heard_change(*seq));
-            }
-            Hint::Run { tenant, thread, run, offset } => {
-                self.with_known(tenant, thread, |topic| topic.heard_chunks(run, *offset));
-            }
-            Hint::Summaries { scope, pos } => self.see_to_list(scope, self.lists.heard(scope, *pos)),
-            Hint::Recheck => {}
+    /// A list's log stands at `pos`, on somebody's word.
+    pub(super) fn heard_list(&self, scope: &Scope, pos: u64) {
+        self.see_to_list(scope, self.lists.heard(scope, pos));
+    }
+
+    /// Keeps word back, for `heard.rs`.
+    pub(super) fn keep_back(&self, word: Word) {
+        if let Some(others) = &self.others {
+            // Nobody waits once the engine is gone.
+            let _ = others.words.send(word);
         }
     }
 
@@ -244,16 +252,16 @@ impl Hub {
 
     /// A thread's log stands at `seq` as of now, or is not there.
     pub(crate) fn compare(&self, tenant: &TenantId, thread: &ThreadId, seq: Option<u64>) {
-        self.with_known(tenant, thread, |topic| topic.compare(seq));
+        self.with_known(&(tenant.clone(), thread.clone()), |topic| topic.compare(seq));
     }
 
-    fn with_known(&self, tenant: &TenantId, thread: &ThreadId, change: impl FnOnce(&mut Topic)) {
-        let key = (tenant.clone(), thread.clone());
-        if let Some(topic) = self.known(&key) {
-            let mut topic = lock(&topic);
-            change(&mut topic);
-            self.see_to(&key, &mut topic);
-        }
+    /// Changes a topic if there is one, and has read what it lacks then.
+    pub(super) fn with_known<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> Option<T> {
+        let topic = self.known(key)?;
+        let mut topic = lock(&topic);
+        let done = change(&mut topic);
+        self.see_to(key, &mut topic);
+        Some(done)
     }
 
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {

@@ -5,6 +5,9 @@ mod check;
 mod drive;
 pub mod flags;
 mod follower;
+mod heard;
+#[cfg(test)]
+mod heard_tests;
 mod hub;
 mod lists;
 mod locks;
@@ -152,9 +155,9 @@ impl Engine {
         context: ContextPolicy,
     ) -> Arc<Self> {
         let Others { peers, tier } = others;
-        let (hub, due) = Hub::among(Arc::clone(&peers), tier);
+        let (hub, wants) = Hub::among(Arc::clone(&peers), tier);
         let engine = Self::assemble(store, hub, providers, limits, context);
-        engine.follow(&peers, due);
+        engine.follow(&peers, wants);
         engine.spawn_sweeper();
         engine
     }

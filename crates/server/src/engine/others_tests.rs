@@ -19,14 +19,14 @@ use tokio::time::timeout;
 
 use super::hub::{Hub, lock};
 use super::provider::{ChunkStream, Named, Prompt, Provider, ProviderError, Providers};
-use super::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Watcher};
+use super::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
 /// Longer than a comparison of heads; time is virtual.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whose the next commits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// This node: the hub hears of them from the store.
     Us,
     /// Another: it does not.
@@ -105,16 +105,25 @@ impl Peers for Neighbours {
     }
 }
 
-fn scope() -> Scope {
+pub(super) fn scope() -> Scope {
     Scope { tenant: TenantId::parse("default").expect("an id"), user: UserId::parse("ada").expect("an id") }
 }
 
-fn thread() -> ThreadId {
+pub(super) fn thread() -> ThreadId {
     ThreadId::parse("t").expect("an id")
 }
 
-struct Bench {
-    store: Arc<MemoryStore>,
+/// What the run says from an offset on.
+pub(super) fn chunks(from: u64, to: u64) -> Vec<Chunk> {
+    let chunk = |at: u64| match at {
+        0 => Chunk::TextStart { id: "0".into() },
+        _ => Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") },
+    };
+    (from..to).map(chunk).collect()
+}
+
+pub(super) struct Bench {
+    pub(super) store: Arc<MemoryStore>,
     gate: Arc<Gate>,
     said: broadcast::Sender<Hint>,
     watcher: Watcher,
@@ -122,14 +131,19 @@ struct Bench {
 
 impl Bench {
     /// A thread with one message, and a connection that follows it.
-    async fn new() -> (Self, Cursor) {
+    pub(super) async fn new() -> (Self, Cursor) {
+        Self::beside(None).await
+    }
+
+    /// The same with a hot tier.
+    pub(super) async fn beside(tier: Option<Arc<Tier>>) -> (Self, Cursor) {
         let store = Arc::new(MemoryStore::new());
         let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
         let said = broadcast::Sender::new(16);
         let peers = Arc::new(Neighbours { store: Arc::clone(&store), said: said.clone() });
         let engine = Engine::start_among(
             Arc::clone(&store) as _,
-            Others { peers, tier: None },
+            Others { peers, tier },
             providers.expect("one provider"),
             Limits::DEFAULT,
             ContextPolicy::default(),
@@ -144,12 +158,12 @@ impl Bench {
         (bench, cursor)
     }
 
-    async fn apply(&self, command: Command) {
+    pub(super) async fn apply(&self, command: Command) {
         let transaction = Transaction { scope: scope(), at: 1, key: None, under: None, commands: vec![command] };
         self.store.apply(transaction).await.expect("it is written");
     }
 
-    fn by(&self, by: By) {
+    pub(super) fn by(&self, by: By) {
         *lock(&self.gate.by) = by;
     }
 
@@ -162,18 +176,18 @@ impl Bench {
     }
 
     /// Says where the log stands.
-    fn hint(&self, seq: u64) {
+    pub(super) fn hint(&self, seq: u64) {
         let hint = Hint::Thread { tenant: scope().tenant, thread: thread(), seq };
         self.said.send(hint).expect("the engine listens");
     }
 
-    fn hint_chunks(&self, offset: u64) {
+    pub(super) fn hint_chunks(&self, offset: u64) {
         let run = kit::run_id("r");
         let hint = Hint::Run { tenant: scope().tenant, thread: thread(), run, offset };
         self.said.send(hint).expect("the engine listens");
     }
 
-    async fn start(&self) {
+    pub(super) async fn start(&self) {
         let start = Command::StartRun {
             thread: thread(),
             branch: None,
@@ -188,15 +202,17 @@ impl Bench {
         self.apply(start).await;
     }
 
-    async fn stream(&self, from: u64, to: u64) {
-        let chunk = |at: u64| match at {
-            0 => Chunk::TextStart { id: "0".into() },
-            _ => Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") },
-        };
-        let chunks: Vec<Chunk> = (from..to).map(chunk).collect();
-        let (run, chunks) = (kit::run_id("r"), chunks.into());
+    pub(super) async fn stream(&self, from: u64, to: u64) {
+        let (run, chunks) = (kit::run_id("r"), chunks(from, to).into());
         let append = ChunkAppend { scope: scope(), run, fence: 1, from, chunks, checkpoint: None, under: None };
         self.store.append_chunks(append).await.expect("they are written");
+    }
+
+    /// Ends the run, with all that it has said.
+    pub(super) async fn end(&self) {
+        let body = self.store.run(&scope(), &kit::run_id("r")).await.expect("the run").body;
+        let outcome = threadmill_proto::Outcome::Complete;
+        self.apply(Command::EndRun { run: kit::run_id("r"), fence: 1, outcome, body, error: None }).await;
     }
 
     /// Opens a subscription with a window.
@@ -208,7 +224,7 @@ impl Bench {
     }
 
     /// What is sent next, in words.
-    async fn sent(&self, count: usize) -> Vec<String> {
+    pub(super) async fn sent(&self, count: usize) -> Vec<String> {
         let mut all = Vec::new();
         while all.len() < count {
             let next = timeout(PATIENCE, self.watcher.next()).await;
@@ -302,9 +318,7 @@ async fn a_run_of_another_node_is_followed_with_its_end_last() {
     assert_eq!(bench.sent(1).await, ["chunks 3..5"]);
     // Nobody says anything of the last chunks: the end alone tells that there were some.
     bench.stream(5, 7).await;
-    let body = bench.store.run(&scope(), &kit::run_id("r")).await.expect("the run").body;
-    let outcome = threadmill_proto::Outcome::Complete;
-    bench.apply(Command::EndRun { run: kit::run_id("r"), fence: 1, outcome, body, error: None }).await;
+    bench.end().await;
     bench.hint(4);
     assert_eq!(bench.sent(2).await, ["chunks 5..7", "event 4"]);
 }

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use threadmill_proto::{Position, StreamOffset};
-use threadmill_store::hot::{self, HintEvent, HintStream, HotStore as _, Partition, Place, ThreadKey};
+use threadmill_store::hot::{HintEvent, HintStream, HotStore as _, Partition, Place, ThreadKey};
 use threadmill_store::{Changes, Hint, PageLimits, Peers, StoreError, StoreResult, Subject};
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
-use super::hub::{Due, TopicKey, lock};
+use super::heard::wait_out;
+use super::hub::{Due, TopicKey, Wants, lock};
 use super::tail::{Reach, Step};
+use super::tier::Found;
 use super::topic::Topic;
 use super::{Answer, Engine, problem_of};
 
@@ -37,13 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Starts to follow the other nodes.
-    pub(super) fn follow(self: &Arc<Self>, peers: &Arc<dyn Peers>, due: mpsc::UnboundedReceiver<Due>) {
+    pub(super) fn follow(self: &Arc<Self>, peers: &Arc<dyn Peers>, wants: Wants) {
         let hints = peers.hints();
         tokio::spawn(listen(Arc::downgrade(self), hints));
         if let Some(tier) = self.hub.tier() {
             tokio::spawn(listen_hot(Arc::downgrade(self), tier.store().subscribe(Partition::all().collect())));
+            tokio::spawn(wait_out(Arc::downgrade(self), tier.mode(), wants.words));
         }
-        tokio::spawn(read_all(Arc::downgrade(self), due));
+        tokio::spawn(read_all(Arc::downgrade(self), wants.due));
     }
 
     /// Waits until the topic knows where its thread stands.
@@ -142,10 +145,18 @@ impl Engine {
             }
             Step::Stream { scope, run, from, wanted, tier } => {
                 if let (Some(tier), Some((birth, epoch))) = (self.hub.tier(), tier) {
-                    let key = ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth };
-                    if let Some(chunks) = tier.read(key, &run, Place { epoch, seq: from }).await {
-                        lock(topic).chunks_read(thread, &run, from, &chunks);
-                        return Ok(());
+                    let asked = ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth };
+                    match tier.read(asked, &run, Place { epoch, seq: from }).await {
+                        Found::Chunks(chunks) => {
+                            tier.count_hit();
+                            lock(topic).piece_found(thread, &run, from, &chunks);
+                            return Ok(());
+                        }
+                        Found::NotYet if lock(topic).put_off(&run, from, wanted) => {
+                            self.hub.wait_for_tier(key, &run, wanted);
+                            return Ok(());
+                        }
+                        Found::NotYet | Found::Never => tier.count_fallback(),
                     }
                 }
                 let page = self.store.stream(&scope, &run, from, PAGE_BYTES).await?;
@@ -223,7 +234,7 @@ async fn listen_hot(engine: Weak<Engine>, mut hints: HintStream) {
     while let Some(event) = hints.next().await {
         let Some(engine) = engine.upgrade() else { return };
         match event {
-            HintEvent::Hint(hint) => engine.hub.heard(&plain(hint)),
+            HintEvent::Hint(hint) => engine.hub.heard_hot(&hint),
             HintEvent::Ready(_) => {
                 let Some(peers) = engine.hub.peers() else { return };
                 if let Err(error) = engine.compare(peers.as_ref()).await {
@@ -233,20 +244,6 @@ async fn listen_hot(engine: Weak<Engine>, mut hints: HintStream) {
             // The durable tier's word comes all the time.
             HintEvent::Lost(_) => {}
         }
-    }
-}
-
-/// The hot tier's word in the words of the durable one. Which thread of the name is meant does not matter: it is only
-/// read where that stands.
-fn plain(hint: hot::Hint) -> Hint {
-    match hint {
-        hot::Hint::Thread { thread: ThreadKey { tenant, thread, .. }, head } => {
-            Hint::Thread { tenant, thread, seq: head.seq }
-        }
-        hot::Hint::Run { thread: ThreadKey { tenant, thread, .. }, run, end } => {
-            Hint::Run { tenant, thread, run, offset: end.seq }
-        }
-        hot::Hint::Summary { scope, pos } => Hint::Summaries { scope, pos },
     }
 }
 

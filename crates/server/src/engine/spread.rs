@@ -62,7 +62,6 @@ struct Batch {
 #[derive(PartialEq, Eq, Hash)]
 enum Subject {
     Thread(ThreadKey),
-    Run(TailKey),
     Summary(Scope),
 }
 
@@ -90,11 +89,6 @@ impl Batch {
             }
             Item::Chunks { tail, after, entries } => {
                 self.bytes += entries.iter().map(Bytes::len).sum::<usize>();
-                let end = Place { epoch: after.epoch, seq: after.seq + entries.len() as u64 };
-                if let TailKey::Run(thread, run) = &tail {
-                    let hint = Hint::Run { thread: thread.clone(), run: run.clone(), end };
-                    self.hints.insert(Subject::Run(tail.clone()), hint);
-                }
                 let last = self.last.get(&tail).and_then(|at| self.appends.get_mut(*at));
                 if let Some(last) = last.filter(|last| last.end() == after) {
                     last.entries.extend(entries);
@@ -114,8 +108,8 @@ impl Batch {
         tier.count_spread(items, &sent);
     }
 
-    /// Appends, then says so: whoever hears of it finds it there. What cannot be left there is not spoken of either:
-    /// the durable tier's word is on its way.
+    /// Appends, which the tier tells of itself, then says the rest: an end comes after what it ends. What cannot be left
+    /// there is not spoken of either: the durable tier's word is on its way.
     async fn sent(self, store: &Breaker) -> HotResult<()> {
         if !self.appends.is_empty() {
             let answers = store.extend(self.appends.clone()).await?;

@@ -202,6 +202,33 @@ impl Topic {
         }
     }
 
+    /// Whether chunks up to an offset are missing that the hot tier is about to bring.
+    pub(super) fn is_worth_waiting(&self, run: &RunId, offset: u64) -> bool {
+        let known = self.tail.as_ref().is_some_and(|tail| tail.place.is_some());
+        let live = self.live.get(run).filter(|live| known && !live.fresh && !live.silent);
+        live.is_some_and(|live| live.fold.offset() < offset)
+    }
+
+    /// The hot tier was asked for what follows an offset, up to another, and has not got it yet. Whether the durable tier
+    /// need not be asked: because the hot one is waited for once, or because what was asked for came meanwhile.
+    pub(super) fn put_off(&mut self, run: &RunId, from: u64, wanted: u64) -> bool {
+        let Some(live) = self.live.get_mut(run) else { return true };
+        let came = live.fold.offset() > from;
+        let waits = !live.silent && !came;
+        if waits {
+            live.awaited = wanted;
+        }
+        waits || came
+    }
+
+    /// The time is over that the hot tier had to bring chunks up to an offset.
+    pub(super) fn waited_in_vain(&mut self, run: &RunId, offset: u64) {
+        if let Some(live) = self.live.get_mut(run).filter(|live| live.fold.offset() < offset) {
+            (live.awaited, live.silent) = (0, true);
+            self.heard_chunks(run, offset);
+        }
+    }
+
     /// The log stands at `seq` as of now, or is not there: reads it if that is not what was published.
     pub(super) fn compare(&mut self, seq: Option<u64>) {
         let Some(tail) = &mut self.tail else { return };
@@ -229,13 +256,15 @@ impl Topic {
     fn peek(&self) -> Option<Step> {
         let tail = self.tail.as_ref().filter(|tail| !tail.gone)?;
         let Some(Followed { scope, published, birth, .. }) = &tail.place else { return Some(Step::Head) };
-        let behind = self.live.iter().find(|(_, live)| live.fresh || live.wanted > live.fold.offset());
+        let behind = self.live.iter().find(|(_, live)| live.is_behind() && !live.is_put_off());
         if let Some((run, live)) = behind {
             let (scope, run, from, wanted) = (scope.clone(), run.clone(), live.fold.offset(), live.wanted);
             let tier = (!live.fresh).then_some((*birth, published.epoch));
             return Some(Step::Stream { scope, run, from, wanted, tier });
         }
-        let due = tail.recheck || tail.wanted > published.seq;
+        // An end is not published before what it ends: the log is not read again and again until that is there.
+        let waits = self.live.values().any(LiveRun::is_put_off);
+        let due = !waits && (tail.recheck || tail.wanted > published.seq);
         due.then(|| Step::Changes { scope: scope.clone(), after: *published, wanted: tail.wanted })
     }
 

@@ -35,9 +35,9 @@ const READ: u32 = 512;
 /// How the hot tier was used since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TierReading {
-    /// Readings of streams that it could serve.
+    /// Pieces of streams that came with its word or could be read there.
     pub hits: u64,
-    /// Those that fell back on the durable tier.
+    /// Those that it was asked for, or would have been, and that the durable tier served.
     pub fallbacks: u64,
     /// Windows that it had, or the node's memory while it was away.
     pub page_hits: u64,
@@ -204,22 +204,49 @@ impl Tier {
         found
     }
 
-    /// What follows in a run's stream, as far as the tier has it. Nothing if it has not.
-    pub(super) async fn read(&self, thread: ThreadKey, run: &RunId, after: Place) -> Option<Vec<Chunk>> {
-        let read = self.store.read_tail(&TailKey::Run(thread, run.clone()), after, READ).await;
-        let chunks: Vec<Chunk> = match read {
+    /// What follows in a run's stream, as far as the tier has it. One that does not answer is not asked.
+    pub(super) async fn read(&self, thread: ThreadKey, run: &RunId, after: Place) -> Found {
+        if !self.answers() {
+            return Found::Never;
+        }
+        match self.store.read_tail(&TailKey::Run(thread, run.clone()), after, READ).await {
+            Ok(TailRead::Entries(entries)) if entries.is_empty() => Found::NotYet,
             Ok(TailRead::Entries(entries)) => {
                 let numbered = entries.iter().zip(after.seq + 1..).take_while(|(entry, seq)| entry.seq == *seq);
-                // What cannot be read ends the reading, and so does what another release may have written.
-                numbered.map_while(|(entry, _)| from_cbor(&entry.bytes).ok()).collect()
+                let chunks = chunks_of(numbered.map(|(entry, _)| &entry.bytes));
+                if chunks.is_empty() { Found::Never } else { Found::Chunks(chunks) }
             }
-            Ok(TailRead::Gap { .. }) | Err(_) => Vec::new(),
-        };
-        let found = (!chunks.is_empty()).then_some(chunks);
-        let count = if found.is_some() { &self.counts.hits } else { &self.counts.fallbacks };
-        count.fetch_add(1, Relaxed);
-        found
+            // The reader has more than the tier, or the run has just begun: what its writer leaves there is on its way.
+            Ok(TailRead::Gap { there }) if there.is_none_or(|there| there.epoch == after.epoch && there < after) => {
+                Found::NotYet
+            }
+            Ok(TailRead::Gap { .. }) | Err(_) => Found::Never,
+        }
     }
+
+    /// Takes note of a piece of a stream that the tier served.
+    pub(super) fn count_hit(&self) {
+        self.counts.hits.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note of one that the durable tier had to serve.
+    pub(super) fn count_fallback(&self) {
+        self.counts.fallbacks.fetch_add(1, Relaxed);
+    }
+}
+
+/// What the tier has of a stream after a place.
+pub(super) enum Found {
+    Chunks(Vec<Chunk>),
+    /// Nothing, and what is missing may be on its way.
+    NotYet,
+    /// Nothing, and waiting will not help.
+    Never,
+}
+
+/// The chunks that entries hold. What cannot be read ends them, and so does what another release may have written.
+pub(super) fn chunks_of<'a>(entries: impl Iterator<Item = &'a Bytes>) -> Vec<Chunk> {
+    entries.map_while(|entry| from_cbor(entry).ok()).collect()
 }
 
 /// Keeps the mode in step with the breaker, and says so once a change. A tier that is full or read-only answers readings,

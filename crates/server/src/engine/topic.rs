@@ -30,24 +30,33 @@ pub(crate) struct LiveRun {
     pub(super) fresh: bool,
     /// Where its stream ended when it was found under way.
     found: u64,
+    /// How far the hot tier is waited for to bring it.
+    pub(super) awaited: u64,
+    /// The hot tier was waited for in vain, and has said or had nothing of it since.
+    pub(super) silent: bool,
 }
 
 impl LiveRun {
     /// A run as it was found under way.
     pub(super) fn found(run: RunHead) -> Self {
         let RunHead { info, body, folded } = run;
-        let fold = Fold::from_body(body, folded);
-        Self {
-            message: info.message,
-            branch: info.branch,
-            depth: info.depth,
-            since: 0,
-            fold,
-            wanted: info.offset,
-            checked: 0,
-            fresh: false,
-            found: info.offset,
-        }
+        Self::new(info.message, info.branch, info.depth, Fold::from_body(body, folded), info.offset)
+    }
+
+    /// A run whose stream ends there.
+    fn new(message: MessageId, branch: BranchId, depth: u64, fold: Fold, found: u64) -> Self {
+        let (since, wanted, checked, awaited) = (0, found, 0, 0);
+        Self { message, branch, depth, since, fold, wanted, checked, fresh: false, found, awaited, silent: false }
+    }
+
+    /// Whether something of it is missing here.
+    pub(super) fn is_behind(&self) -> bool {
+        self.fresh || self.wanted > self.fold.offset()
+    }
+
+    /// Whether what is missing is waited for.
+    pub(super) fn is_put_off(&self) -> bool {
+        !self.fresh && self.is_behind() && self.awaited >= self.wanted
     }
 
     /// Whether its fold holds at least what there was when it was found.
@@ -110,9 +119,7 @@ impl Topic {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
                 let (message, fold) = (message.id.clone(), Fold::new());
-                let live =
-                    LiveRun { message, branch, depth, since, fold, wanted: 0, checked: 0, fresh: false, found: 0 };
-                self.live.insert(run.clone(), live);
+                self.live.insert(run.clone(), LiveRun { since, ..LiveRun::new(message, branch, depth, fold, 0) });
             }
             Change::RunEnded { run, .. } => {
                 self.live.remove(run);

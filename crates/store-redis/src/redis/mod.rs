@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use threadmill_store::hot::{HintStream, HotMode, HotResult, HotStore, Partition};
+use threadmill_store::hot::{HintStream, HotMode, HotResult, HotStore, Partition, Told};
 
 use crate::options::HotOptions;
 use crate::remote::{HintCodec, Remote};
@@ -64,6 +64,15 @@ impl Wire for RedisWire {
 
     fn mode(&self) -> HotMode {
         self.servers.mode()
+    }
+
+    /// A cluster's pipeline is for one slot; one server takes anything.
+    fn place(&self, partition: Partition) -> u8 {
+        if self.servers.mode() == HotMode::Cluster { partition.number() } else { 0 }
+    }
+
+    fn told(&self) -> Told {
+        Told::WithEntries
     }
 
     async fn send(&self, commands: Vec<Command>) -> HotResult<Vec<Outcome>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use minicbor::bytes::ByteVec;
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId, from_cbor, to_cbor};
 use threadmill_store::hot::{Hint, HotResult, Partition, Place, ThreadKey};
 
@@ -15,8 +16,8 @@ use crate::keys::Keys;
 use crate::options::HotOptions;
 use crate::wire::Wire;
 
-/// Kind, tenant, thread or user, birth, run, epoch, number. What a kind does not have is empty or 0.
-type Row = (u8, TenantId, String, u64, String, u64, u64);
+/// Kind, tenant, thread or user, birth, run, epoch, number, entries. What a kind does not have is empty or 0.
+type Row = (u8, TenantId, String, u64, String, u64, u64, Vec<ByteVec>);
 
 const THREAD: u8 = 0;
 const RUN: u8 = 1;
@@ -38,7 +39,7 @@ impl HintCodec {
         Self { keys: Keys::new(&options.namespace), framer: Framer::new(options.seal.clone()), unverified }
     }
 
-    fn encode(&self, partition: Partition, hints: &[Hint]) -> Bytes {
+    pub(super) fn encode(&self, partition: Partition, hints: &[Hint]) -> Bytes {
         let rows: Vec<Row> = hints.iter().map(row).collect();
         self.framer.wrap(self.keys.channel(partition).as_bytes(), &to_cbor(&rows))
     }
@@ -56,20 +57,22 @@ impl HintCodec {
 }
 
 fn row(hint: &Hint) -> Row {
-    let of = |kind, thread: &ThreadKey, run: &str, place: &Place| {
-        let name = thread.thread.as_str().to_owned();
-        (kind, thread.tenant.clone(), name, thread.birth, run.to_owned(), place.epoch, place.seq)
+    let of = |kind, thread: &ThreadKey, run: &str, place: &Place, entries: &[Bytes]| {
+        let (tenant, name) = (thread.tenant.clone(), thread.thread.as_str().to_owned());
+        let entries = entries.iter().map(|entry| entry.to_vec().into()).collect();
+        (kind, tenant, name, thread.birth, run.to_owned(), place.epoch, place.seq, entries)
     };
     match hint {
-        Hint::Thread { thread, head } => of(THREAD, thread, "", head),
-        Hint::Run { thread, run, end } => of(RUN, thread, run.as_str(), end),
+        Hint::Thread { thread, head } => of(THREAD, thread, "", head, &[]),
+        Hint::Run { thread, run, end, entries } => of(RUN, thread, run.as_str(), end, entries),
         Hint::Summary { scope, pos } => {
-            (SUMMARY, scope.tenant.clone(), scope.user.as_str().to_owned(), 0, String::new(), 0, *pos)
+            let (tenant, user) = (scope.tenant.clone(), scope.user.as_str().to_owned());
+            (SUMMARY, tenant, user, 0, String::new(), 0, *pos, Vec::new())
         }
     }
 }
 
-fn hint((kind, tenant, name, birth, run, epoch, seq): Row) -> Option<Hint> {
+fn hint((kind, tenant, name, birth, run, epoch, seq, entries): Row) -> Option<Hint> {
     let place = Place { epoch, seq };
     if kind == SUMMARY {
         let user = UserId::parse(&name).ok()?;
@@ -78,20 +81,23 @@ fn hint((kind, tenant, name, birth, run, epoch, seq): Row) -> Option<Hint> {
     let thread = ThreadKey { tenant, thread: ThreadId::parse(&name).ok()?, birth };
     match kind {
         THREAD => Some(Hint::Thread { thread, head: place }),
-        RUN => Some(Hint::Run { thread, run: RunId::parse(&run).ok()?, end: place }),
+        RUN => {
+            let entries = entries.into_iter().map(|entry| Vec::from(entry).into()).collect();
+            Some(Hint::Run { thread, run: RunId::parse(&run).ok()?, end: place, entries })
+        }
         _ => None,
     }
 }
 
 /// One message a partition, or one for every [`MESSAGE`] hints.
 pub(super) async fn publish<W: Wire>(remote: &Remote<W>, hints: Vec<Hint>) -> HotResult<()> {
-    let groups = grouped(hints, Hint::partition).into_iter().map(|(partition, hints)| {
+    let groups = grouped(hints, Hint::partition).into_iter().flat_map(|(partition, hints)| {
         let hints: Vec<_> = hints.into_iter().map(|(_, hint)| hint).collect();
         let messages = hints.chunks(MESSAGE).map(|hints| remote.codec.encode(partition, hints));
-        messages.flat_map(|message| remote.wire.announce(partition, message)).collect()
+        messages.map(|message| (partition, remote.wire.announce(partition, message))).collect::<Vec<_>>()
     });
     // A wire may have no way to announce anything.
-    let groups = groups.filter(|group: &Vec<_>| !group.is_empty()).collect();
+    let groups = groups.filter(|(_, commands)| !commands.is_empty()).collect();
     for outcome in remote.send_all(groups).await?.into_iter().flatten() {
         remote.succeeded(outcome)?;
     }
@@ -115,7 +121,7 @@ mod tests {
         let place = Place { epoch: 3, seq: u64::MAX };
         let hints = vec![
             Hint::Thread { thread: thread.clone(), head: place },
-            Hint::Run { thread: thread.clone(), run: kit::run("r"), end: place },
+            Hint::Run { thread: thread.clone(), run: kit::run("r"), end: place, entries: vec![kit::bytes("\0")] },
             Hint::Summary { scope: kit::user(&thread.tenant, "ann"), pos: 9 },
         ];
         let partition = thread.partition();
@@ -128,7 +134,7 @@ mod tests {
         let hints = [Hint::Thread { thread: thread.clone(), head: Place { epoch: 1, seq: 1 } }];
         let partition = thread.partition();
         let elsewhere = Partition::all().find(|other| *other != partition).expect("there are many");
-        let rows: Vec<Row> = vec![(9, thread.tenant.clone(), "th".to_owned(), 0, String::new(), 0, 0)];
+        let rows: Vec<Row> = vec![(9, thread.tenant.clone(), "th".to_owned(), 0, String::new(), 0, 0, Vec::new())];
         let channel = codec.keys.channel(partition);
         for message in [
             Bytes::from_static(b"garbage"),

@@ -89,7 +89,7 @@ impl<W: Wire> Remote<W> {
         }
     }
 
-    /// Sends commands of one partition; scripts that are not known there are sent again in full.
+    /// Sends commands of one place; scripts that are not known there are sent again in full.
     async fn send(&self, commands: Vec<Command>) -> HotResult<Vec<Outcome>> {
         let scripts: Vec<_> = commands.iter().map(|command| command.script.map(|_| command.clone())).collect();
         let count = commands.len();
@@ -126,9 +126,21 @@ impl<W: Wire> Remote<W> {
         })
     }
 
-    /// Sends groups of commands side by side, each of one partition.
-    async fn send_all(&self, groups: Vec<Vec<Command>>) -> HotResult<Vec<Vec<Outcome>>> {
-        try_join_all(groups.into_iter().map(|group| self.send(group))).await
+    /// Sends groups of commands, each of one partition: those of one place together, the places side by side.
+    async fn send_all(&self, groups: Vec<(Partition, Vec<Command>)>) -> HotResult<Vec<Vec<Outcome>>> {
+        let mut all = vec![Vec::new(); groups.len()];
+        let places = grouped(groups, |(partition, _)| self.wire.place(*partition)).into_iter().map(|(_, groups)| {
+            let (sizes, commands): (Vec<_>, Vec<_>) =
+                groups.into_iter().map(|(at, (_, commands))| ((at, commands.len()), commands)).unzip();
+            async move { Ok((sizes, self.send(commands.into_iter().flatten().collect()).await?)) }
+        });
+        for (sizes, outcomes) in try_join_all(places).await? {
+            let mut outcomes = outcomes.into_iter();
+            for (at, size) in sizes {
+                all[at].extend(outcomes.by_ref().take(size));
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -25,7 +25,8 @@ fn stored<W: Wire>(remote: &Remote<W>, key: &str, page: &PageKey, bytes: &Bytes)
 /// `SADD` and `PEXPIRE` of the index come first: a page that is not listed would not be flushed.
 pub(super) async fn put<W: Wire>(remote: &Remote<W>, pages: Vec<(PageKey, Bytes)>) -> HotResult<()> {
     let groups = grouped(pages, |(key, _)| key.thread.clone());
-    let groups = groups.into_iter().map(|(thread, pages)| put_group(remote, &thread, &pages)).collect();
+    let groups =
+        groups.into_iter().map(|(thread, pages)| (thread.partition(), put_group(remote, &thread, &pages))).collect();
     for outcome in remote.send_all(groups).await?.into_iter().flatten() {
         match outcome {
             Ok(_) => {}
@@ -60,7 +61,7 @@ pub(super) async fn read<W: Wire>(remote: &Remote<W>, keys: &[PageKey]) -> HotRe
             let key = remote.keys.page(thread, &page.branch, page.page);
             Command::new("GETEX").arg(key).arg("PX").arg(remote.page_ttl())
         });
-        pages.chain([index]).collect()
+        (thread.partition(), pages.chain([index]).collect())
     });
     let replies = remote.send_all(commands.collect()).await?;
     let mut found = vec![None; keys.len()];

@@ -22,7 +22,7 @@ pub(super) async fn set<W: Wire>(remote: &Remote<W>, marks: Vec<Mark>, ttl: Dura
             let state = remote.framer.wrap(&place(&key, &mark.member), &mark.state);
             call = call.arg(mark.member).arg(state);
         }
-        vec![call]
+        (thread.partition(), vec![call])
     });
     for outcome in remote.send_all(groups.collect()).await?.into_iter().flatten() {
         remote.succeeded(outcome)?;

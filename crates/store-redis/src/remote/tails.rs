@@ -1,7 +1,9 @@
 //! Tails.
 
 use threadmill_proto::to_cbor;
-use threadmill_store::hot::{Extended, HotResult, MAX_NUMBER, OnGap, Place, TailAppend, TailEntry, TailKey, TailRead};
+use threadmill_store::hot::{
+    Extended, HotResult, MAX_NUMBER, OnGap, Partition, Place, TailAppend, TailEntry, TailKey, TailRead,
+};
 
 use super::{Remote, grouped};
 use crate::script::EXTEND;
@@ -15,9 +17,9 @@ fn place(key: &str, epoch: u64, seq: u64) -> Vec<u8> {
 pub(super) async fn extend<W: Wire>(remote: &Remote<W>, appends: Vec<TailAppend>) -> HotResult<Vec<Extended>> {
     let mut answers = vec![Extended::Accepted; appends.len()];
     let (mut places, mut groups) = (Vec::new(), Vec::new());
-    for (_, group) in grouped(&appends, |append| append.tail.thread().partition()) {
+    for (partition, group) in grouped(&appends, |append| append.tail.thread().partition()) {
         places.push(group.iter().map(|(at, _)| *at).collect::<Vec<_>>());
-        groups.push(group.into_iter().map(|(_, append)| call(remote, append)).collect());
+        groups.push((partition, group.into_iter().map(|(_, append)| call(remote, partition, append)).collect()));
     }
     for (places, outcomes) in places.into_iter().zip(remote.send_all(groups).await?) {
         for (at, outcome) in places.into_iter().zip(outcomes) {
@@ -27,8 +29,12 @@ pub(super) async fn extend<W: Wire>(remote: &Remote<W>, appends: Vec<TailAppend>
     Ok(answers)
 }
 
-fn call<W: Wire>(remote: &Remote<W>, append: &TailAppend) -> Command {
+/// The script, which also tells of the append: whoever hears of it finds it there, for one command.
+fn call<W: Wire>(remote: &Remote<W>, partition: Partition, append: &TailAppend) -> Command {
     let (key, index) = (remote.keys.tail(&append.tail), remote.keys.index(append.tail.thread()));
+    let word = append.word(remote.wire.told());
+    let telling = word.map(|word| remote.wire.announce(partition, remote.codec.encode(partition, &[word])));
+    let telling = telling.unwrap_or_default();
     let Place { epoch, seq } = append.after;
     let entries = append.entries.iter().zip(seq + 1..);
     let entries = entries.map(|(entry, seq)| remote.framer.wrap(&place(&key, epoch, seq), entry)).collect::<Vec<_>>();
@@ -36,7 +42,10 @@ fn call<W: Wire>(remote: &Remote<W>, append: &TailAppend) -> Command {
         TailKey::Log(_) => "",
         TailKey::Run(..) => key.as_str(),
     };
-    Command::script(&EXTEND, &[&key, &index])
+    // Where it is told is in the same slot, and a cluster wants to know of it.
+    let mut keys = vec![key.as_str(), &index];
+    keys.extend(telling.first().and_then(Command::key));
+    let script = Command::script(&EXTEND, &keys)
         .arg(epoch)
         .arg(seq)
         .arg(if append.on_gap == OnGap::Restart { "1" } else { "0" })
@@ -45,7 +54,9 @@ fn call<W: Wire>(remote: &Remote<W>, append: &TailAppend) -> Command {
         .arg(remote.tail_ttl())
         .arg(remote.index_ttl())
         .arg(listed)
-        .args(entries)
+        .arg(telling.len() as u64);
+    let told = |script: Command, command: Command| script.arg(command.args.len() as u64).args(command.args);
+    telling.into_iter().fold(script, told).args(entries)
 }
 
 fn answer<W: Wire>(remote: &Remote<W>, outcome: Outcome) -> HotResult<Extended> {
@@ -63,6 +74,27 @@ pub(super) async fn read<W: Wire>(remote: &Remote<W>, tail: &TailKey, after: Pla
     if after.epoch > MAX_NUMBER || after.seq >= MAX_NUMBER {
         return end(remote, tail, after).await;
     }
+    match following(remote, tail, after, limit).await? {
+        Some(entries) if entries.is_empty() => match end(remote, tail, after).await? {
+            // What was appended between the two questions is no gap.
+            gap @ TailRead::Gap { there: Some(there) } if there.epoch == after.epoch && there > after => {
+                let entries = following(remote, tail, after, limit).await?.filter(|entries| !entries.is_empty());
+                Ok(entries.map_or(gap, TailRead::Entries))
+            }
+            answer => Ok(answer),
+        },
+        Some(entries) => Ok(TailRead::Entries(entries)),
+        None => end(remote, tail, after).await,
+    }
+}
+
+/// The entries that follow a place, none if the tail has nothing beyond it. `None` if what it has is not what follows.
+async fn following<W: Wire>(
+    remote: &Remote<W>,
+    tail: &TailKey,
+    after: Place,
+    limit: u32,
+) -> HotResult<Option<Vec<TailEntry>>> {
     let key = remote.keys.tail(tail);
     let range = Command::new("XRANGE")
         .arg(key.as_str())
@@ -73,12 +105,12 @@ pub(super) async fn read<W: Wire>(remote: &Remote<W>, tail: &TailKey, after: Pla
     let found = remote.send(vec![range]).await?.pop().ok_or_else(|| remote.nonsense("a read"))?;
     if let Err(Fault::WrongType) = found {
         remote.doubt();
-        return Ok(TailRead::Gap { there: None });
+        return Ok(None);
     }
     let found = remote.succeeded(found)?;
     let entries = found.list().ok_or_else(|| remote.nonsense("a read"))?;
-    let contiguous = contiguous(remote, &key, after, entries);
-    if contiguous.is_empty() { end(remote, tail, after).await } else { Ok(TailRead::Entries(contiguous)) }
+    let taken = contiguous(remote, &key, after, entries);
+    Ok((entries.is_empty() || !taken.is_empty()).then_some(taken))
 }
 
 /// The entries that follow `after` up to the first that is missing or does not verify.

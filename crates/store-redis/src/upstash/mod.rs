@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, HotStore, Partition, hint_channel};
+use threadmill_store::hot::{Cause, HintStream, HotError, HotMode, HotResult, HotStore, Partition, Told, hint_channel};
 
 use crate::options::{HotOptions, Secret};
 use crate::remote::{HintCodec, Remote};
@@ -190,6 +190,16 @@ impl Wire for RestWire {
 
     fn mode(&self) -> HotMode {
         HotMode::Rest
+    }
+
+    /// One request takes anything.
+    fn place(&self, _: Partition) -> u8 {
+        0
+    }
+
+    /// Every listener downloads every word when it looks.
+    fn told(&self) -> Told {
+        Told::Alone
     }
 
     async fn send(&self, commands: Vec<Command>) -> HotResult<Vec<Outcome>> {

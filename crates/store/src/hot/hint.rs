@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use threadmill_proto::{RunId, Scope};
 use tokio::sync::Notify;
 
@@ -26,6 +27,9 @@ pub enum Hint {
         run: RunId,
         /// The thread's epoch and the stream's offset.
         end: Place,
+        /// The last entries up to there, if the tier hands them on with its word: whoever has what is before them need
+        /// not read the tail.
+        entries: Vec<Bytes>,
     },
     /// A user's summary log.
     Summary {

@@ -34,6 +34,8 @@ pub trait HotStore: Send + Sync {
 
     /// Extends tails; the answers come in the order of the appends. An append is accepted if its epoch is the tail's
     /// and it begins at the next number, or if its epoch is higher, or if there is no tail: the last two begin a tail.
+    /// What is accepted of a run is told to every node that listens, in the same step: [`TailAppend::word`]. As with
+    /// [`HotStore::publish`], that may be lost.
     async fn extend(&self, appends: Vec<TailAppend>) -> HotResult<Vec<Extended>>;
 
     /// What follows a place, at most `limit` entries.

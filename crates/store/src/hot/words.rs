@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Cause, HotError, HotResult, TailKey, ThreadKey};
+use super::{Cause, Hint, HotError, HotResult, TailKey, ThreadKey};
 
 /// The largest epoch or number of an entry: 2^53 - 1, since Redis counts in doubles inside its scripts.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
@@ -12,6 +12,9 @@ pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 /// The most bytes one append may bring. Redis looks at its memory limit only before a script, so a script must not
 /// write much (one that wrote 20 MB went through at a limit of 8).
 pub const MAX_APPEND_BYTES: usize = 2 << 20;
+
+/// The most bytes of entries that are handed on with the word of an append: every node hears it, and few want it.
+pub const MAX_TOLD_BYTES: usize = 4 << 10;
 
 /// The longest name of a lock, of its owner or of a member, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -93,6 +96,19 @@ impl TailAppend {
         Place { epoch: self.after.epoch, seq: self.after.seq.saturating_add(self.entries.len() as u64) }
     }
 
+    /// What is told of it once it is accepted: of a run, where its stream ends, with the entries that led there if
+    /// the tier can hand them on and they are small. Of a log nothing, since its head is told by itself.
+    #[must_use]
+    pub fn word(&self, told: Told) -> Option<Hint> {
+        let TailKey::Run(thread, run) = &self.tail else { return None };
+        let bytes: usize = self.entries.iter().map(Bytes::len).sum();
+        let entries = match told {
+            Told::WithEntries if bytes <= MAX_TOLD_BYTES => self.entries.clone(),
+            Told::WithEntries | Told::Alone => Vec::new(),
+        };
+        Some(Hint::Run { thread: thread.clone(), run: run.clone(), end: self.end(), entries })
+    }
+
     /// Checks what every backend asks of an append.
     ///
     /// # Errors
@@ -108,6 +124,15 @@ impl TailAppend {
             () => Ok(()),
         }
     }
+}
+
+/// How a backend tells of appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It pushes to listeners, so that what was appended may go along.
+    WithEntries,
+    /// Listeners look for it: the less there is, the better.
+    Alone,
 }
 
 /// What became of an append.

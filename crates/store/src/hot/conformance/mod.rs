@@ -83,6 +83,7 @@ suite! { $
         every_kind_of_hint_arrives
         only_what_is_listened_to_arrives
         all_listeners_hear
+        appends_to_runs_are_told
         a_listener_can_leave
     }
     locks {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     Extended, Hint, HintSender, HintStream, HotInfo, HotMode, HotResult, HotRole, HotStore, Lifetimes, LockAnswer,
-    LockKey, Mark, PageKey, Partition, Place, Present, TailAppend, TailKey, TailRead, ThreadKey, hint_channel,
+    LockKey, Mark, PageKey, Partition, Place, Present, TailAppend, TailKey, TailRead, ThreadKey, Told, hint_channel,
 };
 
 use lru::Lru;
@@ -105,7 +105,17 @@ impl Inner {
         let answer = tail.extend(append);
         let bytes = tail.bytes();
         self.held.put(key, Held::Tail(tail), bytes, until);
+        if let (Extended::Accepted, Some(word)) = (answer, append.word(Told::WithEntries)) {
+            self.tell(&word);
+        }
         answer
+    }
+
+    fn tell(&mut self, word: &Hint) {
+        self.listeners.retain(|listener| !listener.is_closed());
+        for listener in &self.listeners {
+            listener.hint(word.clone());
+        }
     }
 
     fn lock_state(&mut self, lock: &LockKey, now: Instant) -> Option<(String, Duration)> {
@@ -177,12 +187,7 @@ impl HotStore for MemoryHot {
 
     async fn publish(&self, hints: Vec<Hint>) -> HotResult<()> {
         let mut inner = self.lock();
-        inner.listeners.retain(|listener| !listener.is_closed());
-        for hint in hints {
-            for listener in &inner.listeners {
-                listener.hint(hint.clone());
-            }
-        }
+        hints.iter().for_each(|hint| inner.tell(hint));
         Ok(())
     }
 
