@@ -1,7 +1,8 @@
 //! The text area and its buttons, for a thread or for the start of one.
 
 import { useSyncStatus } from '@threadmill/react';
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
+import { afterPaint } from '../after-paint';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { ComposerNote, type Refusal } from './composer-note';
@@ -33,10 +34,7 @@ export function ComposerBox(props: BoxProps) {
   useEffect(() => {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
-  useEffect(() => {
-    // On a touch screen focus would raise the keyboard over the messages.
-    if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
-  }, []);
+  useFocusAfterPaint(area);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -110,6 +108,18 @@ function SendButton({ disabled, after }: { disabled: boolean; after: boolean }) 
     <button type="submit" className="round-button" aria-label="Send" title={title} disabled={disabled}>
       <Icon name="send" />
     </button>
+  );
+}
+
+/** Taking the focus lays the page out: at once, that would be done before the messages are there and once more after. */
+function useFocusAfterPaint(area: RefObject<HTMLTextAreaElement | null>): void {
+  useEffect(
+    () =>
+      afterPaint(() => {
+        // On a touch screen focus would raise the keyboard over the messages.
+        if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+      }),
+    [area],
   );
 }
 
