@@ -13,8 +13,7 @@ function flush(): void {
   });
 }
 
-/** Calls back in the task after the next frame, unless told by what it returns that nobody waits any more. */
-export function afterPaint(show: () => void): () => void {
+function afterPaint(show: () => void): () => void {
   if (waiting.size === 0) requestAnimationFrame(() => setTimeout(flush));
   waiting.add(show);
   return () => {

@@ -7,10 +7,10 @@ const listeners = new Set<() => void>();
 let current = '';
 let wanted = '';
 
-/** Shown when all is over that a change of thread brings: each title costs the browser a millisecond. */
+/** Shown when all is over that a change of thread brings at once: each title costs the browser a millisecond. */
 function set(title: string): void {
   wanted = title;
-  setTimeout(show);
+  queueMicrotask(show);
 }
 
 function show(): void {

@@ -2,7 +2,6 @@
 
 import { useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
-import { afterPaint } from '../after-paint';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { ComposerNote, type Refusal } from './composer-note';
@@ -34,7 +33,7 @@ export function ComposerBox(props: BoxProps) {
   useEffect(() => {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
-  useFocusAfterPaint(area);
+  useOwnFocus(area);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -111,16 +110,14 @@ function SendButton({ disabled, after }: { disabled: boolean; after: boolean }) 
   );
 }
 
-/** Taking the focus lays the page out: at once, that would be done before the messages are there and once more after. */
-function useFocusAfterPaint(area: RefObject<HTMLTextAreaElement | null>): void {
-  useEffect(
-    () =>
-      afterPaint(() => {
-        // On a touch screen focus would raise the keyboard over the messages.
-        if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
-      }),
-    [area],
-  );
+/** Taking the focus lays the page out: it waits for messages that come in the same task, and lays out with them. */
+function useOwnFocus(area: RefObject<HTMLTextAreaElement | null>): void {
+  useEffect(() => {
+    queueMicrotask(() => {
+      // On a touch screen focus would raise the keyboard over the messages.
+      if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+    });
+  }, [area]);
 }
 
 /** Escape stops the answer, wherever the focus is, unless something nearer used the key. */
