@@ -28,20 +28,22 @@ export type IconName = keyof typeof PATHS;
 /** An icon; decoration only, the control around it has the name. */
 export function Icon({ name }: { name: IconName }) {
   return (
-    <svg
-      className="icon"
-      viewBox="0 0 20 20"
-      width="20"
-      height="20"
-      fill="none"
-      stroke="currentColor"
-      strokeWidth="1.5"
-      strokeLinecap="round"
-      strokeLinejoin="round"
-      aria-hidden="true"
-      focusable="false"
-    >
+    <svg className="icon" viewBox="0 0 20 20" aria-hidden="true">
       <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+/** The sign of the page, as in `favicon.svg`; an image of its own would be a document of its own to the browser. */
+export function Mark() {
+  return (
+    <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
+      <rect width="32" height="32" rx="9" fill="#2c6e63" />
+      <g fill="none" stroke="#fff" strokeWidth="2.4" strokeLinecap="round">
+        <path d="M8 11.5h16" />
+        <path d="M8 16h11" opacity=".8" />
+        <path d="M8 20.5h14" opacity=".6" />
+      </g>
     </svg>
   );
 }

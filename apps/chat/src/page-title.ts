@@ -5,10 +5,18 @@ import { useEffect, useSyncExternalStore } from 'react';
 const NAME = 'Threadmill';
 const listeners = new Set<() => void>();
 let current = '';
+let wanted = '';
 
+/** Shown when all is over that a change of thread brings at once: each title costs the browser a millisecond. */
 function set(title: string): void {
-  current = title;
-  document.title = title === '' ? NAME : `${title} · ${NAME}`;
+  wanted = title;
+  queueMicrotask(show);
+}
+
+function show(): void {
+  if (wanted === current) return;
+  current = wanted;
+  document.title = current === '' ? NAME : `${current} · ${NAME}`;
   for (const listener of listeners) listener();
 }
 

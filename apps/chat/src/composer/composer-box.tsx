@@ -1,7 +1,7 @@
 //! The text area and its buttons, for a thread or for the start of one.
 
 import { useSyncStatus } from '@threadmill/react';
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { ComposerNote, type Refusal } from './composer-note';
@@ -33,10 +33,7 @@ export function ComposerBox(props: BoxProps) {
   useEffect(() => {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
-  useEffect(() => {
-    // On a touch screen focus would raise the keyboard over the messages.
-    if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
-  }, []);
+  useOwnFocus(area);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -111,6 +108,16 @@ function SendButton({ disabled, after }: { disabled: boolean; after: boolean }) 
       <Icon name="send" />
     </button>
   );
+}
+
+/** Taking the focus lays the page out: it waits for messages that come in the same task, and lays out with them. */
+function useOwnFocus(area: RefObject<HTMLTextAreaElement | null>): void {
+  useEffect(() => {
+    queueMicrotask(() => {
+      // On a touch screen focus would raise the keyboard over the messages.
+      if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+    });
+  }, [area]);
 }
 
 /** Escape stops the answer, wherever the focus is, unless something nearer used the key. */

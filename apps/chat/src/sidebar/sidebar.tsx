@@ -3,7 +3,7 @@
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
 import { useAfterPaint } from '../after-paint';
-import { Icon } from '../icon';
+import { Icon, Mark } from '../icon';
 import { navigate } from '../route';
 import { SETTLE, useSettled } from '../settled';
 import { ConnectionNote } from './connection-note';
@@ -36,7 +36,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
     <aside className="sidebar" data-drawer={drawer || undefined} aria-label="Your threads">
       <header className="sidebar-head">
         <h1>
-          <img src="/favicon.svg" alt="" width="24" height="24" />
+          <Mark />
           Threadmill
         </h1>
         <button

@@ -1,6 +1,6 @@
 //! The list of threads: rows of one height, so only those in view are on the page; the next page comes by scrolling.
 
-import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual';
+import { defaultRangeExtractor, type Range, useVirtualizer, type Virtualizer } from '@tanstack/react-virtual';
 import type { Threads } from '@threadmill/react';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { focusIsLost } from '../focus';
@@ -37,7 +37,8 @@ export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
     // Once for each thread that is opened, wherever from; afterwards the reader may scroll away.
     if (shown < 0 || reveal.current === current) return;
     reveal.current = current;
-    virtual.scrollToIndex(shown, { align: 'auto' });
+    // Scrolling lays the page out, even to where it is: not for nothing, while a thread opens.
+    if (!isInView(virtual, shown)) virtual.scrollToIndex(shown, { align: 'auto' });
   }, [shown, current, virtual]);
   const onKeyDown = (event: KeyboardEvent) => {
     // Keys of the rename field and of a dialog come by here too.
@@ -89,6 +90,15 @@ export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
       </ul>
     </nav>
   );
+}
+
+/** Whether the row is in view whole, by what is known without asking the browser. */
+function isInView(
+  { scrollOffset, scrollRect }: Pick<Virtualizer<HTMLDivElement, Element>, 'scrollOffset' | 'scrollRect'>,
+  index: number,
+): boolean {
+  const top = index * ROW - (scrollOffset ?? 0);
+  return top >= 0 && top + ROW <= (scrollRect?.height ?? 0);
 }
 
 /** Where a key goes from `index`; nothing if the key is not one of the list's. */

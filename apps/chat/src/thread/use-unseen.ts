@@ -13,16 +13,16 @@ export interface Unseen {
 /** `look` renders only when what it finds differs. */
 export function useUnseen(total: number, keeper: ScrollKeeper): Unseen {
   const [away, setAway] = useState(false);
-  const [seen, setSeen] = useState<number>();
   const now = useRef(total);
   now.current = total;
   // What was there when the thread opened is not news, wherever in it the reader lands.
-  if (seen === undefined && total > 0) setSeen(total);
+  const seen = useRef<number>(undefined);
+  if (seen.current === undefined && total > 0) seen.current = total;
   const look = useCallback(() => {
     const { below, viewport } = keeper.room();
     const far = !keeper.following && below > Math.min(160, viewport / 4);
     setAway(far);
-    if (!far) setSeen(now.current);
+    if (!far) seen.current = now.current;
   }, [keeper]);
-  return { away, count: Math.max(0, total - (seen ?? total)), look };
+  return { away, count: away ? Math.max(0, total - (seen.current ?? total)) : 0, look };
 }
