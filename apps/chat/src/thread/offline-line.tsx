@@ -1,5 +1,5 @@
-//! One quiet line over the messages while the server cannot be heard, or takes nothing. It covers nothing that is being read and moves
-//! nothing.
+//! One quiet line over the messages while the server cannot be heard, or takes nothing. It covers nothing that is being
+//! read and moves nothing.
 
 import type { SyncStatus } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
