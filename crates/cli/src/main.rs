@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:\n  threadmill serve\n  threadmill import trees
 
 /// A self-hosted sync engine for AI chat.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "threadmill", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
