@@ -38,6 +38,7 @@ rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || r
 step "format, lints, file rules"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+bash scripts/deny.sh
 
 step "sample, wasm, page"
 python3 scripts/sample.py
@@ -53,12 +54,10 @@ if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
 else
   echo "real conversations: none (THREADMILL_REAL_DATA is not set); the fixtures in the repository stand in"
 fi
-cargo test --workspace --locked --exclude threadmill-store-redis
-cargo test --locked --package threadmill-store-redis --lib
-# Without the servers that hang, fail over and hand slots on, which take a minute: `make prove` runs all.
-cargo test --locked --package threadmill-store-redis --test it -- conformance:: cost:: listen:: poison:: tls:: upstash::
+# One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
+# too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
+cargo test --workspace --locked -- --skip outages::
 
-cargo build --locked --package threadmill-cli
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
