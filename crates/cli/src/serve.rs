@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use threadmill_server::engine::{ContextPolicy, Engine};
-use threadmill_server::http::{Guard, dev_refusal, serve};
+use threadmill_server::http::{Guard, HttpLimits, dev_refusal, serve};
 use tokio::net::TcpListener;
 
 use crate::backend::Backend;
@@ -105,7 +105,7 @@ impl Serve {
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
-        let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins, auth };
+        let guard = Guard::new(auth, config.allow_hosts, config.allow_origins, HttpLimits::DEFAULT);
         let drain = Duration::from_secs(config.drain_seconds);
         let stop = {
             let engine = Arc::clone(&engine);

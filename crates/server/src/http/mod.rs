@@ -4,19 +4,23 @@ mod assets;
 mod auth;
 mod body;
 mod connections;
+mod cors;
 mod events;
 mod flags;
 mod guard;
 mod health;
 mod info;
-mod listen;
+mod link;
 mod locks;
 mod messages;
 mod metrics;
 mod position;
 mod presence;
 mod problem;
+mod proxies;
 mod runs;
+mod serve;
+mod strict;
 mod sync;
 mod threads;
 mod transfer;
@@ -28,12 +32,15 @@ use axum::middleware;
 use axum::routing::{get, post};
 use threadmill_proto::{ErrorCode, Problem};
 
+use self::serve::limiter::Limiter;
+use self::serve::peers::Peers;
 use crate::engine::Engine;
 
 pub use auth::{Auth, Tokens};
 pub use guard::{Guard, dev_refusal};
-pub use listen::serve;
+pub use link::Link;
 pub use problem::ApiProblem;
+pub use serve::{Cap, HttpLimits, Rates, serve};
 
 /// What every route has.
 #[derive(Debug, Clone)]
@@ -42,21 +49,43 @@ pub(crate) struct App {
     pub(crate) guard: Arc<Guard>,
     pub(crate) connections: Arc<connections::Connections>,
     pub(crate) meters: Arc<metrics::Meters>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) peers: Arc<Peers>,
 }
 
-/// All routes over an engine.
-pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
-    let app = App { engine, guard: Arc::new(guard), connections: Arc::default(), meters: Arc::default() };
-    Router::new()
+impl App {
+    /// Waits until others have read enough of what they were sent, but not for long.
+    async fn room(&self) -> Result<(), ApiProblem> {
+        let until = tokio::time::Instant::now() + serve::ROOM;
+        while self.peers.is_pressed() {
+            if tokio::time::Instant::now() >= until {
+                return Err(serve::pressed(&self.limiter).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+/// Between two looks whether there is room.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// All routes over an engine, and what bounds those who use them.
+fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (Router, Arc<Limiter>) {
+    let limiter = Arc::new(Limiter::new(guard.limits));
+    let (connections, meters) = (Arc::default(), Arc::default());
+    let app = App { engine, guard: Arc::new(guard), connections, meters, limiter: Arc::clone(&limiter), peers };
+    let router = Router::new()
         .nest("/v1", api())
         .route("/docs", get(docs))
-        .route("/docs/{page}", get(docs))
+        .route("/docs/api.md", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
-        .with_state(app)
+        .with_state(app);
+    (router, limiter)
 }
 
 /// The API's description, as it is in the repository.
@@ -92,7 +121,7 @@ fn api() -> Router<App> {
         .route("/constant", get(info::constant))
         .route("/flags", get(flags::flags))
         .route("/me/connections", get(connections::mine))
-        .route("/sync", post(sync::post).fallback(sync::upgrade))
+        .route("/sync", post(sync::post).get(sync::upgrade))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
