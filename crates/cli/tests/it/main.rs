@@ -14,6 +14,7 @@ mod durability;
 mod faults;
 mod flags;
 mod guard;
+mod hostile;
 mod live;
 mod load;
 mod locks;
@@ -29,6 +30,7 @@ mod postgres {
 
     pub(crate) use server::{Database, Server};
 }
+mod raw;
 mod refusals;
 mod runs;
 /// The hot tiers that the Redis store's own tests start.

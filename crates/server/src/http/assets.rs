@@ -116,9 +116,10 @@ fn takes(headers: &HeaderMap, coding: &str) -> bool {
 /// Whether the reader has this form already.
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    known.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
-        known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
-    })
+    known
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -134,7 +135,9 @@ mod tests {
         for path in ["/", "/t/abc", "/t/abc/", "/t/a%20b"] {
             assert!(is_route(path), "{path}");
         }
-        for path in ["//", "/index.html", "/t", "/t/", "/t//", "/t/a/b", "/T/a", "//t/a", "/v1", "/robots.txt", "/sw.js"] {
+        for path in
+            ["//", "/index.html", "/t", "/t/", "/t//", "/t/a/b", "/T/a", "//t/a", "/v1", "/robots.txt", "/sw.js"]
+        {
             assert!(!is_route(path), "{path}");
         }
     }
@@ -145,7 +148,9 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().expect("a value"))]);
             super::takes(&headers, coding)
         };
-        assert!(takes("gzip, deflate, br", "br") && takes("gzip;q=0.5", "gzip") && takes("*", "br") && takes("BR", "br"));
+        assert!(
+            takes("gzip, deflate, br", "br") && takes("gzip;q=0.5", "gzip") && takes("*", "br") && takes("BR", "br")
+        );
         assert!(!takes("gzip", "br") && !takes("br;q=0, *", "br") && !takes("identity", "gzip") && !takes("", "br"));
         assert!(!super::takes(&HeaderMap::new(), "br"));
     }

@@ -47,7 +47,9 @@ pub(super) fn is_watched(path: &str) -> bool {
 #[must_use]
 pub fn dev_refusal(listen: SocketAddr) -> Option<String> {
     (!listen.ip().is_loopback()).then(|| {
-        format!("--auth dev and link are for this machine alone, so they listen on a loopback address only, not {listen}.")
+        format!(
+            "--auth dev and link are for this machine alone, so they listen on a loopback address only, not {listen}."
+        )
     })
 }
 
@@ -112,7 +114,10 @@ impl Guard {
         if matches!(self.auth, Auth::Dev)
             && let Some(what) = proxies::shown(asked.version(), asked.headers)
         {
-            return Err(ApiProblem::new(ErrorCode::ProxyRefused, format!("The request came through a proxy ({what}).")));
+            return Err(ApiProblem::new(
+                ErrorCode::ProxyRefused,
+                format!("The request came through a proxy ({what})."),
+            ));
         }
         match self.auth.shown(asked.headers, now)? {
             Shown::Known(identity) => Ok(Some(identity)),
@@ -229,9 +234,8 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         request.extensions_mut().insert(identity);
     }
     let limiter = Arc::clone(&app.limiter);
-    let request = request.map(|body| {
-        if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) }
-    });
+    let request = request
+        .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
     let response = next.run(request).await;
     // Held until now: a request that waits for something waits with its body.
     drop(share);

@@ -59,7 +59,8 @@ impl Link {
         let rest = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
         let to = format!("/{}{rest}", uri.path().trim_start_matches(['/', '\\']));
         let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict", self.cookie);
-        let headers = [(header::LOCATION, to), (header::SET_COOKIE, cookie), (header::REFERRER_POLICY, "no-referrer".into())];
+        let headers =
+            [(header::LOCATION, to), (header::SET_COOKIE, cookie), (header::REFERRER_POLICY, "no-referrer".into())];
         Some((StatusCode::SEE_OTHER, headers).into_response())
     }
 }

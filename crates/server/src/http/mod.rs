@@ -30,9 +30,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
-use threadmill_proto::{ErrorCode, Problem};
+use threadmill_proto::{ErrorCode, Problem, Scope};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use self::serve::limiter::Limiter;
+use self::serve::limiter::{Limiter, Share};
 use self::serve::peers::Peers;
 use crate::engine::Engine;
 
@@ -54,6 +57,12 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// A place for a run that is about to be started, if one is wanted. What runs already the engine counts.
+    fn place_to_run(&self, scope: &Scope, wanted: bool) -> Result<Option<Share>, ApiProblem> {
+        let start = || self.limiter.start(scope, self.engine.running_of(scope), self.engine.running());
+        Ok(wanted.then(start).transpose()?)
+    }
+
     /// Waits until others have read enough of what they were sent, but not for long.
     async fn room(&self) -> Result<(), ApiProblem> {
         let until = tokio::time::Instant::now() + serve::ROOM;
@@ -126,4 +135,20 @@ fn api() -> Router<App> {
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
         })
+        .layer(compressed())
 }
+
+/// Windows, lists and exports are sent smaller to those who take that. Streams of events are not: a coder would keep back
+/// what should be seen at once. Nor is what the live protocol sends, whose frames are small or were chosen to be.
+fn compressed() -> CompressionLayer<impl Predicate> {
+    let smaller = SizeAbove::new(COMPRESSED_FROM)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new("application/cbor-seq"))
+        .and(NotForContentType::const_new("application/octet-stream"));
+    CompressionLayer::new().quality(CompressionLevel::Precise(QUALITY)).compress_when(smaller)
+}
+
+/// Less than a packet's worth is not worth a coder.
+const COMPRESSED_FROM: u64 = 1_024;
+/// Of brotli and gzip alike: past it the size falls slowly and the time does not.
+const QUALITY: i32 = 4;

@@ -74,9 +74,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_problem_is_invisible_or_turns_what_follows() {
-        for c in "\u{0}\u{7}\u{1b}\u{85}\u{ad}\u{34f}\u{61c}\u{115f}\u{17b4}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\
+        for c in
+            "\u{0}\u{7}\u{1b}\u{85}\u{ad}\u{34f}\u{61c}\u{115f}\u{17b4}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\
             \u{2060}\u{2066}\u{2069}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{e0041}\u{e0100}\u{f8ff}"
-            .chars()
+                .chars()
         {
             let code = u32::from(c);
             let shown = visible(&format!("a{c}b"));

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn proxies_are_known_by_what_they_add_and_others_are_not() {
         let shown = |name: &'static str| {
-            let headers = HeaderMap::from_iter([(header::HeaderName::from_static(name), "x".parse().expect("a value"))]);
+            let headers =
+                HeaderMap::from_iter([(header::HeaderName::from_static(name), "x".parse().expect("a value"))]);
             super::shown(Version::HTTP_11, &headers).map(str::to_owned)
         };
         for name in NAMES {

@@ -144,7 +144,8 @@ impl Serving {
     async fn answer(self, request: Request<Incoming>) -> Result<Response, Infallible> {
         self.peer.begin();
         let mut response = if self.peer.spare && !guard::is_watched(request.uri().path()) {
-            let problem = self.limiter.refuse(Refusal::Connections, Over::Node, "every place for a connection is taken");
+            let problem =
+                self.limiter.refuse(Refusal::Connections, Over::Node, "every place for a connection is taken");
             closing(ApiProblem(problem).into_response())
         } else {
             let mut request = request.map(Body::new);

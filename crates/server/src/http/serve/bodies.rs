@@ -19,6 +19,9 @@ use super::refusals::Refusal;
 /// Smaller pieces of answers cost more to count than they hold.
 const COUNTED_FROM: usize = 1 << 10;
 
+/// So much of a body counts for nobody.
+const FREE: usize = 16 << 10;
+
 /// Why no more of a body is read.
 #[derive(Debug, Clone)]
 pub(crate) struct BodyRefused(pub(crate) Problem);
@@ -59,6 +62,8 @@ pub(crate) struct TimedBody {
     /// When the next piece is due, and when all of it is.
     due: Pin<Box<Sleep>>,
     all_due: Instant,
+    /// Bytes so far.
+    came: usize,
 }
 
 impl TimedBody {
@@ -66,7 +71,7 @@ impl TimedBody {
         let limits = limiter.limits();
         let now = Instant::now();
         let due = Box::pin(sleep_until(now + limits.body_pause));
-        Self { body, share, due, all_due: now + limits.body_total, limiter }
+        Self { body, share, due, all_due: now + limits.body_total, came: 0, limiter }
     }
 
     fn too_slow(&self) -> BodyRefused {
@@ -81,7 +86,10 @@ impl TimedBody {
         let next = Instant::now() + self.limiter.limits().body_pause;
         self.due.as_mut().reset(next.min(self.all_due));
         if let Some(data) = frame.data_ref() {
-            self.share.grow(data.len()).map_err(|over| {
+            // What a short message takes is never refused: so much of each connection is in its budget anyway.
+            let free = FREE.saturating_sub(self.came);
+            self.came += data.len();
+            self.share.grow(data.len().saturating_sub(free)).map_err(|over| {
                 let what = "too many bytes of bodies are held";
                 BodyRefused(self.limiter.refuse(Refusal::BodyBytes, over, what))
             })?;

@@ -183,9 +183,7 @@ impl Limiter {
     pub(crate) fn request(&self, scope: Option<&Scope>, address: Option<IpAddr>) -> Result<(), Problem> {
         let rates = &self.rates;
         let over = match (scope, address) {
-            (Some(scope), _) => {
-                rates.over(&rates.users, scope).or_else(|| rates.over(&rates.tenants, &scope.tenant))
-            }
+            (Some(scope), _) => rates.over(&rates.users, scope).or_else(|| rates.over(&rates.tenants, &scope.tenant)),
             (None, Some(address)) => rates.over(&rates.addresses, &address),
             (None, None) => None,
         };
@@ -309,7 +307,9 @@ mod tests {
         let ada = scope("a", "x");
         assert!((0..2).all(|_| limiter.request(Some(&ada), None).is_ok()));
         let problem = limiter.request(Some(&ada), None).expect_err("a third");
-        assert!(problem.code == ErrorCode::RateLimited && problem.retry_after.is_some_and(|ms| (1..=1_000).contains(&ms)));
+        assert!(
+            problem.code == ErrorCode::RateLimited && problem.retry_after.is_some_and(|ms| (1..=1_000).contains(&ms))
+        );
         let here = Some(IpAddr::from([127, 0, 0, 1]));
         assert!(limiter.request(None, here).is_ok() && limiter.request(None, here).is_err());
     }

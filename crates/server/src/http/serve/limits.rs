@@ -67,7 +67,7 @@ impl HttpLimits {
         unknown_connections: 6_000,
         streams: Cap { user: 1_024, tenant: 25_000, node: 25_000 },
         runs: Cap { user: 1_000, tenant: 5_000, node: 5_000 },
-        body_bytes: Cap { user: 32 * MIB, tenant: 64 * MIB, node: 96 * MIB },
+        body_bytes: Cap { user: 24 * MIB, tenant: 48 * MIB, node: 64 * MIB },
         unsent_bytes: 64 * MIB,
         requests_per_second: Rates { user: 20_000, tenant: 50_000, address: 5_000 },
         head: Duration::from_secs(10),

@@ -203,9 +203,8 @@ impl Peer {
 
     /// Why it is overdue, if it is.
     fn overdue(&self, now: Moment, limits: &HttpLimits) -> Option<Refusal> {
-        let passed = |since: Moment, most: std::time::Duration| {
-            u128::from(now.saturating_sub(since)) >= most.as_millis()
-        };
+        let passed =
+            |since: Moment, most: std::time::Duration| u128::from(now.saturating_sub(since)) >= most.as_millis();
         let blocked = self.blocked.load(Ordering::Relaxed);
         if blocked > 0 && passed(blocked - 1, limits.write_pause) {
             return Some(Refusal::Unread);
@@ -222,9 +221,7 @@ impl Peer {
     fn idle_rank(&self, now: Moment) -> Option<(bool, Moment)> {
         let since = self.since.load(Ordering::Relaxed);
         match self.phase() {
-            Phase::Head | Phase::Idle => {
-                Some((!self.known.load(Ordering::Relaxed), now.saturating_sub(since)))
-            }
+            Phase::Head | Phase::Idle => Some((!self.known.load(Ordering::Relaxed), now.saturating_sub(since))),
             Phase::Busy | Phase::Open => None,
         }
     }

@@ -49,6 +49,8 @@ refusals! {
     Unread "unread" "connections cut: the peer did not read what it was sent"
     /// Too much waits to be read.
     UnsentBytes "unsent_bytes" "connections cut: too much was waiting to be read, and these were behind for longest"
+    /// A WebSocket's client did not say who it is.
+    NoHello "no_hello" "WebSockets closed: the client did not say Hello in time"
     /// Too many bytes of bodies are held.
     BodyBytes "body_bytes" "requests refused: too many bytes of bodies are held"
     /// Too many live connections.
@@ -76,10 +78,7 @@ struct Said {
 impl Default for Refusals {
     fn default() -> Self {
         let kinds = Refusal::ALL.len();
-        Self {
-            counts: (0..kinds).map(|_| AtomicU64::new(0)).collect(),
-            said: Mutex::new(vec![Said::default(); kinds]),
-        }
+        Self { counts: (0..kinds).map(|_| AtomicU64::new(0)).collect(), said: Mutex::new(vec![Said::default(); kinds]) }
     }
 }
 

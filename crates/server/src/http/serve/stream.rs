@@ -24,7 +24,11 @@ impl PeerStream {
     }
 
     fn check(&self, cx: &Context<'_>) -> Result<()> {
-        if self.peer.is_ended(cx) { Err(Error::new(ErrorKind::ConnectionAborted, "the peer was let go")) } else { Ok(()) }
+        if self.peer.is_ended(cx) {
+            Err(Error::new(ErrorKind::ConnectionAborted, "the peer was let go"))
+        } else {
+            Ok(())
+        }
     }
 
     fn wrote(&self, poll: Poll<Result<usize>>) -> Poll<Result<usize>> {

@@ -14,6 +14,7 @@ use threadmill_proto::{ErrorCode, Problem, ServerFrame, from_cbor, to_cbor};
 use super::super::auth::Identity;
 use super::super::body::MaybeCaller;
 use super::super::serve::peers::{Peer, Unsent};
+use super::super::serve::refusals::Refusal;
 use super::super::{ApiProblem, App};
 use super::{Due, Over, Session, malformed};
 
@@ -107,7 +108,11 @@ impl Connection {
                 Ok(frame) => Session::begin(&self.app, self.caller.take(), frame),
                 Err(error) => Err(malformed(&error)),
             },
-            Ok(Some(Ok(_))) | Err(_) => Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello.")),
+            Ok(Some(Ok(_))) => Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello.")),
+            Err(_) => {
+                self.app.limiter.refusals.note(Refusal::NoHello);
+                Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello."))
+            }
             Ok(Some(Err(_)) | None) => return None,
         };
         match begun {
