@@ -196,7 +196,10 @@ describe('ThreadView', () => {
     // Who shows the row sees its tools, and what came before them.
     expect(renders()).toBe(2);
     expect(thread.getSnapshot().rows[0]?.parts[1]).toMatchObject({ type: 'text', text: 'AB' });
-    const parts = [{ type: 'reasoning', text: 'Hmm.' }, { type: 'text', text: 'AB' }];
+    const parts = [
+      { type: 'reasoning', text: 'Hmm.' },
+      { type: 'text', text: 'AB' },
+    ];
     apply([VIEW.update, row(0, '', { rev: 2, parts })]);
     page.frame();
     expect(live.getSnapshot().map(part => part.type)).toEqual(['reasoning', 'text']);
