@@ -1,7 +1,7 @@
 //! Places in a text that is shown differently.
 
 import { describe, expect, it } from 'vitest';
-import { carry } from '../src/thread/text-place';
+import { carry, carryEnd } from '../src/thread/text-place';
 
 /** Where the `|` of `before` is, it is in `after`. */
 function check(before: string, after: string): void {
@@ -24,6 +24,18 @@ describe('a place in Markdown', () => {
     ['and of emoji', '- 😀 **a**\n- 😀 |b', '😀 a\n😀 |b'],
     ['is the end if nothing follows', 'one |two', 'one |'],
   ])('%s', (_, before, after) => check(before, after));
+
+  it.each([
+    ['a **b** [c d |e| f', 'a b c d |e| f'],
+    ['1. **one |two** three |four', 'one |two three |four'],
+    ['- **a** |(b) |c', 'a |(b) |c'],
+    ['- |a **b**|', '|a b|'],
+  ])('%s: what is selected is the same', (before, after) => {
+    const [from, to] = [before.indexOf('|'), before.lastIndexOf('|') - 1];
+    const [was, now] = [before.replaceAll('|', ''), after.replaceAll('|', '')];
+    const ends = [carryEnd(was, now, from, 'first'), carryEnd(was, now, to, 'last')] as const;
+    expect(`${now.slice(0, ends[0])}|${now.slice(...ends)}|${now.slice(ends[1])}`).toBe(after);
+  });
 
   it('is found in a long text, and costs little', () => {
     const items = Array.from(

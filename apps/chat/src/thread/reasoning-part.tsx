@@ -30,7 +30,6 @@ export function ReasoningPart({ row, handle, part, at, writing }: ReasoningPartP
   };
   return (
     <details className="folded" ref={box} open={open} data-writing={writing || undefined}>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: a summary is clicked by the keyboard too */}
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a summary is a control */}
       <summary onClick={toggle}>{writing ? 'Thinking…' : 'Reasoning'}</summary>
       <div className="folded-prose">

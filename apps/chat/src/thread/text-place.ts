@@ -78,6 +78,19 @@ function counterpart(a: readonly string[], b: readonly string[], target: number)
   return b.length;
 }
 
+/** As `carry`, of an end of what is selected: what is between it and the first or last letter selected stays with it. */
+export function carryEnd(before: string, after: string, offset: number, side: 'first' | 'last'): number {
+  const step = side === 'first' ? 1 : -1;
+  const char = (text: string, at: number) => text.charAt(side === 'first' ? at : at - 1);
+  let letter = offset;
+  while (char(before, letter) !== '' && !LETTER.test(char(before, letter))) letter += step;
+  if (char(before, letter) === '') return carry(before, after, offset);
+  let now = side === 'first' ? carry(before, after, letter) : carry(before, after, letter - 1) + 1;
+  for (let at = letter; at !== offset && char(before, at - step) === char(after, now - step); at -= step)
+    now -= step;
+  return Math.min(now, after.length);
+}
+
 /** The element whose nodes may be replaced while its text stays: one text of a message. */
 export function boxOf(node: Node): HTMLElement | undefined {
   const element = node instanceof Element ? node : node.parentElement;
