@@ -3,7 +3,7 @@
 
 import type { Part, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
-import { type RefCallback, useMemo, useRef } from 'react';
+import { memo, type RefCallback, useMemo, useRef } from 'react';
 import { countRowRender } from '../counters';
 import { MarkdownBlock } from '../markdown/markdown';
 import { OtherPart } from './other-part';
@@ -47,7 +47,13 @@ interface PartOfProps {
   readonly writing: boolean;
 }
 
-function PartOf(props: PartOfProps) {
+/** Of a message of a thousand parts only those render that are new or changed: the row changes with each of its tools. */
+const PartOf = memo(PartOfMessage, (a, b) => {
+  const same = a.handle === b.handle && a.part === b.part && a.at === b.at && a.writing === b.writing;
+  return same && a.row.id === b.row.id && a.row.rev === b.row.rev && a.row.previews === b.row.previews;
+});
+
+function PartOfMessage(props: PartOfProps) {
   const { row, part, at } = props;
   return (
     <>
