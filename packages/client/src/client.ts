@@ -195,6 +195,10 @@ export class SyncClient implements Client {
     await this.outbox.add(write).sent;
   }
 
+  whole(threadId: string, messageId: string) {
+    return this.#api.whole(threadId, messageId);
+  }
+
   wholePart(threadId: string, messageId: string, part: number) {
     return this.#api.wholePart(threadId, messageId, part);
   }

@@ -3,7 +3,7 @@
 
 import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
-import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
 /** Threads whose last window is kept from one start to the next. */
 const THREADS = 50;
@@ -97,7 +97,7 @@ export class Keeper {
 }
 
 /** The parts of a row that a run writes, and what it has written since. */
-function grown(row: Row, text: string): readonly Part[] {
+function grown(row: Row, text: string): readonly PreviewPart[] {
   const since = text.slice(textOf(row).length);
   return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
 }

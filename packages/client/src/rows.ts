@@ -1,6 +1,12 @@
 //! What a row says of itself.
 
-import type { Row } from './types.js';
+import type { Part, Row } from './types.js';
+
+/** The parts of a row if they are all there: none is cut short, and no run is adding to them. */
+export function wholeParts(row: Row): readonly Part[] | undefined {
+  const cut = row.run !== undefined || (row.previews?.length ?? 0) > 0;
+  return cut ? undefined : (row.parts as readonly Part[]);
+}
 
 /** The text parts, joined. */
 export function textOf(row: Row): string {
