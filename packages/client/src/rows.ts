@@ -8,6 +8,15 @@ export function wholeParts(row: Row): readonly Part[] | undefined {
   return cut ? undefined : (row.parts as readonly Part[]);
 }
 
+/** The row's texts with their indexes, if none of them is cut short. */
+export function wholeTexts(row: Row): readonly { part: number; text: string }[] | undefined {
+  const cut = new Set(row.previews?.map(({ part }) => part));
+  const texts = row.parts.flatMap((part, index) =>
+    part.type === 'text' ? [{ part: index, text: String(part.text ?? '') }] : [],
+  );
+  return row.run !== undefined || texts.some(({ part }) => cut.has(part)) ? undefined : texts;
+}
+
 /** The text parts, joined. */
 export function textOf(row: Row): string {
   let text = '';

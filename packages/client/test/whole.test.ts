@@ -1,7 +1,7 @@
 //! Previews and wholes: a row's parts are for showing, and what is written or copied is whole.
 
 import { describe, expect, it } from 'vitest';
-import { wholeParts } from '../src/rows.js';
+import { wholeParts, wholeTexts } from '../src/rows.js';
 import type { Part, PreviewPart, Row, SendInput } from '../src/types.js';
 import * as writes from '../src/writes.js';
 
@@ -33,6 +33,12 @@ describe('previews', () => {
     expect(wholeParts({ ...row, previews: [] })).toBe(row.parts);
     expect(wholeParts({ ...row, previews: [{ part: 0, bytes: 41_410 }] })).toBeUndefined();
     expect(wholeParts({ ...row, run: 'r' })).toBeUndefined();
+    const file = { type: 'file', url: 'data:,' };
+    const both = { ...row, parts: [file, ...row.parts], previews: [{ part: 0, bytes: 41_410 }] };
+    // The file is cut and the text is not: the text can be edited as it is.
+    expect(wholeTexts(both)).toEqual([{ part: 1, text: 'beginning' }]);
+    expect(wholeTexts({ ...both, previews: [{ part: 1, bytes: 41_410 }] })).toBeUndefined();
+    expect(wholeTexts({ ...both, run: 'r' })).toBeUndefined();
   });
 });
 

@@ -1,6 +1,6 @@
 //! The body of an assistant's message, the same elements while it is written and after: settled blocks stay mounted.
 
-import type { Part, Row, ThreadHandle } from '@threadmill/client';
+import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useStreamBlocks } from '@threadmill/react';
 import { type ReactNode, type RefCallback, useRef } from 'react';
 import { countRowRender } from '../counters';
@@ -27,7 +27,7 @@ export function AssistantBody({ row, handle }: { row: Row; handle: ThreadHandle 
 }
 
 /** Texts are keyed by their number: the one that was streamed keeps its elements when the message is complete. */
-function renderParts(row: Row, parts: readonly Part[]): ReactNode[] {
+function renderParts(row: Row, parts: readonly PreviewPart[]): ReactNode[] {
   let texts = 0;
   return parts.flatMap((part, index) => {
     // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone

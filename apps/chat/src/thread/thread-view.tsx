@@ -14,7 +14,7 @@ import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
-import { textOf } from './whole-parts';
+import { glance } from './whole-texts';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
   const client = useClient();
@@ -37,6 +37,14 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const { items } = useOutbox(threadId);
   const giveBack = useRef<GiveBack>(undefined);
   const takeBack = useTakeBack(items, handle, giveBack);
+  const mending = useRef<(row: Row) => void>(() => {});
+  mending.current = row => {
+    const { outbox } = row;
+    if (outbox?.kind === 'edit') return setEditing(row.id);
+    if (!outbox) return;
+    takeBack(outbox);
+    client.outbox.discard(outbox.key);
+  };
   const isShown = useIsShown();
   const actions = useMemo(
     () =>
@@ -48,6 +56,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         report,
         setEditing,
         askRemove: setRemoving,
+        mend: row => mending.current(row),
         provider: () => provider.current,
         isShown,
       }),
@@ -59,7 +68,9 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   latest.current = messages;
   const editLast = useCallback(() => {
     const last = latest.current.rows.findLast(row => row.role === 'user' && row.status === 'complete');
-    if (last) setEditing(last.id);
+    // While an edit of it is on its way, what the message will say is not settled.
+    const settled = last?.outbox?.kind !== 'edit' || last.outbox.state === 'failed';
+    if (last && settled && last.parts.some(part => part.type === 'text')) setEditing(last.id);
   }, []);
   const onSent = useCallback(() => {
     keeper.follow();
@@ -94,7 +105,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       <ConfirmDialog
         open={removing !== undefined}
         title="Delete this message?"
-        text={removing ? removing.parts.map(textOf).join(' ').slice(0, 160) : ''}
+        text={removing ? glance(removing) : ''}
         action="Delete"
         onClose={() => setRemoving(undefined)}
         onConfirm={() => removing && actions?.remove(removing)}
