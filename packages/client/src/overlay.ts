@@ -41,6 +41,13 @@ export class Overlay {
     return [...this.#pending, ...this.#echoes.values()].some(({ write }) => write.kind === 'create');
   }
 
+  /** The title that a thread on its way was given. */
+  get #newTitle(): { title?: string } {
+    const writes = [...this.#pending, ...this.#echoes.values()].map(({ write }) => write);
+    const made = writes.find(({ kind }) => kind === 'create')?.body as { title?: string } | undefined;
+    return made?.title === undefined ? {} : { title: made.title };
+  }
+
   over(snapshot: ThreadSnapshot): ThreadSnapshot {
     if (this.#pending.length === 0 && this.#echoes.size === 0) {
       this.#made.clear();
@@ -48,7 +55,7 @@ export class Overlay {
     }
     const made = this.creates && snapshot.status !== 'ready' && snapshot.status !== 'deleted';
     const { error: _, ...rest } = snapshot;
-    const base: ThreadSnapshot = made ? { ...rest, status: 'ready' } : snapshot;
+    const base: ThreadSnapshot = made ? { ...this.#newTitle, ...rest, status: 'ready' } : snapshot;
     const rows = base.rows.map(row => this.#marked(row));
     const held = new Set(base.rows.map(row => row.id));
     const add = (write: Write, item?: OutboxItem) => {

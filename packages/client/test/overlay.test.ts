@@ -120,10 +120,14 @@ describe('the overlay', () => {
 
   it('opens a thread that is only on its way', () => {
     const overlay = new Overlay();
-    const write = writes.createThread({ message: 'hello', run: true });
+    const write = writes.createThread({ message: 'hello', title: 'Greeting', run: true });
     overlay.set([pending(write)]);
     const missing = snapshot([], { status: 'error' });
-    expect(overlay.over(missing)).toMatchObject({ status: 'ready', rows: [{ id: write.messageId }] });
+    expect(overlay.over(missing)).toMatchObject({
+      status: 'ready',
+      title: 'Greeting',
+      rows: [{ id: write.messageId }],
+    });
     overlay.set([]);
     overlay.acknowledge(write);
     expect(overlay.over(missing)).toMatchObject({ status: 'ready', rows: [{ id: write.messageId }] });

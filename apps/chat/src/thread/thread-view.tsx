@@ -7,6 +7,7 @@ import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
 import { useOwnTitle } from '../page-title';
+import { forgetPlace, type Opening, openingOf } from '../places';
 import { useReport } from '../reports';
 import { LiveNews } from './live-news';
 import { MessageList, useScrollKeeper } from './message-list';
@@ -14,6 +15,7 @@ import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
+import { usePlace } from './use-place';
 import { glance } from './whole-texts';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
@@ -21,12 +23,11 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const report = useReport();
   const keeper = useScrollKeeper(threadId);
   // Where the thread opens; later jumps are calls, so that the handle stays the same.
-  const [first] = useState(messageId);
-  const messages = useMessages(
-    threadId,
-    first === undefined ? undefined : { anchor: { at: 'message', id: first } },
-  );
+  const [opening, setOpening] = useState(() => openingOf(threadId, messageId));
+  const { top, ...at } = opening;
+  const messages = useMessages(threadId, at);
   useOwnTitle(messages.title);
+  usePlace(threadId, messages, keeper);
   const [editing, setEditing] = useState<string>();
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();
@@ -62,7 +63,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       }),
     [client, handle, keeper, report, isShown],
   );
-  useJump(messageId, first, messages, keeper, report);
+  useJump(messageId, opening, messages, keeper, report);
 
   const latest = useRef(messages);
   latest.current = messages;
@@ -78,7 +79,17 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     latest.current.jumpTo({ at: 'tip' }).then(() => keeper.follow(), report);
   }, [keeper, report]);
 
-  if (messages.status === 'error' || messages.status === 'deleted') {
+  const isPlace = messageId === undefined && (opening.anchor ?? opening.branch) !== undefined;
+  const lost = messages.status === 'error' && messages.error?.status === 404 && isPlace;
+  useEffect(() => {
+    if (!lost) return;
+    // The message or the branch is gone, the thread need not be: it opens as if it were new.
+    forgetPlace(threadId);
+    keeper.follow();
+    setOpening({});
+  }, [lost, threadId, keeper]);
+
+  if ((messages.status === 'error' && !lost) || messages.status === 'deleted') {
     return <ThreadProblem messages={messages} threadId={threadId} messageId={messageId} />;
   }
   return (
@@ -126,23 +137,27 @@ function useIsShown(): () => boolean {
   return useCallback(() => shown.current, []);
 }
 
-/** Goes to the message the address names, at first and whenever it changes. */
+/** Goes to where the thread opens, and to the message that the address names whenever that changes. */
 function useJump(
   messageId: string | undefined,
-  first: string | undefined,
+  opening: Opening,
   messages: ReturnType<typeof useMessages>,
   keeper: ReturnType<typeof useScrollKeeper>,
   report: (error: unknown) => void,
 ): void {
   const { handle } = messages;
-  const opened = useRef(false);
+  const opened = useRef<typeof handle>(undefined);
+  const named = useRef(messageId);
   useEffect(() => {
     if (!handle) return;
-    const opening = !opened.current;
-    opened.current = true;
-    if (messageId === undefined) return;
-    keeper.aimAt(messageId);
-    if (opening && messageId === first) return;
-    handle.jumpTo({ at: 'message', id: messageId }).catch(report);
-  }, [handle, messageId, first, keeper, report]);
+    const { anchor, top } = opening;
+    if (opened.current !== handle) {
+      opened.current = handle;
+      if (anchor) keeper.aimAt(anchor.id, top);
+    } else if (named.current !== messageId && messageId !== undefined) {
+      keeper.aimAt(messageId);
+      handle.jumpTo({ at: 'message', id: messageId }).catch(report);
+    }
+    named.current = messageId;
+  }, [handle, messageId, opening, keeper, report]);
 }
