@@ -48,6 +48,10 @@ function isPage(path: string): boolean {
   return path === '/' || path.startsWith('/t/');
 }
 
+/**
+ * Whoever answers first: with a network nothing waits for the worker to start. Not the cache by itself, which tells a
+ * file from the same one with an Origin.
+ */
 const RACE = 'race-network-and-fetch-handler';
 
 async function install(event: Routed): Promise<void> {
@@ -64,7 +68,7 @@ async function install(event: Routed): Promise<void> {
   await event
     .addRoutes?.([
       { condition: { urlPattern: '/v1/*' }, source: 'network' },
-      { condition: { urlPattern: '/assets/*' }, source: { cacheName: CACHE } },
+      { condition: { urlPattern: '/assets/*' }, source: RACE },
       { condition: { urlPattern: '/', requestMode: 'navigate' }, source: RACE },
       { condition: { urlPattern: '/t/*', requestMode: 'navigate' }, source: RACE },
     ])
