@@ -6,6 +6,7 @@ import './styles/layout.css';
 import './styles/messages.css';
 import './styles/markdown.css';
 import './styles/outbox.css';
+import './styles/print.css';
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
 import { parseRoute } from './address';

@@ -8,6 +8,7 @@ import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
 import { useOwnTitle } from '../page-title';
 import { forgetPlace, type Opening, openingOf } from '../places';
+import { PrintView } from '../print/print-view';
 import { useReport } from '../reports';
 import { LiveNews } from './live-news';
 import { MessageList, useScrollKeeper } from './message-list';
@@ -102,6 +103,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       ) : (
         <div className="list" />
       )}
+      <PrintView threadId={threadId} messages={messages} />
       <LiveNews run={messages.run} rows={messages.rows} items={items} />
       <Composer
         key={threadId}
