@@ -404,7 +404,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 }
 
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, runId, text } = write;
+  const { key, kind, threadId, messageId, runId, text, texts } = write;
   return {
     key,
     kind,
@@ -414,6 +414,7 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     ...(messageId && { messageId }),
     ...(runId && { runId }),
     ...(text && { text }),
+    ...(texts && { texts }),
     ...(state === 'failed' && error && { error: new ProblemError(error) }),
   };
 }
