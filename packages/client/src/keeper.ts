@@ -3,7 +3,6 @@
 
 import { fieldOf, isObject } from './json.js';
 import { listIn, windowIn } from './records.js';
-import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
 import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
@@ -57,14 +56,14 @@ export class Keeper {
     this.#later(LIST, () => this.#storage.put('lists', LIST, threads.slice(0, ENTRIES)));
   }
 
-  /** Keeps a window at the tip; `text` is what a streamed message says so far. */
-  keepWindow(threadId: string, snapshot: ThreadSnapshot, text: (row: Row) => string): void {
+  /** Keeps a window at the tip; `parts` is what a run has written of a message so far. */
+  keepWindow(threadId: string, snapshot: ThreadSnapshot, parts: (row: Row) => readonly Part[]): void {
     this.#later(threadId, async () => {
       const { total, branch, defaultBranch, title } = snapshot;
       const rows = snapshot.rows
         .filter(row => row.rev > 0)
         .slice(-ROWS)
-        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
+        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: parts(row as Row) } : row));
       const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
       await this.#storage.put('windows', threadId, kept);
       this.#pruned ??= this.#prune();
@@ -110,10 +109,4 @@ export class Keeper {
 function seenAt(record: unknown): number {
   const keptAt = isObject(record) ? fieldOf(record, 'keptAt') : undefined;
   return typeof keptAt === 'number' && Number.isFinite(keptAt) ? keptAt : Number.NEGATIVE_INFINITY;
-}
-
-/** The parts of a row that a run writes, and what it has written since. */
-function grown(row: Row, text: string): readonly Part[] {
-  const since = text.slice(textOf(row).length);
-  return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
 }
