@@ -57,7 +57,7 @@ function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
         {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
       </div>
       <RunNotice row={row} />
-      {outbox?.state === 'failed' && <RowFailure item={outbox} />}
+      {outbox?.state === 'failed' && <RowFailure row={row} item={outbox} />}
       <footer className="row-footer">
         <BranchSwitcher row={row} />
         {outbox && quiet && <RowPending item={outbox} />}

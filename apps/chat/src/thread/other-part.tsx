@@ -1,12 +1,12 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
-import type { Part } from '@threadmill/client';
+import type { PreviewPart } from '@threadmill/client';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
 
 const LONGEST_JSON = 20_000;
 
-export function OtherPart({ part }: { part: Part }) {
+export function OtherPart({ part }: { part: PreviewPart }) {
   const fields = part as Readonly<Record<string, unknown>>;
   if (part.type === 'step-start') return null;
   if (part.type === 'reasoning') return <Folded title="Reasoning" text={text(fields.text)} prose={true} />;

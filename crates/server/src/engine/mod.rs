@@ -3,6 +3,7 @@
 mod catch_up;
 mod check;
 mod drive;
+mod edit;
 pub mod flags;
 mod follower;
 mod heard;
@@ -44,6 +45,7 @@ use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult}
 use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
+pub use edit::Edit;
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
