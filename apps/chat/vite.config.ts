@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type HtmlTagDescriptor, type IndexHtmlTransformContext, type Plugin } from 'vite';
-import { precompress } from './precompress.ts';
+import { precompress } from './precompress';
 
 const SERVER = process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430';
 
