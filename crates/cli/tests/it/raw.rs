@@ -101,7 +101,7 @@ fn paths_that_are_no_route_are_not_found() {
     }
     let unknown = "//v1/threads /V1/threads /v1 /v1/ /v1//threads /v1/threads/ /%76%31/threads /v1%2fthreads /v1/../v1/threads \
         /v1/%2e%2e/docs /robots.txt /favicon.ico /.well-known/x /index.html /assets/ /assets/x.js /assets/..%2findex.html \
-        /favicon.svg.br /t /t/ /t/a/b /T/a /docs/x /livez/ /Livez /metrics%00 /\\v1\\threads";
+        /favicon.svg.br /t /t/ /t/a/b /T/a /docs/x /livez/ /Livez /metrics%00";
     for path in unknown.split_whitespace() {
         ask(path, 404, "application/problem+json");
     }
