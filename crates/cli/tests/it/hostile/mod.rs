@@ -49,7 +49,7 @@ fn size() -> Size {
 
 /// Small: the deadlines are shorter, so that each kind comes to its end.
 fn node(size: &Size) -> Node {
-    let limits = "[limits]\nhead_seconds = 2\nidle_seconds = 3\nbody_pause_seconds = 2\nbody_seconds = 4\n\
+    let limits = "[limits]\nhead_seconds = 2\nidle_seconds = 8\nbody_pause_seconds = 2\nbody_seconds = 4\n\
         write_pause_seconds = 3\nunsent_bytes = 16777216\nbody_bytes = 33554432\nbody_bytes_per_tenant = 25165824\n";
     let setup = if size.full { auth::setup() } else { auth::setup().more(limits) };
     setup.start()
