@@ -25,7 +25,7 @@ export const CodeBlock = memo(function CodeBlock({ code, info }: { code: string;
         <CopyButton text={code} label="Copy code" />
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide code scrolls, and the keyboard must reach it */}
-      <pre tabIndex={0}>
+      <pre tabIndex={0} dir="ltr">
         <code>{nodes ? nodes.map(renderNode) : code}</code>
       </pre>
     </figure>

@@ -4,7 +4,8 @@ import type { Part, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useStreamBlocks } from '@threadmill/react';
 import { type ReactNode, type RefCallback, useRef } from 'react';
 import { countRowRender } from '../counters';
-import { MarkdownBlock } from '../markdown/markdown';
+import { MarkdownBlocks } from '../markdown/markdown';
+import { LONGEST as LONGEST_BLOCK } from '../markdown/parser';
 import { OtherPart } from './other-part';
 import { MorePart, textOf, useWholeParts } from './whole-parts';
 
@@ -40,22 +41,19 @@ function renderParts(row: Row, parts: readonly Part[]): ReactNode[] {
   });
 }
 
-/** Reference definitions reach across blocks: a text that has some is one block. */
+/** Reference definitions reach across blocks: a text that has some is one block, if it can be one. */
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 
 function blocksOf(text: string): readonly string[] {
-  return DEFINITION.test(text) ? [text] : splitBlocks(text);
+  return text.length <= LONGEST_BLOCK && DEFINITION.test(text) ? [text] : splitBlocks(text);
 }
 
 function TextBlocks(props: { blocks: readonly string[]; tail?: RefCallback<HTMLElement> }) {
   const { blocks, tail } = props;
   return (
     <div className="md">
-      {blocks.map((source, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: settled blocks only ever grow at the end
-        <MarkdownBlock key={index} source={source} />
-      ))}
-      {tail && <div className="tail" ref={tail} />}
+      <MarkdownBlocks blocks={blocks} />
+      {tail && <div className="tail" dir="auto" ref={tail} />}
       {tail && <span className="caret" aria-hidden="true" />}
     </div>
   );

@@ -1,0 +1,12 @@
+//! Text that no rule of Markdown could make anything of: most of what people and models write needs no parser.
+
+/** A line that begins with a letter and has no sign of Markdown in it. */
+const PROSE = /^\p{L}[^\\`*_[\]<>&~|#:@/\n]*$/u;
+/** The one link without any of these signs. */
+const ADDRESS = /www\./i;
+
+/** The text of a paragraph that needs no parsing, or nothing. */
+export function proseOf(source: string): string | undefined {
+  const text = source.endsWith('\n') ? source.slice(0, -1) : source;
+  return PROSE.test(text) && !ADDRESS.test(text) ? text : undefined;
+}
