@@ -51,13 +51,15 @@ export function decode(bytes: Uint8Array): unknown {
   }
 
   function map(info: number): Record<string, unknown> {
-    const object: Record<string, unknown> = {};
+    let object: Record<string, unknown> = {};
     const length = info === 31 ? Number.POSITIVE_INFINITY : head(info);
     for (let i = 0; i < length; i++) {
       const key = value();
       if (key === BREAK) break;
       const member = value();
-      if (key === '...') Object.assign(object, { ...(member as object), ...object });
+      // Spread and defined: an assignment would take a member named `__proto__` for the object's own prototype.
+      if (key === '...') object = { ...(member as object), ...object };
+      else if (key === '__proto__') object = { ...object, ['__proto__']: member };
       else object[String(key)] = member;
     }
     return object;

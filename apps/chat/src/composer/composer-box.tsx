@@ -63,6 +63,7 @@ export function ComposerBox(props: BoxProps) {
         <textarea
           ref={area}
           rows={1}
+          dir="auto"
           value={text}
           placeholder="Write a message"
           aria-label="Message"

@@ -42,6 +42,7 @@ export function EditBox({ row }: { row: Row }) {
     <div className="edit-box">
       <textarea
         ref={area}
+        dir="auto"
         aria-label="Edit message"
         value={text}
         onChange={event => setText(event.target.value)}
