@@ -18,18 +18,30 @@ impl Formulas {
 
     /// The formula that begins with the backslash at `start`, both its ends included.
     pub(crate) fn at(&mut self, source: &str, start: usize) -> Option<Range<usize>> {
-        let (end, missing) = match source.as_bytes().get(start + 1)? {
-            b'(' => ("\\)", &mut self.no_round),
-            b'[' => ("\\]", &mut self.no_square),
+        let (close, missing) = match source.as_bytes().get(start + 1)? {
+            b'(' => (b')', &mut self.no_round),
+            b'[' => (b']', &mut self.no_square),
             _ => return None,
         };
         if *missing {
             return None;
         }
-        let found = source.get(start + 2..self.limit).and_then(|inside| inside.find(end));
-        *missing = found.is_none();
-        found.map(|length| start..start + 2 + length + 2)
+        let end = source.as_bytes().get(start + 2..self.limit).and_then(|inside| escaped(inside, close));
+        *missing = end.is_none();
+        end.map(|length| start..start + 2 + length)
     }
+}
+
+/// Where the first escaped `close` ends. A backslash that is escaped itself, a new line in a formula, escapes nothing.
+fn escaped(inside: &[u8], close: u8) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = inside.get(at..)?.iter().position(|byte| *byte == b'\\') {
+        at += found + 2;
+        if inside.get(at - 1) == Some(&close) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -43,6 +55,7 @@ mod tests {
         assert_eq!(formulas.at(source, 0), Some(0..10));
         assert_eq!(formulas.at(source, 11), None);
         assert_eq!(formulas.at(source, 4), None, "an end is no start");
+        assert_eq!(Formulas::new(10).at(r"\(a \\) \)", 0), Some(0..10), "a new line and a bracket are no end");
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(crate) fn write(out: &mut Rendered, source: &str, run: Run<'_>, quotes: usiz
         links: 0,
         image: None,
         elements: 0,
-        at: start,
+        // A backslash right before the first letter escapes it: no block is marked by one.
+        at: start.saturating_sub(1),
         until: 0,
     };
     line.write(run);

@@ -1,0 +1,131 @@
+//! Bar: messages that make Markdown slow hold no task of the page over 200 ms, whether they are opened, unfolded whole
+//! or streamed; and what cannot be drawn as Markdown is there as text.
+
+import { check, must, until } from '../checks.mjs';
+import { launch } from './browser.mjs';
+import { HOSTILE } from './hostile.mjs';
+import { forget, place, Server } from './server.mjs';
+
+const LIMIT = 200;
+/** A machine that does other things makes any task long: what is slow is slow each time. */
+const TRIES = 3;
+
+/** Notes the longest task since it was last asked. Runs in the page. */
+function watchTasks() {
+  window.__longest = 0;
+  new PerformanceObserver(list => {
+    for (const { duration } of list.getEntries()) window.__longest = Math.max(window.__longest, duration);
+  }).observe({ type: 'longtask' });
+}
+
+const forgetTasks = page =>
+  page.evaluate(() => {
+    window.__longest = 0;
+  });
+const longest = page => page.evaluate(() => Math.round(window.__longest));
+
+/** Goes to another thread as a click on it does. */
+const go = (page, path) =>
+  page.evaluate(path => {
+    history.pushState(null, '', path);
+    dispatchEvent(new PopStateEvent('popstate'));
+  }, path);
+
+/** Waits until the page has had nothing to draw for some frames. */
+function quiet(page) {
+  return page.evaluate(async () => {
+    const size = () => document.querySelector('.column')?.getElementsByTagName('*').length ?? 0;
+    let [before, same] = [-1, 0];
+    const end = performance.now() + 60_000;
+    while (same < 12 && performance.now() < end) {
+      await new Promise(done => requestAnimationFrame(() => setTimeout(done, 15)));
+      const now = size();
+      same = now === before ? same + 1 : 0;
+      before = now;
+    }
+  });
+}
+
+async function opened(page, server, threadId) {
+  await go(page, '/');
+  await page.waitForSelector('.suggestions');
+  await forgetTasks(page);
+  await go(page, `/t/${threadId}`);
+  await page.waitForSelector('.row-assistant');
+  await quiet(page);
+  const more = page.locator('.row-assistant .more-part');
+  const preview = await longest(page);
+  if ((await more.count()) > 0) {
+    await more.click();
+    await page.waitForSelector('.row-assistant .more-part', { state: 'detached', timeout: 30_000 });
+  }
+  await quiet(page);
+  const whole = await longest(page);
+  const letters = await page.evaluate(
+    () => document.querySelector('.row-assistant .body').textContent.length,
+  );
+  must(letters > 0, 'the row is empty');
+  return { worst: whole, note: `${preview} ms opened, ${whole} whole` };
+}
+
+async function streamed(page, server, text) {
+  const threadId = await server.thread('local', 'Hostile', 'Qxzjv.');
+  await go(page, `/t/${threadId}`);
+  await page.waitForSelector('.row-user');
+  await quiet(page);
+  await forgetTasks(page);
+  // The provider says back what it does not know.
+  await server.api('POST', `/threads/${threadId}/messages`, {
+    role: 'user',
+    parts: [{ type: 'text', text: `Zqxvk.\n\n${text}` }],
+    run: { provider: 'fast' },
+  });
+  await page.waitForSelector('.row-assistant[data-status="complete"]', { timeout: 60_000 });
+  await quiet(page);
+  const worst = await longest(page);
+  const failed = await page.locator('[data-notice="row"]').count();
+  must(failed === 0, 'the row could not be drawn');
+  return { worst, note: `${worst} ms` };
+}
+
+/** The best of some tries. */
+async function within(attempt) {
+  let best;
+  for (let tried = 0; tried < TRIES && !(best?.worst <= LIMIT); tried += 1) {
+    const one = await attempt();
+    if (!best || one.worst < best.worst) best = one;
+  }
+  must(best.worst <= LIMIT, `a task of ${best.worst} ms: ${best.note}`);
+  return best.note;
+}
+
+export async function markdownBar() {
+  const data = await place('markdown');
+  const server = await Server.start({ data });
+  const browser = await launch();
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  await context.addInitScript(watchTasks);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('pageerror', error => complaints.push(error.message));
+  await page.goto(server.url);
+  await page.waitForSelector('.suggestions');
+  let number = 0;
+  for (const [name, text] of Object.entries(HOSTILE)) {
+    number += 1;
+    const id = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
+    await server.imported(id, name, 2, depth => (depth === 1 ? text : 'Say it.'), 'local');
+    await check(`opened: ${name}`, () => within(() => opened(page, server, id)));
+  }
+  for (const [name, text] of Object.entries(HOSTILE)) {
+    await check(`streamed: ${name}`, () => within(() => streamed(page, server, text)));
+  }
+  await check('the page has no complaint, and the composer takes what is typed', async () => {
+    must(complaints.length === 0, complaints.join(' | '));
+    await page.fill('.composer textarea', 'still here');
+    await until('the text', async () => (await page.inputValue('.composer textarea')) === 'still here');
+  });
+  await browser.close();
+  await server.end();
+  await forget(data);
+}
