@@ -46,7 +46,7 @@ function quiet(page) {
   });
 }
 
-async function opened(page, server, threadId) {
+async function opened(page, threadId) {
   await go(page, '/');
   await page.waitForSelector('.suggestions');
   await forgetTasks(page);
@@ -115,7 +115,7 @@ export async function markdownBar() {
     number += 1;
     const id = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
     await server.imported(id, name, 2, depth => (depth === 1 ? text : 'Say it.'), 'local');
-    await check(`opened: ${name}`, () => within(() => opened(page, server, id)));
+    await check(`opened: ${name}`, () => within(() => opened(page, id)));
   }
   for (const [name, text] of Object.entries(HOSTILE)) {
     await check(`streamed: ${name}`, () => within(() => streamed(page, server, text)));

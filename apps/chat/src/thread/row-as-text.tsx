@@ -5,7 +5,10 @@ import { PlainText } from '../plain-text';
 
 /** All text of a message, whatever its parts are. */
 function textOf(row: Row): string {
-  const texts = row.parts.map(part => ('text' in part && typeof part.text === 'string' ? part.text : ''));
+  const parts: readonly unknown[] = Array.isArray(row.parts) ? row.parts : [];
+  const texts = parts.map(part =>
+    typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string' ? part.text : '',
+  );
   return texts.filter(text => text !== '').join('\n\n');
 }
 
