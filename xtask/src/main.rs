@@ -7,7 +7,8 @@ mod wasm;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask wasm   build packages/client/wasm from crates/wasm, and the page's Markdown from crates/markdown-wasm
+const USAGE: &str =
+    "cargo xtask wasm   build packages/client/wasm from crates/wasm, and the page's Markdown from crates/markdown-wasm
 cargo xtask tidy   check what no compiler checks: file headers, file lengths, what core imports";
 
 fn main() -> ExitCode {

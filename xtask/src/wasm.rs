@@ -86,6 +86,11 @@ pub(crate) fn compile(root: &Path) -> Result<PathBuf> {
     build(root, &CORE)
 }
 
+/// Builds `crates/markdown-wasm`, before it gets its fuel, and says where the module is.
+pub(crate) fn compile_markdown(root: &Path) -> Result<PathBuf> {
+    build(root, &MARKDOWN)
+}
+
 fn build(root: &Path, module: &Built) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)

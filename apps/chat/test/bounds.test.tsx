@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
+import { splitDraft } from '../src/composer/long-text';
 import { jsonOf } from '../src/json';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
@@ -130,6 +131,22 @@ describe('sizes', () => {
       Math.max(0, ...(nodes ?? []).map(node => (typeof node === 'string' ? 0 : 1 + depth(node.children))));
     expect(depth(parseSpans(deep))).toBeLessThanOrEqual(16);
     expect(parseSpans('<span class="a">x</span>'.repeat(10_000))).toBeUndefined();
+  });
+});
+
+describe('a long draft', () => {
+  const long = 'line of text\n'.repeat(10_000);
+
+  it('is held, and what is typed beside it is typed', () => {
+    expect(splitDraft('short', '')).toEqual({ typed: 'short', held: '' });
+    expect(splitDraft(long, '')).toEqual({ typed: '', held: long });
+    expect(splitDraft(`hello\n\n${long}`, long)).toEqual({ typed: 'hello', held: long });
+    expect(splitDraft(long, long)).toEqual({ typed: '', held: long });
+  });
+
+  it('is held whole after a reload, and gone with the draft', () => {
+    expect(splitDraft(`hello\n\n${long}`, '')).toEqual({ typed: '', held: `hello\n\n${long}` });
+    expect(splitDraft('', long)).toEqual({ typed: '', held: '' });
   });
 });
 

@@ -11,7 +11,10 @@ const STARTS: [&str; 3] = ["https://", "http://", "www."];
 pub(crate) enum Piece<'t> {
     Words(&'t str),
     /// An address, written without its scheme if `www` is set.
-    Address { written: &'t str, www: bool },
+    Address {
+        written: &'t str,
+        www: bool,
+    },
 }
 
 /// Cuts a text at its addresses. Each character is looked at a constant number of times.

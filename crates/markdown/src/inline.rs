@@ -16,9 +16,8 @@ pub(crate) type Run<'s> = Vec<(Event<'s>, Range<usize>)>;
 
 /// Writes a run. `quotes` is how many quotations it lies in, whose marks begin each line of the source.
 pub(crate) fn write(out: &mut Rendered, source: &str, run: Run<'_>, quotes: usize) {
-    let (start, end) = run.iter().fold((usize::MAX, 0), |(start, end), (_, range)| {
-        (start.min(range.start), end.max(range.end))
-    });
+    let (start, end) =
+        run.iter().fold((usize::MAX, 0), |(start, end), (_, range)| (start.min(range.start), end.max(range.end)));
     let line = Line {
         out,
         source,

@@ -11,7 +11,10 @@ const PIECE = 24 * 1024 + 2;
 function lengths(element: HTMLElement): number[] {
   const own = [...element.childNodes].filter(node => node.nodeType === 3);
   const spans = [...element.querySelectorAll('span')];
-  return [own.reduce((sum, node) => sum + (node.textContent ?? '').length, 0), ...spans.map(span => span.textContent.length)];
+  return [
+    own.reduce((sum, node) => sum + (node.textContent ?? '').length, 0),
+    ...spans.map(span => span.textContent.length),
+  ];
 }
 
 const TEXTS = [

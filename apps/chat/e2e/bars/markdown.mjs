@@ -88,6 +88,101 @@ async function streamed(page, server, text) {
   return { worst, note: `${worst} ms` };
 }
 
+const MEGABYTE = 1_000_000;
+const LONG = {
+  lines: 'a line of some words and more\n'.repeat(MEGABYTE / 30),
+  'one line': 'word '.repeat(MEGABYTE / 5),
+  'one word': 'w'.repeat(MEGABYTE),
+};
+
+/** Pastes as a clipboard does, types beside it, and sends both. */
+async function pasted(page, server, text) {
+  const threadId = await server.thread('local', 'Pasted', 'Before.');
+  await go(page, `/t/${threadId}`);
+  await page.waitForSelector('.row-user');
+  await quiet(page);
+  await forgetTasks(page);
+  await page.evaluate(text => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', text);
+    const area = document.querySelector('.composer textarea');
+    area.focus();
+    area.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+  }, text);
+  await page.waitForSelector('.held-text');
+  await page.keyboard.type('Look at this.');
+  await quiet(page);
+  const typing = await longest(page);
+  await page.keyboard.press('Enter');
+  await until('the message', async () => {
+    const { messages } = await server.tip(threadId, 'local');
+    return messages[1];
+  });
+  await page
+    .waitForSelector('.row-user .more-part, .row-user:nth-of-type(2)', { timeout: 30_000 })
+    .catch(() => {});
+  await quiet(page);
+  const { messages } = await server.tip(threadId, 'local');
+  const stored = await server.text(threadId, messages[1].id, 'local');
+  must(
+    stored === `Look at this.\n\n${text.trimEnd()}` || stored === `Look at this.\n\n${text}`,
+    'another text was sent',
+  );
+  const worst = await longest(page);
+  return { worst, note: `${typing} ms until sent, ${worst} in all` };
+}
+
+/** Unfolds a part whole; the page has all its letters in the end. */
+async function unfolded(page, server, part, letters) {
+  const threadId = await server.thread('local', 'Long', 'Before.');
+  await server.api('POST', `/threads/${threadId}/messages`, { role: 'assistant', parts: [part] });
+  await go(page, `/t/${threadId}`);
+  const row = page.locator('.row-assistant');
+  await row.waitFor();
+  await quiet(page);
+  await forgetTasks(page);
+  if (part.type !== 'text') await row.locator('summary').click();
+  await row.locator('.more-part').click();
+  const shown = () => row.locator('.body').evaluate(body => body.textContent.length);
+  await until('all letters', async () => (await shown()) >= letters, 60_000);
+  await quiet(page);
+  const worst = await longest(page);
+  return { worst, note: `${worst} ms, ${await shown()} letters` };
+}
+
+async function longChecks(page, server) {
+  for (const [name, text] of Object.entries(LONG)) {
+    await check(`pasted: a megabyte of ${name}`, () => within(() => pasted(page, server, text)));
+    await check(`unfolded: a megabyte of ${name}`, () =>
+      within(() => unfolded(page, server, { type: 'text', text }, text.length)),
+    );
+  }
+  const output = LONG.lines.slice(0, 940_000);
+  const tool = {
+    type: 'dynamic-tool',
+    toolName: 'read',
+    toolCallId: 'c',
+    state: 'output-available',
+    input: {},
+    output,
+  };
+  await check('unfolded: a tool output of 940,000 letters', () =>
+    within(() => unfolded(page, server, tool, output.length)),
+  );
+  await check('a copy of a text in pieces is the text', async () => {
+    const copied = await page.evaluate(() => {
+      const texts = [];
+      for (const area of document.querySelectorAll('.row-assistant .folded-code p')) {
+        getSelection().selectAllChildren(area);
+        texts.push(getSelection().toString());
+      }
+      return texts.join('');
+    });
+    const wanted = JSON.stringify({ input: {}, output }, undefined, 2);
+    must(copied === wanted, `${copied.length} letters instead of ${wanted.length}`);
+  });
+}
+
 /** The best of some tries. */
 async function within(attempt) {
   let best;
@@ -120,6 +215,7 @@ export async function markdownBar() {
   for (const [name, text] of Object.entries(HOSTILE)) {
     await check(`streamed: ${name}`, () => within(() => streamed(page, server, text)));
   }
+  await longChecks(page, server);
   await check('the page has no complaint, and the composer takes what is typed', async () => {
     must(complaints.length === 0, complaints.join(' | '));
     await page.fill('.composer textarea', 'still here');

@@ -5,6 +5,7 @@ import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { ComposerNote, type Refusal } from './composer-note';
+import { HeldText, useLongText } from './long-text';
 import { ProviderNote } from './providers';
 
 interface BoxProps {
@@ -34,6 +35,7 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
+  const long = useLongText(text, onText);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -59,15 +61,17 @@ export function ComposerBox(props: BoxProps) {
       }}
     >
       <ComposerNote answering={busy && run !== 'submitted'} connected={connected} refused={refused} />
+      <HeldText text={long.held} onDrop={long.drop} />
       <div className="composer-box">
         <textarea
           ref={area}
           rows={1}
           dir="auto"
-          value={text}
+          value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
-          onChange={event => onText(event.target.value)}
+          onChange={event => long.setTyped(event.target.value)}
+          onPaste={long.onPaste}
           onKeyDown={onKeyDown}
         />
         {busy && <StopButton run={run} onStop={onStop} />}

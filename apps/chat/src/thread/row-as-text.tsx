@@ -7,7 +7,9 @@ import { PlainText } from '../plain-text';
 function textOf(row: Row): string {
   const parts: readonly unknown[] = Array.isArray(row.parts) ? row.parts : [];
   const texts = parts.map(part =>
-    typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string' ? part.text : '',
+    typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string'
+      ? part.text
+      : '',
   );
   return texts.filter(text => text !== '').join('\n\n');
 }

@@ -40,7 +40,10 @@ fn a_formula_keeps_its_backslashes_and_its_signs() {
     assert_eq!(tags("> \\[ a\n> *b* \\]"), "<quote><p>\\[ a\n*b* \\]</p></quote>");
     assert_eq!(tags(r"- \(a*b*c\)"), r"<ul><li>\(a*b*c\)</li></ul>");
     assert_eq!(tags(r"# \(a*b*c\)"), r"<h:1>\(a*b*c\)</h>");
-    assert_eq!(tags("|a|\n|-|\n|\\(a*b*c\\)|"), "<table:[0]><thead><td>a</td></thead><tr><td>\\(a*b*c\\)</td></tr></table>");
+    assert_eq!(
+        tags("|a|\n|-|\n|\\(a*b*c\\)|"),
+        "<table:[0]><thead><td>a</td></thead><tr><td>\\(a*b*c\\)</td></tr></table>"
+    );
 }
 
 #[test]
