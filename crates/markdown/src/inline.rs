@@ -7,7 +7,7 @@ use pulldown_cmark::{CowStr, Event, LinkType, Tag};
 use std::ops::Range;
 
 /// Elements of one paragraph; what follows the last is text as it was written. Text of people has some dozens.
-pub const MOST_INLINE: usize = 2_000;
+pub const MOST_INLINE: usize = 1_000;
 /// Elements inside each other; what lies deeper is text as it was written.
 const DEEPEST: usize = 24;
 
@@ -122,7 +122,7 @@ impl Line<'_, '_> {
             Event::DisplayMath(formula) => self.say(&["$$", &formula, "$$"]),
             Event::Html(text) | Event::InlineHtml(text) | Event::FootnoteReference(text) => self.say(&[&text]),
             Event::SoftBreak => self.say(&["\n"]),
-            Event::HardBreak => self.hard_break(),
+            Event::HardBreak => self.hard_break(&range),
             Event::TaskListMarker(checked) => {
                 self.flush();
                 self.out.with_number(Op::TaskBox, u32::from(checked));
@@ -152,12 +152,14 @@ impl Line<'_, '_> {
         }
     }
 
-    fn hard_break(&mut self) {
+    fn hard_break(&mut self, range: &Range<usize>) {
         if self.image.is_some() {
             return self.say(&["\n"]);
         }
-        self.flush();
-        self.out.op(Op::HardBreak);
+        if self.has_room(range) {
+            self.flush();
+            self.out.op(Op::HardBreak);
+        }
     }
 
     fn start(&mut self, tag: Tag<'_>, range: Range<usize>) {

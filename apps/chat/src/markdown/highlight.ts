@@ -18,6 +18,8 @@ const LOADING = 15_000;
 
 /** Nothing is kept of code that stays plain, so that it is not tried again. */
 const cache = new Map<string, readonly CodeNode[] | undefined>();
+/** The same code twice is coloured once. */
+const underWay = new Map<string, Promise<readonly CodeNode[] | undefined>>();
 
 const NAMES: ReadonlyMap<string, string> = new Map([
   ['js', 'JavaScript'],
@@ -62,8 +64,11 @@ export function cachedHighlight(code: string, language: string): readonly CodeNo
 export async function highlight(code: string, language: string): Promise<readonly CodeNode[] | undefined> {
   if (code.length > (language === '' ? LONGEST_GUESS : LONGEST)) return undefined;
   const key = keyOf(code, language);
-  if (cache.has(key)) return cache.get(key);
-  const nodes = await queue.colour(code, language.toLowerCase());
+  if (code.trim() === '' || cache.has(key)) return cache.get(key);
+  const asked = underWay.get(key) ?? queue.colour(code, language.toLowerCase());
+  underWay.set(key, asked);
+  const nodes = await asked;
+  underWay.delete(key);
   remember(key, nodes);
   return nodes;
 }

@@ -82,12 +82,14 @@ const PLAIN: ReadonlyMap<number, PlainKind> = new Map<number, PlainKind>([
 ]);
 
 /** Letters that cost as much as an element. */
-const LETTERS = 200;
+const LETTERS = 100;
+/** A block of code has a caption, a button and its icon, and asks for its colours. */
+const CODE_BLOCK = 40;
 
 /** How much it costs to draw a node: its elements, and its letters by the line. */
 export function weightOf(node: MarkNode): number {
   if ('children' in node) return node.weight;
-  if (node.kind === 'codeBlock') return 8 + node.code.length / LETTERS;
+  if (node.kind === 'codeBlock') return CODE_BLOCK + node.code.length / LETTERS;
   if ('text' in node) return 1 + node.text.length / LETTERS;
   return node.kind === 'image' ? 4 : 1;
 }

@@ -3,8 +3,8 @@
 
 import { useEffect, useState } from 'react';
 
-/** What a frame may draw, in elements: about 30 ms on a laptop. A screen of usual messages is some hundreds. */
-const A_FRAME = 2_500;
+/** What a frame may draw, in elements: about 20 ms on a laptop. A screen of usual messages is some hundreds. */
+const A_FRAME = 1_500;
 /** Fuel of the parser that takes as long as an element. */
 const FUEL_AN_ELEMENT = 1_500;
 /** A page that is not seen paints no frames. */
