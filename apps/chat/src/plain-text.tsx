@@ -4,14 +4,13 @@
 import { useMemo } from 'react';
 import { Slices } from './markdown/slices';
 
-/** What is laid out as one. */
+/** What is laid out as one: so many letters, or so many lines if they are short. */
 const PIECE = 8 * 1024;
-/** A text up to this is one piece. */
-const SHORT = 2 * PIECE;
+const LINES = 200;
 /** How far after a piece's length a line's end is looked for, then a blank. */
 const FURTHER = PIECE;
 /** A piece in elements: its layout costs about as much as theirs. */
-const WEIGHT = 400;
+const WEIGHT = 600;
 
 interface Piece {
   readonly text: string;
@@ -23,20 +22,27 @@ interface Piece {
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = [];
   let start = 0;
-  while (text.length - start > SHORT) {
+  while (start < text.length) {
     const end = start + cutOf(text.slice(start, start + PIECE + FURTHER));
-    pieces.push({ text: text.slice(start, end), broken: text.charAt(end - 1) !== '\n' });
+    pieces.push({ text: text.slice(start, end), broken: end < text.length && text.charAt(end - 1) !== '\n' });
     start = end;
   }
-  pieces.push({ text: text.slice(start), broken: false });
   return pieces;
 }
 
+/** Where the first piece of a text ends, which is given as far as a piece may reach. */
 function cutOf(text: string): number {
-  for (const end of ['\n', ' ']) {
-    const found = text.indexOf(end, PIECE);
-    if (found >= 0) return found + 1;
+  let line = -1;
+  for (let lines = 0; lines < LINES && line < PIECE; lines += 1) {
+    const next = text.indexOf('\n', line + 1);
+    if (next < 0) break;
+    line = next;
+    if (lines === LINES - 1) return line + 1;
   }
+  if (line >= PIECE) return line + 1;
+  if (text.length < PIECE + FURTHER) return text.length;
+  const blank = text.indexOf(' ', PIECE);
+  if (blank >= 0) return blank + 1;
   const between = text.charCodeAt(PIECE);
   const isSecondHalf = between >= 0xdc00 && between <= 0xdfff;
   return isSecondHalf ? PIECE + 1 : PIECE;
@@ -53,16 +59,18 @@ function renderPiece({ text, broken }: Piece, index: number) {
   );
 }
 
+/** The letters of a text, laid out in pieces if they are many. */
+export function Pieces({ text }: { text: string }) {
+  const pieces = useMemo(() => piecesOf(text), [text]);
+  if (pieces.length < 2) return text;
+  return <Slices things={pieces} weightOf={weightOf} render={renderPiece} most={pieces.length} />;
+}
+
 /** A text, each line in its own direction. */
 export function PlainText({ text, className = 'plain' }: { text: string; className?: string }) {
-  const pieces = useMemo(() => (text.length > SHORT ? piecesOf(text) : undefined), [text]);
   return (
     <p className={className} dir="auto">
-      {pieces ? (
-        <Slices things={pieces} weightOf={weightOf} render={renderPiece} most={pieces.length} />
-      ) : (
-        text
-      )}
+      <Pieces text={text} />
     </p>
   );
 }

@@ -1,17 +1,36 @@
 //! Text that only grows, written into an element past React. It is laid out in pieces: with each addition the browser
 //! lays out the last piece alone, so a long paragraph costs no more at its end than at its start.
 
-/** What is laid out as one. */
-const PIECE = 8 * 1024;
+/** What is laid out as one: so many letters, or so many lines if they are short. */
+const PIECE = 4 * 1024;
+const LINES = 120;
 /** A line this long is broken at a blank, */
 const LONG_LINE = 2 * PIECE;
 /** or anywhere. */
 const LONGEST_LINE = 3 * PIECE;
 
-/** Where a piece of `length` letters ends in what follows it; less than 0 if it goes on. */
-function endOfPiece(text: string, length: number): number {
-  const line = text.indexOf('\n', Math.max(0, PIECE - length));
-  if (line >= 0 && line + length < LONG_LINE) return line + 1;
+/** What a piece has. */
+interface Size {
+  readonly length: number;
+  readonly lines: number;
+}
+
+const NOTHING: Size = { length: 0, lines: 0 };
+
+function linesOf(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines;
+}
+
+/** Where a piece that has something ends in what follows it; less than 0 if it goes on. */
+function endOfPiece(text: string, { length, lines }: Size): number {
+  let count = lines;
+  for (let line = text.indexOf('\n'); line >= 0; line = text.indexOf('\n', line + 1)) {
+    if (line + length >= LONG_LINE) break;
+    count += 1;
+    if (count >= LINES || line + length >= PIECE) return line + 1;
+  }
   const word = text.indexOf(' ', Math.max(0, LONG_LINE - length));
   if (word >= 0 && word + length < LONGEST_LINE) return word + 1;
   const end = Math.max(1, LONGEST_LINE - length);
@@ -24,7 +43,7 @@ function endOfPiece(text: string, length: number): number {
 /** Writes into one element. */
 export class TailText {
   private piece: HTMLElement;
-  private length = 0;
+  private size = NOTHING;
 
   constructor(private readonly element: HTMLElement) {
     this.piece = element;
@@ -32,17 +51,17 @@ export class TailText {
 
   /** Shows this text alone. */
   replace(text: string): void {
-    const end = endOfPiece(text, 0);
+    const end = endOfPiece(text, NOTHING);
     const first = end < 0 ? text : text.slice(0, end);
     this.element.replaceChildren(first);
     this.piece = this.element;
-    this.length = first.length;
+    this.size = { length: first.length, lines: linesOf(first) };
     if (end >= 0) this.goOn(text, end);
   }
 
   /** Adds to what is shown. */
   append(text: string): void {
-    const end = endOfPiece(text, this.length);
+    const end = endOfPiece(text, this.size);
     this.write(end < 0 ? text : text.slice(0, end));
     if (end >= 0) this.goOn(text, end);
   }
@@ -53,7 +72,7 @@ export class TailText {
     for (let next = end; next >= 0; from += Math.max(0, next)) {
       this.begin(text.charAt(from - 1) === '\n');
       const rest = text.slice(from, from + LONGEST_LINE + 2);
-      next = endOfPiece(rest, 0);
+      next = endOfPiece(rest, NOTHING);
       this.write(next < 0 ? rest : rest.slice(0, next));
     }
   }
@@ -61,7 +80,8 @@ export class TailText {
   private write(text: string): void {
     if (text === '') return;
     this.piece.append(text);
-    this.length += text.length;
+    const { length, lines } = this.size;
+    this.size = { length: length + text.length, lines: lines + linesOf(text) };
   }
 
   /** A piece within a line is an inline block: a copy of the text has no line's end before it. */
@@ -71,6 +91,6 @@ export class TailText {
     if (!ownLine) piece.style.inlineSize = '100%';
     this.element.append(piece);
     this.piece = piece;
-    this.length = 0;
+    this.size = NOTHING;
   }
 }

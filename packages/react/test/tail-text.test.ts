@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest';
 import { TailText } from '../src/tail-text';
 
-const PIECE = 24 * 1024 + 2;
+const PIECE = 12 * 1024 + 2;
 
 /** The lengths of the pieces: what lies in the element itself, and each span. */
 function lengths(element: HTMLElement): number[] {

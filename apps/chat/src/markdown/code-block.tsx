@@ -2,6 +2,7 @@
 
 import { memo, type ReactNode, useEffect, useState } from 'react';
 import { CopyButton } from '../copy-button';
+import { Pieces } from '../plain-text';
 import { type CodeNode, cachedHighlight, highlight, languageName } from './highlight';
 
 /** Colours change no metric: a row is as high before as after. */
@@ -26,7 +27,7 @@ export const CodeBlock = memo(function CodeBlock({ code, info }: { code: string;
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide code scrolls, and the keyboard must reach it */}
       <pre tabIndex={0} dir="ltr">
-        <code>{nodes ? nodes.map(renderNode) : code}</code>
+        <code>{nodes ? nodes.map(renderNode) : <Pieces text={code} />}</code>
       </pre>
     </figure>
   );

@@ -6,8 +6,9 @@ import type { ColourAnswer, ColourJob } from './highlight-worker';
 /** Text, or a span of it. */
 export type CodeNode = string | { readonly className: string; readonly children: readonly CodeNode[] };
 
-/** Longer code stays plain: it would be too many spans. */
+/** Longer code stays plain, in letters and in lines: what is coloured is laid out as one. */
 const LONGEST = 40_000;
+const MOST_LINES = 2_000;
 /** The language of short unnamed code is guessed; of long code that costs too much. */
 const LONGEST_GUESS = 4_000;
 const KEPT = 200;
@@ -63,6 +64,7 @@ export function cachedHighlight(code: string, language: string): readonly CodeNo
 /** The spans, or nothing if the language is unknown, or the code too long or too hard. */
 export async function highlight(code: string, language: string): Promise<readonly CodeNode[] | undefined> {
   if (code.length > (language === '' ? LONGEST_GUESS : LONGEST)) return undefined;
+  if (code.split('\n', MOST_LINES).length === MOST_LINES) return undefined;
   const key = keyOf(code, language);
   if (code.trim() === '' || cache.has(key)) return cache.get(key);
   const asked = underWay.get(key) ?? queue.colour(code, language.toLowerCase());
