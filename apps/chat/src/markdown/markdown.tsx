@@ -1,6 +1,6 @@
 //! Markdown as React elements: GFM, parsed in WebAssembly within bounds; raw HTML is shown as the text it is.
 
-import { type JSX, memo, type ReactNode, useEffect, useMemo, useSyncExternalStore } from 'react';
+import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { PlainText } from '../plain-text';
 import { CodeBlock } from './code-block';
 import { directionOf } from './direction';
@@ -14,23 +14,35 @@ import { spendFuel, useTurn } from './turns';
 
 /** The blocks of a text, in order. More of them may come at the end. */
 export function MarkdownBlocks({ blocks }: { blocks: readonly string[] }) {
-  const placed = useMemo(() => {
-    let open: Outline = [];
-    return blocks.map(source => {
-      const outline = open.join(' ');
-      open = outlineAfter(open, source);
-      return { source, outline };
-    });
-  }, [blocks]);
+  const before = useRef<readonly Placed[]>([]);
+  const placed = useMemo(() => placesOf(blocks, before.current), [blocks]);
+  before.current = placed;
   return <Slices things={placed} weightOf={blockWeight} render={renderPlaced} most={MOST_SLICES} />;
 }
 
 /** A message of a megabyte of usual text comes whole. */
 const MOST_SLICES = 30;
 
+/** A block and the levels of the headings around it. */
 interface Placed {
   readonly source: string;
   readonly outline: string;
+  readonly outlineAfter: Outline;
+}
+
+/** Takes what was placed before as far as it is the same: a text that grows is not read again. */
+function placesOf(blocks: readonly string[], before: readonly Placed[]): readonly Placed[] {
+  let open: Outline = [];
+  return blocks.map((source, index) => {
+    const same = before[index];
+    const outline = open.join(' ');
+    const place =
+      same?.source === source && same.outline === outline
+        ? same
+        : { source, outline, outlineAfter: outlineAfter(open, source) };
+    open = place.outlineAfter;
+    return place;
+  });
 }
 
 /** Before a block is parsed: so many letters make an element. */

@@ -1,6 +1,6 @@
 //! Long lists of things to draw, a slice a turn, and beyond what anybody scrolls through at the reader's word.
 
-import { Fragment, type ReactNode, useMemo, useState } from 'react';
+import { memo, type ReactNode, useMemo, useState } from 'react';
 import { spend, useTurn } from './turns';
 
 /** What a slice may weigh, in elements. */
@@ -46,8 +46,6 @@ interface SlicesProps<T> {
 export function Slices<T>({ things, weightOf, render, around, most = MOST }: SlicesProps<T>) {
   const slices = useMemo(() => slicesOf(things, weightOf), [things, weightOf]);
   const [shown, setShown] = useState(most);
-  const some = ({ start, end }: Slice) =>
-    things.slice(start, end).map((thing, index) => render(thing, start + index));
   const button = (
     <button type="button" className="text-button" onClick={() => setShown(now => now + most)}>
       Show more
@@ -55,21 +53,40 @@ export function Slices<T>({ things, weightOf, render, around, most = MOST }: Sli
   );
   return (
     <>
-      {slices.slice(0, shown).map((slice, index) => {
-        // The first comes with what holds it.
-        if (index === 0) return <Fragment key={slice.start}>{some(slice)}</Fragment>;
-        return <InTurn key={slice.start} slice={slice} draw={() => some(slice)} />;
-      })}
+      {slices.slice(0, shown).map(({ start, end, weight }) => (
+        <InTurn
+          key={start}
+          things={things.slice(start, end)}
+          first={start}
+          // What weighs more than a slice is one thing that has slices of its own, which count themselves.
+          weight={weight > SLICE ? 1 : weight}
+          render={render as (thing: unknown, index: number) => ReactNode}
+        />
+      ))}
       {slices.length > shown && (around ? around(button) : button)}
     </>
   );
 }
 
-function InTurn({ slice, draw }: { slice: Slice; draw(): ReactNode }) {
-  // What weighs more than a slice is one thing that has slices of its own, which count themselves.
-  const weight = slice.weight > SLICE ? 1 : slice.weight;
-  return useTurn(true, weight) ? draw() : null;
+interface InTurnProps {
+  readonly things: readonly unknown[];
+  /** The index of the first of them. The first of all comes with what holds it. */
+  readonly first: number;
+  readonly weight: number;
+  render(thing: unknown, index: number): ReactNode;
 }
+
+function isSame(before: InTurnProps, now: InTurnProps): boolean {
+  if (before.render !== now.render || before.things.length !== now.things.length) return false;
+  return before.things.every((thing, index) => thing === now.things[index]);
+}
+
+/** A slice. When a text grows, only those with something new are drawn anew. */
+const InTurn = memo(function InTurn({ things, first, weight, render }: InTurnProps) {
+  const mine = useTurn(first > 0, weight);
+  if (first > 0 && !mine) return null;
+  return things.map((thing, index) => render(thing, first + index));
+}, isSame);
 
 /** Counts what is drawn without a turn. */
 export function spendSlice(weight: number): void {
