@@ -7,8 +7,7 @@ import { HOSTILE } from './hostile.mjs';
 import { forget, place, Server } from './server.mjs';
 
 const LIMIT = 200;
-/** A machine that does other things makes any task long: what is slow is slow each time. */
-const TRIES = 3;
+const TRIES = 2;
 
 /** Notes the longest task since it was last asked. Runs in the page. */
 function watchTasks() {
@@ -150,9 +149,9 @@ async function unfolded(page, server, part, letters) {
 
 async function longChecks(page, server) {
   for (const [name, text] of Object.entries(LONG)) {
-    await check(`pasted: a megabyte of ${name}`, () => within(() => pasted(page, server, text)));
+    await check(`pasted: a megabyte of ${name}`, () => within(page, () => pasted(page, server, text)));
     await check(`unfolded: a megabyte of ${name}`, () =>
-      within(() => unfolded(page, server, { type: 'text', text }, text.length)),
+      within(page, () => unfolded(page, server, { type: 'text', text }, text.length)),
     );
   }
   const output = LONG.lines.slice(0, 940_000);
@@ -165,7 +164,7 @@ async function longChecks(page, server) {
     output,
   };
   await check('unfolded: a tool output of 940,000 letters', () =>
-    within(() => unfolded(page, server, tool, output.length)),
+    within(page, () => unfolded(page, server, tool, output.length)),
   );
   await check('a copy of a text in pieces is the text', async () => {
     const copied = await page.evaluate(() => {
@@ -181,15 +180,44 @@ async function longChecks(page, server) {
   });
 }
 
-/** The best of some tries. */
-async function within(attempt) {
-  let best;
-  for (let tried = 0; tried < TRIES && !(best?.worst <= LIMIT); tried += 1) {
-    const one = await attempt();
-    if (!best || one.worst < best.worst) best = one;
+/** The most processor time of a task of the page's thread while `body` runs, in milliseconds. */
+async function processorTime(page, body) {
+  const session = await page.context().newCDPSession(page);
+  const tasks = [];
+  let main;
+  session.on('Tracing.dataCollected', ({ value }) => {
+    for (const event of value) {
+      if (event.name === 'thread_name' && event.args.name === 'CrRendererMain') main = event.tid;
+      if (event.name.endsWith('RunTask') && event.tdur > 0) tasks.push(event);
+    }
+  });
+  const complete = new Promise(done => session.once('Tracing.tracingComplete', done));
+  await session.send('Tracing.start', {
+    transferMode: 'ReportEvents',
+    traceConfig: {
+      includedCategories: ['toplevel', 'disabled-by-default-devtools.timeline'],
+      excludedCategories: ['*'],
+    },
+  });
+  await body();
+  await session.send('Tracing.end');
+  await complete;
+  await session.detach();
+  const times = tasks.filter(task => task.tid === main).map(task => task.tdur / 1_000);
+  must(times.length > 0, 'nothing was traced');
+  return Math.round(Math.max(...times));
+}
+
+/** One try. If that has a task over the limit, others that count processor time: a machine may do other things. */
+async function within(page, attempt) {
+  const first = await attempt();
+  if (first.worst <= LIMIT) return first.note;
+  let least = Number.POSITIVE_INFINITY;
+  for (let tried = 0; tried < TRIES && least > LIMIT; tried += 1) {
+    least = Math.min(least, await processorTime(page, attempt));
   }
-  must(best.worst <= LIMIT, `a task of ${best.worst} ms: ${best.note}`);
-  return best.note;
+  must(least <= LIMIT, `a task of ${least} ms of the processor; at first ${first.note}`);
+  return `${least} ms of the processor; at first ${first.note}`;
 }
 
 export async function markdownBar() {
@@ -208,10 +236,10 @@ export async function markdownBar() {
     number += 1;
     const id = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
     await server.imported(id, name, 2, depth => (depth === 1 ? text : 'Say it.'), 'local');
-    await check(`opened: ${name}`, () => within(() => opened(page, id)));
+    await check(`opened: ${name}`, () => within(page, () => opened(page, id)));
   }
   for (const [name, text] of Object.entries(HOSTILE)) {
-    await check(`streamed: ${name}`, () => within(() => streamed(page, server, text)));
+    await check(`streamed: ${name}`, () => within(page, () => streamed(page, server, text)));
   }
   await longChecks(page, server);
   await check('the page has no complaint, and the composer takes what is typed', async () => {

@@ -23,6 +23,11 @@ function firstLetter(nodes: readonly MarkNode[]): string | undefined {
   return undefined;
 }
 
+/** Whether these have a direction of their own. */
+export function hasLetters(nodes: readonly MarkNode[]): boolean {
+  return firstLetter(nodes) !== undefined;
+}
+
 /** The direction of what holds these blocks. */
 export function directionOf(nodes: readonly MarkNode[]): 'rtl' | 'auto' {
   return RIGHT_TO_LEFT.test(firstLetter(nodes) ?? '') ? 'rtl' : 'auto';

@@ -3,7 +3,7 @@
 import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { PlainText } from '../plain-text';
 import { CodeBlock } from './code-block';
-import { directionOf } from './direction';
+import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
 import { type Align, type MarkNode, type ParentNode, weightOf } from './ops';
 import { type Outline, outlineAfter, pageLevels } from './outline';
@@ -178,8 +178,8 @@ function Table({ node }: { node: ParentNode & { kind: 'table' } }) {
   const [head, ...rows] = node.children;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table scrolls, and the keyboard must reach it
-    <section className="md-table" aria-label="Table" tabIndex={0}>
-      <table dir={directionOf(node.children)}>
+    <section className="md-table" aria-label="Table" tabIndex={0} dir={directionOf(node.children)}>
+      <table>
         <thead>{head && <TableRow node={head} columns={node.columns} cell="th" />}</thead>
         <tbody>
           <TableRows rows={rows} columns={node.columns} />
@@ -199,6 +199,11 @@ function TableRows({ rows, columns }: { rows: readonly MarkNode[]; columns: read
   return <Slices things={rows} weightOf={weightOf} render={row} around={around} />;
 }
 
+/** Numbers stand where the table's words begin. */
+function cellDirection(cell: MarkNode): 'auto' | undefined {
+  return 'children' in cell && hasLetters(cell.children) ? 'auto' : undefined;
+}
+
 /** The parser leaves empty cells at the end of a row out; those of a usual table are drawn, for the line below them. */
 const MOST_FILLED = 24;
 const NOTHING: MarkNode = { kind: 'text', text: '' };
@@ -207,7 +212,7 @@ function TableRow(props: { node: MarkNode; columns: readonly Align[]; cell: 'td'
   const { node, columns, cell: Cell } = props;
   if (!('children' in node)) return null;
   const cell = (one: MarkNode, column: number) => (
-    <Cell key={column} style={{ textAlign: columns[column] }} dir="auto">
+    <Cell key={column} style={{ textAlign: columns[column] }} dir={cellDirection(one)}>
       {'children' in one ? one.children.map(renderNode) : null}
     </Cell>
   );
