@@ -15,6 +15,7 @@ mod edits;
 mod faults;
 mod flags;
 mod guard;
+mod hostile;
 mod live;
 mod load;
 mod locks;
@@ -30,6 +31,7 @@ mod postgres {
 
     pub(crate) use server::{Database, Server};
 }
+mod raw;
 mod refusals;
 mod runs;
 /// The hot tiers that the Redis store's own tests start.

@@ -12,7 +12,7 @@ use threadmill_client::{Client, Http, Options, ThreadView, View};
 use threadmill_proto::{Anchor, Chunk, Limits, MessageId, MessageStatus, ThreadId};
 use threadmill_server::engine::provider::{ChunkStream, Named, Prompt, Provider, ProviderError};
 use threadmill_server::engine::{ContextPolicy, Engine, Providers};
-use threadmill_server::http::{Auth, Guard, serve};
+use threadmill_server::http::{Auth, Guard, HttpLimits, serve};
 use threadmill_store::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -73,7 +73,7 @@ impl Place {
         let there = listener.local_addr().expect("an address");
         let wire = Wire::to(there).await;
         let direct = Http::new(&format!("http://{there}"), Some("ada")).expect("a client");
-        let guard = Guard { auth, ..Guard::default() };
+        let guard = Guard::new(auth, Vec::new(), Vec::new(), HttpLimits::DEFAULT);
         let server = tokio::spawn(serve(Arc::clone(&engine), guard, listener, std::future::pending()));
         Self { direct, wire, voice: Some(Voice(sender)), engine, server }
     }

@@ -39,7 +39,7 @@ mod windows;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use threadmill_proto::{Limits, Problem};
+use threadmill_proto::{Limits, Problem, Scope};
 use threadmill_store::hot::{Lifetimes, MemoryHot};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
 use tokio::sync::{Semaphore, watch};
@@ -230,6 +230,12 @@ impl Engine {
     #[must_use]
     pub fn running(&self) -> usize {
         self.registry.running()
+    }
+
+    /// Those of them that are a user's.
+    #[must_use]
+    pub fn running_of(&self, scope: &Scope) -> usize {
+        self.registry.running_of(scope)
     }
 
     /// The limits in force.

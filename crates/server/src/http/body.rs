@@ -1,6 +1,8 @@
 //! Reading requests: JSON bodies field by field, ids in paths, numbers in queries. Every refusal says which field.
 
-use axum::body::to_bytes;
+use std::error::Error;
+
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -12,6 +14,7 @@ use threadmill_proto::{
 use threadmill_store::{IdempotencyKey, LockToken};
 
 use super::auth::Identity;
+use super::serve::bodies::BodyRefused;
 use super::{ApiProblem, App};
 use crate::engine::Terms;
 
@@ -48,9 +51,7 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
     let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let key = idempotency_key(headers)?;
     let under = fence(headers)?;
-    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
-        ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
-    })?;
+    let bytes = whole(request.into_body(), limit).await?;
     let mut digest = blake3::Hasher::new();
     digest.update(method.as_str().as_bytes()).update(b" ").update(uri.path().as_bytes()).update(b"\n").update(&bytes);
     let digest = *digest.finalize().as_bytes();
@@ -67,6 +68,23 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
     }
+}
+
+/// A whole body of at most `limit` bytes.
+async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
+    to_bytes(body, limit).await.map_err(|error| unread(&error, limit))
+}
+
+/// Why a body was not read to its end.
+pub(super) fn unread(error: &(dyn Error + 'static), limit: usize) -> ApiProblem {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(BodyRefused(problem)) = error.downcast_ref() {
+            return problem.clone().into();
+        }
+        cause = error.source();
+    }
+    ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
 }
 
 fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
