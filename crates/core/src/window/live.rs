@@ -296,15 +296,15 @@ impl View {
         let mut delta = String::new();
         let (mut rewritten, mut changed) = (false, false);
         for chunk in chunks {
-            let before = live.fold.body().parts.len();
+            let before = live.fold.parts().len();
             let folded = live.fold.apply(chunk);
-            let parts = &live.fold.body().parts;
+            let parts = live.fold.parts();
             match folded {
-                Folded::Text(index) => rewritten |= !is_last_text(parts, index),
+                Folded::Text(index) => rewritten = rewritten || !is_last_text(parts, index),
                 Folded::Parts => {
                     changed |= parts.len() == before && !is_prose(chunk) || parts[before..].iter().any(shows);
                 }
-                Folded::Reasoning(_) | Folded::Metadata | Folded::Nothing => {}
+                Folded::Reasoning(_) | Folded::Input(_) | Folded::Metadata | Folded::Nothing => {}
             }
             delta.push_str(text_delta(chunk));
         }
@@ -314,7 +314,7 @@ impl View {
             self.refresh(at);
         }
         if rewritten {
-            let text = text_of(&self.runs[at].fold.body().parts);
+            let text = text_of(self.runs[at].fold.parts());
             self.patches.push(Patch::TextReset { message, text });
         } else if !delta.is_empty() {
             self.patches.push(Patch::Text { message, delta });
@@ -323,7 +323,7 @@ impl View {
 
     /// The row shows the parts there are now: a tool call, a file or a source came or changed.
     fn refresh(&mut self, at: usize) {
-        let (message, parts) = (self.runs[at].message.clone(), self.runs[at].fold.body().parts.clone());
+        let (message, parts) = (self.runs[at].message.clone(), self.runs[at].fold.parts().to_vec());
         if let Some(row) = self.row_mut(&message) {
             row.message.parts = parts;
             let patch = Patch::Update(Box::new(row.clone()));

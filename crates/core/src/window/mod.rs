@@ -186,7 +186,7 @@ impl View {
     #[must_use]
     pub fn text(&self, message: &MessageId) -> Option<String> {
         if let Some(live) = self.runs.iter().find(|live| live.message == *message) {
-            return Some(text_of(&live.fold.body().parts));
+            return Some(text_of(live.fold.parts()));
         }
         self.row(message).map(|row| text_of(&row.message.parts))
     }

@@ -289,7 +289,7 @@ impl Driver {
         self.since_checkpoint += chunks.iter().map(Chunk::bytes).sum::<usize>();
         let checkpoint = (self.since_checkpoint >= CHECKPOINT_BYTES).then(|| {
             self.since_checkpoint = 0;
-            self.fold.body().clone()
+            self.fold.body()
         });
         let append = ChunkAppend {
             scope: self.scope.clone(),
