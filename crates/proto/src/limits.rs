@@ -1,5 +1,8 @@
 //! The limits a deployment states and enforces. Sizes are bytes, counts are counts.
 
+/// A message's or a thread's metadata. It is read with every window and list, so it stays small.
+pub const METADATA_BYTES: usize = 16 << 10;
+
 /// What one deployment accepts and sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +29,12 @@ pub struct Limits {
     /// Threads in one list page.
     pub list_page: u32,
 }
+
+/// What an import may bring that an ordinary request may not: a message of up to 131,072 parts and 16 MiB in one request.
+/// Releases up to 0.1 let runs write messages far past the limits, in up to 100,000 parts and 6.2 MB of JSON; what one
+/// of them has exported can be read.
+pub const IMPORT: Limits =
+    Limits { message_bytes: 16 << 20, body_bytes: 16 << 20, parts: 128 << 10, ..Limits::DEFAULT };
 
 impl Limits {
     /// The defaults.

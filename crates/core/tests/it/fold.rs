@@ -160,7 +160,7 @@ fn calls(chunks: &[Chunk]) -> Vec<(String, Option<String>, Option<String>)> {
 fn no_tool_call_outlives_its_run() {
     let s = String::from;
     let start = Chunk::ToolInputStart { call_id: s("c"), name: s("t"), dynamic: true };
-    let piece = |delta: &str| Chunk::ToolInputDelta { call_id: s("c"), delta: s(delta) };
+    let piece = |delta: &str| Chunk::ToolInputDelta { call_id: "c".into(), delta: delta.to_owned() };
     let cut = [start.clone(), piece("{\"a\":\"\n"), piece("\\é")];
     let input = Some(s("\"{\\\"a\\\":\\\"\\u000a\\\\é\""));
     assert_eq!(calls(&cut), [(s("output-error"), input, Some(s("The input was cut short.")))]);

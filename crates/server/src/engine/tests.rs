@@ -15,7 +15,7 @@ use threadmill_store::{
 };
 
 use super::hub::{Hub, lock};
-use super::provider::{ChunkStream, Named, Prompt, Provider, ProviderError, Providers};
+use super::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use super::{ContextPolicy, Engine, OpenRequest, Outgoing, Watcher};
 
 /// Stands between the store and the hub, and keeps what it is told while it is closed.
@@ -49,7 +49,7 @@ struct Silent;
 #[async_trait]
 impl Provider for Silent {
     async fn open(&self, _: Prompt) -> Result<ChunkStream, ProviderError> {
-        Err(ProviderError("nobody asks it".into()))
+        Err(ProviderError::new(Failure::Unavailable, "nobody asks it"))
     }
 }
 

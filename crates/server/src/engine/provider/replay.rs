@@ -124,7 +124,7 @@ fn tokens(text: &str) -> Vec<String> {
 impl Provider for Replay {
     async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError> {
         let asked = prompt.turns.iter().rev().find(|turn| turn.role == Role::User);
-        let answer = self.answer(asked.map_or("", |turn| turn.text.as_str()));
+        let answer = self.answer(&asked.map(super::Turn::text).unwrap_or_default());
         let id = "0".to_owned();
         let deltas = tokens(&answer).into_iter().map({
             let id = id.clone();
