@@ -268,6 +268,20 @@ async fn an_end_that_is_not_published_yet_follows_the_chunks_before_it() {
 }
 
 #[tokio::test]
+async fn a_reader_that_missed_more_than_is_repeated_starts_over_with_a_window() {
+    let (bench, _) = Bench::new().await;
+    bench.watcher.close(1);
+    bench.start().await;
+    bench.stream(0, 150_000).await;
+    let cursor = bench.cursor_at(3, 1).await;
+    bench.resume(&cursor, None).await;
+    let sent = bench.sent();
+    assert!(sent.iter().any(|frame| frame.contains("TooFar")), "{sent:?}");
+    assert!(sent.iter().any(|frame| frame == "window 2 at 3"), "{sent:?}");
+    assert!(!sent.iter().any(|frame| frame.starts_with("chunks")), "{sent:?}");
+}
+
+#[tokio::test]
 async fn a_run_that_is_over_comes_with_its_whole_message() {
     let (bench, _) = Bench::new().await;
     bench.watcher.close(1);
