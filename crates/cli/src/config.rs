@@ -16,11 +16,15 @@ use threadmill_server::http::{Auth as HttpAuth, Tokens};
 
 use crate::flags::FlagConfig;
 
+#[cfg(test)]
+mod reference;
+
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
 
 /// What `serve` is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where to listen.
@@ -55,6 +59,7 @@ pub(crate) struct Config {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Auth {
     /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only
@@ -65,6 +70,7 @@ pub(crate) enum Auth {
 
 /// Where threads are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     /// `postgres://…`: a database that any number of nodes share. None: SQLite in the data directory, for one node.
@@ -77,6 +83,7 @@ pub(crate) struct Store {
 
 /// A Redis or Valkey, or Upstash by `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Hot {
     /// `redis://`, `rediss://`, `redis+cluster://HOST,HOST` or `redis+sentinel://HOST,HOST/PRIMARY`.
@@ -98,6 +105,7 @@ impl Default for Hot {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Context {
     /// Tokens of history, at about four bytes a token.
@@ -116,24 +124,32 @@ impl Default for Context {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum ProviderConfig {
     /// Answers from the bundled corpus.
     Replay {
+        /// What requests and runs call it.
         name: String,
+        /// How fast it answers.
         #[serde(default = "human_rate")]
         tokens_per_second: f64,
     },
     /// An endpoint that speaks OpenAI's chat completions.
     OpenAi {
+        /// What requests and runs call it.
         name: String,
+        /// What people see in the list of models; the model's name if there is none.
         title: Option<String>,
+        /// Where the endpoint is, with its version: `https://api.openai.com/v1`.
         base_url: String,
+        /// The model's name, as the endpoint knows it.
         model: String,
         /// The variable that holds the key. Keys are not written into files that get shared.
         key_env: Option<String>,
         /// The file that holds the key.
         key_file: Option<PathBuf>,
+        /// The longest answer to ask for; the endpoint's own limit if there is none.
         max_tokens: Option<u32>,
     },
 }
@@ -180,17 +196,29 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
     merged(Toml::string(text))
 }
 
+/// Variables that stand for a key of the file. Lists are written `[a, b]`.
+const VARIABLES: [(&str, &str); 13] = [
+    ("THREADMILL_LISTEN", "listen"),
+    ("THREADMILL_DATA", "data"),
+    ("THREADMILL_AUTH", "auth"),
+    ("THREADMILL_AUTH_SECRET_FILE", "auth_secret_file"),
+    ("THREADMILL_ALLOW_HOSTS", "allow_hosts"),
+    ("THREADMILL_ALLOW_ORIGINS", "allow_origins"),
+    ("THREADMILL_SAMPLE", "sample"),
+    ("THREADMILL_DRAIN_SECONDS", "drain_seconds"),
+    ("THREADMILL_STORE_URL", "store.url"),
+    ("THREADMILL_STORE_REPLICAS", "store.replicas"),
+    ("THREADMILL_STORE_CA_FILE", "store.ca_file"),
+    ("THREADMILL_HOT_URL", "hot.url"),
+    ("THREADMILL_HOT_CA_FILE", "hot.ca_file"),
+];
+
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
-    let variables =
-        ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample", "drain_seconds"];
-    Figment::from(Serialized::defaults(Config::default()))
-        .merge(file)
-        .merge(Env::prefixed("THREADMILL_").only(&variables))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_replicas"]).map(|_| "store.replicas".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_ca_file"]).map(|_| "store.ca_file".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["hot_ca_file"]).map(|_| "hot.ca_file".into()))
+    VARIABLES
+        .into_iter()
+        .fold(Figment::from(Serialized::defaults(Config::default())).merge(file), |figment, (name, key)| {
+            figment.merge(Env::raw().only(&[name]).map(move |_| key.into()))
+        })
         .extract()
         .map_err(Box::new)
 }

@@ -114,6 +114,34 @@ impl Fold {
         &self.parts
     }
 
+    /// The tool call or replaceable value that a chunk is about.
+    #[must_use]
+    pub fn changed_by(&self, chunk: &Chunk) -> Option<usize> {
+        let key = match chunk {
+            Chunk::ToolInputStart { call_id, .. }
+            | Chunk::ToolInputDelta { call_id, .. }
+            | Chunk::ToolInputAvailable { call_id, .. }
+            | Chunk::ToolInputError { call_id, .. }
+            | Chunk::ToolOutputAvailable { call_id, .. }
+            | Chunk::ToolOutputError { call_id, .. } => call_key(call_id),
+            Chunk::Data { name, id: Some(id), .. } => data_key(name, id),
+            Chunk::TextStart { .. }
+            | Chunk::TextDelta { .. }
+            | Chunk::TextEnd { .. }
+            | Chunk::ReasoningStart { .. }
+            | Chunk::ReasoningDelta { .. }
+            | Chunk::ReasoningEnd { .. }
+            | Chunk::SourceUrl { .. }
+            | Chunk::File { .. }
+            | Chunk::Data { id: None, .. }
+            | Chunk::Metadata { .. }
+            | Chunk::StartStep
+            | Chunk::FinishStep
+            | Chunk::Other { .. } => return None,
+        };
+        self.index.get(&key).copied()
+    }
+
     /// Chunks of the stream it holds.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -352,6 +380,14 @@ fn call_key(call_id: &str) -> String {
     key("c", call_id)
 }
 
+fn data_key(name: &str, id: &str) -> String {
+    let mut key = key("d", name);
+    // Between the two, so that no name and id read like another name and id.
+    key.push('\0');
+    key.push_str(id);
+    key
+}
+
 /// What a part is found by, if chunks may come back to it.
 fn key_of(part: &Part) -> Option<String> {
     match part {
@@ -360,13 +396,7 @@ fn key_of(part: &Part) -> Option<String> {
             extra.as_ref().filter(|extra| is_marker(extra)).map(|extra| Prose::Reasoning.key(extra))
         }
         Part::Tool(tool) => Some(call_key(&tool.call_id)),
-        Part::Data { name, id: Some(id), .. } => {
-            let mut key = key("d", name);
-            // In no name: names come from a `type`, which is printed with its part.
-            key.push('\0');
-            key.push_str(id);
-            Some(key)
-        }
+        Part::Data { name, id: Some(id), .. } => Some(data_key(name, id)),
         Part::Data { id: None, .. }
         | Part::File { .. }
         | Part::SourceUrl { .. }

@@ -264,7 +264,7 @@ export class SyncClient implements Client {
     const gone = snapshot.status === 'deleted' || snapshot.error?.code === 'thread_not_found';
     if (gone) this.#keeper.forget(view.threadId);
     else if (snapshot.status === 'ready' && snapshot.source === 'live' && !snapshot.hasNewer) {
-      this.#keeper.keepWindow(view.threadId, snapshot, row => view.text(row));
+      this.#keeper.keepWindow(view.threadId, snapshot, row => view.parts(row));
     }
   }
 

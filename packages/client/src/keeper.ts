@@ -1,7 +1,6 @@
 //! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
 //! network. They are replaced by what the server says as soon as it does.
 
-import { textOf } from './rows.js';
 import type { Storage } from './storage.js';
 import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
@@ -49,14 +48,14 @@ export class Keeper {
     this.#later(LIST, () => this.#storage.put('lists', LIST, threads.slice(0, ENTRIES)));
   }
 
-  /** Keeps a window at the tip; `text` is what a streamed message says so far. */
-  keepWindow(threadId: string, snapshot: ThreadSnapshot, text: (row: Row) => string): void {
+  /** Keeps a window at the tip; `parts` is what a run has written of a message so far. */
+  keepWindow(threadId: string, snapshot: ThreadSnapshot, parts: (row: Row) => readonly Part[]): void {
     this.#later(threadId, async () => {
       const { total, branch, defaultBranch, title } = snapshot;
       const rows = snapshot.rows
         .filter(row => row.rev > 0)
         .slice(-ROWS)
-        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
+        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: parts(row as Row) } : row));
       const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
       await this.#storage.put('windows', threadId, kept);
       this.#pruned ??= this.#prune();
@@ -94,10 +93,4 @@ export class Keeper {
     const old = windows.sort((a, b) => b.keptAt - a.keptAt).slice(THREADS);
     await Promise.all(old.map(({ id }) => this.#storage.delete('windows', id)));
   }
-}
-
-/** The parts of a row that a run writes, and what it has written since. */
-function grown(row: Row, text: string): readonly Part[] {
-  const since = text.slice(textOf(row).length);
-  return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
 }
