@@ -35,6 +35,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ERROR_BYTES: usize = 16 << 10;
 /// The longest line and the longest event: a message in one piece, its characters escaped.
 const FRAME_BYTES: usize = 2 * Limits::DEFAULT.message_bytes + (64 << 10);
+/// The whole of a stream, comments and all: a message in pieces of a few bytes, each in a frame of several hundred.
+const STREAM_BYTES: u64 = 512 << 20;
 /// Chunks that wait for their commit; an answer is read no faster than it is kept.
 const WAITING: usize = 16;
 
@@ -146,13 +148,15 @@ struct Reading {
     frames: Frames,
     parser: Parser,
     sender: mpsc::Sender<Item>,
+    /// Bytes so far.
+    bytes: u64,
     /// When the answer finished, by its own word.
     finished: Option<Instant>,
 }
 
 impl Reading {
     fn new(secrets: Secrets, sender: mpsc::Sender<Item>) -> Self {
-        Self { frames: Frames::new(FRAME_BYTES), parser: Parser::new(secrets), sender, finished: None }
+        Self { frames: Frames::new(FRAME_BYTES), parser: Parser::new(secrets), sender, bytes: 0, finished: None }
     }
 
     /// Reads to the end, or until nobody listens.
@@ -200,7 +204,9 @@ impl Reading {
         let mut frames = Vec::new();
         let taken = self.frames.push(bytes, &mut frames);
         self.parse(&frames, chunks)?;
-        taken.map_err(|_| endless())
+        taken.map_err(|_| endless())?;
+        self.bytes += bytes.len() as u64;
+        if self.bytes > STREAM_BYTES { Err(endless()) } else { Ok(()) }
     }
 
     fn last(&mut self, chunks: &mut Vec<Chunk>) -> Result<(), ProviderError> {
@@ -271,4 +277,21 @@ async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderErro
     let refusal = parser::refusal(status.as_u16(), &String::from_utf8_lossy(&bytes), wait, secrets);
     tracing::debug!(%status, said = refusal.said.as_deref(), "provider refused");
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_of_nothing_is_not_read_for_ever() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let mut reading = Reading::new(Secrets::default(), sender);
+        let mut chunks = Vec::new();
+        let comment = b": nothing\n";
+        assert_eq!(reading.more(comment, &mut chunks), Ok(()));
+        reading.bytes = STREAM_BYTES - 1;
+        let refused = reading.more(comment, &mut chunks).map_err(|why| why.code);
+        assert_eq!((refused, chunks.len()), (Err(Failure::AnswerTooLong), 0));
+    }
 }
