@@ -42,7 +42,11 @@ fn read_branch(branch: &Map<String, Value>) -> Result<ImportRow, String> {
     if parent.as_ref() == Some(&own) {
         return Err(format!("`parent`: {own} is its own parent"));
     }
-    let fork_depth = branch.get("forkDepth").and_then(Value::as_u64).ok_or("`forkDepth` must be a whole number")?;
+    let fork_depth = match branch.get("forkDepth") {
+        // What begins at the beginning forks from nothing.
+        None if parent.is_none() => 0,
+        depth => depth.and_then(Value::as_u64).ok_or("`forkDepth` must be a whole number")?,
+    };
     Ok(ImportRow::Branch { id: own, parent, fork_depth })
 }
 
@@ -68,6 +72,7 @@ mod tests {
         };
         check(json!({"branch": {"id": "b", "parent": "a", "forkDepth": "x"}}), "forkDepth");
         check(json!({"branch": {"id": "b", "parent": "a"}}), "forkDepth");
+        check(json!({"branch": {"id": "b", "forkDepth": null}}), "forkDepth");
         check(json!({"branch": {"id": "b", "parent": "b", "forkDepth": 0}}), "its own parent");
         check(json!({"branch": {"id": "b", "parent": 7, "forkDepth": 0}}), "parent");
         check(json!({"branch": {"forkDepth": 0}}), "`id` is missing");

@@ -31,7 +31,7 @@ fn step<T>(done: StoreResult<T>) -> Step<T> {
     done.map_err(|error| match error {
         StoreError::Invalid(why) => Refusal::Thread(why),
         StoreError::Conflict(why) => Refusal::Thread(why.to_string()),
-        StoreError::NotFound(missing) => Refusal::Thread(format!("there is {missing}")),
+        StoreError::NotFound(missing) => Refusal::Thread(format!("there is no such {missing}")),
         other => Refusal::Target(other.into()),
     })
 }

@@ -1,8 +1,8 @@
 //! What a provider is given of a thread.
 //!
 //! Words and files of messages, oldest first. Reasoning, tool calls, sources and data parts are not sent: they belong to
-//! the run that made them. A message that says nothing is left out, and turns of one speaker that then follow each other
-//! become one, since strict endpoints refuse both. What a question has in files goes to the provider, which sends or
+//! the run that made them. A message that says nothing is left out, and messages of one speaker that then follow each
+//! other become one turn, since strict endpoints refuse both. What a question has in files goes to the provider, which sends or
 //! refuses them.
 
 use threadmill_proto::{Message, MessageStatus, Part};
@@ -16,7 +16,7 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
         let pieces = pieces(message);
         match turns.last_mut() {
             _ if pieces.is_empty() => {}
-            Some(last) if last.role == message.role => append(&mut last.pieces, pieces, "\n\n"),
+            Some(last) if last.role == message.role => last.pieces.extend(pieces),
             _ => turns.push(Turn { role: message.role, pieces }),
         }
     }
@@ -39,22 +39,17 @@ fn pieces(message: &Message) -> Vec<Piece> {
             | Part::StepStart
             | Part::Other { .. } => continue,
         };
-        append(&mut pieces, vec![piece], "");
+        append(&mut pieces, piece);
     }
     pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.trim().is_empty()));
     pieces
 }
 
-/// Adds pieces; words that follow words are joined.
-fn append(to: &mut Vec<Piece>, more: Vec<Piece>, between: &str) {
-    for piece in more {
-        match (to.last_mut(), piece) {
-            (Some(Piece::Text(text)), Piece::Text(next)) => {
-                text.push_str(between);
-                text.push_str(&next);
-            }
-            (_, piece) => to.push(piece),
-        }
+/// Adds a piece; words that follow words in a message are joined.
+fn append(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), piece) {
+        (Some(Piece::Text(text)), Piece::Text(next)) => text.push_str(&next),
+        (_, piece) => pieces.push(piece),
     }
 }
 
@@ -95,7 +90,8 @@ mod tests {
             message(Role::Assistant, MessageStatus::Removed, vec![Part::text("gone")]),
             message(Role::Assistant, MessageStatus::Complete, vec![Part::text("three")]),
         ]);
-        assert_eq!(said, [Turn::new(Role::User, "one\n\ntwo"), Turn::new(Role::Assistant, "three")]);
+        let said: Vec<_> = said.iter().map(|turn| (turn.role, turn.text())).collect();
+        assert_eq!(said, [(Role::User, "one\n\ntwo".into()), (Role::Assistant, "three".into())]);
         assert_eq!(turns(&[user(" ")]), []);
     }
 
