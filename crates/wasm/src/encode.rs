@@ -87,6 +87,7 @@ pub(crate) fn output(out: &mut Writer, output: &Output) {
                 Stage::Dropped => "dropped",
             });
         }
+        Output::Steal => tagged(out, 1, 16),
         Output::Wait(until) => {
             tagged(out, 2, 8);
             match until {

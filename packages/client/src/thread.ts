@@ -10,7 +10,15 @@ import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { proseOf, sameRow } from './rows.js';
 import { FrameStore } from './store.js';
-import type { Anchor, LiveHandle, Part, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './types.js';
+import type {
+  Anchor,
+  LiveHandle,
+  PreviewPart,
+  Row,
+  StreamHandle,
+  ThreadHandle,
+  ThreadSnapshot,
+} from './types.js';
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
 import type { Write } from './writes.js';
 
@@ -98,7 +106,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   /** The parts of a row as they are now, streamed or not. */
-  parts(row: Row): readonly Part[] {
+  parts(row: Row): readonly PreviewPart[] {
     return (row.run && this.#live.known(row.id)?.parts()) || row.parts;
   }
 

@@ -28,7 +28,8 @@ export type Output =
   | [typeof OUT.flags]
   | [typeof OUT.dropped, number]
   | [typeof OUT.write, number]
-  | [typeof OUT.writing, number, Stage];
+  | [typeof OUT.writing, number, Stage]
+  | [typeof OUT.steal];
 
 export type Head = Omit<ThreadSnapshot, 'rows' | 'firstIndex' | 'error'> & { error?: Problem };
 

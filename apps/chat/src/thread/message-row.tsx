@@ -60,7 +60,7 @@ function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
         </MessageIsWritten>
       </div>
       <RunNotice row={row} />
-      {outbox?.state === 'failed' && <RowFailure item={outbox} />}
+      {outbox?.state === 'failed' && <RowFailure row={row} item={outbox} />}
       <footer className="row-footer">
         <BranchSwitcher row={row} />
         {outbox && quiet && <RowPending item={outbox} />}

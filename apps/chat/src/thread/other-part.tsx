@@ -1,6 +1,6 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
-import type { Part } from '@threadmill/client';
+import type { PreviewPart } from '@threadmill/client';
 import { useContext } from 'react';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
@@ -8,7 +8,7 @@ import { MessageIsWritten, toolNote } from './tool-note';
 
 const LONGEST_JSON = 20_000;
 
-export function OtherPart({ part }: { part: Part }) {
+export function OtherPart({ part }: { part: PreviewPart }) {
   const fields = part as Readonly<Record<string, unknown>>;
   if (part.type === 'step-start') return null;
   if (part.type === 'reasoning') return <Folded title="Reasoning" text={text(fields.text)} prose={true} />;

@@ -11,6 +11,7 @@ mod socket;
 mod again;
 mod auth;
 mod durability;
+mod edits;
 mod faults;
 mod flags;
 mod guard;

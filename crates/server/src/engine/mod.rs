@@ -4,6 +4,7 @@ mod allowance;
 mod catch_up;
 mod check;
 mod drive;
+mod edit;
 pub mod flags;
 mod follower;
 mod heard;
@@ -47,6 +48,7 @@ use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult}
 use tokio::sync::{Semaphore, watch};
 
 pub use check::{check_body, check_title};
+pub use edit::Edit;
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};

@@ -225,6 +225,17 @@ impl Fields {
         Terms { key, under: self.under.take() }
     }
 
+    /// A whole number, if there is one.
+    pub(super) fn count(&mut self, name: &str) -> Answer<Option<u64>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) => Ok(Some(number)),
+                None => Err(invalid(format!("`{name}` must be a whole number."))),
+            },
+        }
+    }
+
     /// A whole number in `least..=most`.
     pub(super) fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> Answer<u64> {
         match self.map.shift_remove(name) {
