@@ -1,5 +1,6 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
 
+mod allowance;
 mod catch_up;
 mod check;
 mod drive;
@@ -20,6 +21,7 @@ mod outbox;
 mod pages;
 mod presence;
 mod problem;
+mod prompt;
 pub mod provider;
 mod pull;
 mod ready;
@@ -33,6 +35,7 @@ mod tests;
 mod threads;
 mod tier;
 mod topic;
+mod transfer;
 mod watcher;
 mod windows;
 
@@ -118,6 +121,8 @@ pub struct Engine {
     watchers: AtomicUsize,
     /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
     writes: Arc<Semaphore>,
+    /// The turn of one piece of an import.
+    imports: Arc<Semaphore>,
 }
 
 /// Writes that may wait together. A commit takes about this many, so a refused one would have waited for several.
@@ -188,6 +193,7 @@ impl Engine {
             present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
             writes: Arc::new(Semaphore::new(WRITES)),
+            imports: Arc::new(Semaphore::new(1)),
         })
     }
 

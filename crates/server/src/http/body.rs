@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
+use threadmill_proto::limits::{IMPORT, METADATA_BYTES};
 use threadmill_proto::{
     BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, Scope, ThreadId, json,
     message::Body as MessageBody,
@@ -19,9 +20,6 @@ use super::{ApiProblem, App};
 use crate::engine::Terms;
 
 type Answer<T> = Result<T, ApiProblem>;
-
-/// It is read with every window and list, so it stays small.
-const METADATA_BYTES: usize = 16 << 10;
 
 fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
@@ -43,6 +41,20 @@ impl FromRequest<App> for Fields {
         let limit = app.engine.limits().body_bytes;
         let bytes = read(&request.headers().clone(), request.uri().clone(), request, limit).await?;
         Ok(bytes)
+    }
+}
+
+/// The fields of a request that brings rows of an import, which may be larger than others.
+#[derive(Debug)]
+pub(super) struct ImportFields(pub(super) Fields);
+
+impl FromRequest<App> for ImportFields {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        let limit = IMPORT.body_bytes.max(app.engine.limits().body_bytes);
+        let fields = read(&request.headers().clone(), request.uri().clone(), request, limit).await?;
+        Ok(Self(fields))
     }
 }
 
