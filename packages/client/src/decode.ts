@@ -51,16 +51,17 @@ export function decode(bytes: Uint8Array): unknown {
   }
 
   function map(info: number): Record<string, unknown> {
-    let object: Record<string, unknown> = {};
+    const object: Record<string, unknown> = {};
     const length = info === 31 ? Number.POSITIVE_INFINITY : head(info);
     for (let i = 0; i < length; i++) {
       const key = value();
       if (key === BREAK) break;
       const member = value();
-      // Spread and defined: an assignment would take a member named `__proto__` for the object's own prototype.
-      if (key === '...') object = { ...(member as object), ...object };
-      else if (key === '__proto__') object = { ...object, ['__proto__']: member };
-      else object[String(key)] = member;
+      if (key === '...') {
+        for (const [name, value] of Object.entries(member as object)) {
+          if (!Object.hasOwn(object, name)) put(object, name, value);
+        }
+      } else put(object, String(key), member);
     }
     return object;
   }
@@ -92,6 +93,13 @@ export function decode(bytes: Uint8Array): unknown {
   }
 
   return value();
+}
+
+/** A member of its own, whatever it is called: `__proto__` would replace what the object inherits. */
+function put(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === '__proto__') {
+    Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
+  } else object[name] = value;
 }
 
 function simple(byte: number): unknown {

@@ -49,6 +49,16 @@ export class TailText {
     this.piece = element;
   }
 
+  /** Shows this text alone. If it is there already it stays as it is: what is selected in it stays selected. */
+  keep(text: string): void {
+    if (this.element.textContent !== text) {
+      this.replace(text);
+      return;
+    }
+    this.piece = (this.element.lastElementChild as HTMLElement | null) ?? this.element;
+    this.size = { length: this.piece.textContent.length, lines: linesOf(this.piece.textContent) };
+  }
+
   /** Shows this text alone. */
   replace(text: string): void {
     const end = endOfPiece(text, NOTHING);

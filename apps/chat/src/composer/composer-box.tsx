@@ -2,8 +2,10 @@
 
 import { useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
+import { useAutoHeight } from '../auto-height';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
+import { enterKeyHint, isComposed, isSend } from '../keys';
 import { ComposerNote, type Refusal } from './composer-note';
 import { HeldText, useLongText } from './long-text';
 import { ProviderNote } from './providers';
@@ -36,6 +38,7 @@ export function ComposerBox(props: BoxProps) {
   }, [refusal]);
   useOwnFocus(area);
   const long = useLongText(text, onText);
+  useAutoHeight(area, long.typed);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -43,10 +46,11 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) onSubmit(text);
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === 'Enter' && !event.shiftKey) {
+    if (isSend(event.nativeEvent)) {
       event.preventDefault();
       submit();
+    } else if (isComposed(event.nativeEvent)) {
+      return;
     } else if (event.key === 'ArrowUp' && text === '' && onEditLast) {
       event.preventDefault();
       onEditLast();
@@ -67,6 +71,7 @@ export function ComposerBox(props: BoxProps) {
           ref={area}
           rows={1}
           dir="auto"
+          enterKeyHint={enterKeyHint()}
           value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
@@ -132,7 +137,8 @@ function useStopKey(busy: boolean, onStop: () => void): void {
   useEffect(() => {
     if (!busy) return;
     const onKey = (event: globalThis.KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]')) return;
+      if (event.key !== 'Escape' || event.defaultPrevented || isComposed(event)) return;
+      if (document.querySelector('dialog[open]')) return;
       stop.current();
     };
     window.addEventListener('keydown', onKey);

@@ -1,16 +1,17 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
-import type { Part } from '@threadmill/client';
-import { useState } from 'react';
+import type { PreviewPart } from '@threadmill/client';
+import { useContext, useState } from 'react';
 import { jsonOf } from '../json';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
 import { PlainText } from '../plain-text';
+import { MessageIsWritten, toolNote } from './tool-note';
 
 /** Longer content is drawn once it is unfolded. */
 const SHORT = 20_000;
 
-export function OtherPart({ part }: { part: Part }) {
+export function OtherPart({ part }: { part: PreviewPart }) {
   const fields = part as Readonly<Record<string, unknown>>;
   if (part.type === 'step-start') return null;
   if (part.type === 'reasoning') return <Folded title="Reasoning" text={text(fields.text)} prose={true} />;
@@ -39,17 +40,9 @@ function Folded(props: { title: string; text: string; note?: string; prose?: boo
   );
 }
 
-/** By words of messages: an object would know words of its own, `__proto__` and `constructor` among them. */
-const TOOL_STATES: ReadonlyMap<string, string> = new Map([
-  ['input-streaming', 'preparing'],
-  ['input-available', 'running'],
-  ['output-available', 'done'],
-  ['output-error', 'failed'],
-]);
-
 function ToolPart({ name, fields }: { name: string; fields: Readonly<Record<string, unknown>> }) {
   const { input, output, errorText } = fields;
-  const note = TOOL_STATES.get(text(fields.state)) ?? '';
+  const note = toolNote(fields.state, useContext(MessageIsWritten));
   return <Folded title={name} note={note} text={jsonOf({ input, output, errorText })} />;
 }
 
