@@ -90,5 +90,5 @@ const InTurn = memo(function InTurn({ things, first, weight, render }: InTurnPro
 
 /** Counts what is drawn without a turn. */
 export function spendSlice(weight: number): void {
-  spend(Math.min(weight, SLICE));
+  spend(Math.max(0, Math.min(weight, SLICE)));
 }
