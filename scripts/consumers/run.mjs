@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { NEXT, VITE } from './apps.mjs';
+import { checkFreshCheckout } from './fresh.mjs';
 
 const PACKAGES = ['client', 'react'];
 const TITLE = 'A thread the page must show';
@@ -178,6 +179,8 @@ async function main(binary) {
     const headers = { 'content-type': 'application/json' };
     const made = await fetch(`${url}/v1/threads`, { method: 'POST', headers, body });
     if (!made.ok) throw new Error(`The thread was not made: ${await made.text()}`);
+    checkFreshCheckout(root, join(folder, 'fresh'));
+    say('a fresh checkout is packed with its code, or not at all');
     const [tarballs, sources] = [await pack(folder), await examples()];
     say('packed');
     for (const [i, app] of [VITE, NEXT].entries()) {
