@@ -21,14 +21,18 @@ function run(command, args, folder) {
 }
 
 function build(name) {
-  if (!run('npm', ['run', '--silent', 'build'], at(`packages/${name}`))) fail(`packages/${name} does not build.`);
+  if (!run('npm', ['run', '--silent', 'build'], at(`packages/${name}`)))
+    fail(`packages/${name} does not build.`);
 }
 
 const name = basename(process.cwd());
 const core = at('packages/client/wasm/threadmill.wasm');
-if (!existsSync(at('node_modules/.bin/tsc'))) fail('The compiler is not installed: run `npm ci` in the checkout first.');
+if (!existsSync(at('node_modules/.bin/tsc')))
+  fail('The compiler is not installed: run `npm ci` in the checkout first.');
 if (!existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(core)))
-  fail('The core is not built: run `cargo xtask wasm` in the checkout first. It needs Rust, from https://rustup.rs.');
+  fail(
+    'The core is not built: run `cargo xtask wasm` in the checkout first. It needs Rust, from https://rustup.rs.',
+  );
 // The hooks are compiled against the client's types.
 if (name !== 'client' && !existsSync(at('packages/client/dist/index.d.ts'))) build('client');
 build(name);

@@ -4,7 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-const PARTS = ['packages/client', 'packages/react', 'scripts', 'LICENSE', 'package.json', 'tsconfig.base.json'];
+const PARTS = [
+  'packages/client',
+  'packages/react',
+  'scripts',
+  'LICENSE',
+  'package.json',
+  'tsconfig.base.json',
+];
 
 function run(command, args, cwd, env = process.env) {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' });
@@ -35,7 +42,11 @@ export function checkFreshCheckout(root, folder) {
   for (const name of ['client', 'react']) refuses(folder, name, 'npm ci');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   // Without Rust at hand: what can be had of node alone.
-  const withoutRust = { ...process.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, CARGO_HOME: folder };
+  const withoutRust = {
+    ...process.env,
+    PATH: `${dirname(process.execPath)}:/usr/bin:/bin`,
+    CARGO_HOME: folder,
+  };
   refuses(folder, 'client', 'cargo xtask wasm', withoutRust);
   cpSync(join(root, 'packages/client/wasm'), join(folder, 'packages/client/wasm'), { recursive: true });
   for (const name of ['react', 'client']) {
@@ -45,7 +56,8 @@ export function checkFreshCheckout(root, folder) {
     if (status !== 0 || !tarball) throw new Error(`${name} cannot be packed:\n${output}`);
     const { output: list } = run('tar', ['-tzf', tarball], home);
     for (const file of ['LICENSE', 'dist/index.js', 'dist/index.d.ts', ...(name === 'client' ? CORE : [])]) {
-      if (!list.includes(`package/${file}\n`)) throw new Error(`${tarball} of a fresh checkout lacks ${file}`);
+      if (!list.includes(`package/${file}\n`))
+        throw new Error(`${tarball} of a fresh checkout lacks ${file}`);
     }
   }
 }
