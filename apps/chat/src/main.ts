@@ -6,10 +6,12 @@ import './styles/layout.css';
 import './styles/messages.css';
 import './styles/markdown.css';
 import './styles/outbox.css';
+import './styles/print.css';
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
 import { parseRoute } from './address';
 import { showFailure } from './failed-start';
+import { openingOf } from './places';
 import { applyTheme, storedTheme } from './theme-choice';
 
 /** `?engine=direct` asks for the plain engine, to measure the other one against. */
@@ -36,9 +38,11 @@ async function readAhead(engine: EngineStore): Promise<void> {
       made(engine.getSnapshot());
     });
   });
-  // Where the address names a message the thread opens elsewhere.
-  if (!client || threadId === undefined || messageId !== undefined) return;
-  const handle = client.thread(threadId);
+  if (!client || threadId === undefined) return;
+  const { anchor, branch } = openingOf(threadId, messageId);
+  // At a message the page opens it by itself: asked for twice, that window would be fetched twice.
+  if (anchor) return;
+  const handle = client.thread(threadId, branch === undefined ? {} : { branch });
   setTimeout(() => handle.release(), 1_000);
   await new Promise<void>(there => {
     handle.subscribe(() => handle.getSnapshot().status !== 'loading' && there());

@@ -12,12 +12,15 @@ use serde::{Deserialize, Serialize};
 use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
 use threadmill_server::engine::provider::replay::{self, Replay};
 use threadmill_server::engine::provider::{Named, Providers};
-use threadmill_server::http::{Auth as HttpAuth, Tokens};
+use threadmill_server::http::{Auth as HttpAuth, Link, Tokens};
 
 use crate::flags::FlagConfig;
 
+mod limits;
 #[cfg(test)]
 mod reference;
+
+pub(crate) use limits::Limits;
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
@@ -44,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) sample: bool,
     /// How long SIGTERM waits for answers under way.
     pub(crate) drain_seconds: u64,
+    /// How much of the node those who use it may take.
+    pub(crate) limits: Limits,
     /// The durable tier, where it is not the data directory.
     pub(crate) store: Store,
     /// The hot tier that nodes on one database share.
@@ -64,6 +69,8 @@ pub(crate) struct Config {
 pub(crate) enum Auth {
     /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only
     Dev,
+    /// As `dev`, for whoever has the link that the server prints at start. Loopback only, for use through a tunnel
+    Link,
     /// JSON Web Tokens, signed with a shared secret (HS256)
     Token,
 }
@@ -170,6 +177,7 @@ impl Default for Config {
             allow_origins: Vec::new(),
             sample: true,
             drain_seconds: 20,
+            limits: Limits::default(),
             store: Store::default(),
             hot: Hot::default(),
             context: Context::default(),
@@ -247,11 +255,17 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     Providers::new(named).context("no provider is configured")
 }
 
-/// How callers are identified, with the secret that takes.
-pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
+/// How callers are identified, with the secret that takes; and the token of the link, if there is one.
+pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)> {
     const VARIABLE: &str = "THREADMILL_AUTH_SECRET";
     match config.auth {
-        Auth::Dev => Ok(HttpAuth::Dev),
+        Auth::Dev => Ok((HttpAuth::Dev, None)),
+        Auth::Link => {
+            let mut token = [0_u8; 32];
+            getrandom::fill(&mut token).context("the system gives no random bytes")?;
+            let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok((HttpAuth::Link(Link::new(&token)), Some(token)))
+        }
         Auth::Token => {
             let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
             if variable.is_some() && config.auth_secret_file.is_some() {
@@ -261,7 +275,8 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
                 .context("the secret of --auth token")?
                 .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
             let tokens = Tokens::new(secret.as_bytes());
-            Ok(HttpAuth::Token(Arc::new(tokens.context("the secret of --auth token is shorter than 32 bytes")?)))
+            let tokens = tokens.context("the secret of --auth token is shorter than 32 bytes")?;
+            Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
     }
 }

@@ -4,7 +4,7 @@
 import { fieldOf, isObject } from './json.js';
 import { listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
-import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
 /** Threads whose last window is kept from one start to the next. */
 const THREADS = 50;
@@ -57,7 +57,7 @@ export class Keeper {
   }
 
   /** Keeps a window at the tip; `parts` is what a run has written of a message so far. */
-  keepWindow(threadId: string, snapshot: ThreadSnapshot, parts: (row: Row) => readonly Part[]): void {
+  keepWindow(threadId: string, snapshot: ThreadSnapshot, parts: (row: Row) => readonly PreviewPart[]): void {
     this.#later(threadId, async () => {
       const { total, branch, defaultBranch, title } = snapshot;
       const rows = snapshot.rows

@@ -4,24 +4,28 @@ import type { Frames } from './frames.js';
 import { proseOf } from './rows.js';
 import { FrameStore } from './store.js';
 import { TextStream } from './stream.js';
-import type { LiveHandle, Part, Row, StreamHandle } from './types.js';
+import type { LiveHandle, PreviewPart, Row, StreamHandle } from './types.js';
+
+/** Milliseconds between two snapshots that show no more than how the input of a tool grows. */
+const INPUT_WAIT = 1_000;
 
 /**
  * One message. Its snapshot changes when a part comes or changes otherwise than by text at its end; the text of each
  * part is a stream of its own, and that of all of them together another.
  */
-export class LiveMessage extends FrameStore<readonly Part[]> implements LiveHandle {
+export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements LiveHandle {
   /** The text of the text parts, joined. */
   readonly all: TextStream;
   readonly #frames: Frames;
   /** As they came; the texts have grown since. */
-  #parts: Part[];
+  #parts: PreviewPart[];
   readonly #texts = new Map<number, TextStream>();
   #state: 'open' | 'ended';
+  #inputTimer: ReturnType<typeof setTimeout> | undefined;
   /** What it ended with. */
-  #final: readonly Part[] | undefined;
+  #final: readonly PreviewPart[] | undefined;
 
-  constructor(frames: Frames, parts: readonly Part[], state: 'open' | 'ended') {
+  constructor(frames: Frames, parts: readonly PreviewPart[], state: 'open' | 'ended') {
     super(frames, parts);
     this.#frames = frames;
     this.#parts = [...parts];
@@ -35,7 +39,7 @@ export class LiveMessage extends FrameStore<readonly Part[]> implements LiveHand
   }
 
   /** The parts with the text they have now. */
-  parts(): readonly Part[] {
+  parts(): readonly PreviewPart[] {
     return this.#parts.map((part, at) => {
       const text = this.#texts.get(at)?.text();
       return text === undefined || proseOf(part) === undefined ? part : { ...part, text };
@@ -56,18 +60,23 @@ export class LiveMessage extends FrameStore<readonly Part[]> implements LiveHand
     else this.all.become(joined(this.parts()));
   }
 
-  /** A part came or changed. */
-  put(at: number, part: Part): void {
+  /** A part came or changed. Says whether that is news for those who show no input of a tool as it grows. */
+  put(at: number, part: PreviewPart): boolean {
     const before = this.#parts[at];
     this.#parts[at] = part;
     this.#grow(at, part);
     if (before?.type === 'text' || part.type === 'text') this.all.become(joined(this.parts()));
+    if (isSameInput(before, part)) {
+      this.#inputTimer ??= setTimeout(() => this.touch(), INPUT_WAIT);
+      return false;
+    }
     // That nothing more comes to a text is told with what comes after it.
     if (before?.type !== 'text' || part.type !== 'text') this.touch();
+    return true;
   }
 
   /** A run writes the message, and these are its parts so far. */
-  open(parts: readonly Part[]): void {
+  open(parts: readonly PreviewPart[]): void {
     this.#state = 'open';
     this.#final = undefined;
     this.#become(parts);
@@ -76,8 +85,10 @@ export class LiveMessage extends FrameStore<readonly Part[]> implements LiveHand
   }
 
   /** The message is final. The caller shows the row's status in the same publish. */
-  end(parts: readonly Part[]): void {
+  end(parts: readonly PreviewPart[]): void {
     if (parts === this.#final) return;
+    clearTimeout(this.#inputTimer);
+    this.#inputTimer = undefined;
     this.#final = parts;
     this.#state = 'ended';
     this.#become(parts);
@@ -86,21 +97,25 @@ export class LiveMessage extends FrameStore<readonly Part[]> implements LiveHand
     this.publish();
   }
 
-  protected override take(): readonly Part[] {
+  protected override take(): readonly PreviewPart[] {
+    clearTimeout(this.#inputTimer);
+    this.#inputTimer = undefined;
     return [...this.#parts];
   }
 
   /** Parts that are what they were keep their identity, whatever their texts have grown to. */
-  #become(parts: readonly Part[]): void {
+  #become(parts: readonly PreviewPart[]): void {
     const before = this.#parts;
-    this.#parts = parts.map((part, at) => (sameButText(before[at], part) ? (before[at] as Part) : part));
+    this.#parts = parts.map((part, at) =>
+      sameButText(before[at], part) ? (before[at] as PreviewPart) : part,
+    );
     for (const [at, part] of parts.entries()) this.#grow(at, part);
     for (const [at, text] of this.#texts) if (at >= parts.length) text.become('');
     const same = before.length === parts.length && this.#parts.every((part, at) => part === before[at]);
     if (!same) this.touch();
   }
 
-  #grow(at: number, part: Part): void {
+  #grow(at: number, part: PreviewPart): void {
     const text = proseOf(part);
     if (text !== undefined) this.#text(at).become(text);
   }
@@ -120,7 +135,7 @@ export class LiveMessages {
   readonly #frames: Frames;
   readonly #all = new Map<string, LiveMessage>();
   /** Those that end when the rows are shown, with their final parts. */
-  readonly #ending = new Map<string, readonly Part[]>();
+  readonly #ending = new Map<string, readonly PreviewPart[]>();
 
   constructor(frames: Frames) {
     this.#frames = frames;
@@ -174,13 +189,19 @@ export class LiveMessages {
   }
 }
 
-function joined(parts: readonly Part[]): string {
+function joined(parts: readonly PreviewPart[]): string {
   let all = '';
   for (const part of parts) if (part.type === 'text') all += proseOf(part);
   return all;
 }
 
-function sameButText(a: Part | undefined, b: Part): boolean {
+/** The part is a tool whose input grows, and was one before. */
+function isSameInput(before: PreviewPart | undefined, now: PreviewPart): boolean {
+  const streaming = (part: PreviewPart) => part.state === 'input-streaming';
+  return before !== undefined && before.type === now.type && streaming(before) && streaming(now);
+}
+
+function sameButText(a: PreviewPart | undefined, b: PreviewPart): boolean {
   if (a === undefined || a.type !== b.type) return false;
   if (proseOf(b) === undefined) return JSON.stringify(a) === JSON.stringify(b);
   return JSON.stringify({ ...a, text: '' }) === JSON.stringify({ ...b, text: '' });

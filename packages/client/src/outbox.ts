@@ -441,7 +441,7 @@ function plainly(write: Write): Write | undefined {
 }
 
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, runId, text } = write;
+  const { key, kind, threadId, messageId, runId, text, texts } = write;
   return {
     key,
     kind,
@@ -451,6 +451,7 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     ...(messageId && { messageId }),
     ...(runId && { runId }),
     ...(text && { text }),
+    ...(texts && { texts }),
     ...(state === 'failed' && error && { error: new ProblemError(error) }),
   };
 }

@@ -10,7 +10,15 @@ import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
 import { proseOf, sameRow } from './rows.js';
 import { FrameStore } from './store.js';
-import type { Anchor, LiveHandle, Part, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './types.js';
+import type {
+  Anchor,
+  LiveHandle,
+  PreviewPart,
+  Row,
+  StreamHandle,
+  ThreadHandle,
+  ThreadSnapshot,
+} from './types.js';
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
 import type { Write } from './writes.js';
 
@@ -98,7 +106,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   /** The parts of a row as they are now, streamed or not. */
-  parts(row: Row): readonly Part[] {
+  parts(row: Row): readonly PreviewPart[] {
     return (row.run && this.#live.known(row.id)?.parts()) || row.parts;
   }
 
@@ -182,8 +190,8 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
         this.#live.known(patch[1])?.append(patch[2], patch[3]);
         return;
       case VIEW.part:
-        this.#live.known(patch[1])?.put(patch[2], patch[3]);
-        // Text and reasoning are not for the snapshot.
+        // Text, reasoning and input that grows are not for the snapshot.
+        if (!this.#live.known(patch[1])?.put(patch[2], patch[3])) return;
         if (proseOf(patch[3]) !== undefined || patch[3].type === 'step-start') return;
         this.#written.add(patch[1]);
         break;

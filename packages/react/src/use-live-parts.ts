@@ -1,11 +1,11 @@
 //! The parts of a message while it is written, each in its place.
 
-import type { LiveHandle, Part, ThreadHandle } from '@threadmill/client';
+import type { LiveHandle, PreviewPart, ThreadHandle } from '@threadmill/client';
 import { useMemo } from 'react';
 import { useShown } from './held.js';
 import { useThreadHandle } from './thread-handle.js';
 
-const NONE: readonly Part[] = [];
+const NONE: readonly PreviewPart[] = [];
 const none = () => NONE;
 
 /** What a run writes of a message: `undefined` for `'skip'` and until the thread is open. */
@@ -33,6 +33,6 @@ export function useLive(
 export function useLiveParts(
   thread: string | ThreadHandle | undefined,
   messageId: string | 'skip',
-): readonly Part[] {
+): readonly PreviewPart[] {
   return useShown(useLive(thread, messageId), none);
 }

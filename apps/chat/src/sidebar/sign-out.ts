@@ -2,6 +2,8 @@
 
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
+import { forgetPlaces } from '../places';
+import { forgetShell } from '../shell';
 
 /** One for both directions: a page does not hear itself. */
 let others: BroadcastChannel | undefined;
@@ -10,6 +12,8 @@ let others: BroadcastChannel | undefined;
 export async function signOut(client: Client): Promise<void> {
   await client.signOut();
   forgetProvider();
+  forgetPlaces();
+  await forgetShell();
   others?.postMessage('');
   location.assign('/');
 }

@@ -1,7 +1,7 @@
 //! The body of an assistant's message: its parts in the order in which they are stored, and the same elements while it is
 //! written and after.
 
-import type { Part, Row, ThreadHandle } from '@threadmill/client';
+import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
 import { memo, type RefCallback, useMemo, useRef } from 'react';
 import { countRowRender } from '../counters';
@@ -41,7 +41,7 @@ export function AssistantBody({ row, handle }: { row: Row; handle: ThreadHandle 
 interface PartOfProps {
   readonly row: Row;
   readonly handle: ThreadHandle;
-  readonly part: Part;
+  readonly part: PreviewPart;
   readonly at: number;
   /** More may come to it. */
   readonly writing: boolean;
@@ -80,7 +80,7 @@ function TextPart({ row, handle, part, at, writing }: PartOfProps) {
   const stream = useStreamBlocks(handle, writing ? row.id : 'skip', at);
   const text = textOf(part);
   const whole = useMemo(() => (writing ? [] : blocksOf(text)), [writing, text]);
-  const rendered = useRef<Part>(undefined);
+  const rendered = useRef<PreviewPart>(undefined);
   // As above: renders that only new blocks caused.
   if (rendered.current === part && writing) countRowRender(row.id);
   rendered.current = part;

@@ -1,6 +1,6 @@
 //! What the model thought: open while it is written, folded when it is done, unless somebody reads it.
 
-import type { Part, Row, ThreadHandle } from '@threadmill/client';
+import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { useStreamText } from '@threadmill/react';
 import { type MouseEvent, useLayoutEffect, useRef, useState } from 'react';
 import { textOf } from './whole-parts';
@@ -8,7 +8,7 @@ import { textOf } from './whole-parts';
 interface ReasoningPartProps {
   readonly row: Row;
   readonly handle: ThreadHandle;
-  readonly part: Part;
+  readonly part: PreviewPart;
   /** Its place in the message. */
   readonly at: number;
   readonly writing: boolean;

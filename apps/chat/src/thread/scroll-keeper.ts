@@ -35,7 +35,7 @@ export class ScrollKeeper {
   private line: { readonly at: Line; readonly offset: number } | undefined;
   private ids: readonly string[] = [];
   private mounted: RowRange = { start: 0, end: 0 };
-  private target: string | undefined;
+  private target: { readonly id: string; readonly top: number | undefined } | undefined;
   /** What a whole-pixel scroll offset could not express; paid with the next correction, so that errors never add up. */
   private owed = 0;
   private lastTop = 0;
@@ -69,10 +69,25 @@ export class ScrollKeeper {
     return (start === 0 || first.top <= view.top) && (end === this.ids.length || last.bottom >= view.bottom);
   }
 
-  /** Puts this row in view with the next commit that has it. */
-  aimAt(id: string): void {
-    this.target = id;
+  /** Puts this row in view with the next commit that has it: so many pixels below the view's top, if that is said. */
+  aimAt(id: string, top?: number): void {
+    this.target = { id, top };
     this.following = false;
+  }
+
+  /** Whether a row is aimed at that is not on the page yet. */
+  get aiming(): boolean {
+    return this.target !== undefined;
+  }
+
+  /** The first row that reaches into the view, and where it begins, in pixels below the view's top. */
+  spot(): { message: string; top: number } | undefined {
+    const view = this.scroller?.getBoundingClientRect().top ?? 0;
+    for (const id of this.ids.slice(this.mounted.start, this.mounted.end)) {
+      const box = this.rows.get(id)?.getBoundingClientRect();
+      if (box && box.bottom > view) return { message: id, top: Math.round(box.top - view) };
+    }
+    return undefined;
   }
 
   /** Holds the end in view from the next commit on. */
@@ -93,7 +108,7 @@ export class ScrollKeeper {
     this.focused.rename(from, to);
   }
 
-  /** After a commit or a change of size: puts things where the reader expects them. Returns the row just arrived at. */
+  /** After a commit or a change of size: puts things where the reader expects them. Returns the row just jumped to. */
   settle(): string | undefined {
     const arrived = this.arrive();
     if (arrived === undefined) {
@@ -101,7 +116,8 @@ export class ScrollKeeper {
       else this.restore();
     }
     this.mark();
-    return arrived;
+    // Where the reader comes back to is no news to point at.
+    return arrived?.top === undefined ? arrived?.id : undefined;
   }
 
   /** The reader scrolled, by so many pixels. Returns what follows from it. */
@@ -143,8 +159,8 @@ export class ScrollKeeper {
 
   private focus(viewport: number): Focus {
     const { ids } = this;
-    const aimed = this.target === undefined ? -1 : ids.indexOf(this.target);
-    if (aimed >= 0) return { index: aimed, top: viewport * TARGET_AT };
+    const aimed = this.target === undefined ? -1 : ids.indexOf(this.target.id);
+    if (aimed >= 0) return { index: aimed, top: this.target?.top ?? viewport * TARGET_AT };
     if (this.following) return { index: ids.length, top: viewport };
     for (const mark of this.marks) {
       const index = ids.indexOf(mark.id);
@@ -153,12 +169,12 @@ export class ScrollKeeper {
     return focusAt(ids, this.heights, this.scroller?.scrollTop ?? 0);
   }
 
-  private arrive(): string | undefined {
+  private arrive(): ScrollKeeper['target'] {
     const { target, scroller } = this;
-    const element = target === undefined ? undefined : this.rows.get(target);
+    const element = target === undefined ? undefined : this.rows.get(target.id);
     if (!scroller || !element || target === undefined) return undefined;
     this.target = undefined;
-    this.scrollTo(this.offsetOf(element) - scroller.clientHeight * TARGET_AT);
+    this.scrollTo(this.offsetOf(element) - (target.top ?? scroller.clientHeight * TARGET_AT));
     return target;
   }
 

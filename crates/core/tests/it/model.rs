@@ -328,7 +328,7 @@ impl Server {
         if let Some(run) = &self.run
             && let Some(message) = messages.iter_mut().find(|message| message.depth == run.depth as u64)
         {
-            let Body { parts, .. } = fold(&run.chunks).body().clone();
+            let Body { parts, .. } = fold(&run.chunks).body();
             message.parts = parts;
             cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.chunks.len() as u64 });
             runs.push(info(run));
@@ -351,7 +351,7 @@ impl Server {
     /// The text of a message as it stands.
     pub(crate) fn text(&self, depth: u64) -> String {
         match &self.run {
-            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).body().parts),
+            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).parts()),
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }
