@@ -102,7 +102,7 @@ codes! {
     /// Too much at once.
     30 Overloaded "overloaded" 503 "Wait for the time in Retry-After and try again."
     /// The durable tier refuses writes.
-    31 ReadOnly "read_only" 503 "The disk failed a sync. Reads go on; repair the disk and restart the node."
+    31 ReadOnly "read_only" 503 "Reads go on. If the disk is full, make room; else see the log, repair the disk and restart the node."
     /// The node cannot answer now.
     32 Unavailable "unavailable" 503 "Try again."
     /// A defect of the server.
@@ -129,6 +129,8 @@ codes! {
     43 LockHeld "lock_held" 409 "Ask again after Retry-After, or with a longer `wait`."
     /// The header Threadmill-Fence is malformed, or the route checks none.
     44 InvalidFence "invalid_fence" 400 "Send NAME:TOKEN, the `fence` of the grant, on routes that write to threads."
+    /// The thread to be made was made before, by you, and deleted.
+    60 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

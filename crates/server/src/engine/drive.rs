@@ -166,8 +166,15 @@ impl Outage {
 impl Engine {
     /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is read.
     async fn keep_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
-        let mut outage = Outage::begin();
+        let end = append.from + append.chunks.len() as u64;
+        let (mut outage, mut repeated) = (Outage::begin(), false);
         while let Err(error) = self.store.append_chunks(append.clone()).await {
+            if repeated && matches!(error, StoreError::Invalid(_)) {
+                // The first try may have been on its way while the run was read, and be what is in the way now.
+                let run = self.store.run(&append.scope, &append.run).await?;
+                return if run.info.offset >= end { Ok(()) } else { Err(error) };
+            }
+            repeated = true;
             outage.endure(error).await?;
             loop {
                 match self.store.run(&append.scope, &append.run).await {
