@@ -213,7 +213,7 @@ impl Target {
             setval(pg_get_serial_sequence('threadmill.tenants', 'num'), (SELECT coalesce(max(num), 1) FROM threadmill.tenants)),
             setval(pg_get_serial_sequence('threadmill.users', 'num'), (SELECT coalesce(max(num), 1) FROM threadmill.users))";
         self.db().all(SQL, &[&threads, &runs]).await?;
-        self.db().change("UPDATE threadmill.meta SET epoch = $1 WHERE one", &[&int(epoch)]).await?;
+        self.db().change("UPDATE threadmill.meta SET epoch = greatest(epoch, $1) WHERE one", &[&int(epoch)]).await?;
         Ok(())
     }
 

@@ -79,7 +79,8 @@ async fn main() {
     let directory = TempDir::new_in(".").expect("a directory");
     let store: Arc<dyn DurableStore> =
         SqliteStore::open(directory.path(), SqliteOptions::default()).expect("the store opens");
-    let chat = |thread: &str| Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id(thread), at: 1 };
+    let chat =
+        |thread: &str| Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id(thread), at: 1 };
     let (mut doomed, mut other) = (chat("long"), chat("other"));
     let create = other.create("o");
     other.ok([create]).await;

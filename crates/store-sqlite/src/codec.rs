@@ -10,8 +10,9 @@ use crate::fail::{Done, damage};
 /// Bodies as CBOR alone: what releases before this one wrote. Other codecs (compression) will have other numbers.
 const CODEC_CBOR: u8 = 0;
 /// Bodies as CBOR with a sum before them, so that a page that was damaged on the disk is noticed and altered text is
-/// shown to nobody. The sum is over the row's key, too: a body is worth nothing in another row.
-const CODEC_SUMMED: u8 = 1;
+/// shown to nobody. The sum is over the row's key, too: a body is worth nothing in another row. A number that no flipped
+/// bit makes of the other.
+const CODEC_SUMMED: u8 = 0x5A;
 
 /// Bytes of a sum: the beginning of BLAKE3. A damaged body passes once in 2^64.
 const SUM: usize = 8;

@@ -76,7 +76,7 @@ CREATE TABLE slots (
     PRIMARY KEY (tenant, thread, branch, depth)
 ) WITHOUT ROWID;
 
--- body: one codec byte (0: CBOR), then the body; empty for an empty body.
+-- body: one codec byte (0: CBOR; 90: a sum of 8 bytes, then CBOR), then the body; empty for an empty body.
 CREATE TABLE messages (
     key        INTEGER PRIMARY KEY,
     tenant     INTEGER NOT NULL,
