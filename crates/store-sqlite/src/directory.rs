@@ -66,7 +66,8 @@ impl Directory {
 
     /// Draws this opening's epoch and keeps it. Returns it when that is on disk.
     pub(crate) fn advance(&self, db: &Connection) -> Done<u64> {
-        let kept: u64 = db.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
+        let kept: i64 = db.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
+        let kept = u64::try_from(kept).map_err(damage)?;
         let known = self.read_mark().map_or(kept, |beside| beside.max(kept));
         // SQLite has a clock and chance, and takes both from the system.
         let (now, random): (u64, i64) =

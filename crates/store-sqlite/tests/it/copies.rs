@@ -113,13 +113,15 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
     let create = chat(&store, 1).create("t");
     let before = chat(&store, 1).ok([create]).await.position;
     let old = take(&store, 1).await;
-    let closed = matches!(copied, Copied::DirectoryClosed | Copied::DatabaseClosed);
-    if closed {
-        end(store, Ended::Closed).await;
-    }
-    copy(directory.path(), kept.path(), copied);
-    if closed {
-        store = open(directory.path());
+    match copied {
+        Copied::DirectoryClosed | Copied::DatabaseClosed => {
+            end(store, Ended::Closed).await;
+            copy(directory.path(), kept.path(), copied);
+            store = open(directory.path());
+        }
+        Copied::DirectoryWhileOpen | Copied::DatabaseWhileOpen | Copied::FilesWhileOpen => {
+            copy(directory.path(), kept.path(), copied);
+        }
     }
     // What is lost: a message, and a grant that somebody still believes in.
     let say = chat(&store, 2).say("lost");
