@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use threadmill_proto::{BranchId, Message, MessageStatus, Part, Role};
-use threadmill_store::conformance::kit::{Chat, branch_id, message_id, missing, scope, thread_id};
-use threadmill_store::{DurableStore, ImportRow, ImportState, ImportThread, Missing};
+use threadmill_store::conformance::kit::{Chat, branch_id, key, message_id, missing, refused, scope, thread_id};
+use threadmill_store::{DurableStore, ImportRow, ImportState, ImportThread, Missing, StoreError, TOMBSTONES};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const LONG: u64 = 4_000;
@@ -171,4 +171,29 @@ async fn pages_that_get_free_are_used_again() {
         nothing_is_left(directory.path(), 0).await;
     }
     assert!(sizes[2] <= sizes[0] + sizes[0] / 10, "the file grew: {sizes:?}");
+}
+
+/// The oldest tombstone goes with the receipt that it kept, when a user has deleted more than are remembered.
+#[tokio::test]
+async fn what_is_remembered_is_bounded() {
+    let directory = TempDir::new().expect("a directory");
+    let store = open(directory.path());
+    let mut first = chat(&store, "first");
+    let mut making = first.transaction([first.create("first")]);
+    making.key = Some(key("k", 1));
+    store.apply(making.clone()).await.expect("it is made");
+    first.ok([first.delete()]).await;
+    let file = Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let others = "WITH RECURSIVE n (ord) AS (SELECT 1 UNION ALL SELECT ord + 1 FROM n WHERE ord < ?1)
+         INSERT INTO tombstones (user, ord, thread) SELECT t.user, n.ord, 'x' || n.ord FROM n, tombstones t";
+    file.execute(others, [TOMBSTONES - 1]).expect("inserts");
+    refused(store.apply(making.clone()).await, &StoreError::Deleted);
+    let mut second = chat(&store, "second");
+    let create = second.create("second");
+    second.ok([create]).await;
+    second.ok([second.delete()]).await;
+    let left = count(&file, "SELECT count(*) FROM tombstones");
+    assert_eq!(u64::try_from(left).expect("a count"), TOMBSTONES);
+    assert_eq!(count(&file, "SELECT count(*) FROM receipts"), 0);
+    store.apply(making).await.expect("it is forgotten");
 }
