@@ -254,7 +254,9 @@ impl State {
             self.remove_some();
         }
         if self.shared.failure().is_none() {
-            let done = self.checkpoints.step(&self.conn, Load::Idle);
+            // A pause between two steps of removal is none: a checkpoint each would be two syncs more.
+            let load = if self.removing { Load::Busy } else { Load::Idle };
+            let done = self.checkpoints.step(&self.conn, load);
             self.heed(done);
         }
     }
