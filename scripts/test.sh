@@ -14,7 +14,9 @@ wants_valkey() {
 install_packages() {
   local missing=()
   command -v chromium >/dev/null || missing+=(chromium)
+  command -v firefox-esr >/dev/null || missing+=(firefox-esr)
   command -v strace >/dev/null || missing+=(strace)
+  command -v nginx >/dev/null || missing+=(nginx-light)
   command -v openssl >/dev/null || missing+=(openssl)
   command -v redis-server >/dev/null || missing+=(redis-server)
   ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
@@ -30,7 +32,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-step "tools: chromium, strace, openssl, redis, valkey, postgresql, npm packages, the wasm target"
+step "tools: chromium, firefox, strace, nginx, openssl, redis, valkey, postgresql, npm packages, the wasm target"
 install_packages
 make --no-print-directory node_modules/.installed
 rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
@@ -64,7 +66,7 @@ export THREADMILL_BINARY
 step "TypeScript tests"
 npm run --silent test
 
-step "the page in Chromium"
+step "the page in Chromium, and its core in Chromium and Firefox, near and far"
 bash scripts/e2e.sh "$THREADMILL_BINARY"
 
 step "the browser client's bars in Chromium, small"
