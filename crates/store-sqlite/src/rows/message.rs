@@ -49,8 +49,8 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
     let name = row.get_ref(1)?.as_str().map_err(damage)?;
     let branch = row.get_ref(6)?.as_str().map_err(damage)?;
     let body = row.get_ref(9)?.as_blob().map_err(damage)?;
-    let key = row.get(0)?;
-    let named = |fail| match fail {
+    let key: i64 = row.get(0)?;
+    let named = |fail: Fail| match fail {
         Fail::Refused(StoreError::Internal { detail, .. }) => {
             damage(format_args!("message {name} (of thread number {}): {detail}", key >> 32))
         }
