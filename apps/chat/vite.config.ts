@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type HtmlTagDescriptor, type IndexHtmlTransformContext, type Plugin } from 'vite';
+import { precompress } from './precompress';
 
 const SERVER = process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430';
 
@@ -87,7 +88,7 @@ function shellList(): Plugin {
 
 export default defineConfig({
   base: '/',
-  plugins: [react(), preloads(), compiledAhead(), shellList()],
+  plugins: [react(), preloads(), compiledAhead(), shellList(), precompress()],
   server: { port: 5173, proxy: { '/v1': { target: SERVER, ws: true } } },
   worker: { format: 'es' },
   build: {
