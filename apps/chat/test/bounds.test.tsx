@@ -67,10 +67,10 @@ describe('hostile Markdown', () => {
 it('what is printed is drawn whole', () => {
   const out = renderToStaticMarkup(
     <DrawnWhole value={true}>
-      <MarkdownBlock source={'- a\n'.repeat(12_000)} />
+      <MarkdownBlock source={'- a\n'.repeat(4_000)} />
     </DrawnWhole>,
   );
-  expect(out.match(/<li/g)).toHaveLength(12_000);
+  expect(out.match(/<li/g)).toHaveLength(4_000);
   expect(out).not.toContain('Show more');
 });
 
