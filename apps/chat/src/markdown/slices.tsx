@@ -46,8 +46,8 @@ interface SlicesProps<T> {
 export function Slices<T>({ things, weightOf, render, around, most = MOST }: SlicesProps<T>) {
   const slices = useMemo(() => slicesOf(things, weightOf), [things, weightOf]);
   const whole = useContext(DrawnWhole);
-  const [asked, setAsked] = useState(most);
-  const shown = whole ? slices.length : asked;
+  const [asked, setAsked] = useState(0);
+  const shown = whole ? slices.length : most + asked;
   const button = (
     <button type="button" className="text-button" onClick={() => setAsked(now => now + most)}>
       Show more
