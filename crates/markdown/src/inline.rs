@@ -77,7 +77,7 @@ impl Line<'_, '_> {
         for (event, range) in run {
             let next = if matches!(event, Event::Start(_)) { range.start } else { range.end };
             if range.start < self.until {
-                self.pass_over(&event, range);
+                self.pass_over(&event, &range);
             } else {
                 self.take(event, range);
             }
@@ -90,7 +90,7 @@ impl Line<'_, '_> {
     }
 
     /// An event of what was already written as source; one that reaches beyond it is written from there on.
-    fn pass_over(&mut self, event: &Event<'_>, range: Range<usize>) {
+    fn pass_over(&mut self, event: &Event<'_>, range: &Range<usize>) {
         match event {
             Event::Start(_) => self.open.push(Opened::Nothing),
             Event::End(_) => self.end_tag(),
@@ -116,8 +116,8 @@ impl Line<'_, '_> {
         match event {
             Event::Start(tag) => self.start(tag, range),
             Event::End(_) => self.end_tag(),
-            Event::Text(text) => self.text(&text, range),
-            Event::Code(code) => self.code(&code, range),
+            Event::Text(text) => self.text(&text, &range),
+            Event::Code(code) => self.code(&code, &range),
             Event::InlineMath(formula) => self.say(&["$", &formula, "$"]),
             Event::DisplayMath(formula) => self.say(&["$$", &formula, "$$"]),
             Event::Html(text) | Event::InlineHtml(text) | Event::FootnoteReference(text) => self.say(&[&text]),
@@ -132,7 +132,7 @@ impl Line<'_, '_> {
     }
 
     /// Text; an escaped bracket may begin a formula, which is kept as it was written.
-    fn text(&mut self, text: &CowStr<'_>, range: Range<usize>) {
+    fn text(&mut self, text: &CowStr<'_>, range: &Range<usize>) {
         let escaped = range.start > self.at && self.source.as_bytes().get(range.start - 1) == Some(&b'\\');
         let formula = if escaped { self.formulas.at(self.source, range.start - 1) } else { None };
         let Some(formula) = formula else { return self.say(&[text]) };
@@ -142,11 +142,11 @@ impl Line<'_, '_> {
         }
     }
 
-    fn code(&mut self, code: &str, range: Range<usize>) {
+    fn code(&mut self, code: &str, range: &Range<usize>) {
         if self.image.is_some() {
             return self.say(&[code]);
         }
-        if self.has_room(&range) {
+        if self.has_room(range) {
             self.flush();
             self.out.with_texts(Op::CodeSpan, [code]);
         }
