@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import { StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
+import { useDrawer } from './drawer';
 import { Icon } from './icon';
 import { usePageTitle } from './page-title';
 import { printThread } from './print/command';
@@ -13,15 +14,14 @@ import { ThreadView } from './thread/thread-view';
 
 export function App() {
   const { threadId, messageId } = useRoute();
-  const [drawer, setDrawer] = useState(false);
   const [switching, setSwitching] = useState(false);
-  const closeDrawer = useCallback(() => setDrawer(false), []);
+  const { drawer, openDrawer, closeDrawer, opener } = useDrawer();
   const openSwitcher = useCallback(() => setSwitching(true), []);
   usePageKeys(openSwitcher, closeDrawer);
   return (
     <div className="page">
       <ConnectionMark />
-      <a className="skip" href="#main">
+      <a className="skip" href="#main" inert={drawer}>
         Skip to messages
       </a>
       <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
@@ -33,14 +33,15 @@ export function App() {
         tabIndex={-1}
         onClick={closeDrawer}
       />
-      <div className="middle">
+      <div className="middle" inert={drawer}>
         <header className="top-bar drawer-only">
           <button
+            ref={opener}
             type="button"
             className="icon-button"
             aria-label="Show threads"
             aria-expanded={drawer}
-            onClick={() => setDrawer(true)}
+            onClick={openDrawer}
           >
             <Icon name="menu" />
           </button>
@@ -61,7 +62,7 @@ export function App() {
 }
 
 function TopTitle() {
-  return <span className="top-title">{usePageTitle()}</span>;
+  return <h1 className="top-title">{usePageTitle()}</h1>;
 }
 
 function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {

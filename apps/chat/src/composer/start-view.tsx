@@ -53,7 +53,7 @@ export function StartView() {
     started.catch(report);
   };
   return (
-    <main className="thread start" id="main">
+    <main className="thread start" id="main" tabIndex={-1}>
       <div className="start-middle">
         <h2>What is on your mind?</h2>
         <ul className="suggestions">

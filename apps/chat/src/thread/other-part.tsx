@@ -28,6 +28,8 @@ function Folded(props: { title: string; text: string; note?: string; prose?: boo
     <details className="folded">
       <summary>
         {props.title}
+        {/* Else a screen reader says "searchdone". */}
+        {props.note ? <span className="visually-hidden">, </span> : null}
         {props.note ? <span className="folded-note">{props.note}</span> : null}
       </summary>
       <div className={props.prose ? 'folded-prose' : 'folded-code'}>{props.text}</div>
