@@ -68,10 +68,14 @@ function shellList(): Plugin {
         const worker = bundle['sw.js'];
         if (worker?.type !== 'chunk') throw new Error('There is no service worker in the build.');
         if (worker.imports.length > 0) throw new Error('The service worker shares code with the page.');
-        const files = Object.keys(bundle).filter(name => name.startsWith('assets/') && !name.endsWith('.map'));
+        const files = Object.keys(bundle).filter(
+          name => name.startsWith('assets/') && !name.endsWith('.map'),
+        );
         const version = createHash('sha256').update(files.sort().join()).digest('hex').slice(0, 16);
         const list = JSON.stringify(['/favicon.svg', ...files.map(name => `/${name}`)]);
-        worker.code = worker.code.replace('__SHELL_FILES__', list).replace('__SHELL_VERSION__', `"${version}"`);
+        worker.code = worker.code
+          .replace('__SHELL_FILES__', list)
+          .replace('__SHELL_VERSION__', `"${version}"`);
       },
     },
   };

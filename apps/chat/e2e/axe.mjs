@@ -14,10 +14,14 @@ const NARROW = { viewport: { width: 390, height: 844 }, hasTouch: true };
 async function findings(page) {
   await page.evaluate(AXE);
   const found = await page.evaluate(() =>
-    window.axe.run(document, { rules: { 'label-content-name-mismatch': { enabled: true } }, resultTypes: ['violations'] }),
+    window.axe.run(document, {
+      rules: { 'label-content-name-mismatch': { enabled: true } },
+      resultTypes: ['violations'],
+    }),
   );
   return found.violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(node => `${node.target} (${node.any[0]?.message ?? ''})`)}`,
+    ({ id, nodes }) =>
+      `${id}: ${nodes.slice(0, 3).map(node => `${node.target} (${node.any[0]?.message ?? ''})`)}`,
   );
 }
 
@@ -26,7 +30,13 @@ async function library() {
   const say = (role, parts) => api('POST', `/threads/${id}/messages`, { role, parts });
   await say('assistant', [
     { type: 'reasoning', text: 'Thinking about it.' },
-    { type: 'tool-search', toolCallId: 'c', state: 'output-available', input: { q: 'x' }, output: { found: 1 } },
+    {
+      type: 'tool-search',
+      toolCallId: 'c',
+      state: 'output-available',
+      input: { q: 'x' },
+      output: { found: 1 },
+    },
     {
       type: 'text',
       text: '# A heading\n\nText with a [link](https://example.org).\n\n## Below\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- [x] done\n- [ ] not done\n\n> quoted\n',
@@ -77,7 +87,10 @@ function states(size) {
       async page => {
         await page.route('**/v1/threads/*/messages', (route, request) =>
           request.method() === 'POST'
-            ? route.fulfill({ status: 413, json: { code: 'message_too_large', detail: 'Too large.', status: 413 } })
+            ? route.fulfill({
+                status: 413,
+                json: { code: 'message_too_large', detail: 'Too large.', status: 413 },
+              })
             : route.continue(),
         );
         await sendText(page, 'Refused.');
@@ -215,7 +228,7 @@ async function sizeChecks(browser) {
     must((await page.evaluate(() => document.activeElement?.id)) === 'main', 'it moved no focus');
     await page.context().close();
   });
-  await check('in the system\'s colours the bubble of a question has an edge', async () => {
+  await check("in the system's colours the bubble of a question has an edge", async () => {
     const page = await openPage(browser, `/t/${id}`, { forcedColors: 'active' });
     await rowsShown(page);
     const width = await page.$eval('.row-user .body', body => getComputedStyle(body).borderTopWidth);

@@ -14,7 +14,8 @@ function composedKey(page, selector, key, how) {
     (element, [key, how]) => {
       const init = { key, bubbles: true, cancelable: true };
       const fire = event => element.dispatchEvent(event);
-      if (how === 'chromium') fire(new KeyboardEvent('keydown', { ...init, isComposing: true, keyCode: 229 }));
+      if (how === 'chromium')
+        fire(new KeyboardEvent('keydown', { ...init, isComposing: true, keyCode: 229 }));
       if (how === 'webkit') {
         // The composition ends first, and the key that ended it comes after, with the code of all such keys.
         fire(new CompositionEvent('compositionstart'));
@@ -93,7 +94,12 @@ async function compositionChecks(browser) {
 
 async function touchChecks(browser) {
   const threadId = await threadWith('Hello.', 'Touch');
-  const phone = { viewport: { width: 412, height: 839 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+  const phone = {
+    viewport: { width: 412, height: 839 },
+    hasTouch: true,
+    isMobile: true,
+    deviceScaleFactor: 2,
+  };
   const page = await openPage(browser, `/t/${threadId}`, phone);
   await rowsShown(page);
   await check('on a touch screen Enter makes a line, and the button sends', async () => {

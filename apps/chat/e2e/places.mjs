@@ -127,7 +127,10 @@ async function spotChecks(browser) {
   const was = await rest(page);
   await page.waitForTimeout(700);
   const same = (now, how) =>
-    must(now.depth === was.depth && Math.abs(now.top - was.top) <= 1, `${how}: ${JSON.stringify([was, now])}`);
+    must(
+      now.depth === was.depth && Math.abs(now.top - was.top) <= 1,
+      `${how}: ${JSON.stringify([was, now])}`,
+    );
   await check('the place in a thread is there again after a reload', async () => {
     must(was.depth < 120, `the wheel did not scroll: ${was.depth}`);
     await page.reload();
@@ -146,9 +149,12 @@ async function spotChecks(browser) {
     await page.waitForTimeout(700);
     const here = await page.evaluate(() => localStorage.getItem('threadmill.places'));
     await page.goto('about:blank');
-    await page.context().addInitScript(places => {
-      localStorage.setItem('threadmill.places', places);
-    }, here.replace(/("[^"]*",(?:null|"[^"]*"),)"[^"]*"/, '$1"no-such-message"'));
+    await page.context().addInitScript(
+      places => {
+        localStorage.setItem('threadmill.places', places);
+      },
+      here.replace(/("[^"]*",(?:null|"[^"]*"),)"[^"]*"/, '$1"no-such-message"'),
+    );
     await page.goto(`${new URL(process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430').origin}/t/${id}`);
     await rowsShown(page);
     await until('the end', async () => (await rows(page)).some(row => row.depth === 129));
@@ -169,7 +175,10 @@ async function spotChecks(browser) {
 
 async function branchChecks(browser) {
   const id = await threadWith('First wording.', 'Branches kept');
-  await api('POST', `/threads/${id}/messages`, { role: 'assistant', parts: [{ type: 'text', text: 'An answer.' }] });
+  await api('POST', `/threads/${id}/messages`, {
+    role: 'assistant',
+    parts: [{ type: 'text', text: 'An answer.' }],
+  });
   const { messages } = await tip(id);
   const [question] = messages;
   const edit = text => api('PATCH', `/threads/${id}/messages/${question.id}`, { text });

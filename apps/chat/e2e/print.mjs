@@ -13,7 +13,10 @@ async function threadOf(count) {
   const id = await threadWith('The first message of all.', 'On paper');
   for (let n = 1; n < count; n += 1) {
     const code = `\n\n\`\`\`js\nconst wide = '${'x'.repeat(300)}';\n\`\`\`\n`;
-    const text = n === count - 1 ? 'The last message of all.' : `Message ${n}. ${'More words. '.repeat(20)}${n === 7 ? code : ''}`;
+    const text =
+      n === count - 1
+        ? 'The last message of all.'
+        : `Message ${n}. ${'More words. '.repeat(20)}${n === 7 ? code : ''}`;
     await api('POST', `/threads/${id}/messages`, {
       role: n % 2 ? 'assistant' : 'user',
       parts: [{ type: 'text', text }],
@@ -31,7 +34,7 @@ export async function printChecks(browser) {
   const page = await openPage(browser, `/t/${id}`, { colorScheme: 'dark' });
   await rowsShown(page);
   const printed = () => page.$eval('.print', print => print.textContent);
-  await check('the browser\'s own printing prints the whole thread', async () => {
+  await check("the browser's own printing prints the whole thread", async () => {
     await page.evaluate(() => {
       const keep = () => {
         window.__paper = document.querySelector('.print')?.textContent ?? '';
@@ -65,7 +68,10 @@ export async function printChecks(browser) {
     await page.keyboard.press('Control+p');
     await until('the other', () => page.evaluate(() => window.__prints.length === 2));
     for (const text of await page.evaluate(() => window.__prints)) {
-      must(text.includes('The first message of all.') && text.includes('And this is its end.'), 'not the whole');
+      must(
+        text.includes('The first message of all.') && text.includes('And this is its end.'),
+        'not the whole',
+      );
     }
   });
   await check('on paper: light colours, nothing of the page, code wrapped', async () => {

@@ -27,7 +27,8 @@ async function threadOf(parts, title, more = []) {
   return thread.id;
 }
 
-const firstOf = async threadId => (await api('GET', `/threads/${threadId}/messages?anchor=depth:0&after=1`)).messages[0];
+const firstOf = async threadId =>
+  (await api('GET', `/threads/${threadId}/messages?anchor=depth:0&after=1`)).messages[0];
 const opened = page => page.waitForSelector('.edit-box textarea');
 const clipboard = page => page.evaluate(() => navigator.clipboard.readText());
 
@@ -59,21 +60,24 @@ export async function wholeChecks(browser) {
       must(writes.length === 0, 'something was written');
       must(textOf(await message(threadId, id)) === long, 'the message is another');
     });
-    await check('a long message, edited by a word, keeps its other letters; also after "Show all"', async () => {
-      await page.click('.more-part');
-      await page.waitForSelector('.more-part', { state: 'detached' });
-      await page.focus('.composer textarea');
-      await page.keyboard.press('ArrowUp');
-      await opened(page);
-      await page.keyboard.press('Control+End');
-      await page.keyboard.type(' Really.');
-      await page.keyboard.press('Enter');
-      const now = await until('the edit', async () => {
-        const said = textOf(await message(threadId, id));
-        return said !== long && said;
-      });
-      must(now === `${long} Really.`, `${now.length} letters are stored`);
-    });
+    await check(
+      'a long message, edited by a word, keeps its other letters; also after "Show all"',
+      async () => {
+        await page.click('.more-part');
+        await page.waitForSelector('.more-part', { state: 'detached' });
+        await page.focus('.composer textarea');
+        await page.keyboard.press('ArrowUp');
+        await opened(page);
+        await page.keyboard.press('Control+End');
+        await page.keyboard.type(' Really.');
+        await page.keyboard.press('Enter');
+        const now = await until('the edit', async () => {
+          const said = textOf(await message(threadId, id));
+          return said !== long && said;
+        });
+        must(now === `${long} Really.`, `${now.length} letters are stored`);
+      },
+    );
   });
 
   await withThread(browser, [text(long)], async page => {
@@ -156,12 +160,17 @@ export async function wholeChecks(browser) {
         await page.keyboard.press('Control+End');
         await page.keyboard.type('!');
         await page.keyboard.press('Enter');
-        await until('the version', async () => (await rows(page)).some(row => row.role === 'user') && page.$('.versions'));
+        await until(
+          'the version',
+          async () => (await rows(page)).some(row => row.role === 'user') && page.$('.versions'),
+        );
         const { messages } = await tip(threadId);
         const forked = await message(threadId, messages[0].id);
         must(textOf(forked) === `${long}!`, `${textOf(forked).length} letters`);
       });
-      await check('no complaint from the page', () => must(page.complaints.length === 0, page.complaints.join(' | ')));
+      await check('no complaint from the page', () =>
+        must(page.complaints.length === 0, page.complaints.join(' | ')),
+      );
     },
     { more: [['assistant', 'An answer.']] },
   );

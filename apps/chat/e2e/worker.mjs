@@ -46,7 +46,10 @@ function kept(page) {
 }
 
 export async function workerChecks(browser) {
-  const [threadId, other] = [await threadWith('Kept for later.', 'Kept'), await threadWith('Also kept.', 'Kept too')];
+  const [threadId, other] = [
+    await threadWith('Kept for later.', 'Kept'),
+    await threadWith('Also kept.', 'Kept too'),
+  ];
   const network = await gate();
   const page = await openThrough(browser, `/t/${other}`, { base: network.base });
   await rowsShown(page);
@@ -76,7 +79,10 @@ export async function workerChecks(browser) {
   await check('what the worker keeps is the page, and no answer of the API', async () => {
     const { paths } = await kept(page);
     must(paths.includes('/') && paths.some(path => path.endsWith('.wasm')), `kept: ${paths}`);
-    must(paths.every(path => path === '/' || path === '/favicon.svg' || path.startsWith('/assets/')), `${paths}`);
+    must(
+      paths.every(path => path === '/' || path === '/favicon.svg' || path.startsWith('/assets/')),
+      `${paths}`,
+    );
     const { headers } = await fetch(`${BASE}/sw.js`);
     must(headers.get('cache-control') === 'no-cache', 'the worker itself is kept');
   });
@@ -107,7 +113,7 @@ export async function workerChecks(browser) {
     must(took < 15_000, `${took} ms`);
     return `${took} ms`;
   });
-  await check('with the network back the page is the network\'s, live, and its core came once', async () => {
+  await check("with the network back the page is the network's, live, and its core came once", async () => {
     network.to('open');
     const cores = [];
     page.on('request', request => request.url().endsWith('.wasm') && cores.push(request.url()));

@@ -54,7 +54,10 @@ export function CopyButton({ text, label }: { text: Copied; label: string }) {
     } catch (error) {
       setState('failed');
       // The clipboard's own error says less than why the text could not be had.
-      const why = await Promise.resolve(source).then(() => error, cause => cause);
+      const why = await Promise.resolve(source).then(
+        () => error,
+        cause => cause,
+      );
       report(why);
     }
   };

@@ -54,7 +54,8 @@ export function useDrawer(): Drawer {
     return () => {
       // Not from where a thread that was opened has put it.
       const { activeElement } = document;
-      const left = activeElement === null || activeElement === document.body || activeElement.closest('.sidebar');
+      const left =
+        activeElement === null || activeElement === document.body || activeElement.closest('.sidebar');
       if (left) opener.current?.focus();
     };
   }, [drawer]);

@@ -276,7 +276,8 @@ export class SyncClient implements Client {
     if (resting) this.#host.call(Call.rest, number);
     void this.#keeper.window(id).then(window => {
       // What is kept is the window that was seen last, whatever branch and place it is of.
-      if (window && (branch ?? window.branch) === window.branch && holds(window, anchor)) handle.restore(window);
+      if (window && (branch ?? window.branch) === window.branch && holds(window, anchor))
+        handle.restore(window);
     });
     this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
   }

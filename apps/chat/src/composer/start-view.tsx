@@ -6,6 +6,7 @@ import { threadPath } from '../address';
 import { useReport } from '../reports';
 import { navigate } from '../route';
 import { ComposerBox } from './composer-box';
+import { useLongText } from './long-text';
 import { useProviders } from './providers';
 
 const SUGGESTIONS = [
@@ -32,6 +33,7 @@ export function StartView() {
   const { chosen } = useProviders();
   const { draft, setDraft, handOver } = useDraft(NEW);
   const [sending, setSending] = useState(false);
+  const long = useLongText(NEW);
   const start = async (message: string) => {
     setSending(true);
     try {
@@ -50,6 +52,8 @@ export function StartView() {
   const submit = (text: string) => {
     const started = start(text);
     handOver(started);
+    // Kept until the thread is there: with a failure nothing is lost.
+    started.then(long.clear, () => {});
     started.catch(report);
   };
   return (
@@ -68,6 +72,7 @@ export function StartView() {
       </div>
       <ComposerBox
         text={draft}
+        long={long}
         run="idle"
         sending={sending}
         onText={setDraft}

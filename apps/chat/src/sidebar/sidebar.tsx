@@ -35,11 +35,11 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
     onClose();
   };
   return (
-    <aside
+    <section
       className="sidebar"
       data-drawer={drawer || undefined}
       aria-label="Your threads"
-      {...(drawer && { role: 'dialog', 'aria-modal': true })}
+      {...(drawer ? { role: 'dialog', 'aria-modal': true } : { role: 'complementary' })}
     >
       <header className="sidebar-head">
         <h1>
@@ -88,7 +88,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
         <ThemeToggle />
         <MoreMenu />
       </footer>
-    </aside>
+    </section>
   );
 }
 

@@ -99,7 +99,9 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}
-        {shown.length === 0 && answered && <p className="thread-list-empty">No thread has that in its title.</p>}
+        {shown.length === 0 && answered && (
+          <p className="thread-list-empty">No thread has that in its title.</p>
+        )}
       </div>
     </>
   );

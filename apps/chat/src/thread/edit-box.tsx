@@ -58,7 +58,11 @@ function Waiting(props: { why: string | undefined; onAgain: () => void; onClose:
   const { why, onAgain, onClose } = props;
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: it only hears what its buttons leave to it
-    <div className="edit-box" data-state={why === undefined ? 'loading' : 'failed'} onKeyDown={escapeTo(onClose)}>
+    <div
+      className="edit-box"
+      data-state={why === undefined ? 'loading' : 'failed'}
+      onKeyDown={escapeTo(onClose)}
+    >
       <p role={why === undefined ? 'status' : 'alert'}>
         {why === undefined
           ? 'Loading the whole message.'
@@ -159,7 +163,8 @@ function Editor({ row, from, onClose }: { row: Row; from: MessageTexts; onClose:
 }
 
 function hintFor(row: Row, from: MessageTexts, changed: boolean): string {
-  if (changed) return 'This message was changed elsewhere. Copy what you need, cancel, and edit it as it is now.';
+  if (changed)
+    return 'This message was changed elsewhere. Copy what you need, cancel, and edit it as it is now.';
   const others = row.parts.length - from.texts.length;
   const kept = others === 1 ? 'One attachment stays with it.' : `${others} attachments stay with it.`;
   return `The answer is written again, on a branch of its own.${others > 0 ? ` ${kept}` : ''}`;

@@ -19,7 +19,9 @@ function Actions({ row }: { row: Row }) {
   return (
     <div className="row-actions">
       {hasText && <CopyButton text={() => wholeText(row)} label="Copy message" />}
-      {row.role === 'user' && hasText && <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />}
+      {row.role === 'user' && hasText && (
+        <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />
+      )}
       {row.role === 'assistant' && (
         <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}

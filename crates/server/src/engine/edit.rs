@@ -45,7 +45,9 @@ fn only_text(parts: &[Part]) -> Result<usize, Problem> {
     match (texts.next(), texts.next()) {
         (Some((index, _)), None) => Ok(index),
         (None, _) => Err(refused("The message has no text to replace.".into())),
-        (Some(_), Some(_)) => Err(refused("The message has several texts: name the ones to replace in `texts`.".into())),
+        (Some(_), Some(_)) => {
+            Err(refused("The message has several texts: name the ones to replace in `texts`.".into()))
+        }
     }
 }
 

@@ -258,12 +258,7 @@ impl Engine {
     }
 
     /// What the message says after an edit, and the revision that this was made from, if it was made from one.
-    async fn edited(
-        &self,
-        scope: &Scope,
-        thread: &ThreadId,
-        request: &EditRequest,
-    ) -> Answer<(Body, Option<u64>)> {
+    async fn edited(&self, scope: &Scope, thread: &ThreadId, request: &EditRequest) -> Answer<(Body, Option<u64>)> {
         let (before, rev) = match &request.edit {
             Edit::Whole(_) => (Body::default(), request.rev),
             Edit::Texts(_) | Edit::OnlyText(_) => {

@@ -166,7 +166,9 @@ fn edit_of(fields: &mut Fields) -> Answer<Edit> {
     for entry in texts {
         let part = entry.get("part").and_then(Value::as_u64).and_then(|part| usize::try_from(part).ok());
         let (Some(part), Some(text)) = (part, entry.get("text").and_then(Value::as_str)) else {
-            return Err(wrong("Each of `texts` is `{part, text}`: a text part's index, from 0, and what it shall say."));
+            return Err(wrong(
+                "Each of `texts` is `{part, text}`: a text part's index, from 0, and what it shall say.",
+            ));
         };
         if edits.insert(part, text.to_owned()).is_some() {
             return Err(wrong("Two of `texts` are for the same part."));
