@@ -127,9 +127,9 @@ function Editor({ row, from, onClose }: { row: Row; from: MessageTexts; onClose:
     saveEdit(row, edits, from.rev);
     focusComposer();
   };
-  const escape = escapeTo(onClose);
+  const closeByKey = escapeTo(onClose);
   const onKeyDown = (event: KeyboardEvent) => {
-    escape(event);
+    closeByKey(event);
     if (!isSend(event.nativeEvent)) return;
     event.preventDefault();
     save();
