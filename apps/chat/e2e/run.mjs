@@ -9,6 +9,7 @@ import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { accessChecks } from './axe.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
+import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
@@ -22,6 +23,7 @@ import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
 import { wholeChecks } from './whole.mjs';
 import { workerChecks } from './worker.mjs';
+import { withoutChecks } from './without.mjs';
 
 const FULL = process.env.THREADMILL_FULL === '1';
 const size = (name, small, full) => Number(process.env[name] ?? (FULL ? full : small));
@@ -53,6 +55,8 @@ try {
   await queueChecks(browser);
   await draftChecks(browser);
   await storageChecks(browser);
+  await withoutChecks(browser);
+  await hangingChecks(browser);
   await prefetchChecks(browser);
   await directChecks(browser);
   await scrollChecks(browser, long, SCROLL, 'real text');

@@ -71,7 +71,8 @@ export class SyncClient implements Client {
 
   constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
     const { name } = access;
-    const kept = keptStrings(options.storage);
+    const degraded = () => this.status.set({ storage: 'degraded' });
+    const kept = keptStrings(options.storage, degraded);
     this.#access = access;
     this.#kept = kept;
     this.#frames = frames;
@@ -79,9 +80,9 @@ export class SyncClient implements Client {
     this.drafts = new KeptDrafts(name, kept);
     this.status = new Status(frames);
     this.#api = new Api(access);
-    this.#storage = new Storage(name, options.storage ?? 'auto', () =>
-      this.status.set({ storage: 'degraded' }),
-    );
+    if (kept.state === 'degraded') degraded();
+    // What the server has too is only slower to come when it is not kept.
+    this.#storage = new Storage(name, options.storage ?? 'auto', table => table === 'outbox' && degraded());
     this.#keeper = new Keeper(this.#storage);
     const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
@@ -287,7 +288,7 @@ export class SyncClient implements Client {
     const gone = snapshot.status === 'deleted' || snapshot.error?.code === 'thread_not_found';
     if (gone) this.#keeper.forget(view.threadId);
     else if (snapshot.status === 'ready' && snapshot.source === 'live' && !snapshot.hasNewer) {
-      this.#keeper.keepWindow(view.threadId, snapshot, row => view.text(row));
+      this.#keeper.keepWindow(view.threadId, snapshot, row => view.parts(row));
     }
   }
 

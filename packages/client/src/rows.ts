@@ -1,6 +1,6 @@
 //! What a row says of itself.
 
-import type { Part, Row } from './types.js';
+import type { Part, PreviewPart, Row } from './types.js';
 
 /** The parts of a row if they are all there: none is cut short, and no run is adding to them. */
 export function wholeParts(row: Row): readonly Part[] | undefined {
@@ -22,6 +22,11 @@ export function textOf(row: Row): string {
   let text = '';
   for (const part of row.parts) if (part.type === 'text') text += String(part.text ?? '');
   return text;
+}
+
+/** The text of a part that grows: text and reasoning; undefined for any other. */
+export function proseOf(part: PreviewPart): string | undefined {
+  return part.type === 'text' || part.type === 'reasoning' ? String(part.text ?? '') : undefined;
 }
 
 /** Nothing that is shown differs, streamed text apart. */

@@ -63,7 +63,8 @@ export interface Fork {
 
 /**
  * A message. Its identity changes only when something other than streamed text changes: while a run
- * writes it, `parts` is what it had when that last happened, and the text is in `stream(id)`.
+ * writes it, `parts` is what it had when that last happened. What is written now is in `live(id)`, part by part, and
+ * its text alone in `stream(id)`.
  */
 export interface Row {
   readonly id: string;
@@ -152,7 +153,7 @@ export interface StreamSink {
   /** The text is now this. Always the first call. */
   reset(text: string): void;
   append(delta: string): void;
-  /** Nothing follows. */
+  /** Nothing follows, unless a run takes the message up again. */
   end(): void;
 }
 
@@ -163,6 +164,15 @@ export interface StreamHandle {
   attach(sink: StreamSink): () => void;
 }
 
+/**
+ * What is written of a message, part by part, in the order in which it is stored. The snapshot changes when a part comes
+ * or changes otherwise than by more text at its end: a text or reasoning part of it has the text it began with.
+ */
+export interface LiveHandle extends Store<readonly PreviewPart[]> {
+  /** The text of the text or reasoning part at this place. */
+  stream(part: number): StreamHandle;
+}
+
 export interface ThreadHandle extends Store<ThreadSnapshot> {
   readonly threadId: string;
   loadOlder(): Promise<{ added: number; hasOlder: boolean }>;
@@ -171,7 +181,10 @@ export interface ThreadHandle extends Store<ThreadSnapshot> {
   switchBranch(branch: string): Promise<void>;
   /** Says whether the reader is at the live edge: only then the window follows the tip. */
   setFollow(follow: boolean): void;
+  /** The text of a message: that of its text parts, joined. Of a message that no run writes, all of it. */
   stream(messageId: string): StreamHandle;
+  /** As `stream`, with reasoning, tools and all else, each in its place. */
+  live(messageId: string): LiveHandle;
   release(): void;
 }
 

@@ -20,7 +20,11 @@ export async function signOut(client: Client): Promise<void> {
 
 /** The clients of the other tabs are closed by the one that signs out: their pages begin anew too. */
 export function reloadOnSignOut(): void {
-  if (typeof BroadcastChannel !== 'function') return;
-  others = new BroadcastChannel('threadmill.signed-out');
+  try {
+    others = new BroadcastChannel('threadmill.signed-out');
+  } catch {
+    // There is none, or this page may not have one: each page forgets by itself.
+    return;
+  }
   others.onmessage = () => location.assign('/');
 }

@@ -127,9 +127,9 @@ function Editor({ row, from, onClose }: { row: Row; from: MessageTexts; onClose:
     saveEdit(row, edits, from.rev);
     focusComposer();
   };
-  const closeByKey = escapeTo(onClose);
+  const onEscape = escapeTo(onClose);
   const onKeyDown = (event: KeyboardEvent) => {
-    closeByKey(event);
+    onEscape(event);
     if (!isSend(event.nativeEvent)) return;
     event.preventDefault();
     save();

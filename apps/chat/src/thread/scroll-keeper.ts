@@ -1,11 +1,13 @@
 //! Keeps the row being read where it is, whatever happens to the rows around it, and follows the tail when asked.
 //!
 //! Rows lie in normal flow, so the browser lays them out and nothing here predicts heights. Before each change the
-//! keeper knows where, in the content, the rows in view start; after it, it moves the scroll offset by what the
-//! first of them that is still there has moved. That is independent of scrolling meanwhile. The browser's own
-//! scroll anchoring is off: Safari has none, it sleeps at offset 0, and two anchors would both correct.
+//! keeper knows where, in the content, the rows in view start and, of a row that begins above the view, the first line in
+//! it; after it, it moves the scroll offset by what that line, or the first of those rows that is still there, has moved.
+//! That is independent of scrolling meanwhile. The browser's own scroll anchoring is off: Safari has none, it sleeps at
+//! offset 0, it loses a line whose nodes are replaced, and two anchors would both correct.
 
 import { FocusKeeper } from './focus-keeper';
+import { type Line, lineIn, lineTop } from './line-anchor';
 import { type Focus, focusAt, type RowHeights, type RowRange, rangeAround } from './row-heights';
 
 /** Closer than this to the end counts as being there. */
@@ -29,6 +31,8 @@ export class ScrollKeeper {
   /** Whether the end of the list is held in view. */
   following = true;
   private marks: readonly Mark[] = [];
+  /** The line being read, and where it is in the content. */
+  private line: { readonly at: Line; readonly offset: number } | undefined;
   private ids: readonly string[] = [];
   private mounted: RowRange = { start: 0, end: 0 };
   private target: { readonly id: string; readonly top: number | undefined } | undefined;
@@ -175,14 +179,22 @@ export class ScrollKeeper {
   }
 
   private restore(): void {
+    const moved = this.moved();
+    if (moved === undefined) return;
+    if (this.scroller && Math.abs(moved + this.owed) >= 0.5)
+      this.scrollTo(this.unclampedTop() + moved + this.owed);
+    else this.owed += moved;
+  }
+
+  /** How far what is read has moved in the content. */
+  private moved(): number | undefined {
+    const line = this.line && lineTop(this.line.at);
+    if (this.line && line !== undefined) return line - this.origin() - this.line.offset;
     for (const mark of this.marks) {
       const element = this.rows.get(mark.id);
-      if (!element) continue;
-      const moved = this.offsetOf(element) - mark.offset + this.owed;
-      if (this.scroller && Math.abs(moved) >= 0.5) this.scrollTo(this.unclampedTop() + moved);
-      else this.owed = moved;
-      return;
+      if (element) return this.offsetOf(element) - mark.offset;
     }
+    return undefined;
   }
 
   /** Where the reader scrolled to: rows that turned out lower than guessed may have left less room than that. */
@@ -209,11 +221,24 @@ export class ScrollKeeper {
       else if (offset + element.offsetHeight > top) straddling.push({ id, offset });
     }
     this.marks = [...inView, ...straddling];
+    const cut = this.following ? undefined : straddling[0];
+    this.line = cut && this.lineOf(cut.id, scroller);
+  }
+
+  /** The first line in view of a row that begins above it. */
+  private lineOf(id: string, scroller: HTMLElement): { at: Line; offset: number } | undefined {
+    const element = this.rows.get(id);
+    const view = scroller.getBoundingClientRect();
+    const at = element && lineIn(element, view.top);
+    return at && at.top < view.bottom ? { at, offset: at.top - this.origin() } : undefined;
   }
 
   private offsetOf(element: HTMLElement): number {
-    const origin = this.content?.getBoundingClientRect().top ?? 0;
-    return element.getBoundingClientRect().top - origin;
+    return element.getBoundingClientRect().top - this.origin();
+  }
+
+  private origin(): number {
+    return this.content?.getBoundingClientRect().top ?? 0;
   }
 
   private scrollTo(top: number): void {

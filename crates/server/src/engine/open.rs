@@ -31,6 +31,11 @@ use super::{Answer, problem_of};
 
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
+/// Of all streams that a cursor names, so much is repeated: an answer of the largest size and some more. A reader that
+/// missed more starts over with a window.
+const STREAMS_BYTES: usize = 2 << 20;
+/// What a chunk costs beside its text.
+const CHUNK_BYTES: usize = 16;
 
 /// What to follow, and from where.
 #[derive(Debug, Clone)]
@@ -65,8 +70,10 @@ enum Caught {
 struct Missed {
     events: Vec<Event>,
     /// Per run: from where the reader lacks chunks, those chunks one an offset, and the offset after them.
-    streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
+    streams: Vec<Stream>,
 }
+
+type Stream = (StreamOffset, Vec<Chunk>, u64);
 
 impl Missed {
     fn streams_run(&self, run: &RunId) -> bool {
@@ -185,7 +192,8 @@ impl Watcher {
         let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, shown, &events) else {
             return Ok(Caught::Again);
         };
-        let missed = Missed { events, streams: self.streams(&runs).await? };
+        let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
+        let missed = Missed { events, streams };
         Ok(self.replay(&mut lock(topic), request, cursor, shown, missed))
     }
 
@@ -243,14 +251,18 @@ impl Watcher {
         Some(runs)
     }
 
-    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Vec<(StreamOffset, Vec<Chunk>, u64)>> {
-        let mut streams = Vec::new();
+    /// What is stored of each run from there on; nothing if it is too much to repeat.
+    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Option<Vec<Stream>>> {
+        let (mut streams, mut left) = (Vec::new(), STREAMS_BYTES);
         for from in runs {
             let mut chunks = Vec::new();
             let mut to = from.offset;
             loop {
                 let page = self.engine.store.stream(&self.scope, &from.run, to, REPLAY_BYTES).await;
                 let page = page.map_err(problem_of)?;
+                let bytes: usize = page.chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum();
+                let Some(rest) = left.checked_sub(bytes) else { return Ok(None) };
+                left = rest;
                 to = page.to;
                 chunks.extend(page.chunks);
                 if to >= page.end {
@@ -259,7 +271,7 @@ impl Watcher {
             }
             streams.push((from.clone(), chunks, to));
         }
-        Ok(streams)
+        Ok(Some(streams))
     }
 
     fn replay(

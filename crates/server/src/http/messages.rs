@@ -116,6 +116,7 @@ pub(super) async fn append(
     let minted = fields.message_id_peek().map(|id| format!("m:{thread}:{id}"));
     let terms = fields.terms(minted);
     let request = append_request(fields)?;
+    let _place = app.place_to_run(&scope, run.is_some())?;
     let written = app.engine.append(&scope, terms.clone(), &thread, request, run).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     Ok(Placed(StatusCode::CREATED, written_value(&written, Some(&thread))))
@@ -193,6 +194,7 @@ pub(super) async fn edit(
     let terms = fields.terms(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
     fields.finish()?;
     let request = EditRequest { message: message.clone(), edit, rev, branch, copy, run };
+    let _place = app.place_to_run(&scope, request.run.is_some())?;
     let written = app.engine.edit(&scope, terms.clone(), &thread, request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let forked = written.message.as_ref().is_some_and(|now| now.id != message);
