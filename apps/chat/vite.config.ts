@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type HtmlTagDescriptor, type IndexHtmlTransformContext, type Plugin } from 'vite';
+import { precompress } from './precompress';
 
 const SERVER = process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430';
 
@@ -11,6 +12,11 @@ type Built = NonNullable<IndexHtmlTransformContext['bundle']>[string];
 /** The page's own script: React and what is drawn with it. */
 function isPage(file: Built): file is Extract<Built, { type: 'chunk' }> {
   return file.type === 'chunk' && file.facadeModuleId?.endsWith('/src/page.tsx') === true;
+}
+
+/** The engine's core. The other module, which reads Markdown, is loaded when a message needs it. */
+function isCore(file: Built): boolean {
+  return file.type === 'asset' && file.names.includes('threadmill.wasm');
 }
 
 /** Asks for the core and for the page's own script together with the first script, which only asks for them later. */
@@ -28,8 +34,7 @@ function preloads(): Plugin {
               injectTo: 'head',
             },
           ];
-          if (file.fileName.endsWith('.wasm'))
-            return link({ rel: 'preload', as: 'fetch', type: 'application/wasm' });
+          if (isCore(file)) return link({ rel: 'preload', as: 'fetch', type: 'application/wasm' });
           return isPage(file) ? link({ rel: 'modulepreload' }) : [];
         }),
     },
@@ -83,8 +88,9 @@ function shellList(): Plugin {
 
 export default defineConfig({
   base: '/',
-  plugins: [react(), preloads(), compiledAhead(), shellList()],
+  plugins: [react(), preloads(), compiledAhead(), shellList(), precompress()],
   server: { port: 5173, proxy: { '/v1': { target: SERVER, ws: true } } },
+  worker: { format: 'es' },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

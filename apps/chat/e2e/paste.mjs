@@ -33,14 +33,14 @@ export async function pasteChecks(browser) {
       }).observe({ type: 'longtask' });
     });
     await paste(LINES);
-    await page.waitForSelector('.folded-text');
+    await page.waitForSelector('.held-text');
     const longest = await page.evaluate(() => Math.round(window.__longest));
     must((await page.inputValue(AREA)) === '', 'the field has it too');
     await page.reload();
-    await page.waitForSelector('.folded-text');
+    await page.waitForSelector('.held-text');
     await page.fill(AREA, 'What is wrong here?');
     await page.press(AREA, 'Enter');
-    await until('the field to be empty', async () => (await page.$('.folded-text')) === null);
+    await until('the field to be empty', async () => (await page.$('.held-text')) === null);
     const sent = await until(
       'the message',
       async () => {
@@ -59,7 +59,7 @@ export async function pasteChecks(browser) {
     await until('the answer to end', () => page.$('[aria-label="Send"]'), 60_000);
     const large = 'y'.repeat(1_200_000);
     await paste(large);
-    await page.waitForSelector('.folded-text');
+    await page.waitForSelector('.held-text');
     await page.press(AREA, 'Enter');
     await page.waitForSelector('.row-failure', { timeout: 30_000 });
     must(
@@ -73,10 +73,10 @@ export async function pasteChecks(browser) {
       'cut',
     );
     await page.click('.row-failure button:has-text("Edit")');
-    await page.waitForSelector('.folded-text');
+    await page.waitForSelector('.held-text');
     await until('the row to go', async () => (await page.$('.row-failure')) === null);
     await page.click('[aria-label="Remove the long text"]');
-    must((await page.$('.folded-text')) === null, 'it stayed');
+    must((await page.$('.held-text')) === null, 'it stayed');
   });
   await page.context().close();
   await api('DELETE', `/threads/${threadId}`);

@@ -22,8 +22,8 @@ import { stateScreens } from './screens-states.mjs';
 import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
 import { wholeChecks } from './whole.mjs';
-import { workerChecks } from './worker.mjs';
 import { withoutChecks } from './without.mjs';
+import { workerChecks } from './worker.mjs';
 
 const FULL = process.env.THREADMILL_FULL === '1';
 const size = (name, small, full) => Number(process.env[name] ?? (FULL ? full : small));

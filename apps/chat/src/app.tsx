@@ -1,7 +1,9 @@
 //! The page: threads at the side, the open one in the middle.
 
 import { useCallback, useEffect, useState } from 'react';
-import { StartView } from './composer/start-view';
+import { Boundary, Guarded } from './boundary';
+import { KeptComposer } from './composer/kept-composer';
+import { NEW, StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
 import { useDrawer } from './drawer';
 import { Icon } from './icon';
@@ -24,7 +26,9 @@ export function App() {
       <a className="skip" href="#main" inert={drawer}>
         Skip to messages
       </a>
-      <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
+      <Guarded what="The list of threads">
+        <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
+      </Guarded>
       <button
         type="button"
         className="scrim"
@@ -50,19 +54,27 @@ export function App() {
             <Icon name="search" />
           </button>
         </header>
-        {threadId === undefined ? (
-          <StartView />
-        ) : (
-          <ThreadView key={threadId} threadId={threadId} messageId={messageId} />
-        )}
+        <Boundary of={threadId} instead={() => <KeptComposer place={threadId ?? NEW} />}>
+          {threadId === undefined ? (
+            <StartView />
+          ) : (
+            <ThreadView key={threadId} threadId={threadId} messageId={messageId} />
+          )}
+        </Boundary>
       </div>
-      <Switcher open={switching} onClose={() => setSwitching(false)} />
+      <Guarded what="The search">
+        <Switcher open={switching} onClose={() => setSwitching(false)} />
+      </Guarded>
     </div>
   );
 }
 
 function TopTitle() {
-  return <h1 className="top-title">{usePageTitle()}</h1>;
+  return (
+    <h1 className="top-title" dir="auto">
+      {usePageTitle()}
+    </h1>
+  );
 }
 
 function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {

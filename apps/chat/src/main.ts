@@ -7,7 +7,6 @@ import './styles/messages.css';
 import './styles/markdown.css';
 import './styles/outbox.css';
 import './styles/print.css';
-import './styles/composer.css';
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
 import { parseRoute } from './address';

@@ -18,7 +18,7 @@ use crate::db::{Db, get};
 use crate::fail::{Done, damage, unavailable};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -251,6 +251,25 @@ CREATE TABLE threadmill.moved (
     mark   bytea NOT NULL,
     done   boolean NOT NULL
 );
+";
+
+/// What deletions leave. A tombstone's key is that of the receipt that made the thread, which stays with an empty
+/// answer.
+///
+/// Until then receipts did not say whether they made their thread. Those that may have begin with a thread (CBOR: a
+/// pair of a list and a position, the list's first entry of kind 0).
+const THIRD: &str = "
+CREATE TABLE threadmill.tombstones (
+    owner  bigint NOT NULL,
+    ord    bigint NOT NULL,
+    key    bytea,
+    thread text COLLATE \"C\" NOT NULL,
+    PRIMARY KEY (owner, ord),
+    UNIQUE (thread, owner)
+);
+ALTER TABLE threadmill.receipts ADD COLUMN makes boolean NOT NULL DEFAULT false;
+UPDATE threadmill.receipts SET makes = true
+    WHERE thread IS NOT NULL AND substr(answer, 1, 1) = '\\x82' AND substr(answer, 3, 2) = '\\x8200';
 ";
 
 async fn version(db: &Db<'_>) -> Done<usize> {

@@ -260,6 +260,7 @@ export interface ServerInfo {
 export interface CreateThreadInput {
   message?: string | Part[];
   title?: string;
+  /** Asks for an answer to the message. */
   run?: boolean;
   provider?: string;
 }
@@ -269,6 +270,7 @@ export interface SendInput {
   parts?: Part[];
   branch?: string;
   after?: string;
+  /** Asks for an answer. `client.send` asks for none without it; `useSend` does unless it is `false`. */
   run?: boolean;
   provider?: string;
 }

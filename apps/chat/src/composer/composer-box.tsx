@@ -7,14 +7,11 @@ import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { enterKeyHint, isComposed, isSend } from '../keys';
 import { ComposerNote, type Refusal } from './composer-note';
-import { FoldedText } from './folded-text';
-import { foldPasted, isLong, type LongText, withLong } from './long-text';
+import { HeldText, useLongText } from './long-text';
 import { ProviderNote } from './providers';
 
 interface BoxProps {
   readonly text: string;
-  /** A text that is too long for the text area, and goes with what is in it. */
-  readonly long: LongText;
   /** An answer is being written, or only asked for; none of both. */
   readonly run: 'idle' | 'submitted' | 'live' | 'stopping';
   readonly sending: boolean;
@@ -26,8 +23,7 @@ interface BoxProps {
 
 /** While an answer is written it can be stopped, and what is sent waits for its end. */
 export function ComposerBox(props: BoxProps) {
-  const { text, long, run, sending, onText, onSubmit, onStop, onEditLast } = props;
-  const empty = text.trim() === '' && long.long.trim() === '';
+  const { text, run, sending, onText, onSubmit, onStop, onEditLast } = props;
   const busy = run !== 'idle';
   const [refused, setRefused] = useState<Refusal>();
   const status = useSyncStatus();
@@ -41,20 +37,13 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
-  useAutoHeight(area, text);
-  // However it came in: a draft, a drop, words that were taken back.
-  const { fold } = long;
-  const tooLong = isLong(text);
-  useEffect(() => {
-    if (!tooLong) return;
-    fold(text);
-    onText('');
-  }, [tooLong, text, fold, onText]);
+  const long = useLongText(text, onText);
+  useAutoHeight(area, long.typed);
 
   const submit = () => {
-    if (empty) return;
+    if (text.trim() === '') return;
     setRefused(refusal);
-    if (refusal === undefined) onSubmit(withLong(text, long.long));
+    if (refusal === undefined) onSubmit(text);
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (isSend(event.nativeEvent)) {
@@ -76,21 +65,24 @@ export function ComposerBox(props: BoxProps) {
       }}
     >
       <ComposerNote answering={busy && run !== 'submitted'} connected={connected} refused={refused} />
-      {long.long !== '' && <FoldedText text={long.long} onRemove={long.clear} />}
+      <HeldText text={long.held} onDrop={long.drop} />
       <div className="composer-box">
         <textarea
           ref={area}
           rows={1}
+          dir="auto"
           enterKeyHint={enterKeyHint()}
-          value={tooLong ? '' : text}
+          value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
-          onChange={event => onText(event.target.value)}
+          onChange={event => long.setTyped(event.target.value)}
+          onPaste={long.onPaste}
           onKeyDown={onKeyDown}
-          onPaste={event => foldPasted(event, long.fold)}
         />
         {busy && <StopButton run={run} onStop={onStop} />}
-        {(!busy || (queues && !empty)) && <SendButton disabled={empty || sending} after={busy} />}
+        {(!busy || (queues && text.trim() !== '')) && (
+          <SendButton disabled={text.trim() === '' || sending} after={busy} />
+        )}
       </div>
       <ProviderNote />
     </form>

@@ -5,7 +5,6 @@ import { useRun, useSend } from '@threadmill/react';
 import { memo, type RefObject, useEffect } from 'react';
 import { useReport } from '../reports';
 import { ComposerBox } from './composer-box';
-import { isLong, useLongText } from './long-text';
 import { useProviders } from './providers';
 
 /** Puts a text into the composer, before what is there. */
@@ -30,31 +29,15 @@ export const Composer = memo(function Composer(props: ComposerProps) {
   const { send, sending, draft, setDraft } = useSend(threadId);
   const run = useRun(handle ?? 'skip');
   const { chosen } = useProviders();
-  const long = useLongText(threadId);
   useEffect(() => {
-    giveBack.current = text => {
-      if (isLong(text)) return long.fold(text);
-      setDraft(draft === '' ? text : `${text}\n\n${draft}`);
-    };
-  }, [giveBack, draft, setDraft, long.fold]);
+    giveBack.current = text => setDraft(draft === '' ? text : `${text}\n\n${draft}`);
+  }, [giveBack, draft, setDraft]);
   const submit = (text: string) => {
     const options = {
       ...(branch === undefined ? {} : { branch }),
       ...(chosen === undefined ? {} : { provider: chosen }),
     };
-    const folded = long.long;
-    const typed = draft;
-    const sent = send({ text, run: true, ...options });
-    if (folded !== '') {
-      // The draft alone is put back by the hook, if the message was the draft alone.
-      long.clear();
-      setDraft('');
-      sent.catch(() => {
-        long.fold(folded);
-        setDraft(typed);
-      });
-    }
-    sent.then(onSent, report);
+    send({ text, run: true, ...options }).then(onSent, report);
     onSent();
   };
   const stop = () => {
@@ -65,7 +48,6 @@ export const Composer = memo(function Composer(props: ComposerProps) {
   return (
     <ComposerBox
       text={draft}
-      long={long}
       run={run.status}
       sending={sending}
       onText={setDraft}

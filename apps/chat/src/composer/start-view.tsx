@@ -6,7 +6,6 @@ import { threadPath } from '../address';
 import { useReport } from '../reports';
 import { navigate } from '../route';
 import { ComposerBox } from './composer-box';
-import { useLongText } from './long-text';
 import { useProviders } from './providers';
 
 const SUGGESTIONS = [
@@ -33,7 +32,6 @@ export function StartView() {
   const { chosen } = useProviders();
   const { draft, setDraft, handOver } = useDraft(NEW);
   const [sending, setSending] = useState(false);
-  const long = useLongText(NEW);
   const start = async (message: string) => {
     setSending(true);
     try {
@@ -52,12 +50,10 @@ export function StartView() {
   const submit = (text: string) => {
     const started = start(text);
     handOver(started);
-    // Kept until the thread is there: with a failure nothing is lost.
-    started.then(long.clear, () => {});
     started.catch(report);
   };
   return (
-    <main className="thread start" id="main" tabIndex={-1}>
+    <main className="thread start" id="main">
       <div className="start-middle">
         <h2>What is on your mind?</h2>
         <ul className="suggestions">
@@ -72,7 +68,6 @@ export function StartView() {
       </div>
       <ComposerBox
         text={draft}
-        long={long}
         run="idle"
         sending={sending}
         onText={setDraft}

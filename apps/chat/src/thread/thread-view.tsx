@@ -3,6 +3,7 @@
 import type { Row } from '@threadmill/client';
 import { useClient, useMessages, useOutbox } from '@threadmill/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { Guarded } from '../boundary';
 import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
@@ -99,7 +100,9 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       <OfflineLine loaded={messages.status === 'ready'} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>
-          <MessageList messages={messages} handle={handle} keeper={keeper} editing={editing} />
+          <Guarded what="The messages">
+            <MessageList messages={messages} handle={handle} keeper={keeper} editing={editing} />
+          </Guarded>
         </ThreadActionsProvider>
       ) : (
         <div className="list" />

@@ -52,10 +52,10 @@ impl View {
         if !matches!(self.link, Link::Live(_)) {
             return Need::Nothing;
         }
-        if position.epoch != self.position.epoch {
+        if position.epoch < self.position.epoch {
             return self.resume();
         }
-        if position.seq > self.position.seq {
+        if position.seq >= self.position.seq && position != self.position {
             self.position = position;
             self.resumes = 0;
             let mine = longer.filter(|(branch, total)| self.owner(total.saturating_sub(1)) == Some(*branch));
@@ -84,15 +84,17 @@ impl View {
         }
     }
 
+    /// A later epoch is the same history: the server went on from this view's position, by its hash, before it let the
+    /// view be live, and tells everybody to start over where it cannot.
     fn is_next(&self, position: &Position) -> bool {
         matches!(self.link, Link::Live(_))
-            && position.epoch == self.position.epoch
+            && position.epoch >= self.position.epoch
             && position.seq == self.position.seq + 1
     }
 
     fn out_of_step(&mut self, position: &Position) -> Need {
         let live = matches!(self.link, Link::Live(_));
-        let seen = position.epoch == self.position.epoch && position.seq <= self.position.seq;
+        let seen = position.epoch >= self.position.epoch && position.seq <= self.position.seq;
         if live && !seen { self.resume() } else { Need::Nothing }
     }
 

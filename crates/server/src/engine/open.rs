@@ -180,10 +180,13 @@ impl Watcher {
     ) -> Answer<Caught> {
         // Taken before the read: what is published from now on waits in the subscription.
         let ceiling = lock(topic).follower(&self.outbox).and_then(|follower| follower.ceiling(request.sub));
-        let mut events = match self.changes(&request.thread, cursor.position).await? {
-            Ok(events) => events,
+        let (mut events, epoch) = match self.changes(&request.thread, cursor.position).await? {
+            Ok(found) => found,
             Err(reason) => return Ok(Caught::Reset(reason)),
         };
+        // A cursor of an earlier epoch that the log goes on from stands at the same change in this one.
+        let position = Position { epoch, ..cursor.position };
+        let cursor = &Cursor { position, runs: cursor.runs.clone() };
         let head = events.last().map_or(cursor.position, Event::position);
         if self.engine.reached(&self.key(request), topic, head, &cursor.runs).await? == Reach::Past {
             return Ok(Caught::Again);
@@ -197,12 +200,14 @@ impl Watcher {
         Ok(self.replay(&mut lock(topic), request, cursor, shown, missed))
     }
 
-    /// The changes after a position, all of them, or why they are not to be had.
-    async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<Vec<Event>, ResetReason>> {
+    /// The changes after a position, all of them, and their epoch; or why they are not to be had.
+    async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<(Vec<Event>, u64), ResetReason>> {
         let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.engine.limits.part_preview_bytes };
         let read = self.engine.store.changes(&self.scope, thread, after, limits).await;
         Ok(match read.map_err(problem_of)? {
-            Changes::Since { events, head } if events.last().map_or(after, Event::position) == head => Ok(events),
+            Changes::Since { events, head } if events.last().map_or(after.seq, |last| last.record.seq) == head.seq => {
+                Ok((events, head.epoch))
+            }
             Changes::Since { .. } => Err(ResetReason::TooFar),
             Changes::Reset(reason) => Err(reason),
         })

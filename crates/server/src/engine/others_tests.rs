@@ -344,20 +344,55 @@ async fn a_run_is_entered_in_the_middle_with_all_that_was_said() {
 
 #[tokio::test(start_paused = true)]
 async fn everybody_starts_over_when_history_was_rewound() {
+    let (bench, _) = Bench::new().await;
+    let copy = bench.store.copy();
+    bench.by(By::Others);
+    bench.say("lost").await;
+    bench.hint(3);
+    assert_eq!(bench.sent(1).await, ["event 3"]);
+    bench.store.put_back(copy);
+    bench.say("m1").await;
+    bench.say("m2").await;
+    bench.hint(4);
+    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
+    bench.watcher.resync(1).await.expect("it opens");
+    assert_eq!(bench.sent(1).await, ["window 1 at 4"]);
+    bench.by(By::Us);
+    bench.say("m3").await;
+    assert_eq!(bench.sent(1).await, ["event 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starts_over_when_an_epoch_begins_with_the_same_history() {
     let (bench, cursor) = Bench::new().await;
-    // Somebody comes with a position that this log never had, which raises its epoch.
-    let never = Position { seq: cursor.position.seq + 7, ..cursor.position };
-    let raised = bench.store.changes(&scope(), &thread(), never, PageLimits::DEFAULT).await.expect("an answer");
-    assert!(matches!(raised, threadmill_store::Changes::Reset(_)));
+    bench.store.put_back(bench.store.copy());
     bench.by(By::Others);
     bench.say("m1").await;
     bench.hint(3);
-    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
-    bench.watcher.resync(1).await.expect("it opens");
-    assert_eq!(bench.sent(1).await, ["window 1 at 3"]);
+    assert_eq!(bench.sent(1).await, ["event 3"]);
     bench.by(By::Us);
     bench.say("m2").await;
     assert_eq!(bench.sent(1).await, ["event 4"]);
+    // Who comes back with a cursor of before goes on from it.
+    bench.watcher.open(request(2, Some(cursor))).await.expect("it opens");
+    assert_eq!(bench.sent(3).await, ["resumed 2", "event 3", "event 4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_follows_a_run_starts_over_when_an_epoch_begins() {
+    let (bench, _) = Bench::new().await;
+    bench.by(By::Others);
+    bench.start().await;
+    bench.stream(0, 4).await;
+    bench.hint(3);
+    bench.hint_chunks(4);
+    assert_eq!(bench.sent(2).await, ["event 3", "chunks 0..4"]);
+    // The log is the same, and nothing in it says how much of the stream there is.
+    bench.store.put_back(bench.store.copy());
+    let title = Some("renamed".into());
+    bench.apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None }).await;
+    bench.hint(4);
+    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,7 +130,7 @@ fn api() -> Router<App> {
         .route("/constant", get(info::constant))
         .route("/flags", get(flags::flags))
         .route("/me/connections", get(connections::mine))
-        .route("/sync", post(sync::post).get(sync::upgrade))
+        .route("/sync", get(sync::upgrade).post(sync::post))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))

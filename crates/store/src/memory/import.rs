@@ -111,6 +111,8 @@ pub(super) fn finish(
     let event = append_record(&mut thread, at, change, None);
     out.push(Committing::Event { tenant: scope.tenant.clone(), thread: id.clone(), event });
     summarise(state, out, scope, thread.summary());
+    let user = state.users.entry(scope.clone()).or_default();
+    user.tombstones.retain(|(gone, _)| gone != id);
     let shown = thread.shown();
     state.threads.insert((scope.tenant.clone(), id.clone()), thread);
     Ok(shown)

@@ -64,7 +64,7 @@ async fn a_kept_window_is_its_owners_and_its_threads() {
     assert_eq!(status, 404);
     // The id is free again; a log that begins anew comes to the same numbers.
     assert_eq!(a.ask(Method::DELETE, "/threads/t", None).await.0, 204);
-    a.thread("t").await;
+    a.thread_back("t").await;
     a.post("/threads/t/messages", json!({"id": "other", "parts": [text("another")]})).await;
     assert_eq!(texts(&window(&b, "t").await), ["begin", "another"]);
 }

@@ -3,6 +3,7 @@
 //! What is sent is in `request`, what the bytes of an answer are in `frames` and `parser`. An answer that ends before a
 //! finish reason or `[DONE]` is an error: its text is kept and the run ends as failed.
 
+mod forms;
 mod frames;
 mod parser;
 mod request;
@@ -118,7 +119,7 @@ impl OpenAi {
         }
         let status = response.status().as_u16();
         let refusal = tokio::time::timeout(CONNECT, refused(response, &self.secrets)).await;
-        Err(refusal.unwrap_or_else(|_| parser::refusal(status, "", None, &self.secrets)))
+        Err(refusal.unwrap_or_else(|_| forms::refusal(status, "", None, &self.secrets)))
     }
 }
 
@@ -274,7 +275,7 @@ async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderErro
         }
     }
     bytes.truncate(ERROR_BYTES);
-    let refusal = parser::refusal(status.as_u16(), &String::from_utf8_lossy(&bytes), wait, secrets);
+    let refusal = forms::refusal(status.as_u16(), &String::from_utf8_lossy(&bytes), wait, secrets);
     tracing::debug!(%status, said = refusal.said.as_deref(), "provider refused");
     refusal
 }
