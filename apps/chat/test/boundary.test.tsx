@@ -8,6 +8,7 @@ import { act, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { Boundary, Guarded } from '../src/boundary';
+import { PlainText } from '../src/plain-text';
 import { MessageRow } from '../src/thread/message-row';
 
 let root: HTMLElement;
@@ -100,4 +101,15 @@ it('a place that failed has a button to try again', async () => {
   fails = false;
   await act(async () => root.querySelector('button')?.click());
   expect(root.textContent).toBe('whole');
+});
+
+it('a text that becomes longer is shown to its end', async () => {
+  const text = (lines: number) => 'a line of words\n'.repeat(lines);
+  const { again } = await show(<PlainText text={text(300)} />);
+  await again(<PlainText text={text(10_000)} />);
+  await vi.waitFor(async () => {
+    await act(async () => new Promise(done => setTimeout(done, 20)));
+    expect(root.textContent?.length).toBe(text(10_000).length);
+  }, 10_000);
+  expect(root.querySelector('button')).toBeNull();
 });

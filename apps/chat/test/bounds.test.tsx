@@ -11,6 +11,7 @@ import { colour, parseSpans } from '../src/markdown/highlight-languages';
 import { MarkdownBlock, MarkdownBlocks } from '../src/markdown/markdown';
 import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
 import { slicesOf } from '../src/markdown/slices';
+import { DrawnWhole } from '../src/markdown/turns';
 import { piecesOf } from '../src/plain-text';
 import { OtherPart } from '../src/thread/other-part';
 
@@ -61,6 +62,16 @@ describe('hostile Markdown', () => {
     expect(items).toBeLessThan(6_000);
     expect(out).toContain('Show more');
   });
+});
+
+it('what is printed is drawn whole', () => {
+  const out = renderToStaticMarkup(
+    <DrawnWhole value={true}>
+      <MarkdownBlock source={'- a\n'.repeat(4_000)} />
+    </DrawnWhole>,
+  );
+  expect(out.match(/<li/g)).toHaveLength(4_000);
+  expect(out).not.toContain('Show more');
 });
 
 describe('words that objects know', () => {

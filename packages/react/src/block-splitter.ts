@@ -5,6 +5,8 @@
 //! but no Markdown block is ever cut in two.
 
 const FENCE = /^(\s*)(?:[-*+>]\s+|\d{1,9}[.)]\s+)*(`{3,}|~{3,})([^\n]*)$/;
+/** A line that may begin a fence, an item or raw HTML: most do not, and need no closer look. */
+const MARKED = /^\s*[-*+>`~<\d]/;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)/;
 const RAW_HTML = /^ {0,3}<(?:(!--)|(pre|script|style|textarea)\b|(\?)|(!\[CDATA\[))/i;
@@ -104,8 +106,8 @@ export class BlockSplitter {
       return;
     }
     this.fenceClosed = false;
-    this.blank = line.trim() === '';
-    if (!this.blank) this.readContent(line);
+    this.blank = !/\S/.test(line);
+    if (MARKED.test(line)) this.readContent(line);
   }
 
   private readContent(line: string): void {

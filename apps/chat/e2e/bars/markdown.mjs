@@ -218,6 +218,75 @@ async function within(page, attempt) {
   return `${best.note}${busy}`;
 }
 
+const LOOKS = `مرحبا (Hello)؟
+
+- عنصر أول
+- item
+
+> اقتباس
+
+| Name | Department | Responsibilities | Location | Five columns | code |
+|---|---|---|---|:-:|--:|
+| Alexandra | Engineering | Infrastructure and observability | Amsterdam | centered | text |
+`;
+
+/** What of a page with these looks is not as it should be. Runs in the page. */
+function wrongLooks(width) {
+  const wrong = [];
+  const direction = (selector, wanted) => {
+    const found = getComputedStyle(document.querySelector(selector)).direction;
+    if (found !== wanted) wrong.push(`${selector} reads ${found}`);
+  };
+  for (const selector of [
+    '.md > p',
+    '.md > ul',
+    '.md li',
+    '.md blockquote',
+    '.row-user .plain',
+    '.composer textarea',
+  ])
+    direction(selector, 'rtl');
+  direction('.md li + li', 'ltr');
+  if (document.documentElement.scrollWidth > width) wrong.push('the page scrolls sideways');
+  const table = document.querySelector('.md-table');
+  if (width < 400 && table.scrollWidth <= table.clientWidth) wrong.push('the table does not scroll');
+  for (const cell of table.querySelectorAll('th, td')) {
+    const text = cell.firstChild;
+    for (const word of text.data.matchAll(/\S+/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (range.getClientRects().length > 1) wrong.push(`"${word[0]}" is broken`);
+    }
+  }
+  return wrong;
+}
+
+async function lookChecks(browser, server) {
+  const id = await server.imported(
+    '00000000-0000-4000-8000-0000000000aa',
+    'عنوان',
+    2,
+    depth => (depth === 1 ? LOOKS : 'سؤال (Threadmill)؟'),
+    'local',
+  );
+  for (const width of [320, 390, 1280]) {
+    await check(
+      `at ${width} pixels: text in its direction, tables that scroll and break no word`,
+      async () => {
+        const context = await browser.newContext({ viewport: { width, height: 900 } });
+        const page = await context.newPage();
+        await page.goto(`${server.url}/t/${id}`);
+        await page.waitForSelector('.md table');
+        await page.fill('.composer textarea', 'مرحبا');
+        const wrong = await page.evaluate(wrongLooks, width);
+        await context.close();
+        must(wrong.length === 0, wrong.join(', '));
+      },
+    );
+  }
+}
+
 export async function markdownBar() {
   const data = await place('markdown');
   const server = await Server.start({ data });
@@ -240,6 +309,7 @@ export async function markdownBar() {
     await check(`streamed: ${name}`, () => within(page, () => streamed(page, server, text)));
   }
   await longChecks(page, server);
+  await lookChecks(browser, server);
   await check('the page has no complaint, and the composer takes what is typed', async () => {
     must(complaints.length === 0, complaints.join(' | '));
     await page.fill('.composer textarea', 'still here');

@@ -5,7 +5,7 @@ import { PlainText } from '../plain-text';
 import { CodeBlock } from './code-block';
 import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
-import { type Align, type MarkNode, type ParentNode, weightOf } from './ops';
+import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from './ops';
 import { type Outline, outlineAfter, pageLevels } from './outline';
 import { parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
 import { proseOf } from './prose';
@@ -62,7 +62,7 @@ export const MarkdownBlock = memo(function MarkdownBlock(props: { source: string
 function ParsedBlock({ source, outline }: { source: string; outline: string }) {
   const ready = useSyncExternalStore(subscribeToParser, parserIsReady, parserIsReady);
   useEffect(requestParser, []);
-  const mine = useTurn(ready, 1);
+  const mine = useTurn(ready, guessedWeight(source));
   const drawn = useMemo(
     () => (ready && mine ? drawnOf(source, outline) : undefined),
     [ready, mine, source, outline],
@@ -71,16 +71,25 @@ function ParsedBlock({ source, outline }: { source: string; outline: string }) {
   return <Slices things={drawn.nodes} weightOf={weightOf} render={drawn.render} />;
 }
 
+/** What a block weighs before it is parsed: many get their turns at once, each by this. */
+function guessedWeight(source: string): number {
+  return Math.min(MOST_GUESSED, (FENCE.test(source) ? CODE_BLOCK : 4) + source.length / 50);
+}
+
 /** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
 function drawnOf(source: string, outline: string) {
   const parsed = parseMarkdown(source);
   if (!parsed) return undefined;
   const { nodes, fuel } = parsed;
   spendFuel(fuel);
-  spendSlice(nodes.reduce((sum, node) => sum + weightOf(node), 0));
+  // Its turn has counted what was guessed.
+  spendSlice(nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source)));
   const levels = pageLevels(nodes, outline === '' ? [] : outline.split(' ').map(Number));
   return { nodes, render: (node: MarkNode, key: number) => renderBlock(node, key, levels) };
 }
+
+const FENCE = /^\s*(?:`{3}|~{3})/;
+const MOST_GUESSED = 400;
 
 type Levels = ReadonlyMap<MarkNode, number>;
 

@@ -84,7 +84,7 @@ const PLAIN: ReadonlyMap<number, PlainKind> = new Map<number, PlainKind>([
 /** Letters that cost as much as an element. */
 const LETTERS = 100;
 /** A block of code has a caption, a button and its icon, and asks for its colours. */
-const CODE_BLOCK = 40;
+export const CODE_BLOCK = 40;
 
 /** How much it costs to draw a node: its elements, and its letters by the line. */
 export function weightOf(node: MarkNode): number {

@@ -1,7 +1,7 @@
 //! Long lists of things to draw, a slice a turn, and beyond what anybody scrolls through at the reader's word.
 
-import { memo, type ReactNode, useMemo, useState } from 'react';
-import { spend, useTurn } from './turns';
+import { memo, type ReactNode, useContext, useMemo, useState } from 'react';
+import { DrawnWhole, spend, useTurn } from './turns';
 
 /** What a slice may weigh, in elements. */
 const SLICE = 400;
@@ -45,9 +45,11 @@ interface SlicesProps<T> {
 /** Draws all things, in slices if they are many. */
 export function Slices<T>({ things, weightOf, render, around, most = MOST }: SlicesProps<T>) {
   const slices = useMemo(() => slicesOf(things, weightOf), [things, weightOf]);
-  const [shown, setShown] = useState(most);
+  const whole = useContext(DrawnWhole);
+  const [asked, setAsked] = useState(0);
+  const shown = whole ? slices.length : most + asked;
   const button = (
-    <button type="button" className="text-button" onClick={() => setShown(now => now + most)}>
+    <button type="button" className="text-button" onClick={() => setAsked(now => now + most)}>
       Show more
     </button>
   );
@@ -90,5 +92,5 @@ const InTurn = memo(function InTurn({ things, first, weight, render }: InTurnPro
 
 /** Counts what is drawn without a turn. */
 export function spendSlice(weight: number): void {
-  spend(Math.min(weight, SLICE));
+  spend(Math.max(0, Math.min(weight, SLICE)));
 }

@@ -1,7 +1,7 @@
 //! How much is drawn before the page is painted again. Whoever finds the frame's budget spent waits for a turn, so
 //! that a message, or a list of them, never takes the page's thread for long, however much is in it.
 
-import { useEffect, useState } from 'react';
+import { createContext, useContext, useEffect, useState } from 'react';
 
 /** What a frame may draw, in elements: about 20 ms on a laptop. A screen of usual messages is some hundreds. */
 const A_FRAME = 1_500;
@@ -68,19 +68,23 @@ function waitForTurn(turn: () => void): () => void {
   };
 }
 
+/** What is inside is drawn whole and at once: paper has no next frame. */
+export const DrawnWhole = createContext(false);
+
 /** True once it is the caller's turn to draw `elements`; at once if this frame has not drawn much. */
 export function useTurn(wanted: boolean, elements: number): boolean {
+  const whole = useContext(DrawnWhole);
   const [mine, setMine] = useState(() => {
-    if (!wanted || !hasBudget()) return false;
+    if (!wanted || whole || !hasBudget()) return false;
     spend(elements);
     return true;
   });
   useEffect(() => {
-    if (!wanted || mine) return;
+    if (!wanted || whole || mine) return;
     return waitForTurn(() => {
       spend(elements);
       setMine(true);
     });
-  }, [wanted, mine, elements]);
-  return mine;
+  }, [wanted, whole, mine, elements]);
+  return mine || (wanted && whole);
 }
