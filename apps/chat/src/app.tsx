@@ -5,6 +5,7 @@ import { Boundary, Guarded } from './boundary';
 import { KeptComposer } from './composer/kept-composer';
 import { NEW, StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
+import { useDrawer } from './drawer';
 import { Icon } from './icon';
 import { usePageTitle } from './page-title';
 import { printThread } from './print/command';
@@ -15,15 +16,14 @@ import { ThreadView } from './thread/thread-view';
 
 export function App() {
   const { threadId, messageId } = useRoute();
-  const [drawer, setDrawer] = useState(false);
   const [switching, setSwitching] = useState(false);
-  const closeDrawer = useCallback(() => setDrawer(false), []);
+  const { drawer, openDrawer, closeDrawer, opener } = useDrawer();
   const openSwitcher = useCallback(() => setSwitching(true), []);
   usePageKeys(openSwitcher, closeDrawer);
   return (
     <div className="page">
       <ConnectionMark />
-      <a className="skip" href="#main">
+      <a className="skip" href="#main" inert={drawer}>
         Skip to messages
       </a>
       <Guarded what="The list of threads">
@@ -37,14 +37,15 @@ export function App() {
         tabIndex={-1}
         onClick={closeDrawer}
       />
-      <div className="middle">
+      <div className="middle" inert={drawer}>
         <header className="top-bar drawer-only">
           <button
+            ref={opener}
             type="button"
             className="icon-button"
             aria-label="Show threads"
             aria-expanded={drawer}
-            onClick={() => setDrawer(true)}
+            onClick={openDrawer}
           >
             <Icon name="menu" />
           </button>
@@ -70,9 +71,9 @@ export function App() {
 
 function TopTitle() {
   return (
-    <span className="top-title" dir="auto">
+    <h1 className="top-title" dir="auto">
       {usePageTitle()}
-    </span>
+    </h1>
   );
 }
 

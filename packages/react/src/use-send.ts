@@ -42,7 +42,7 @@ export function useSend(threadId: string): SendControl {
   const send = useCallback(
     async (input: SendInput) => {
       setState({ sending: true });
-      const sent = client.send(threadId, { run: true, ...input });
+      const sent = client.send(threadId, { ...input, run: input.run ?? true });
       if (input.text === client.drafts.get(threadId)) handOver(sent);
       try {
         await sent;

@@ -14,7 +14,7 @@ const PACKAGES = at('../../');
 
 /** What the examples take for granted: an app's own names. */
 const PRELUDE = `
-import { type Client, createClient, followEngine, type Row, type Part as MessagePart } from '@threadmill/client';
+import { type Client, createClient, followEngine, type PreviewPart, type Row } from '@threadmill/client';
 import { createDirectClient } from '@threadmill/client/direct';
 import { createChatTransport, loadMessages } from '@threadmill/client/ai-sdk';
 import * as T from '@threadmill/react';
@@ -26,7 +26,7 @@ declare function show(shown: unknown): void;
 declare function App(): ReactNode;
 declare function Message(props: { row: Row }): ReactNode;
 declare function Markdown(props: { source: string }): ReactNode;
-declare function Part(props: { part: MessagePart; at: number }): ReactNode;
+declare function Part(props: { part: PreviewPart; at: number }): ReactNode;
 const { ${Object.keys(hooks).join(', ')} } = T;
 const { handle } = useMessages(threadId);
 `;

@@ -156,11 +156,11 @@ async function streamChecks(profile, base) {
 async function orderChecks(profile, base) {
   const tab = await profile.tab(base);
   await check('thoughts, text, a tool and text: live in the order in which they are stored', async () => {
-    const id = await scripted(tab, 'rate:40 thoughts:80 words:30 tool words:80');
+    const id = await scripted(tab, 'rate:40 thoughts:80 words:20 tool words:50');
     await until('thoughts', async () => (await tab.evaluate(order))[0] === 'thoughts');
-    must((await tab.evaluate(motion, 30)) >= 2, 'thoughts do not move while they come');
     const read = () => document.querySelector('.row-assistant details')?.open;
     must(await tab.evaluate(read), 'thoughts cannot be read while they come');
+    must((await tab.evaluate(motion, 30)) >= 2, 'thoughts do not move while they come');
     const seen = new Map();
     const look = async () => {
       const now = await tab.evaluate(order);

@@ -31,7 +31,9 @@ function Folded(props: { title: string; text: string; note?: string; prose?: boo
     <details className="folded" onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>
         <bdi>{title}</bdi>
-        {note ? <span className="folded-note"> {note}</span> : null}
+        {/* Else a screen reader says "searchdone". */}
+        {note ? <span className="visually-hidden">, </span> : null}
+        {note ? <span className="folded-note">{note}</span> : null}
       </summary>
       <div className={prose ? 'folded-prose' : 'folded-code'} dir={prose ? undefined : 'ltr'}>
         {(open || text.length <= SHORT) && <PlainText text={text} />}

@@ -95,7 +95,8 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     return <ThreadProblem messages={messages} threadId={threadId} messageId={messageId} />;
   }
   return (
-    <main className="thread" id="main">
+    <main className="thread" id="main" tabIndex={-1}>
+      <h2 className="visually-hidden">Messages</h2>
       <OfflineLine loaded={messages.status === 'ready'} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>

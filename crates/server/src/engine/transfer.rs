@@ -2,7 +2,7 @@
 //! the node leaves, waits for a place among the writes, and says whether the store takes writes.
 //!
 //! Imports bring much at once and nobody waits for a row of them, so they go in small pieces and one piece at a time:
-//! whoever else writes meets at most one of them in a commit. A piece is taken whole or not at all; a request whose
+//! whoever else writes meets at most one of them in a commit. Their JSON is read apart, one request at a time, too. A piece is taken whole or not at all; a request whose
 //! rows make several may be taken in part, which nobody sees, since a thread is hidden until its import is finished.
 
 use std::future::Future;
@@ -20,6 +20,16 @@ const PIECE_ROWS: usize = 128;
 const PIECE_BYTES: usize = 128 << 10;
 
 impl Engine {
+    /// Reads what an import brings, beside the node's other work and one request at a time.
+    ///
+    /// # Errors
+    /// The reading ran into a defect.
+    pub async fn read_import<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+        let defect = "The request could not be read.";
+        let _turn = self.imports.acquire().await.map_err(|_| Problem::new(ErrorCode::Unavailable, defect))?;
+        tokio::task::spawn_blocking(read).await.map_err(|_| Problem::new(ErrorCode::Internal, defect))
+    }
+
     /// Begins an import; the thread stays hidden until it is finished.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use threadmill_formats::{check, rows as format};
 use threadmill_proto::{ErrorCode, ThreadId, json as shape};
-use threadmill_store::{ImportState, ImportThread};
+use threadmill_store::{ImportRow, ImportState, ImportThread};
 
 use super::body::{Caller, Fields, ImportFields, Query, path_id};
 use super::{ApiProblem, App};
@@ -42,6 +42,14 @@ pub(super) async fn begin(State(app): State<App>, Caller(scope): Caller, mut fie
     Ok(Json(json!({"state": state})))
 }
 
+fn read_rows(items: Vec<Value>) -> Answer<Vec<ImportRow>> {
+    let read = |(index, item): (usize, Value)| {
+        let row = format::from_value(item).and_then(|row| check::check(&row).map(|()| row));
+        row.map_err(|why| invalid(format!("rows[{index}]: {why}.")))
+    };
+    items.into_iter().enumerate().map(read).collect()
+}
+
 /// `POST /v1/import/threads/{thread}/rows`: `{"rows": [...]}`.
 pub(super) async fn rows(
     State(app): State<App>,
@@ -52,11 +60,7 @@ pub(super) async fn rows(
     let thread = path_id(&id, ThreadId::parse)?;
     let Some(Value::Array(items)) = fields.value("rows") else { return Err(invalid("`rows` must be an array.")) };
     fields.finish()?;
-    let mut rows = Vec::with_capacity(items.len());
-    for (index, item) in items.into_iter().enumerate() {
-        let row = format::from_value(item).and_then(|row| check::check(&row).map(|()| row));
-        rows.push(row.map_err(|why| invalid(format!("rows[{index}]: {why}.")))?);
-    }
+    let rows = app.engine.read_import(move || read_rows(items)).await??;
     app.engine.import_rows(&scope, &thread, rows).await?;
     Ok(StatusCode::NO_CONTENT)
 }
