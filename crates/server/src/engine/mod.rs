@@ -3,6 +3,8 @@
 mod catch_up;
 mod check;
 mod drive;
+#[cfg(test)]
+mod fairness_tests;
 pub mod flags;
 mod follower;
 mod heard;
@@ -17,12 +19,16 @@ mod open;
 mod others_tests;
 mod outbox;
 mod pages;
+mod permit;
+#[cfg(test)]
+mod planted_tests;
 mod presence;
 mod problem;
 pub mod provider;
 mod pull;
 mod ready;
 mod runs;
+mod shares;
 mod spread;
 mod subscription;
 mod sweeper;
@@ -41,7 +47,7 @@ use std::sync::atomic::AtomicUsize;
 use threadmill_proto::{Limits, Problem};
 use threadmill_store::hot::{Lifetimes, MemoryHot};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use check::{check_body, check_title};
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
@@ -59,7 +65,8 @@ pub use watcher::Watcher;
 
 use hub::Hub;
 use locks::Locks;
-use runs::Registry;
+use permit::Permits;
+use runs::{Patient, Registry};
 
 /// The result of asking the engine.
 pub type Answer<T> = Result<T, Problem>;
@@ -114,12 +121,11 @@ pub struct Engine {
     present: MemoryHot,
     /// Connections.
     watchers: AtomicUsize,
-    /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
-    writes: Arc<Semaphore>,
+    /// Every write passes it on its way to the disk.
+    writes: Arc<Permits>,
+    /// Appends that wait for a run to end.
+    patient: Patient,
 }
-
-/// Writes that may wait together. A commit takes about this many, so a refused one would have waited for several.
-const WRITES: usize = 2048;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -185,7 +191,8 @@ impl Engine {
             read_only: watch::Sender::new(false),
             present: MemoryHot::new(0, Lifetimes::default()),
             watchers: AtomicUsize::new(0),
-            writes: Arc::new(Semaphore::new(WRITES)),
+            writes: Arc::default(),
+            patient: Patient::default(),
         })
     }
 

@@ -122,6 +122,13 @@ pub(super) fn chunks(from: u64, to: u64) -> Vec<Chunk> {
     (from..to).map(chunk).collect()
 }
 
+/// An engine alone on a store, whose one provider says nothing.
+pub(super) async fn engine_on(store: Arc<dyn DurableStore>) -> Arc<Engine> {
+    let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
+    let engine = Engine::start(store, providers.expect("one provider"), Limits::DEFAULT, ContextPolicy::default());
+    engine.await.expect("an engine")
+}
+
 pub(super) struct Bench {
     pub(super) store: Arc<MemoryStore>,
     gate: Arc<Gate>,

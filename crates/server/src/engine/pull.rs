@@ -169,7 +169,8 @@ impl Engine {
                     Changes::Since { events, head } => {
                         let over = lock(topic).log_read(thread, events, head, wanted);
                         for (run, outcome) in over {
-                            self.registry.cancel(&(tenant.clone(), run.clone()));
+                            let run = (tenant.clone(), run);
+                            self.registry.cancel(&run);
                             if let Some(outcome) = outcome {
                                 self.hub.ended(&run, outcome);
                             }
