@@ -128,8 +128,8 @@ impl Hub {
     }
 
     /// The topic of a thread, with a subscription entered whose snapshot is about to be read.
-    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32) -> Arc<Mutex<Topic>> {
-        self.followed(key, |topic| topic.enter(outbox, sub))
+    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32, number: u64) -> Arc<Mutex<Topic>> {
+        self.followed(key, |topic| topic.enter(outbox, sub, number))
     }
 
     /// Has a thread followed, whoever else does, until the answer is dropped. None where there is nobody to follow.
@@ -249,6 +249,11 @@ impl Hub {
         let threads = topics.into_iter().filter(|(_, topic)| lock(topic).tail.is_some());
         let threads = threads.map(|((tenant, thread), _)| Subject::Thread(tenant, thread));
         threads.chain(self.lists.followed().into_iter().map(Subject::Summaries)).collect()
+    }
+
+    /// The threads that have a topic.
+    pub(super) fn followed_topics(&self) -> Vec<TopicKey> {
+        lock(&self.topics).keys().cloned().collect()
     }
 
     /// A thread's log stands at `seq` as of now, or is not there.

@@ -2,6 +2,8 @@
 
 mod catch_up;
 mod check;
+#[cfg(test)]
+mod delivery_tests;
 mod drive;
 #[cfg(test)]
 mod fairness_tests;
@@ -33,6 +35,7 @@ mod spread;
 mod subscription;
 mod sweeper;
 mod tail;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -45,9 +48,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem};
-use threadmill_store::hot::{Lifetimes, MemoryHot};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use check::{check_body, check_title};
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
@@ -61,12 +63,13 @@ pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
 pub use tier::{Tier, TierReading};
-pub use watcher::Watcher;
+pub use watcher::{Connection, Watcher};
 
 use hub::Hub;
 use locks::Locks;
 use permit::Permits;
 use runs::{Patient, Registry};
+use tasks::Tasks;
 
 /// The result of asking the engine.
 pub type Answer<T> = Result<T, Problem>;
@@ -118,7 +121,13 @@ pub struct Engine {
     /// The last write was refused for the durable tier's sake.
     read_only: watch::Sender<bool>,
     /// Who is in which thread by this node's own connections.
-    present: MemoryHot,
+    present: presence::Book,
+    /// Tasks that live as long as the engine.
+    tasks: Arc<Tasks>,
+    /// A comparison of heads is due.
+    heads: Arc<Notify>,
+    /// Whether writes could be made when that was last asked.
+    probe: ready::Probe,
     /// Connections.
     watchers: AtomicUsize,
     /// Every write passes it on its way to the disk.
@@ -147,6 +156,7 @@ impl Engine {
         let engine = Self::assemble(store, Hub::default(), providers, limits, context);
         engine.sweep_all().await?;
         engine.spawn_sweeper();
+        engine.sweep_presence();
         Ok(engine)
     }
 
@@ -163,8 +173,9 @@ impl Engine {
         let Others { peers, tier } = others;
         let (hub, wants) = Hub::among(Arc::clone(&peers), tier);
         let engine = Self::assemble(store, hub, providers, limits, context);
-        engine.follow(&peers, wants);
+        engine.follow(wants);
         engine.spawn_sweeper();
+        engine.sweep_presence();
         engine
     }
 
@@ -189,7 +200,10 @@ impl Engine {
             context,
             leaving: watch::Sender::new(Leaving::No),
             read_only: watch::Sender::new(false),
-            present: MemoryHot::new(0, Lifetimes::default()),
+            present: presence::Book::default(),
+            tasks: Arc::default(),
+            heads: Arc::default(),
+            probe: ready::Probe::default(),
             watchers: AtomicUsize::new(0),
             writes: Arc::default(),
             patient: Patient::default(),
@@ -229,6 +243,23 @@ impl Engine {
     #[must_use]
     pub fn tier(&self) -> Option<&Arc<Tier>> {
         self.hub.tier()
+    }
+
+    /// Runs a task of the node's for as long as it lasts: after a panic it is begun again, counted and logged.
+    pub fn supervise<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        begin: impl Fn() -> T + Send + Sync + 'static,
+    ) {
+        self.tasks.run(name, begin);
+    }
+
+    /// How often each task of the node has panicked.
+    #[must_use]
+    pub fn task_panics(&self) -> Vec<(&'static str, u64)> {
+        let mut all = self.tasks.panics();
+        all.extend(self.tier().into_iter().flat_map(|tier| tier.tasks().panics()));
+        all
     }
 
     /// Runs that this node writes now.

@@ -7,6 +7,7 @@ mod cluster;
 mod conformance;
 mod cost;
 mod faults;
+mod hostile;
 mod listen;
 mod poison;
 mod rigs;
