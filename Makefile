@@ -41,6 +41,7 @@ sample:
 check: tools node_modules/.installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	bash scripts/deny.sh
 	$(CARGO) xtask tidy
 	npm run --silent check
 

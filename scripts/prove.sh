@@ -129,6 +129,7 @@ bar 4 durability tests threadmill-cli durability
 bar 5 page page
 bar 6 refusals tests threadmill-cli refusals
 bar 7 runs tests threadmill-cli load
+bar edge peers tests threadmill-cli hostile
 bar 7 appends appends
 for name in renders tabs times memory transports offline; do bar client "$name" client "$name"; done
 bar client faults bash scripts/bars.sh "$binary" faults

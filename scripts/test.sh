@@ -14,7 +14,9 @@ wants_valkey() {
 install_packages() {
   local missing=()
   command -v chromium >/dev/null || missing+=(chromium)
+  command -v firefox-esr >/dev/null || missing+=(firefox-esr)
   command -v strace >/dev/null || missing+=(strace)
+  command -v nginx >/dev/null || missing+=(nginx-light)
   command -v openssl >/dev/null || missing+=(openssl)
   command -v redis-server >/dev/null || missing+=(redis-server)
   ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
@@ -30,7 +32,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-step "tools: chromium, strace, openssl, redis, valkey, postgresql, npm packages, the wasm target"
+step "tools: chromium, firefox, strace, nginx, openssl, redis, valkey, postgresql, npm packages, the wasm target"
 install_packages
 make --no-print-directory node_modules/.installed
 rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
@@ -38,6 +40,7 @@ rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || r
 step "format, lints, file rules"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+bash scripts/deny.sh
 
 step "sample, wasm, page"
 python3 scripts/sample.py
@@ -53,19 +56,17 @@ if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
 else
   echo "real conversations: none (THREADMILL_REAL_DATA is not set); the fixtures in the repository stand in"
 fi
-cargo test --workspace --locked --exclude threadmill-store-redis
-cargo test --locked --package threadmill-store-redis --lib
-# Without the servers that hang, fail over and hand slots on, which take a minute: `make prove` runs all.
-cargo test --locked --package threadmill-store-redis --test it -- conformance:: cost:: listen:: poison:: tls:: upstash::
+# One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
+# too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
+cargo test --workspace --locked -- --skip outages::
 
-cargo build --locked --package threadmill-cli
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
 step "TypeScript tests"
 npm run --silent test
 
-step "the page in Chromium"
+step "the page in Chromium, and its core in Chromium and Firefox, near and far"
 bash scripts/e2e.sh "$THREADMILL_BINARY"
 
 step "the browser client's bars in Chromium, small"

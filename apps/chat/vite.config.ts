@@ -1,7 +1,9 @@
 //! How the page is built: hashed files for `base: '/'`, nothing inlined, so that the server's CSP holds.
 
+import { createHash } from 'node:crypto';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type HtmlTagDescriptor, type IndexHtmlTransformContext, type Plugin } from 'vite';
+import { precompress } from './precompress';
 
 const SERVER = process.env.THREADMILL_URL ?? 'http://127.0.0.1:7430';
 
@@ -50,14 +52,48 @@ function compiledAhead(): Plugin {
   };
 }
 
+/** Where the service worker is built from. */
+const WORKER = 'src/worker/worker.ts';
+
+/**
+ * Tells the service worker which files make the page: those the browser needs to start without a network. Its own name
+ * carries no hash, since browsers ask for a worker under the name they know.
+ */
+function shellList(): Plugin {
+  return {
+    name: 'shell-list',
+    enforce: 'post',
+    generateBundle: {
+      order: 'post',
+      handler(_options, bundle) {
+        const worker = bundle['sw.js'];
+        if (worker?.type !== 'chunk') throw new Error('There is no service worker in the build.');
+        if (worker.imports.length > 0) throw new Error('The service worker shares code with the page.');
+        const files = Object.keys(bundle).filter(
+          name => name.startsWith('assets/') && !name.endsWith('.map'),
+        );
+        const version = createHash('sha256').update(files.sort().join()).digest('hex').slice(0, 16);
+        const list = JSON.stringify(['/favicon.svg', ...files.map(name => `/${name}`)]);
+        worker.code = worker.code
+          .replace('__SHELL_FILES__', list)
+          .replace('__SHELL_VERSION__', `"${version}"`);
+      },
+    },
+  };
+}
+
 export default defineConfig({
   base: '/',
-  plugins: [react(), preloads(), compiledAhead()],
+  plugins: [react(), preloads(), compiledAhead(), shellList(), precompress()],
   server: { port: 5173, proxy: { '/v1': { target: SERVER, ws: true } } },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rollupOptions: {
+      input: { main: 'index.html', sw: WORKER },
+      output: { entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+    },
   },
 });

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
+import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
@@ -15,6 +16,7 @@ import { screens } from './screens.mjs';
 import { stateScreens } from './screens-states.mjs';
 import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
+import { withoutChecks } from './without.mjs';
 
 const FULL = process.env.THREADMILL_FULL === '1';
 const size = (name, small, full) => Number(process.env[name] ?? (FULL ? full : small));
@@ -46,6 +48,8 @@ try {
   await queueChecks(browser);
   await draftChecks(browser);
   await storageChecks(browser);
+  await withoutChecks(browser);
+  await hangingChecks(browser);
   await prefetchChecks(browser);
   await directChecks(browser);
   await scrollChecks(browser, long, SCROLL, 'real text');

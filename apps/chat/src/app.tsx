@@ -5,6 +5,7 @@ import { StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
 import { Icon } from './icon';
 import { usePageTitle } from './page-title';
+import { printThread } from './print/command';
 import { useRoute } from './route';
 import { Sidebar } from './sidebar/sidebar';
 import { Switcher } from './sidebar/switcher';
@@ -69,6 +70,9 @@ function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
         event.preventDefault();
         openSwitcher();
+      } else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key === 'p') {
+        // The browser's own printing would have to stand still while the thread is read.
+        if (printThread()) event.preventDefault();
       } else if (event.key === 'Escape') closeDrawer();
     };
     window.addEventListener('keydown', onKey);

@@ -6,14 +6,19 @@ import './styles/layout.css';
 import './styles/messages.css';
 import './styles/markdown.css';
 import './styles/outbox.css';
+import './styles/print.css';
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
 import { parseRoute } from './address';
+import { showFailure } from './failed-start';
+import { openingOf } from './places';
 import { applyTheme, storedTheme } from './theme-choice';
 
 /** `?engine=direct` asks for the plain engine, to measure the other one against. */
 function clientOptions(): ClientOptions {
   if (new URLSearchParams(location.search).get('engine') === 'direct') return { engine: 'direct' };
+  // Lockdown modes have no WebAssembly: the client finds that out, and takes the plain engine.
+  if (typeof globalThis.WebAssembly?.compileStreaming !== 'function') return { wasm: wasmUrl };
   // Under way before anybody asks: the flag that decides about the engine comes meanwhile.
   const wasm = WebAssembly.compileStreaming(fetch(wasmUrl));
   // Whoever waits for it sees to a failure.
@@ -33,9 +38,11 @@ async function readAhead(engine: EngineStore): Promise<void> {
       made(engine.getSnapshot());
     });
   });
-  // Where the address names a message the thread opens elsewhere.
-  if (!client || threadId === undefined || messageId !== undefined) return;
-  const handle = client.thread(threadId);
+  if (!client || threadId === undefined) return;
+  const { anchor, branch } = openingOf(threadId, messageId);
+  // At a message the page opens it by itself: asked for twice, that window would be fetched twice.
+  if (anchor) return;
+  const handle = client.thread(threadId, branch === undefined ? {} : { branch });
   setTimeout(() => handle.release(), 1_000);
   await new Promise<void>(there => {
     handle.subscribe(() => handle.getSnapshot().status !== 'loading' && there());
@@ -47,15 +54,15 @@ const atMost = (wanted: Promise<void>) =>
 
 async function start(root: HTMLElement): Promise<void> {
   performance.mark('threadmill.start');
-  applyTheme(storedTheme());
   let broken = false;
   const failed = (error: unknown) => {
     broken = true;
-    root.textContent = `Threadmill could not start: ${error instanceof Error ? error.message : String(error)}`;
+    showFailure(root, error);
   };
-  const engine = followEngine(clientOptions(), failed);
-  const ahead = readAhead(engine);
   try {
+    applyTheme(storedTheme());
+    const engine = followEngine(clientOptions(), failed);
+    const ahead = readAhead(engine);
     // Most of the script, and it takes its time: meanwhile flags and core are on their way.
     const { showPage } = await import('./page');
     await atMost(ahead);

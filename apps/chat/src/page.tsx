@@ -7,10 +7,12 @@ import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { ProvidersProvider } from './composer/providers';
 import { ReportProvider } from './reports';
+import { keepShell } from './shell';
 import { reloadOnSignOut } from './sidebar/sign-out';
 
 export function showPage(root: HTMLElement, engine: EngineStore, failed: (error: unknown) => void): void {
   reloadOnSignOut();
+  keepShell();
   createRoot(root, { onUncaughtError: failed }).render(
     <StrictMode>
       <ThreadmillProvider engine={engine}>

@@ -1,16 +1,18 @@
 //! Light, dark, or as the system says: the reader's choice, and how it is applied.
 
+import { storeChoice, storedChoice } from './choices';
+
 export type Theme = 'auto' | 'light' | 'dark';
 
 const KEY = 'threadmill.theme';
 
 export function storedTheme(): Theme {
-  const theme = localStorage.getItem(KEY);
+  const theme = storedChoice(KEY);
   return theme === 'light' || theme === 'dark' ? theme : 'auto';
 }
 
 export function storeTheme(theme: Theme): void {
-  localStorage.setItem(KEY, theme);
+  storeChoice(KEY, theme);
 }
 
 /** Call it with the stored theme before the first paint. */

@@ -12,15 +12,22 @@ use serde::{Deserialize, Serialize};
 use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
 use threadmill_server::engine::provider::replay::{self, Replay};
 use threadmill_server::engine::provider::{Named, Providers};
-use threadmill_server::http::{Auth as HttpAuth, Tokens};
+use threadmill_server::http::{Auth as HttpAuth, Link, Tokens};
 
 use crate::flags::FlagConfig;
+
+mod limits;
+#[cfg(test)]
+mod reference;
+
+pub(crate) use limits::Limits;
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
 
 /// What `serve` is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where to listen.
@@ -40,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) sample: bool,
     /// How long SIGTERM waits for answers under way.
     pub(crate) drain_seconds: u64,
+    /// How much of the node those who use it may take.
+    pub(crate) limits: Limits,
     /// The durable tier, where it is not the data directory.
     pub(crate) store: Store,
     /// The hot tier that nodes on one database share.
@@ -55,16 +64,20 @@ pub(crate) struct Config {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Auth {
     /// No credentials: user `local`, or whoever `X-Threadmill-User` names. Loopback only
     Dev,
+    /// As `dev`, for whoever has the link that the server prints at start. Loopback only, for use through a tunnel
+    Link,
     /// JSON Web Tokens, signed with a shared secret (HS256)
     Token,
 }
 
 /// Where threads are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     /// `postgres://…`: a database that any number of nodes share. None: SQLite in the data directory, for one node.
@@ -77,6 +90,7 @@ pub(crate) struct Store {
 
 /// A Redis or Valkey, or Upstash by `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Hot {
     /// `redis://`, `rediss://`, `redis+cluster://HOST,HOST` or `redis+sentinel://HOST,HOST/PRIMARY`.
@@ -98,6 +112,7 @@ impl Default for Hot {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Context {
     /// Tokens of history, at about four bytes a token.
@@ -116,24 +131,32 @@ impl Default for Context {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum ProviderConfig {
     /// Answers from the bundled corpus.
     Replay {
+        /// What requests and runs call it.
         name: String,
+        /// How fast it answers.
         #[serde(default = "human_rate")]
         tokens_per_second: f64,
     },
     /// An endpoint that speaks OpenAI's chat completions.
     OpenAi {
+        /// What requests and runs call it.
         name: String,
+        /// What people see in the list of models; the model's name if there is none.
         title: Option<String>,
+        /// Where the endpoint is, with its version: `https://api.openai.com/v1`.
         base_url: String,
+        /// The model's name, as the endpoint knows it.
         model: String,
         /// The variable that holds the key. Keys are not written into files that get shared.
         key_env: Option<String>,
         /// The file that holds the key.
         key_file: Option<PathBuf>,
+        /// The longest answer to ask for; the endpoint's own limit if there is none.
         max_tokens: Option<u32>,
     },
 }
@@ -154,6 +177,7 @@ impl Default for Config {
             allow_origins: Vec::new(),
             sample: true,
             drain_seconds: 20,
+            limits: Limits::default(),
             store: Store::default(),
             hot: Hot::default(),
             context: Context::default(),
@@ -180,17 +204,29 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
     merged(Toml::string(text))
 }
 
+/// Variables that stand for a key of the file. Lists are written `[a, b]`.
+const VARIABLES: [(&str, &str); 13] = [
+    ("THREADMILL_LISTEN", "listen"),
+    ("THREADMILL_DATA", "data"),
+    ("THREADMILL_AUTH", "auth"),
+    ("THREADMILL_AUTH_SECRET_FILE", "auth_secret_file"),
+    ("THREADMILL_ALLOW_HOSTS", "allow_hosts"),
+    ("THREADMILL_ALLOW_ORIGINS", "allow_origins"),
+    ("THREADMILL_SAMPLE", "sample"),
+    ("THREADMILL_DRAIN_SECONDS", "drain_seconds"),
+    ("THREADMILL_STORE_URL", "store.url"),
+    ("THREADMILL_STORE_REPLICAS", "store.replicas"),
+    ("THREADMILL_STORE_CA_FILE", "store.ca_file"),
+    ("THREADMILL_HOT_URL", "hot.url"),
+    ("THREADMILL_HOT_CA_FILE", "hot.ca_file"),
+];
+
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
-    let variables =
-        ["listen", "data", "auth", "auth_secret_file", "allow_hosts", "allow_origins", "sample", "drain_seconds"];
-    Figment::from(Serialized::defaults(Config::default()))
-        .merge(file)
-        .merge(Env::prefixed("THREADMILL_").only(&variables))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_url"]).map(|_| "store.url".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_replicas"]).map(|_| "store.replicas".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["store_ca_file"]).map(|_| "store.ca_file".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["hot_url"]).map(|_| "hot.url".into()))
-        .merge(Env::prefixed("THREADMILL_").only(&["hot_ca_file"]).map(|_| "hot.ca_file".into()))
+    VARIABLES
+        .into_iter()
+        .fold(Figment::from(Serialized::defaults(Config::default())).merge(file), |figment, (name, key)| {
+            figment.merge(Env::raw().only(&[name]).map(move |_| key.into()))
+        })
         .extract()
         .map_err(Box::new)
 }
@@ -219,11 +255,17 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     Providers::new(named).context("no provider is configured")
 }
 
-/// How callers are identified, with the secret that takes.
-pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
+/// How callers are identified, with the secret that takes; and the token of the link, if there is one.
+pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)> {
     const VARIABLE: &str = "THREADMILL_AUTH_SECRET";
     match config.auth {
-        Auth::Dev => Ok(HttpAuth::Dev),
+        Auth::Dev => Ok((HttpAuth::Dev, None)),
+        Auth::Link => {
+            let mut token = [0_u8; 32];
+            getrandom::fill(&mut token).context("the system gives no random bytes")?;
+            let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok((HttpAuth::Link(Link::new(&token)), Some(token)))
+        }
         Auth::Token => {
             let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
             if variable.is_some() && config.auth_secret_file.is_some() {
@@ -233,7 +275,8 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<HttpAuth> {
                 .context("the secret of --auth token")?
                 .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
             let tokens = Tokens::new(secret.as_bytes());
-            Ok(HttpAuth::Token(Arc::new(tokens.context("the secret of --auth token is shorter than 32 bytes")?)))
+            let tokens = tokens.context("the secret of --auth token is shorter than 32 bytes")?;
+            Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
     }
 }

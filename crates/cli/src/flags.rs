@@ -22,6 +22,7 @@ const ELSEWHERE: &str = "USE_SCALABLE_SYNC_ENGINE";
 
 /// A flag in the file: `on`, or `percent`, or `cohorts` alone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FlagConfig {
     /// For everybody, or for nobody at all.

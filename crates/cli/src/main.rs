@@ -4,6 +4,7 @@ mod backend;
 mod bench;
 mod certificates;
 mod config;
+mod descriptors;
 mod export;
 mod flags;
 mod hot;
@@ -16,6 +17,10 @@ mod transfer;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Many short-lived buffers of many threads: the system's allocator keeps most of a flood's memory for good.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "Examples:\n  threadmill serve\n  threadmill import trees.jsonl --data ./data\n  \
     threadmill export --url http://127.0.0.1:7430 > all.jsonl\n  threadmill bench seed --data /tmp/bench --messages 100000";

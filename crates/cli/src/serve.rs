@@ -1,5 +1,6 @@
 //! `threadmill serve`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::backend::Backend;
 use crate::config::{self, Auth, Config};
+use crate::descriptors;
 use crate::flags::{self, Overrides};
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
@@ -45,7 +47,8 @@ pub(crate) struct Serve {
     /// Configuration file [default: threadmill.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How callers are identified: `dev` believes them and is refused on other addresses than loopback; `token`
+    /// How callers are identified: `dev` believes them, on loopback addresses and without a proxy alone; `link` believes
+    /// whoever has the link that is printed at start; `token`
     /// wants a JWT (HS256) with `sub`, `exp` and perhaps `tenant`
     #[arg(long, value_enum)]
     auth: Option<Auth>,
@@ -85,8 +88,8 @@ impl Serve {
         let config = self.config()?;
         let overrides = Overrides::read()?;
         let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
-        let auth = config::auth(&config)?;
-        if let (Auth::Dev, Some(why)) = (config.auth, dev_refusal(config.listen)) {
+        let (auth, link) = config::auth(&config)?;
+        if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
         let providers = config::providers(&config)?;
@@ -105,7 +108,11 @@ impl Serve {
         engine.set_flags(flags);
         flags::watch(Arc::clone(&engine), file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
-        let guard = Guard { hosts: config.allow_hosts, origins: config.allow_origins, auth };
+        say_who_is_believed(config.auth, address, link.as_deref());
+        let descriptors = descriptors::raised();
+        let limits = config.limits.http(descriptors);
+        tracing::info!(descriptors, connections = limits.connections, "open files, and how many may be connections");
+        let guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
         let drain = Duration::from_secs(config.drain_seconds);
         let stop = {
             let engine = Arc::clone(&engine);
@@ -123,10 +130,26 @@ impl Serve {
     }
 }
 
+/// What whoever starts the server should know of who is let in.
+fn say_who_is_believed(auth: Auth, address: SocketAddr, link: Option<&str>) {
+    match (auth, link) {
+        (Auth::Link, Some(token)) => eprintln!("threadmill: open http://{address}/?link={token}"),
+        (Auth::Dev, _) => tracing::info!(
+            "whoever reaches this port is believed; what shows a proxy is refused, but a TCP forwarder, an SSH tunnel or a \
+             proxy that adds no header cannot be seen: use --auth link or --auth token behind those"
+        ),
+        (Auth::Link | Auth::Token, _) => {}
+    }
+}
+
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("THREADMILL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,threadmill=info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
 }
 
 /// Resolves to how long runs are waited for: not at all on Ctrl-C, as configured on SIGTERM from whoever runs services.

@@ -173,7 +173,8 @@ impl Client {
         self.sent(writes::send(thread, &message)?).await
     }
 
-    /// Edits a message; where an answer depends on it, that forks the thread.
+    /// Edits a message; where an answer depends on it, that forks the thread. A plain text replaces the message's only
+    /// text and leaves files and all else in it; where it has several texts, the server refuses to choose.
     ///
     /// # Errors
     /// [`Error::Outbox`].

@@ -152,7 +152,12 @@ async fn drain(shared: &Arc<Shared>, parts: &Parts, link: &mut Link) -> Option<u
             Output::Writing(number, stage) => parts.outbox.writing(shared, number, stage),
             Output::Dropped(view) => parts.views.dropped(view),
             // What they say is read from the engine itself, and there are no other tabs.
-            Output::View(..) | Output::List(..) | Output::Status(_) | Output::Role(..) | Output::Post(_) => {}
+            Output::View(..)
+            | Output::List(..)
+            | Output::Status(_)
+            | Output::Role(..)
+            | Output::Steal
+            | Output::Post(_) => {}
             Output::Wait(deadline) => {
                 shared.touch();
                 return deadline;

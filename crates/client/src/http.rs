@@ -172,7 +172,8 @@ impl Http {
         Ok(Appended { message: id(&answer["message"], MessageId::parse)?, run: run_of(&answer)? })
     }
 
-    /// Edits a message; where an answer depends on it, that forks the thread.
+    /// Edits a message; where an answer depends on it, that forks the thread. A plain text replaces the message's only
+    /// text and leaves files and all else in it; where it has several texts, the server refuses to choose.
     ///
     /// # Errors
     /// As [`Http::call`].

@@ -243,9 +243,14 @@ pub(crate) fn send(thread: ThreadId, message: &NewMessage) -> Result<Write, Erro
     Ok(Write { message: Some(id), run, text: Some(message.shown()), ..write })
 }
 
+/// A plain text is an edit of the message's only text: its other parts stay. Anything else replaces all of them.
 pub(crate) fn edit(thread: ThreadId, message: MessageId, content: &NewMessage) -> Result<Write, Error> {
     let (run, run_body) = run_of(&content.answered)?;
-    let mut body = body([("id", mint().into()), ("parts", content.parts())]);
+    let what = match content.parts.as_slice() {
+        [Part::Text { text, extra: None }] => ("text", text.as_str().into()),
+        _ => ("parts", content.parts()),
+    };
+    let mut body = body([("id", mint().into()), what]);
     put(&mut body, "branch", content.branch.as_ref().map(|branch| branch.as_str().into()));
     put(&mut body, "run", run_body);
     let path = format!("/threads/{thread}/messages/{message}");
@@ -328,6 +333,20 @@ fn put(body: &mut Value, name: &str, value: Option<Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_by_a_text_names_no_other_part() {
+        let edited = |parts: Vec<Part>| {
+            let content = NewMessage { parts, ..NewMessage::text("") };
+            let (thread, message) = (ThreadId::parse("t").expect("an id"), MessageId::parse("m").expect("an id"));
+            edit(thread, message, &content).expect("a write").body.expect("a body")
+        };
+        let text = |text: &str| Part::Text { text: text.into(), extra: None };
+        let one = edited(vec![text("words")]);
+        assert_eq!((&one["text"], one.get("parts")), (&json!("words"), None));
+        let all = edited(vec![text("one"), text("two")]);
+        assert_eq!((all["parts"].as_array().map(Vec::len), all.get("text")), (Some(2), None));
+    }
 
     #[test]
     fn what_is_kept_is_what_was_written() {

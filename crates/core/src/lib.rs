@@ -20,6 +20,7 @@ mod query;
 mod queue;
 pub mod session;
 pub mod tabs;
+mod watch;
 pub mod window;
 
 /// Milliseconds since an origin of the driver's choosing that never go back. Only differences count.

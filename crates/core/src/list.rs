@@ -8,7 +8,7 @@ use crate::query::{Query, decimal};
 use crate::queue::Queue;
 use alloc::string::String;
 use alloc::vec::Vec;
-use threadmill_proto::{Problem, Summary, ThreadId};
+use threadmill_proto::{Problem, Summary, ThreadId, TitleFilter};
 
 /// Threads in a page.
 pub const PAGE: u32 = 50;
@@ -88,6 +88,7 @@ enum Load {
 #[derive(Debug)]
 pub struct List {
     title: Option<String>,
+    filter: TitleFilter,
     entries: Vec<Summary>,
     /// The newest place heard of for each thread, in order of thread.
     seen: Vec<(ThreadId, u64)>,
@@ -104,6 +105,7 @@ impl List {
     pub fn new(title: Option<&str>) -> Self {
         Self {
             title: title.map(Into::into),
+            filter: TitleFilter::new(title.unwrap_or_default()),
             entries: Vec::new(),
             seen: Vec::new(),
             next: None,
@@ -201,15 +203,8 @@ impl List {
     }
 
     fn shows(&self, entry: &Summary) -> bool {
-        let named = |title: &String| contains(&entry.title, title);
-        !entry.deleted && !entry.archived && self.title.as_ref().is_none_or(named)
+        !entry.deleted && !entry.archived && self.filter.finds(&entry.title)
     }
-}
-
-/// Whether a title has a text in it, ASCII letters in either case: the server's own rule.
-fn contains(title: &str, text: &str) -> bool {
-    let text = text.as_bytes();
-    text.is_empty() || title.as_bytes().windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]

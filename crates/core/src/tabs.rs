@@ -10,19 +10,21 @@
 //! counted: at anything missing, doubled or out of order the follower joins anew, and its views resume. Followers
 //! leave while they are hidden. A leader that is hidden for [`HAND_OVER`] hands over if a visible tab follows it.
 //! Followers that do not answer [`SILENT`] heartbeats of the server are dropped; no timer of a throttled page
-//! decides that.
+//! decides that. A visible follower watches its leader (see `watch.rs`) and takes the lock of one that does nothing;
+//! who was robbed of it is a follower from then on, and what it still says is of an epoch that is over.
 //!
-//! | role \ input | lock | up, down | heard `Lead` | `Join` | `Joined` | `Leave` | `Up` | `Down` | hidden |
-//! |---|---|---|---|---|---|---|---|---|---|
-//! | `Solo` | – | – | – | – | – | – | – | – | – |
-//! | `Follower` | → `Leader` | – | higher: theirs; up: join, else lost | – | mine: connected | mine: lost | – | received | leave |
-//! | `Leader` | – | says so | higher: resign | taken up | – | dropped | to the server | – | hand over later |
+//! | role \ input | lock | robbed | up, down | heard `Lead` | `Join` | `Joined` | `Leave` | `Up` | `Down` | `Ask` | hidden |
+//! |---|---|---|---|---|---|---|---|---|---|---|---|
+//! | `Solo` | – | – | – | – | – | – | – | – | – | – | – |
+//! | `Follower` | → `Leader` | – | – | higher: theirs; up: join, else lost | – | mine: connected | mine: lost | – | received | – | leave |
+//! | `Leader` | – | resign | says so | higher: resign | taken up | – | dropped | to the server | – | says so | hand over later |
 
 use alloc::vec::Vec;
 
 use crate::Now;
 use crate::queue::Queue;
 use crate::session::Transport;
+use crate::watch::{Due, Watch};
 use threadmill_proto::{ClientFrame, Raw, Relayed, TabFrame, write};
 
 /// Milliseconds a leader stays hidden before it hands over.
@@ -62,6 +64,8 @@ pub(crate) enum Act {
     Received(Vec<u8>),
     /// Lead no more.
     Resign,
+    /// Take the lock of a leader that does nothing.
+    Steal,
 }
 
 #[derive(Debug)]
@@ -96,6 +100,8 @@ pub(crate) struct Tabs {
     members: Vec<Member>,
     numbers: u32,
     hidden: Option<Now>,
+    /// Of a follower that is seen: whether its leader does anything.
+    watch: Watch,
     acts: Queue<Act>,
 }
 
@@ -117,6 +123,7 @@ impl Tabs {
             members: Vec::new(),
             numbers: 0,
             hidden: None,
+            watch: Watch::new(me),
             acts: Queue::default(),
         }
     }
@@ -145,13 +152,28 @@ impl Tabs {
     }
 
     /// There may be other tabs: listen to who leads.
-    pub(crate) fn follow(&mut self) {
+    pub(crate) fn follow(&mut self, now: Now) {
         self.role = Role::Follower;
+        self.observe(now);
+    }
+
+    /// Watches over the leader, where there can be one that this tab needs.
+    fn observe(&mut self, now: Now) {
+        match (self.role, self.hidden) {
+            (Role::Follower, None) => self.watch.start(now),
+            (Role::Follower, Some(_)) | (Role::Solo | Role::Leader, _) => self.watch.stop(),
+        }
+    }
+
+    /// The page is put aside: it needs no leader.
+    pub(crate) fn put_aside(&mut self) {
+        self.watch.stop();
     }
 
     /// This tab has the lock. `stored` is the last epoch this browser knows of.
     pub(crate) fn lead(&mut self, stored: u64) {
         self.role = Role::Leader;
+        self.watch.stop();
         self.epoch = self.epoch.max(stored);
         (self.number, self.welcome) = (0, None);
         self.new_epoch();
@@ -165,9 +187,9 @@ impl Tabs {
     }
 
     /// This tab leads no more.
-    pub(crate) fn resign(&mut self) {
+    pub(crate) fn resign(&mut self, now: Now) {
         self.down();
-        self.role = Role::Follower;
+        self.follow(now);
     }
 
     /// The connection stands.
@@ -240,23 +262,47 @@ impl Tabs {
         self.sent += 1;
     }
 
-    /// Whether the page is visible, from now on.
-    pub(crate) fn show(&mut self, hidden: Option<Now>) {
-        self.hidden = hidden;
+    /// Nobody can see the page from now on.
+    pub(crate) fn hide(&mut self, now: Now) {
+        self.hidden = Some(now);
+        self.observe(now);
+    }
+
+    /// The page can be seen again.
+    pub(crate) fn reveal(&mut self, now: Now) {
+        self.hidden = None;
+        self.observe(now);
     }
 
     pub(crate) fn is_hidden(&self) -> bool {
         self.hidden.is_some()
     }
 
-    /// When a hidden leader hands over.
+    /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Now> {
+        self.hand_over().into_iter().chain(self.watch.deadline()).min()
+    }
+
+    /// When a hidden leader hands over.
+    fn hand_over(&self) -> Option<Now> {
         let followed = self.role == Role::Leader && (self.asked || !self.members.is_empty());
         self.hidden.filter(|_| followed).map(|since| since + HAND_OVER)
     }
 
     pub(crate) fn tick(&mut self, now: Now) {
-        if self.deadline().is_some_and(|due| due <= now) {
+        if self.hand_over().is_some_and(|due| due <= now) {
+            self.acts.push(Act::Resign);
+        }
+        match self.watch.tick(now) {
+            Due::Nothing => {}
+            Due::Ask => self.post(TabFrame::Ask),
+            Due::Steal => self.acts.push(Act::Steal),
+        }
+    }
+
+    /// Another tab has taken the lock.
+    pub(crate) fn robbed(&mut self) {
+        if self.role == Role::Leader {
             self.acts.push(Act::Resign);
         }
     }
@@ -265,8 +311,28 @@ impl Tabs {
     pub(crate) fn heard(&mut self, now: Now, frame: TabFrame) {
         match self.role {
             Role::Solo => {}
-            Role::Follower => self.as_follower(frame),
+            Role::Follower => {
+                if self.is_leaders(&frame) {
+                    self.watch.heard(now);
+                }
+                self.as_follower(frame);
+            }
             Role::Leader => self.as_leader(now, frame),
+        }
+    }
+
+    /// Whether a leader says it that is not known to be over.
+    fn is_leaders(&self, frame: &TabFrame) -> bool {
+        match frame {
+            TabFrame::Lead { epoch, .. }
+            | TabFrame::Apart { epoch, .. }
+            | TabFrame::Joined { epoch, .. }
+            | TabFrame::Down { epoch, .. } => *epoch >= self.epoch,
+            TabFrame::Join { .. }
+            | TabFrame::Leave { .. }
+            | TabFrame::Up { .. }
+            | TabFrame::Here { .. }
+            | TabFrame::Ask => false,
         }
     }
 
@@ -305,7 +371,8 @@ impl Tabs {
             | TabFrame::Leave { .. }
             | TabFrame::Up { .. }
             | TabFrame::Down { .. }
-            | TabFrame::Here { .. } => {}
+            | TabFrame::Here { .. }
+            | TabFrame::Ask => {}
         }
     }
 
@@ -314,8 +381,8 @@ impl Tabs {
             TabFrame::Lead { epoch, .. } | TabFrame::Apart { epoch, .. } if epoch > self.epoch => {
                 self.acts.push(Act::Resign);
             }
-            // A former leader: it shall know.
-            TabFrame::Lead { .. } | TabFrame::Apart { .. } => self.say_lead(),
+            // A former leader, or one who asks: it shall know.
+            TabFrame::Lead { .. } | TabFrame::Apart { .. } | TabFrame::Ask => self.say_lead(),
             TabFrame::Join { tab, epoch } => self.take_up(now, tab, epoch),
             TabFrame::Leave { tab } => {
                 if let Some(at) = self.member(tab) {
@@ -369,7 +436,7 @@ impl Tabs {
             self.drop_member(at);
         }
         self.asked = true;
-        if self.deadline().is_some_and(|due| due <= now) {
+        if self.hand_over().is_some_and(|due| due <= now) {
             self.acts.push(Act::Resign);
             return;
         }

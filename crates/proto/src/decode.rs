@@ -221,6 +221,7 @@ decoders! {
         5 Down { epoch, frame, count },
         6 Here { epoch, tab, count },
         7 Apart { epoch, streams },
+        8 Ask {},
     }
     struct Message { id, role, parts, metadata, status, branch, depth, rev, created_at, previews }
     struct Preview { part, bytes }

@@ -163,6 +163,7 @@ encoders! {
         5 Down { epoch, frame, count },
         6 Here { epoch, tab, count },
         7 Apart { epoch, streams },
+        8 Ask {},
     }
 }
 

@@ -129,6 +129,10 @@ codes! {
     43 LockHeld "lock_held" 409 "Ask again after Retry-After, or with a longer `wait`."
     /// The header Threadmill-Fence is malformed, or the route checks none.
     44 InvalidFence "invalid_fence" 400 "Send NAME:TOKEN, the `fence` of the grant, on routes that write to threads."
+    /// The message is not what an edit was made from.
+    45 MessageChanged "message_changed" 409 "Read the message again, and make the edit from what it says now."
+    /// The caller does too much at once, or too often.
+    50 RateLimited "rate_limited" 429 "Wait for the time in Retry-After, or ask the operator for a larger share."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -24,6 +24,7 @@ mod reader;
 pub mod run;
 pub mod tab;
 pub mod thread;
+pub mod title;
 pub mod window;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use message::{JsonText, Message, MessageStatus, Part, Preview, Role, ToolPar
 pub use run::{Outcome, RunInfo, RunStatus};
 pub use tab::{Raw, Relayed, TabFrame};
 pub use thread::{Summary, Thread};
+pub use title::TitleFilter;
 pub use window::{Anchor, Fork, ForkOption, Segment, Window};
 pub use writer::Writer;
 

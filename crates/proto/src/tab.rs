@@ -94,4 +94,6 @@ pub enum TabFrame {
         /// Frames that it has sent.
         count: u64,
     },
+    /// A follower has heard nothing for a while: whoever leads says so.
+    Ask,
 }

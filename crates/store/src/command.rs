@@ -124,6 +124,9 @@ pub enum Command {
         branch: Option<BranchId>,
         /// What it shall say.
         body: Body,
+        /// The revision that `body` was made from: at any other the edit is refused, since it would undo a change
+        /// that its author has not seen. None: whatever stands there is replaced.
+        rev: Option<u64>,
         /// The branch's id, should it fork.
         fork: BranchId,
         /// The new message's id, should it fork.

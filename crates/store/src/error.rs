@@ -86,6 +86,9 @@ pub enum Conflict {
     /// The message is not on the branch named.
     #[error("the message is not on this branch")]
     NotOnBranch,
+    /// The message has another revision than the one an edit was made from.
+    #[error("the message was changed meanwhile")]
+    MessageChanged,
 }
 
 impl From<Missing> for StoreError {

@@ -69,7 +69,8 @@ impl Tab {
                 return 1;
             }
             36 => return self.engine.held().0 as u32,
-            _ => return self.engine.held().1 as u32,
+            37 => return self.engine.held().1 as u32,
+            _ => Some(Input::Robbed),
         };
         let known = input.is_some();
         if let Some(input) = input {

@@ -1,4 +1,5 @@
-//! Outputs in the shapes of the TypeScript host. The numbers are `packages/client/src/wire.ts`'s too.
+//! Outputs in the shapes of the TypeScript host. The numbers are those of `outputs.ts`, `view-patches.ts` and
+//! `list-patches.ts` in `packages/client/src`.
 
 use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};
@@ -86,6 +87,7 @@ pub(crate) fn output(out: &mut Writer, output: &Output) {
                 Stage::Dropped => "dropped",
             });
         }
+        Output::Steal => tagged(out, 1, 16),
         Output::Wait(until) => {
             tagged(out, 2, 8);
             match until {
@@ -174,15 +176,17 @@ fn patch(out: &mut Writer, patch: &Patch) {
             tagged(out, 2, 7);
             out.text(message.as_str());
         }
-        Patch::Text { message, delta } => {
-            tagged(out, 3, 8);
+        Patch::Text { message, part, delta } => {
+            tagged(out, 4, 8);
             out.text(message.as_str());
+            out.uint(*part as u64);
             out.text(delta);
         }
-        Patch::TextReset { message, text } => {
-            tagged(out, 3, 9);
+        Patch::Part { message, part: at, value } => {
+            tagged(out, 4, 9);
             out.text(message.as_str());
-            out.text(text);
+            out.uint(*at as u64);
+            part(out, value);
         }
         Patch::Loaded { side, added, problem: why } => {
             tagged(out, 4, 10);

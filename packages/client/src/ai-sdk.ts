@@ -3,6 +3,7 @@
 
 import { type Access, accessOf } from './access.js';
 import { follow, type Target } from './ai-sdk/follow.js';
+import { type HistoryOptions, loadMessages } from './ai-sdk/history.js';
 import type {
   ChatMessage,
   ChatTransport,
@@ -15,11 +16,15 @@ import { ProblemError } from './problem.js';
 import type { Client } from './types.js';
 
 export type { ChatMessage, ChatTransport, ReconnectOptions, SendMessagesOptions, UIMessageChunk };
+export { type HistoryOptions, loadMessages };
 
 export interface ChatTransportOptions {
   /** Who answers; the server's default if none is named. */
   readonly provider?: string;
-  /** Whether `stop()` stops the answer for everybody. It only ends the reading otherwise. */
+  /**
+   * Whether `stop()` stops the answer, for everybody who reads it; it does unless this is `false`. Then it only ends the
+   * reading. A page that is reloaded or closed stops nothing.
+   */
   readonly stopOnAbort?: boolean;
 }
 
@@ -42,10 +47,20 @@ interface WindowJson {
 }
 
 /**
- * A transport for `useChat` and `Chat` of AI SDK 5 and later. The chat's id is the thread's.
+ * Milliseconds after an abort in which the same chat may take its answer up again: the SDK aborts a reading also where
+ * it replaces it by another one, as when React mounts a component twice.
+ */
+const TAKEN_UP = 100;
+/** Milliseconds the server may hold a message that waits for the end of an answer, and the way there and back. */
+const HELD = 75_000;
+
+/**
+ * A transport for `useChat` and `Chat` of AI SDK 5 and later. The chat's id is the thread's. A message that is sent
+ * while an answer is still being written (by another tab, say) waits for its end.
  *
  * @example
- * const { messages, sendMessage } = useChat({ id: threadId, transport: createChatTransport(client) });
+ * const transport = useMemo(() => createChatTransport(client), [client]);
+ * const { messages, sendMessage, stop } = useChat({ id: threadId, transport, messages: history, resume: true });
  */
 export function createChatTransport(client: Client, options: ChatTransportOptions = {}): ChatTransport {
   return new Transport(accessOf(client), options);
@@ -59,6 +74,8 @@ class Transport implements ChatTransport {
   readonly #branches = new Map<string, string>();
   /** An edited message keeps its id in the chat and has a new one on the server. */
   readonly #renamed = new Map<string, string>();
+  /** By chat, what was aborted and is about to be stopped. */
+  readonly #stops = new Map<string, Stop>();
 
   constructor(access: Access, options: ChatTransportOptions) {
     this.#access = access;
@@ -67,16 +84,25 @@ class Transport implements ChatTransport {
 
   // Fields, so that they may be passed on without the object, as the SDK's own transports allow.
   readonly sendMessages = async (options: SendMessagesOptions): Promise<ReadableStream<UIMessageChunk>> => {
+    const { chatId, abortSignal } = options;
+    // Whoever says something new does not take the old answer up again.
+    await this.#stops.get(chatId)?.now();
     const write = new Write(this.#access, this.#options, options, this.#branches, this.#renamed);
-    const run = options.trigger === 'submit-message' ? await write.submit() : await write.regenerate();
-    this.#branches.set(options.chatId, run.branch);
-    return this.#follow(options.chatId, run, options.abortSignal);
+    const asked = options.trigger === 'submit-message' ? write.submit() : write.regenerate();
+    const run = await unlessAborted(asked, abortSignal).catch((error: unknown) => {
+      // It may take effect all the same, and nobody waits for it.
+      if (abortSignal?.aborted && this.#stopsOnAbort) asked.then(run => this.#stop(run.id), ignore);
+      throw error;
+    });
+    this.#branches.set(chatId, run.branch);
+    return this.#follow(chatId, run, abortSignal);
   };
 
   readonly reconnectToStream = async ({
     chatId,
     abortSignal,
   }: ReconnectOptions): Promise<ReadableStream<UIMessageChunk> | null> => {
+    this.#stops.get(chatId)?.giveUp();
     const query = new URLSearchParams({ anchor: 'tip', before: '1' });
     const branch = this.#branches.get(chatId);
     if (branch !== undefined) query.set('branch', branch);
@@ -90,20 +116,55 @@ class Transport implements ChatTransport {
     if (!window) return null;
     this.#branches.set(chatId, window.branch);
     const run = window.runs.find(run => run.status !== 'ended');
+    // What was replaced by another reading before it began stops nothing.
+    abortSignal?.throwIfAborted();
     return run ? this.#follow(chatId, run, abortSignal) : null;
   };
 
   #follow(thread: string, run: RunJson, signal: AbortSignal | undefined): ReadableStream<UIMessageChunk> {
     const stop = () => {
-      // The reader is gone: nobody is left to hear of a failure.
-      this.#access.json('POST', `/runs/${encodeURIComponent(run.id)}/stop`).catch(() => {});
+      const stop = new Stop(() => this.#stop(run.id));
+      this.#stops.set(thread, stop);
     };
-    if (this.#options.stopOnAbort) {
+    if (this.#stopsOnAbort) {
       if (signal?.aborted) stop();
       signal?.addEventListener('abort', stop, { once: true });
     }
     const target: Target = { thread, branch: run.branch, run: run.id, message: run.message };
     return follow(this.#access, target, signal);
+  }
+
+  get #stopsOnAbort(): boolean {
+    return this.#options.stopOnAbort ?? true;
+  }
+
+  async #stop(run: string): Promise<void> {
+    // The reader is gone: nobody is left to hear of a failure. One that has ended needs no stop.
+    await this.#access.json('POST', `/runs/${encodeURIComponent(run)}/stop`).catch(ignore);
+  }
+}
+
+/** A stop that is about to happen, unless the answer is taken up again. */
+class Stop {
+  readonly #act: () => Promise<void>;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #state: 'waiting' | 'given up' | Promise<void> = 'waiting';
+
+  constructor(act: () => Promise<void>) {
+    this.#act = act;
+    this.#timer = setTimeout(() => void this.now(), TAKEN_UP);
+  }
+
+  giveUp(): void {
+    clearTimeout(this.#timer);
+    if (this.#state === 'waiting') this.#state = 'given up';
+  }
+
+  /** Resolves when it has been done. */
+  async now(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#state === 'waiting') this.#state = this.#act();
+    if (this.#state !== 'given up') await this.#state;
   }
 }
 
@@ -116,6 +177,7 @@ class Write {
   readonly #renamed: Map<string, string>;
   readonly #branch: { branch?: string };
   readonly #run: { id: string; message: string; provider?: string };
+  readonly #signal: AbortSignal | undefined;
 
   constructor(
     access: Access,
@@ -126,6 +188,7 @@ class Write {
   ) {
     this.#access = access;
     this.#chat = request.chatId;
+    this.#signal = request.abortSignal;
     this.#messages = request.messages;
     this.#messageId = request.messageId;
     this.#renamed = renamed;
@@ -179,8 +242,26 @@ class Write {
   }
 
   #append(message: ChatMessage): Promise<WriteJson> {
-    const body = { ...bodyOf(message), ...this.#branch, run: this.#run };
-    return this.#access.json('POST', `${pathOf(this.#chat)}/messages`, body);
+    const body = { ...bodyOf(message), ...this.#branch, whenBusy: 'wait', run: this.#run };
+    const held = () =>
+      this.#access.json<WriteJson>(
+        'POST',
+        `${pathOf(this.#chat)}/messages`,
+        body,
+        AbortSignal.any([this.#access.ended, AbortSignal.timeout(HELD)]),
+      );
+    return this.#untilIdle(held);
+  }
+
+  /** The server holds a message for a minute at most; an answer may take longer. */
+  async #untilIdle(attempt: () => Promise<WriteJson>): Promise<WriteJson> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isCode(error, 'run_in_progress') || this.#signal?.aborted) throw error;
+      }
+    }
   }
 
   async #edit(message: ChatMessage, id: string): Promise<WriteJson> {
@@ -217,6 +298,20 @@ class Write {
 function bodyOf({ id, role, parts, metadata }: ChatMessage) {
   return { id, role, parts, ...(metadata === undefined ? {} : { metadata }) };
 }
+
+/** What a promise comes to, or the abort. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  return new Promise<T>((resolve, reject) => {
+    const aborted = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', aborted, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
+}
+
+/** The failure is nobody's to hear. */
+function ignore(): void {}
 
 function pathOf(thread: string): string {
   return `/threads/${encodeURIComponent(thread)}`;

@@ -2,7 +2,7 @@
 
 import { type Access, bodyOf, jsonRequest } from './access.js';
 import { type ProblemError, problemOf, unreachable } from './problem.js';
-import type { Part, ServerInfo } from './types.js';
+import type { Message, Part, ServerInfo } from './types.js';
 import { messagePath, threadPath, type Write } from './writes.js';
 
 /** What became of one try: the answer, or the problem, with status 0 if there was none. */
@@ -21,6 +21,12 @@ export class Api {
 
   thread(id: string): Promise<{ thread: { title: string; defaultBranch: string } }> {
     return this.#access.json('GET', threadPath(id));
+  }
+
+  async whole(threadId: string, messageId: string): Promise<Message> {
+    type Answer = { message: Omit<Message, 'createdAt'> & { createdAt: string } };
+    const { message } = await this.#access.json<Answer>('GET', messagePath(threadId, messageId));
+    return { ...message, createdAt: Date.parse(message.createdAt) };
   }
 
   async wholePart(threadId: string, messageId: string, part: number): Promise<Part> {

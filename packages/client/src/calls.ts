@@ -62,3 +62,5 @@ export const room = 35;
 /** Views held, and their bytes: the answers. */
 export const views = 36;
 export const bytes = 37;
+/** Another tab has taken the lock that this one held. */
+export const robbed = 38;

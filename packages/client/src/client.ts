@@ -8,13 +8,13 @@ import { KeptDrafts } from './drafts.js';
 import type { Flags } from './flags.js';
 import type { Frames } from './frames.js';
 import { Host, type Receiver } from './host.js';
-import { Keeper } from './keeper.js';
+import { Keeper, type KeptWindow } from './keeper.js';
 import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
 import { listen } from './listen.js';
 import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
 import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
-import { Status } from './status.js';
+import { offline, Status } from './status.js';
 import { Storage } from './storage.js';
 import { NOTHING, ThreadView } from './thread.js';
 import type {
@@ -44,6 +44,8 @@ interface Shown<T> {
   timer?: ReturnType<typeof setTimeout> | undefined;
   /** Nobody looks; it is kept as long as there is room. */
   resting: boolean;
+  /** Asks the server for it, once its thread is there; absent when that was done. */
+  ask?: (() => void) | undefined;
 }
 
 /** What clients of different tabs say to each other. */
@@ -69,7 +71,8 @@ export class SyncClient implements Client {
 
   constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
     const { name } = access;
-    const kept = keptStrings(options.storage);
+    const degraded = () => this.status.set({ storage: 'degraded' });
+    const kept = keptStrings(options.storage, degraded);
     this.#access = access;
     this.#kept = kept;
     this.#frames = frames;
@@ -77,9 +80,9 @@ export class SyncClient implements Client {
     this.drafts = new KeptDrafts(name, kept);
     this.status = new Status(frames);
     this.#api = new Api(access);
-    this.#storage = new Storage(name, options.storage ?? 'auto', () =>
-      this.status.set({ storage: 'degraded' }),
-    );
+    if (kept.state === 'degraded') degraded();
+    // What the server has too is only slower to come when it is not kept.
+    this.#storage = new Storage(name, options.storage ?? 'auto', table => table === 'outbox' && degraded());
     this.#keeper = new Keeper(this.#storage);
     const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
@@ -195,6 +198,10 @@ export class SyncClient implements Client {
     await this.outbox.add(write).sent;
   }
 
+  whole(threadId: string, messageId: string) {
+    return this.#api.whole(threadId, messageId);
+  }
+
   wholePart(threadId: string, messageId: string, part: number) {
     return this.#api.wholePart(threadId, messageId, part);
   }
@@ -243,20 +250,37 @@ export class SyncClient implements Client {
     const number = ++this.#counter;
     const handle = new ThreadView(this.#host, this.#frames, id, number, {
       released: () => this.#releaseView(key),
-      ...(branch === undefined ? { published: snapshot => this.#keep(handle, snapshot) } : {}),
+      published: snapshot => this.#keep(handle, snapshot),
     });
     const shown: Shown<ThreadView> = { number, handle, users: 1, resting: false };
     this.#views.set(key, shown);
     handle.pend(this.outbox.of(id));
+    shown.ask = () => this.#ask(shown, branch, anchor);
+    this.#askIfThere(shown);
+    return shown;
+  }
+
+  /** A thread that waits in the outbox is not there to be asked for. */
+  #askIfThere(shown: Shown<ThreadView>): void {
+    const { ask, handle } = shown;
+    if (!ask || this.outbox.of(handle.threadId).some(({ write }) => write.kind === 'create')) return;
+    shown.ask = undefined;
+    ask();
+  }
+
+  #ask({ number, handle, resting }: Shown<ThreadView>, branch: string | undefined, anchor: Anchor): void {
+    const id = handle.threadId;
     if (!this.#host.open(number, id, branch ?? '', anchor)) {
       handle.apply([VIEW.head, { ...NOTHING, status: 'error', error: INVALID_ID }]);
-      return shown;
+      return;
     }
-    if (branch === undefined && anchor.at === 'tip') {
-      void this.#keeper.window(id).then(window => window && handle.restore(window));
-    }
+    if (resting) this.#host.call(Call.rest, number);
+    void this.#keeper.window(id).then(window => {
+      // What is kept is the window that was seen last, whatever branch and place it is of.
+      if (window && (branch ?? window.branch) === window.branch && holds(window, anchor))
+        handle.restore(window);
+    });
     this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
-    return shown;
   }
 
   /** What is seen at a thread's tip is kept; of a thread that is gone, nothing. */
@@ -264,17 +288,19 @@ export class SyncClient implements Client {
     const gone = snapshot.status === 'deleted' || snapshot.error?.code === 'thread_not_found';
     if (gone) this.#keeper.forget(view.threadId);
     else if (snapshot.status === 'ready' && snapshot.source === 'live' && !snapshot.hasNewer) {
-      this.#keeper.keepWindow(view.threadId, snapshot, row => view.text(row));
+      this.#keeper.keepWindow(view.threadId, snapshot, row => view.parts(row));
     }
   }
 
   /** The outbox of a thread changed. */
   #pend(write: writes.Write, acknowledged: boolean): void {
     if (acknowledged && write.kind === 'delete') this.#keeper.forget(write.threadId);
-    for (const { handle } of this.#views.values()) {
+    for (const shown of this.#views.values()) {
+      const { handle } = shown;
       if (handle.threadId !== write.threadId) continue;
       handle.pend(this.outbox.of(write.threadId));
       if (acknowledged) handle.acknowledge(write);
+      this.#askIfThere(shown);
     }
     const all = this.outbox.all();
     for (const { handle } of this.#lists.values()) handle.pend(all);
@@ -290,6 +316,7 @@ export class SyncClient implements Client {
       dropped: number => this.#drop(number),
       list: (number, patch) => find(this.#lists, number)?.apply(patch),
       status: news => this.status.connected(news),
+      failed: () => void this.#explain(),
       role: role => {
         this.status.set({ role });
         this.outbox.become(role);
@@ -301,6 +328,13 @@ export class SyncClient implements Client {
       writing: (number, stage) => this.outbox.writing(number, stage),
       told: message => this.#told(message as Told),
     };
+  }
+
+  /** Says it if the server refuses pages of this origin: it would look as if it were out of reach. */
+  async #explain(): Promise<void> {
+    if (this.status.getSnapshot().connection === 'live') return;
+    const problem = await this.#access.unanswered();
+    this.status.refuse(problem.status === 0 ? undefined : problem);
   }
 
   #told(told: Told): void {
@@ -378,6 +412,12 @@ function socketUrl({ base, user }: Access): string {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   if (user !== undefined) url.searchParams.set('user', user);
   return url.href;
+}
+
+/** Whether a kept window shows what a view opens at. Without a network it is shown anyway: it is all there is. */
+function holds({ rows }: KeptWindow, anchor: Anchor): boolean {
+  if (anchor.at === 'tip' || offline()) return true;
+  return anchor.at === 'message' && rows.some(row => row.id === anchor.id);
 }
 
 function pick(thread: { title: string; defaultBranch: string }) {

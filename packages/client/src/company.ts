@@ -5,6 +5,8 @@
 export interface CompanyEvents {
   /** This tab holds the lock. */
   leads(): void;
+  /** Another tab took the lock: this one did nothing for too long. */
+  robbed(): void;
   /** The core of another tab said something. */
   heard(message: Uint8Array<ArrayBuffer>): void;
   /** Another tab's client said something. */
@@ -53,7 +55,11 @@ export class Company {
   }
 
   post(message: unknown): void {
-    this.#channel?.postMessage(message);
+    try {
+      this.#channel?.postMessage(message);
+    } catch {
+      // What cannot be copied, or a channel that is gone: whoever missed it notices by the count.
+    }
   }
 
   /**
@@ -61,11 +67,20 @@ export class Company {
    * else does: the lead is for one that is seen.
    */
   queue(): void {
+    const hidden = globalThis.document?.visibilityState === 'hidden';
+    const request = new AbortController();
+    this.#ask(request, hidden ? { ifAvailable: true } : { signal: request.signal });
+  }
+
+  /** Takes the lock from a tab that does nothing. That one learns of it when it does something again. */
+  steal(): void {
+    this.#ask(new AbortController(), { steal: true });
+  }
+
+  #ask(request: AbortController, options: LockOptions): void {
     this.release();
     if (!this.#channel) return;
-    const request = new AbortController();
     this.#request = request;
-    const hidden = globalThis.document?.visibilityState === 'hidden';
     const held = (lock: Lock | null) => {
       if (!lock || this.#request !== request) return;
       this.#events.leads();
@@ -73,8 +88,16 @@ export class Company {
         this.#release = resolve;
       });
     };
-    const options = hidden ? { ifAvailable: true } : { signal: request.signal };
-    navigator.locks.request(this.#name, options, held).catch(() => {});
+    navigator.locks.request(this.#name, options, held).catch(() => this.#lost(request, options));
+  }
+
+  /** A request is over without having been given up here. */
+  #lost(request: AbortController, options: LockOptions): void {
+    if (this.#request !== request) return;
+    const robbed = this.#release !== undefined;
+    this.release();
+    if (robbed) this.#events.robbed();
+    else if (options.steal) this.queue();
   }
 
   /** Gives the lock back, or up. */

@@ -57,8 +57,11 @@ export function decode(bytes: Uint8Array): unknown {
       const key = value();
       if (key === BREAK) break;
       const member = value();
-      if (key === '...') Object.assign(object, { ...(member as object), ...object });
-      else object[String(key)] = member;
+      if (key === '...') {
+        for (const [name, value] of Object.entries(member as object)) {
+          if (!Object.hasOwn(object, name)) put(object, name, value);
+        }
+      } else put(object, String(key), member);
     }
     return object;
   }
@@ -90,6 +93,13 @@ export function decode(bytes: Uint8Array): unknown {
   }
 
   return value();
+}
+
+/** A member of its own, whatever it is called: `__proto__` would replace what the object inherits. */
+function put(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === '__proto__') {
+    Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
+  } else object[name] = value;
 }
 
 function simple(byte: number): unknown {

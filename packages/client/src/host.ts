@@ -7,6 +7,7 @@ import { decode } from './decode.js';
 import type { Kept } from './kept.js';
 import { Link, type LoadRequests } from './link.js';
 import { listen } from './listen.js';
+import { soon } from './promises.js';
 import type { StatusNews } from './status.js';
 import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
@@ -24,6 +25,8 @@ export interface Receiver {
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
   status(news: StatusNews): void;
+  /** A connection was closed, or did not come to stand. */
+  failed(): void;
   /** The other tabs, if there are any, hear this one from now on. */
   entered(): void;
   role(role: SyncStatus['role']): void;
@@ -80,7 +83,10 @@ export class Host {
     this.#options = options;
     const events = {
       opened: () => this.call(Call.opened),
-      closed: () => this.call(Call.closed),
+      closed: () => {
+        this.#receiver.failed();
+        this.call(Call.closed);
+      },
       received: (frame: Uint8Array<ArrayBuffer>) => {
         this.#counts.framesReceived++;
         this.call(Call.received, 0, [frame]);
@@ -94,13 +100,15 @@ export class Host {
   /** Connects, on its own or together with the other tabs. */
   async start(): Promise<void> {
     const { name } = this;
-    const shares = this.#options.tabs === 'auto' && hasCompany(name);
+    // Where the browser does not say in time whether there are locks, this tab goes alone.
+    const shares = this.#options.tabs === 'auto' && soon(hasCompany(name));
     await this.#renew();
     const shared = await shares;
     if (this.#over) return;
     if (shared) {
       this.#company = new Company(name, {
-        leads: () => this.call(Call.lead, Number(this.#options.kept.get(name)) || 0),
+        leads: () => this.call(Call.lead, epochOf(this.#options.kept.get(name))),
+        robbed: () => this.call(Call.robbed),
         heard: message => {
           this.#counts.framesHeard++;
           this.call(Call.heard, 0, [message]);
@@ -252,6 +260,9 @@ export class Host {
       case OUT.writing:
         this.#receiver.writing(output[1], output[2]);
         break;
+      case OUT.steal:
+        this.#company?.steal();
+        break;
       case OUT.wait:
         this.#wait(output[1]);
         break;
@@ -341,6 +352,12 @@ function parse<T>(body: Uint8Array): T | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The last epoch that was kept; none if it is no number that an epoch can be. */
+function epochOf(kept: string | undefined): number {
+  const epoch = Number(kept);
+  return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
 }
 
 function anchorOf(anchor: Anchor): [string, number] {

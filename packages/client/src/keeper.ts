@@ -1,9 +1,10 @@
 //! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
 //! network. They are replaced by what the server says as soon as it does.
 
-import { textOf } from './rows.js';
+import { fieldOf, isObject } from './json.js';
+import { listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
-import type { Part, Row, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
 /** Threads whose last window is kept from one start to the next. */
 const THREADS = 50;
@@ -37,26 +38,32 @@ export class Keeper {
     this.#storage = storage;
   }
 
-  window(threadId: string): Promise<KeptWindow | undefined> {
-    return this.#storage.get('windows', threadId);
+  async window(threadId: string): Promise<KeptWindow | undefined> {
+    const record = await this.#storage.get('windows', threadId);
+    const window = windowIn(record, threadId);
+    if (record !== undefined && !window) void this.#storage.delete('windows', threadId);
+    return window;
   }
 
-  list(): Promise<readonly ThreadSummary[] | undefined> {
-    return this.#storage.get('lists', LIST);
+  async list(): Promise<readonly ThreadSummary[] | undefined> {
+    const record = await this.#storage.get('lists', LIST);
+    const list = listIn(record);
+    if (record !== undefined && !list) void this.#storage.delete('lists', LIST);
+    return list;
   }
 
   keepList(threads: readonly ThreadSummary[]): void {
     this.#later(LIST, () => this.#storage.put('lists', LIST, threads.slice(0, ENTRIES)));
   }
 
-  /** Keeps a window at the tip; `text` is what a streamed message says so far. */
-  keepWindow(threadId: string, snapshot: ThreadSnapshot, text: (row: Row) => string): void {
+  /** Keeps a window at the tip; `parts` is what a run has written of a message so far. */
+  keepWindow(threadId: string, snapshot: ThreadSnapshot, parts: (row: Row) => readonly PreviewPart[]): void {
     this.#later(threadId, async () => {
       const { total, branch, defaultBranch, title } = snapshot;
       const rows = snapshot.rows
         .filter(row => row.rev > 0)
         .slice(-ROWS)
-        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: grown(row, text(row)) } : row));
+        .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: parts(row as Row) } : row));
       const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
       await this.#storage.put('windows', threadId, kept);
       this.#pruned ??= this.#prune();
@@ -90,14 +97,16 @@ export class Keeper {
 
   /** Gives up what was not seen for longest. */
   async #prune(): Promise<void> {
-    const windows = await this.#storage.all<KeptWindow>('windows');
-    const old = windows.sort((a, b) => b.keptAt - a.keptAt).slice(THREADS);
-    await Promise.all(old.map(({ id }) => this.#storage.delete('windows', id)));
+    const windows = (await this.#storage.entries('windows')).map(
+      ([key, record]) => [key, seenAt(record)] as const,
+    );
+    const old = windows.sort(([, a], [, b]) => b - a).slice(THREADS);
+    await Promise.all(old.map(([key]) => this.#storage.delete('windows', key)));
   }
 }
 
-/** The parts of a row that a run writes, and what it has written since. */
-function grown(row: Row, text: string): readonly Part[] {
-  const since = text.slice(textOf(row).length);
-  return since === '' ? row.parts : [...row.parts, { type: 'text', text: since }];
+/** When a record was kept; what is no record is the oldest. */
+function seenAt(record: unknown): number {
+  const keptAt = isObject(record) ? fieldOf(record, 'keptAt') : undefined;
+  return typeof keptAt === 'number' && Number.isFinite(keptAt) ? keptAt : Number.NEGATIVE_INFINITY;
 }

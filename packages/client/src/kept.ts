@@ -10,20 +10,25 @@ export interface Kept {
   keys(prefix: string): string[];
 }
 
-/** Nothing is touched until the first call, so that a module may hold one without a page. */
-export function keptStrings(mode: 'auto' | 'memory' = 'auto'): Kept {
-  return new PageStrings(mode);
+/**
+ * Nothing is touched until the first call, so that a module may hold one without a page. `onDegraded` hears once that
+ * something had to be kept in memory.
+ */
+export function keptStrings(mode: 'auto' | 'memory' = 'auto', onDegraded: () => void = () => {}): Kept {
+  return new PageStrings(mode, onDegraded);
 }
 
 class PageStrings implements Kept {
   /** What the storage did not take. */
   readonly #memory = new Map<string, string>();
   readonly #mode: 'auto' | 'memory';
+  readonly #onDegraded: () => void;
   #found: Storage | undefined;
   #refused = false;
 
-  constructor(mode: 'auto' | 'memory') {
+  constructor(mode: 'auto' | 'memory', onDegraded: () => void) {
     this.#mode = mode;
+    this.#onDegraded = onDegraded;
   }
 
   get state(): 'ok' | 'degraded' {
@@ -32,40 +37,49 @@ class PageStrings implements Kept {
   }
 
   get(key: string): string | undefined {
-    return this.#memory.get(key) ?? this.#storage()?.getItem(key) ?? undefined;
+    return this.#memory.get(key) ?? this.#try(storage => storage.getItem(key)) ?? undefined;
   }
 
   set(key: string, value: string): void {
-    try {
-      const storage = this.#storage();
-      if (storage) {
-        storage.setItem(key, value);
-        this.#memory.delete(key);
-        return;
-      }
-    } catch {
-      // The quota is used up: this page goes on with what it remembers.
+    const stored = this.#try(storage => {
+      storage.setItem(key, value);
+      return true;
+    });
+    if (stored) this.#memory.delete(key);
+    else this.#memory.set(key, value);
+    if (!stored && !this.#refused && this.#mode === 'auto' && typeof window === 'object') {
       this.#refused = true;
+      this.#onDegraded();
     }
-    this.#memory.set(key, value);
   }
 
   remove(key: string): void {
     this.#memory.delete(key);
-    this.#storage()?.removeItem(key);
+    this.#try(storage => storage.removeItem(key));
   }
 
   keys(prefix: string): string[] {
-    const storage = this.#storage();
-    const stored = Array.from({ length: storage?.length ?? 0 }, (_, at) => storage?.key(at) ?? '');
-    return [...this.#memory.keys(), ...stored].filter(key => key.startsWith(prefix));
+    const stored = this.#try(storage =>
+      Array.from({ length: storage.length }, (_, at) => storage.key(at) ?? ''),
+    );
+    return [...this.#memory.keys(), ...(stored ?? [])].filter(key => key.startsWith(prefix));
+  }
+
+  /** What the storage answers; nothing where there is none, or where it refuses: any call of it may throw. */
+  #try<T>(act: (storage: Storage) => T): T | undefined {
+    try {
+      const storage = this.#storage();
+      return storage && act(storage);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Even naming `localStorage` throws where the browser forbids it; Node warns, so pages alone are asked. */
   #storage(): Storage | undefined {
     if (this.#mode === 'memory' || this.#found || typeof window !== 'object') return this.#found;
     try {
-      this.#found = window.localStorage;
+      this.#found = window.localStorage ?? undefined;
     } catch {
       // It stays undefined.
     }

@@ -6,6 +6,7 @@ import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
+import { entryIn } from './records.js';
 import { offline } from './status.js';
 import type { Storage } from './storage.js';
 import { FrameStore } from './store.js';
@@ -65,6 +66,14 @@ const DISCARDED: Problem = {
   status: 0,
 };
 
+/** A write that says what no request can. */
+const UNSPEAKABLE: Problem = {
+  code: 'invalid_body',
+  detail: 'Not plain data.',
+  hint: 'Send what JSON can say: no functions, no big integers, nothing that contains itself.',
+  status: 400,
+};
+
 /** Writes that are over and remembered, so that nobody brings one back who has not heard of it. */
 const REMEMBERED = 500;
 
@@ -118,7 +127,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   /** Takes a write in. `kept` resolves when the browser has stored it, `sent` when the server has acknowledged it. */
-  add(write: Write): { kept: Promise<void>; sent: Promise<unknown> } {
+  add(given: Write): { kept: Promise<void>; sent: Promise<unknown> } {
+    const write = plainly(given);
+    if (!write) {
+      const sent = Promise.reject(new ProblemError(UNSPEAKABLE));
+      sent.catch(() => {});
+      return { kept: sent, sent };
+    }
     const createdAt = Date.now();
     this.#order = Math.max(this.#order + 1, createdAt * 1_000);
     const entry: Entry = { write, order: this.#order, createdAt, tried: false, state: 'pending' };
@@ -156,10 +171,10 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   /** Reads what is stored. After an absence, what is not is over. */
   async load(after: 'start' | 'absence' = 'start'): Promise<void> {
     this.#reading += 1;
-    const entries = await this.#storage.all<Entry>('outbox');
+    const entries = await this.#stored();
     this.#reading -= 1;
     if (this.#closed) return;
-    if (after === 'absence' && !this.#storage.degraded) this.#drop(entries);
+    if (after === 'absence' && !this.#storage.isDegraded('outbox')) this.#drop(entries);
     for (const entry of entries) {
       const { key } = entry.write;
       if (!this.#late.has(key) && !this.#finished.has(key)) this.#hold(entry);
@@ -217,6 +232,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   async write(number: number): Promise<void> {
     const held = this.#numbered(number);
     await held?.marked;
+    // Another tab sends by now: this one did nothing for so long that it was replaced.
+    if (this.#role === 'follower') return;
     // Without a network the request does not leave, unless the server is on this machine.
     const off = offline();
     // Where another tab's answer came first, nothing is left to send.
@@ -266,6 +283,17 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
 
   protected override take(): readonly OutboxItem[] {
     return this.#sorted().map(({ item }) => item);
+  }
+
+  /** What is stored; what is no write goes, so that it is in nobody's way again. */
+  async #stored(): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    for (const [key, record] of await this.#storage.entries('outbox')) {
+      const entry = entryIn(record);
+      if (entry?.write.key === key) entries.push(entry);
+      else void this.#storage.delete('outbox', key);
+    }
+    return entries;
   }
 
   #sorted() {
@@ -403,8 +431,17 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 }
 
+/** A write as it is sent: what JSON cannot say is in no request, and could be neither stored nor told. */
+function plainly(write: Write): Write | undefined {
+  try {
+    return JSON.parse(JSON.stringify(write)) as Write;
+  } catch {
+    return undefined;
+  }
+}
+
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, runId, text } = write;
+  const { key, kind, threadId, messageId, runId, text, texts } = write;
   return {
     key,
     kind,
@@ -414,6 +451,7 @@ function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
     ...(messageId && { messageId }),
     ...(runId && { runId }),
     ...(text && { text }),
+    ...(texts && { texts }),
     ...(state === 'failed' && error && { error: new ProblemError(error) }),
   };
 }

@@ -17,3 +17,4 @@ export const flags = 12;
 export const dropped = 13;
 export const write = 14;
 export const writing = 15;
+export const steal = 16;

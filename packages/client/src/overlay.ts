@@ -41,6 +41,13 @@ export class Overlay {
     return [...this.#pending, ...this.#echoes.values()].some(({ write }) => write.kind === 'create');
   }
 
+  /** The title that a thread on its way was given. */
+  get #newTitle(): { title?: string } {
+    const writes = [...this.#pending, ...this.#echoes.values()].map(({ write }) => write);
+    const made = writes.find(({ kind }) => kind === 'create')?.body as { title?: string } | undefined;
+    return made?.title === undefined ? {} : { title: made.title };
+  }
+
   over(snapshot: ThreadSnapshot): ThreadSnapshot {
     if (this.#pending.length === 0 && this.#echoes.size === 0) {
       this.#made.clear();
@@ -48,7 +55,7 @@ export class Overlay {
     }
     const made = this.creates && snapshot.status !== 'ready' && snapshot.status !== 'deleted';
     const { error: _, ...rest } = snapshot;
-    const base: ThreadSnapshot = made ? { ...rest, status: 'ready' } : snapshot;
+    const base: ThreadSnapshot = made ? { ...this.#newTitle, ...rest, status: 'ready' } : snapshot;
     const rows = base.rows.map(row => this.#marked(row));
     const held = new Set(base.rows.map(row => row.id));
     const add = (write: Write, item?: OutboxItem) => {
@@ -76,8 +83,7 @@ export class Overlay {
     );
     if (!pending) return row;
     const { write, item } = pending;
-    const parts = write.kind === 'edit' && write.parts ? { parts: write.parts } : {};
-    return this.#row(write.key, row, { ...row, ...parts, ...outboxOf(item) });
+    return this.#row(write.key, row, { ...edited(row, write), ...outboxOf(item) });
   }
 
   /** The row made for a write the last time, if it was made from the same. */
@@ -95,6 +101,22 @@ function isFor({ body }: Write, { branch, defaultBranch }: ThreadSnapshot): bool
   const goesTo = (body as { branch?: string } | undefined)?.branch ?? defaultBranch;
   const shown = branch ?? defaultBranch;
   return goesTo === undefined || shown === undefined || goesTo === shown;
+}
+
+/** The row as an edit leaves it: the texts it replaces are whole, all else is as it was. */
+function edited(row: Row, { kind, texts, parts: all }: Write): Row {
+  if (kind !== 'edit') return row;
+  // The edit of an earlier release, which replaces everything.
+  if (!texts) return all ? { ...row, parts: all } : row;
+  const only = row.parts.findIndex(part => part.type === 'text');
+  const news = new Map(texts.map(({ part = only, text }) => [part, text]));
+  const parts = row.parts.map((part, index) => {
+    const text = part.type === 'text' ? news.get(index) : undefined;
+    return text === undefined ? part : { ...part, text };
+  });
+  const { previews, ...rest } = row;
+  const cut = previews?.filter(({ part }) => !news.has(part)) ?? [];
+  return { ...rest, parts, ...(cut.length > 0 && { previews: cut }) };
 }
 
 function outboxOf(item: OutboxItem | undefined): { outbox?: OutboxItem } {

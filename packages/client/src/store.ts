@@ -24,6 +24,11 @@ export abstract class FrameStore<T> implements Store<T> {
 
   readonly getSnapshot = (): T => this.#snapshot;
 
+  /** Somebody is told of changes. */
+  protected get watched(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   publish(): void {
     this.beforePublish();
     if (this.#dirty) {

@@ -1,4 +1,4 @@
-//! The text of one message while it grows: the fast lane past the list's snapshot.
+//! A text while it grows: the fast lane past the snapshots.
 
 import type { Frames } from './frames.js';
 import type { StreamHandle, StreamSink } from './types.js';
@@ -19,8 +19,9 @@ export class TextStream implements StreamHandle {
     this.#ended = state === 'ended';
   }
 
-  get ended(): boolean {
-    return this.#ended;
+  /** Somebody is attached. */
+  get used(): boolean {
+    return this.#sinks.size > 0;
   }
 
   text(): string {
@@ -30,33 +31,46 @@ export class TextStream implements StreamHandle {
   attach(sink: StreamSink): () => void {
     // The others have less: they are brought up to date first, so that one text is shown to all.
     this.publish();
+    // Kept when the text has ended too: a run may take the message up again.
+    this.#sinks.add(sink);
     sink.reset(this.#text);
     if (this.#ended) sink.end();
-    else this.#sinks.add(sink);
     return () => {
       this.#sinks.delete(sink);
     };
   }
 
   append(delta: string): void {
+    if (delta === '') return;
     this.#text += delta;
     this.#pending += delta;
     this.#frames.markStream(this);
   }
 
-  reset(text: string): void {
+  /** The text is now this, whether it goes on from the one before or not. */
+  become(text: string): void {
+    if (text.startsWith(this.#text)) {
+      this.append(text.slice(this.#text.length));
+      return;
+    }
     this.#text = text;
     this.#rewritten = true;
     this.#frames.markStream(this);
   }
 
+  /** A run writes it, from this text on. */
+  open(text: string): void {
+    this.#ended = false;
+    this.become(text);
+  }
+
   /** The text is final. The caller shows the row's status in the same publish. */
   end(text: string): void {
-    if (text !== this.#text) this.reset(text);
+    if (this.#ended && text === this.#text) return;
+    this.become(text);
     this.publish();
     this.#ended = true;
-    for (const sink of this.#sinks) sink.end();
-    this.#sinks.clear();
+    for (const sink of [...this.#sinks]) sink.end();
   }
 
   publish(): void {
@@ -64,7 +78,7 @@ export class TextStream implements StreamHandle {
     this.#pending = '';
     this.#rewritten = false;
     if (!rewritten && delta === '') return;
-    for (const sink of this.#sinks) {
+    for (const sink of [...this.#sinks]) {
       if (rewritten) sink.reset(this.#text);
       else sink.append(delta);
     }

@@ -4,13 +4,21 @@ import { Call } from './core.js';
 import type { Frames } from './frames.js';
 import type { Host } from './host.js';
 import type { KeptWindow } from './keeper.js';
+import { LiveMessages } from './live.js';
 import { ECHO, Overlay, type Pending } from './overlay.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
 import { Waiters } from './promises.js';
-import { sameRow, textOf } from './rows.js';
+import { proseOf, sameRow } from './rows.js';
 import { FrameStore } from './store.js';
-import { TextStream } from './stream.js';
-import type { Anchor, Row, StreamHandle, ThreadHandle, ThreadSnapshot } from './types.js';
+import type {
+  Anchor,
+  LiveHandle,
+  PreviewPart,
+  Row,
+  StreamHandle,
+  ThreadHandle,
+  ThreadSnapshot,
+} from './types.js';
 import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
 import type { Write } from './writes.js';
 
@@ -37,7 +45,6 @@ export interface ThreadOwner {
 export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHandle {
   readonly threadId: string;
   readonly #host: Host;
-  readonly #frames: Frames;
   readonly #view: number;
   readonly #owner: ThreadOwner;
   readonly #overlay = new Overlay();
@@ -47,9 +54,9 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   #head: Head = NOTHING;
   /** Title and default branch as the thread's own resource gave them; events know better. */
   #meta: { title?: string; defaultBranch?: string } = {};
-  readonly #streams = new Map<string, TextStream>();
-  /** Streams that end when the rows are shown, with their final text. */
-  readonly #ending = new Map<string, string>();
+  readonly #live: LiveMessages;
+  /** Messages of which a run has written more than text since their rows were shown. */
+  readonly #written = new Set<string>();
   readonly #loads: Record<Side, Waiters<number>> = { older: new Waiters(), newer: new Waiters() };
   readonly #moves = new Waiters<void>();
   #settle: (() => void)[] = [];
@@ -58,7 +65,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   constructor(host: Host, frames: Frames, threadId: string, view: number, owner: ThreadOwner) {
     super(frames, NOTHING);
     this.#host = host;
-    this.#frames = frames;
+    this.#live = new LiveMessages(frames);
     this.threadId = threadId;
     this.#view = view;
     this.#owner = owner;
@@ -87,19 +94,20 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   stream(messageId: string): StreamHandle {
-    const known = this.#streams.get(messageId);
-    if (known) return known;
-    const row = this.#rows.find(row => row.id === messageId);
-    return new TextStream(this.#frames, row ? textOf(row) : '', 'ended');
+    return this.#live.of(messageId, this.#rows).all;
+  }
+
+  live(messageId: string): LiveHandle {
+    return this.#live.of(messageId, this.#rows);
   }
 
   release(): void {
     this.#owner.released();
   }
 
-  /** The text of a row as it is now, streamed or not. */
-  text(row: Row): string {
-    return this.#streams.get(row.id)?.text() ?? textOf(row);
+  /** The parts of a row as they are now, streamed or not. */
+  parts(row: Row): readonly PreviewPart[] {
+    return (row.run && this.#live.known(row.id)?.parts()) || row.parts;
   }
 
   /** Shows what this browser has kept, unless the core knows better already. */
@@ -110,6 +118,8 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     this.#rows = rows;
     this.#head = { ...NOTHING, ...head, status: 'ready', hasOlder: (rows[0]?.depth ?? 0) > 0 };
     if (title !== undefined) this.#meta = { title, ...this.#meta };
+    // A run may be writing one of them: whoever shows it is to see it go on.
+    this.#follow(rows);
     this.touch();
   }
 
@@ -155,33 +165,36 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
         break;
       case VIEW.prepend:
         this.#rows = [...patch[1], ...this.#rows];
-        this.#open(patch[1]);
+        this.#follow(patch[1]);
         break;
       case VIEW.append:
         this.#rows = [...this.#rows, ...patch[1]];
-        this.#open(patch[1]);
+        this.#follow(patch[1]);
         break;
       case VIEW.dropFirst:
         this.#rows = this.#rows.slice(patch[1]);
-        this.#prune();
+        this.#follow([]);
         break;
       case VIEW.dropLast:
         this.#rows = this.#rows.slice(0, this.#rows.length - patch[1]);
-        this.#prune();
+        this.#follow([]);
         break;
       case VIEW.update:
         this.#update(patch[1]);
         break;
       case VIEW.remove:
         this.#rows = this.#rows.filter(row => row.id !== patch[1]);
-        this.#prune();
+        this.#follow([]);
         break;
       case VIEW.text:
-        this.#streams.get(patch[1])?.append(patch[2]);
+        this.#live.known(patch[1])?.append(patch[2], patch[3]);
         return;
-      case VIEW.textReset:
-        this.#streams.get(patch[1])?.reset(patch[2]);
-        return;
+      case VIEW.part:
+        // Text, reasoning and input that grows are not for the snapshot.
+        if (!this.#live.known(patch[1])?.put(patch[2], patch[3])) return;
+        if (proseOf(patch[3]) !== undefined || patch[3].type === 'step-start') return;
+        this.#written.add(patch[1]);
+        break;
       case VIEW.loaded:
         this.#loaded(patch[1], patch[2], patch[3]);
         return;
@@ -206,9 +219,11 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   protected override beforePublish(): void {
-    for (const [id, text] of this.#ending) this.#streams.get(id)?.end(text);
-    this.#ending.clear();
-    for (const [id, stream] of this.#streams) if (stream.ended) this.#streams.delete(id);
+    this.#live.settle();
+    if (this.#written.size === 0) return;
+    const written = (row: Row) => row.run && this.#written.has(row.id);
+    this.#rows = this.#rows.map(row => (written(row) ? { ...row, parts: this.parts(row) } : row));
+    this.#written.clear();
   }
 
   protected override afterPublish(): void {
@@ -253,32 +268,18 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
       // What a run writes grows without a new revision: tools too, which no stream shows.
       return before && !row.run && sameRow(before, row) ? before : row;
     });
-    for (const row of rows) if (row.run) this.#streams.get(row.id)?.reset(textOf(row));
-    this.#prune();
-    this.#open(rows);
+    this.#follow(rows);
     if (rows.length > 0 || this.#head.status === 'ready') this.#settle.push(() => this.#moves.resolve());
   }
 
   #update(row: Row): void {
     this.#rows = this.#rows.map(held => (held.id === row.id ? row : held));
-    if (row.run) this.#open([row]);
-    else if (this.#streams.has(row.id)) this.#ending.set(row.id, textOf(row));
+    this.#follow([row]);
   }
 
-  #open(rows: readonly Row[]): void {
-    for (const row of rows) {
-      if (row.run && !this.#streams.has(row.id)) {
-        this.#streams.set(row.id, new TextStream(this.#frames, textOf(row), 'open'));
-      }
-    }
-  }
-
-  /** Streams of rows that are held no more, or that no run writes any more, end as they are. */
-  #prune(): void {
-    const rows = new Map(this.#rows.map(row => [row.id, row]));
-    for (const [id, stream] of this.#streams) {
-      const row = rows.get(id);
-      if (!row?.run) this.#ending.set(id, row ? textOf(row) : stream.text());
-    }
+  /** The rows changed, by these among others: what runs write of them goes on from there, all else ends. */
+  #follow(rows: readonly Row[]): void {
+    this.#live.open(rows);
+    this.#live.keep(this.#rows);
   }
 }

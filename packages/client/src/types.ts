@@ -4,10 +4,37 @@ import type { ProblemError } from './problem.js';
 
 export type MessageStatus = 'complete' | 'streaming' | 'stopped' | 'interrupted' | 'failed' | 'removed';
 
-/** A part as the AI SDK's `UIMessage` has it. */
+/** Exists for the compiler alone: it keeps previews from being taken for parts. */
+declare const preview: unique symbol;
+
+/** A part as the AI SDK's `UIMessage` has it, whole. */
 export interface Part {
   readonly type: string;
+  readonly [preview]?: never;
   readonly [key: string]: unknown;
+}
+
+/**
+ * A part as a window has it: to be shown, and cut short if it is long. It cannot be passed where a `Part` is wanted:
+ * what is edited, copied, quoted or exported is asked for with `whole`, or with `wholeParts` where nothing is cut.
+ */
+export interface PreviewPart {
+  readonly type: string;
+  readonly [preview]?: true;
+  readonly [key: string]: unknown;
+}
+
+/** A message with all it says. */
+export interface Message {
+  readonly id: string;
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly parts: readonly Part[];
+  readonly status: MessageStatus;
+  readonly depth: number;
+  readonly branch: string;
+  readonly rev: number;
+  readonly createdAt: number;
+  readonly metadata?: unknown;
 }
 
 export type Anchor =
@@ -36,12 +63,14 @@ export interface Fork {
 
 /**
  * A message. Its identity changes only when something other than streamed text changes: while a run
- * writes it, `parts` is what it had when that last happened, and the text is in `stream(id)`.
+ * writes it, `parts` is what it had when that last happened. What is written now is in `live(id)`, part by part, and
+ * its text alone in `stream(id)`.
  */
 export interface Row {
   readonly id: string;
   readonly role: 'system' | 'user' | 'assistant';
-  readonly parts: readonly Part[];
+  /** For showing only. */
+  readonly parts: readonly PreviewPart[];
   readonly status: MessageStatus;
   readonly depth: number;
   readonly branch: string;
@@ -79,6 +108,8 @@ export interface OutboxItem {
   readonly runId?: string;
   /** What a person would recognise it by: the text sent, the new title. */
   readonly text?: string;
+  /** What an edit replaces. */
+  readonly texts?: readonly TextEdit[];
   /** `pending` waits for its turn or the network, `sending` is on its way, `failed` was refused for good. */
   readonly state: 'pending' | 'sending' | 'failed';
   /** Why it failed. */
@@ -122,7 +153,7 @@ export interface StreamSink {
   /** The text is now this. Always the first call. */
   reset(text: string): void;
   append(delta: string): void;
-  /** Nothing follows. */
+  /** Nothing follows, unless a run takes the message up again. */
   end(): void;
 }
 
@@ -133,6 +164,15 @@ export interface StreamHandle {
   attach(sink: StreamSink): () => void;
 }
 
+/**
+ * What is written of a message, part by part, in the order in which it is stored. The snapshot changes when a part comes
+ * or changes otherwise than by more text at its end: a text or reasoning part of it has the text it began with.
+ */
+export interface LiveHandle extends Store<readonly PreviewPart[]> {
+  /** The text of the text or reasoning part at this place. */
+  stream(part: number): StreamHandle;
+}
+
 export interface ThreadHandle extends Store<ThreadSnapshot> {
   readonly threadId: string;
   loadOlder(): Promise<{ added: number; hasOlder: boolean }>;
@@ -141,7 +181,10 @@ export interface ThreadHandle extends Store<ThreadSnapshot> {
   switchBranch(branch: string): Promise<void>;
   /** Says whether the reader is at the live edge: only then the window follows the tip. */
   setFollow(follow: boolean): void;
+  /** The text of a message: that of its text parts, joined. Of a message that no run writes, all of it. */
   stream(messageId: string): StreamHandle;
+  /** As `stream`, with reasoning, tools and all else, each in its place. */
+  live(messageId: string): LiveHandle;
   release(): void;
 }
 
@@ -217,6 +260,7 @@ export interface ServerInfo {
 export interface CreateThreadInput {
   message?: string | Part[];
   title?: string;
+  /** Asks for an answer to the message. */
   run?: boolean;
   provider?: string;
 }
@@ -226,15 +270,28 @@ export interface SendInput {
   parts?: Part[];
   branch?: string;
   after?: string;
+  /** Asks for an answer. `client.send` asks for none without it; `useSend` does unless it is `false`. */
   run?: boolean;
   provider?: string;
 }
 
-export interface EditInput {
-  text: string;
+/** A text part by its index in the message, and what it shall say; without `part` it is the only text there is. */
+export interface TextEdit {
+  readonly part?: number;
+  readonly text: string;
+}
+
+/**
+ * What an edit changes: `texts` in their parts, or `text` in the only text part (of several the server refuses to choose,
+ * with `invalid_parts`). All other parts, their order and the metadata stay.
+ */
+export type EditInput = ({ text: string } | { texts: readonly TextEdit[] }) & {
   branch?: string;
   run?: boolean;
-}
+  provider?: string;
+  /** The revision of the message that was read. If it has another by now, the edit fails with `message_changed`. */
+  rev?: number;
+};
 
 export interface RegenerateInput {
   branch?: string;
@@ -274,6 +331,8 @@ export interface Client {
   renameThread(id: string, title: string): Promise<void>;
   archiveThread(id: string, archived: boolean): Promise<void>;
   deleteThread(id: string): Promise<void>;
+  /** A message with all it says, from the server; a window has previews of long parts. */
+  whole(threadId: string, messageId: string): Promise<Message>;
   wholePart(threadId: string, messageId: string, part: number): Promise<Part>;
   metrics(): ClientMetrics;
   /** Forgets everything this browser keeps for the user, in every tab, and closes. Unsent writes are lost. */

@@ -10,6 +10,6 @@ export const dropLast = 5;
 export const update = 6;
 export const remove = 7;
 export const text = 8;
-export const textReset = 9;
+export const part = 9;
 export const loaded = 10;
 export const stayed = 11;

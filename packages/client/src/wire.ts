@@ -4,7 +4,7 @@ import type * as LIST from './list-patches.js';
 import type * as OUT from './outputs.js';
 import type { Problem } from './problem.js';
 import type { StatusNews } from './status.js';
-import type { Row, SyncStatus, ThreadSnapshot, ThreadSummary } from './types.js';
+import type { Part, Row, SyncStatus, ThreadSnapshot, ThreadSummary } from './types.js';
 import type * as VIEW from './view-patches.js';
 
 export * as OUT from './outputs.js';
@@ -28,7 +28,8 @@ export type Output =
   | [typeof OUT.flags]
   | [typeof OUT.dropped, number]
   | [typeof OUT.write, number]
-  | [typeof OUT.writing, number, Stage];
+  | [typeof OUT.writing, number, Stage]
+  | [typeof OUT.steal];
 
 export type Head = Omit<ThreadSnapshot, 'rows' | 'firstIndex' | 'error'> & { error?: Problem };
 
@@ -43,8 +44,8 @@ export type ViewPatch =
   | [typeof VIEW.dropLast, number]
   | [typeof VIEW.update, Row]
   | [typeof VIEW.remove, string]
-  | [typeof VIEW.text, string, string]
-  | [typeof VIEW.textReset, string, string]
+  | [typeof VIEW.text, string, number, string]
+  | [typeof VIEW.part, string, number, Part]
   | [typeof VIEW.loaded, Side, number, Problem | null]
   | [typeof VIEW.stayed, Problem];
 

@@ -2,7 +2,15 @@
 //! effect, and a message can be shown before the server knows of it.
 
 import { mint } from './ids.js';
-import type { CreateThreadInput, EditInput, OutboxKind, Part, RegenerateInput, SendInput } from './types.js';
+import type {
+  CreateThreadInput,
+  EditInput,
+  OutboxKind,
+  Part,
+  RegenerateInput,
+  SendInput,
+  TextEdit,
+} from './types.js';
 
 /** A write: plain data, so that it can be stored and handed to another tab. */
 export interface Write {
@@ -18,6 +26,8 @@ export interface Write {
   readonly text?: string;
   /** The parts of the message it makes. */
   readonly parts?: readonly Part[];
+  /** The texts it replaces, if it is an edit. */
+  readonly texts?: readonly TextEdit[];
   readonly method: 'POST' | 'PATCH' | 'DELETE';
   /** Under `/v1`. */
   readonly path: string;
@@ -58,12 +68,18 @@ export function send(threadId: string, input: SendInput): Write {
 }
 
 export function edit(threadId: string, messageId: string, input: EditInput): Write {
-  const { branch, text } = input;
-  const parts = [{ type: 'text', text }];
+  const { branch, rev } = input;
+  const what = 'texts' in input ? { texts: input.texts } : { text: input.text };
+  const texts = what.texts ?? [{ text: what.text }];
   const run = runOf(input);
-  const body = { id: mint(), parts, branch, run };
-  const path = messagePath(threadId, messageId);
-  return { ...write('edit', threadId, 'PATCH', path, body), ...shown({ id: messageId, parts }, run) };
+  const body = { id: mint(), ...what, rev, branch, run };
+  return {
+    ...write('edit', threadId, 'PATCH', messagePath(threadId, messageId), body),
+    messageId,
+    texts,
+    text: texts.map(({ text }) => text).join('\n\n'),
+    ...(run && { runId: run.id }),
+  };
 }
 
 export function regenerate(threadId: string, messageId: string, input: RegenerateInput = {}): Write {

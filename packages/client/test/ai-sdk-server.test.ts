@@ -144,18 +144,36 @@ describe.skipIf(!BINARY)(`createChatTransport with the AI SDK${needsServer}`, ()
     expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
   });
 
-  it('only stops reading on an abort, and stops the run where that was asked for', async () => {
-    for (const stopOnAbort of [false, true]) {
+  it('stops the run on an abort, and only the reading where that was asked for', async () => {
+    for (const stopOnAbort of [false, true, undefined]) {
       const id = mint();
-      const chat = new Chat(id, client, { stopOnAbort });
+      const chat = new Chat(id, client, stopOnAbort === undefined ? {} : { stopOnAbort });
       const sending = chat.sendMessage({ text: 'What is AI?' });
       await until(() => textOf(chat.lastMessage).length > 20 && chat.lastMessage?.role === 'assistant');
       await chat.stop();
       await sending;
       expect(chat.status).toBe('ready');
-      if (!stopOnAbort) expect((await stored(id)).messages[1]?.status).toBe('streaming');
+      if (stopOnAbort === false) expect((await stored(id)).messages[1]?.status).toBe('streaming');
       await until(async () => (await stored(id)).runs.length === 0);
-      expect((await stored(id)).messages[1]?.status).toBe(stopOnAbort ? 'stopped' : 'complete');
+      expect((await stored(id)).messages[1]?.status).toBe(stopOnAbort === false ? 'complete' : 'stopped');
+    }
+  });
+
+  it('takes an abort for a stop only if the answer is not taken up again at once', async () => {
+    for (const again of [true, false]) {
+      const id = mint();
+      const chat = new Chat(id, client);
+      const sending = chat.sendMessage({ text: 'What is AI?' });
+      await until(() => textOf(chat.lastMessage).length > 20 && chat.lastMessage?.role === 'assistant');
+      const transport = createChatTransport(client);
+      const leaving = new AbortController();
+      const first = await transport.reconnectToStream({ chatId: id, abortSignal: leaving.signal });
+      expect(first).not.toBeNull();
+      leaving.abort();
+      if (again) expect(await transport.reconnectToStream({ chatId: id })).not.toBeNull();
+      await sending;
+      await until(async () => (await stored(id)).runs.length === 0);
+      expect((await stored(id)).messages[1]?.status).toBe(again ? 'complete' : 'stopped');
     }
   });
 

@@ -11,20 +11,29 @@ interface Waiting {
   name: string;
   held: Held;
   settle: (answer: unknown) => void;
+  fail: (reason: unknown) => void;
 }
 
 /** Exclusive locks: `held` are the names held now, `waiting` who waits, in order. */
 export class FakeLocks {
   readonly held = new Set<string>();
+  /** What ends the term of who holds a lock. */
+  readonly #terms = new Map<string, (reason: unknown) => void>();
   waiting: Waiting[] = [];
   /** Every request fails, as in a frame that may not have locks. */
   refuses = false;
 
-  request(name: string, options: { signal?: AbortSignal; ifAvailable?: boolean }, held: Held) {
+  request(
+    name: string,
+    options: { signal?: AbortSignal; ifAvailable?: boolean; steal?: boolean },
+    held: Held,
+  ) {
     if (this.refuses) return Promise.reject(new DOMException('no locks here', 'SecurityError'));
     return new Promise((settle, reject) => {
-      const one = { name, held, settle };
+      const one = { name, held, settle, fail: reject };
+      if (options.steal) this.#rob(name);
       if (options.ifAvailable && this.held.has(name)) settle(held(null));
+      else if (options.steal) this.waiting.unshift(one);
       else this.waiting.push(one);
       options.signal?.addEventListener('abort', () => {
         if (!this.waiting.includes(one)) return;
@@ -41,12 +50,22 @@ export class FakeLocks {
     return names.filter(name => !name.endsWith('?')).length;
   }
 
+  #rob(name: string): void {
+    this.#terms.get(name)?.(new DOMException('stolen', 'AbortError'));
+    this.#terms.delete(name);
+    this.held.delete(name);
+  }
+
   #grant(): void {
     for (const one of [...this.waiting]) {
       if (this.held.has(one.name)) continue;
       this.waiting = this.waiting.filter(other => other !== one);
       this.held.add(one.name);
+      this.#terms.set(one.name, one.fail);
       void Promise.resolve(one.held({ name: one.name })).then(answer => {
+        // Whoever was robbed gives nothing back.
+        if (this.#terms.get(one.name) !== one.fail) return;
+        this.#terms.delete(one.name);
         this.held.delete(one.name);
         one.settle(answer);
         this.#grant();
@@ -75,7 +94,12 @@ export class FakeStrings {
   }
 }
 
-/** A channel that brings what is said a microtask later. */
+/** A tab's end of a channel. */
+interface Channel {
+  onmessage: ((event: { data: unknown }) => void) | null;
+}
+
+/** A channel that brings what is said a microtask later, and all that are open. */
 function fakeChannels() {
   const all = new Set<FakeChannel>();
   class FakeChannel {
@@ -94,7 +118,7 @@ function fakeChannels() {
       all.delete(this);
     }
   }
-  return FakeChannel;
+  return { FakeChannel, all: all as ReadonlySet<Channel> };
 }
 
 /** Takes the place of the browser that all clients of a test run in. */
@@ -104,7 +128,8 @@ export function surround() {
   const events = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
   vi.stubGlobal('navigator', { locks, onLine: true });
-  vi.stubGlobal('BroadcastChannel', fakeChannels());
+  const { FakeChannel, all: channels } = fakeChannels();
+  vi.stubGlobal('BroadcastChannel', FakeChannel);
   vi.stubGlobal('window', { localStorage: strings });
   vi.stubGlobal('document', document);
   vi.stubGlobal('addEventListener', events.addEventListener.bind(events));
@@ -112,7 +137,7 @@ export function surround() {
     document.visibilityState = state;
     document.dispatchEvent(new Event('visibilitychange'));
   };
-  return { locks, strings, events, show };
+  return { locks, channels, strings, events, show };
 }
 
 /** Lets what is under way happen. */

@@ -127,6 +127,45 @@ describe('a thread', () => {
     expect(late.calls).toEqual(['=An answer.', '.']);
   });
 
+  it('tells part by part what a run has written, in the stored order', async () => {
+    server.add(1);
+    const thread = client.thread('t');
+    await pass(100);
+    server.start();
+    server.writeParts({ type: 'reasoning', text: 'Hm', state: 'streaming' });
+    await pass(2_100);
+    const live = thread.live('main-1');
+    const thoughts = sink();
+    live.stream(0).attach(thoughts);
+    const orders: string[] = [];
+    live.subscribe(
+      () =>
+        void orders.push(
+          live
+            .getSnapshot()
+            .map(part => part.type)
+            .join(),
+        ),
+    );
+    server.writeParts({ type: 'reasoning', text: 'Hmm.', state: 'streaming' });
+    await pass(600);
+    expect(orders).toEqual([]);
+    const before = [
+      { type: 'reasoning', text: 'Hmm.' },
+      { type: 'text', text: 'A' },
+    ] as const;
+    server.writeParts(...before, { type: 'tool-t', state: 'input-available' });
+    await pass(600);
+    server.writeParts(...before, { type: 'tool-t', state: 'output-available' }, { type: 'text', text: 'B' });
+    await pass(600);
+    server.end();
+    await pass(600);
+    expect(orders).toEqual(['reasoning,text,tool-t', 'reasoning,text,tool-t,text']);
+    expect(thoughts.calls).toEqual(['=Hm', '+m.', '.']);
+    expect(live.getSnapshot()[2]).toMatchObject({ state: 'output-available' });
+    expect(thread.stream('main-1').text()).toBe('AB');
+  });
+
   it('moves to another branch, by name or by a message there, and stays where it is if that fails', async () => {
     server.add(2);
     server.add(3, 'other');

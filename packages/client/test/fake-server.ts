@@ -6,7 +6,7 @@ import type { Surroundings } from '../src/direct/poller.js';
 interface Message {
   id: string;
   role: 'user' | 'assistant';
-  parts: { type: string; text: string }[];
+  parts: { type: string; text?: string; state?: string }[];
   status: string;
   branch: string;
   depth: number;
@@ -67,8 +67,13 @@ export class FakeServer {
   }
 
   write(text: string): void {
+    this.writeParts({ type: 'text', text });
+  }
+
+  /** The run has written these parts. */
+  writeParts(...parts: { type: string; text?: string; state?: string }[]): void {
     const message = (this.branches.get('main') ?? []).find(message => message.id === this.run?.message);
-    if (message) message.parts = [{ type: 'text', text }];
+    if (message) message.parts = parts;
     this.touch();
   }
 

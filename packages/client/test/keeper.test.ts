@@ -30,15 +30,13 @@ const WINDOW: ThreadSnapshot = {
 const settle = () => new Promise(resolve => setTimeout(resolve, 5));
 
 describe('the keeper', () => {
-  it('keeps the tools of a message that a run writes, and what was written since', async () => {
+  it('keeps of a message that a run writes what was written until now', async () => {
     const keeper = new Keeper(new Storage('test', 'memory', () => {}));
-    keeper.keepWindow('t', WINDOW, () => 'Let me look.');
+    const written = [...ROW.parts, { type: 'text', text: 'look.' }];
+    keeper.keepWindow('t', WINDOW, () => written);
     keeper.flush();
     await settle();
-    expect((await keeper.window('t'))?.rows[0]?.parts).toEqual([
-      ...ROW.parts,
-      { type: 'text', text: 'look.' },
-    ]);
+    expect((await keeper.window('t'))?.rows[0]?.parts).toEqual(written);
   });
 
   it('keeps the windows seen last, whichever tab has kept them', async () => {
@@ -48,10 +46,10 @@ describe('the keeper', () => {
       await storage.put('windows', kept.id, kept);
     }
     const keeper = new Keeper(storage);
-    keeper.keepWindow('t3', WINDOW, () => '');
+    keeper.keepWindow('t3', WINDOW, row => row.parts);
     keeper.flush();
     await settle();
-    const ids = (await storage.all<KeptWindow>('windows')).map(({ id }) => id);
+    const ids = (await storage.entries('windows')).map(([key]) => key);
     expect(ids).toHaveLength(50);
     expect(ids).toContain('t3');
     expect(ids).not.toContain('t10');

@@ -2,14 +2,15 @@
 //! real one; the network is the test's.
 
 import { readFileSync } from 'node:fs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Api, Tried } from '../src/api.js';
 import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
 import { decode } from '../src/decode.js';
 import { Frames } from '../src/frames.js';
-import { Outbox, type OutboxMessage } from '../src/outbox.js';
+import { type Entry, Outbox, type OutboxMessage } from '../src/outbox.js';
 import { ProblemError, unreachable } from '../src/problem.js';
 import { Storage } from '../src/storage.js';
+import type { Part } from '../src/types.js';
 import { OUT, type Output } from '../src/wire.js';
 import * as writes from '../src/writes.js';
 import { Page } from './surroundings.js';
@@ -266,7 +267,7 @@ describe('the outbox', () => {
     await browser.settle();
     expect(browser.server.seen).toEqual([ahead.key]);
     // The store can be trusted, as a database can.
-    Object.defineProperty(browser.storage, 'degraded', { value: false });
+    browser.storage.isDegraded = () => false;
     browser.tabs.push(aside);
     await aside.outbox.enter();
     await browser.settle();
@@ -362,6 +363,71 @@ describe('the outbox', () => {
     await browser.settle();
     expect(browser.server.seen).toEqual([one.key]);
     expect(follower.items).toEqual([]);
+  });
+
+  it('refuses a write that is no plain data at once, and goes on with the others', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const loop: Record<string, unknown> = { type: 'data-x' };
+    loop.data = loop;
+    for (const data of [loop, { type: 'data-x', data: 10n }]) {
+      const write = writes.send('t', { parts: [data as Part] });
+      const { kept, sent } = leader.outbox.add(write);
+      await expect(kept).rejects.toMatchObject({ code: 'invalid_body' });
+      await expect(sent).rejects.toMatchObject({ code: 'invalid_body' });
+    }
+    // What JSON leaves out is not sent, so it need be neither stored nor told.
+    const odd = { type: 'data-x', data: { act: () => {}, word: 'w' } };
+    const { write } = { write: writes.send('t', { parts: [odd] }) };
+    const stored = vi.spyOn(browser.storage, 'put');
+    const added = leader.outbox.add(write);
+    leader.send('plain');
+    await added.kept;
+    const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as Entry;
+    expect(structuredClone(entry).write.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
+    await browser.settle();
+    expect([browser.server.done.length, leader.items]).toEqual([2, []]);
+  });
+
+  it('reads what is no write out of the store, and drops it', async () => {
+    const browser = new Browser();
+    const { write } = { write: writes.send('t', { text: 'whole' }) };
+    const whole = { write, order: 1, createdAt: 1, tried: false, state: 'pending' };
+    await browser.storage.put('outbox', write.key, JSON.parse(JSON.stringify(whole)));
+    for (const [key, record] of [
+      ['a', { hello: 1 }],
+      ['b', null],
+      ['c', { ...whole, write: { ...write, path: 'https://elsewhere.example' } }],
+      ['d', whole],
+    ] as const) {
+      await browser.storage.put('outbox', key, record);
+    }
+    const leader = browser.open('leader');
+    await browser.settle();
+    expect([browser.server.done, leader.items]).toEqual([[write.key], []]);
+    expect(await browser.storage.entries('outbox')).toEqual([]);
+  });
+
+  it('sends nothing more when another tab has taken the lead while it did nothing', async () => {
+    const browser = new Browser();
+    let marked = () => {};
+    const put = browser.storage.put.bind(browser.storage);
+    browser.storage.put = async (...args) => {
+      // That the write was tried is being stored when the page stops answering.
+      if ((args[2] as Entry).tried) await new Promise<void>(resolve => (marked = resolve));
+      return put(...args);
+    };
+    const former = browser.open('leader');
+    const { write } = former.send('once');
+    await browser.settle();
+    expect(browser.server.seen).toEqual([]);
+    browser.storage.put = put;
+    const leader = browser.open('leader');
+    former.outbox.become('follower');
+    await browser.settle();
+    marked();
+    await browser.settle();
+    expect([browser.server.seen, former.items, leader.items]).toEqual([[write.key], [], []]);
   });
 
   it('lets nobody wait when it is closed', async () => {

@@ -78,6 +78,35 @@ describe('the overlay', () => {
     expect([removed?.parts, removed?.outbox?.state]).toEqual([row(1).parts, 'failed']);
   });
 
+  it('shows an edit of parts: what is not named stays, previews of what is are gone', () => {
+    const overlay = new Overlay();
+    const file = { type: 'file', mediaType: 'image/png', url: 'data:,' };
+    const [a, b] = [
+      { type: 'text', text: 'a' },
+      { type: 'text', text: 'b' },
+    ];
+    const previews = [0, 1, 2].map(part => ({ part, bytes: 20_000 }));
+    const held = { ...row(0), parts: [a, file, b], previews };
+    overlay.set([pending(writes.edit('t', 'm0', { texts: [{ part: 2, text: 'new' }], rev: 1 }))]);
+    const [edited] = overlay.over(snapshot([held])).rows;
+    expect(edited?.parts).toEqual([a, file, { type: 'text', text: 'new' }]);
+    expect(edited?.previews?.map(({ part }) => part)).toEqual([0, 1]);
+    // Without an index: the only text, wherever it stands.
+    overlay.set([pending(writes.edit('t', 'm0', { text: 'new' }))]);
+    const [only] = overlay.over(snapshot([{ ...held, parts: [file, a] }])).rows;
+    expect(only?.parts).toEqual([file, { type: 'text', text: 'new' }]);
+    // A text for what is no text changes nothing that is shown.
+    overlay.set([pending(writes.edit('t', 'm0', { texts: [{ part: 1, text: 'new' }] }))]);
+    expect(overlay.over(snapshot([held])).rows[0]?.parts).toEqual([a, file, b]);
+  });
+
+  it('shows an edit that an earlier release has kept', () => {
+    const overlay = new Overlay();
+    const parts = [{ type: 'text', text: 'kept' }];
+    overlay.set([pending({ ...writes.removeMessage('t', 'm0'), kind: 'edit', parts })]);
+    expect(overlay.over(snapshot([row(0)])).rows[0]?.parts).toEqual(parts);
+  });
+
   it('shows a message on the branch it goes to alone', () => {
     const overlay = new Overlay();
     overlay.set([
@@ -91,10 +120,14 @@ describe('the overlay', () => {
 
   it('opens a thread that is only on its way', () => {
     const overlay = new Overlay();
-    const write = writes.createThread({ message: 'hello', run: true });
+    const write = writes.createThread({ message: 'hello', title: 'Greeting', run: true });
     overlay.set([pending(write)]);
     const missing = snapshot([], { status: 'error' });
-    expect(overlay.over(missing)).toMatchObject({ status: 'ready', rows: [{ id: write.messageId }] });
+    expect(overlay.over(missing)).toMatchObject({
+      status: 'ready',
+      title: 'Greeting',
+      rows: [{ id: write.messageId }],
+    });
     overlay.set([]);
     overlay.acknowledge(write);
     expect(overlay.over(missing)).toMatchObject({ status: 'ready', rows: [{ id: write.messageId }] });

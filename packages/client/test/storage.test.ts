@@ -45,7 +45,7 @@ describe('the storage', () => {
     const put = storage.put('outbox', 'k', 'value');
     await vi.advanceTimersByTimeAsync(10_000);
     await put;
-    expect(storage.degraded).toBe(true);
+    expect(storage.isDegraded('outbox')).toBe(true);
     const destroyed = storage.destroy();
     deleted[0]?.onsuccess?.();
     await destroyed;

@@ -50,10 +50,24 @@ describe('TextStream', () => {
     const seen = sink();
     text.attach(seen);
     text.append('c');
-    text.reset('axbc');
-    page.frame();
+    text.become('axbc');
+    page.frame(40);
+    text.become('axbcd');
+    page.frame(40);
     text.end('final');
-    expect(seen.calls).toEqual(['=ab', '=axbc', '=final', '.']);
+    expect(seen.calls).toEqual(['=ab', '=axbc', '+d', '=final', '.']);
+  });
+
+  it('goes on for those who saw it end, when a run takes it up', () => {
+    const { page, stream: text } = stream('a');
+    const seen = sink();
+    text.attach(seen);
+    text.end('a');
+    text.open('a');
+    text.append('b');
+    page.frame();
+    text.end('ab');
+    expect(seen.calls).toEqual(['=a', '.', '+b', '.']);
   });
 
   it('says nothing to a sink that has left', () => {

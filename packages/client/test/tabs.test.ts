@@ -105,6 +105,56 @@ describe('the tabs of a browser', () => {
     expect([server.connections, role(other)]).toEqual([2, 'solo']);
   });
 
+  it('take the lock of one that answers nothing, which follows when it goes on', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const pass = async (time: number) => {
+      for (let passed = 0; passed < time; passed += 100) {
+        await vi.advanceTimersByTimeAsync(100);
+        await settle(5);
+      }
+    };
+    const first = await open();
+    await pass(200);
+    const [deaf] = browser.channels;
+    const hear = deaf?.onmessage;
+    const second = await open();
+    await pass(20_000);
+    expect([role(first), role(second)]).toEqual(['leader', 'follower']);
+    // It holds the lock, and hears nothing.
+    if (deaf) deaf.onmessage = null;
+    await second.send(THREAD, { text: 'once' });
+    await pass(10_000);
+    expect([role(first), role(second)]).toEqual(['follower', 'leader']);
+    expect([browser.locks.leads('held'), browser.locks.leads('waiting')]).toEqual([1, 1]);
+    if (deaf && hear) deaf.onmessage = hear;
+    await pass(2_000);
+    expect(server.sockets.size).toBe(1);
+    expect(server.messages.filter(({ text }) => text === 'once')).toHaveLength(1);
+    expect([role(first), role(second)]).toEqual(['follower', 'leader']);
+    vi.useRealTimers();
+  });
+
+  it('begin with a last epoch that is none', async () => {
+    for (const kept of ['Infinity', '1e300', '-5', 'null', '9007199254740993', '{}']) {
+      browser.strings.setItem('threadmill:1:local@http://server.test/v1', kept);
+      const client = await open();
+      await settle();
+      await shown();
+      expect([kept, role(client)]).toEqual([kept, 'leader']);
+      expect(Number(browser.strings.getItem('threadmill:1:local@http://server.test/v1'))).toBeLessThan(10);
+      client.close();
+      await settle();
+    }
+  });
+
+  it('go alone where the browser does not say whether there are locks', async () => {
+    browser.locks.request = () => new Promise(() => {});
+    const client = await open();
+    await vi.waitFor(() => expect(server.connections).toBe(1), 3_000);
+    await shown();
+    expect(role(client)).toBe('solo');
+  });
+
   it('tell what was written before they could be heard', async () => {
     await open({ user: 'ann' });
     await settle();

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { Frames } from '../src/frames.js';
 import type { Host } from '../src/host.js';
 import { ThreadView } from '../src/thread.js';
-import type { Row } from '../src/types.js';
+import type { Row, StreamHandle } from '../src/types.js';
 import { type Head, VIEW, type ViewPatch } from '../src/wire.js';
 import * as writes from '../src/writes.js';
 import { Page } from './surroundings.js';
@@ -43,6 +43,17 @@ function view() {
   return { page, asked, thread, apply, renders: () => renders };
 }
 
+/** What a sink of the stream is told from now on. */
+function sinkOf(stream: StreamHandle): string[] {
+  const calls: string[] = [];
+  stream.attach({
+    reset: text => void calls.push(`=${text}`),
+    append: delta => void calls.push(`+${delta}`),
+    end: () => void calls.push('.'),
+  });
+  return calls;
+}
+
 describe('ThreadView', () => {
   it('publishes once a frame and hides what is not published', () => {
     const { page, thread, apply, renders } = view();
@@ -77,7 +88,7 @@ describe('ThreadView', () => {
       },
     });
     for (let i = 0; i < 100; i++) {
-      apply([VIEW.text, 'm1', `w${i} `]);
+      apply([VIEW.text, 'm1', 0, `w${i} `]);
       page.frame();
     }
     expect(renders()).toBe(1);
@@ -90,6 +101,140 @@ describe('ThreadView', () => {
     expect(renders()).toBe(2);
     expect(thread.getSnapshot().rows[1]?.status).toBe('complete');
     expect(thread.getSnapshot().rows[0]).toBe(first);
+  });
+
+  it('shows the text of a cached message go on, whether it is asked for before or after the window', () => {
+    const { page, thread, apply } = view();
+    const early = sinkOf(thread.stream('m1'));
+    const streaming = row(1, 'The', { role: 'assistant', status: 'streaming', run: 'r' });
+    thread.restore({ id: 't', keptAt: 0, total: 2, rows: [row(0, 'q'), streaming] });
+    page.frame();
+    const seen = sinkOf(thread.stream('m1'));
+    expect(seen).toEqual(['=The']);
+    const live = row(1, 'The answer', { role: 'assistant', status: 'streaming', run: 'r' });
+    apply([VIEW.reset, [row(0, 'q'), live]], [VIEW.head, HEAD]);
+    page.frame(40);
+    apply([VIEW.text, 'm1', 0, ' is']);
+    page.frame(40);
+    apply([VIEW.update, row(1, 'The answer is', { role: 'assistant', rev: 2 })]);
+    page.frame();
+    expect(seen).toEqual(['=The', '+ answer', '+ is', '.']);
+    expect(early.join('')).toMatch(/The\+ answer\+ is\.$/);
+  });
+
+  it('ends the text of a cached message that no run writes any more', () => {
+    const { page, thread, apply } = view();
+    const streaming = row(0, 'The', { role: 'assistant', status: 'streaming', run: 'r' });
+    thread.restore({ id: 't', keptAt: 0, total: 1, rows: [streaming] });
+    page.frame();
+    const seen = sinkOf(thread.stream('m0'));
+    apply([VIEW.reset, [row(0, 'The end', { role: 'assistant', rev: 2 })]], [VIEW.head, HEAD]);
+    page.frame();
+    expect(seen).toEqual(['=The', '+ end', '.']);
+  });
+
+  it('follows a row that leaves and comes back between two frames, and one that comes back later', () => {
+    const { page, thread, apply } = view();
+    const streaming = (text: string) => row(0, text, { role: 'assistant', status: 'streaming', run: 'r' });
+    apply([VIEW.reset, [streaming('a')]], [VIEW.head, HEAD]);
+    page.frame();
+    const seen = sinkOf(thread.stream('m0'));
+    apply([VIEW.dropLast, 1], [VIEW.append, [streaming('ab')]], [VIEW.text, 'm0', 0, 'c']);
+    page.frame(40);
+    expect(seen).toEqual(['=a', '+bc']);
+    apply([VIEW.dropLast, 1]);
+    page.frame();
+    apply([VIEW.append, [streaming('abcd')]]);
+    page.frame(40);
+    apply([VIEW.text, 'm0', 0, 'e']);
+    page.frame(40);
+    expect(seen).toEqual(['=a', '+bc', '.', '+d', '+e']);
+  });
+
+  it('shows after a hidden time what a run wrote meanwhile, and goes on', () => {
+    const { page, thread, apply } = view();
+    apply([VIEW.reset, [row(0, 'a', { run: 'r', status: 'streaming' })]], [VIEW.head, HEAD]);
+    page.frame();
+    const seen = sinkOf(thread.stream('m0'));
+    page.visible = false;
+    apply([VIEW.text, 'm0', 0, 'b']);
+    apply([VIEW.reset, [row(0, 'ab', { run: 'r', status: 'streaming' })]]);
+    page.show();
+    apply([VIEW.text, 'm0', 0, 'c']);
+    page.frame(40);
+    expect(seen).toEqual(['=a', '+b', '+c']);
+  });
+
+  it('tells part by part what a run writes, and renders the list for none of it', () => {
+    const { page, thread, apply, renders } = view();
+    apply([VIEW.reset, [row(0, '', { run: 'r', status: 'streaming', parts: [] })]], [VIEW.head, HEAD]);
+    page.frame();
+    const live = thread.live('m0');
+    let changes = 0;
+    live.subscribe(() => void changes++);
+    const thought = { type: 'reasoning', text: '', state: 'streaming' };
+    apply([VIEW.part, 'm0', 0, thought], [VIEW.text, 'm0', 0, 'Hm']);
+    page.frame(40);
+    expect(live.getSnapshot().map(part => part.type)).toEqual(['reasoning']);
+    const seen = sinkOf(live.stream(0));
+    apply([VIEW.text, 'm0', 0, 'm.']);
+    page.frame(40);
+    expect([seen, changes]).toEqual([['=Hm', '+m.'], 1]);
+    apply([VIEW.part, 'm0', 0, { type: 'reasoning', text: 'Hmm.' }]);
+    apply([VIEW.part, 'm0', 1, { type: 'text', text: 'A', state: 'streaming' }]);
+    page.frame(40);
+    const [before] = live.getSnapshot();
+    apply([VIEW.text, 'm0', 1, 'B'], [VIEW.part, 'm0', 1, { type: 'text', text: 'AB' }]);
+    page.frame(40);
+    expect([changes, renders()]).toEqual([2, 1]);
+    apply([VIEW.part, 'm0', 2, { type: 'tool-t', toolCallId: 'c', state: 'input-streaming' }]);
+    apply([VIEW.part, 'm0', 3, { type: 'text', text: 'C', state: 'streaming' }]);
+    page.frame(40);
+    expect(live.getSnapshot().map(part => part.type)).toEqual(['reasoning', 'text', 'tool-t', 'text']);
+    expect(live.getSnapshot()[0]).toBe(before);
+    expect(thread.stream('m0').text()).toBe('ABC');
+    // Who shows the row sees its tools, and what came before them.
+    expect(renders()).toBe(2);
+    expect(thread.getSnapshot().rows[0]?.parts[1]).toMatchObject({ type: 'text', text: 'AB' });
+    const parts = [
+      { type: 'reasoning', text: 'Hmm.' },
+      { type: 'text', text: 'AB' },
+    ];
+    apply([VIEW.update, row(0, '', { rev: 2, parts })]);
+    page.frame();
+    expect(live.getSnapshot().map(part => part.type)).toEqual(['reasoning', 'text']);
+    expect(live.getSnapshot()[0]).toBe(before);
+  });
+
+  it('shows the input of a tool as it grows, once a second and in no list', () => {
+    vi.useFakeTimers();
+    const { page, thread, apply, renders } = view();
+    apply([VIEW.reset, [row(0, '', { run: 'r', status: 'streaming', parts: [] })]], [VIEW.head, HEAD]);
+    const live = thread.live('m0');
+    const inputs: unknown[] = [];
+    live.subscribe(() => void inputs.push(live.getSnapshot()[0]?.input));
+    const tool = (input: string, state = 'input-streaming') => ({
+      type: 'tool-t',
+      toolCallId: 'c',
+      state,
+      input,
+    });
+    apply([VIEW.part, 'm0', 0, tool('')]);
+    page.frame(40);
+    const before = renders();
+    for (let n = 1; n <= 150; n++) {
+      apply([VIEW.part, 'm0', 0, tool(String(n))]);
+      vi.advanceTimersByTime(20);
+      page.frame(20);
+    }
+    expect([inputs, renders()]).toEqual([['', '50', '100', '150'], before]);
+    apply([VIEW.part, 'm0', 0, tool('all', 'input-available')]);
+    page.frame(40);
+    expect([inputs.at(-1), renders()]).toEqual(['all', before + 1]);
+    apply([VIEW.update, row(0, '', { rev: 2, parts: [tool('all', 'output-available')] })]);
+    page.frame(40);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
   });
 
   it('keeps the rows of a fresh window that did not change', () => {

@@ -10,6 +10,29 @@ const LONGEST_WAIT = 4_000;
 const GROWTH = 1.5;
 const ENOUGH = 4;
 
+/** A block that still grows is shown as one up to its last whole line, unless it is longer than this. */
+const LONGEST_GROWING = 16_384;
+/** Before the first publish of a text: there is something to show even if it is nothing. */
+const NOTHING_SHOWN = -1;
+const FENCE_LINE = /^\s*(?:(?:[-*+>]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})/;
+
+/**
+ * How much of an unsettled block may be shown as Markdown already: its whole lines, those of an open fence not, which
+ * look the same without. A long list thus is a list while it grows, and does not move when it is complete.
+ */
+export function wholeLines(block: string): number {
+  if (block.length > LONGEST_GROWING) return 0;
+  let [whole, fence, start] = [0, '', 0];
+  for (let end = block.indexOf('\n'); end >= 0; end = block.indexOf('\n', start)) {
+    const mark = FENCE_LINE.exec(block.slice(start, end))?.[1]?.charAt(0) ?? '';
+    if (fence === '') fence = mark;
+    else if (mark === fence) fence = '';
+    start = end + 1;
+    if (fence === '') whole = start;
+  }
+  return whole;
+}
+
 /** How many milliseconds settled blocks wait for their publish. */
 export function waitFor(waiting: number, publishes: number): number {
   return waiting >= ENOUGH ? FIRST_WAIT : Math.min(LONGEST_WAIT, FIRST_WAIT * GROWTH ** publishes);
@@ -19,6 +42,9 @@ export function waitFor(waiting: number, publishes: number): number {
 export class BlockStream {
   private splitter = new BlockSplitter();
   private blocks: readonly string[] = [];
+  /** Settled blocks among those, and what the last one of them shows of the block after. */
+  private settled = 0;
+  private growing = '';
   private publishes = 0;
   private last = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -58,7 +84,8 @@ export class BlockStream {
   /** Makes the tail start where the published blocks end. Call it in the commit that shows them. */
   writeTail(): void {
     if (!this.element) return;
-    const waiting = this.splitter.settled.slice(this.blocks.length).join('') + this.splitter.tail;
+    const unsettled = this.splitter.settled.slice(this.settled).join('') + this.splitter.tail;
+    const waiting = unsettled.slice(this.growing.length);
     const fence = /^\s*(?:`{3,}|~{3,})[^\n]*(\n?)/.exec(waiting);
     this.certain = fence ? fence[1] === '\n' : !/^\s*(?:`{0,2}|~{0,2})$/.test(waiting);
     this.element.dataset.kind = fence ? 'code' : 'text';
@@ -67,6 +94,8 @@ export class BlockStream {
 
   private reset(text: string): void {
     this.splitter = new BlockSplitter();
+    this.settled = NOTHING_SHOWN;
+    this.growing = '';
     this.splitter.push(text);
     this.publish();
     this.writeTail();
@@ -76,11 +105,12 @@ export class BlockStream {
     this.splitter.push(delta);
     if (this.certain) this.element?.append(delta);
     else this.writeTail();
-    if (this.splitter.settled.length > this.blocks.length) this.schedule();
+    // A line that ended may be shown, which `publish` decides.
+    if (this.splitter.settled.length > this.settled || delta.includes('\n')) this.schedule();
   }
 
   private schedule(): void {
-    const waiting = this.splitter.settled.length - this.blocks.length;
+    const waiting = this.splitter.settled.length - this.settled;
     const due = this.last + waitFor(waiting, this.publishes) - performance.now();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.publish(), Math.max(0, due));
@@ -88,8 +118,14 @@ export class BlockStream {
 
   private publish(): void {
     this.cancel();
-    if (this.splitter.settled.length === this.blocks.length && this.blocks.length === 0) return;
-    this.blocks = this.splitter.settled.slice();
+    const { settled, tail } = this.splitter;
+    const growing = tail.slice(0, wholeLines(tail));
+    const same = settled.length === this.settled && growing === this.growing;
+    const empty = settled.length === 0 && growing === '' && this.blocks.length === 0;
+    this.settled = settled.length;
+    if (same || empty) return;
+    this.growing = growing;
+    this.blocks = growing.trim() === '' ? settled.slice() : [...settled, growing];
     this.publishes += 1;
     this.last = performance.now();
     for (const listener of this.listeners) listener();

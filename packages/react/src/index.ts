@@ -6,6 +6,7 @@ export { BlockSplitter, splitBlocks } from './block-splitter.js';
 export { ThreadmillProvider, type ThreadmillProviderProps, useClient } from './provider.js';
 export { type DraftControl, useDraft } from './use-draft.js';
 export { useFlag } from './use-flag.js';
+export { useLiveParts } from './use-live-parts.js';
 export { type Messages, type MessagesOptions, useMessages } from './use-messages.js';
 export { type OutboxControl, useOutbox } from './use-outbox.js';
 export { type RunControl, useRun } from './use-run.js';

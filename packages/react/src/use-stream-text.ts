@@ -6,24 +6,33 @@ import { useThreadHandle } from './thread-handle.js';
 
 /**
  * A ref whose element holds the text of a message while it is written: no render per token, nodes only appended.
- * `thread` is an id, or the `handle` of `useMessages` (needed when a branch is open that is not the default).
+ * `thread` is an id, or the `handle` of `useMessages` (needed when a branch is open that is not the default). With
+ * `part`, only that text or reasoning part, by its place among those of `useLiveParts`.
  *
  * @example
  * const text = useStreamText(threadId, message.id);
  * return <p ref={text} style={{ whiteSpace: 'pre-wrap' }} />;
  */
-export function useStreamText(thread: string | ThreadHandle, messageId: string): RefCallback<HTMLElement> {
+export function useStreamText(
+  thread: string | ThreadHandle | undefined,
+  messageId: string,
+  part?: number,
+): RefCallback<HTMLElement> {
   const own = useThreadHandle(typeof thread === 'string' ? thread : 'skip');
   const handle = typeof thread === 'string' ? own : thread;
   return useCallback(
     (element: HTMLElement | null) => {
       if (!element || !handle) return;
-      return handle.stream(messageId).attach({
-        reset: text => element.replaceChildren(text),
+      const stream = part === undefined ? handle.stream(messageId) : handle.live(messageId).stream(part);
+      return stream.attach({
+        reset: text => {
+          // The same text is not written again: what is selected in it stays selected.
+          if (element.textContent !== text) element.replaceChildren(text);
+        },
         append: delta => element.append(delta),
         end: () => {},
       });
     },
-    [handle, messageId],
+    [handle, messageId, part],
   );
 }

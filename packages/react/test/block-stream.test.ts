@@ -2,7 +2,7 @@
 
 import type { StreamSink } from '@threadmill/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { BlockStream } from '../src/block-stream';
+import { BlockStream, wholeLines } from '../src/block-stream';
 
 class FakeElement {
   readonly dataset: Record<string, string> = {};
@@ -41,6 +41,7 @@ function setUp(first = '') {
     element,
     unsubscribe,
     write: (delta: string) => sink?.append(delta),
+    rewrite: (text: string) => sink?.reset(text),
     attached: () => sink !== undefined,
     renders: () => renders,
     shown: () => stream.getSnapshot().join('') + element.text,
@@ -93,4 +94,40 @@ it('lets go of the stream and its timer with the last listener', () => {
   page.unsubscribe();
   expect(page.attached()).toBe(false);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('shows the whole lines of a list that still grows, and what follows them in the tail', () => {
+  const page = setUp();
+  let sent = '';
+  for (let n = 1; n <= 120; n += 1) {
+    for (const delta of [`${n}. `, `item ${n}`, ' of **many**\n']) {
+      sent += delta;
+      page.write(delta);
+      vi.advanceTimersByTime(60);
+      expect(page.shown()).toBe(sent);
+    }
+  }
+  expect(page.stream.getSnapshot()).toHaveLength(1);
+  expect(page.stream.getSnapshot()[0]?.split('\n').length).toBeGreaterThan(90);
+  expect(page.renders()).toBeLessThanOrEqual(8);
+});
+
+it('begins anew when the text is another', () => {
+  const page = setUp('1. one\n2. two\n\nthree\n\nfour');
+  expect(page.stream.getSnapshot()).toHaveLength(2);
+  page.rewrite('');
+  expect([page.stream.getSnapshot(), page.element.text]).toEqual([[], '']);
+  page.rewrite('1. one\ntwo');
+  expect([page.stream.getSnapshot(), page.element.text]).toEqual([['1. one\n'], 'two']);
+});
+
+it.each([
+  ['a\nb', 'a\n'],
+  ['no line', ''],
+  ['1. a\n2. b\n```js\nlet a;\n', '1. a\n2. b\n'],
+  ['1. a\n   ```js\n   let a;\n   ```\n2. b', '1. a\n   ```js\n   let a;\n   ```\n'],
+  ['~~~\n```\n', ''],
+  [`${'a '.repeat(9_000)}\nb`, ''],
+])('of %j, %j may be shown as Markdown', (block, whole) => {
+  expect(block.slice(0, wholeLines(block))).toBe(whole);
 });

@@ -96,6 +96,11 @@ export class FakeServer {
     this.#chunks([[1, ['0', delta]]]);
   }
 
+  /** The run goes on by these chunks, of which what it ends with knows nothing. */
+  add(...chunks: Item[]): void {
+    this.#chunks(chunks);
+  }
+
   endRun(): void {
     const run = this.#run;
     if (!run) throw new Error('there is no run');

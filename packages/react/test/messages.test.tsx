@@ -10,6 +10,7 @@ import {
   type Messages,
   ThreadmillProvider,
   type Threads,
+  useLiveParts,
   useMessages,
   useStreamText,
   useThreads,
@@ -103,6 +104,54 @@ it('keeps streamed text out of the snapshot', async () => {
   expect(element.textContent).toContain('word0 word1 ');
   expect(element.textContent).toContain('word19 ');
   expect(commits.length).toBe(before);
+});
+
+it('shows parts in their order as they come, and renders for none of their text', async () => {
+  const renders: string[][] = [];
+  const thoughts = document.createElement('p');
+  let lists = 0;
+  function Answer({ row, messages }: { row: Row; messages: Messages }) {
+    const parts = useLiveParts(messages.handle, row.id);
+    useEffect(() => void renders.push(parts.map(part => part.type)));
+    const text = useStreamText(messages.handle, row.id, 1);
+    const there = parts.length > 1;
+    useEffect(() => (there ? (text(thoughts) as () => void) : undefined), [text, there]);
+    return null;
+  }
+  function Probe() {
+    const messages = useMessages(THREAD);
+    useEffect(() => void lists++);
+    const row = messages.rows.find(row => row.id === 'answer');
+    return row ? <Answer row={row} messages={messages} /> : null;
+  }
+  await show(client, <Probe />);
+  await until(() => client.thread(THREAD).getSnapshot().status === 'ready');
+  act(() => server.startRun('r', 'answer'));
+  await until(() => renders.at(-1)?.join() === 'text');
+  const [before, listed] = [renders.length, lists];
+  act(() => server.add([3, ['1']], [4, ['1', 'Hm']]));
+  await frame();
+  await frame();
+  act(() => server.add([4, ['1', 'm.']]));
+  await frame();
+  await frame();
+  expect(thoughts.textContent).toBe('Hmm.');
+  expect(renders.at(-1)).toEqual(['text', 'reasoning']);
+  expect([renders.length, lists]).toEqual([before + 1, listed]);
+  act(() => server.add([5, ['1']], [6, ['call', 'weather', true]], [0, ['2']], [1, ['2', 'So']]));
+  await frame();
+  await frame();
+  expect(renders.at(-1)).toEqual(['text', 'reasoning', 'dynamic-tool', 'text']);
+  act(() => server.add([5, ['1']], [2, ['2']]));
+  act(() => server.endRun());
+  await frame();
+  expect(
+    client
+      .thread(THREAD)
+      .getSnapshot()
+      .rows.at(-1)
+      ?.parts.map(part => part.type),
+  ).toEqual(renders.at(-1));
 });
 
 it('shows the final text and the final status together', async () => {

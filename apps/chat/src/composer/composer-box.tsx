@@ -2,8 +2,10 @@
 
 import { useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
+import { useAutoHeight } from '../auto-height';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
+import { enterKeyHint, isComposed, isSend } from '../keys';
 import { ComposerNote, type Refusal } from './composer-note';
 import { ProviderNote } from './providers';
 
@@ -34,6 +36,7 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
+  useAutoHeight(area, text);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -41,10 +44,11 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) onSubmit(text);
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === 'Enter' && !event.shiftKey) {
+    if (isSend(event.nativeEvent)) {
       event.preventDefault();
       submit();
+    } else if (isComposed(event.nativeEvent)) {
+      return;
     } else if (event.key === 'ArrowUp' && text === '' && onEditLast) {
       event.preventDefault();
       onEditLast();
@@ -63,6 +67,7 @@ export function ComposerBox(props: BoxProps) {
         <textarea
           ref={area}
           rows={1}
+          enterKeyHint={enterKeyHint()}
           value={text}
           placeholder="Write a message"
           aria-label="Message"
@@ -127,7 +132,8 @@ function useStopKey(busy: boolean, onStop: () => void): void {
   useEffect(() => {
     if (!busy) return;
     const onKey = (event: globalThis.KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]')) return;
+      if (event.key !== 'Escape' || event.defaultPrevented || isComposed(event)) return;
+      if (document.querySelector('dialog[open]')) return;
       stop.current();
     };
     window.addEventListener('keydown', onKey);

@@ -4,6 +4,8 @@ import type { ServerInfo } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react';
 
+import { forgetChoice, storeChoice, storedChoice } from '../choices';
+
 const KEY = 'threadmill.provider';
 
 interface Providers {
@@ -22,13 +24,13 @@ export function useProviders(): Providers {
 
 /** The user signs out: the choice goes. */
 export function forgetProvider(): void {
-  localStorage.removeItem(KEY);
+  forgetChoice(KEY);
 }
 
 export function ProvidersProvider({ children }: { children: ReactNode }) {
   const client = useClient();
   const [providers, setProviders] = useState<ServerInfo['providers']>([]);
-  const [wanted, setWanted] = useState(() => localStorage.getItem(KEY) ?? undefined);
+  const [wanted, setWanted] = useState(() => storedChoice(KEY));
   useEffect(() => {
     let gone = false;
     // Without the list the default still answers; the connection state says what is wrong.
@@ -43,7 +45,7 @@ export function ProvidersProvider({ children }: { children: ReactNode }) {
   const value = useMemo(() => {
     const chosen = providers.some(provider => provider.name === wanted) ? wanted : undefined;
     const choose = (name: string) => {
-      localStorage.setItem(KEY, name);
+      storeChoice(KEY, name);
       setWanted(name);
     };
     return { providers, chosen, choose };

@@ -4,7 +4,9 @@ import { useClient, useSyncStatus } from '@threadmill/react';
 import { type FocusEvent, type KeyboardEvent, useRef, useState } from 'react';
 import { ConfirmDialog } from '../confirm-dialog';
 import { Icon } from '../icon';
+import { printThread } from '../print/command';
 import { useReport } from '../reports';
+import { useRoute } from '../route';
 import { signOut } from './sign-out';
 
 function lossWords(unsent: number): string {
@@ -14,7 +16,29 @@ function lossWords(unsent: number): string {
   return `${kept} ${lost} not sent yet will be lost.`;
 }
 
+function MenuItem({ words, onChoose }: { words: string; onChoose: () => void }) {
+  return (
+    <button type="button" role="menuitem" onClick={onChoose}>
+      {words}
+    </button>
+  );
+}
+
+function focusFirst(menu: HTMLElement | null): void {
+  menu?.querySelector<HTMLElement>('[role="menuitem"]')?.focus();
+}
+
+function stepThrough(event: KeyboardEvent<HTMLElement>): void {
+  const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
+  if (step === 0) return;
+  event.preventDefault();
+  const items = [...event.currentTarget.querySelectorAll<HTMLElement>('[role="menuitem"]')];
+  const at = items.indexOf(document.activeElement as HTMLElement);
+  items[(at + step + items.length) % items.length]?.focus();
+}
+
 export function MoreMenu() {
+  const { threadId } = useRoute();
   const client = useClient();
   const report = useReport();
   const { pending, failed } = useSyncStatus();
@@ -48,15 +72,18 @@ export function MoreMenu() {
         <Icon name="more" />
       </button>
       {state === 'open' && (
-        <div className="menu" role="menu">
-          <button
-            type="button"
-            role="menuitem"
-            ref={item => item?.focus()}
-            onClick={() => setState('asking')}
-          >
-            Sign out and forget
-          </button>
+        <div className="menu" role="menu" ref={focusFirst} onKeyDown={stepThrough}>
+          {threadId !== undefined && (
+            <MenuItem
+              words="Print thread"
+              onChoose={() => {
+                close();
+                button.current?.focus();
+                printThread();
+              }}
+            />
+          )}
+          <MenuItem words="Sign out and forget" onChoose={() => setState('asking')} />
         </div>
       )}
       <ConfirmDialog

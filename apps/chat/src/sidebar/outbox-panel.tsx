@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'react';
 import { threadPath } from '../address';
 import { isConnected } from '../connected';
 import { navigate } from '../route';
-import { failureWords, pendingWords } from '../thread/row-outbox';
+import { failureWords, isWorthRetrying, pendingWords } from '../thread/row-outbox';
 
 const WHAT: Readonly<Record<OutboxKind, string>> = {
   create: 'New thread',
@@ -59,7 +59,7 @@ function Items({ onClose }: { onClose: () => void }) {
             </button>
             <p>{item.state === 'failed' ? failureWords(item) : pendingWords(item, connected)}</p>
             <div className="outbox-acts">
-              {item.state === 'failed' && (
+              {item.state === 'failed' && isWorthRetrying(item) && (
                 <button type="button" className="text-button" onClick={() => retry(item.key)}>
                   Retry
                 </button>

@@ -4,6 +4,7 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { useRef, useState } from 'react';
+import { isComposed } from '../keys';
 import { useReport } from '../reports';
 import { cutToBytes } from '../text';
 
@@ -56,7 +57,10 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
         onChange={event => setTitle(cutToBytes(event.target.value, LONGEST_TITLE))}
         onBlur={() => save('blur')}
         onKeyDown={event => {
-          if (event.key !== 'Escape') return;
+          const composed = isComposed(event.nativeEvent);
+          // An Enter that ends a composition would hand in the form.
+          if (event.key === 'Enter' && composed) event.preventDefault();
+          if (event.key !== 'Escape' || composed) return;
           event.stopPropagation();
           over.current = true;
           onDone('key');

@@ -2,6 +2,8 @@
 
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
+import { forgetPlaces } from '../places';
+import { forgetShell } from '../shell';
 
 /** One for both directions: a page does not hear itself. */
 let others: BroadcastChannel | undefined;
@@ -10,13 +12,19 @@ let others: BroadcastChannel | undefined;
 export async function signOut(client: Client): Promise<void> {
   await client.signOut();
   forgetProvider();
+  forgetPlaces();
+  await forgetShell();
   others?.postMessage('');
   location.assign('/');
 }
 
 /** The clients of the other tabs are closed by the one that signs out: their pages begin anew too. */
 export function reloadOnSignOut(): void {
-  if (typeof BroadcastChannel !== 'function') return;
-  others = new BroadcastChannel('threadmill.signed-out');
+  try {
+    others = new BroadcastChannel('threadmill.signed-out');
+  } catch {
+    // There is none, or this page may not have one: each page forgets by itself.
+    return;
+  }
   others.onmessage = () => location.assign('/');
 }

@@ -5,6 +5,7 @@ import { useThreads } from '@threadmill/react';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { threadPath } from '../address';
 import { focusComposer } from '../focus';
+import { isComposed } from '../keys';
 import { relativeTime } from '../relative-time';
 import { navigate } from '../route';
 import { SETTLE, useSettled } from '../settled';
@@ -37,18 +38,30 @@ export function Switcher({ open, onClose }: { open: boolean; onClose: () => void
 function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
-  const title = useSettled(text.trim(), SETTLE);
-  const { threads } = useThreads(title === '' ? {} : { title });
+  // Enter was pressed: the thread is opened as soon as it is known which.
+  const [entered, setEntered] = useState(false);
+  const typed = text.trim();
+  const settled = useSettled(typed, SETTLE);
+  const title = entered ? typed : settled;
+  const { threads, status } = useThreads(title === '' ? {} : { title });
   const shown = threads.slice(0, SHOWN);
+  // What is shown is the answer to what was typed, and not to what was there before.
+  const answered = title === typed && status !== 'loading';
+  const thread = shown[at];
+  useEffect(() => {
+    if (!entered || !answered) return;
+    setEntered(false);
+    if (thread) onChoose(thread);
+  }, [entered, answered, thread, onChoose]);
   const onKeyDown = (event: KeyboardEvent) => {
+    if (isComposed(event.nativeEvent)) return;
     const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
     if (step !== 0) {
       event.preventDefault();
       setAt(now => Math.max(0, Math.min(shown.length - 1, now + step)));
     } else if (event.key === 'Enter') {
       event.preventDefault();
-      const thread = shown[at];
-      if (thread) onChoose(thread);
+      setEntered(true);
     }
   };
   return (
@@ -58,13 +71,15 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
         role="combobox"
         aria-expanded="true"
         aria-controls="switcher-choices"
-        aria-activedescendant={`choice-${at}`}
+        aria-activedescendant={thread && `choice-${at}`}
+        aria-busy={entered || undefined}
         aria-label="Title"
         placeholder="Switch to a thread"
         value={text}
         onChange={event => {
           setText(event.target.value);
           setAt(0);
+          setEntered(false);
         }}
         onKeyDown={onKeyDown}
       />
@@ -84,7 +99,9 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}
-        {shown.length === 0 && <p className="thread-list-empty">No thread has that in its title.</p>}
+        {shown.length === 0 && answered && (
+          <p className="thread-list-empty">No thread has that in its title.</p>
+        )}
       </div>
     </>
   );

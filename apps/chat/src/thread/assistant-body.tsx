@@ -1,43 +1,72 @@
-//! The body of an assistant's message, the same elements while it is written and after: settled blocks stay mounted.
+//! The body of an assistant's message: its parts in the order in which they are stored, and the same elements while it is
+//! written and after.
 
-import type { Part, Row, ThreadHandle } from '@threadmill/client';
-import { splitBlocks, useStreamBlocks } from '@threadmill/react';
-import { type ReactNode, type RefCallback, useRef } from 'react';
+import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
+import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
+import { memo, type RefCallback, useMemo, useRef } from 'react';
 import { countRowRender } from '../counters';
 import { MarkdownBlock } from '../markdown/markdown';
 import { OtherPart } from './other-part';
+import { ReasoningPart } from './reasoning-part';
 import { MorePart, textOf, useWholeParts } from './whole-parts';
 
 export function AssistantBody({ row, handle }: { row: Row; handle: ThreadHandle }) {
-  const writing = row.run !== undefined;
-  const stream = useStreamBlocks(handle, writing ? row.id : 'skip');
-  const parts = useWholeParts(row);
+  const live = row.run !== undefined;
+  const written = useLiveParts(handle, live ? row.id : 'skip');
+  const whole = useWholeParts(row);
   const shown = useRef<Row>(undefined);
-  // The row counts its own renders; here are those that only new blocks caused.
+  // The row counts its own renders; here are those that only a new part caused.
   if (shown.current === row) countRowRender(row.id);
   shown.current = row;
-  if (!writing) return <>{renderParts(row, parts)}</>;
-  // What was there before the text (a tool's result, say) comes first.
-  const others = parts.filter(part => part.type !== 'text');
+  const parts = live ? written : whole;
+  const last = parts.at(-1);
   return (
     <>
-      {[...renderParts(row, others), <TextBlocks key="text-0" blocks={stream.blocks} tail={stream.tail} />]}
+      {parts.map((part, at) => (
+        <PartOf
+          // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
+          key={at}
+          row={row}
+          handle={handle}
+          part={part}
+          at={at}
+          writing={live && (part.state === 'streaming' || part === last)}
+        />
+      ))}
+      {live && last?.type !== 'text' && <Caret />}
     </>
   );
 }
 
-/** Texts are keyed by their number: the one that was streamed keeps its elements when the message is complete. */
-function renderParts(row: Row, parts: readonly Part[]): ReactNode[] {
-  let texts = 0;
-  return parts.flatMap((part, index) => {
-    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
-    const more = <MorePart key={`more-${index}`} row={row} index={index} />;
-    // biome-ignore lint/suspicious/noArrayIndexKey: as above
-    if (part.type !== 'text') return [<OtherPart key={`part-${index}`} part={part} />, more];
-    const key = `text-${texts}`;
-    texts += 1;
-    return [<TextBlocks key={key} blocks={blocksOf(textOf(part))} />, more];
-  });
+interface PartOfProps {
+  readonly row: Row;
+  readonly handle: ThreadHandle;
+  readonly part: PreviewPart;
+  readonly at: number;
+  /** More may come to it. */
+  readonly writing: boolean;
+}
+
+/** Of a message of a thousand parts only those render that are new or changed: the row changes with each of its tools. */
+const PartOf = memo(PartOfMessage, (a, b) => {
+  const same = a.handle === b.handle && a.part === b.part && a.at === b.at && a.writing === b.writing;
+  return same && a.row.id === b.row.id && a.row.rev === b.row.rev && a.row.previews === b.row.previews;
+});
+
+function PartOfMessage(props: PartOfProps) {
+  const { row, part, at } = props;
+  return (
+    <>
+      {part.type === 'text' ? (
+        <TextPart {...props} />
+      ) : part.type === 'reasoning' ? (
+        <ReasoningPart {...props} />
+      ) : (
+        <OtherPart part={part} />
+      )}
+      <MorePart row={row} index={at} />
+    </>
+  );
 }
 
 /** Reference definitions reach across blocks: a text that has some is one block. */
@@ -47,16 +76,37 @@ function blocksOf(text: string): readonly string[] {
   return DEFINITION.test(text) ? [text] : splitBlocks(text);
 }
 
-function TextBlocks(props: { blocks: readonly string[]; tail?: RefCallback<HTMLElement> }) {
+function TextPart({ row, handle, part, at, writing }: PartOfProps) {
+  const stream = useStreamBlocks(handle, writing ? row.id : 'skip', at);
+  const text = textOf(part);
+  const whole = useMemo(() => (writing ? [] : blocksOf(text)), [writing, text]);
+  const rendered = useRef<PreviewPart>(undefined);
+  // As above: renders that only new blocks caused.
+  if (rendered.current === part && writing) countRowRender(row.id);
+  rendered.current = part;
+  const blocks = writing ? stream.blocks : whole;
+  return <TextBlocks blocks={blocks} tail={writing ? stream.tail : undefined} />;
+}
+
+function TextBlocks(props: { blocks: readonly string[]; tail: RefCallback<HTMLElement> | undefined }) {
   const { blocks, tail } = props;
   return (
     <div className="md">
       {blocks.map((source, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: settled blocks only ever grow at the end
+        // biome-ignore lint/suspicious/noArrayIndexKey: blocks only ever grow at the end
         <MarkdownBlock key={index} source={source} />
       ))}
       {tail && <div className="tail" ref={tail} />}
       {tail && <span className="caret" aria-hidden="true" />}
+    </div>
+  );
+}
+
+/** Something is being written, and it is no text yet. */
+function Caret() {
+  return (
+    <div className="md">
+      <span className="caret" aria-hidden="true" />
     </div>
   );
 }

@@ -8,6 +8,7 @@ import { countListRender } from '../counters';
 import { focusComposer } from '../focus';
 import { Icon } from '../icon';
 import { useReport } from '../reports';
+import { useKeptSelection } from './kept-selection';
 import { loadAhead, ScrollSpeed } from './load-ahead';
 import { MessageRow } from './message-row';
 import { RowHeights } from './row-heights';
@@ -71,6 +72,7 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   const observe = useRowObserver(keeper, scroller, content, unseen.look);
   useReleaseOnWheel(scroller, keeper, load);
   useDropOnPointer(keeper);
+  useKeptSelection(content);
 
   useLayoutEffect(() => {
     keeper.heights.keepOnly(ids);

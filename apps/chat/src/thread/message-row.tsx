@@ -10,6 +10,7 @@ import { PlainBody } from './plain-body';
 import { RowActions } from './row-actions';
 import { RowFailure, RowPending } from './row-outbox';
 import { RunNotice } from './run-notice';
+import { MessageIsWritten } from './tool-note';
 
 interface MessageRowProps {
   readonly row: Row;
@@ -54,10 +55,12 @@ function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
   return (
     <>
       <div className="body">
-        {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
+        <MessageIsWritten value={row.run !== undefined}>
+          {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
+        </MessageIsWritten>
       </div>
       <RunNotice row={row} />
-      {outbox?.state === 'failed' && <RowFailure item={outbox} />}
+      {outbox?.state === 'failed' && <RowFailure row={row} item={outbox} />}
       <footer className="row-footer">
         <BranchSwitcher row={row} />
         {outbox && quiet && <RowPending item={outbox} />}

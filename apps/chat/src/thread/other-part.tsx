@@ -1,12 +1,14 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
-import type { Part } from '@threadmill/client';
+import type { PreviewPart } from '@threadmill/client';
+import { useContext } from 'react';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
+import { MessageIsWritten, toolNote } from './tool-note';
 
 const LONGEST_JSON = 20_000;
 
-export function OtherPart({ part }: { part: Part }) {
+export function OtherPart({ part }: { part: PreviewPart }) {
   const fields = part as Readonly<Record<string, unknown>>;
   if (part.type === 'step-start') return null;
   if (part.type === 'reasoning') return <Folded title="Reasoning" text={text(fields.text)} prose={true} />;
@@ -35,16 +37,9 @@ function Folded(props: { title: string; text: string; note?: string; prose?: boo
   );
 }
 
-const TOOL_STATES: Readonly<Record<string, string>> = {
-  'input-streaming': 'preparing',
-  'input-available': 'running',
-  'output-available': 'done',
-  'output-error': 'failed',
-};
-
 function ToolPart({ name, fields }: { name: string; fields: Readonly<Record<string, unknown>> }) {
   const { input, output, errorText } = fields;
-  const note = TOOL_STATES[text(fields.state)] ?? '';
+  const note = toolNote(fields.state, useContext(MessageIsWritten));
   return <Folded title={name} note={note} text={json({ input, output, errorText })} />;
 }
 

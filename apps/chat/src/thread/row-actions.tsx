@@ -6,7 +6,6 @@ import { CopyButton } from '../copy-button';
 import { Icon, type IconName } from '../icon';
 import { relativeTime } from '../relative-time';
 import { useThreadActions } from './thread-actions';
-import { textOf } from './whole-parts';
 
 /** They come after the text has been painted; their place is kept. */
 export function RowActions({ row }: { row: Row }) {
@@ -14,13 +13,15 @@ export function RowActions({ row }: { row: Row }) {
 }
 
 function Actions({ row }: { row: Row }) {
-  const { edit, regenerate, askRemove } = useThreadActions();
-  const text = row.parts.map(textOf).filter(Boolean).join('\n\n');
+  const { edit, regenerate, askRemove, wholeText } = useThreadActions();
+  const hasText = row.parts.some(part => part.type === 'text');
   const when = new Date(row.createdAt);
   return (
     <div className="row-actions">
-      <CopyButton text={text} label="Copy message" />
-      {row.role === 'user' && <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />}
+      {hasText && <CopyButton text={() => wholeText(row)} label="Copy message" />}
+      {row.role === 'user' && hasText && (
+        <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />
+      )}
       {row.role === 'assistant' && (
         <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}

@@ -1,8 +1,9 @@
 //! What a row says of a write that concerns it and that the server does not have yet.
 
-import type { OutboxItem, OutboxKind } from '@threadmill/client';
+import type { OutboxItem, OutboxKind, Row } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
 import { isConnected } from '../connected';
+import { CopyButton } from '../copy-button';
 import { words } from '../reports';
 import { useSettled } from '../settled';
 import { useThreadActions } from './thread-actions';
@@ -49,14 +50,37 @@ export function RowPending({ item }: { item: OutboxItem }) {
   return <span className="row-pending">{useSettled(pendingWords(item, connected), STEADY)}</span>;
 }
 
-export function RowFailure({ item }: { item: OutboxItem }) {
-  const { retry, discard } = useThreadActions();
+/** What is refused again however often it is sent; its words have to change first. */
+const HOPELESS: ReadonlySet<string> = new Set([
+  'message_too_large',
+  'body_too_large',
+  'message_changed',
+  'invalid_parts',
+]);
+
+/** Whether sending a write again may do better. */
+export function isWorthRetrying({ error }: OutboxItem): boolean {
+  return error === undefined || !HOPELESS.has(error.code);
+}
+
+/** What can be done about a write that failed: its words are never lost, whatever the server thinks of them. */
+export function RowFailure({ row, item }: { row: Row; item: OutboxItem }) {
+  const { retry, discard, mend } = useThreadActions();
+  const hasWords = item.kind === 'send' || item.kind === 'create' || item.kind === 'edit';
   return (
     <div className="row-failure" role="alert">
       <span>{failureWords(item)}</span>
-      <button type="button" className="text-button" onClick={() => retry(item.key)}>
-        Retry
-      </button>
+      {isWorthRetrying(item) && (
+        <button type="button" className="text-button" onClick={() => retry(item.key)}>
+          Retry
+        </button>
+      )}
+      {hasWords && (
+        <button type="button" className="text-button" onClick={() => mend(row)}>
+          Edit
+        </button>
+      )}
+      {hasWords && <CopyButton text={item.text ?? ''} label="Copy the text" />}
       <button type="button" className="text-button" onClick={() => discard(item.key)}>
         Discard
       </button>

@@ -1,11 +1,13 @@
 //! Keeps the row being read where it is, whatever happens to the rows around it, and follows the tail when asked.
 //!
 //! Rows lie in normal flow, so the browser lays them out and nothing here predicts heights. Before each change the
-//! keeper knows where, in the content, the rows in view start; after it, it moves the scroll offset by what the
-//! first of them that is still there has moved. That is independent of scrolling meanwhile. The browser's own
-//! scroll anchoring is off: Safari has none, it sleeps at offset 0, and two anchors would both correct.
+//! keeper knows where, in the content, the rows in view start and, of a row that begins above the view, the first line in
+//! it; after it, it moves the scroll offset by what that line, or the first of those rows that is still there, has moved.
+//! That is independent of scrolling meanwhile. The browser's own scroll anchoring is off: Safari has none, it sleeps at
+//! offset 0, it loses a line whose nodes are replaced, and two anchors would both correct.
 
 import { FocusKeeper } from './focus-keeper';
+import { type Line, lineIn, lineTop } from './line-anchor';
 import { type Focus, focusAt, type RowHeights, type RowRange, rangeAround } from './row-heights';
 
 /** Closer than this to the end counts as being there. */
@@ -29,9 +31,11 @@ export class ScrollKeeper {
   /** Whether the end of the list is held in view. */
   following = true;
   private marks: readonly Mark[] = [];
+  /** The line being read, and where it is in the content. */
+  private line: { readonly at: Line; readonly offset: number } | undefined;
   private ids: readonly string[] = [];
   private mounted: RowRange = { start: 0, end: 0 };
-  private target: string | undefined;
+  private target: { readonly id: string; readonly top: number | undefined } | undefined;
   /** What a whole-pixel scroll offset could not express; paid with the next correction, so that errors never add up. */
   private owed = 0;
   private lastTop = 0;
@@ -65,10 +69,25 @@ export class ScrollKeeper {
     return (start === 0 || first.top <= view.top) && (end === this.ids.length || last.bottom >= view.bottom);
   }
 
-  /** Puts this row in view with the next commit that has it. */
-  aimAt(id: string): void {
-    this.target = id;
+  /** Puts this row in view with the next commit that has it: so many pixels below the view's top, if that is said. */
+  aimAt(id: string, top?: number): void {
+    this.target = { id, top };
     this.following = false;
+  }
+
+  /** Whether a row is aimed at that is not on the page yet. */
+  get aiming(): boolean {
+    return this.target !== undefined;
+  }
+
+  /** The first row that reaches into the view, and where it begins, in pixels below the view's top. */
+  spot(): { message: string; top: number } | undefined {
+    const view = this.scroller?.getBoundingClientRect().top ?? 0;
+    for (const id of this.ids.slice(this.mounted.start, this.mounted.end)) {
+      const box = this.rows.get(id)?.getBoundingClientRect();
+      if (box && box.bottom > view) return { message: id, top: Math.round(box.top - view) };
+    }
+    return undefined;
   }
 
   /** Holds the end in view from the next commit on. */
@@ -89,7 +108,7 @@ export class ScrollKeeper {
     this.focused.rename(from, to);
   }
 
-  /** After a commit or a change of size: puts things where the reader expects them. Returns the row just arrived at. */
+  /** After a commit or a change of size: puts things where the reader expects them. Returns the row just jumped to. */
   settle(): string | undefined {
     const arrived = this.arrive();
     if (arrived === undefined) {
@@ -97,7 +116,8 @@ export class ScrollKeeper {
       else this.restore();
     }
     this.mark();
-    return arrived;
+    // Where the reader comes back to is no news to point at.
+    return arrived?.top === undefined ? arrived?.id : undefined;
   }
 
   /** The reader scrolled, by so many pixels. Returns what follows from it. */
@@ -139,8 +159,8 @@ export class ScrollKeeper {
 
   private focus(viewport: number): Focus {
     const { ids } = this;
-    const aimed = this.target === undefined ? -1 : ids.indexOf(this.target);
-    if (aimed >= 0) return { index: aimed, top: viewport * TARGET_AT };
+    const aimed = this.target === undefined ? -1 : ids.indexOf(this.target.id);
+    if (aimed >= 0) return { index: aimed, top: this.target?.top ?? viewport * TARGET_AT };
     if (this.following) return { index: ids.length, top: viewport };
     for (const mark of this.marks) {
       const index = ids.indexOf(mark.id);
@@ -149,24 +169,32 @@ export class ScrollKeeper {
     return focusAt(ids, this.heights, this.scroller?.scrollTop ?? 0);
   }
 
-  private arrive(): string | undefined {
+  private arrive(): ScrollKeeper['target'] {
     const { target, scroller } = this;
-    const element = target === undefined ? undefined : this.rows.get(target);
+    const element = target === undefined ? undefined : this.rows.get(target.id);
     if (!scroller || !element || target === undefined) return undefined;
     this.target = undefined;
-    this.scrollTo(this.offsetOf(element) - scroller.clientHeight * TARGET_AT);
+    this.scrollTo(this.offsetOf(element) - (target.top ?? scroller.clientHeight * TARGET_AT));
     return target;
   }
 
   private restore(): void {
+    const moved = this.moved();
+    if (moved === undefined) return;
+    if (this.scroller && Math.abs(moved + this.owed) >= 0.5)
+      this.scrollTo(this.unclampedTop() + moved + this.owed);
+    else this.owed += moved;
+  }
+
+  /** How far what is read has moved in the content. */
+  private moved(): number | undefined {
+    const line = this.line && lineTop(this.line.at);
+    if (this.line && line !== undefined) return line - this.origin() - this.line.offset;
     for (const mark of this.marks) {
       const element = this.rows.get(mark.id);
-      if (!element) continue;
-      const moved = this.offsetOf(element) - mark.offset + this.owed;
-      if (this.scroller && Math.abs(moved) >= 0.5) this.scrollTo(this.unclampedTop() + moved);
-      else this.owed = moved;
-      return;
+      if (element) return this.offsetOf(element) - mark.offset;
     }
+    return undefined;
   }
 
   /** Where the reader scrolled to: rows that turned out lower than guessed may have left less room than that. */
@@ -193,11 +221,24 @@ export class ScrollKeeper {
       else if (offset + element.offsetHeight > top) straddling.push({ id, offset });
     }
     this.marks = [...inView, ...straddling];
+    const cut = this.following ? undefined : straddling[0];
+    this.line = cut && this.lineOf(cut.id, scroller);
+  }
+
+  /** The first line in view of a row that begins above it. */
+  private lineOf(id: string, scroller: HTMLElement): { at: Line; offset: number } | undefined {
+    const element = this.rows.get(id);
+    const view = scroller.getBoundingClientRect();
+    const at = element && lineIn(element, view.top);
+    return at && at.top < view.bottom ? { at, offset: at.top - this.origin() } : undefined;
   }
 
   private offsetOf(element: HTMLElement): number {
-    const origin = this.content?.getBoundingClientRect().top ?? 0;
-    return element.getBoundingClientRect().top - origin;
+    return element.getBoundingClientRect().top - this.origin();
+  }
+
+  private origin(): number {
+    return this.content?.getBoundingClientRect().top ?? 0;
   }
 
   private scrollTo(top: number): void {

@@ -1,16 +1,21 @@
 //! What a reader can do to a message. One object a thread, so that rows never render because of it.
 
-import type { Client, ForkOption, Row, ThreadHandle } from '@threadmill/client';
+import type { Client, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
 import { createContext, useContext } from 'react';
 import type { ScrollKeeper } from './scroll-keeper';
+import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
 /** The actions of the open thread. */
 export interface ThreadActions {
   readonly threadId: string;
   /** Opens the editor in a row, or closes it. */
   edit(messageId: string | undefined): void;
-  /** Saves an edit and asks for a new answer. */
-  saveEdit(row: Row, text: string): void;
+  /** Saves what was changed in a message's texts, as they were at that revision, and asks for a new answer. */
+  saveEdit(row: Row, texts: readonly TextEdit[], rev: number): void;
+  /** The texts of a message, whole, as one: what is copied. */
+  wholeText(row: Row): string | Promise<string>;
+  /** Takes a write of this thread that failed back into the composer or the editor, to be mended. */
+  mend(row: Row): void;
   regenerate(row: Row): void;
   /** Asks, and then removes. */
   askRemove(row: Row): void;
@@ -42,6 +47,7 @@ interface ActionParts {
   readonly report: (error: unknown) => void;
   readonly setEditing: (messageId: string | undefined) => void;
   readonly askRemove: (row: Row) => void;
+  readonly mend: (row: Row) => void;
   readonly provider: () => string | undefined;
   /** Whether the thread is still shown: a write may be acknowledged long after. */
   readonly isShown: () => boolean;
@@ -58,9 +64,15 @@ export function threadActions(parts: ActionParts): ThreadActions {
   const moveTo = async (branch: string) => {
     if (parts.isShown() && handle.getSnapshot().branch !== branch) await handle.switchBranch(branch);
   };
-  const saveEdit = async (row: Row, text: string) => {
+  const saveEdit = async (row: Row, texts: readonly TextEdit[], rev: number) => {
     setEditing(undefined);
-    const saved = await client.edit(threadId, row.id, { text, run: true, ...branchOf() });
+    // An edit that failed gives way to the one that was made of it.
+    if (row.outbox?.kind === 'edit') client.outbox.discard(row.outbox.key);
+    const provider = parts.provider();
+    const choice = provider === undefined ? {} : { provider };
+    const read = rev > 0 ? { rev } : {};
+    const input = { texts, run: true, ...read, ...branchOf(), ...choice };
+    const saved = await client.edit(threadId, row.id, input);
     keeper.rename(row.id, saved.messageId);
     await moveTo(saved.branch);
     keeper.follow();
@@ -93,12 +105,23 @@ export function threadActions(parts: ActionParts): ThreadActions {
       .some(item => item.messageId === row.id && item.state === 'failed');
     if (!said) report(error);
   };
+  const joined = ({ texts }: MessageTexts) =>
+    texts
+      .map(({ text }) => text)
+      .filter(Boolean)
+      .join('\n\n');
+  const wholeText = (row: Row) => {
+    const here = textsHere(row);
+    return here ? joined(here) : textsThere(client, threadId, row).then(joined);
+  };
   return {
     threadId,
+    wholeText,
+    mend: parts.mend,
     edit: setEditing,
     askRemove: parts.askRemove,
     remove: row => void remove(row).catch(reportOf(row)),
-    saveEdit: (row, text) => void saveEdit(row, text).catch(reportOf(row)),
+    saveEdit: (row, texts, rev) => void saveEdit(row, texts, rev).catch(reportOf(row)),
     regenerate: row => void regenerate(row).catch(reportOf(row)),
     retry: key => client.outbox.retry(key),
     discard: key => client.outbox.discard(key),

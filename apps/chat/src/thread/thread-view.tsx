@@ -7,6 +7,8 @@ import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
 import { useOwnTitle } from '../page-title';
+import { forgetPlace, type Opening, openingOf } from '../places';
+import { PrintView } from '../print/print-view';
 import { useReport } from '../reports';
 import { LiveNews } from './live-news';
 import { MessageList, useScrollKeeper } from './message-list';
@@ -14,19 +16,19 @@ import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
-import { textOf } from './whole-parts';
+import { usePlace } from './use-place';
+import { glance } from './whole-texts';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
   const client = useClient();
   const report = useReport();
   const keeper = useScrollKeeper(threadId);
   // Where the thread opens; later jumps are calls, so that the handle stays the same.
-  const [first] = useState(messageId);
-  const messages = useMessages(
-    threadId,
-    first === undefined ? undefined : { anchor: { at: 'message', id: first } },
-  );
+  const [opening, setOpening] = useState(() => openingOf(threadId, messageId));
+  const { top, ...at } = opening;
+  const messages = useMessages(threadId, at);
   useOwnTitle(messages.title);
+  usePlace(threadId, messages, keeper);
   const [editing, setEditing] = useState<string>();
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();
@@ -37,6 +39,14 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const { items } = useOutbox(threadId);
   const giveBack = useRef<GiveBack>(undefined);
   const takeBack = useTakeBack(items, handle, giveBack);
+  const mending = useRef<(row: Row) => void>(() => {});
+  mending.current = row => {
+    const { outbox } = row;
+    if (outbox?.kind === 'edit') return setEditing(row.id);
+    if (!outbox) return;
+    takeBack(outbox);
+    client.outbox.discard(outbox.key);
+  };
   const isShown = useIsShown();
   const actions = useMemo(
     () =>
@@ -48,18 +58,21 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         report,
         setEditing,
         askRemove: setRemoving,
+        mend: row => mending.current(row),
         provider: () => provider.current,
         isShown,
       }),
     [client, handle, keeper, report, isShown],
   );
-  useJump(messageId, first, messages, keeper, report);
+  useJump(messageId, opening, messages, keeper, report);
 
   const latest = useRef(messages);
   latest.current = messages;
   const editLast = useCallback(() => {
     const last = latest.current.rows.findLast(row => row.role === 'user' && row.status === 'complete');
-    if (last) setEditing(last.id);
+    // While an edit of it is on its way, what the message will say is not settled.
+    const settled = last?.outbox?.kind !== 'edit' || last.outbox.state === 'failed';
+    if (last && settled && last.parts.some(part => part.type === 'text')) setEditing(last.id);
   }, []);
   const onSent = useCallback(() => {
     keeper.follow();
@@ -67,7 +80,17 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     latest.current.jumpTo({ at: 'tip' }).then(() => keeper.follow(), report);
   }, [keeper, report]);
 
-  if (messages.status === 'error' || messages.status === 'deleted') {
+  const isPlace = messageId === undefined && (opening.anchor ?? opening.branch) !== undefined;
+  const lost = messages.status === 'error' && messages.error?.status === 404 && isPlace;
+  useEffect(() => {
+    if (!lost) return;
+    // The message or the branch is gone, the thread need not be: it opens as if it were new.
+    forgetPlace(threadId);
+    keeper.follow();
+    setOpening({});
+  }, [lost, threadId, keeper]);
+
+  if ((messages.status === 'error' && !lost) || messages.status === 'deleted') {
     return <ThreadProblem messages={messages} threadId={threadId} messageId={messageId} />;
   }
   return (
@@ -80,6 +103,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       ) : (
         <div className="list" />
       )}
+      <PrintView threadId={threadId} messages={messages} />
       <LiveNews run={messages.run} rows={messages.rows} items={items} />
       <Composer
         key={threadId}
@@ -94,7 +118,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       <ConfirmDialog
         open={removing !== undefined}
         title="Delete this message?"
-        text={removing ? removing.parts.map(textOf).join(' ').slice(0, 160) : ''}
+        text={removing ? glance(removing) : ''}
         action="Delete"
         onClose={() => setRemoving(undefined)}
         onConfirm={() => removing && actions?.remove(removing)}
@@ -115,23 +139,27 @@ function useIsShown(): () => boolean {
   return useCallback(() => shown.current, []);
 }
 
-/** Goes to the message the address names, at first and whenever it changes. */
+/** Goes to where the thread opens, and to the message that the address names whenever that changes. */
 function useJump(
   messageId: string | undefined,
-  first: string | undefined,
+  opening: Opening,
   messages: ReturnType<typeof useMessages>,
   keeper: ReturnType<typeof useScrollKeeper>,
   report: (error: unknown) => void,
 ): void {
   const { handle } = messages;
-  const opened = useRef(false);
+  const opened = useRef<typeof handle>(undefined);
+  const named = useRef(messageId);
   useEffect(() => {
     if (!handle) return;
-    const opening = !opened.current;
-    opened.current = true;
-    if (messageId === undefined) return;
-    keeper.aimAt(messageId);
-    if (opening && messageId === first) return;
-    handle.jumpTo({ at: 'message', id: messageId }).catch(report);
-  }, [handle, messageId, first, keeper, report]);
+    const { anchor, top } = opening;
+    if (opened.current !== handle) {
+      opened.current = handle;
+      if (anchor) keeper.aimAt(anchor.id, top);
+    } else if (named.current !== messageId && messageId !== undefined) {
+      keeper.aimAt(messageId);
+      handle.jumpTo({ at: 'message', id: messageId }).catch(report);
+    }
+    named.current = messageId;
+  }, [handle, messageId, opening, keeper, report]);
 }

@@ -22,7 +22,8 @@ export function useUnseen(total: number, keeper: ScrollKeeper): Unseen {
     const { below, viewport } = keeper.room();
     const far = !keeper.following && below > Math.min(160, viewport / 4);
     setAway(far);
-    if (!far) seen.current = now.current;
+    // Before there is anything to see, nothing was seen.
+    if (!far && now.current > 0) seen.current = now.current;
   }, [keeper]);
   return { away, count: away ? Math.max(0, total - (seen.current ?? total)) : 0, look };
 }

@@ -16,7 +16,7 @@ use crate::socket::{Came, Socket, subscribe};
 
 const SECRET: &str = "canary-secret-0123456789abcdef-0123456789";
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup::new().environment("THREADMILL_AUTH_SECRET", SECRET).flag("--auth").flag("token")
 }
 
@@ -30,7 +30,8 @@ fn mint(claims: &Value, secret: &str) -> String {
     encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("a token")
 }
 
-fn token(user: &str, seconds: f64) -> String {
+/// A token of a user that runs out after a while.
+pub(crate) fn token(user: &str, seconds: f64) -> String {
     mint(&json!({"sub": user, "exp": after(seconds)}), SECRET)
 }
 

@@ -10,14 +10,18 @@ mod socket;
 
 mod again;
 mod auth;
+mod compressed;
 mod durability;
+mod edits;
 mod faults;
 mod flags;
 mod guard;
+mod hostile;
 mod live;
 mod load;
 mod locks;
 mod migrate;
+mod moving;
 mod nodes;
 mod post;
 /// The server that the PostgreSQL store's own tests start, and what they put before it.
@@ -29,6 +33,7 @@ mod postgres {
 
     pub(crate) use server::{Database, Server};
 }
+mod raw;
 mod refusals;
 mod runs;
 /// The hot tiers that the Redis store's own tests start.

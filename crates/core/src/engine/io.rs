@@ -18,6 +18,8 @@ pub enum Input {
     Start(Company),
     /// This tab holds the lock that makes a leader; the last epoch that the browser remembers.
     Lead(u64),
+    /// Another tab has taken the lock that this one held.
+    Robbed,
     /// Another tab said something.
     Heard(Vec<u8>),
     /// Nobody can see this tab.
@@ -148,6 +150,8 @@ pub enum Output {
     Send(Vec<u8>),
     /// Say this to the other tabs.
     Post(Vec<u8>),
+    /// Take the lock, whoever holds it: they do nothing. `Lead` says that it is had.
+    Steal,
     /// The tab is this now, in this epoch. Who was the leader gives the lock back.
     Role(Role, u64),
     /// Get another credential.

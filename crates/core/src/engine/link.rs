@@ -10,7 +10,7 @@ impl Engine {
     pub(super) fn start(&mut self, now: Now, company: Company) {
         self.started = true;
         if company == Company::Others {
-            self.tabs.follow();
+            self.tabs.follow(now);
             self.outbox.resign();
             self.session.set_way(Way::Relayed, Transport::Socket);
         }
@@ -24,16 +24,17 @@ impl Engine {
         self.session.relink(now, Way::Own, Transport::Socket);
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, now: Now) {
         if self.tabs.role() == Role::Leader {
-            self.resign();
+            self.resign(now);
         }
+        self.tabs.put_aside();
         self.session.stop();
     }
 
     /// The leader's term is over.
-    fn resign(&mut self) {
-        self.tabs.resign();
+    fn resign(&mut self, now: Now) {
+        self.tabs.resign(now);
         self.outbox.resign();
         self.session.stop();
         self.outputs.push(Output::Disconnect);
@@ -41,14 +42,14 @@ impl Engine {
     }
 
     pub(super) fn hide(&mut self, now: Now) {
-        self.tabs.show(Some(now));
+        self.tabs.hide(now);
         if self.tabs.role() == Role::Follower {
             self.session.stop();
         }
     }
 
     pub(super) fn reveal(&mut self, now: Now) {
-        self.tabs.show(None);
+        self.tabs.reveal(now);
         self.session.start(now);
         self.wake(now);
     }
@@ -183,7 +184,14 @@ impl Engine {
                 self.session.relink(now, Way::Apart, transport);
             }
             Act::Join | Act::Apart(_) => {}
-            Act::Resign => self.resign(),
+            Act::Resign => {
+                self.resign(now);
+                // Somebody else leads by now: whoever is looked at goes on as a follower.
+                if !self.tabs.is_hidden() {
+                    self.session.start(now);
+                }
+            }
+            Act::Steal => self.outputs.push(Output::Steal),
         }
     }
 

@@ -140,11 +140,12 @@ impl Engine {
         match input {
             Input::Start(company) => self.start(now, company),
             Input::Lead(epoch) => self.lead(now, epoch),
+            Input::Robbed => self.tabs.robbed(),
             Input::Heard(bytes) => self.heard(now, &bytes),
             Input::Hidden => self.hide(now),
             Input::Shown => self.reveal(now),
             Input::Token(token) => self.session.authenticate(now, token),
-            Input::Stop => self.stop(),
+            Input::Stop => self.stop(now),
             Input::Wake => self.wake(now),
             Input::Opened => self.session.opened(now),
             Input::Closed => self.session.closed(now),

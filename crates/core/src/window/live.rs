@@ -1,10 +1,10 @@
 //! Events and chunks: carrying the window on along the log.
 
-use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, body_of, text_of};
+use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, is_open};
 use crate::fold::{Fold, Folded};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 use threadmill_proto::change::MessageRef;
 use threadmill_proto::{
     BranchId, Change, Chunk, Event, Fork, ForkOption, Message, MessageId, MessageStatus, Outcome, Part, Position,
@@ -162,12 +162,7 @@ impl View {
         self.head.to = at.depth + 1;
         self.reached = self.head.to;
         if let Some(run) = &run {
-            self.runs.push(Live {
-                run: run.clone(),
-                message: at.id.clone(),
-                status: RunStatus::Live,
-                fold: Fold::from_body(body_of(&message), 0),
-            });
+            self.runs.push(Live::new(run.clone(), RunStatus::Live, &message, 0));
         }
         let row = Row { message, fork: None, run };
         self.patches.push(Patch::Append(vec![row.clone()]));
@@ -177,9 +172,10 @@ impl View {
     }
 
     fn edit(&mut self, at: &MessageRef, body: Option<Message>) -> Applied {
-        let Some(row) = self.row_mut(&at.id) else {
+        let Some(index) = self.rows.iter().position(|row| row.message.id == at.id) else {
             return Applied::Yes;
         };
+        let row = &mut self.rows[index];
         if row.message.rev >= at.rev {
             return Applied::Yes;
         }
@@ -187,8 +183,7 @@ impl View {
             return Applied::Lacking;
         };
         row.message = message;
-        let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push(patch);
+        self.update(index);
         Applied::Yes
     }
 
@@ -208,8 +203,7 @@ impl View {
         row.message.parts.clear();
         row.message.previews.clear();
         row.message.metadata = None;
-        let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push(patch);
+        self.update(index);
         Applied::Yes
     }
 
@@ -241,11 +235,9 @@ impl View {
             (None, None) => return Applied::Lacking,
         };
         self.runs.retain(|live| live.run != *run);
-        let row = &mut self.rows[row];
-        row.message = message;
-        row.run = None;
-        let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push(patch);
+        self.rows[row].message = message;
+        self.rows[row].run = None;
+        self.update(row);
         Applied::Yes
     }
 
@@ -253,9 +245,10 @@ impl View {
         if !self.shares(new) {
             return Applied::Yes;
         }
-        let Some(row) = self.rows.iter_mut().find(|row| row.message.depth == new.depth) else {
+        let Some(at) = self.rows.iter().position(|row| row.message.depth == new.depth) else {
             return Applied::Yes;
         };
+        let row = &mut self.rows[at];
         let id = row.message.id.clone();
         let known = row.fork.take();
         let mut fork = known.unwrap_or_else(|| Fork {
@@ -275,8 +268,7 @@ impl View {
             fork.next = Some(ForkOption { branch: new.branch.clone(), message: new.message.clone() });
         }
         row.fork = Some(fork);
-        let patch = Patch::Update(Box::new(row.clone()));
-        self.patches.push(patch);
+        self.update(at);
         Applied::Yes
     }
 
@@ -291,45 +283,92 @@ impl View {
         }
     }
 
+    /// Takes chunks into a run's fold and says what they did to its message, part by part.
     fn fold(&mut self, at: usize, to: u64, chunks: &[Chunk]) {
         let live = &mut self.runs[at];
-        let mut delta = String::new();
-        let (mut rewritten, mut changed) = (false, false);
+        let mut growth = Growth::new(&live.message);
         for chunk in chunks {
-            let before = live.fold.body().parts.len();
-            let folded = live.fold.apply(chunk);
-            let parts = &live.fold.body().parts;
-            match folded {
-                Folded::Text(index) => rewritten |= !is_last_text(parts, index),
-                Folded::Parts => {
-                    changed |= parts.len() == before && !is_prose(chunk) || parts[before..].iter().any(shows);
+            let before = live.fold.parts().len();
+            match live.fold.apply(chunk) {
+                Folded::Text(part) | Folded::Reasoning(part) => {
+                    if let Chunk::TextDelta { delta, .. } | Chunk::ReasoningDelta { delta, .. } = chunk {
+                        growth.text(part, delta);
+                    }
                 }
-                Folded::Reasoning(_) | Folded::Metadata | Folded::Nothing => {}
+                Folded::Parts => {
+                    let parts = live.fold.parts();
+                    for closed in live.open.extract_if(.., |part| !is_open(&parts[*part])) {
+                        growth.changed(closed, &parts[closed]);
+                    }
+                    for part in touched(&live.fold, before, chunk) {
+                        growth.changed(part, &parts[part]);
+                    }
+                    live.open.extend((before..parts.len()).filter(|part| is_open(&parts[*part])));
+                }
+                Folded::Input(part) => growth.changed(part, &live.fold.parts()[part]),
+                Folded::Metadata | Folded::Nothing => {}
             }
-            delta.push_str(text_delta(chunk));
         }
         live.fold.extend(&[], to);
-        let message = live.message.clone();
-        if changed {
-            self.refresh(at);
-        }
-        if rewritten {
-            let text = text_of(&self.runs[at].fold.body().parts);
-            self.patches.push(Patch::TextReset { message, text });
-        } else if !delta.is_empty() {
-            self.patches.push(Patch::Text { message, delta });
-        }
-    }
-
-    /// The row shows the parts there are now: a tool call, a file or a source came or changed.
-    fn refresh(&mut self, at: usize) {
-        let (message, parts) = (self.runs[at].message.clone(), self.runs[at].fold.body().parts.clone());
-        if let Some(row) = self.row_mut(&message) {
-            row.message.parts = parts;
-            let patch = Patch::Update(Box::new(row.clone()));
+        for patch in growth.patches {
             self.patches.push(patch);
         }
     }
+
+    /// The row is now so. What a run writes is sent along as far as it has come.
+    fn update(&mut self, at: usize) {
+        let row = &mut self.rows[at];
+        let live = self.runs.iter().find(|live| row.run.is_some() && live.message == row.message.id);
+        if let Some(live) = live {
+            row.message.parts = live.fold.parts().to_vec();
+        }
+        let patch = Patch::Update(Box::new(row.clone()));
+        self.patches.push(patch);
+    }
+}
+
+/// What a batch of chunks did to a message, joined where it is one step for a reader.
+struct Growth {
+    message: MessageId,
+    patches: Vec<Patch>,
+}
+
+impl Growth {
+    fn new(message: &MessageId) -> Self {
+        Self { message: message.clone(), patches: Vec::new() }
+    }
+
+    /// Text came to the end of a part.
+    fn text(&mut self, at: usize, more: &str) {
+        match self.patches.last_mut() {
+            Some(Patch::Text { part, delta, .. }) if *part == at => delta.push_str(more),
+            _ => {
+                let message = self.message.clone();
+                self.patches.push(Patch::Text { message, part: at, delta: more.into() });
+            }
+        }
+    }
+
+    /// A part came, or is another than before.
+    fn changed(&mut self, at: usize, now: &Part) {
+        let value = Box::new(now.clone());
+        match self.patches.last_mut() {
+            Some(Patch::Part { part, value: before, .. }) if *part == at => *before = value,
+            _ => {
+                let message = self.message.clone();
+                self.patches.push(Patch::Part { message, part: at, value });
+            }
+        }
+    }
+}
+
+/// The parts that a chunk made, or the one that it changed. What it closed is not among them.
+fn touched(fold: &Fold, before: usize, chunk: &Chunk) -> Range<usize> {
+    let all = fold.parts().len();
+    if all > before {
+        return before..all;
+    }
+    fold.changed_by(chunk).map_or(0..0, |at| at..at + 1)
 }
 
 fn status_of(outcome: Outcome) -> MessageStatus {
@@ -339,38 +378,4 @@ fn status_of(outcome: Outcome) -> MessageStatus {
         Outcome::Interrupted => MessageStatus::Interrupted,
         Outcome::Failed => MessageStatus::Failed,
     }
-}
-
-fn is_last_text(parts: &[Part], index: usize) -> bool {
-    !parts[index + 1..].iter().any(|part| matches!(part, Part::Text { .. }))
-}
-
-fn text_delta(chunk: &Chunk) -> &str {
-    match chunk {
-        Chunk::TextDelta { delta, .. } => delta,
-        _ => "",
-    }
-}
-
-/// A part that a reader sees apart from streamed text.
-fn shows(part: &Part) -> bool {
-    match part {
-        Part::Text { .. } | Part::Reasoning { .. } | Part::StepStart => false,
-        Part::Tool(_) | Part::File { .. } | Part::SourceUrl { .. } | Part::Data { .. } | Part::Other { .. } => true,
-    }
-}
-
-/// A chunk that only opens, fills or closes text or reasoning.
-fn is_prose(chunk: &Chunk) -> bool {
-    matches!(
-        chunk,
-        Chunk::TextStart { .. }
-            | Chunk::TextDelta { .. }
-            | Chunk::TextEnd { .. }
-            | Chunk::ReasoningStart { .. }
-            | Chunk::ReasoningDelta { .. }
-            | Chunk::ReasoningEnd { .. }
-            | Chunk::StartStep
-            | Chunk::FinishStep
-    )
 }

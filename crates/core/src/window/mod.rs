@@ -36,7 +36,7 @@ use crate::queue::Queue;
 use crate::session::passes;
 use range::Range;
 use threadmill_proto::{
-    Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Position, Problem, RunId, RunInfo, RunStatus,
+    Anchor, BranchId, ClientFrame, Cursor, ErrorCode, Message, MessageId, Part, Position, Problem, RunId, RunStatus,
     Segment, StreamOffset, ThreadId, Window,
 };
 
@@ -91,6 +91,8 @@ struct Live {
     message: MessageId,
     status: RunStatus,
     fold: Fold,
+    /// Parts of the fold to which more text may come.
+    open: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -185,10 +187,16 @@ impl View {
     /// The text of a row so far, the running stream included.
     #[must_use]
     pub fn text(&self, message: &MessageId) -> Option<String> {
+        self.parts(message).map(text_of)
+    }
+
+    /// The parts of a row so far, those of the running stream included.
+    #[must_use]
+    pub fn parts(&self, message: &MessageId) -> Option<&[Part]> {
         if let Some(live) = self.runs.iter().find(|live| live.message == *message) {
-            return Some(text_of(&live.fold.body().parts));
+            return Some(live.fold.parts());
         }
-        self.row(message).map(|row| text_of(&row.message.parts))
+        self.row(message).map(|row| &*row.message.parts)
     }
 
     /// Where the view stands: its position and the offset of each run it holds.
@@ -465,10 +473,6 @@ impl View {
         self.rows.iter().find(|row| row.message.id == *id)
     }
 
-    fn row_mut(&mut self, id: &MessageId) -> Option<&mut Row> {
-        self.rows.iter_mut().rev().find(|row| row.message.id == *id)
-    }
-
     /// Where to open a fresh window so that the reader finds what is held now.
     fn place_here(&self) -> Place {
         let anchor = match (self.edge, self.at_tip()) {
@@ -507,7 +511,7 @@ impl View {
             if let (false, Some(message)) = (known, message) {
                 let offsets = &window.cursor.runs;
                 let at = offsets.iter().find(|at| at.run == info.id).map_or(info.offset, |at| at.offset);
-                self.runs.push(Live::at(info, message, at));
+                self.runs.push(Live::new(info.id.clone(), info.status, message, at));
             }
         }
         self.runs.len() - before
@@ -559,14 +563,17 @@ impl View {
 }
 
 impl Live {
-    fn at(info: &RunInfo, message: &Message, offset: u64) -> Self {
-        Self {
-            run: info.id.clone(),
-            message: info.message.clone(),
-            status: info.status,
-            fold: Fold::from_body(body_of(message), offset),
-        }
+    /// Goes on from what a message says at an offset of its run.
+    fn new(run: RunId, status: RunStatus, message: &Message, offset: u64) -> Self {
+        let open = (0..message.parts.len()).filter(|at| is_open(&message.parts[*at])).collect();
+        let fold = Fold::from_body(body_of(message), offset);
+        Self { run, message: message.id.clone(), status, fold, open }
     }
+}
+
+/// More text may come to the part: it carries the fold's mark.
+fn is_open(part: &Part) -> bool {
+    matches!(part, Part::Text { extra: Some(_), .. } | Part::Reasoning { extra: Some(_), .. })
 }
 
 fn body_of(message: &Message) -> threadmill_proto::message::Body {

@@ -8,8 +8,8 @@ use threadmill_proto::{BranchId, Fork, Message, MessageId, Part, Problem, RunId,
 /// A message as the window shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The message. While a run writes it, its parts are those it had when the row last changed for
-    /// another reason than text; the text is in the stream patches.
+    /// The message. While a run writes it, its parts are those it had when the row came or changed for another
+    /// reason; what the run adds is in the patches of its parts.
     pub message: Message,
     /// Its siblings, if the thread forks here.
     pub fork: Option<Fork>,
@@ -83,7 +83,7 @@ pub struct Head {
 pub enum Patch {
     /// Everything apart from rows is now so.
     Head(Box<Head>),
-    /// These are the rows; streams begin with the text of their rows.
+    /// These are the rows; what runs write begins with the parts of their rows.
     Reset(Vec<Row>),
     /// Rows before the first.
     Prepend(Vec<Row>),
@@ -97,19 +97,23 @@ pub enum Patch {
     Update(Box<Row>),
     /// The message became a tombstone.
     Remove(MessageId),
-    /// Text was appended to a row's stream.
+    /// Text was appended to a text or reasoning part of a row that a run writes.
     Text {
         /// The row's message.
         message: MessageId,
+        /// Which of its parts.
+        part: usize,
         /// What is appended.
         delta: String,
     },
-    /// A row's stream text is now this: something was appended before its end.
-    TextReset {
+    /// A part of a row that a run writes is now this; one past the last is a new one.
+    Part {
         /// The row's message.
         message: MessageId,
-        /// The whole text.
-        text: String,
+        /// Which of its parts.
+        part: usize,
+        /// All of it, its text so far included.
+        value: Box<Part>,
     },
     /// A page arrived or did not.
     Loaded {
@@ -124,7 +128,7 @@ pub enum Patch {
     Stayed(Problem),
 }
 
-/// The text parts, joined: what a row's stream shows.
+/// The text parts, joined.
 #[must_use]
 pub fn text_of(parts: &[Part]) -> String {
     let mut all = String::new();

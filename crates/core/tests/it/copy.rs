@@ -3,13 +3,13 @@
 use crate::model::Server;
 use std::collections::HashMap;
 use threadmill_core::window::{MAX_ROWS, Patch, Phase, Row, View, text_of};
-use threadmill_proto::{MessageId, MessageStatus};
+use threadmill_proto::{MessageId, MessageStatus, Part};
 
 /// Rows and streams as a host builds them from patches alone.
 #[derive(Default)]
 pub(crate) struct Copy {
     rows: Vec<Row>,
-    streams: HashMap<MessageId, String>,
+    streams: HashMap<MessageId, Vec<Part>>,
     /// The newest revision seen of each message.
     revs: HashMap<MessageId, u64>,
 }
@@ -40,21 +40,31 @@ impl Copy {
                 *held.expect("a row that is held") = *row;
             }
             Patch::Remove(id) => self.rows.retain(|row| row.message.id != id),
-            Patch::Text { message, delta } => self.streams.get_mut(&message).expect("an open stream").push_str(&delta),
-            Patch::TextReset { message, text } => drop(self.streams.insert(message, text)),
+            Patch::Text { message, part, delta } => {
+                let parts = self.streams.get_mut(&message).expect("an open stream");
+                match &mut parts[part] {
+                    Part::Text { text, .. } | Part::Reasoning { text, .. } => text.push_str(&delta),
+                    other => panic!("{other:?} takes no text"),
+                }
+            }
+            Patch::Part { message, part, value } => {
+                let parts = self.streams.get_mut(&message).expect("an open stream");
+                assert!(part <= parts.len(), "part {part} of {}", parts.len());
+                drop(parts.splice(part..parts.len().min(part + 1), [*value]));
+            }
             Patch::Head(_) | Patch::Loaded { .. } | Patch::Stayed(_) => {}
         }
     }
 
     fn open(&mut self, rows: &[Row]) {
         for row in rows.iter().filter(|row| row.run.is_some()) {
-            self.streams.insert(row.message.id.clone(), text_of(&row.message.parts));
+            self.streams.insert(row.message.id.clone(), row.message.parts.clone());
         }
     }
 
-    fn text(&self, row: &Row) -> String {
+    fn parts<'a>(&'a self, row: &'a Row) -> &'a [Part] {
         let stream = self.streams.get(&row.message.id).filter(|_| row.run.is_some());
-        stream.cloned().unwrap_or_else(|| text_of(&row.message.parts))
+        stream.unwrap_or(&row.message.parts)
     }
 
     /// What holds at every moment: bounds, order, and that the patches have built the view's rows.
@@ -68,6 +78,7 @@ impl Copy {
         assert_eq!(copied, view.rows().collect::<Vec<_>>(), "the patches built other rows");
         assert_eq!(head.run.is_some(), view.rows().any(|row| row.run.is_some()), "a run without its row");
         for row in view.rows() {
+            assert_eq!(Some(self.parts(row)), view.parts(&row.message.id), "the patches built other parts");
             let seen = self.revs.entry(row.message.id.clone()).or_default();
             assert!(*seen <= row.message.rev, "{} went back from {seen}", row.message.id);
             *seen = row.message.rev;
@@ -87,7 +98,7 @@ impl Copy {
             assert_eq!(row.run.is_some(), truth.status == MessageStatus::Streaming);
             let text = server.text(truth.depth);
             assert_eq!(view.text(&truth.id).as_ref(), Some(&text));
-            assert_eq!(self.text(row), text, "the streams say something else");
+            assert_eq!(text_of(self.parts(row)), text, "the streams say something else");
         }
     }
 }

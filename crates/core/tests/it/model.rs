@@ -10,9 +10,9 @@ use threadmill_proto::change::{Commitment, MessageRef};
 use threadmill_proto::frame::Mode;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, ChainHash, Change, Chunk, ClientFrame, Cursor, Event, Message, MessageId, MessageStatus, Outcome,
-    Part, Position, Record, Role, RunId, RunInfo, RunStatus, Segment, ServerFrame, StreamOffset, ThreadId, Window,
-    from_cbor, to_cbor,
+    Anchor, BranchId, ChainHash, Change, Chunk, ClientFrame, Cursor, Event, JsonText, Message, MessageId,
+    MessageStatus, Outcome, Part, Position, Record, Role, RunId, RunInfo, RunStatus, Segment, ServerFrame,
+    StreamOffset, ThreadId, Window, from_cbor, to_cbor,
 };
 
 /// The thread of a server that has but one.
@@ -201,8 +201,7 @@ impl Server {
     pub(crate) fn say(&mut self, count: usize) {
         let Some(run) = &mut self.run else { return };
         let from = run.chunks.len() as u64;
-        let delta = |n: usize| Chunk::TextDelta { id: "0".into(), delta: format!("w{n} ") };
-        run.chunks.extend((run.chunks.len()..).take(count).map(delta));
+        run.chunks.extend((run.chunks.len()..).take(count).map(chunk));
         let (to, run) = (run.chunks.len() as u64, run.clone());
         let frame = self.chunks_of(&run, from, to);
         for connection in self.connections.borrow_mut().iter_mut() {
@@ -329,7 +328,7 @@ impl Server {
         if let Some(run) = &self.run
             && let Some(message) = messages.iter_mut().find(|message| message.depth == run.depth as u64)
         {
-            let Body { parts, .. } = fold(&run.chunks).body().clone();
+            let Body { parts, .. } = fold(&run.chunks).body();
             message.parts = parts;
             cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.chunks.len() as u64 });
             runs.push(info(run));
@@ -352,7 +351,7 @@ impl Server {
     /// The text of a message as it stands.
     pub(crate) fn text(&self, depth: u64) -> String {
         match &self.run {
-            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).body().parts),
+            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).parts()),
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }
@@ -434,5 +433,24 @@ fn shown(thread: &ThreadId, subs: &[Sub], event: &Event) -> ServerFrame {
         position: event.position(),
         total: longer,
         branch: longer.map(|_| branch()),
+    }
+}
+
+/// The `n`th chunk of every run: thoughts, text, a tool that is called and answers, and more text, again and again.
+fn chunk(n: usize) -> Chunk {
+    let (id, delta) = ((n / 12).to_string(), format!("w{n} "));
+    let json = || JsonText(n.to_string());
+    match n % 12 {
+        0 => Chunk::ReasoningStart { id },
+        1 | 2 => Chunk::ReasoningDelta { id, delta },
+        3 => Chunk::ReasoningEnd { id },
+        4..6 => Chunk::TextDelta { id, delta },
+        6 => Chunk::ToolInputStart { call_id: id, name: "t".into(), dynamic: false },
+        7 => Chunk::ToolInputAvailable { call_id: id, name: "t".into(), input: json(), dynamic: false },
+        // What was open before the tool goes on after it, as some models do.
+        8 => Chunk::TextDelta { id, delta },
+        9 => Chunk::ToolOutputAvailable { call_id: id, output: json() },
+        10 => Chunk::Data { name: "d".into(), id: Some("one".into()), data: json() },
+        _ => Chunk::FinishStep,
     }
 }

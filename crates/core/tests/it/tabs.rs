@@ -1,5 +1,7 @@
 //! Several tabs of one browser against the model: whatever the channel loses, doubles or reorders, whoever crashes,
-//! hides or is put aside, once it is quiet every tab shows what the server has, over one connection.
+//! hides, is put aside or hangs, once it is quiet every tab shows what the server has, over one connection.
+
+mod hanging;
 
 use crate::copy::Copy;
 use crate::model::Server;
@@ -17,6 +19,13 @@ const VIEW: u32 = 1;
 const TABS: usize = 4;
 const NAMES: [&str; 2] = ["t0", "t1"];
 const HEARTBEAT: u64 = 15_000;
+
+/// When a tab that goes on hears that it was robbed of its lock: at once, or after all else that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Robbed {
+    First,
+    Last,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -49,6 +58,11 @@ enum Op {
     Show(usize),
     Aside(usize),
     Back(usize),
+    /// The tab does nothing, and all that comes waits; it goes on, and hears first or last that it was robbed.
+    Hang(usize),
+    GoOn(usize, Robbed),
+    /// A follower takes the lock, rightly or not.
+    Steal(usize),
     Cut(usize),
     Pass(u64),
 }
@@ -81,6 +95,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => tab().prop_map(Op::Show),
         1 => tab().prop_map(Op::Aside),
         1 => tab().prop_map(Op::Back),
+        1 => tab().prop_map(Op::Steal),
+        1 => tab().prop_map(Op::Hang),
+        1 => (tab(), prop_oneof![Just(Robbed::First), Just(Robbed::Last)]).prop_map(|(tab, when)| Op::GoOn(tab, when)),
         1 => tab().prop_map(Op::Cut),
         4 => (1_u64..5_000).prop_map(Op::Pass),
     ]
@@ -98,6 +115,10 @@ struct Tab {
     role: Role,
     /// Put aside by the browser: it hears nothing and does nothing.
     aside: bool,
+    /// It does nothing, and what comes waits.
+    hangs: bool,
+    /// Its lock was taken, and it has not heard of that yet.
+    robbed: bool,
 }
 
 struct World {
@@ -108,6 +129,8 @@ struct World {
     channel: Vec<Vec<VecDeque<Vec<u8>>>>,
     lock: Option<usize>,
     queue: VecDeque<usize>,
+    /// Who takes the lock next, whoever holds it.
+    thieves: VecDeque<usize>,
     epoch: u64,
     seed: u64,
     now: u64,
@@ -122,6 +145,7 @@ impl World {
             channel: vec![vec![VecDeque::new(); TABS]; TABS],
             lock: None,
             queue: VecDeque::new(),
+            thieves: VecDeque::new(),
             epoch: 0,
             seed: 0,
             now: 0,
@@ -138,8 +162,13 @@ impl World {
         self.tabs[at].as_ref().is_some_and(|tab| !tab.aside)
     }
 
+    /// It is there, and does something.
+    fn runs(&self, at: usize) -> bool {
+        self.is_up(at) && self.tabs[at].as_ref().is_some_and(|tab| !tab.hangs)
+    }
+
     fn input(&mut self, at: usize, input: Input) {
-        if !self.is_up(at) {
+        if !self.runs(at) {
             return;
         }
         let now = self.now;
@@ -170,6 +199,7 @@ impl World {
                         self.channel[at][to].push_back(bytes.clone());
                     }
                 }
+                Output::Steal => self.thieves.push_back(at),
                 Output::Role(role, epoch) => self.become_(at, role, epoch),
                 Output::Fetch(request, Fetch::Window(page)) => tab.asked.push((request, page)),
                 Output::View(_, patch) => tab.copy.apply(patch),
@@ -206,10 +236,38 @@ impl World {
 
     /// The browser gives the lock to whoever waits longest.
     fn grant(&mut self) {
+        while let Some(thief) = self.thieves.pop_front() {
+            self.steal(thief);
+        }
         while self.lock.is_none() {
-            let Some(next) = self.queue.pop_front() else { return };
+            let Some(at) = self.queue.iter().position(|waiting| self.runs(*waiting)) else { return };
+            let next = self.queue.remove(at).expect("who waits");
             self.lock = Some(next);
             self.input(next, Input::Lead(self.epoch));
+        }
+    }
+
+    /// A tab takes the lock; who had it hears of it as soon as it does anything.
+    fn steal(&mut self, thief: usize) {
+        let follows = self.tabs[thief].as_ref().is_some_and(|tab| tab.role == Role::Follower);
+        if !self.runs(thief) || !follows || self.lock == Some(thief) {
+            return;
+        }
+        self.queue.retain(|waiting| *waiting != thief);
+        if let Some(victim) = self.lock.replace(thief) {
+            self.tabs[victim].as_mut().expect("who had the lock").robbed = true;
+            self.learn(victim);
+        }
+        self.input(thief, Input::Lead(self.epoch));
+    }
+
+    /// A tab that was robbed hears of it.
+    fn learn(&mut self, at: usize) {
+        let runs = self.runs(at);
+        let robbed = self.tabs[at].as_mut().filter(|tab| runs && tab.robbed);
+        if let Some(tab) = robbed {
+            tab.robbed = false;
+            self.input(at, Input::Robbed);
         }
     }
 
@@ -235,6 +293,8 @@ impl World {
             transport: Transport::Socket,
             role: Role::Solo,
             aside: false,
+            hangs: false,
+            robbed: false,
         });
         self.enter(at);
         let thread = self.thread_of(at).thread.clone();
@@ -275,10 +335,10 @@ impl World {
             Op::Down(at, count) => self.down(at, count),
             Op::Up(at, count) => self.up(at, count),
             Op::Read(at) => self.read(at),
-            // A page that is put aside hears of its requests when it is back.
-            Op::Page(at) if self.is_up(at) => self.page(at),
+            // A page that is put aside or hangs hears of its requests when it is back.
+            Op::Page(at) if self.runs(at) => self.page(at),
             Op::Page(_) => {}
-            Op::LosePage(at) if !self.is_up(at) => {}
+            Op::LosePage(at) if !self.runs(at) => {}
             Op::LosePage(at) => {
                 if let Some((request, _)) = self.tabs[at].as_mut().and_then(|tab| tab.asked.pop()) {
                     self.input(at, Input::Page(request, Err(unanswered("lost"))));
@@ -305,6 +365,10 @@ impl World {
             Op::Show(at) => self.input(at, Input::Shown),
             Op::Aside(at) => self.aside(at),
             Op::Back(at) => self.back(at),
+            Op::Steal(at) => self.thieves.push_back(at),
+            Op::Hang(at) => self.hang(at),
+            Op::GoOn(at, robbed) => self.go_on(at, robbed),
+            Op::Cut(at) if !self.runs(at) => {}
             Op::Cut(at) => {
                 if self.tabs[at].as_ref().is_some_and(|tab| tab.up.is_some()) {
                     self.cut(at);
@@ -316,8 +380,27 @@ impl World {
         self.grant();
     }
 
+    fn hang(&mut self, at: usize) {
+        if let Some(tab) = self.tabs[at].as_mut().filter(|tab| !tab.aside) {
+            tab.hangs = true;
+        }
+    }
+
+    fn go_on(&mut self, at: usize, robbed: Robbed) {
+        let Some(tab) = self.tabs[at].as_mut().filter(|tab| tab.hangs) else { return };
+        tab.hangs = false;
+        if robbed == Robbed::First {
+            self.learn(at);
+        }
+        // What waited on the channel, from everybody in turn.
+        while let Some(from) = (0..TABS).find(|from| !self.channel[*from][at].is_empty()) {
+            self.hear(from, at, 1);
+        }
+        self.learn(at);
+    }
+
     fn aside(&mut self, at: usize) {
-        if self.is_up(at) {
+        if self.runs(at) {
             self.input(at, Input::Stop);
             self.tabs[at].as_mut().expect("a tab").aside = true;
             self.silence(at);
@@ -333,7 +416,7 @@ impl World {
 
     fn down(&mut self, at: usize, count: usize) {
         for _ in 0..count {
-            let frame = self.threads[0].connection(at).wire.pop_front();
+            let frame = self.runs(at).then(|| self.threads[0].connection(at).wire.pop_front()).flatten();
             let Some(frame) = frame else { return };
             self.input(at, Input::Received(frame));
         }
@@ -358,7 +441,7 @@ impl World {
     }
 
     fn page(&mut self, at: usize) {
-        let Some(tab) = &mut self.tabs[at] else { return };
+        let Some(tab) = self.tabs[at].as_mut().filter(|tab| !tab.hangs) else { return };
         if let Some((request, window)) = tab.read.pop() {
             self.input(at, Input::Page(request, Ok(window)));
         }
@@ -366,6 +449,9 @@ impl World {
 
     fn hear(&mut self, from: usize, to: usize, count: usize) {
         for _ in 0..count {
+            if !self.runs(to) {
+                return;
+            }
             let Some(message) = self.channel[from][to].pop_front() else { return };
             self.input(to, Input::Heard(message));
         }
@@ -387,7 +473,7 @@ impl World {
             self.tell_all(&ServerFrame::Pong { token: 0, now: 0 });
         }
         for at in 0..TABS {
-            let due = |tab: &Tab| tab.deadline.is_some_and(|due| due <= self.now);
+            let due = |tab: &Tab| !tab.hangs && tab.deadline.is_some_and(|due| due <= self.now);
             if self.tabs[at].as_ref().is_some_and(due) {
                 self.input(at, Input::Tick);
             }
@@ -397,7 +483,7 @@ impl World {
     /// One thing that is on its way arrives. False if nothing is.
     fn step(&mut self) -> bool {
         for at in 0..TABS {
-            let Some(tab) = &self.tabs[at] else { continue };
+            let Some(tab) = self.tabs[at].as_ref().filter(|tab| !tab.hangs) else { continue };
             let (ups, asked, read) = (tab.up.as_ref().is_some_and(|up| !up.is_empty()), &tab.asked, &tab.read);
             if ups {
                 self.up(at, 1);
@@ -412,7 +498,7 @@ impl World {
             }
             return true;
         }
-        let waiting = |from: &usize, to: &usize| !self.channel[*from][*to].is_empty();
+        let waiting = |from: &usize, to: &usize| self.runs(*to) && !self.channel[*from][*to].is_empty();
         let pair = (0..TABS).find_map(|from| (0..TABS).find(|to| waiting(&from, to)).map(|to| (from, to)));
         if let Some((from, to)) = pair {
             self.hear(from, to, 1);
@@ -420,14 +506,16 @@ impl World {
         pair.is_some()
     }
 
-    /// Everything arrives, everybody is there and looks, and time goes on until nothing happens but heartbeats.
+    /// Everything arrives, everybody is there and looks, and time goes on until nothing happens but heartbeats and
+    /// followers that ask whether their leader is there.
     fn quiet(&mut self) {
         for at in 0..TABS {
+            self.go_on(at, Robbed::Last);
             self.back(at);
             self.input(at, Input::Shown);
             self.grant();
         }
-        let mut calm = 0;
+        let mut calm_since = None;
         for _ in 0..100_000 {
             self.grant();
             if self.step() {
@@ -435,23 +523,22 @@ impl World {
             }
             let mut alive = self.tabs.iter().flatten();
             let live = alive.all(|tab| matches!(tab.engine.status(), Status::Live(_)));
-            let soon = |tab: &Tab| tab.deadline.is_some_and(|due| due < self.now + 5_000);
-            if live && !self.tabs.iter().flatten().any(soon) {
-                calm += 1;
-                if calm > 5 {
-                    return;
-                }
-                self.pass(HEARTBEAT);
-            } else {
-                let due = self.tabs.iter().flatten().filter_map(|tab| tab.deadline).min();
-                self.pass(due.map_or(1_000, |due| due.saturating_sub(self.now).max(1)));
+            if !live {
+                calm_since = None;
+            } else if self.now - *calm_since.get_or_insert(self.now) > 5 * HEARTBEAT {
+                return;
             }
+            let due = self.tabs.iter().flatten().filter_map(|tab| tab.deadline).min();
+            let next = due.map_or(self.beat, |due| due.min(self.beat));
+            self.pass(next.saturating_sub(self.now).max(1));
         }
         panic!("it does not come to rest");
     }
 
+    /// Those of tabs that do something: one that hangs cannot close its own, nor one that has not heard yet that it
+    /// was robbed.
     fn connections(&self) -> usize {
-        self.tabs.iter().flatten().filter(|tab| tab.up.is_some()).count()
+        self.tabs.iter().flatten().filter(|tab| tab.up.is_some() && !tab.hangs && !tab.robbed).count()
     }
 
     /// Sockets are what is shared; without them every visible tab makes a connection of its own.

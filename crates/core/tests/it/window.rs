@@ -123,6 +123,7 @@ impl World {
                 | Output::Role(..)
                 | Output::Flags => {}
                 other @ (Output::Post(_)
+                | Output::Steal
                 | Output::Renew
                 | Output::Dropped(_)
                 | Output::Write(_)

@@ -1,10 +1,12 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
 
+mod allowance;
 mod catch_up;
 mod check;
 #[cfg(test)]
 mod delivery_tests;
 mod drive;
+mod edit;
 #[cfg(test)]
 mod fairness_tests;
 pub mod flags;
@@ -26,6 +28,7 @@ mod permit;
 mod planted_tests;
 mod presence;
 mod problem;
+mod prompt;
 pub mod provider;
 mod pull;
 mod ready;
@@ -41,17 +44,19 @@ mod tests;
 mod threads;
 mod tier;
 mod topic;
+mod transfer;
 mod watcher;
 mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use threadmill_proto::{Limits, Problem};
+use threadmill_proto::{Limits, Problem, Scope};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
 use tokio::sync::{Notify, watch};
 
 pub use check::{check_body, check_title};
+pub use edit::Edit;
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
 pub use outbox::{Outgoing, Shared};
@@ -266,6 +271,12 @@ impl Engine {
     #[must_use]
     pub fn running(&self) -> usize {
         self.registry.running()
+    }
+
+    /// Those of them that are a user's.
+    #[must_use]
+    pub fn running_of(&self, scope: &Scope) -> usize {
+        self.registry.running_of(scope)
     }
 
     /// The limits in force.

@@ -16,7 +16,7 @@ use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
     Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, MessageId, Position, Problem, RunId, ServerFrame,
-    ThreadId, Window, to_cbor,
+    ThreadId, Window,
 };
 use threadmill_store::{Changes, Missing, PageLimits, StoreError, WindowQuery};
 
@@ -31,6 +31,11 @@ use super::{Answer, problem_of};
 
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
+/// Of all streams that a cursor names, so much is repeated: an answer of the largest size and some more. A reader that
+/// missed more starts over with a window.
+const STREAMS_BYTES: usize = 2 << 20;
+/// What a chunk costs beside its text.
+const CHUNK_BYTES: usize = 16;
 
 /// What to follow, and from where.
 #[derive(Debug, Clone)]
@@ -65,10 +70,18 @@ enum Caught {
 struct Missed {
     events: Vec<Event>,
     /// Per run: from where the reader lacks chunks, those chunks one an offset, and the offset after them.
-    streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
+    streams: Vec<Stream>,
 }
 
+type Stream = (StreamOffset, Vec<Chunk>, u64);
+
 impl Missed {
+    /// Whether its streams have more than a window may.
+    fn is_long(&self) -> bool {
+        let bytes = |chunks: &[Chunk]| chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum::<usize>();
+        self.streams.iter().map(|(_, chunks, _)| bytes(chunks)).sum::<usize>() > REPLAY_BYTES
+    }
+
     fn streams_run(&self, run: &RunId) -> bool {
         self.streams.iter().any(|(from, ..)| from.run == *run)
     }
@@ -195,6 +208,14 @@ impl Connection {
         };
         let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
         let missed = Missed { events, streams };
+        // What happens while others are waited for waits in the subscription.
+        let _long = if missed.is_long() {
+            let turn = self.long.lock().await;
+            self.outbox.room().await;
+            Some(turn)
+        } else {
+            None
+        };
         Ok(self.replay(&mut lock(topic), request, number, cursor, shown, missed))
     }
 
@@ -252,15 +273,23 @@ impl Connection {
         Some(runs)
     }
 
-    /// What follows in these streams, none if that is more than is worth repeating.
-    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Option<Vec<(StreamOffset, Vec<Chunk>, u64)>>> {
-        let (mut streams, mut bytes) = (Vec::new(), 0);
+    /// What is stored of each run from there on; nothing if it is too much to repeat.
+    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Option<Vec<Stream>>> {
+        let (mut streams, mut left) = (Vec::new(), STREAMS_BYTES);
         for from in runs {
-            let page = self.engine.store.stream(&self.scope, &from.run, from.offset, REPLAY_BYTES).await;
-            let page = page.map_err(problem_of)?;
-            bytes += page.chunks.iter().map(|chunk| to_cbor(chunk).len()).sum::<usize>();
-            if bytes > REPLAY_BYTES || page.to < page.end {
-                return Ok(None);
+            let mut chunks = Vec::new();
+            let mut to = from.offset;
+            loop {
+                let page = self.engine.store.stream(&self.scope, &from.run, to, REPLAY_BYTES).await;
+                let page = page.map_err(problem_of)?;
+                let bytes: usize = page.chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum();
+                let Some(rest) = left.checked_sub(bytes) else { return Ok(None) };
+                left = rest;
+                to = page.to;
+                chunks.extend(page.chunks);
+                if to >= page.end {
+                    break;
+                }
             }
             streams.push((from.clone(), page.chunks, page.to));
         }

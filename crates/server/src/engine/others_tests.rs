@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::hub::{Hub, lock};
 use super::planted_tests::Planted;
-use super::provider::{ChunkStream, Named, Prompt, Provider, ProviderError, Providers};
+use super::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use super::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
 /// Longer than a comparison of heads; time is virtual.
@@ -54,7 +54,7 @@ struct Silent;
 #[async_trait]
 impl Provider for Silent {
     async fn open(&self, _: Prompt) -> Result<ChunkStream, ProviderError> {
-        Err(ProviderError("nobody asks it".into()))
+        Err(ProviderError::new(Failure::Unavailable, "nobody asks it"))
     }
 }
 

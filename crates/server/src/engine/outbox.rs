@@ -23,8 +23,8 @@ const SOFT_LIMIT: usize = 3 << 19;
 /// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
 /// resumes many threads at once must not fall behind by its own requests.
 const ENOUGH: usize = 256 << 10;
-/// Bytes that may wait before the connection is closed.
-const HARD_LIMIT: usize = 4 << 20;
+/// Bytes that may wait before the connection is closed: room for one long repetition besides a few windows.
+const HARD_LIMIT: usize = 6 << 20;
 /// What a frame costs beyond its own size: the queue entry and its share of the encoding.
 const FRAME_COST: usize = 64;
 

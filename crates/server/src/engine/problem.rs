@@ -54,6 +54,7 @@ fn conflict_code(why: Conflict) -> ErrorCode {
         Conflict::KeyReused => ErrorCode::KeyReused,
         Conflict::NotEditable => ErrorCode::MessageNotEditable,
         Conflict::NotOnBranch => ErrorCode::NotOnBranch,
+        Conflict::MessageChanged => ErrorCode::MessageChanged,
     }
 }
 

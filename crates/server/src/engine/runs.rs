@@ -68,6 +68,8 @@ impl Patient {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     running: Mutex<HashMap<RunKey, (TopicKey, watch::Sender<bool>)>>,
+    /// How many of them are whose.
+    users: Mutex<HashMap<Scope, usize>>,
 }
 
 /// A run's place in the registry, given back when it is dropped, by a panic too.
@@ -75,6 +77,7 @@ pub(super) struct Registry {
 pub(super) struct Entered {
     engine: Arc<Engine>,
     key: RunKey,
+    scope: Scope,
     /// Turns true when the run is to be let go.
     pub(super) let_go: watch::Receiver<bool>,
     /// What other nodes do to its thread must be heard: a stop is one of these things.
@@ -84,6 +87,13 @@ pub(super) struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         lock(&self.engine.registry.running).remove(&self.key);
+        let mut users = lock(&self.engine.registry.users);
+        if let Some(count) = users.get_mut(&self.scope) {
+            *count -= 1;
+            if *count == 0 {
+                users.remove(&self.scope);
+            }
+        }
     }
 }
 
@@ -119,6 +129,10 @@ impl Registry {
     pub(super) fn running(&self) -> usize {
         lock(&self.running).len()
     }
+
+    pub(super) fn running_of(&self, scope: &Scope) -> usize {
+        lock(&self.users).get(scope).copied().unwrap_or_default()
+    }
 }
 
 impl Engine {
@@ -129,7 +143,8 @@ impl Engine {
         let topic = (scope.tenant.clone(), thread.clone());
         let kept = self.hub.keep(&topic);
         lock(&self.registry.running).insert(key.clone(), (topic, sender));
-        Entered { engine: Arc::clone(self), key, let_go, _kept: kept }
+        *lock(&self.registry.users).entry(scope.clone()).or_default() += 1;
+        Entered { engine: Arc::clone(self), key, scope: scope.clone(), let_go, _kept: kept }
     }
 }
 

@@ -11,6 +11,7 @@ use threadmill_store::{
 };
 
 use super::check::{check_body, check_title};
+use super::edit::Edit;
 use super::permit::cost_of;
 use super::{Answer, Engine, mint, problem_of};
 
@@ -105,7 +106,9 @@ pub struct EditRequest {
     /// Which.
     pub message: MessageId,
     /// What it shall say.
-    pub body: Body,
+    pub edit: Edit,
+    /// The revision that its author has seen, if a change since then is to be refused rather than undone.
+    pub rev: Option<u64>,
     /// The line it is seen on.
     pub branch: Option<BranchId>,
     /// The new message's id, should it fork.
@@ -250,19 +253,39 @@ impl Engine {
         thread: &ThreadId,
         request: EditRequest,
     ) -> Answer<Written> {
-        check_body(&request.body, &self.limits)?;
-        let mut commands = vec![Command::Edit {
-            thread: thread.clone(),
-            message: request.message,
-            branch: request.branch,
-            body: request.body,
-            fork: mint::branch_id(),
-            copy: request.copy.unwrap_or_else(mint::message_id),
-        }];
+        let (body, rev) = match self.edited(scope, thread, &request).await {
+            Ok(edited) => edited,
+            // A repetition has its answer, whatever the message says by now: the store knows, and does nothing else,
+            // since no message has that revision.
+            Err(problem) if terms.key.is_some() => {
+                let command = edit_command(thread, &request, Body::default(), Some(u64::MAX));
+                let answer = self.write(scope, terms, vec![command]).await;
+                return answer.map_err(|other| if other.code == ErrorCode::MessageChanged { problem } else { other });
+            }
+            Err(problem) => return Err(problem),
+        };
+        let mut commands = vec![edit_command(thread, &request, body, rev)];
         if let Some(run) = request.run {
             commands.push(self.run_command(thread, None, None, run)?);
         }
         self.write(scope, terms, commands).await
+    }
+
+    /// What the message says after an edit, and the revision that this was made from, if it was made from one.
+    async fn edited(&self, scope: &Scope, thread: &ThreadId, request: &EditRequest) -> Answer<(Body, Option<u64>)> {
+        let (before, rev) = match &request.edit {
+            Edit::Whole(_) => (Body::default(), request.rev),
+            Edit::Texts(_) | Edit::OnlyText(_) => {
+                let message = self.store.message(scope, thread, &request.message).await.map_err(problem_of)?;
+                if request.rev.is_some_and(|rev| rev != message.rev) {
+                    return Err(Problem::new(ErrorCode::MessageChanged, "The message was changed meanwhile."));
+                }
+                (Body { parts: message.parts, metadata: message.metadata }, Some(message.rev))
+            }
+        };
+        let body = request.edit.clone().applied_to(before)?;
+        check_body(&body, &self.limits)?;
+        Ok((body, rev))
     }
 
     /// Turns a message into a tombstone.
@@ -401,4 +424,16 @@ fn thread_of(commands: &[Command]) -> Option<ThreadId> {
         Command::StartRun { thread, .. } => Some(thread.clone()),
         _ => None,
     })
+}
+
+fn edit_command(thread: &ThreadId, request: &EditRequest, body: Body, rev: Option<u64>) -> Command {
+    Command::Edit {
+        thread: thread.clone(),
+        message: request.message.clone(),
+        branch: request.branch.clone(),
+        body,
+        rev,
+        fork: mint::branch_id(),
+        copy: request.copy.clone().unwrap_or_else(mint::message_id),
+    }
 }

@@ -77,6 +77,8 @@ pub struct Connection {
     numbers: AtomicU64,
     /// Openings that may read at once.
     slots: Semaphore,
+    /// One long repetition is sent at a time.
+    pub(super) long: tokio::sync::Mutex<()>,
     /// Openings under way.
     opening: watch::Sender<usize>,
     list: Mutex<List>,
@@ -107,6 +109,7 @@ impl Watcher {
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),
+            long: tokio::sync::Mutex::default(),
             opening: watch::Sender::new(0),
             list: Mutex::new(List::Unfollowed),
             list_turn: tokio::sync::Mutex::default(),

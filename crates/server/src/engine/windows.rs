@@ -40,8 +40,7 @@ pub(super) fn complete(window: &mut Window, topic: &Topic) -> bool {
 fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
     run.offset = fold.offset();
     if let Some(message) = message {
-        message.parts.clone_from(&fold.body().parts);
-        message.metadata.clone_from(&fold.body().metadata);
+        Body { parts: message.parts, metadata: message.metadata } = fold.body();
         message.previews.clear();
     }
     cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
@@ -167,7 +166,7 @@ impl Engine {
             let topic = lock(&topic);
             let live = topic.live.values().find(|live| live.message == *id);
             if let Some(live) = live.filter(|_| topic.begun() == Reach::There) {
-                return Ok(Some(live.fold.body().clone()));
+                return Ok(Some(live.fold.body()));
             }
         }
         if self.hub.peers().is_none() {
@@ -179,6 +178,6 @@ impl Engine {
         let window = self.read(scope, query).await?;
         let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
         let fold = self.stored_fold(scope, &run.id).await.map_err(problem_of)?;
-        Ok(fold.map(|fold| fold.body().clone()))
+        Ok(fold.map(|fold| fold.body()))
     }
 }

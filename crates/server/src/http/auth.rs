@@ -1,6 +1,6 @@
 //! Credentials: who a caller is, and until when that is known.
 //!
-//! `dev` believes the caller, on this machine alone. `token` asks for a JWT that is signed (HS256) with a secret the
+//! `dev` believes the caller, on this machine alone; `link` those who have the link of `link.rs`. `token` asks for a JWT that is signed (HS256) with a secret the
 //! server shares with whoever issues them. Neither secrets nor tokens reach a log, an error or an answer.
 
 use std::fmt;
@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 use threadmill_proto::{ErrorCode, Millis, Problem, Scope, TenantId, UserId};
 
 use super::ApiProblem;
+use super::link::Link;
 use crate::engine::Engine;
 
 /// HS256 is as strong as its key, which RFC 7518 wants no shorter than the hash.
@@ -26,6 +29,8 @@ pub enum Auth {
     /// By their word.
     #[default]
     Dev,
+    /// By their word, of those who have the link.
+    Link(Link),
     /// By tokens.
     Token(Arc<Tokens>),
 }
@@ -84,6 +89,9 @@ impl Tokens {
     fn verify(&self, token: &str, now: Millis) -> Result<Identity, Problem> {
         // What exactly is wrong with a forged token helps nobody but its maker.
         let invalid = |_| unauthorized("The token is not valid.");
+        if is_beyond_us(token) {
+            return Err(unauthorized("The token is not valid."));
+        }
         let claims = decode::<Claims>(token, &self.key, &self.validation).map_err(invalid)?.claims;
         let until = millis(claims.exp);
         if until <= now {
@@ -97,6 +105,16 @@ impl Tokens {
         let tenant = claims.tenant.map_or_else(|| Ok(default_tenant()), |name| TenantId::parse(&name).map_err(id))?;
         Ok(Identity { scope: Scope { tenant, user }, until: Some(until) })
     }
+}
+
+/// Whether a token's header says that it must not be read by whoever does not know what it says (RFC 7515, 4.1.11). The
+/// library skips what it does not know; nothing of the kind is known here.
+fn is_beyond_us(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Map<_, _>>(&header).ok());
+    header.is_some_and(|header: serde_json::Map<String, serde_json::Value>| {
+        header.contains_key("crit") || header.contains_key("b64")
+    })
 }
 
 /// A time of a token in milliseconds. What is no time is long past or far away, as the cast has it.
@@ -122,16 +140,32 @@ pub(super) async fn expiry(engine: &Engine, until: Option<Millis>) {
     }
 }
 
+/// What a request's `Authorization` bears, if it has one.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiProblem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    Ok(Some(token.ok_or_else(|| unauthorized("The Authorization header holds no bearer token."))?))
+}
+
 impl Auth {
-    /// The caller that a request's `Authorization` names, if it has one.
-    pub(super) fn bearer(&self, headers: &HeaderMap, now: Millis) -> Result<Option<Identity>, ApiProblem> {
-        let (Self::Token(tokens), Some(value)) = (self, headers.get(header::AUTHORIZATION)) else { return Ok(None) };
-        let token = value.to_str().ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        let token = token.ok_or_else(|| unauthorized("The Authorization header holds no bearer token."))?;
-        Ok(Some(tokens.verify(token, now)?))
+    /// Checks what a request shows: with tokens, who it is; with a link, whether it has it; else nothing.
+    pub(super) fn shown(&self, headers: &HeaderMap, now: Millis) -> Result<Shown, ApiProblem> {
+        match self {
+            Self::Dev => Ok(Shown::Believed),
+            Self::Link(link) => match bearer(headers)? {
+                Some(token) if link.is(token) => Ok(Shown::Believed),
+                Some(_) => Err(unauthorized("The token is not that of the link.").into()),
+                None if link.in_cookies(headers) => Ok(Shown::Believed),
+                None => Ok(Shown::Nothing),
+            },
+            Self::Token(tokens) => match bearer(headers)? {
+                Some(token) => Ok(Shown::Known(tokens.verify(token, now)?)),
+                None => Ok(Shown::Nothing),
+            },
+        }
     }
 
     /// The caller on a connection: by the token of its first frame, else by what the request said.
@@ -144,6 +178,9 @@ impl Auth {
         match (self, token) {
             (Self::Token(tokens), Some(token)) => tokens.verify(token, now),
             (Self::Token(_), None) => request.ok_or_else(|| unauthorized("Hello carries no token.")),
+            (Self::Link(_), None) => request.ok_or_else(|| unauthorized("Hello carries no token of the link.")),
+            (Self::Link(link), Some(token)) if link.is(token) => Ok(request.unwrap_or_else(local)),
+            (Self::Link(_), Some(_)) => Err(unauthorized("The token is not that of the link.")),
             (Self::Dev, _) => request.ok_or_else(|| unauthorized("The caller is unknown.")),
         }
     }
@@ -154,6 +191,21 @@ impl Auth {
         let newer = tokens.verify(token, now)?;
         if newer.scope == known.scope { Ok(newer) } else { Err(unauthorized("The token is another user's.")) }
     }
+}
+
+/// What a request showed of its caller.
+#[derive(Debug)]
+pub(super) enum Shown {
+    Known(Identity),
+    /// Whoever they say they are.
+    Believed,
+    Nothing,
+}
+
+/// Who is believed and says nothing.
+fn local() -> Identity {
+    let user = UserId::parse("local").unwrap_or_else(|_| unreachable!("a valid id"));
+    Identity { scope: Scope { tenant: default_tenant(), user }, until: None }
 }
 
 #[cfg(test)]
@@ -204,6 +256,27 @@ mod tests {
         check(&json!({"exp": 1_000_000_060}), Err("not valid"));
         check(&json!({"sub": "a b", "exp": 1_000_000_060}), Err("no id"));
         check(&json!({"sub": "ada", "tenant": "", "exp": 1_000_000_060}), Err("no id"));
+    }
+
+    #[test]
+    fn a_token_that_asks_to_be_understood_and_is_not_is_refused() {
+        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(br#"{"sub":"ada","exp":1000000060}"#);
+        for (header, valid) in [
+            (r#"{"alg":"HS256"}"#, true),
+            (r#"{"alg":"HS256","kid":"1"}"#, true),
+            (r#"{"alg":"HS256","crit":["exp"],"exp":1}"#, false),
+            (r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, false),
+            (r#"{"alg":"HS256","crit":[]}"#, false),
+            (r#"{"alg":"HS256","crit":null}"#, false),
+            (r#"{"alg":"HS256","\u0063rit":["x"]}"#, false),
+            (r#"{"alg":"HS256","b64":true}"#, false),
+        ] {
+            let signed = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(header));
+            let key = EncodingKey::from_secret(SECRET);
+            let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("a signature");
+            assert_eq!(tokens.verify(&format!("{signed}.{signature}"), NOW).is_ok(), valid, "{header}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Reading requests: JSON bodies field by field, ids in paths, numbers in queries. Every refusal says which field.
 
-use axum::body::to_bytes;
+use std::error::Error;
+
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
+use threadmill_proto::limits::{IMPORT, METADATA_BYTES};
 use threadmill_proto::{
     BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, Scope, ThreadId, json,
     message::Body as MessageBody,
@@ -12,13 +15,11 @@ use threadmill_proto::{
 use threadmill_store::{IdempotencyKey, LockToken};
 
 use super::auth::Identity;
+use super::serve::bodies::BodyRefused;
 use super::{ApiProblem, App};
 use crate::engine::Terms;
 
 type Answer<T> = Result<T, ApiProblem>;
-
-/// It is read with every window and list, so it stays small.
-const METADATA_BYTES: usize = 16 << 10;
 
 fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
@@ -43,14 +44,26 @@ impl FromRequest<App> for Fields {
     }
 }
 
+/// The fields of a request that brings rows of an import, which may be larger than others.
+#[derive(Debug)]
+pub(super) struct ImportFields(pub(super) Fields);
+
+impl FromRequest<App> for ImportFields {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        let limit = IMPORT.body_bytes.max(app.engine.limits().body_bytes);
+        let fields = read(&request.headers().clone(), request.uri().clone(), request, limit).await?;
+        Ok(Self(fields))
+    }
+}
+
 async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Request, limit: usize) -> Answer<Fields> {
     let method = request.method().clone();
     let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let key = idempotency_key(headers)?;
     let under = fence(headers)?;
-    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
-        ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
-    })?;
+    let bytes = whole(request.into_body(), limit).await?;
     let mut digest = blake3::Hasher::new();
     digest.update(method.as_str().as_bytes()).update(b" ").update(uri.path().as_bytes()).update(b"\n").update(&bytes);
     let digest = *digest.finalize().as_bytes();
@@ -67,6 +80,23 @@ async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Re
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
     }
+}
+
+/// A whole body of at most `limit` bytes.
+async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
+    to_bytes(body, limit).await.map_err(|error| unread(&error, limit))
+}
+
+/// Why a body was not read to its end.
+pub(super) fn unread(error: &(dyn Error + 'static), limit: usize) -> ApiProblem {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(BodyRefused(problem)) = error.downcast_ref() {
+            return problem.clone().into();
+        }
+        cause = error.source();
+    }
+    ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
 }
 
 fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
@@ -211,6 +241,17 @@ impl Fields {
     pub(super) fn terms(&mut self, minted: Option<String>) -> Terms {
         let key = self.key.clone().or(minted).map(|key| IdempotencyKey { key, digest: self.digest });
         Terms { key, under: self.under.take() }
+    }
+
+    /// A whole number, if there is one.
+    pub(super) fn count(&mut self, name: &str) -> Answer<Option<u64>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) => Ok(Some(number)),
+                None => Err(invalid(format!("`{name}` must be a whole number."))),
+            },
+        }
     }
 
     /// A whole number in `least..=most`.

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::auth::{self, Identity};
 use super::body::{MaybeCaller, Query, path_id};
+use super::serve::limiter::Share;
 use super::{ApiProblem, App};
 use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
 
@@ -44,6 +45,7 @@ pub(super) async fn follow(
                 .ok_or_else(|| ApiProblem::new(ErrorCode::InvalidCursor, "The cursor is not one of this thread."))?,
         ),
     };
+    let place = app.limiter.stream(&scope)?;
     let watcher = Watcher::new(app.engine.clone(), scope);
     let request = OpenRequest {
         sub: SUB,
@@ -57,7 +59,8 @@ pub(super) async fn follow(
     };
     watcher.open(request).await?;
     let leaving = app.engine.leaving();
-    let reader = Reader { app, watcher, leaving, until, thread, cursor: cursor.unwrap_or_default(), over: false };
+    let cursor = cursor.unwrap_or_default();
+    let reader = Reader { app, watcher, leaving, until, thread, cursor, over: false, _place: place };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -78,6 +81,8 @@ struct Reader {
     thread: ThreadId,
     cursor: Cursor,
     over: bool,
+    /// One of the user's live connections.
+    _place: Share,
 }
 
 impl Reader {

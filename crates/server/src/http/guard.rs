@@ -4,18 +4,21 @@
 //! a server on the reader's own machine.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use threadmill_proto::{ErrorCode, Millis, Scope, UserId};
 
-use super::auth::{Auth, Identity, default_tenant};
-use super::{ApiProblem, App};
+use super::auth::{Auth, Identity, Shown, default_tenant};
+use super::serve::HttpLimits;
+use super::serve::bodies::{BodyShare, CountedBody, TimedBody};
+use super::serve::peers::Peer;
+use super::{ApiProblem, App, cors, proxies, strict};
 
-/// Headers that only a proxy sets.
-const PROXY: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 /// What says nothing of anybody: probes and monitoring.
 const WATCHED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 const USER: &str = "x-threadmill-user";
@@ -29,17 +32,39 @@ pub struct Guard {
     pub origins: Vec<String>,
     /// How callers are identified.
     pub auth: Auth,
+    /// How much callers may take.
+    pub limits: HttpLimits,
+    /// The address it listens on, if it is one and not all there are.
+    own: Option<IpAddr>,
+}
+
+/// Whether a path is of those that say nothing of anybody.
+pub(super) fn is_watched(path: &str) -> bool {
+    WATCHED.contains(&path)
 }
 
 /// Why the dev identity may not be served on an address. `None` if it may.
 #[must_use]
 pub fn dev_refusal(listen: SocketAddr) -> Option<String> {
     (!listen.ip().is_loopback()).then(|| {
-        format!("--auth dev trusts whoever reaches the port, so it listens on a loopback address only, not {listen}.")
+        format!(
+            "--auth dev and link are for this machine alone, so they listen on a loopback address only, not {listen}."
+        )
     })
 }
 
 impl Guard {
+    /// Answers to hosts and origins besides its own.
+    #[must_use]
+    pub fn new(auth: Auth, hosts: Vec<String>, origins: Vec<String>, limits: HttpLimits) -> Self {
+        Self { hosts, origins, auth, limits, own: None }
+    }
+
+    /// The address that it is reached at is a name of it. An address cannot be rebound, as a name can.
+    pub(super) fn listens_on(&mut self, address: SocketAddr) {
+        self.own = (!address.ip().is_unspecified()).then(|| address.ip());
+    }
+
     /// The host that a request names, if it is this one. Who watches the node may call it by an address: a name that was
     /// rebound is none.
     fn host(&self, headers: &HeaderMap, authority: Option<&str>, path: &str) -> Result<String, ApiProblem> {
@@ -51,8 +76,10 @@ impl Guard {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host.as_str(),
         };
-        let watched = WATCHED.contains(&path) && name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let literal = name.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        let watched = is_watched(path) && literal.is_some();
         if watched
+            || (literal.is_some() && literal == self.own)
             || matches!(name, "localhost" | "127.0.0.1" | "[::1]")
             || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&host))
         {
@@ -83,39 +110,55 @@ impl Guard {
     }
 
     /// Who asks, if the request says so.
-    fn identity(&self, headers: &HeaderMap, query: Option<&str>, now: Millis) -> Result<Option<Identity>, ApiProblem> {
-        match self.auth {
-            Auth::Dev => dev_identity(headers, query).map(Some),
-            Auth::Token(_) => self.auth.bearer(headers, now),
+    fn identity(&self, asked: Asked<'_>, now: Millis) -> Result<Option<Identity>, ApiProblem> {
+        if matches!(self.auth, Auth::Dev)
+            && let Some(what) = proxies::shown(asked.version(), asked.headers)
+        {
+            return Err(ApiProblem::new(
+                ErrorCode::ProxyRefused,
+                format!("The request came through a proxy ({what})."),
+            ));
+        }
+        match self.auth.shown(asked.headers, now)? {
+            Shown::Known(identity) => Ok(Some(identity)),
+            Shown::Believed => said_identity(asked.headers, asked.uri.query()).map(Some),
+            // A browser that has not opened the link yet is told so, instead of by a page that fails.
+            Shown::Nothing if matches!(self.auth, Auth::Link(_)) && !asked.may_greet() => {
+                Err(ApiProblem::new(ErrorCode::Unauthorized, "Open the link that the server printed when it started."))
+            }
+            Shown::Nothing => Ok(None),
         }
     }
 }
 
-/// The dev identity: whom the request says it is.
-fn dev_identity(headers: &HeaderMap, query: Option<&str>) -> Result<Identity, ApiProblem> {
-    if let Some(name) = PROXY.iter().find(|name| headers.contains_key(**name)) {
-        return Err(ApiProblem::new(ErrorCode::ProxyRefused, format!("The request came through a proxy ({name}).")));
+/// What is looked at of a request.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    version: Version,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    /// Probes of load balancers speak HTTP/1.0 to this day, and are told nothing of anybody.
+    fn version(&self) -> Version {
+        if is_watched(self.uri.path()) { Version::HTTP_11 } else { self.version }
     }
+
+    /// Whether credentials are not needed, or may come later.
+    fn may_greet(&self) -> bool {
+        let path = self.uri.path();
+        is_watched(path) || path == "/v1/sync" || path.starts_with("/docs")
+    }
+}
+
+/// Whoever the request says it is.
+fn said_identity(headers: &HeaderMap, query: Option<&str>) -> Result<Identity, ApiProblem> {
     // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
     let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
     let user = named.map(str::to_owned).or_else(|| query.and_then(user_in)).unwrap_or_else(|| "local".into());
     let user = UserId::parse(&user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
     Ok(Identity { scope: Scope { tenant: default_tenant(), user }, until: None })
-}
-
-/// Answers a browser that asks before it sends. The origin has been checked already.
-fn allow_methods() -> Response {
-    let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
-        (
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, idempotency-key, if-none-match, last-event-id, threadmill-fence, \
-             threadmill-position, \
-             x-threadmill-user",
-        ),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 fn user_in(query: &str) -> Option<String> {
@@ -124,34 +167,79 @@ fn user_in(query: &str) -> Option<String> {
     pairs.0.into_iter().find(|(name, _)| name == "user").map(|(_, user)| user)
 }
 
-/// Refuses what is not meant for this server, and says who asks for the rest.
-pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let identity = app.guard.host(request.headers(), authority.as_deref(), request.uri().path()).and_then(|host| {
-        app.guard.origin(request.headers(), &host)?;
-        app.guard.identity(request.headers(), request.uri().query(), app.engine.now())
+/// Refuses what is not meant for this server, says who asks for the rest, and bounds what they may take.
+pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    let meant = strict::one_host(request.uri(), request.headers()).and_then(|()| {
+        let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let host = app.guard.host(request.headers(), authority.as_deref(), request.uri().path())?;
+        app.guard.origin(request.headers(), &host)
     });
-    match identity {
-        Ok(Some(identity)) => {
-            request.extensions_mut().insert(identity);
-        }
-        // What needs a caller refuses the request itself; pages and the greeting of a connection do not.
-        Ok(None) => {}
-        Err(problem) => return problem.into_response(),
+    if let Err(problem) = meant {
+        return problem.into_response();
     }
+    // From here on an allowed origin may read whatever is answered.
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let preflight = request.method() == Method::OPTIONS && origin.is_some();
-    let mut response = if preflight { allow_methods() } else { next.run(request).await };
+    let peer = request.extensions().get::<Arc<Peer>>().cloned();
+    let mut response = if cors::is_preflight(request.method(), request.headers()) {
+        cors::preflight()
+    } else {
+        admit(&app, request, peer.as_ref(), next).await.unwrap_or_else(ApiProblem::into_response)
+    };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     if let Some(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        cors::allow(headers, origin);
+    }
+    // With other origins allowed, an answer differs by who asks, and a cache must know.
+    if !app.guard.origins.is_empty() {
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("threadmill-position"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
+    match peer {
+        Some(peer) => response.map(|body| Body::new(CountedBody::new(body, peer))),
+        None => response,
+    }
+}
+
+/// Lets a request in that has its form, its caller and its share.
+async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: Next) -> Result<Response, ApiProblem> {
+    strict::plain(request.headers())?;
+    if let Auth::Link(link) = &app.guard.auth
+        && request.method() == Method::GET
+        && let Some(welcome) = link.welcome(request.uri())
+    {
+        return Ok(welcome);
+    }
+    let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
+    let watched = is_watched(asked.uri.path());
+    let identity = app.guard.identity(asked, app.engine.now());
+    let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
+    if !watched {
+        app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;
+    }
+    let identity = identity?;
+    if identity.is_some()
+        && let Some(peer) = peer
+    {
+        peer.known();
+    }
+    if !watched {
+        app.room().await?;
+    }
+    let share = BodyShare::new(&app.limiter, scope.as_ref());
+    request.extensions_mut().insert(share.clone());
+    if let Some(identity) = identity {
+        // What needs a caller refuses the request itself; pages and the greeting of a connection do not.
+        request.extensions_mut().insert(identity);
+    }
+    let limiter = Arc::clone(&app.limiter);
+    let request = request
+        .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
+    let response = next.run(request).await;
+    // Held until now: a request that waits for something waits with its body.
+    drop(share);
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -159,8 +247,8 @@ mod tests {
     use super::*;
 
     fn check(headers: &[(&str, &str)], want: Result<(), ErrorCode>) {
-        let guard =
-            Guard { hosts: vec!["chat.example".into()], origins: vec!["https://app.example".into()], auth: Auth::Dev };
+        let (hosts, origins) = (vec!["chat.example".into()], vec!["https://app.example".into()]);
+        let guard = Guard::new(Auth::Dev, hosts, origins, HttpLimits::DEFAULT);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(
@@ -170,7 +258,8 @@ mod tests {
         }
         let got = guard.host(&map, None, "/v1/threads").and_then(|host| {
             guard.origin(&map, &host)?;
-            guard.identity(&map, None, 0).map(|_| ())
+            let uri = Uri::from_static("/v1/threads");
+            guard.identity(Asked { version: Version::HTTP_11, uri: &uri, headers: &map }, 0).map(|_| ())
         });
         assert_eq!(got.map_err(|problem| problem.0.code), want, "{headers:?}");
     }
@@ -206,6 +295,22 @@ mod tests {
             assert!(!host("evil.example", path) && !host("10.0.0.7.evil.example", path));
         }
         assert!(!host("10.0.0.7:7430", "/v1/threads") && !host("10.0.0.7:7430", "/metrics/x"));
+    }
+
+    #[test]
+    fn the_address_it_listens_on_is_a_name_of_it() {
+        let mut guard = Guard::default();
+        let host = |guard: &Guard, host: &str| {
+            let map = HeaderMap::from_iter([(header::HOST, host.parse().expect("a value"))]);
+            guard.host(&map, None, "/v1/threads").is_ok()
+        };
+        assert!(!host(&guard, "127.0.0.2:7430"));
+        guard.listens_on("127.0.0.2:7430".parse().expect("an address"));
+        assert!(host(&guard, "127.0.0.2:7430") && host(&guard, "127.0.0.2") && !host(&guard, "127.0.0.3:7430"));
+        guard.listens_on("[fd00::7]:7430".parse().expect("an address"));
+        assert!(host(&guard, "[FD00::7]:7430") && !host(&guard, "127.0.0.2:7430"));
+        guard.listens_on("0.0.0.0:7430".parse().expect("an address"));
+        assert!(!host(&guard, "0.0.0.0:7430") && !host(&guard, "10.0.0.7:7430"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a client should know before it starts: version, providers, limits, and whom the server takes it for.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
@@ -37,9 +38,12 @@ pub(super) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<
     }))
 }
 
-/// `GET /v1/constant?bytes=N`: so many bytes that cost nothing to find, for measuring the rest against.
-pub(super) async fn constant(State(app): State<App>, query: Query) -> Result<Vec<u8>, ApiProblem> {
-    let most = u64::try_from(app.engine.limits().page_bytes * 4).unwrap_or(u64::MAX);
-    let bytes = query.number("bytes", 1024, most)?;
-    Ok(vec![b'x'; usize::try_from(bytes).unwrap_or_default()])
+/// The most that is asked for.
+static CONSTANT: [u8; 1 << 20] = [b'x'; 1 << 20];
+
+/// `GET /v1/constant?bytes=N`: so many bytes that cost nothing to find, for measuring the rest against. They are the same
+/// ones for everybody, so that nobody who does not read them holds any.
+pub(super) async fn constant(_: Caller, query: Query) -> Result<Bytes, ApiProblem> {
+    let bytes = query.number("bytes", 1024, CONSTANT.len() as u64)?;
+    Ok(Bytes::from_static(&CONSTANT[..usize::try_from(bytes).unwrap_or_default()]))
 }

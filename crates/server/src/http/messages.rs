@@ -1,5 +1,7 @@
 //! Windows and messages.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +14,7 @@ use threadmill_store::{IfMoved, WindowQuery};
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::position::{POSITION, Placed, Seen};
 use super::{ApiProblem, App, position, runs};
-use crate::engine::{AppendRequest, EditRequest, WhenBusy, Written};
+use crate::engine::{AppendRequest, Edit, EditRequest, WhenBusy, Written};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -114,6 +116,7 @@ pub(super) async fn append(
     let minted = fields.message_id_peek().map(|id| format!("m:{thread}:{id}"));
     let terms = fields.terms(minted);
     let request = append_request(fields)?;
+    let _place = app.place_to_run(&scope, run.is_some())?;
     let written = app.engine.append(&scope, terms.clone(), &thread, request, run).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     Ok(Placed(StatusCode::CREATED, written_value(&written, Some(&thread))))
@@ -152,6 +155,29 @@ pub(super) async fn part(
     }
 }
 
+/// `parts` and `metadata`, or `texts`, or `text`: one of the three.
+fn edit_of(fields: &mut Fields) -> Answer<Edit> {
+    let wrong = |why: &str| ApiProblem::new(ErrorCode::InvalidRequest, why);
+    if let Some(text) = fields.text("text")? {
+        return Ok(Edit::OnlyText(text));
+    }
+    let Some(texts) = fields.value("texts") else { return Ok(Edit::Whole(fields.message_body()?)) };
+    let texts = texts.as_array().filter(|texts| !texts.is_empty()).ok_or_else(|| wrong("`texts` must be a list."))?;
+    let mut edits = BTreeMap::new();
+    for entry in texts {
+        let part = entry.get("part").and_then(Value::as_u64).and_then(|part| usize::try_from(part).ok());
+        let (Some(part), Some(text)) = (part, entry.get("text").and_then(Value::as_str)) else {
+            return Err(wrong(
+                "Each of `texts` is `{part, text}`: a text part's index, from 0, and what it shall say.",
+            ));
+        };
+        if edits.insert(part, text.to_owned()).is_some() {
+            return Err(wrong("Two of `texts` are for the same part."));
+        }
+    }
+    Ok(Edit::Texts(edits))
+}
+
 /// `PATCH /v1/threads/{thread}/messages/{message}`: in place, or by a fork when something depends on it.
 pub(super) async fn edit(
     State(app): State<App>,
@@ -163,10 +189,12 @@ pub(super) async fn edit(
     let run = fields.nested_or_true("run")?.map(runs::new_run).transpose()?;
     let copy = fields.message_id("id")?;
     let branch = fields.branch_id("branch")?;
-    let body = fields.message_body()?;
+    let edit = edit_of(&mut fields)?;
+    let rev = fields.count("rev")?;
     let terms = fields.terms(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
     fields.finish()?;
-    let request = EditRequest { message: message.clone(), body, branch, copy, run };
+    let request = EditRequest { message: message.clone(), edit, rev, branch, copy, run };
+    let _place = app.place_to_run(&scope, request.run.is_some())?;
     let written = app.engine.edit(&scope, terms.clone(), &thread, request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let forked = written.message.as_ref().is_some_and(|now| now.id != message);

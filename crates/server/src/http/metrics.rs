@@ -13,6 +13,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use threadmill_proto::frame::Mode;
 
 use super::App;
+use super::serve::limiter::Kind;
+use super::serve::refusals::Refusal;
 use crate::engine::{Engine, LockStats, Ready, Spread, THRESHOLD, Tier};
 
 const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,6 +45,11 @@ fn describe() {
     describe_gauge!("threadmill_ready", "1 if requests may come, as /readyz has it.");
     describe_gauge!("threadmill_mode", "1 for what the node can rely on now: full, degraded or read-only.");
     describe_gauge!("threadmill_connections", "Sync connections that are open.");
+    describe_gauge!("threadmill_peers", "Sockets that are open.");
+    describe_gauge!("threadmill_unsent_bytes", "Bytes of answers that peers have not taken yet.");
+    describe_gauge!("threadmill_body_bytes", "Bytes of request bodies that are held.");
+    describe_gauge!("threadmill_streams", "Live connections: WebSockets, event streams and answers to POST /v1/sync.");
+    describe_counter!("threadmill_refused_total", "What was refused or cut, by why: the log says the same.");
     describe_gauge!("threadmill_runs", "Runs that this node writes.");
     describe_counter!("threadmill_mode_changes_total", "How often the hot tier was lost or came back.");
     describe_counter!("threadmill_hot_reads_total", "Readings of streams: hit, or fallback on the durable tier.");
@@ -83,6 +90,7 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let connections = app.connections.all();
     with_local_recorder(&app.meters.recorder, || {
         node(&app.engine, ready, connections);
+        edge(&app);
         locks(app.engine.lock_stats());
         if let Some(tier) = app.engine.tier() {
             hot(tier);
@@ -103,6 +111,18 @@ fn node(engine: &Engine, ready: bool, connections: u64) {
     let now = engine.mode().now();
     for mode in MODES {
         gauge!("threadmill_mode", "mode" => mode.name()).set(f64::from(mode == now));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
+fn edge(app: &App) {
+    gauge!("threadmill_peers").set(app.peers.count() as f64);
+    gauge!("threadmill_unsent_bytes").set(app.peers.unsent() as f64);
+    gauge!("threadmill_body_bytes").set(app.limiter.all(Kind::BodyBytes) as f64);
+    gauge!("threadmill_streams").set(app.limiter.all(Kind::Streams) as f64);
+    for refusal in Refusal::ALL {
+        let count = app.limiter.refusals.count(*refusal);
+        counter!("threadmill_refused_total", "why" => refusal.word()).absolute(count);
     }
 }
 

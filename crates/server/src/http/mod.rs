@@ -4,19 +4,23 @@ mod assets;
 mod auth;
 mod body;
 mod connections;
+mod cors;
 mod events;
 mod flags;
 mod guard;
 mod health;
 mod info;
-mod listen;
+mod link;
 mod locks;
 mod messages;
 mod metrics;
 mod position;
 mod presence;
 mod problem;
+mod proxies;
 mod runs;
+mod serve;
+mod strict;
 mod sync;
 mod threads;
 mod transfer;
@@ -26,14 +30,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
-use threadmill_proto::{ErrorCode, Problem};
+use threadmill_proto::{ErrorCode, Problem, Scope};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
+use self::serve::limiter::{Limiter, Share};
+use self::serve::peers::Peers;
 use crate::engine::Engine;
 
 pub use auth::{Auth, Tokens};
 pub use guard::{Guard, dev_refusal};
-pub use listen::serve;
+pub use link::Link;
 pub use problem::ApiProblem;
+pub use serve::{Cap, HttpLimits, Rates, serve};
 
 /// What every route has.
 #[derive(Debug, Clone)]
@@ -42,21 +52,49 @@ pub(crate) struct App {
     pub(crate) guard: Arc<Guard>,
     pub(crate) connections: Arc<connections::Connections>,
     pub(crate) meters: Arc<metrics::Meters>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) peers: Arc<Peers>,
 }
 
-/// All routes over an engine.
-pub fn router(engine: Arc<Engine>, guard: Guard) -> Router {
-    let app = App { engine, guard: Arc::new(guard), connections: Arc::default(), meters: Arc::default() };
-    Router::new()
+impl App {
+    /// A place for a run that is about to be started, if one is wanted. What runs already the engine counts.
+    fn place_to_run(&self, scope: &Scope, wanted: bool) -> Result<Option<Share>, ApiProblem> {
+        let start = || self.limiter.start(scope, self.engine.running_of(scope), self.engine.running());
+        Ok(wanted.then(start).transpose()?)
+    }
+
+    /// Waits until others have read enough of what they were sent, but not for long.
+    async fn room(&self) -> Result<(), ApiProblem> {
+        let until = tokio::time::Instant::now() + serve::ROOM;
+        while self.peers.is_pressed() {
+            if tokio::time::Instant::now() >= until {
+                return Err(serve::pressed(&self.limiter).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+/// Between two looks whether there is room.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// All routes over an engine, and what bounds those who use them.
+fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (Router, Arc<Limiter>) {
+    let limiter = Arc::new(Limiter::new(guard.limits));
+    let (connections, meters) = (Arc::default(), Arc::default());
+    let app = App { engine, guard: Arc::new(guard), connections, meters, limiter: Arc::clone(&limiter), peers };
+    let router = Router::new()
         .nest("/v1", api())
         .route("/docs", get(docs))
-        .route("/docs/{page}", get(docs))
+        .route("/docs/api.md", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
-        .with_state(app)
+        .with_state(app);
+    (router, limiter)
 }
 
 /// The API's description, as it is in the repository.
@@ -92,9 +130,25 @@ fn api() -> Router<App> {
         .route("/constant", get(info::constant))
         .route("/flags", get(flags::flags))
         .route("/me/connections", get(connections::mine))
-        .route("/sync", post(sync::post).fallback(sync::upgrade))
+        .route("/sync", get(sync::upgrade).post(sync::post))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
         })
+        .layer(compressed())
 }
+
+/// Windows, lists and exports are sent smaller to those who take that. Streams of events are not: a coder would keep back
+/// what should be seen at once. Nor is what the live protocol sends, whose frames are small or were chosen to be.
+fn compressed() -> CompressionLayer<impl Predicate> {
+    let smaller = SizeAbove::new(COMPRESSED_FROM)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new("application/cbor-seq"))
+        .and(NotForContentType::const_new("application/octet-stream"));
+    CompressionLayer::new().quality(CompressionLevel::Precise(QUALITY)).compress_when(smaller)
+}
+
+/// Less than a packet's worth is not worth a coder.
+const COMPRESSED_FROM: u64 = 1_024;
+/// Of brotli and gzip alike: past it the size falls slowly and the time does not.
+const QUALITY: i32 = 4;

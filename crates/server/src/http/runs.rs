@@ -35,6 +35,7 @@ pub(super) async fn start(
     let run = NewRun { id: run_id, message: fields.message_id("message")?, provider: fields.text("provider")? };
     fields.finish()?;
     let request = RunRequest { branch, regenerate, run };
+    let _place = app.place_to_run(&scope, true)?;
     let written = app.engine.start_run(&scope, terms.clone(), &thread, request).await;
     let mut written = written.map_err(|problem| taken(problem.into(), &terms))?;
     written.message = written.run_message.take();

@@ -46,6 +46,7 @@ pub(super) async fn create(State(app): State<App>, Caller(scope): Caller, mut fi
     let terms = fields.terms(id.as_ref().map(|id| format!("t:{id}")));
     fields.finish()?;
     let request = CreateRequest { id, title, metadata, message, run };
+    let _place = app.place_to_run(&scope, request.run.is_some())?;
     let written = app.engine.create(&scope, terms.clone(), request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let thread = written.thread.as_ref().map(|thread| thread.id.clone());

@@ -1,10 +1,10 @@
 //! The summary log: pages of it newest first, and what came after a place in it.
 
-use threadmill_proto::{Scope, Summary};
+use threadmill_proto::{Scope, Summary, TitleFilter};
 use threadmill_store::{ListQuery, SummaryPage, ThreadPage};
 use tokio_postgres::Row;
 
-use crate::codec::{id, int, text_from, text_to, uint};
+use crate::codec::{id, int, text_from, uint};
 use crate::db::{Db, get};
 use crate::fail::Done;
 use crate::rows::{Principal, find_principal};
@@ -33,25 +33,38 @@ async fn newest(db: &Db<'_>, who: Principal) -> Done<u64> {
     row.map_or(Ok(0), |row| uint(get(&row, 0)?))
 }
 
+/// Rows read at a time where they are filtered by their title.
+const BATCH: usize = 500;
+
 /// A page of the list, newest first.
 pub(crate) async fn threads(db: &Db<'_>, scope: &Scope, query: &ListQuery) -> Done<ThreadPage> {
     let Some(who) = find_principal(db, scope).await? else {
         return Ok(ThreadPage { threads: Vec::new(), next: None, pos: 0 });
     };
-    // lower() goes by bytes in this collation, as the promise says: ASCII alone.
     const SQL: &str = concat!(
         "SELECT ",
         summary_columns!(),
         " FROM threadmill.summaries
           WHERE owner = $1 AND pos < $2 AND NOT deleted AND archived = $3
-            AND ($4 = '' OR position(lower($4 COLLATE \"C\") IN lower(title COLLATE \"C\")) > 0)
-          ORDER BY pos DESC LIMIT $5"
+          ORDER BY pos DESC LIMIT $4"
     );
-    let below = query.below.map_or(i64::MAX, int);
-    let title = text_to(query.title.as_deref().unwrap_or_default());
-    let limit = i64::from(query.limit) + 1;
-    let rows = db.all(SQL, &[&who.user, &below, &query.archived, &title, &limit]).await?;
-    let mut threads = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
+    let filter = TitleFilter::new(query.title.as_deref().unwrap_or_default());
+    let wanted = query.limit as usize + 1;
+    let batch = if filter.is_empty() { wanted } else { BATCH };
+    let mut below = query.below.map_or(i64::MAX, int);
+    let mut threads = Vec::new();
+    // What lower() does depends on the database's locale, so titles are compared here.
+    loop {
+        let rows = db.all(SQL, &[&who.user, &below, &query.archived, &int(batch as u64)]).await?;
+        let rows = rows.iter().map(read).collect::<Done<Vec<Summary>>>()?;
+        let last = rows.last().map(|last| int(last.pos)).filter(|_| rows.len() == batch);
+        threads.extend(rows.into_iter().filter(|row| filter.finds(&row.title)));
+        match last {
+            Some(last) if threads.len() < wanted => below = last,
+            _ => break,
+        }
+    }
+    threads.truncate(wanted);
     let more = threads.len() > query.limit as usize;
     threads.truncate(query.limit as usize);
     Ok(ThreadPage { next: threads.last().filter(|_| more).map(|last| last.pos), threads, pos: newest(db, who).await? })

@@ -134,12 +134,15 @@ impl Work<'_> {
     }
 
     pub(super) async fn edit(&mut self, command: &Command) -> Done<Applied> {
-        let Command::Edit { message, branch, body, fork, copy, .. } = command else {
+        let Command::Edit { message, branch, body, rev, fork, copy, .. } = command else {
             return Err(invalid("not an edit"));
         };
         let row = (*self.thread.find_message(self.db, message).await?).clone();
         let line = self.line_of(&row, branch.as_ref()).await?;
         refuse_unless_settled(&row)?;
+        if rev.is_some_and(|rev| rev != row.rev) {
+            return Err(Conflict::MessageChanged.into());
+        }
         if row.branch == line.num && row.depth + 1 == line.total {
             return Ok(self.edit_in_place(row, body));
         }

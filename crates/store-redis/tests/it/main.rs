@@ -3,15 +3,13 @@
 //! `valkey-server` in the path or in `VALKEY_SERVER`, and those with the official client of Upstash for `node` and
 //! the folder named by `UPSTASH_CLIENT`, and say so when they do nothing.
 
-mod cluster;
 mod conformance;
 mod cost;
-mod faults;
 mod hostile;
 mod listen;
+mod outages;
 mod poison;
 mod rigs;
-mod sentinel;
 #[allow(dead_code, reason = "the tests of whole nodes do more with them")]
 mod servers;
 mod tls;

@@ -1,7 +1,7 @@
 //! The summary log: pages of it newest first, and what came after a place in it.
 
 use rusqlite::{Row, params};
-use threadmill_proto::{Scope, Summary};
+use threadmill_proto::{Scope, Summary, TitleFilter};
 use threadmill_store::{ListQuery, SummaryPage, ThreadPage};
 
 use crate::codec::id;
@@ -30,29 +30,38 @@ fn newest(db: &Db<'_>, who: Principal) -> Done<u64> {
     Ok(pos.unwrap_or(0))
 }
 
+/// Rows read at a time where they are filtered by their title.
+const BATCH: usize = 500;
+
 /// A page of the list, newest first.
 pub(crate) fn threads(db: &Db<'_>, scope: &Scope, query: &ListQuery) -> Done<ThreadPage> {
     let Some(who) = principal::find(db, scope)? else {
         return Ok(ThreadPage { threads: Vec::new(), next: None, pos: 0 });
     };
-    let below = query.below.and_then(|pos| i64::try_from(pos).ok());
-    let mut threads = db.all(
-        &format!(
-            "SELECT {COLUMNS} FROM summaries
-             WHERE tenant = ?1 AND user = ?2 AND pos < ?3 AND deleted = 0 AND archived = ?4
-               AND (?5 = '' OR instr(lower(title), lower(?5)) > 0)
-             ORDER BY pos DESC LIMIT ?6"
-        ),
-        params![
-            who.tenant,
-            who.user,
-            below.unwrap_or(i64::MAX),
-            query.archived,
-            query.title.as_deref().unwrap_or_default(),
-            u64::from(query.limit) + 1,
-        ],
-        read,
-    )?;
+    let filter = TitleFilter::new(query.title.as_deref().unwrap_or_default());
+    let wanted = query.limit as usize + 1;
+    let batch = if filter.is_empty() { wanted } else { BATCH };
+    let mut below = query.below.and_then(|pos| i64::try_from(pos).ok()).unwrap_or(i64::MAX);
+    let mut threads = Vec::new();
+    // SQLite's own lower() knows ASCII alone, so titles are compared here.
+    loop {
+        let rows = db.all(
+            &format!(
+                "SELECT {COLUMNS} FROM summaries
+                 WHERE tenant = ?1 AND user = ?2 AND pos < ?3 AND deleted = 0 AND archived = ?4
+                 ORDER BY pos DESC LIMIT ?5"
+            ),
+            params![who.tenant, who.user, below, query.archived, batch as u64],
+            read,
+        )?;
+        let last = rows.last().and_then(|last| i64::try_from(last.pos).ok()).filter(|_| rows.len() == batch);
+        threads.extend(rows.into_iter().filter(|row| filter.finds(&row.title)));
+        match last {
+            Some(last) if threads.len() < wanted => below = last,
+            _ => break,
+        }
+    }
+    threads.truncate(wanted);
     let more = threads.len() > query.limit as usize;
     threads.truncate(query.limit as usize);
     Ok(ThreadPage { next: threads.last().filter(|_| more).map(|last| last.pos), threads, pos: newest(db, who)? })

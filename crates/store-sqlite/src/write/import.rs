@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Change, Event, Message, MessageStatus, Record, Scope, Thread, ThreadId};
-use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing};
+use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing, unknown_parent};
 
 use super::lines::{self, Placing};
 use super::log::{summary_of, write_record, write_summary};
@@ -80,12 +80,23 @@ impl Importing<'_> {
         Ok(lines.get_mut(id).ok_or(Missing::Branch)?)
     }
 
+    fn parent<'l>(&self, lines: &'l mut Lines, id: &BranchId, parent: &BranchId) -> Done<&'l mut BranchRow> {
+        if !lines.contains_key(parent) && branch::find(self.db, &self.thread, parent)?.is_none() {
+            return Err(invalid(unknown_parent(id, parent)));
+        }
+        self.line(lines, parent)
+    }
+
     fn branch(&mut self, lines: &mut Lines, id: &BranchId, parent: Option<&BranchId>, depth: u64) -> Done<()> {
         let pred = match (parent, depth) {
-            (_, 0) => None,
+            (None, 0) => None,
+            (Some(parent), 0) => {
+                self.parent(lines, id, parent)?;
+                None
+            }
             (None, _) => return Err(invalid("a branch without a parent begins at depth 0")),
             (Some(parent), _) => {
-                let line = self.line(lines, parent)?;
+                let line = self.parent(lines, id, parent)?;
                 if depth > line.total {
                     return Err(invalid("a branch forks past the end of its parent"));
                 }

@@ -126,12 +126,15 @@ impl Work<'_> {
     }
 
     pub(crate) fn edit(&mut self, command: &Command) -> Done<Applied> {
-        let Command::Edit { message, branch, body, fork, copy, .. } = command else {
+        let Command::Edit { message, branch, body, rev, fork, copy, .. } = command else {
             return Err(invalid("not an edit"));
         };
         let row = message::find(self.db, &self.thread, message)?;
         let line = self.line_of(&row, branch.as_ref())?;
         refuse_unless_settled(&row)?;
+        if rev.is_some_and(|rev| rev != row.rev) {
+            return Err(Conflict::MessageChanged.into());
+        }
         if row.branch == line.num && row.depth + 1 == line.total {
             return self.edit_in_place(row, body);
         }

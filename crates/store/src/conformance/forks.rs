@@ -23,6 +23,7 @@ fn edit(chat: &Chat, n: u32) -> Command {
         message: message_id("m1"),
         branch: Some(branch_id("main")),
         body: body("x"),
+        rev: None,
         fork: branch_id(&format!("b{n}")),
         copy: message_id(&format!("e{n}")),
     }
@@ -127,6 +128,7 @@ pub async fn lineages_stay_short(rig: &mut dyn Rig) {
             message: message_id(&last),
             branch: None,
             body: body("x"),
+            rev: None,
             fork: branch_id(&format!("b{n}")),
             copy: message_id(&copy),
         };

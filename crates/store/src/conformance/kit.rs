@@ -190,6 +190,7 @@ impl Chat {
             message: message_id(id),
             branch: None,
             body: body(text),
+            rev: None,
             fork: branch_id(&format!("edit-{id}")),
             copy: message_id(&format!("{id}-2")),
         }

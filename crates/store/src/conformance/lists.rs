@@ -43,10 +43,10 @@ pub async fn lists_are_paged_newest_first(rig: &mut dyn Rig) {
     assert_eq!((nobody.threads.len(), nobody.pos), (0, 0));
 }
 
-/// Titles are matched anywhere and whatever the case; archived threads have a list of their own.
+/// Titles are found by words anywhere in them, whatever order and case; archived threads have a list of their own.
 pub async fn lists_filter_by_title_and_archive(rig: &mut dyn Rig) {
     let mut chats = several(rig, 4).await;
-    let titles = ["Rust and 100% C", "trust", "other", "RUST"];
+    let titles = ["Rust and 100% C", "trust", "other: Ünter Гном", "RUST"];
     for (chat, title) in chats.iter_mut().zip(titles) {
         let update = Command::UpdateThread {
             id: chat.thread.clone(),
@@ -64,6 +64,8 @@ pub async fn lists_filter_by_title_and_archive(rig: &mut dyn Rig) {
     };
     assert_eq!(find("rUsT", false).await, "t1 t0");
     assert_eq!(find("0% c", false).await, "t0");
+    assert_eq!(find("c  100 rust", false).await, "t0", "words in any order");
+    assert_eq!(find("гНОМ üNTER", false).await, "t2", "in every alphabet");
     assert_eq!(find("_", false).await, "");
     assert_eq!(find("rust", true).await, "t3");
     assert_eq!(find("", true).await, "t3");

@@ -94,6 +94,7 @@ pub async fn message_ids_are_taken_once(rig: &mut dyn Rig) {
         message: message_id("m0"),
         branch: None,
         body: body("x"),
+        rev: None,
         fork: branch_id("f"),
         copy: message_id("m1"),
     };
@@ -103,6 +104,7 @@ pub async fn message_ids_are_taken_once(rig: &mut dyn Rig) {
         message: message_id("m0"),
         branch: None,
         body: body("x"),
+        rev: None,
         fork: branch_id("main"),
         copy: message_id("m9"),
     };
@@ -149,6 +151,7 @@ pub async fn an_earlier_message_is_edited_by_a_fork(rig: &mut dyn Rig) {
         message: message_id("m1"),
         branch: None,
         body: body("third"),
+        rev: None,
         fork: branch_id("third"),
         copy: message_id("m1-3"),
     };
@@ -189,6 +192,26 @@ pub async fn only_settled_messages_change(rig: &mut dyn Rig) {
     missing(chat.apply([remove]).await, Missing::Message);
 }
 
+/// An edit that names a revision changes no other, in place or by a fork.
+pub async fn an_edit_of_another_revision_is_refused(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let at = |chat: &Chat, id: &str, seen: u64| {
+        let mut edit = chat.edit(id, "anew");
+        if let Command::Edit { rev, .. } = &mut edit {
+            *rev = Some(seen);
+        }
+        edit
+    };
+    let (first, late, next) = (at(&chat, "m1", 1), at(&chat, "m1", 1), at(&chat, "m1", 2));
+    assert_eq!(message_in(&chat.ok([first]).await).rev, 2);
+    conflict(chat.apply([late]).await, Conflict::MessageChanged);
+    assert_eq!(message_in(&chat.ok([next]).await).rev, 3);
+    let (never, fork) = (at(&chat, "m0", 2), at(&chat, "m0", 1));
+    conflict(chat.apply([never]).await, Conflict::MessageChanged);
+    assert_eq!(message_in(&chat.ok([fork]).await).id.as_str(), "m0-2");
+}
+
 /// A branch that does not show the message is refused; none named finds one that does.
 pub async fn an_edit_names_a_branch_the_message_is_on(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
@@ -200,6 +223,7 @@ pub async fn an_edit_names_a_branch_the_message_is_on(rig: &mut dyn Rig) {
         message: message_id("m1"),
         branch: Some(branch_id(branch)),
         body: body("x"),
+        rev: None,
         fork: branch_id("g"),
         copy: message_id("c"),
     };

@@ -96,6 +96,7 @@ suite! { $
         an_earlier_message_is_edited_by_a_fork
         the_first_message_can_be_edited
         only_settled_messages_change
+        an_edit_of_another_revision_is_refused
         an_edit_names_a_branch_the_message_is_on
         a_removed_message_leaves_a_tombstone
     }

@@ -190,6 +190,7 @@ pub async fn an_edit_before_the_run_seals_it(rig: &mut dyn Rig) {
         message: message_id("m0"),
         branch: Some(branch_id("main")),
         body: super::kit::body("third"),
+        rev: None,
         fork: branch_id("third"),
         copy: message_id("m0-3"),
     };

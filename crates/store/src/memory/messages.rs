@@ -89,12 +89,15 @@ impl Work<'_> {
     }
 
     pub(super) fn edit(&mut self, command: &Command) -> StoreResult<Applied> {
-        let Command::Edit { message, branch, body, fork, copy, .. } = command else {
+        let Command::Edit { message, branch, body, rev, fork, copy, .. } = command else {
             return Err(invalid("not an edit"));
         };
         let old = self.thread.message(message)?.clone();
         let line = self.line_of(&old, branch.as_ref())?;
         refuse_unless_settled(&old)?;
+        if rev.is_some_and(|rev| rev != old.rev) {
+            return Err(Conflict::MessageChanged.into());
+        }
         let tip = &self.thread.branches[line];
         if old.branch == tip.id && tip.line.last() == Some(&old.id) {
             return self.edit_in_place(&old.id, body);

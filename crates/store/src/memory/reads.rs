@@ -1,7 +1,7 @@
 //! The model's other reads: changes, lists, branches, exports, the digest.
 
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summary, ThreadId};
+use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summary, ThreadId, TitleFilter};
 
 use super::state::{State, ThreadState};
 use crate::{
@@ -89,12 +89,12 @@ fn entries(state: &State, scope: &Scope) -> (Vec<Summary>, u64) {
 
 pub(super) fn threads(state: &State, scope: &Scope, query: &ListQuery) -> ThreadPage {
     let (mut items, pos) = entries(state, scope);
-    let wanted = query.title.clone().unwrap_or_default().to_ascii_lowercase();
+    let wanted = TitleFilter::new(query.title.as_deref().unwrap_or_default());
     items.retain(|summary| {
         !summary.deleted
             && summary.archived == query.archived
             && query.below.is_none_or(|below| summary.pos < below)
-            && summary.title.to_ascii_lowercase().contains(&wanted)
+            && wanted.finds(&summary.title)
     });
     items.reverse();
     let limit = query.limit as usize;

@@ -155,6 +155,10 @@ export class DirectClient implements Client {
     await this.#write(writes.deleteThread(id));
   }
 
+  whole(threadId: string, messageId: string) {
+    return this.#api.whole(threadId, messageId);
+  }
+
   wholePart(threadId: string, messageId: string, part: number) {
     return this.#api.wholePart(threadId, messageId, part);
   }

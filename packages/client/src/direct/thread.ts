@@ -2,12 +2,12 @@
 
 import type { Access } from '../access.js';
 import type { Frames } from '../frames.js';
+import { LiveMessages } from '../live.js';
 import { ProblemError, unreachable } from '../problem.js';
 import { FrameStore } from '../store.js';
-import type { Anchor, StreamHandle, ThreadHandle, ThreadSnapshot } from '../types.js';
+import type { Anchor, LiveHandle, StreamHandle, ThreadHandle, ThreadSnapshot } from '../types.js';
 import { Poller, type Surroundings } from './poller.js';
 import { branchOf, read, readTip, readWhole, type ThreadJson } from './read.js';
-import { Streams } from './streams.js';
 import { Whole } from './whole.js';
 
 /** Milliseconds between polls: while nobody writes, and while a run does. */
@@ -42,7 +42,7 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
   readonly threadId: string;
   readonly #owner: ThreadOwner;
   readonly #released: () => void;
-  readonly #streams: Streams;
+  readonly #live: LiveMessages;
   readonly #poller: Poller;
   #branch: string | undefined;
   #whole: Whole | undefined;
@@ -60,7 +60,7 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
     this.threadId = threadId;
     this.#branch = branch;
     this.#released = released;
-    this.#streams = new Streams(owner.frames);
+    this.#live = new LiveMessages(owner.frames);
     this.#poller = new Poller(owner.surroundings, () => this.#poll());
     this.#poller.kick();
   }
@@ -101,7 +101,11 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
   }
 
   stream(messageId: string): StreamHandle {
-    return this.#streams.of(messageId, this.#whole?.rows ?? []);
+    return this.#live.of(messageId, this.#whole?.rows ?? []).all;
+  }
+
+  live(messageId: string): LiveHandle {
+    return this.#live.of(messageId, this.#whole?.rows ?? []);
   }
 
   release(): void {
@@ -136,7 +140,7 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
   }
 
   protected override beforePublish(): void {
-    this.#streams.settle();
+    this.#live.settle();
   }
 
   protected override afterPublish(): void {
@@ -187,7 +191,8 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
     this.#whole = whole;
     this.#branch = whole.branch;
     this.#failure = undefined;
-    this.#streams.follow(whole.rows);
+    this.#live.open(whole.rows);
+    this.#live.keep(whole.rows);
     this.touch();
   }
 
@@ -203,7 +208,7 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
     const gone = error.code === 'thread_not_found' && this.#whole !== undefined;
     if (gone) {
       this.#whole = undefined;
-      this.#streams.follow([]);
+      this.#live.keep([]);
       this.#failure = { status: 'deleted' };
     } else if (!this.#whole && this.#failure?.status !== 'deleted') {
       this.#failure = { status: 'error', error };

@@ -8,23 +8,29 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::BodyDataStream;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, cbor_sequence, to_cbor};
 use tokio::time::{Instant, sleep_until};
 
-use super::super::body::{MaybeCaller, Query};
+use super::super::body::{MaybeCaller, Query, unread};
+use super::super::serve::bodies::BodyShare;
+use super::super::serve::limiter::Share;
 use super::super::{ApiProblem, App};
 use super::{Feed, Session, malformed};
 
 const SEQUENCE: &str = "application/cbor-seq";
 const EVENTS: &str = "text/event-stream";
+/// `Hello` and its token. More is not read of whoever has not said it.
+const FIRST_BYTES: usize = 4 << 10;
+/// The same and the piece of the body that made it so many: a socket's buffer.
+const FIRST_PIECES: usize = 64 << 10;
 /// Frames in one request.
 const FRAMES: usize = 256;
 /// How long an answer is held back when there is nothing to tell, and the most that may be asked for.
@@ -49,12 +55,17 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, ApiProblem> {
     let carrier = carrier(request.headers(), &query)?;
-    let mut frames = read(&app, request).await?.into_iter();
-    let first = frames.next().ok_or_else(|| ApiProblem::new(ErrorCode::HelloExpected, "The body is empty."))?;
-    let session = Session::begin(&app, caller, first)?;
-    let feed = Feed { session, asked: frames.collect(), over: false };
+    let share = request.extensions().get::<BodyShare>().cloned();
+    let mut words = Words { body: request.into_body().into_data_stream(), bytes: Vec::new() };
+    // Who is there is known before more is read than saying it takes.
+    let session = Session::begin(&app, caller, words.first().await?)?;
+    if let Some(share) = share {
+        share.known(&app.limiter, session.scope());
+    }
+    let place = app.limiter.stream(session.scope())?;
+    let feed = Feed { session, asked: words.rest(app.engine.limits().body_bytes).await?.into(), over: false };
     let mut response = match carrier {
-        Carrier::Events => events(&app, feed),
+        Carrier::Events => events(&app, feed, place),
         Carrier::Held(wait) => ([(header::CONTENT_TYPE, SEQUENCE)], held(feed, wait).await).into_response(),
     };
     let headers = response.headers_mut();
@@ -81,21 +92,57 @@ fn carrier(headers: &HeaderMap, query: &Query) -> Result<Carrier, ApiProblem> {
     }
 }
 
-async fn read(app: &App, request: Request) -> Result<Vec<ClientFrame>, ApiProblem> {
-    let limit = app.engine.limits().body_bytes;
-    let bytes = to_bytes(request.into_body(), limit).await.map_err(|_| {
-        ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
-    })?;
-    let frames: Result<Vec<ClientFrame>, _> = cbor_sequence(&bytes).take(FRAMES + 1).collect();
-    let frames = frames.map_err(|error| malformed(&error))?;
-    if frames.len() > FRAMES {
-        return Err(ApiProblem::new(ErrorCode::InvalidFrame, format!("One request has at most {FRAMES} frames.")));
-    }
-    Ok(frames)
+/// What a client says, as it comes.
+struct Words {
+    body: BodyDataStream,
+    bytes: Vec<u8>,
 }
 
-fn events(app: &App, feed: Feed) -> Response {
-    let counted = app.connections.enter(feed.session.scope());
+impl Words {
+    /// Reads on. Whether something came.
+    async fn more(&mut self, limit: usize) -> Result<bool, ApiProblem> {
+        let Some(piece) = self.body.next().await else { return Ok(false) };
+        let piece = piece.map_err(|error| unread(&error, limit))?;
+        if self.bytes.len() + piece.len() > limit {
+            let detail = format!("The body is larger than {limit} bytes.");
+            return Err(ApiProblem::new(ErrorCode::BodyTooLarge, detail));
+        }
+        self.bytes.extend_from_slice(&piece);
+        Ok(true)
+    }
+
+    /// The first frame, before the others are read: a piece may bring some of them along.
+    async fn first(&mut self) -> Result<ClientFrame, ApiProblem> {
+        loop {
+            match cbor_sequence::<ClientFrame>(&self.bytes).next() {
+                Some(Ok(frame)) => return Ok(frame),
+                Some(Err(error)) if !error.is_end_of_input() => return Err(malformed(&error).into()),
+                None | Some(Err(_)) if self.bytes.len() >= FIRST_BYTES => {
+                    return Err(ApiProblem::new(ErrorCode::HelloExpected, "The body does not begin with Hello."));
+                }
+                None | Some(Err(_)) => {}
+            }
+            if !self.more(FIRST_PIECES).await? {
+                let detail = if self.bytes.is_empty() { "The body is empty." } else { "The first frame broke off." };
+                return Err(ApiProblem::new(ErrorCode::HelloExpected, detail));
+            }
+        }
+    }
+
+    /// All frames but the first.
+    async fn rest(mut self, limit: usize) -> Result<Vec<ClientFrame>, ApiProblem> {
+        while self.more(limit).await? {}
+        let frames: Result<Vec<ClientFrame>, _> = cbor_sequence(&self.bytes).skip(1).take(FRAMES).collect();
+        let frames = frames.map_err(|error| malformed(&error))?;
+        if frames.len() >= FRAMES {
+            return Err(ApiProblem::new(ErrorCode::InvalidFrame, format!("One request has at most {FRAMES} frames.")));
+        }
+        Ok(frames)
+    }
+}
+
+fn events(app: &App, feed: Feed, place: Share) -> Response {
+    let counted = (app.connections.enter(feed.session.scope()), place);
     let stream = stream::unfold((feed, counted), |(mut feed, counted)| async move {
         let frame = feed.next().await?;
         let event = Event::default().data(BASE64_STANDARD.encode(frame.cbor()));

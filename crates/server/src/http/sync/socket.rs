@@ -1,7 +1,9 @@
 //! The WebSocket: frames in, frames out, one task a connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +13,8 @@ use threadmill_proto::{ErrorCode, Problem, ServerFrame, from_cbor, to_cbor};
 
 use super::super::auth::Identity;
 use super::super::body::MaybeCaller;
+use super::super::serve::peers::{Peer, Unsent};
+use super::super::serve::refusals::Refusal;
 use super::super::{ApiProblem, App};
 use super::{Due, Over, Session, malformed};
 
@@ -21,6 +25,11 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// The default of 128 KiB would be nearly all of an idle connection's memory.
 const READ_BUFFER: usize = 4 << 10;
+/// What may wait in the library's own buffer, answers to pings among it: above the largest frame with what a
+/// connection's queue may hold. It is reached by nobody, since nothing is read from a peer that takes nothing.
+const WRITE_BUFFER: usize = 8 << 20;
+/// Smaller frames cost more to count than they hold.
+const COUNTED_FROM: usize = 1 << 10;
 /// Close codes: policy, credentials, too slow.
 const CLOSE_REFUSED: u16 = 4400;
 const CLOSE_UNAUTHORIZED: u16 = 4401;
@@ -30,6 +39,7 @@ const CLOSE_SLOW: u16 = 4408;
 pub(crate) async fn upgrade(
     State(app): State<App>,
     MaybeCaller(caller): MaybeCaller,
+    peer: Option<Extension<Arc<Peer>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -44,13 +54,20 @@ pub(crate) async fn upgrade(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| async move { Connection { app, caller, socket }.run().await })
+        .max_write_buffer_size(WRITE_BUFFER)
+        .on_upgrade(move |socket| async move {
+            let peer = peer.map(|Extension(peer)| peer);
+            Connection { app, caller, socket, peer, unsent: Vec::new() }.run().await;
+        })
 }
 
 struct Connection {
     app: App,
     caller: Option<Identity>,
     socket: WebSocket,
+    peer: Option<Arc<Peer>>,
+    /// What was written since the last time that all was sent.
+    unsent: Vec<Unsent>,
 }
 
 /// How a connection goes on.
@@ -62,6 +79,17 @@ enum Flow {
 impl Connection {
     async fn run(mut self) {
         let Some(mut session) = self.hello().await else { return };
+        let _place = match self.app.limiter.stream(session.scope()) {
+            Ok(place) => place,
+            Err(problem) => {
+                // A client of any release knows this code as one to come back after.
+                self.refuse(Problem { code: ErrorCode::Overloaded, ..problem }).await;
+                return;
+            }
+        };
+        if let Some(peer) = &self.peer {
+            peer.known();
+        }
         let _counted = self.app.connections.enter(session.scope());
         loop {
             let flow = tokio::select! {
@@ -80,7 +108,11 @@ impl Connection {
                 Ok(frame) => Session::begin(&self.app, self.caller.take(), frame),
                 Err(error) => Err(malformed(&error)),
             },
-            Ok(Some(Ok(_))) | Err(_) => Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello.")),
+            Ok(Some(Ok(_))) => Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello.")),
+            Err(_) => {
+                self.app.limiter.refusals.note(Refusal::NoHello);
+                Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello."))
+            }
             Ok(Some(Err(_)) | None) => return None,
         };
         match begun {
@@ -109,12 +141,18 @@ impl Connection {
             next = session.due_now();
         }
         match tokio::time::timeout(WRITE_PATIENCE, self.socket.flush()).await {
-            Ok(Ok(())) => Flow::On,
+            Ok(Ok(())) => {
+                self.unsent.clear();
+                Flow::On
+            }
             Ok(Err(_)) | Err(_) => Flow::Over,
         }
     }
 
     async fn feed(&mut self, frame: Bytes) -> Flow {
+        if let Some(peer) = self.peer.as_ref().filter(|_| frame.len() >= COUNTED_FROM) {
+            self.unsent.push(peer.hold(frame.len()));
+        }
         match tokio::time::timeout(WRITE_PATIENCE, self.socket.feed(Message::Binary(frame))).await {
             Ok(Ok(())) => Flow::On,
             Ok(Err(_)) | Err(_) => Flow::Over,

@@ -100,6 +100,7 @@ fn edit() -> impl Strategy<Value = Command> {
             message: message_id(&message),
             branch: branch.as_deref().map(branch_id),
             body: body(&text),
+            rev: None,
             fork: branch_id(&fork),
             copy: message_id(&copy),
         },

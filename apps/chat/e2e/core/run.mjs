@@ -1,0 +1,36 @@
+//! The core of the page in two engines, near and far: Chromium and Firefox, each directly and with 60 ms each way.
+//!
+//! `CORE="firefox-far chromium-near" THREADMILL_URL=… node e2e/core/run.mjs` runs some of them. The server needs the
+//! provider `scripted` of `model.mjs`, which `scripts/e2e.sh` starts.
+
+import { longestThread } from '../api.mjs';
+import { check, conclude } from '../checks.mjs';
+import { delayed } from '../delay.mjs';
+import { BASE } from '../page.mjs';
+import { coreChecks } from './checks.mjs';
+import { BROWSERS } from './driver.mjs';
+
+/** Milliseconds each way. */
+const FAR = 60;
+const WANTED = (process.env.CORE ?? 'chromium-near chromium-far firefox-near firefox-far').split(' ');
+
+const long = (await longestThread()).id;
+for (const [engine, launch] of Object.entries(BROWSERS)) {
+  const wanted = WANTED.filter(name => name.startsWith(`${engine}-`));
+  if (wanted.length === 0) continue;
+  const browser = await launch();
+  for (const name of wanted) {
+    const far = name.endsWith('-far') ? await delayed(BASE, FAR) : undefined;
+    const started = performance.now();
+    console.log(`-- ${browser.name}${far ? `, ${FAR} ms each way` : ''}`);
+    await coreChecks(browser, far?.base ?? BASE, long).catch(error =>
+      check('the checks ran to their end', () => {
+        throw error;
+      }),
+    );
+    console.log(`-- ${((performance.now() - started) / 1_000).toFixed(1)} s`);
+    far?.close();
+  }
+  await browser.close();
+}
+conclude();

@@ -1,0 +1,85 @@
+//! A tab whose page hangs while it holds the browser's connection: the others go on without it.
+
+import { api, threadWith, tip } from './api.mjs';
+import { check, must, until } from './checks.mjs';
+import { BASE, rows, rowsShown, sendText } from './page.mjs';
+
+/** Milliseconds that the page does nothing. */
+const HANGS = process.env.THREADMILL_FULL === '1' ? 60_000 : 25_000;
+/** Milliseconds in which others have to take over and send. */
+const TAKE_OVER = 12_000;
+
+/** Opens the thread in a tab of its own: no tab is the opener of another, so each has its own process. */
+async function openTab(context, threadId) {
+  const page = await context.newPage();
+  await page.goto(`${BASE}/t/${threadId}`);
+  await rowsShown(page);
+  await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
+  return page;
+}
+
+/** How often the thread holds a message of the user with this text. */
+async function count(threadId, text) {
+  const { messages } = await tip(threadId);
+  return messages.filter(({ role, parts }) => role === 'user' && parts.some(part => part.text === text))
+    .length;
+}
+
+async function sentWithin(page, threadId, text, ms) {
+  const begun = performance.now();
+  await sendText(page, text);
+  await until(`“${text}” on the server`, async () => (await count(threadId, text)) > 0, ms);
+  return Math.round(performance.now() - begun);
+}
+
+async function texts(page) {
+  return page.$$eval('.row-user[data-row]', all => all.map(row => row.innerText.trim()));
+}
+
+export async function hangingChecks(browser) {
+  const threadId = await threadWith('Hello.', 'Hanging');
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const [leader, other] = [await openTab(context, threadId), await openTab(context, threadId)];
+  await check(
+    'a tab that hangs with the connection: others send within 12 s, nothing is doubled',
+    async () => {
+      // It is about to send when it stops: what it had queued must not go twice.
+      await leader.fill('.composer textarea', 'From the one that hangs.');
+      await leader.evaluate(ms => {
+        document.querySelector('.composer textarea').addEventListener('keydown', () =>
+          setTimeout(() => {
+            const until = performance.now() + ms;
+            while (performance.now() < until);
+          }),
+        );
+      }, HANGS);
+      const hung = performance.now();
+      leader.press('.composer textarea', 'Enter').catch(() => {});
+      const took = await sentWithin(other, threadId, 'While it hangs.', TAKE_OVER);
+      const third = await openTab(context, threadId);
+      await sentWithin(third, threadId, 'From a third.', TAKE_OVER);
+      must(performance.now() - hung < HANGS, 'the tab did not hang for so long');
+      await until('the tab that hung', () => leader.evaluate(() => true).catch(() => false), HANGS + 10_000);
+      const sent = ['From the one that hangs.', 'While it hangs.', 'From a third.'];
+      await until(
+        'all tabs to agree',
+        async () => {
+          const shown = await Promise.all([leader, other, third].map(texts));
+          return shown.every(all => sent.every(text => all.some(row => row.includes(text))));
+        },
+        30_000,
+      );
+      for (const text of sent) must((await count(threadId, text)) === 1, `${text} is not there exactly once`);
+      const ids = await Promise.all(
+        [leader, other, third].map(async page => (await rows(page)).map(row => row.id)),
+      );
+      must(
+        ids.every(all => new Set(all).size === all.length),
+        'a row is there twice',
+      );
+      return `sent after ${took} ms`;
+    },
+  );
+  await context.close();
+  await api('DELETE', `/threads/${threadId}`);
+}

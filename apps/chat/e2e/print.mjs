@@ -1,0 +1,99 @@
+//! Printing: the whole thread on paper, by the page's command and by the browser's own.
+
+import { api, threadWith } from './api.mjs';
+import { check, must, until } from './checks.mjs';
+import { openPage, rowsShown } from './page.mjs';
+
+/** How many pages a PDF has: its page objects, which Chromium does not compress. */
+function pages(pdf) {
+  return (pdf.toString('latin1').match(/\/Type\s*\/Page\b/g) ?? []).length;
+}
+
+async function threadOf(count) {
+  const id = await threadWith('The first message of all.', 'On paper');
+  for (let n = 1; n < count; n += 1) {
+    const code = `\n\n\`\`\`js\nconst wide = '${'x'.repeat(300)}';\n\`\`\`\n`;
+    const text =
+      n === count - 1
+        ? 'The last message of all.'
+        : `Message ${n}. ${'More words. '.repeat(20)}${n === 7 ? code : ''}`;
+    await api('POST', `/threads/${id}/messages`, {
+      role: n % 2 ? 'assistant' : 'user',
+      parts: [{ type: 'text', text }],
+    });
+  }
+  await api('POST', `/threads/${id}/messages`, {
+    role: 'user',
+    parts: [{ type: 'text', text: `${'A very long question. '.repeat(2_000)}And this is its end.` }],
+  });
+  return id;
+}
+
+export async function printChecks(browser) {
+  const id = await threadOf(140);
+  const page = await openPage(browser, `/t/${id}`, { colorScheme: 'dark' });
+  await rowsShown(page);
+  const printed = () => page.$eval('.print', print => print.textContent);
+  await check("the browser's own printing prints the whole thread", async () => {
+    await page.evaluate(() => {
+      const keep = () => {
+        window.__paper = document.querySelector('.print')?.textContent ?? '';
+      };
+      window.addEventListener('afterprint', keep, { once: true });
+    });
+    const count = pages(await page.pdf({ format: 'A4' }));
+    must(count >= 15, `${count} pages`);
+    const said = await page.evaluate(() => window.__paper);
+    for (const words of ['The first message of all.', 'The last message of all.', 'And this is its end.'])
+      must(said.includes(words), `"${words}" is not on paper`);
+    must(!said.includes('New thread'), 'the sidebar is printed');
+    return `${count} pages`;
+  });
+  await check('afterwards the page is as it was', async () => {
+    await until('the paper to go', async () => (await page.$('.print')) === null);
+    must(await page.isVisible('.composer'), 'the page is gone');
+  });
+  await check('the command in the menu, and Ctrl+P, read the thread and then print', async () => {
+    await page.evaluate(() => {
+      window.__prints = [];
+      window.print = () => {
+        window.__prints.push(document.querySelector('.print')?.textContent ?? '');
+        window.dispatchEvent(new Event('beforeprint'));
+        window.dispatchEvent(new Event('afterprint'));
+      };
+    });
+    await page.click('[aria-label="More"]');
+    await page.click('[role="menuitem"]:has-text("Print thread")');
+    await until('the print', () => page.evaluate(() => window.__prints.length === 1));
+    await page.keyboard.press('Control+p');
+    await until('the other', () => page.evaluate(() => window.__prints.length === 2));
+    for (const text of await page.evaluate(() => window.__prints)) {
+      must(
+        text.includes('The first message of all.') && text.includes('And this is its end.'),
+        'not the whole',
+      );
+    }
+  });
+  await check('on paper: light colours, nothing of the page, code wrapped', async () => {
+    await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    must(!(await page.isVisible('#root')), 'the page is printed');
+    const found = await page.evaluate(() => ({
+      ink: getComputedStyle(document.querySelector('.print')).color,
+      pre: getComputedStyle(document.querySelector('.print pre')).whiteSpace,
+      wide: document.documentElement.scrollWidth <= document.documentElement.clientWidth,
+    }));
+    must(found.ink === 'rgb(36, 34, 30)', `the ink is ${found.ink}`);
+    must(found.pre === 'pre-wrap' && found.wide, JSON.stringify(found));
+    await page.emulateMedia({ media: 'screen' });
+    await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
+  });
+  await check('without the server the loaded part is printed, and says that it is a part', async () => {
+    await page.context().route('**/v1/threads/**', route => route.abort());
+    await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
+    must((await printed()).includes('this is the part that was loaded'), 'nothing says so');
+    await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
+  });
+  await page.context().close();
+  await api('DELETE', `/threads/${id}`);
+}

@@ -1,0 +1,172 @@
+//! Browsers that lack something or whose storage fails: the page starts, messages go out, and it says what is missing.
+
+import { api, threadWith, tip } from './api.mjs';
+import { check, must, until } from './checks.mjs';
+import { openThrough } from './network.mjs';
+import { BASE, rowsShown, sendText } from './page.mjs';
+
+/** Milliseconds a message may take with a storage that never answers: the deadlines of an open and a transaction. */
+const LATE = 15_000;
+
+/** What runs in the page before anything else, and the notice that has to be seen then. */
+const LACKS = {
+  'localStorage throws': {
+    notice: 'storage',
+    init: () =>
+      Object.defineProperty(window, 'localStorage', {
+        get: () => {
+          throw new DOMException('denied', 'SecurityError');
+        },
+      }),
+  },
+  'localStorage is null': {
+    notice: 'storage',
+    init: () => Object.defineProperty(window, 'localStorage', { value: null }),
+  },
+  'no WebAssembly': { notice: 'engine wasm_failed', init: () => delete window.WebAssembly },
+  'WebAssembly that compiles nothing': {
+    notice: 'engine wasm_failed',
+    init: () => {
+      WebAssembly.compileStreaming = () => Promise.reject(new WebAssembly.CompileError('disallowed'));
+      WebAssembly.instantiate = WebAssembly.compileStreaming;
+    },
+  },
+  'transactions never end': {
+    notice: 'storage',
+    init: () => {
+      for (const event of ['oncomplete', 'onabort', 'onerror'])
+        Object.defineProperty(IDBTransaction.prototype, event, { set: () => {} });
+    },
+  },
+  'the database never opens': {
+    notice: 'storage',
+    init: () => {
+      IDBFactory.prototype.open = () => ({});
+    },
+  },
+  'indexedDB is null': {
+    notice: 'storage',
+    init: () => Object.defineProperty(window, 'indexedDB', { value: null }),
+  },
+  'no locks, no channels, no randomUUID': {
+    init: () => {
+      Object.defineProperty(navigator, 'locks', { value: undefined });
+      window.BroadcastChannel = class {
+        constructor() {
+          throw new DOMException('denied', 'SecurityError');
+        }
+      };
+      crypto.randomUUID = undefined;
+    },
+  },
+};
+
+async function has(threadId, text) {
+  const { messages } = await tip(threadId);
+  return messages.some(({ parts }) => parts.some(part => part.text === text));
+}
+
+async function lackChecks(browser) {
+  for (const [name, { notice, init }] of Object.entries(LACKS)) {
+    const threadId = await threadWith('Hello.', name);
+    await check(`${name}: the page starts, sends and says so`, async () => {
+      const errors = [];
+      const prepare = async context => {
+        await context.addInitScript(init);
+        context.on('weberror', error => errors.push(String(error.error())));
+      };
+      const page = await openThrough(browser, `/t/${threadId}`, { prepare });
+      await rowsShown(page);
+      const begun = performance.now();
+      await sendText(page, 'All the same.');
+      await until('the message on the server', () => has(threadId, 'All the same.'), LATE);
+      const took = Math.round(performance.now() - begun);
+      if (notice) await page.waitForSelector(`[data-notice="${notice}"]`);
+      must(errors.length === 0, errors.join(' | '));
+      await page.context().close();
+      return `sent after ${took} ms`;
+    });
+    await api('DELETE', `/threads/${threadId}`);
+  }
+}
+
+/** Puts a record in the place of what the browser has kept of a thread. Runs in the page. */
+function replaceKept([threadId, record]) {
+  const value = JSON.parse(record);
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(`threadmill:local@${location.origin}/v1`);
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      const transaction = request.result.transaction(['windows', 'lists', 'outbox'], 'readwrite');
+      transaction.objectStore('windows').put(value, threadId);
+      transaction.objectStore('lists').put(value, 'list');
+      transaction.objectStore('outbox').put(value, 'k');
+      transaction.oncomplete = () => resolve(request.result.close());
+      transaction.onabort = () => reject(transaction.error);
+    };
+  });
+}
+
+async function recordChecks(browser) {
+  const threadId = await threadWith('Hello.', 'Records');
+  const errors = [];
+  const prepare = async context => {
+    context.on('weberror', error => errors.push(String(error.error())));
+  };
+  const page = await openThrough(browser, `/t/${threadId}`, { prepare });
+  const window = { id: threadId, keptAt: 1, total: 1 };
+  const row = { id: 'm', role: 'user', status: 'complete', depth: 0, branch: 'b', rev: 1, createdAt: 1 };
+  const records = [
+    { hello: 1 },
+    null,
+    7,
+    [],
+    { ...window, rows: [row] },
+    { ...window, rows: [{ ...row, parts: [null] }] },
+    { ...window, rows: [{ ...row, parts: [{ type: 'text', text: { toString: 1 } }] }] },
+    { ...window, rows: { length: 5 } },
+  ];
+  await check('what the browser kept is no record: the thread opens all the same', async () => {
+    for (const record of records) {
+      await rowsShown(page);
+      await page.evaluate(replaceKept, [threadId, JSON.stringify(record)]);
+      await page.reload();
+      await rowsShown(page);
+      const text = await page.innerText('.list');
+      must(text.includes('Hello.'), `with ${JSON.stringify(record)} the thread shows ${text}`);
+    }
+    must(errors.length === 0, errors.join(' | '));
+  });
+  await page.context().close();
+  await api('DELETE', `/threads/${threadId}`);
+}
+
+async function startChecks(browser) {
+  await check('a script that does not come: the page says so, and a button tries again', async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    const missing = '**/assets/page-*.js';
+    await context.route(missing, route => route.abort());
+    const page = await context.newPage();
+    await page.goto(BASE);
+    const said = await page.waitForSelector('[role="alert"]:has-text("could not start")');
+    must((await said.innerText()).includes('kept'), 'it does not say what became of what was written');
+    await context.unroute(missing);
+    await page.click('button:has-text("Reload")');
+    await page.waitForSelector('.composer textarea');
+    await context.close();
+  });
+  await check('no script at all: the document says so after a while', async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    await context.route('**/assets/*.js', route => route.abort());
+    const page = await context.newPage();
+    await page.goto(BASE);
+    await page.waitForSelector('.starting:has-text("load the page again")', { state: 'visible' });
+    await context.close();
+  });
+}
+
+export async function withoutChecks(browser) {
+  await lackChecks(browser);
+  await recordChecks(browser);
+  await startChecks(browser);
+}

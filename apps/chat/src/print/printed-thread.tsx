@@ -1,0 +1,58 @@
+//! A thread on paper: its title, and its messages one after the other.
+
+import type { Message, PreviewPart, Row } from '@threadmill/client';
+import { splitBlocks } from '@threadmill/react';
+import { MarkdownBlock } from '../markdown/markdown';
+import { OtherPart } from '../thread/other-part';
+import { textOf } from '../thread/whole-texts';
+
+const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
+
+/** What is printed, and what is not. */
+export interface Print {
+  readonly title: string;
+  readonly messages: readonly (Message | Row)[];
+  /** What the reader of the paper must know is missing. */
+  readonly notice: string | undefined;
+}
+
+export function PrintedThread({ title, messages, notice }: Print) {
+  return (
+    <article className="print">
+      <h1>{title}</h1>
+      {notice !== undefined && <p className="print-notice">{notice}</p>}
+      {messages.map(message => (
+        <section key={message.id} className={`print-message print-${message.role}`}>
+          <h2>
+            {WHO[message.role]}
+            <time>{new Date(message.createdAt).toLocaleString()}</time>
+          </h2>
+          {message.parts.map((part, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
+            <PrintedPart key={index} part={part} role={message.role} />
+          ))}
+        </section>
+      ))}
+    </article>
+  );
+}
+
+function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] }) {
+  if (part.type !== 'text') return <OtherPart part={part} />;
+  const text = textOf(part);
+  if (role !== 'assistant') {
+    return (
+      <div className="plain" dir="auto">
+        {text}
+      </div>
+    );
+  }
+  return (
+    <div className="md">
+      {splitBlocks(text).map((source, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: as above
+        <MarkdownBlock key={index} source={source} />
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,451 @@
+//! Every open socket and what it is doing, so that one look finds those that are to be let go.
+//!
+//! | phase | begins | ends, if nothing else does |
+//! |---|---|---|
+//! | `Head` | the socket is accepted, or the first byte of a later request came | after `head` |
+//! | `Busy` | a request's head is whole | with the answer's last byte; see *behind* |
+//! | `Idle` | an answer is whole | after `idle`, or when a new peer needs the place |
+//! | `Open` | a WebSocket begins | by its own heartbeat; see *behind* |
+//!
+//! A peer is **blocked** while it takes nothing of what it is sent, and **behind** while it has not taken all of it.
+//! Blocked for `write_pause` it is cut. Where more than `unsent_bytes` wait on the node, those who have been behind for
+//! longest are cut until three quarters of it are left. There are no timers for each socket: one task looks at all of
+//! them, four times a second and when too much waits; 20,000 sockets are a millisecond.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::limits::HttpLimits;
+use super::refusals::{Refusal, Refusals};
+
+/// Milliseconds since the node began to listen.
+pub(super) type Moment = u64;
+
+/// Whoever is behind for less is not looked at when too much waits: everybody is for a moment.
+const BEHIND_MS: Moment = 200;
+/// Places that are made at once, so that a flood does not look at every socket for each new one.
+const EVICTED_AT_ONCE: usize = 64;
+
+/// Locks, whatever happened to the last holder: what is inside stays consistent at every step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    Head,
+    Busy,
+    Idle,
+    Open,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    id: u64,
+    pub(crate) address: IpAddr,
+    peers: Arc<Peers>,
+    /// Beyond the places there are: it may ask whether the node is well, and nothing else.
+    pub(super) spare: bool,
+    phase: AtomicU8,
+    /// Since when it is in its phase.
+    since: AtomicU64,
+    /// Since when it is blocked and behind, plus one; 0 if it is not.
+    blocked: AtomicU64,
+    behind: AtomicU64,
+    unsent: AtomicU64,
+    /// Whether a caller was known on it.
+    known: AtomicBool,
+    ended: AtomicBool,
+    task: AtomicWaker,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    began: Instant,
+    limits: HttpLimits,
+    open: Mutex<HashMap<u64, Arc<Peer>>>,
+    next: AtomicU64,
+    unsent: AtomicU64,
+    /// Too much waits: look now.
+    pub(super) pressed: Notify,
+    /// A socket was closed.
+    pub(super) left: Notify,
+}
+
+/// Answers' bytes that are counted until they are sent, or given up.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    peer: Arc<Peer>,
+    bytes: u64,
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.peer.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.peer.peers.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Peer {
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            phase if phase == Phase::Head as u8 => Phase::Head,
+            phase if phase == Phase::Busy as u8 => Phase::Busy,
+            phase if phase == Phase::Idle as u8 => Phase::Idle,
+            _ => Phase::Open,
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.since.store(self.peers.now(), Ordering::Relaxed);
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// A request's head is whole.
+    pub(super) fn begin(&self) {
+        self.enter(Phase::Busy);
+    }
+
+    /// The answer is whole, unless what followed is a WebSocket.
+    pub(super) fn finish(&self) {
+        if self.phase() != Phase::Open {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// HTTP is over: a WebSocket follows.
+    pub(super) fn upgrade(&self) {
+        self.enter(Phase::Open);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase() == Phase::Open
+    }
+
+    /// Bytes came.
+    pub(super) fn heard(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// A caller showed who they are.
+    pub(crate) fn known(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) > 0
+    }
+
+    /// Nothing of what it is sent was taken.
+    pub(super) fn block(&self) {
+        let now = self.peers.now() + 1;
+        let _ = self.blocked.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.behind.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Something was taken.
+    pub(super) fn progress(&self) {
+        self.blocked.store(0, Ordering::Relaxed);
+    }
+
+    /// Everything was taken.
+    pub(super) fn caught_up(&self) {
+        self.blocked.store(0, Ordering::Relaxed);
+        self.behind.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts bytes as not sent until what is returned is dropped.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Unsent {
+        let bytes = bytes as u64;
+        self.unsent.fetch_add(bytes, Ordering::Relaxed);
+        let all = self.peers.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all > self.peers.limits.unsent_bytes {
+            self.peers.pressed.notify_one();
+        }
+        Unsent { peer: Arc::clone(self), bytes }
+    }
+
+    /// Lets it go: its socket fails from now on, and its task is woken to see that.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Whether it was let go. The task is woken when it is.
+    pub(super) fn is_ended(&self, cx: &Context<'_>) -> bool {
+        self.task.register(cx.waker());
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The socket is closed.
+    pub(super) fn leave(&self) {
+        lock(&self.peers.open).remove(&self.id);
+        self.peers.left.notify_waiters();
+    }
+
+    /// How long it is behind.
+    fn behind_for(&self, now: Moment) -> Option<Moment> {
+        let behind = self.behind.load(Ordering::Relaxed);
+        (behind > 0).then(|| now.saturating_sub(behind - 1))
+    }
+
+    /// Why it is overdue, if it is.
+    fn overdue(&self, now: Moment, limits: &HttpLimits) -> Option<Refusal> {
+        let passed =
+            |since: Moment, most: std::time::Duration| u128::from(now.saturating_sub(since)) >= most.as_millis();
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if blocked > 0 && passed(blocked - 1, limits.write_pause) {
+            return Some(Refusal::Unread);
+        }
+        let since = self.since.load(Ordering::Relaxed);
+        match self.phase() {
+            Phase::Head => passed(since, limits.head).then_some(Refusal::SlowHead),
+            Phase::Idle => passed(since, limits.idle).then_some(Refusal::Idle),
+            Phase::Busy | Phase::Open => None,
+        }
+    }
+
+    /// How long it has asked for nothing, those that showed no credentials first.
+    fn idle_rank(&self, now: Moment) -> Option<(bool, Moment)> {
+        let since = self.since.load(Ordering::Relaxed);
+        match self.phase() {
+            Phase::Head | Phase::Idle => Some((!self.known.load(Ordering::Relaxed), now.saturating_sub(since))),
+            Phase::Busy | Phase::Open => None,
+        }
+    }
+}
+
+impl Peers {
+    pub(super) fn new(limits: HttpLimits) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            limits,
+            open: Mutex::default(),
+            next: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            pressed: Notify::new(),
+            left: Notify::new(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(Moment::MAX)
+    }
+
+    /// Enters a socket.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr, spare: bool) -> Arc<Peer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let peer = Arc::new(Peer {
+            id,
+            address,
+            peers: Arc::clone(self),
+            spare,
+            phase: AtomicU8::new(Phase::Head as u8),
+            since: AtomicU64::new(self.now()),
+            blocked: AtomicU64::new(0),
+            behind: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            known: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        });
+        lock(&self.open).insert(id, Arc::clone(&peer));
+        peer
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
+    /// Sockets that are not WebSockets.
+    pub(super) fn asking(&self) -> usize {
+        lock(&self.open).values().filter(|peer| !peer.is_open()).count()
+    }
+
+    pub(crate) fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Whether more waits to be sent than may.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.unsent() > self.limits.unsent_bytes
+    }
+
+    fn all(&self) -> Vec<Arc<Peer>> {
+        lock(&self.open).values().cloned().collect()
+    }
+
+    /// Whether an address has too many sockets on which nobody is known. Counted only where there are many at all.
+    pub(super) fn is_crowded_by(&self, address: IpAddr) -> bool {
+        let open = lock(&self.open);
+        let most = self.limits.unknown_connections;
+        open.len() >= most
+            && open.values().filter(|peer| peer.address == address && !peer.known.load(Ordering::Relaxed)).count()
+                >= most
+    }
+
+    /// Lets some go that have asked for nothing for longest; of one address alone, if one is named.
+    pub(super) fn evict_idle(&self, of: Option<IpAddr>, refusals: &Refusals) {
+        let now = self.now();
+        let mut idle: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|peer| of.is_none_or(|address| address == peer.address))
+            .filter_map(|peer| Some((peer.idle_rank(now)?, peer)))
+            .collect();
+        idle.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        for (_, peer) in idle.into_iter().take(EVICTED_AT_ONCE) {
+            refusals.note(Refusal::IdleEvicted);
+            peer.end();
+        }
+    }
+
+    /// Lets everything go that is overdue, and who is behind for longest where too much waits.
+    pub(super) fn sweep(&self, refusals: &Refusals) {
+        let (now, all) = (self.now(), self.all());
+        for peer in &all {
+            if let Some(refusal) = peer.overdue(now, &self.limits) {
+                refusals.note(refusal);
+                peer.end();
+            }
+        }
+        if self.is_pressed() {
+            self.cut_behind(now, all, refusals);
+        }
+    }
+
+    fn cut_behind(&self, now: Moment, all: Vec<Arc<Peer>>, refusals: &Refusals) {
+        let mut behind: Vec<_> = all
+            .into_iter()
+            .filter_map(|peer| Some((peer.behind_for(now).filter(|behind| *behind >= BEHIND_MS)?, peer)))
+            .collect();
+        behind.sort_unstable_by_key(|(behind, _)| std::cmp::Reverse(*behind));
+        let mut left = self.unsent();
+        for (_, peer) in behind {
+            if left <= self.limits.unsent_bytes / 4 * 3 {
+                break;
+            }
+            let waits = peer.unsent.load(Ordering::Relaxed);
+            if waits > 0 {
+                left = left.saturating_sub(waits);
+                refusals.note(Refusal::UnsentBytes);
+                peer.end();
+            }
+        }
+    }
+
+    /// Lets everybody go.
+    pub(super) fn end_all(&self) {
+        for peer in self.all() {
+            peer.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    fn ended(peer: &Peer) -> bool {
+        peer.ended.load(Ordering::Acquire)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_end() {
+        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let [silent, idle, slow, busy, socket] = [(); 5].map(|()| peers.enter(HERE, false));
+        for peer in [&idle, &slow, &busy, &socket] {
+            peer.begin();
+        }
+        socket.upgrade();
+        socket.finish();
+        idle.finish();
+        slow.finish();
+        pass(9).await;
+        slow.heard();
+        peers.sweep(&refusals);
+        assert!(![&silent, &idle, &slow, &busy, &socket].into_iter().any(|peer| ended(peer)));
+        pass(1).await;
+        peers.sweep(&refusals);
+        assert!(ended(&silent) && !ended(&slow));
+        pass(9).await;
+        peers.sweep(&refusals);
+        assert!(ended(&slow) && !ended(&idle), "a request that has begun has less time than one that has not");
+        pass(56).await;
+        peers.sweep(&refusals);
+        assert!(ended(&idle) && !ended(&busy) && !ended(&socket));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_cut_and_who_takes_a_little_is_not() {
+        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let [dead, slow] = [(); 2].map(|()| peers.enter(HERE, false));
+        for peer in [&dead, &slow] {
+            peer.begin();
+            peer.block();
+        }
+        pass(29).await;
+        slow.progress();
+        slow.block();
+        pass(1).await;
+        peers.sweep(&refusals);
+        assert!(ended(&dead) && !ended(&slow));
+        assert_eq!(refusals.count(Refusal::Unread), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_too_much_waits_those_behind_for_longest_go() {
+        let limits = HttpLimits { unsent_bytes: 1_000, ..HttpLimits::DEFAULT };
+        let (peers, refusals) = (Peers::new(limits), Refusals::default());
+        let [first, second, third, quick] = [(); 4].map(|()| peers.enter(HERE, false));
+        let mut held = Vec::new();
+        for peer in [&first, &second, &third] {
+            peer.begin();
+            peer.block();
+            held.push(peer.hold(300));
+            pass(1).await;
+        }
+        held.push(quick.hold(200));
+        peers.sweep(&refusals);
+        assert!(ended(&first) && ended(&second) && !ended(&third) && !ended(&quick));
+        held.clear();
+        assert_eq!((peers.unsent(), refusals.count(Refusal::UnsentBytes)), (0, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_peer_takes_the_place_of_one_that_is_idle_and_unknown() {
+        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let known: Vec<_> = (0..10).map(|_| peers.enter(HERE, false)).collect();
+        for peer in &known {
+            peer.begin();
+            peer.known();
+            peer.finish();
+        }
+        pass(5).await;
+        let unknown: Vec<_> = (0..EVICTED_AT_ONCE).map(|_| peers.enter(HERE, false)).collect();
+        let busy = peers.enter(HERE, false);
+        busy.begin();
+        peers.evict_idle(None, &refusals);
+        assert!(unknown.iter().all(|peer| ended(peer)) && !known.iter().any(|peer| ended(peer)) && !ended(&busy));
+    }
+}

@@ -1,0 +1,46 @@
+//! What a server or a browser's storage has said, before it is believed.
+
+/** Levels of nesting that are read: the server takes no more, and whoever shows or compares a value calls itself. */
+const DEPTH = 128;
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A field of an object, its own and not what its prototype has. */
+export function fieldOf(object: Fields, name: string): unknown {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+export function isTextOrNone(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string';
+}
+
+/** A number that counts something. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Whether a value is plain data of bounded depth: what JSON can say, without a loop. */
+export function isPlain(value: unknown): boolean {
+  const left: [unknown, number][] = [[value, 0]];
+  for (let next = left.pop(); next; next = left.pop()) {
+    const [item, depth] = next;
+    if (depth > DEPTH || (typeof item !== 'object' && !isLeaf(item))) return false;
+    if (typeof item !== 'object' || item === null) continue;
+    const prototype = Object.getPrototypeOf(item);
+    if (!Array.isArray(item) && prototype !== Object.prototype && prototype !== null) return false;
+    for (const inner of Object.values(item)) left.push([inner, depth + 1]);
+  }
+  return true;
+}
+
+function isLeaf(value: unknown): boolean {
+  return value === undefined || ['string', 'number', 'boolean'].includes(typeof value);
+}
