@@ -291,7 +291,7 @@ impl Connection {
                     break;
                 }
             }
-            streams.push((from.clone(), page.chunks, page.to));
+            streams.push((from.clone(), chunks, to));
         }
         Ok(Some(streams))
     }
