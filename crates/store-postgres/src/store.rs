@@ -117,6 +117,15 @@ impl PostgresStore {
         self.hints.mode()
     }
 
+    /// A secret that all nodes on this database share, drawn when the database was made: for deriving keys, never for
+    /// showing.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be asked.
+    pub async fn secret(&self) -> StoreResult<String> {
+        reading!(self.connections, plain, db => schema::secret(db))
+    }
+
     /// What an acknowledged write survives, as the server is set now.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::outbox::Shared;
 use super::subscription::{Shown, View};
 use super::tail::Reach;
 use super::topic::Topic;
-use super::watcher::Watcher;
+use super::watcher::Connection;
 use super::windows::{WAITS, complete};
 use super::{Answer, problem_of};
 
@@ -76,23 +76,29 @@ struct Missed {
 type Stream = (StreamOffset, Vec<Chunk>, u64);
 
 impl Missed {
+    /// Whether its streams have more than a window may.
+    fn is_long(&self) -> bool {
+        let bytes = |chunks: &[Chunk]| chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum::<usize>();
+        self.streams.iter().map(|(_, chunks, _)| bytes(chunks)).sum::<usize>() > REPLAY_BYTES
+    }
+
     fn streams_run(&self, run: &RunId) -> bool {
         self.streams.iter().any(|(from, ..)| from.run == *run)
     }
 }
 
-impl Watcher {
-    /// Brings an entered subscription to life.
-    pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest) -> Answer<()> {
+impl Connection {
+    /// Brings a subscription to life that was entered under a number. Nothing is done for one that was closed meanwhile.
+    pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest, number: u64) -> Answer<()> {
         let key = self.key(request);
         if self.engine.begun(&key, topic).await? == Reach::Gone {
             return Err(problem_of(StoreError::NotFound(Missing::Thread)));
         }
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
-            let Some(reason) = self.resume(topic, request, cursor, &shown).await? else { return Ok(()) };
-            self.say(ServerFrame::Reset { sub: request.sub, reason });
-            if let Some(subscription) = lock(topic).of(&self.outbox, request.sub) {
+            let Some(reason) = self.resume(topic, request, number, cursor, &shown).await? else { return Ok(()) };
+            if let Some(subscription) = lock(topic).opened(&self.outbox, request.sub, number) {
+                self.say(ServerFrame::Reset { sub: request.sub, reason });
                 subscription.reopen();
             }
         }
@@ -100,7 +106,7 @@ impl Watcher {
             let window = self.engine.read(&self.scope, self.query(request)).await?;
             let Cursor { position, runs } = &window.cursor;
             let reach = self.engine.reached(&key, topic, *position, runs).await?;
-            if reach == Reach::There && self.show(topic, request.sub, window) {
+            if reach == Reach::There && self.show(topic, request.sub, number, window) {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -128,7 +134,7 @@ impl Watcher {
     }
 
     /// Delivers a window and what happened since it was read. False if it must be read again.
-    fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, mut window: Window) -> bool {
+    fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, number: u64, mut window: Window) -> bool {
         let mut topic = lock(topic);
         if !topic.goes_on_from(window.cursor.position) || !complete(&mut window, &topic) {
             return false;
@@ -137,11 +143,9 @@ impl Watcher {
         let shown = Shown { branch: window.branch.clone(), from: window.from, to };
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
-        let Some(subscription) = topic.of(&self.outbox, sub) else {
+        let Some(subscription) = topic.opened(&self.outbox, sub, number) else {
             drop(topic);
-            // The thread was deleted under it.
-            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say_deleted(sub, number);
             return true;
         };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
@@ -152,16 +156,25 @@ impl Watcher {
         true
     }
 
+    /// Says that a subscription's thread was deleted under it, unless the reader has closed it.
+    fn say_deleted(&self, sub: u32, number: u64) {
+        if self.is_open(number) {
+            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
+            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+        }
+    }
+
     /// Goes on from a cursor. `Some` says why the reader must start over instead.
     async fn resume(
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
     ) -> Answer<Option<ResetReason>> {
         for wait in WAITS {
-            match self.catch_up(topic, request, cursor, shown).await? {
+            match self.catch_up(topic, request, number, cursor, shown).await? {
                 Caught::Up => return Ok(None),
                 Caught::Reset(reason) => return Ok(Some(reason)),
                 Caught::Again => tokio::time::sleep(wait).await,
@@ -175,6 +188,7 @@ impl Watcher {
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
     ) -> Answer<Caught> {
@@ -197,7 +211,15 @@ impl Watcher {
         };
         let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
         let missed = Missed { events, streams };
-        Ok(self.replay(&mut lock(topic), request, cursor, shown, missed))
+        // What happens while others are waited for waits in the subscription.
+        let _long = if missed.is_long() {
+            let turn = self.long.lock().await;
+            self.outbox.room().await;
+            Some(turn)
+        } else {
+            None
+        };
+        Ok(self.replay(&mut lock(topic), request, number, cursor, shown, missed))
     }
 
     /// The changes after a position, all of them, and their epoch; or why they are not to be had.
@@ -283,6 +305,7 @@ impl Watcher {
         &self,
         topic: &mut Topic,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
         mut missed: Missed,
@@ -305,9 +328,8 @@ impl Watcher {
                 *to = published;
             }
         }
-        let Some(subscription) = topic.of(&self.outbox, request.sub) else {
-            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(request.sub), problem });
+        let Some(subscription) = topic.opened(&self.outbox, request.sub, number) else {
+            self.say_deleted(request.sub, number);
             return Caught::Up;
         };
         let reached = missed.events.last().map_or(cursor.position.seq, |event| event.record.seq);

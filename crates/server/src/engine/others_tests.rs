@@ -1,5 +1,6 @@
 //! Following other nodes with their word in hand: it is lost, late, doubled and false, and nobody sees it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use super::hub::{Hub, lock};
+use super::planted_tests::Planted;
 use super::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use super::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
@@ -60,6 +62,8 @@ impl Provider for Silent {
 struct Neighbours {
     store: Arc<MemoryStore>,
     said: broadcast::Sender<Hint>,
+    /// Heads are never told.
+    slow: Arc<AtomicBool>,
 }
 
 fn query() -> WindowQuery {
@@ -78,6 +82,9 @@ impl Peers for Neighbours {
     }
 
     async fn heads(&self, subjects: &[Subject]) -> StoreResult<Vec<Hint>> {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
         let mut heads = Vec::new();
         for subject in subjects {
             if let (Subject::Thread(tenant, thread), Ok(window)) = (subject, self.store.window(&scope(), query()).await)
@@ -122,11 +129,18 @@ pub(super) fn chunks(from: u64, to: u64) -> Vec<Chunk> {
     (from..to).map(chunk).collect()
 }
 
+/// An engine alone on a store, whose one provider says nothing.
+pub(super) async fn engine_on(store: Arc<dyn DurableStore>) -> Arc<Engine> {
+    let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
+    let engine = Engine::start(store, providers.expect("one provider"), Limits::DEFAULT, ContextPolicy::default());
+    engine.await.expect("an engine")
+}
+
 pub(super) struct Bench {
     pub(super) store: Arc<MemoryStore>,
     gate: Arc<Gate>,
     said: broadcast::Sender<Hint>,
-    watcher: Watcher,
+    pub(super) watcher: Watcher,
 }
 
 impl Bench {
@@ -137,12 +151,30 @@ impl Bench {
 
     /// The same with a hot tier.
     pub(super) async fn beside(tier: Option<Arc<Tier>>) -> (Self, Cursor) {
-        let store = Arc::new(MemoryStore::new());
+        let (bench, cursor, ..) = Self::whole(tier).await;
+        (bench, cursor)
+    }
+
+    /// The same over a store that can be told to panic.
+    pub(super) async fn planted() -> (Self, Arc<Planted>) {
+        let (bench, _, planted, _) = Self::whole(None).await;
+        (bench, planted)
+    }
+
+    /// The same with neighbours that can be told to leave questions for heads unanswered.
+    pub(super) async fn with_slow_heads() -> (Self, Arc<AtomicBool>) {
+        let (bench, _, _, slow) = Self::whole(None).await;
+        (bench, slow)
+    }
+
+    async fn whole(tier: Option<Arc<Tier>>) -> (Self, Cursor, Arc<Planted>, Arc<AtomicBool>) {
+        let (store, slow) = (Arc::new(MemoryStore::new()), Arc::new(AtomicBool::new(false)));
+        let planted = Planted::over(Arc::clone(&store) as _);
         let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
         let said = broadcast::Sender::new(16);
-        let peers = Arc::new(Neighbours { store: Arc::clone(&store), said: said.clone() });
+        let peers = Arc::new(Neighbours { store: Arc::clone(&store), said: said.clone(), slow: Arc::clone(&slow) });
         let engine = Engine::start_among(
-            Arc::clone(&store) as _,
+            Arc::clone(&planted) as _,
             Others { peers, tier },
             providers.expect("one provider"),
             Limits::DEFAULT,
@@ -155,7 +187,7 @@ impl Bench {
         bench.apply(Command::CreateThread { id: thread(), branch, title: "t".into(), metadata: None }).await;
         bench.say("m0").await;
         let cursor = bench.open(1).await;
-        (bench, cursor)
+        (bench, cursor, planted, slow)
     }
 
     pub(super) async fn apply(&self, command: Command) {
@@ -167,7 +199,7 @@ impl Bench {
         *lock(&self.gate.by) = by;
     }
 
-    async fn say(&self, id: &str) {
+    pub(super) async fn say(&self, id: &str) {
         let body = Body { parts: vec![Part::Text { text: id.into(), extra: None }], metadata: None };
         let message = NewMessage { id: MessageId::parse(id).expect("an id"), role: Role::User, body };
         let fork = BranchId::parse("unused").expect("an id");

@@ -1,23 +1,25 @@
 //! Moving whole threads in and out. Bringing one in is writing, and passes what every write passes: it is refused while
 //! the node leaves, waits for a place among the writes, and says whether the store takes writes.
 //!
-//! Imports bring much at once and nobody waits for a row of them, so they go in small pieces and one piece at a time:
-//! whoever else writes meets at most one of them in a commit. Their JSON is read apart, one request at a time, too. A piece is taken whole or not at all; a request whose
-//! rows make several may be taken in part, which nobody sees, since a thread is hidden until its import is finished.
+//! Imports bring much at once and nobody waits for a row of them, so they go in small pieces, each in its user's turn at the
+//! write permit: whoever else writes meets at most one of them in a commit. Their JSON is read apart, one request at a time.
+//! A piece is taken whole or not at all; a request whose rows make several may be taken in part, which nobody sees, since a thread is hidden until its import is finished.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use threadmill_proto::{BranchId, ErrorCode, Problem, Scope, Thread, ThreadId};
-use threadmill_store::{DurableStore, ExportPage, ImportRow, ImportState, ImportThread, StoreResult};
+use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use super::check::check_title;
+use super::permit::cost_of_rows;
 use super::{Answer, Engine, problem_of};
 
 /// Rows of a piece at the most.
 const PIECE_ROWS: usize = 128;
 /// Bytes of a piece, unless one row alone has more.
 const PIECE_BYTES: usize = 128 << 10;
+/// What beginning, showing or removing an import costs at the write permit.
+const STEP: u64 = 64 << 10;
 
 impl Engine {
     /// Reads what an import brings, beside the node's other work and one request at a time.
@@ -37,8 +39,9 @@ impl Engine {
     pub async fn import_begin(self: &Arc<Self>, scope: &Scope, thread: ImportThread) -> Answer<ImportState> {
         self.may_begin()?;
         check_title(&thread.title, &self.limits)?;
-        let scope = scope.clone();
-        self.import(move |store| async move { store.import_begin(&scope, thread).await }).await
+        let (store, whose) = (Arc::clone(&self.store), scope.clone());
+        let write = async move { store.import_begin(&whose, thread).await };
+        self.admitted(scope, STEP, write, |_, state| state).await
     }
 
     /// Adds rows to an import.
@@ -48,8 +51,10 @@ impl Engine {
     pub async fn import_rows(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> Answer<()> {
         for piece in pieces(rows) {
             self.may_begin()?;
-            let (scope, thread) = (scope.clone(), thread.clone());
-            self.import(move |store| async move { store.import_rows(&scope, &thread, piece).await }).await?;
+            let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
+            let cost = cost_of_rows(&piece);
+            let write = async move { store.import_rows(&whose, &thread, piece).await };
+            self.admitted(scope, cost, write, |_, ()| ()).await?;
         }
         Ok(())
     }
@@ -64,8 +69,9 @@ impl Engine {
         thread: &ThreadId,
         default_branch: Option<BranchId>,
     ) -> Answer<Thread> {
-        let (scope, thread) = (scope.clone(), thread.clone());
-        self.import(move |store| async move { store.import_finish(&scope, &thread, default_branch).await }).await
+        let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
+        let write = async move { store.import_finish(&whose, &thread, default_branch).await };
+        self.admitted(scope, STEP, write, |_, shown| shown).await
     }
 
     /// Removes an import that is not finished.
@@ -73,8 +79,9 @@ impl Engine {
     /// # Errors
     /// There is none.
     pub async fn import_abort(self: &Arc<Self>, scope: &Scope, thread: &ThreadId) -> Answer<()> {
-        let (scope, thread) = (scope.clone(), thread.clone());
-        self.import(move |store| async move { store.import_abort(&scope, &thread).await }).await
+        let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
+        let write = async move { store.import_abort(&whose, &thread).await };
+        self.admitted(scope, STEP, write, |_, ()| ()).await
     }
 
     /// A page of a thread's rows, in the order of their making.
@@ -83,28 +90,6 @@ impl Engine {
     /// There is no such thread.
     pub async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64) -> Answer<ExportPage> {
         self.store.export(scope, thread, from, self.limits.body_bytes / 2).await.map_err(problem_of)
-    }
-
-    /// Writes a piece once it is its turn. It goes on if the caller goes away, and keeps its place until it is done.
-    async fn import<T, F>(
-        self: &Arc<Self>,
-        write: impl FnOnce(Arc<dyn DurableStore>) -> F + Send + 'static,
-    ) -> Answer<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = StoreResult<T>> + Send + 'static,
-    {
-        let closed = |_| Problem::new(ErrorCode::Unavailable, "The node is closing.");
-        let turn = Arc::clone(&self.imports).acquire_owned().await.map_err(closed)?;
-        let place = Arc::clone(&self.writes).acquire_owned().await.map_err(closed)?;
-        let engine = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let _places = (turn, place);
-            let written = write(Arc::clone(&engine.store)).await;
-            engine.note(&written);
-            written.map_err(problem_of)
-        });
-        task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))
     }
 }
 

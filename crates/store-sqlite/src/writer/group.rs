@@ -174,6 +174,7 @@ impl State {
         if group.out.is_empty() {
             return;
         }
+        assert!(!planted(Plant::WriterPanics), "planted");
         if let Some(sink) = self.shared.sink() {
             sink.committed(&group.out);
         }
