@@ -115,10 +115,10 @@ fn rule(flag: &FlagConfig, config: &Config) -> anyhow::Result<Rule> {
 
 /// Keeps an engine's flags in step with the file, looking every second and at every SIGHUP. A file that cannot be
 /// used changes nothing.
-pub(crate) fn watch(engine: Arc<Engine>, file: PathBuf, overrides: Overrides) -> anyhow::Result<()> {
+pub(crate) fn watch(engine: &Arc<Engine>, file: PathBuf, overrides: Overrides) -> anyhow::Result<()> {
     let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
     let first = std::sync::Mutex::new(Some(hangup));
-    let watched = Arc::clone(&engine);
+    let watched = Arc::clone(engine);
     engine.supervise("flags", move || {
         let first = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let watch =

@@ -283,7 +283,7 @@ UPDATE threadmill.meta SET secret =
 pub(crate) async fn secret(db: &Db<'_>) -> Done<String> {
     let row = db.one("SELECT encode(secret, 'hex') FROM threadmill.meta WHERE one", &[]).await?;
     let secret: Option<String> = get(&row.ok_or_else(|| damage("threadmill.meta is empty"))?, 0)?;
-    secret.filter(|secret| secret.len() == 64).ok_or_else(|| damage("the database has no secret").into())
+    secret.filter(|secret| secret.len() == 64).ok_or_else(|| damage("the database has no secret"))
 }
 
 async fn version(db: &Db<'_>) -> Done<usize> {

@@ -64,7 +64,7 @@ async fn writes(chat: &mut Chat, prefix: &str, goes_on: impl Fn(usize) -> bool) 
 }
 
 fn report(what: &str, times: &[Duration]) {
-    let at = |share: usize| times.get(times.len() * share / 1000).or(times.last()).copied().unwrap_or_default();
+    let at = |share: usize| times.get(times.len() * share / 1000).or_else(|| times.last()).copied().unwrap_or_default();
     println!("{what}: {} writes, p50 {:?}, p99 {:?}, longest {:?}", times.len(), at(500), at(990), at(1000));
 }
 

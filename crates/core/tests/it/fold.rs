@@ -164,7 +164,7 @@ fn no_tool_call_outlives_its_run() {
     let cut = [start.clone(), piece("{\"a\":\"\n"), piece("\\é")];
     let input = Some(s("\"{\\\"a\\\":\\\"\\u000a\\\\é\""));
     assert_eq!(calls(&cut), [(s("output-error"), input, Some(s("The input was cut short.")))]);
-    assert_eq!(calls(&[start.clone()])[0].0, "output-error");
+    assert_eq!(calls(std::slice::from_ref(&start))[0].0, "output-error");
 
     let input = JsonText(s("{\"a\":1}"));
     let available = Chunk::ToolInputAvailable { call_id: s("c"), name: s("t"), input, dynamic: true };

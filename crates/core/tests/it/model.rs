@@ -358,7 +358,7 @@ impl Server {
     /// The text of a message as it stands.
     pub(crate) fn text(&self, depth: u64) -> String {
         match &self.run {
-            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).parts()),
+            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(fold(&run.chunks).parts()),
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }

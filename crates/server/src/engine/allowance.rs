@@ -40,18 +40,18 @@ impl Allowance {
             self.metadata.apply(&chunk);
             let bytes = self.metadata.body().metadata.map_or(0, |text| text.0.len());
             let room = METADATA_BYTES - ENDING_BYTES;
-            return if bytes > room { Err(exceeded(None, format!("{room} bytes of metadata"))) } else { Ok(chunk) };
+            return if bytes > room { Err(exceeded(None, &format!("{room} bytes of metadata"))) } else { Ok(chunk) };
         }
         self.parts += self.opens(&chunk);
         if self.parts > self.limits.parts {
-            return Err(exceeded(None, format!("{} parts", self.limits.parts)));
+            return Err(exceeded(None, &format!("{} parts", self.limits.parts)));
         }
         let room = self.limits.message_bytes.saturating_sub(METADATA_BYTES);
         let (freed, bytes) = self.cost(&chunk);
         self.bytes -= freed.min(self.bytes);
         if self.bytes + bytes > room {
             let fits = cut(chunk, room.saturating_sub(self.bytes));
-            return Err(exceeded(fits, format!("{} bytes", self.limits.message_bytes)));
+            return Err(exceeded(fits, &format!("{} bytes", self.limits.message_bytes)));
         }
         self.bytes += bytes;
         Ok(chunk)
@@ -135,7 +135,7 @@ fn cut(chunk: Chunk, room: usize) -> Option<Chunk> {
     }
 }
 
-fn exceeded(fits: Option<Chunk>, limit: String) -> Box<Exceeded> {
+fn exceeded(fits: Option<Chunk>, limit: &str) -> Box<Exceeded> {
     let why = format!("The answer reached the limit of {limit} for a message.");
     Box::new(Exceeded { fits, why: ProviderError::new(Failure::AnswerTooLong, why) })
 }

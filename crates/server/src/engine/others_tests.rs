@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Position, Role, Scope, ServerFrame, TenantId, ThreadId,
-    UserId,
+    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
 };
 use threadmill_store::conformance::kit;
 use threadmill_store::{

@@ -146,7 +146,7 @@ mod tests {
     fn a_form_is_for_those_who_take_it() {
         let takes = |accept: &str, coding: &str| {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().expect("a value"))]);
-            super::takes(&headers, coding)
+            takes(&headers, coding)
         };
         assert!(
             takes("gzip, deflate, br", "br") && takes("gzip;q=0.5", "gzip") && takes("*", "br") && takes("BR", "br")

@@ -125,7 +125,7 @@ mod tests {
         let shown = |name: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::HeaderName::from_static(name), "x".parse().expect("a value"))]);
-            super::shown(Version::HTTP_11, &headers).map(str::to_owned)
+            shown(Version::HTTP_11, &headers).map(str::to_owned)
         };
         for name in NAMES {
             assert_eq!(shown(name).as_deref(), Some(*name));

@@ -73,9 +73,11 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         stream.write_all(piece).await?;
         stream.flush().await?;
     }
-    while script.endless {
+    if script.endless {
         // Ends when the server hangs up.
-        stream.write_all(script.pieces.last().map_or(b"x", Vec::as_slice)).await?;
+        loop {
+            stream.write_all(script.pieces.last().map_or(b"x", Vec::as_slice)).await?;
+        }
     }
     stream.shutdown().await
 }
@@ -185,7 +187,7 @@ impl Answered {
     /// The text, how the run ended and the word for why.
     pub(crate) fn told(&self) -> (String, Outcome, String) {
         let metadata = self.metadata();
-        let code = metadata["error"]["code"].as_str().or(metadata["finishReason"].as_str()).unwrap_or_default();
+        let code = metadata["error"]["code"].as_str().or_else(|| metadata["finishReason"].as_str()).unwrap_or_default();
         (self.message.text(), self.run.outcome.expect("it has ended"), code.to_owned())
     }
 }

@@ -234,7 +234,7 @@ mod tests {
             (format!("*3\r\n{}", format!("${TEXT}\r\n{}\r\n", "x".repeat(8 << 20)).repeat(3)), "a reply is too large"),
             (format!("*2\r\n{0}{0}", format!("*40000\r\n{}", "_\r\n".repeat(40000))), "a reply has too many values"),
         ] {
-            assert_eq!(walk(reply.as_bytes()), Err(why), "{:.40}", reply);
+            assert_eq!(walk(reply.as_bytes()), Err(why), "{reply:.40}");
         }
     }
 

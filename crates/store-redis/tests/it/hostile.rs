@@ -51,10 +51,8 @@ async fn hostile(fine: &'static str, attack: Attack, most: Arc<AtomicU64>) -> u1
 async fn answer(mut stream: TcpStream, fine: &'static str, attack: Attack, most: Arc<AtomicU64>) {
     let Attack::Endless(first, again) = attack;
     let mut read = [0; 4096];
-    if !fine.is_empty() {
-        if stream.read(&mut read).await.is_err() || stream.write_all(fine.as_bytes()).await.is_err() {
-            return;
-        }
+    if !fine.is_empty() && (stream.read(&mut read).await.is_err() || stream.write_all(fine.as_bytes()).await.is_err()) {
+        return;
     }
     if stream.read(&mut read).await.is_err() || stream.write_all(first.as_bytes()).await.is_err() {
         return;

@@ -181,7 +181,7 @@ async fn an_epoch_that_nothing_follows_is_an_error() {
 }
 
 /// Opens a foreign file under our name; says what is in it afterwards.
-fn refused(make: &str) {
+fn not_adopted(make: &str) {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("threadmill.db");
     rusqlite::Connection::open(&path).expect("opens").execute_batch(make).expect("makes");
@@ -194,11 +194,11 @@ fn refused(make: &str) {
 
 #[test]
 fn a_foreign_file_is_refused_and_not_touched() {
-    refused("CREATE TABLE bookmarks (url TEXT)");
-    refused("CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER); PRAGMA user_version = 2");
-    refused("CREATE TABLE threads (num INTEGER); PRAGMA application_id = 7");
-    refused("CREATE TABLE moz_places (id INTEGER); PRAGMA user_version = 77");
-    refused("PRAGMA application_id = 252006675; PRAGMA user_version = 1");
+    not_adopted("CREATE TABLE bookmarks (url TEXT)");
+    not_adopted("CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER); PRAGMA user_version = 2");
+    not_adopted("CREATE TABLE threads (num INTEGER); PRAGMA application_id = 7");
+    not_adopted("CREATE TABLE moz_places (id INTEGER); PRAGMA user_version = 77");
+    not_adopted("PRAGMA application_id = 252006675; PRAGMA user_version = 1");
 }
 
 #[tokio::test]

@@ -274,10 +274,9 @@ impl Parser {
             Value::Array(all) => all.iter().for_each(|thought| self.thought(thought, out)),
             Value::Object(map) => {
                 let words = ["thinking", "text", "summary", "content", "reasoning"];
-                match words.iter().find_map(|key| map.get(*key)) {
-                    Some(within) => self.thought(within, out),
-                    // It is sealed: there are no words in it.
-                    None => {}
+                // Where there are none, it is sealed.
+                if let Some(within) = words.iter().find_map(|key| map.get(*key)) {
+                    self.thought(within, out);
                 }
             }
             Value::Null => {}
