@@ -18,7 +18,7 @@ use crate::db::{Db, get};
 use crate::fail::{Done, damage, unavailable};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, SECRET];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -253,7 +253,8 @@ CREATE TABLE threadmill.moved (
 );
 ";
 
-/// What deletions leave. A tombstone's key is that of the receipt that made the thread, which stays with an empty
+/// What deletions leave, and a random number of the database's own, from which nodes derive what they must share and
+/// nobody else may know. A tombstone's key is that of the receipt that made the thread, which stays with an empty
 /// answer.
 ///
 /// Until then receipts did not say whether they made their thread. Those that may have begin with a thread (CBOR: a
@@ -270,10 +271,6 @@ CREATE TABLE threadmill.tombstones (
 ALTER TABLE threadmill.receipts ADD COLUMN makes boolean NOT NULL DEFAULT false;
 UPDATE threadmill.receipts SET makes = true
     WHERE thread IS NOT NULL AND substr(answer, 1, 1) = '\\x82' AND substr(answer, 3, 2) = '\\x8200';
-";
-
-/// A random number of this database's own, from which nodes derive what they must share and nobody else may know.
-const SECRET: &str = "
 ALTER TABLE threadmill.meta ADD COLUMN secret bytea;
 UPDATE threadmill.meta SET secret =
     decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
