@@ -53,4 +53,4 @@ prove: build
 
 clean:
 	$(CARGO) clean
-	rm -rf node_modules packages/*/node_modules apps/*/node_modules packages/*/dist apps/*/dist packages/client/wasm
+	rm -rf node_modules packages/*/node_modules apps/*/node_modules packages/*/dist apps/*/dist packages/client/wasm apps/chat/wasm

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the packed packages as strangers do, in a stock Vite and a stock Next.js app, and opens both in Chromium:
-# scripts/consumers.sh BINARY. The packages must have been built; what the pages show are the READMEs' own examples.
+# Installs the packed packages as strangers do, in a stock Vite and a stock Next.js app and a page without a bundler, and
+# opens them in Chromium: scripts/consumers.sh BINARY. The packages must have been built; what the pages show are the
+# READMEs' own examples.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -x "${1:-}" ] || { echo "usage: scripts/consumers.sh BINARY" >&2; exit 1; }

@@ -14,6 +14,11 @@ function isPage(file: Built): file is Extract<Built, { type: 'chunk' }> {
   return file.type === 'chunk' && file.facadeModuleId?.endsWith('/src/page.tsx') === true;
 }
 
+/** The engine's core. The other module, which reads Markdown, is loaded when a message needs it. */
+function isCore(file: Built): boolean {
+  return file.type === 'asset' && file.names.includes('threadmill.wasm');
+}
+
 /** Asks for the core and for the page's own script together with the first script, which only asks for them later. */
 function preloads(): Plugin {
   return {
@@ -29,8 +34,7 @@ function preloads(): Plugin {
               injectTo: 'head',
             },
           ];
-          if (file.fileName.endsWith('.wasm'))
-            return link({ rel: 'preload', as: 'fetch', type: 'application/wasm' });
+          if (isCore(file)) return link({ rel: 'preload', as: 'fetch', type: 'application/wasm' });
           return isPage(file) ? link({ rel: 'modulepreload' }) : [];
         }),
     },
@@ -86,6 +90,7 @@ export default defineConfig({
   base: '/',
   plugins: [react(), preloads(), compiledAhead(), shellList(), precompress()],
   server: { port: 5173, proxy: { '/v1': { target: SERVER, ws: true } } },
+  worker: { format: 'es' },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

@@ -8,6 +8,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { NEXT, VITE } from './apps.mjs';
+import { checkFreshCheckout } from './fresh.mjs';
+import { tryPlain } from './plain.mjs';
 
 const PACKAGES = ['client', 'react'];
 const TITLE = 'A thread the page must show';
@@ -162,7 +164,7 @@ async function tryApp(app, { folder, port, url, browser, tarballs, sources }) {
 
 async function main(binary) {
   const folder = await mkdtemp(join(tmpdir(), 'threadmill-consumers-'));
-  const ports = [await freePort(), await freePort()];
+  const ports = [await freePort(), await freePort(), await freePort()];
   const origins = ports.flatMap(port => ['--allow-origin', `http://127.0.0.1:${port}`]);
   const data = ['--data', join(folder, 'store'), '--no-sample'];
   const args = ['serve', '--listen', '127.0.0.1:0', ...data, ...origins];
@@ -178,11 +180,16 @@ async function main(binary) {
     const headers = { 'content-type': 'application/json' };
     const made = await fetch(`${url}/v1/threads`, { method: 'POST', headers, body });
     if (!made.ok) throw new Error(`The thread was not made: ${await made.text()}`);
+    checkFreshCheckout(root, join(folder, 'fresh'));
+    say('a fresh checkout is packed with its code, or not at all');
     const [tarballs, sources] = [await pack(folder), await examples()];
     say('packed');
     for (const [i, app] of [VITE, NEXT].entries()) {
       await tryApp(app, { folder, port: ports[i], url, browser, tarballs, sources });
     }
+    const installed = join(folder, VITE.name, 'node_modules/@threadmill/client');
+    const page = sources['index.html'];
+    await tryPlain({ browser, page, folder: installed, url, title: TITLE, port: ports[2], say });
   } finally {
     await browser.close();
     await server.stop();

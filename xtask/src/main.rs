@@ -1,12 +1,14 @@
 //! `cargo xtask`: what the build needs beyond cargo itself. No tool has to be installed by hand.
 
+mod fuel;
 mod tidy;
 mod wasm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask wasm   build packages/client/wasm from crates/wasm
+const USAGE: &str =
+    "cargo xtask wasm   build packages/client/wasm from crates/wasm, and the page's Markdown from crates/markdown-wasm
 cargo xtask tidy   check what no compiler checks: file headers, file lengths, what core imports";
 
 fn main() -> ExitCode {

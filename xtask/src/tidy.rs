@@ -1,5 +1,5 @@
-//! What no compiler checks: every source file says what it is for, none is too long, and the browser core
-//! asks its host for nothing.
+//! What no compiler checks: every source file says what it is for, none is too long, and what
+//! runs in browsers asks its host for nothing.
 
 use crate::wasm;
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             check_file(&file, &mut findings)?;
         }
     }
-    let module = std::fs::read(wasm::compile(root)?)?;
-    findings.extend(foreign_imports(&module)?.into_iter().map(|import| format!("the browser core imports {import}")));
+    for (what, built) in
+        [("the browser core", wasm::compile(root)?), ("the page's Markdown", wasm::compile_markdown(root)?)]
+    {
+        let module = std::fs::read(built)?;
+        findings.extend(foreign_imports(&module)?.into_iter().map(|import| format!("{what} imports {import}")));
+    }
     if findings.is_empty() {
         println!("tidy");
         return Ok(());

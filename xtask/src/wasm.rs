@@ -1,5 +1,6 @@
-//! Builds the browser core: cargo, then `wasm-opt` if npm brought it.
+//! Builds what browsers run, the core and the page's Markdown: cargo, then `wasm-opt` if npm brought it.
 
+use crate::fuel;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,32 +31,78 @@ const SMALLER: [&str; 5] = [
 /// Sections that tools read and browsers do not.
 const STRIP: [&str; 3] = ["--strip-debug", "--strip-producers", "--strip-target-features"];
 
-/// Builds into `packages/client/wasm`.
+/// A module for browsers: the crate it is made of and where it goes.
+struct Built {
+    package: &'static str,
+    file: &'static str,
+    to: &'static str,
+    guard: Guard,
+}
+
+/// Whether a module can be stopped by its host.
+#[derive(PartialEq, Eq)]
+enum Guard {
+    /// It works on what the server sends.
+    Unneeded,
+    /// It works on what anybody wrote: see `fuel.rs`.
+    Fuel,
+}
+
+const CORE: Built = Built {
+    package: "threadmill-wasm",
+    file: "threadmill_wasm.wasm",
+    to: "packages/client/wasm/threadmill.wasm",
+    guard: Guard::Unneeded,
+};
+const MARKDOWN: Built = Built {
+    package: "threadmill-markdown-wasm",
+    file: "threadmill_markdown_wasm.wasm",
+    to: "apps/chat/wasm/markdown.wasm",
+    guard: Guard::Fuel,
+};
+
+/// Builds the browser's core into `packages/client/wasm` and the page's Markdown into `apps/chat/wasm`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     ensure_target()?;
-    let built = compile(root)?;
-    let out = root.join("packages/client/wasm");
-    let wasm = out.join("threadmill.wasm");
-    std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
-    std::fs::copy(&built, &wasm).with_context(|| format!("{} cannot be written", wasm.display()))?;
-    optimise(root, &wasm)?;
-    println!("{}: {} bytes", wasm.display(), std::fs::metadata(&wasm)?.len());
+    for module in [CORE, MARKDOWN] {
+        let built = build(root, &module)?;
+        let wasm = root.join(module.to);
+        if let Some(out) = wasm.parent() {
+            std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+        }
+        let mut bytes = std::fs::read(&built).with_context(|| format!("{} cannot be read", built.display()))?;
+        if module.guard == Guard::Fuel {
+            bytes = fuel::add(&bytes)?;
+        }
+        std::fs::write(&wasm, bytes).with_context(|| format!("{} cannot be written", wasm.display()))?;
+        optimise(root, &wasm)?;
+        println!("{}: {} bytes", wasm.display(), std::fs::metadata(&wasm)?.len());
+    }
     Ok(())
 }
 
 /// Builds `crates/wasm` and says where the module is.
 pub(crate) fn compile(root: &Path) -> Result<PathBuf> {
+    build(root, &CORE)
+}
+
+/// Builds `crates/markdown-wasm`, before it gets its fuel, and says where the module is.
+pub(crate) fn compile_markdown(root: &Path) -> Result<PathBuf> {
+    build(root, &MARKDOWN)
+}
+
+fn build(root: &Path, module: &Built) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--package", "threadmill-wasm", "--target", TARGET, "--profile", "wasm"])
+        .args(["build", "--package", module.package, "--target", TARGET, "--profile", "wasm"])
         .current_dir(root)
         .status()
         .context("cargo could not be started")?;
     if !status.success() {
-        bail!("crates/wasm does not build for {TARGET}");
+        bail!("{} does not build for {TARGET}", module.package);
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join(TARGET).join("wasm/threadmill_wasm.wasm"))
+    Ok(target.join(TARGET).join("wasm").join(module.file))
 }
 
 fn ensure_target() -> Result<()> {

@@ -53,5 +53,8 @@ export function counters(page) {
 /** Writes into the composer and sends. */
 export async function sendText(page, text) {
   await page.fill('.composer textarea', text);
-  await page.press('.composer textarea', 'Enter');
+  // On a touch screen Enter makes a line.
+  const touch = await page.evaluate(() => matchMedia('(pointer: coarse) and (hover: none)').matches);
+  if (touch) await page.click('.composer [aria-label="Send"]');
+  else await page.press('.composer textarea', 'Enter');
 }

@@ -6,17 +6,24 @@
 
 import { fileURLToPath } from 'node:url';
 import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
+import { accessChecks } from './axe.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { check, conclude, must } from './checks.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
+import { keyChecks } from './keys.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
+import { pasteChecks } from './paste.mjs';
+import { placeChecks } from './places.mjs';
+import { printChecks } from './print.mjs';
 import { screens } from './screens.mjs';
 import { stateScreens } from './screens-states.mjs';
 import { jumpChecks, scrollChecks } from './scroll.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
+import { wholeChecks } from './whole.mjs';
 import { withoutChecks } from './without.mjs';
+import { workerChecks } from './worker.mjs';
 
 const FULL = process.env.THREADMILL_FULL === '1';
 const size = (name, small, full) => Number(process.env[name] ?? (FULL ? full : small));
@@ -57,6 +64,13 @@ try {
   await scrollChecks(browser, code, 60, 'code');
   await api('DELETE', `/threads/${code}`);
   await jumpChecks(browser, long);
+  await wholeChecks(browser);
+  await keyChecks(browser);
+  await placeChecks(browser);
+  await pasteChecks(browser);
+  await printChecks(browser);
+  await workerChecks(browser);
+  await accessChecks(browser);
   await screens(browser, long, SCREENS);
   await stateScreens(browser, SCREENS);
 } catch (error) {

@@ -1,8 +1,11 @@
 //! The page: threads at the side, the open one in the middle.
 
 import { useCallback, useEffect, useState } from 'react';
-import { StartView } from './composer/start-view';
+import { Boundary, Guarded } from './boundary';
+import { KeptComposer } from './composer/kept-composer';
+import { NEW, StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
+import { useDrawer } from './drawer';
 import { Icon } from './icon';
 import { usePageTitle } from './page-title';
 import { printThread } from './print/command';
@@ -13,18 +16,19 @@ import { ThreadView } from './thread/thread-view';
 
 export function App() {
   const { threadId, messageId } = useRoute();
-  const [drawer, setDrawer] = useState(false);
   const [switching, setSwitching] = useState(false);
-  const closeDrawer = useCallback(() => setDrawer(false), []);
+  const { drawer, openDrawer, closeDrawer, opener } = useDrawer();
   const openSwitcher = useCallback(() => setSwitching(true), []);
   usePageKeys(openSwitcher, closeDrawer);
   return (
     <div className="page">
       <ConnectionMark />
-      <a className="skip" href="#main">
+      <a className="skip" href="#main" inert={drawer}>
         Skip to messages
       </a>
-      <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
+      <Guarded what="The list of threads">
+        <Sidebar current={threadId} drawer={drawer} onClose={closeDrawer} onSearch={openSwitcher} />
+      </Guarded>
       <button
         type="button"
         className="scrim"
@@ -33,14 +37,15 @@ export function App() {
         tabIndex={-1}
         onClick={closeDrawer}
       />
-      <div className="middle">
+      <div className="middle" inert={drawer}>
         <header className="top-bar drawer-only">
           <button
+            ref={opener}
             type="button"
             className="icon-button"
             aria-label="Show threads"
             aria-expanded={drawer}
-            onClick={() => setDrawer(true)}
+            onClick={openDrawer}
           >
             <Icon name="menu" />
           </button>
@@ -49,19 +54,27 @@ export function App() {
             <Icon name="search" />
           </button>
         </header>
-        {threadId === undefined ? (
-          <StartView />
-        ) : (
-          <ThreadView key={threadId} threadId={threadId} messageId={messageId} />
-        )}
+        <Boundary of={threadId} instead={() => <KeptComposer place={threadId ?? NEW} />}>
+          {threadId === undefined ? (
+            <StartView />
+          ) : (
+            <ThreadView key={threadId} threadId={threadId} messageId={messageId} />
+          )}
+        </Boundary>
       </div>
-      <Switcher open={switching} onClose={() => setSwitching(false)} />
+      <Guarded what="The search">
+        <Switcher open={switching} onClose={() => setSwitching(false)} />
+      </Guarded>
     </div>
   );
 }
 
 function TopTitle() {
-  return <span className="top-title">{usePageTitle()}</span>;
+  return (
+    <h1 className="top-title" dir="auto">
+      {usePageTitle()}
+    </h1>
+  );
 }
 
 function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {

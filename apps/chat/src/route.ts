@@ -2,6 +2,7 @@
 
 import { useSyncExternalStore } from 'react';
 import { parseRoute, type Route } from './address';
+import { isDrawerEntry } from './drawer';
 
 const listeners = new Set<() => void>();
 let cached: { href: string; route: Route } | undefined;
@@ -24,7 +25,9 @@ function subscribe(listener: () => void): () => void {
 /** Goes to a path, as a new entry of the history. */
 export function navigate(path: string): void {
   if (path === location.pathname + location.search) return;
-  history.pushState(null, '', path);
+  // The drawer's entry has done its work: Back leads to the page before it.
+  if (isDrawerEntry(history.state)) history.replaceState(null, '', path);
+  else history.pushState(null, '', path);
   for (const listener of listeners) listener();
 }
 

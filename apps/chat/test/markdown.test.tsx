@@ -1,13 +1,15 @@
 //! The renderer is safe by construction: a corpus of what should never become live, and of what must look right.
 
+import { readFileSync } from 'node:fs';
 import { splitBlocks } from '@threadmill/react';
-import { lexer, type Token } from 'marked';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
-import { decodeEntities } from '../src/markdown/entities';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
-import { lexBlock } from '../src/markdown/lex';
 import { MarkdownBlock } from '../src/markdown/markdown';
+import { parseMarkdown, takeParser } from '../src/markdown/parser';
+import { proseOf } from '../src/markdown/prose';
+
+takeParser(new WebAssembly.Module(readFileSync(new URL('../wasm/markdown.wasm', import.meta.url))));
 
 const html = (source: string) => renderToStaticMarkup(<MarkdownBlock source={source} />);
 
@@ -45,7 +47,7 @@ const ATTACKS = [
 
 /** Every tag the renderer may write. Attributes are checked apart. */
 const TAGS = new Set(
-  'p strong em del code br a span button h3 h4 h5 h6 ul ol li input blockquote hr section table thead tbody tr th td figure figcaption pre svg path'.split(
+  'h2 p strong em del code br a span button h3 h4 h5 h6 ul ol li input blockquote hr section table thead tbody tr th td figure figcaption pre svg path'.split(
     ' ',
   ),
 );
@@ -95,15 +97,15 @@ describe('what it renders', () => {
   it.each([
     [
       '**bold** _em_ ~~del~~ `code`',
-      '<p><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>',
+      '<p dir="auto"><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>',
     ],
-    ['# Title', '<h3 class="md-h1">Title</h3>'],
-    ['3. c\n4. d', '<ol start="3"><li>c</li><li>d</li></ol>'],
-    ['- a\n  - b', '<ul><li>a<ul><li>b</li></ul></li></ul>'],
-    ['> quote', '<blockquote><p>quote</p></blockquote>'],
-    ['a &amp; b &lt; c &copy; &nope;', '<p>a &amp; b &lt; c © &amp;nope;</p>'],
-    ['a  \nb', '<p>a<br/>b</p>'],
-    ['\\*not em\\*', '<p>*not em*</p>'],
+    ['# Title', '<h2 class="md-h1" dir="auto">Title</h2>'],
+    ['3. c\n4. d', '<ol start="3" dir="auto"><li dir="auto">c</li><li dir="auto">d</li></ol>'],
+    ['- a\n  - b', '<ul dir="auto"><li dir="auto">a<ul dir="auto"><li dir="auto">b</li></ul></li></ul>'],
+    ['> quote', '<blockquote dir="auto"><p dir="auto">quote</p></blockquote>'],
+    ['a &amp; b &lt; c &copy; &nope;', '<p dir="auto">a &amp; b &lt; c © &amp;nope;</p>'],
+    ['a  \nb', '<p dir="auto">a<br/>b</p>'],
+    ['\\*not em\\*', '<p dir="auto">*not em*</p>'],
   ])('%s', (source, expected) => expect(html(source)).toBe(expected));
 
   it('task lists', () => {
@@ -114,7 +116,7 @@ describe('what it renders', () => {
 
   it('tables with alignment', () => {
     const out = html('| a | b |\n|---|--:|\n| 1 | **2** |');
-    expect(out).toContain('<th style="text-align:right">b</th>');
+    expect(out).toContain('<th style="text-align:right" dir="auto">b</th>');
     expect(out).toContain('<strong>2</strong>');
   });
 
@@ -127,7 +129,7 @@ describe('what it renders', () => {
 });
 
 describe('highlighting', () => {
-  const textOf = (nodes: ReturnType<typeof parseSpans>): string =>
+  const textOf = (nodes: NonNullable<ReturnType<typeof parseSpans>>): string =>
     nodes.map(node => (typeof node === 'string' ? node : textOf(node.children))).join('');
 
   it.each([
@@ -166,8 +168,7 @@ describe('blocks', () => {
     '* * *',
     'text\n```\ncode after text\n```\ntext after code',
   ];
-  const shape = (tokens: readonly Token[]) =>
-    tokens.filter(token => token.type !== 'space').map(token => [token.type, token.raw.trim()]);
+  const shape = (source: string) => (parseMarkdown(source)?.nodes ?? []).map(node => JSON.stringify(node));
 
   it('cutting into blocks changes nothing that is read', () => {
     let seed = 7;
@@ -177,27 +178,36 @@ describe('blocks', () => {
     };
     for (let round = 0; round < 500; round += 1) {
       const source = Array.from({ length: 2 + next(6) }, () => PIECES[next(PIECES.length)]).join('\n\n');
-      const whole = shape(lexer(source));
-      const cut = splitBlocks(source).flatMap(block => shape(lexer(block)));
+      const whole = shape(source);
+      const cut = splitBlocks(source).flatMap(shape);
       expect(cut, JSON.stringify(source)).toEqual(whole);
     }
   });
 });
 
-it('prose is lexed without the lexer as with it', () => {
+it('what is taken for prose is a paragraph of exactly that text', () => {
   const LETTERS = [...'aZé字 \t.,;!?()"\'$%^+=-{}…09', 'www.', 'www.a.fr', ' a', 'b ', '\n', '*', '1. '];
   let seed = 11;
   const next = (n: number) => {
     seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
     return seed % n;
   };
+  let taken = 0;
   for (let round = 0; round < 5_000; round += 1) {
     const source = Array.from({ length: 1 + next(12) }, () => LETTERS[next(LETTERS.length)]).join('');
-    const plain = JSON.stringify(lexBlock(source));
-    expect(plain, JSON.stringify(source)).toBe(JSON.stringify(lexer(source, { gfm: true, breaks: false })));
+    const text = proseOf(source);
+    if (text === undefined) continue;
+    taken += 1;
+    const nodes = parseMarkdown(source)?.nodes;
+    expect(nodes, JSON.stringify(source)).toEqual([
+      { kind: 'paragraph', weight: expect.any(Number), children: [{ kind: 'text', text: text.trimEnd() }] },
+    ]);
   }
+  expect(taken).toBeGreaterThan(500);
 });
 
 it('character references', () => {
-  expect(decodeEntities('&#65;&#x42;&#0;&#xD800;&#9999999;')).toBe('AB\ufffd\ufffd\ufffd');
+  expect(html('&#65;&#x42;&#0;&#xD800;&nope;&toString;')).toBe(
+    '<p dir="auto">AB\ufffd\ufffd&amp;nope;&amp;toString;</p>',
+  );
 });

@@ -86,7 +86,8 @@ impl Backend {
                 engine.map_err(|problem| anyhow::anyhow!(problem.detail))
             }
             Self::Postgres { store, .. } => {
-                let others = Others { peers: Arc::clone(store) as _, tier: hot::open(&config.hot)? };
+                let secret = store.secret().await.context("the deployment's secret cannot be read")?;
+                let others = Others { peers: Arc::clone(store) as _, tier: hot::open(&config.hot, &secret)? };
                 Ok(Engine::start_among(Arc::clone(store) as _, others, providers, Limits::DEFAULT, context))
             }
         }

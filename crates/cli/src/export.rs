@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use threadmill_formats::{lines, rows};
 use threadmill_proto::ThreadId;
 use threadmill_store::ImportRow;
 
-use crate::import::native;
-use crate::transfer::{Library, Place, remote_row};
+use crate::transfer::{Library, Place};
 
 /// Threads come oldest first, so that an import leaves the list in the same order.
 #[derive(Debug, Args)]
@@ -76,20 +76,20 @@ async fn one(library: &mut dyn Library, thread: &ThreadId, out: &mut (dyn Write 
     loop {
         let page = library.export(thread, from).await?;
         if from == 0 {
-            writeln!(out, "{}", native::head(&page.thread))?;
+            writeln!(out, "{}", lines::head(&page.thread))?;
         }
         for row in &page.rows {
             match row {
                 ImportRow::Branch { .. } => branches += 1,
                 ImportRow::Message(_) => messages += 1,
             }
-            writeln!(out, "{}", remote_row(row))?;
+            writeln!(out, "{}", rows::to_value(row))?;
         }
         match page.next {
             Some(next) => from = next,
             None => break,
         }
     }
-    writeln!(out, "{}", native::end(messages, branches))?;
+    writeln!(out, "{}", lines::end(messages, branches))?;
     Ok(())
 }

@@ -115,9 +115,22 @@ fn rule(flag: &FlagConfig, config: &Config) -> anyhow::Result<Rule> {
 
 /// Keeps an engine's flags in step with the file, looking every second and at every SIGHUP. A file that cannot be
 /// used changes nothing.
-pub(crate) fn watch(engine: Arc<Engine>, file: PathBuf, overrides: Overrides) -> anyhow::Result<()> {
+pub(crate) fn watch(engine: &Arc<Engine>, file: PathBuf, overrides: Overrides) -> anyhow::Result<()> {
     let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
-    tokio::spawn(Watch { engine, file, overrides, known: None }.run(hangup));
+    let first = std::sync::Mutex::new(Some(hangup));
+    let watched = Arc::clone(engine);
+    engine.supervise("flags", move || {
+        let first = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let watch =
+            Watch { engine: Arc::clone(&watched), file: file.clone(), overrides: overrides.clone(), known: None };
+        async move {
+            // Begun again after a panic, it listens anew.
+            match first.map_or_else(|| signal(SignalKind::hangup()), Ok) {
+                Ok(hangup) => watch.run(hangup).await,
+                Err(error) => tracing::error!(%error, "SIGHUP cannot be listened for; flags stay as they are"),
+            }
+        }
+    });
     Ok(())
 }
 

@@ -13,7 +13,8 @@ use threadmill_store_redis::{HotOptions, RedisHot, RedisOptions, SealKey, Secret
 use crate::certificates;
 use crate::config::Hot;
 
-/// Seals what is left in the hot tier, so that who can write there forges nothing.
+/// Seals what is left in the hot tier, so that whoever can write there forges nothing, instead of the database's own
+/// secret.
 const SEAL: &str = "THREADMILL_HOT_SEAL";
 /// Where Upstash is, and its token.
 const REST: (&str, &str) = ("KV_REST_API_URL", "KV_REST_API_TOKEN");
@@ -22,19 +23,24 @@ const PROBE: Duration = Duration::from_millis(300);
 /// The same where every request is billed and crosses the internet.
 const REST_PROBE: Duration = Duration::from_secs(30);
 
-/// The hot tier, if one is configured.
-pub(crate) fn open(config: &Hot) -> anyhow::Result<Option<Arc<Tier>>> {
+/// The hot tier, if one is configured. `secret` is the deployment's: what is left there is sealed with it.
+pub(crate) fn open(config: &Hot, secret: &str) -> anyhow::Result<Option<Arc<Tier>>> {
     // Any number, another for each node.
     let seed = RandomState::new().build_hasher().finish();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let Some((store, probe)) = configured(config, &variable, seed)? else { return Ok(None) };
+    let Some((store, probe)) = configured(config, secret, &variable, seed)? else { return Ok(None) };
     Ok(Some(Tier::start(store, probe, seed)))
 }
 
 type Opened = (Arc<dyn HotStore>, Duration);
 
-fn configured(config: &Hot, variable: &impl Fn(&str) -> Option<String>, seed: u64) -> anyhow::Result<Option<Opened>> {
-    let seal = variable(SEAL).map(|secret| SealKey::derive(&Secret::new(secret)));
+fn configured(
+    config: &Hot,
+    secret: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+    seed: u64,
+) -> anyhow::Result<Option<Opened>> {
+    let seal = SealKey::derive(&Secret::new(variable(SEAL).unwrap_or_else(|| secret.to_owned())));
     let common = |from: HotOptions| HotOptions {
         namespace: config.namespace.clone().unwrap_or(from.namespace),
         deadline: config.deadline_ms.map_or(from.deadline, Duration::from_millis),

@@ -106,7 +106,7 @@ impl Serve {
         };
         let engine = backend.engine(&config, providers, context).await?;
         engine.set_flags(flags);
-        flags::watch(Arc::clone(&engine), file, overrides)?;
+        flags::watch(&engine, file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());
         let descriptors = descriptors::raised();

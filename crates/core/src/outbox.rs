@@ -61,6 +61,8 @@ impl Answer {
             (409, "run_in_progress") => Self::Busy,
             // What was to be stopped is over, or never was.
             (409, "run_ended") | (404, "run_not_found") => Self::Done,
+            // A repetition: the thread was made, and deleted since.
+            (410, "thread_deleted") => Self::Done,
             (0, "offline") => Self::Unsent,
             (0 | 401 | 408 | 425 | 429 | 500..=599, _) => Self::Passes(retry_after),
             _ => Self::Refused,

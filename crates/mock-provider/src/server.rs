@@ -126,9 +126,14 @@ async fn complete(State(counters): State<Arc<Counters>>, headers: HeaderMap, Jso
     ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], body).into_response()
 }
 
-/// The last user message.
+/// The last user message: of a turn that several were joined into, the last paragraph.
 fn question(request: &Value) -> String {
     let messages = request.get("messages").and_then(Value::as_array);
     let last = messages.into_iter().flatten().rev().find(|message| message.get("role") == Some(&json!("user")));
-    last.and_then(|message| message.get("content")).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let words = match last.and_then(|message| message.get("content")) {
+        Some(Value::String(text)) => text.as_str(),
+        Some(Value::Array(parts)) => parts.iter().rev().find_map(|part| part.get("text")?.as_str()).unwrap_or_default(),
+        _ => "",
+    };
+    words.rsplit("\n\n").next().unwrap_or_default().to_owned()
 }

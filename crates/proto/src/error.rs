@@ -102,7 +102,7 @@ codes! {
     /// Too much at once.
     30 Overloaded "overloaded" 503 "Wait for the time in Retry-After and try again."
     /// The durable tier refuses writes.
-    31 ReadOnly "read_only" 503 "The disk failed a sync. Reads go on; repair the disk and restart the node."
+    31 ReadOnly "read_only" 503 "Reads go on. If the disk is full, make room; else see the log, repair the disk and restart the node."
     /// The node cannot answer now.
     32 Unavailable "unavailable" 503 "Try again."
     /// A defect of the server.
@@ -133,6 +133,8 @@ codes! {
     45 MessageChanged "message_changed" 409 "Read the message again, and make the edit from what it says now."
     /// The caller does too much at once, or too often.
     50 RateLimited "rate_limited" 429 "Wait for the time in Retry-After, or ask the operator for a larger share."
+    /// The thread to be made was made before, by you, and deleted.
+    60 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

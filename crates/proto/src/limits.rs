@@ -1,5 +1,8 @@
 //! The limits a deployment states and enforces. Sizes are bytes, counts are counts.
 
+/// A message's or a thread's metadata. It is read with every window and list, so it stays small.
+pub const METADATA_BYTES: usize = 16 << 10;
+
 /// What one deployment accepts and sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +29,17 @@ pub struct Limits {
     /// Threads in one list page.
     pub list_page: u32,
 }
+
+/// What an import may bring that an ordinary request may not: a message of up to 131,072 parts, whose metadata is bounded
+/// with the message alone, and 16 MiB in one request. Releases up to 0.1 let runs write that: their bytes had the limit
+/// of a message, but they came in up to 100,000 parts and 6.2 MB of JSON. What one of them has exported can be read.
+/// The slack is for what the end of a run adds: a sentence for each tool call that was not run.
+pub const IMPORT: Limits = Limits {
+    message_bytes: Limits::DEFAULT.message_bytes + (64 << 10),
+    body_bytes: 16 << 20,
+    parts: 128 << 10,
+    ..Limits::DEFAULT
+};
 
 impl Limits {
     /// The defaults.

@@ -248,12 +248,13 @@ impl Message {
         all
     }
 
-    /// Its size for limits and budgets, a fixed cost for the envelope included.
+    /// Its size for budgets, a fixed cost for the envelope and for each part included.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const ENVELOPE: usize = 128;
+        const PART: usize = 32;
         let metadata = self.metadata.as_ref().map_or(0, |m| m.0.len());
-        ENVELOPE + metadata + self.parts.iter().map(Part::bytes).sum::<usize>()
+        ENVELOPE + metadata + self.parts.iter().map(|part| PART + part.bytes()).sum::<usize>()
     }
 }
 

@@ -115,6 +115,9 @@ async fn dig(db: &Db<'_>) -> Done<Left> {
     if !runs.is_empty() && db.change(CHUNKS, &[&runs]).await? > 0 {
         return Ok(Left::More);
     }
+    if db.change(RECEIPTS, &[&thread, &STEP]).await? > 0 {
+        return Ok(Left::More);
+    }
     db.change("DELETE FROM threadmill.graves WHERE thread = $1", &[&thread]).await?;
     Ok(Left::More)
 }
@@ -148,6 +151,9 @@ const BY_KEY: [&str; 5] = [
 
 const CHANGES: &str = "DELETE FROM threadmill.changes WHERE (thread, seq) IN (
     SELECT thread, seq FROM threadmill.changes WHERE thread = $1 LIMIT $2)";
+
+const RECEIPTS: &str = "DELETE FROM threadmill.receipts WHERE (owner, key) IN (
+    SELECT owner, key FROM threadmill.receipts WHERE thread = $1 LIMIT $2)";
 
 const CHUNKS: &str = "DELETE FROM threadmill.chunks WHERE run = ANY (ARRAY(
     SELECT DISTINCT c.run FROM threadmill.chunks c WHERE c.run = ANY ($1::int8[]) LIMIT 8))";

@@ -176,7 +176,7 @@ impl Target {
     /// What the server says.
     pub async fn forget_users(&self) -> StoreResult<()> {
         let all = "DELETE FROM threadmill.summaries; DELETE FROM threadmill.receipts WHERE thread IS NULL;
-            DELETE FROM threadmill.locks; DELETE FROM threadmill.users; DELETE FROM threadmill.tenants";
+            DELETE FROM threadmill.locks; DELETE FROM threadmill.tombstones; DELETE FROM threadmill.users; DELETE FROM threadmill.tenants";
         Ok(self.db().batch(all).await?)
     }
 
@@ -213,7 +213,7 @@ impl Target {
             setval(pg_get_serial_sequence('threadmill.tenants', 'num'), (SELECT coalesce(max(num), 1) FROM threadmill.tenants)),
             setval(pg_get_serial_sequence('threadmill.users', 'num'), (SELECT coalesce(max(num), 1) FROM threadmill.users))";
         self.db().all(SQL, &[&threads, &runs]).await?;
-        self.db().change("UPDATE threadmill.meta SET epoch = $1 WHERE one", &[&int(epoch)]).await?;
+        self.db().change("UPDATE threadmill.meta SET epoch = greatest(epoch, $1) WHERE one", &[&int(epoch)]).await?;
         Ok(())
     }
 
@@ -278,6 +278,7 @@ fn word(table: Table) -> &'static str {
         Table::Summaries => "summaries",
         Table::Receipts => "receipts",
         Table::Locks => "locks",
+        Table::Tombstones => "tombstones",
     }
 }
 
@@ -305,6 +306,7 @@ fn last_of(table: Table) -> Option<&'static str> {
         | Table::Chunks
         | Table::Summaries
         | Table::Receipts
+        | Table::Tombstones
         | Table::Locks => None,
     }
 }
@@ -327,7 +329,9 @@ fn removal_of(table: Table) -> &'static str {
         }
         Table::Receipts => "DELETE FROM threadmill.receipts WHERE thread = $1",
         Table::Threads => "DELETE FROM threadmill.threads WHERE num = $1",
-        Table::Tenants | Table::Users | Table::Summaries | Table::Locks => "SELECT 1 WHERE $1::int8 IS NULL",
+        Table::Tenants | Table::Users | Table::Summaries | Table::Locks | Table::Tombstones => {
+            "SELECT 1 WHERE $1::int8 IS NULL"
+        }
     }
 }
 

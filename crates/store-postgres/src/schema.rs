@@ -18,7 +18,7 @@ use crate::db::{Db, get};
 use crate::fail::{Done, damage, unavailable};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -252,6 +252,36 @@ CREATE TABLE threadmill.moved (
     done   boolean NOT NULL
 );
 ";
+
+/// What deletions leave, and a random number of the database's own, from which nodes derive what they must share and
+/// nobody else may know. A tombstone's key is that of the receipt that made the thread, which stays with an empty
+/// answer.
+///
+/// Until then receipts did not say whether they made their thread. Those that may have begin with a thread (CBOR: a
+/// pair of a list and a position, the list's first entry of kind 0).
+const THIRD: &str = "
+CREATE TABLE threadmill.tombstones (
+    owner  bigint NOT NULL,
+    ord    bigint NOT NULL,
+    key    bytea,
+    thread text COLLATE \"C\" NOT NULL,
+    PRIMARY KEY (owner, ord),
+    UNIQUE (thread, owner)
+);
+ALTER TABLE threadmill.receipts ADD COLUMN makes boolean NOT NULL DEFAULT false;
+UPDATE threadmill.receipts SET makes = true
+    WHERE thread IS NOT NULL AND substr(answer, 1, 1) = '\\x82' AND substr(answer, 3, 2) = '\\x8200';
+ALTER TABLE threadmill.meta ADD COLUMN secret bytea;
+UPDATE threadmill.meta SET secret =
+    decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
+";
+
+/// The database's secret, in hexadecimal.
+pub(crate) async fn secret(db: &Db<'_>) -> Done<String> {
+    let row = db.one("SELECT encode(secret, 'hex') FROM threadmill.meta WHERE one", &[]).await?;
+    let secret: Option<String> = get(&row.ok_or_else(|| damage("threadmill.meta is empty"))?, 0)?;
+    secret.filter(|secret| secret.len() == 64).ok_or_else(|| damage("the database has no secret"))
+}
 
 async fn version(db: &Db<'_>) -> Done<usize> {
     // Out of the catalogue's tables and not by to_regclass(): that may answer out of a cache what was true before

@@ -10,13 +10,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use threadmill_store::StoreResult;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::fail::{Done, Fail, Kind, unavailable};
 use crate::options::PostgresOptions;
-use crate::origin;
+use crate::origin::{self, Purpose};
 
 /// How long a connection that has nothing to say may be silent before the system asks whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -35,11 +35,27 @@ pub(crate) fn config(url: &str, options: &PostgresOptions) -> StoreResult<Config
     if config.get_application_name().is_none() {
         config.application_name("threadmill");
     }
+    if is_plain_unasked(&config) {
+        tracing::warn!(
+            "the database URL does not say sslmode=require: PostgreSQL is spoken to in plain text, passwords and \
+             messages included (sslmode=disable says that this is meant)"
+        );
+    }
     if config.get_ssl_mode() != SslMode::Require {
         // The default, "prefer", protects from nobody who can cut a handshake; it is all or nothing here.
         config.ssl_mode(SslMode::Disable);
     }
     Ok(config)
+}
+
+/// Whether what goes over a network is in plain text though nobody said so.
+fn is_plain_unasked(config: &Config) -> bool {
+    let remote = config.get_hosts().iter().any(|host| match host {
+        Host::Tcp(_) => true,
+        #[cfg(unix)]
+        Host::Unix(_) => false,
+    });
+    remote && config.get_ssl_mode() == SslMode::Prefer
 }
 
 /// The way that the URL asks for. Certificates are checked against the system's authorities and the operator's.
@@ -96,10 +112,10 @@ fn pool(config: &Config, tls: &Tls, options: &PostgresOptions, size: usize, chec
         let settings = settings.clone();
         Box::pin(async move {
             client.batch_execute(&settings).await.map_err(HookError::Backend)?;
-            if checked == Checked::Yes {
-                origin::settle(client).await.map_err(HookError::Backend)?;
+            match checked {
+                Checked::For(purpose) => origin::settle(client, purpose).await.map_err(HookError::Backend),
+                Checked::No => Ok(()),
             }
-            Ok(())
         })
     });
     Pool::builder(manager)
@@ -115,7 +131,7 @@ fn pool(config: &Config, tls: &Tls, options: &PostgresOptions, size: usize, chec
 /// Whether a new connection's origin is compared: not before there is a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Checked {
-    Yes,
+    For(Purpose),
     No,
 }
 
@@ -129,18 +145,18 @@ pub(crate) struct Connections {
 impl Connections {
     /// Connections to a database that is migrated first. None is made yet.
     pub(crate) fn new(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
-        Self::of(config, tls, options, Checked::Yes)
+        Self::of(config, tls, options, Checked::For)
     }
 
     /// Connections to a standby, which nothing is written to and whose history is not compared: what is read there is.
     pub(crate) fn replica(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
-        Self::of(config, tls, options, Checked::No)
+        Self::of(config, tls, options, |_| Checked::No)
     }
 
-    fn of(config: &Config, tls: &Tls, options: &PostgresOptions, checked: Checked) -> StoreResult<Self> {
+    fn of(config: &Config, tls: &Tls, options: &PostgresOptions, checked: fn(Purpose) -> Checked) -> StoreResult<Self> {
         Ok(Self {
-            readers: pool(config, tls, options, options.readers.max(1), checked)?,
-            writer: pool(config, tls, options, 1, checked)?,
+            readers: pool(config, tls, options, options.readers.max(1), checked(Purpose::Reading))?,
+            writer: pool(config, tls, options, 1, checked(Purpose::Writing))?,
             deadline: options.deadline,
         })
     }
@@ -215,3 +231,18 @@ macro_rules! reading {
     }};
 }
 pub(crate) use reading;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_over_a_network_is_asked_for_or_said() {
+        let unasked = |url: &str| is_plain_unasked(&url.parse().expect("a URL"));
+        assert!(unasked("postgres://app@db.example.org/app"));
+        assert!(unasked("postgres://app@127.0.0.1/app?sslmode=prefer"));
+        assert!(!unasked("postgres://app@db.example.org/app?sslmode=disable"));
+        assert!(!unasked("postgres://app@db.example.org/app?sslmode=require"));
+        assert!(!unasked("host=/run/postgresql user=app"));
+    }
+}

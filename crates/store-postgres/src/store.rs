@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
@@ -22,7 +21,6 @@ use crate::fail::{Done, damage, unavailable};
 use crate::hints::{HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
-use crate::read::changes::Found;
 use crate::replicas::{ReplicaReading, Replicas};
 use crate::session::{self, Connections, reading};
 use crate::writer::{Answer, Ask, Sink, Writer};
@@ -119,6 +117,15 @@ impl PostgresStore {
         self.hints.mode()
     }
 
+    /// A secret that all nodes on this database share, drawn when the database was made: for deriving keys, never for
+    /// showing.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be asked.
+    pub async fn secret(&self) -> StoreResult<String> {
+        reading!(self.connections, plain, db => schema::secret(db))
+    }
+
     /// What an acknowledged write survives, as the server is set now.
     ///
     /// # Errors
@@ -145,13 +152,6 @@ impl PostgresStore {
         let db = Db::counting(&client, self.connections.deadline());
         read::window::window(&db, scope, &query).await?;
         Ok(db.cost())
-    }
-
-    /// Raises a thread's own epoch, if its log still stands where the caller saw it stand wrong.
-    async fn raise_epoch(&self, thread: i64, seen: u64) -> StoreResult<()> {
-        const SQL: &str = "UPDATE threadmill.threads SET epoch = epoch + 1 WHERE num = $1 AND epoch = $2";
-        reading!(self.connections, plain, db => db.change(SQL, &[&thread, &int(seen)]))?;
-        Ok(())
     }
 }
 
@@ -231,13 +231,7 @@ impl DurableStore for PostgresStore {
         after: Position,
         limits: PageLimits,
     ) -> StoreResult<Changes> {
-        match reading!(self.connections, snapshot, db => read::changes::changes(db, scope, thread, after, limits))? {
-            Found::Changes(changes) => Ok(changes),
-            Found::Wrong { thread, epoch } => {
-                self.raise_epoch(thread, epoch).await?;
-                Ok(Changes::Reset(ResetReason::Epoch))
-            }
-        }
+        reading!(self.connections, snapshot, db => read::changes::changes(db, scope, thread, after, limits))
     }
 
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {

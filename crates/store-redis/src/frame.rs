@@ -6,10 +6,11 @@
 //! | 1 | format: 1 |
 //! | 1 | codec of the payload: 0 is none; others are free, for compression |
 //! | 4 | length of the payload, little-endian |
-//! | 16 | seal: BLAKE3 over the four others and the place, keyed if there is a key, truncated |
+//! | 16 | seal: BLAKE3 over the four others and the place, keyed, truncated |
 //! | … | payload |
 //!
-//! The place says where the value belongs (key, epoch, number), so that a value under another key is no value.
+//! The place says where the value belongs (key, epoch, number), so that a value under another key is no value. Releases
+//! before 0.2 wrote values without a key unless they were given one: those do not verify.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -25,18 +26,16 @@ const FRAME: usize = HEAD + SEAL;
 
 /// Wraps and checks.
 #[derive(Debug, Clone)]
-pub(crate) struct Framer(Option<SealKey>);
+pub(crate) struct Framer(SealKey);
 
 impl Framer {
-    pub(crate) fn new(key: Option<SealKey>) -> Self {
+    pub(crate) fn new(key: SealKey) -> Self {
         Self(key)
     }
 
     fn seal(&self, place: &[u8], head: &[u8], payload: &[u8]) -> blake3::Hash {
-        let mut hasher = match &self.0 {
-            Some(SealKey(key)) => blake3::Hasher::new_keyed(key),
-            None => blake3::Hasher::new_derive_key("threadmill 2026 hot tier frame"),
-        };
+        let SealKey(key) = &self.0;
+        let mut hasher = blake3::Hasher::new_keyed(key);
         hasher.update(&(place.len() as u64).to_le_bytes()).update(place).update(head).update(payload);
         hasher.finalize()
     }
@@ -76,43 +75,52 @@ mod tests {
     use crate::options::Secret;
 
     fn keyed(secret: &str) -> Framer {
-        Framer::new(Some(SealKey::derive(&Secret::new(secret))))
+        Framer::new(SealKey::derive(&Secret::new(secret)))
+    }
+
+    /// As the first release wrote it without a key, and as anybody can.
+    fn unkeyed(place: &[u8], payload: &[u8]) -> Bytes {
+        let mut frame = vec![FORMAT, RAW];
+        frame.extend(u32::try_from(payload.len()).expect("it is short").to_le_bytes());
+        let mut hasher = blake3::Hasher::new_derive_key("threadmill 2026 hot tier frame");
+        hasher.update(&(place.len() as u64).to_le_bytes()).update(place).update(&frame).update(payload);
+        frame.extend(&hasher.finalize().as_bytes()[..SEAL]);
+        frame.extend(payload);
+        frame.into()
     }
 
     #[test]
     fn a_frame_does_not_change() {
-        let frame = Framer::new(None).wrap(b"place", b"hello");
+        let frame = keyed("k").wrap(b"place", b"hello");
         assert_eq!(&frame[..6], [1, 0, 5, 0, 0, 0]);
         assert_eq!(&frame[22..], b"hello");
         let seal: String = frame[6..22].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(seal, "2c33d8e5909b8b3d198ee3e31b0eec9c");
+        assert_eq!(seal, "9eb087a1a8d95b2633846b8b61fe48f9");
     }
 
     proptest! {
         #[test]
         fn what_is_wrapped_comes_back(place: Vec<u8>, payload: Vec<u8>) {
-            for framer in [Framer::new(None), keyed("k")] {
-                let frame = framer.wrap(&place, &payload);
-                prop_assert_eq!(framer.unwrap(&place, &frame), Some(Bytes::from(payload.clone())));
-            }
+            let frame = keyed("k").wrap(&place, &payload);
+            prop_assert_eq!(keyed("k").unwrap(&place, &frame), Some(Bytes::from(payload)));
         }
 
         #[test]
         fn anything_else_does_not(place: Vec<u8>, other: Vec<u8>, payload: Vec<u8>, at: prop::sample::Index, flip in 1_u8..) {
             prop_assume!(place != other);
-            let frame = Framer::new(None).wrap(&place, &payload);
-            prop_assert_eq!(Framer::new(None).unwrap(&other, &frame), None);
-            prop_assert_eq!(keyed("k").unwrap(&place, &frame), None);
+            let frame = keyed("k").wrap(&place, &payload);
+            prop_assert_eq!(keyed("k").unwrap(&other, &frame), None);
             prop_assert_eq!(keyed("k").unwrap(&place, &keyed("l").wrap(&place, &payload)), None);
+            prop_assert_eq!(keyed("k").unwrap(&place, &unkeyed(&place, &payload)), None);
             let mut damaged = frame.to_vec();
             damaged[at.index(frame.len())] ^= flip;
-            prop_assert_eq!(Framer::new(None).unwrap(&place, &damaged.into()), None);
-            prop_assert_eq!(Framer::new(None).unwrap(&place, &frame.slice(..at.index(frame.len()))), None);
+            prop_assert_eq!(keyed("k").unwrap(&place, &damaged.into()), None);
+            prop_assert_eq!(keyed("k").unwrap(&place, &frame.slice(..at.index(frame.len()))), None);
         }
 
         #[test]
         fn garbage_is_refused(place: Vec<u8>, garbage: Vec<u8>) {
-            prop_assert_eq!(Framer::new(None).unwrap(&place, &garbage.into()), None);
+            prop_assert_eq!(keyed("k").unwrap(&place, &garbage.into()), None);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `remote` holds what all of them share: which commands each call sends, and how answers are verified. `redis` and
 //! `upstash` are the wires. `keys` and `frame` are the only places that know how things are stored.
 
+mod doubts;
 mod frame;
 mod keys;
 mod options;

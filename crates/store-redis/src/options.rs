@@ -1,6 +1,8 @@
 //! What all wires are opened with.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use threadmill_store::hot::{HotError, HotResult, Lifetimes};
@@ -35,9 +37,9 @@ pub struct HotOptions {
     pub deadline: Duration,
     /// How long things are kept.
     pub lifetimes: Lifetimes,
-    /// Seals values, so that who can write to the tier but does not know it can forge nothing. Without it the seal
-    /// finds damage and mix-ups only.
-    pub seal: Option<SealKey>,
+    /// Seals values, so that whoever can write to the tier but does not know it can forge nothing. The default is a key of
+    /// this process: what other processes write does not verify then, and is a miss.
+    pub seal: SealKey,
     /// Spreads the retries of many nodes: any number, another for each node.
     pub seed: u64,
 }
@@ -51,6 +53,17 @@ impl SealKey {
     #[must_use]
     pub fn derive(secret: &Secret) -> Self {
         Self(blake3::derive_key("threadmill 2026 hot tier seal", secret.reveal().as_bytes()))
+    }
+
+    /// A key that nobody but this process has.
+    fn of_process() -> Self {
+        static KEY: LazyLock<SealKey> = LazyLock::new(|| {
+            // Each state has keys of the system's own randomness.
+            let drawn: Vec<u8> =
+                (0..8).flat_map(|_| RandomState::new().build_hasher().finish().to_le_bytes()).collect();
+            SealKey(blake3::derive_key("threadmill 2026 hot tier seal of a process", &drawn))
+        });
+        KEY.clone()
     }
 }
 
@@ -66,7 +79,7 @@ impl Default for HotOptions {
             namespace: "tm".to_owned(),
             deadline: Duration::from_millis(250),
             lifetimes: Lifetimes::default(),
-            seal: None,
+            seal: SealKey::of_process(),
             seed: 0,
         }
     }

@@ -181,6 +181,9 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// way.
     fn announce(&self, partition: Partition, payload: Bytes) -> Vec<Command>;
 
+    /// Whether what is announced is heard.
+    fn is_pushed(&self) -> bool;
+
     /// Listens.
     fn listen(&self, partitions: Vec<Partition>) -> HintStream;
 

@@ -7,8 +7,15 @@ use threadmill_proto::{BranchId, ChainHash, MessageStatus, Outcome, Role, RunSta
 
 use crate::fail::{Done, damage};
 
-/// Bodies are CBOR as they are. Other codecs (compression) will have other numbers.
+/// Bodies as CBOR alone: what releases before this one wrote. Other codecs (compression) will have other numbers.
 const CODEC_CBOR: u8 = 0;
+/// Bodies as CBOR with a sum before them, so that a page that was damaged on the disk is noticed and altered text is
+/// shown to nobody. The sum is over the row's key, too: a body is worth nothing in another row. A number that no flipped
+/// bit makes of the other.
+const CODEC_SUMMED: u8 = 0x5A;
+
+/// Bytes of a sum: the beginning of BLAKE3. A damaged body passes once in 2^64.
+const SUM: usize = 8;
 
 const LOW: i64 = 0xFFFF_FFFF;
 
@@ -47,21 +54,47 @@ pub(crate) fn owner_at(lineage: &[Stretch], depth: u64) -> Done<&Stretch> {
     lineage[..after].last().ok_or_else(|| damage("a lineage does not begin at depth 0"))
 }
 
-pub(crate) fn body_to_blob(body: &Body) -> Vec<u8> {
+/// The body of the message with this key as it is kept.
+pub(crate) fn body_to_blob(key: i64, body: &Body) -> Vec<u8> {
     if *body == Body::default() {
         return Vec::new();
     }
-    let mut blob = vec![CODEC_CBOR];
-    blob.extend_from_slice(&to_cbor(body));
-    blob
+    let cbor = to_cbor(body);
+    [&[CODEC_SUMMED][..], &sum(key, &cbor), &cbor].concat()
 }
 
-pub(crate) fn body_from_blob(blob: &[u8]) -> Done<Body> {
-    match blob.split_first() {
+/// The body of the message with this key.
+pub(crate) fn body_from_blob(key: i64, blob: &[u8]) -> Done<Body> {
+    match cbor_of(key, blob)? {
         None => Ok(Body::default()),
-        Some((&CODEC_CBOR, cbor)) => Ok(from_cbor(cbor)?),
-        Some((codec, _)) => Err(damage(format_args!("a body has the unknown codec {codec}"))),
+        Some(cbor) => Ok(from_cbor(cbor)?),
     }
+}
+
+/// A body as CBOR, checked; none if it is empty.
+fn cbor_of(key: i64, blob: &[u8]) -> Done<Option<&[u8]>> {
+    match blob.split_first() {
+        None => Ok(None),
+        Some((&CODEC_CBOR, cbor)) => Ok(Some(cbor)),
+        Some((&CODEC_SUMMED, summed)) => match summed.split_first_chunk::<SUM>() {
+            Some((noted, cbor)) if *noted == sum(key, cbor) => Ok(Some(cbor)),
+            Some(_) | None => Err(damage("its body is damaged on the disk")),
+        },
+        Some((codec, _)) => Err(damage(format_args!("its body has the unknown codec {codec}"))),
+    }
+}
+
+/// A body for another store: without its sum, which is of this file's rows.
+pub(crate) fn bare_body(key: i64, blob: &[u8]) -> Done<Vec<u8>> {
+    Ok(cbor_of(key, blob)?.map_or_else(Vec::new, |cbor| [&[CODEC_CBOR][..], cbor].concat()))
+}
+
+fn sum(key: i64, cbor: &[u8]) -> [u8; SUM] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&key.to_le_bytes()).update(cbor);
+    let mut sum = [0; SUM];
+    sum.copy_from_slice(&hash.finalize().as_bytes()[..SUM]);
+    sum
 }
 
 pub(crate) fn hash_from_blob(blob: &[u8]) -> Done<ChainHash> {

@@ -1,16 +1,18 @@
-//! The directory: held by one process, and able to tell that its database was put back.
+//! The directory: held by one process, and what an opening leaves in it.
 //!
-//! The database counts how often it was opened and closed, and a file beside it keeps the same count. If the file is
-//! ahead, the database is an older copy: what readers have seen may be gone, so the epoch is raised past any that
-//! was ever used.
+//! Each opening draws an epoch above all that were ever used ([`next_epoch`]), so that a copy that was put back is an
+//! epoch of its own whatever was copied, and how. A file beside the database keeps the newest one: it helps where the
+//! database alone is put back while the clock is wrong.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use threadmill_store::next_epoch;
 
-use crate::fail::{Done, unavailable};
+use crate::fail::{Done, damage, unavailable};
+use crate::files::Files;
 
 const LOCK: &str = "threadmill.lock";
 const MARK: &str = "threadmill.epoch";
@@ -21,13 +23,8 @@ const DATABASE: &str = "threadmill.db";
 pub(crate) struct Directory {
     path: PathBuf,
     _lock: File,
-}
-
-/// How often the database was opened and closed, and in which epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    generation: u64,
-    epoch: u64,
+    /// Held too, since the lock's file may be moved away and another one made. None where directories have no locks.
+    _itself: Option<File>,
 }
 
 impl Directory {
@@ -43,10 +40,17 @@ impl Directory {
         std::fs::create_dir_all(path).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { path: path.to_owned(), _lock: lock })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(failed(error).into()),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
         }
+        let itself = File::open(path).ok();
+        match itself.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => return Ok(None),
+            // Some network file systems lock no directory: there the lock's file alone decides.
+            Some(Ok(()) | Err(TryLockError::Error(_))) | None => {}
+        }
+        Ok(Some(Self { path: path.to_owned(), _lock: lock, _itself: itself }))
     }
 
     /// Where the database is.
@@ -54,49 +58,50 @@ impl Directory {
         self.path.join(DATABASE)
     }
 
-    /// Compares the counts, raises the epoch if the database was put back, and counts once more. Returns the epoch.
+    /// The files that must stay where they are while the store is open.
+    pub(crate) fn files(&self) -> Done<Files> {
+        let names = [LOCK, DATABASE, "threadmill.db-wal"].map(|name| self.path.join(name));
+        Ok(Files::watch(names).map_err(|error| unavailable(format_args!("{}: {error}", self.path.display())))?)
+    }
+
+    /// Draws this opening's epoch and keeps it. Returns it when that is on disk.
     pub(crate) fn advance(&self, db: &Connection) -> Done<u64> {
-        let kept = kept_mark(db)?;
-        let next = match self.read_mark() {
-            Some(beside) if beside.generation > kept.generation => {
-                Mark { generation: beside.generation + 1, epoch: beside.epoch.max(kept.epoch) + 1 }
-            }
-            // A database without its mark came from elsewhere: nobody knows what it had become there.
-            None if kept.generation > 0 => Mark { generation: kept.generation + 1, epoch: kept.epoch + 1 },
-            Some(_) | None => Mark { generation: kept.generation + 1, ..kept },
-        };
+        let kept: i64 = db.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
+        let kept = u64::try_from(kept).map_err(damage)?;
+        let known = self.read_mark().map_or(kept, |beside| beside.max(kept));
+        // SQLite has a clock and chance, and takes both from the system.
+        let (now, random): (u64, i64) =
+            db.query_row("SELECT max(0, CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)), random()", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        let epoch = next_epoch(known, now, random.cast_unsigned())
+            .ok_or_else(|| damage(format_args!("no epoch follows {known}: {MARK} or the database is damaged")))?;
+        if db.execute("UPDATE meta SET value = ?1 WHERE name = 'epoch'", [epoch])? != 1 {
+            return Err(damage("the database keeps no epoch"));
+        }
         // The database first: a crash in between leaves it ahead, which is harmless.
-        keep_mark(db, next)?;
-        self.write_mark(next).map_err(|error| unavailable(format_args!("{MARK}: {error}")))?;
-        Ok(next.epoch)
+        self.write_mark(epoch).map_err(|error| unavailable(format_args!("{MARK}: {error}")))?;
+        Ok(epoch)
     }
 
-    fn read_mark(&self) -> Option<Mark> {
+    /// The epoch beside the database, after what earlier releases counted. What is no such number is as good as none:
+    /// the epoch that is drawn does not depend on it, unless the clock is wrong too.
+    fn read_mark(&self) -> Option<u64> {
         let text = std::fs::read_to_string(self.path.join(MARK)).ok()?;
-        let (generation, epoch) = text.trim().split_once(' ')?;
-        Some(Mark { generation: generation.parse().ok()?, epoch: epoch.parse().ok()? })
+        let number = text.split_whitespace().last().and_then(|word| word.parse().ok());
+        let usable = number.filter(|epoch| next_epoch(*epoch, 0, 0).is_some());
+        if usable.is_none() {
+            tracing::warn!(file = MARK, "the file beside the database is not what was written there: it is made anew");
+        }
+        usable
     }
 
-    fn write_mark(&self, mark: Mark) -> std::io::Result<()> {
+    fn write_mark(&self, epoch: u64) -> std::io::Result<()> {
         let (new, name) = (self.path.join("threadmill.epoch.new"), self.path.join(MARK));
         let mut file = File::create(&new)?;
-        writeln!(file, "{} {}", mark.generation, mark.epoch)?;
+        writeln!(file, "{epoch}")?;
         file.sync_all()?;
         std::fs::rename(new, name)?;
         File::open(&self.path)?.sync_all()
     }
-}
-
-fn kept_mark(db: &Connection) -> Done<Mark> {
-    let value = |name: &str| db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0));
-    Ok(Mark { generation: value("generation")?, epoch: value("epoch")? })
-}
-
-fn keep_mark(db: &Connection, mark: Mark) -> Done<()> {
-    let changed = unavailable("the database has no meta rows");
-    let count = db.execute(
-        "UPDATE meta SET value = CASE name WHEN 'epoch' THEN ?1 ELSE ?2 END WHERE name IN ('epoch', 'generation')",
-        params![mark.epoch, mark.generation],
-    )?;
-    if count == 2 { Ok(()) } else { Err(changed.into()) }
 }

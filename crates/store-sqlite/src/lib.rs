@@ -9,6 +9,7 @@ mod codec;
 mod db;
 mod directory;
 mod fail;
+mod files;
 mod live;
 mod moving;
 mod open;

@@ -30,6 +30,12 @@ impl LiveStreams {
         streams.insert(run, stream);
     }
 
+    /// Takes the place of all streams at once.
+    pub(crate) fn replace(&self, other: Self) {
+        let other = other.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+
     pub(crate) fn remove(&self, run: i64) {
         let mut streams = self.0.write().unwrap_or_else(PoisonError::into_inner);
         streams.remove(&run);
@@ -61,6 +67,8 @@ pub(crate) enum Effect {
     Fenced { run: i64, fence: u64, sealed: bool },
     /// It ended, or went with its thread.
     Gone(i64),
+    /// A thread's rows are to be removed.
+    Buried,
 }
 
 /// The writer's table of unended runs.
@@ -95,6 +103,7 @@ impl LiveRuns {
                     run.sealed |= *sealed;
                 }
             }
+            Effect::Buried => {}
             Effect::Gone(run) => {
                 if let Some(run) = self.by_num.remove(run) {
                     self.by_id.remove(&(run.scope, run.run));

@@ -12,7 +12,7 @@ use threadmill_proto::{from_cbor, to_cbor};
 use threadmill_store::StoreResult;
 use threadmill_store::moving::{Cell, FIRST, Key, Moving, Page, Row, Sums, Table, add_to};
 
-use crate::codec::{Stretch, key, owner_at, root};
+use crate::codec::{Stretch, bare_body, key, owner_at, root};
 use crate::db::{Db, Step};
 use crate::directory::Directory;
 use crate::fail::{Done, damage, unavailable};
@@ -262,11 +262,12 @@ fn select(table: Table, thread: Option<i64>) -> (&'static str, usize, Option<usi
             Some(1),
         ),
         (Table::Receipts, true) => {
-            ("SELECT tenant, user, key, digest, thread, answer FROM receipts WHERE thread = ?1", 1, None)
+            ("SELECT tenant, user, key, digest, thread, answer, makes FROM receipts WHERE thread = ?1", 1, None)
         }
         (Table::Receipts, false) => {
-            ("SELECT tenant, user, key, digest, thread, answer FROM receipts WHERE thread IS NULL", 1, None)
+            ("SELECT tenant, user, key, digest, thread, answer, makes FROM receipts WHERE thread IS NULL", 1, None)
         }
+        (Table::Tombstones, _) => ("SELECT user, ord, key, thread FROM tombstones", 1, None),
         (Table::Locks, _) => {
             ("SELECT name, tenant, token, owner, holder, since, until, released FROM locks", 1, None)
         }
@@ -279,7 +280,12 @@ fn page(db: &Db<'_>, table: Table, thread: Option<i64>, after: Key, limit: usize
     let (mut rows, mut bytes) = (Vec::new(), 0);
     let read = |row: &SqlRow<'_>| {
         let mut cells = cells(row, table.columns().len())?;
-        if table == Table::Receipts {
+        if table == Table::Messages
+            && let [Cell::Int(key), .., Cell::Bytes(body)] = cells.as_mut_slice()
+        {
+            *body = bare_body(*key, body)?;
+        }
+        if matches!(table, Table::Receipts | Table::Tombstones) {
             hash_key(&mut cells);
         }
         bytes += cells.iter().map(size).sum::<usize>();

@@ -12,6 +12,7 @@ use crate::db::{Db, Step};
 use crate::fail::{Done, damage};
 use crate::live::{Effect, LiveRun, LiveRuns, LiveStreams, SharedStream, lock};
 use crate::rows::{principal, run, thread};
+use crate::schema;
 use crate::stream::{Stream, take, take_varint};
 
 /// Statements each connection keeps prepared: a few more than there are.
@@ -20,6 +21,8 @@ const STATEMENTS: usize = 128;
 /// The writer's connection. Every commit is synced before it returns, and no commit checkpoints by itself.
 pub(crate) fn writer(path: &Path, cache_kib: u32) -> Done<Connection> {
     let conn = Connection::open(path)?;
+    // Before anything is written to it.
+    schema::must_be_ours(&conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

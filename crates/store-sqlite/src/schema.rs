@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, LOCKS];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -76,7 +76,7 @@ CREATE TABLE slots (
     PRIMARY KEY (tenant, thread, branch, depth)
 ) WITHOUT ROWID;
 
--- body: one codec byte (0: CBOR), then the body; empty for an empty body.
+-- body: one codec byte (0: CBOR; 90: a sum of 8 bytes, then CBOR), then the body; empty for an empty body.
 CREATE TABLE messages (
     key        INTEGER PRIMARY KEY,
     tenant     INTEGER NOT NULL,
@@ -198,6 +198,60 @@ CREATE TABLE locks (
     PRIMARY KEY (tenant, name)
 ) WITHOUT ROWID;
 ";
+
+/// What deletions leave. graves: threads whose rows are still to be removed. A tombstone's key is that of the receipt
+/// that made the thread, which stays with an empty answer.
+///
+/// Until then receipts did not say whether they made their thread. Those that may have begin with a thread (CBOR: a
+/// pair of a list and a position, the list's first entry of kind 0).
+const DELETIONS: &str = "
+CREATE TABLE graves (
+    thread INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL
+);
+CREATE TABLE tombstones (
+    user   INTEGER NOT NULL,
+    ord    INTEGER NOT NULL,
+    key    TEXT,
+    thread TEXT NOT NULL,
+    PRIMARY KEY (user, ord)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX tombstones_by_thread ON tombstones (user, thread);
+ALTER TABLE receipts ADD COLUMN makes INTEGER NOT NULL DEFAULT 0;
+UPDATE receipts SET makes = 1
+    WHERE thread IS NOT NULL AND substr(answer, 1, 1) = x'82' AND substr(answer, 3, 2) = x'8200';
+CREATE INDEX receipts_making ON receipts (thread) WHERE makes = 1;
+PRAGMA application_id = 1414024548;
+";
+
+/// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.
+const APPLICATION: i64 = 1_414_024_548;
+
+/// Refuses a file that is another program's. Files of the first releases do not name theirs and are known by their
+/// tables; a file with nothing in it is anybody's.
+pub(crate) fn must_be_ours(db: &Connection) -> Done<()> {
+    let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let ours = match (application, version) {
+        (APPLICATION, _) => true,
+        (0, 0) => count("SELECT count(*) FROM sqlite_schema")? == 0,
+        (0, 1..) => {
+            const NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+                 AND name IN ('meta', 'tenants', 'users', 'threads', 'branches', 'slots', 'messages', 'changes')";
+            const META: &str = "SELECT count(*) FROM meta WHERE name IN ('epoch', 'generation')";
+            count(NAMES)? == 8 && count(META).unwrap_or(0) == 2
+        }
+        _ => false,
+    };
+    if ours {
+        return Ok(());
+    }
+    Err(damage(format_args!(
+        "the file is another program's database (application_id {application}, user_version {version}): nothing in it \
+         was touched"
+    )))
+}
 
 /// Refuses a file that is not of the newest version, for those who may not change it.
 pub(crate) fn must_be_newest(db: &Connection) -> Done<()> {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 
 use async_trait::async_trait;
-use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
@@ -20,7 +19,6 @@ use crate::fail::{Done, unavailable};
 use crate::live::LiveStreams;
 use crate::options::SqliteOptions;
 use crate::pool::Pool;
-use crate::read::changes::Found;
 use crate::writer::{Settings, Shared, Writer};
 use crate::{open, read, rows, schema, write};
 
@@ -62,7 +60,8 @@ impl SqliteStore {
         let conn = open::writer(&database, options.cache_kib)?;
         schema::migrate(&conn)?;
         let epoch = directory.advance(&conn)?;
-        let shared = Arc::new(Shared::default());
+        // Only now: the first write makes the log's file.
+        let shared = Arc::new(Shared::watching(directory.files()?));
         let live = open::live_runs(&conn, &shared.streams)?;
         let readers =
             (0..options.readers.max(1)).map(|_| open::reader(&database, options.cache_kib)).collect::<Done<_>>()?;
@@ -128,6 +127,10 @@ impl DurableStore for SqliteStore {
         *self.sink() = Some(sink);
     }
 
+    async fn writable(&self) -> StoreResult<()> {
+        self.writer.stands()
+    }
+
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
         let work = move |db: &Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
         self.writer.ask(work).await
@@ -170,8 +173,7 @@ impl DurableStore for SqliteStore {
 
     async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
         let (scope, lock) = (scope.clone(), lock.clone());
-        let work =
-            move |db: &Db<'_>, _: &_, epoch| write::lock::release(db, &scope, &lock, epoch).map(write::Outcome::plain);
+        let work = move |db: &Db<'_>, _: &_, _| write::lock::release(db, &scope, &lock).map(write::Outcome::plain);
         self.writer.ask(work).await
     }
 
@@ -196,15 +198,7 @@ impl DurableStore for SqliteStore {
     ) -> StoreResult<Changes> {
         let (scope, thread, epoch) = (scope.clone(), thread.clone(), self.epoch);
         let read = move |db: &Db<'_>| read::changes::changes(db, epoch, &scope, &thread, after, limits);
-        match self.readers.read(read).await? {
-            Found::Changes(changes) => Ok(changes),
-            Found::Wrong { thread, epoch } => {
-                let work =
-                    move |db: &Db<'_>, _: &_, _| write::raise_epoch(db, thread, epoch).map(write::Outcome::plain);
-                self.writer.ask(work).await?;
-                Ok(Changes::Reset(ResetReason::Epoch))
-            }
-        }
+        self.readers.read(read).await
     }
 
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
@@ -249,7 +243,7 @@ impl DurableStore for SqliteStore {
 
     async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState> {
         let scope = scope.clone();
-        let work = move |db: &Db<'_>, _: &_, _| write::import::begin(db, &scope, &thread).map(write::Outcome::plain);
+        let work = move |db: &Db<'_>, _: &_, _| write::import::begin(db, &scope, &thread);
         self.writer.ask(work).await
     }
 
@@ -274,7 +268,7 @@ impl DurableStore for SqliteStore {
 
     async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let work = move |db: &Db<'_>, _: &_, _| write::import::abort(db, &scope, &thread).map(write::Outcome::plain);
+        let work = move |db: &Db<'_>, _: &_, _| write::import::abort(db, &scope, &thread);
         self.writer.ask(work).await
     }
 

@@ -28,6 +28,10 @@ pub struct Transaction {
     pub commands: Vec<Command>,
 }
 
+/// How many of a user's last deletions are remembered: with an id of the largest size 13 MB, and more than a person
+/// deletes in a life.
+pub const TOMBSTONES: u64 = 100_000;
+
 /// A client's name for one request, kept while its effect exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {

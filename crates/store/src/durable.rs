@@ -73,13 +73,18 @@ pub trait CommitSink: Send + Sync {
 /// - It writes at most one entry of the owner's summary log, and none if no change was logged. A change that changes
 ///   nothing (the title it has, the branch that opens already) is not logged.
 /// - A repeated key gets the first answer, except that message bodies are as they are now: what was removed is not
-///   answered out of a receipt. Receipts go with their thread, but for the one of its deletion. A refusal leaves none.
+///   answered out of a receipt. Receipts go with their thread, but for the one of its deletion, and the one that made
+///   it, which is answered [`StoreError::Deleted`](crate::StoreError::Deleted) from then on. A refusal leaves none.
 ///
 /// # Threads
 /// - The first user message with text titles a thread that has no title.
 /// - A summary's snippet is the last text of the default branch that is neither removed nor streaming, looked for in
 ///   the last [`crate::SNIPPET_REACH`] slots.
-/// - A deleted thread's id, and the ids in it, are free again for anybody.
+/// - A deleted thread's id leaves a tombstone: its owner does not make a thread of that id again
+///   ([`StoreError::Deleted`](crate::StoreError::Deleted)), since that is a repetition that comes late, from an outbox
+///   that was offline for as long as it takes. Tombstones have no date. Of the last [`crate::TOMBSTONES`] deletions of
+///   a user each has one. An import of the thread is asked for by a person, not repeated by a machine: it passes, and
+///   takes the tombstone's place when it is finished. To anybody else the id is free, as are the ids in the thread.
 ///
 /// # Messages and branches
 /// - A branch has moved past a message if one that still stands follows it there; tombstones do not count.
@@ -92,8 +97,11 @@ pub trait CommitSink: Send + Sync {
 /// - Siblings, tombstones among them, stand in the order of their making.
 ///
 /// # Positions
-/// - A position's epoch is the store's plus the thread's own. One that claims the current epoch and lies ahead of the
-///   log, or has another hash, raises it; one of any other epoch is reset and raises nothing.
+/// - A position's epoch is the store's, which every opening draws anew ([`crate::next_epoch`]), plus what the thread
+///   has of earlier releases. One of this epoch or an earlier one goes on if its hash lies on the log at its seq, and
+///   what follows is of this epoch. Any other is reset: it is ahead of the log, of a history that was lost, or of an
+///   epoch that never was.
+/// - Reading writes nothing, whatever position is presented.
 /// - Changes go when they are older than [`crate::KEEP_CHANGES`] and the thread's log grows.
 ///
 /// # Windows
@@ -104,14 +112,25 @@ pub trait CommitSink: Send + Sync {
 /// # Locks
 /// - A lock is its tenant's and its name's. It is held until it is released or its time runs out, by whatever clock
 ///   the callers use; nothing but who may be granted it next depends on that.
-/// - Tokens only grow: over releases, restarts, and, since they begin anew above all others when the epoch is raised,
-///   over a database that was put back.
+/// - No grant is believed to last longer than [`crate::LONGEST_GRANT`] from the time of whoever asks, nor longer than
+///   it was given if it begins later than that: a clock that was wrong for a moment holds no lock for days.
+/// - Tokens only grow: over releases, restarts, and, since they count on from the epoch, over a database that was put
+///   back.
 /// - A write under a lock is refused ([`StoreError::Superseded`](crate::StoreError::Superseded)) in its commit unless
-///   it names the newest token that was granted.
+///   it names the newest token that was granted, in this epoch. A grant of an earlier one is still held after a
+///   restart and writes nothing: its holder asks again and gets a new token at once.
 #[async_trait]
 pub trait DurableStore: Send + Sync {
     /// Sends everything committed from now on to `sink`. At most one sink.
     fn attach(&self, sink: Arc<dyn CommitSink>);
+
+    /// Whether writes can be made now, as far as that is known without making one. A store that cannot tell says yes.
+    ///
+    /// # Errors
+    /// Why not: `ReadOnly` or `Unavailable`.
+    async fn writable(&self) -> StoreResult<()> {
+        Ok(())
+    }
 
     /// Applies a transaction: durable when this returns `Ok`. After `Unavailable` the effect is unknown.
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed>;

@@ -21,10 +21,14 @@ pub enum StoreError {
     /// The write names a token of a lock that is not the newest one granted, or the lock is not the caller's.
     #[error("the lock has passed on: this is not the newest token granted")]
     Superseded,
+    /// The thread that is to be made was made before and deleted: this repeats what had its effect.
+    #[error("the thread was deleted")]
+    Deleted,
     /// The command makes no sense; the detail says why.
     #[error("{0}")]
     Invalid(String),
-    /// Writes are refused for good: a sync failed and what is on disk is unknown until a restart.
+    /// Writes are refused, and this one had no effect: there is no room (the next one is tried again), or a sync failed
+    /// or a file is gone and what is on disk is unknown until a restart.
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
     /// The store cannot answer now. Whether a write took effect is unknown: repeat it with its key.

@@ -7,6 +7,7 @@ mod chain;
 mod command;
 mod digest;
 mod durable;
+mod epoch;
 mod error;
 mod lock;
 mod memory;
@@ -22,17 +23,18 @@ pub mod moving;
 pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{
     Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
-    NewMessage, StoppingRun, Transaction,
+    NewMessage, StoppingRun, TOMBSTONES, Transaction,
 };
 pub use digest::Digest;
 pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
+pub use epoch::next_epoch;
 pub use error::{Conflict, Missing, StoreError, StoreResult};
-pub use lock::{HowGranted, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
-pub use memory::MemoryStore;
+pub use lock::{HowGranted, LONGEST_GRANT, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
+pub use memory::{MemoryCopy, MemoryStore};
 pub use peers::{Hint, Peers, RunHead, Standing, Subject, ThreadHead, Watching};
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,
 };
 pub use receipt::Receipt;
-pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, preview, snippet_of, title_of};
+pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, preview, snippet_of, title_of, unknown_parent};

@@ -4,14 +4,8 @@ use threadmill_proto::{LockName, Millis, UserId};
 
 use crate::{StoreError, StoreResult};
 
-/// How far tokens move when the epoch is raised: more grants than a lock sees in an epoch, and few enough bits that
-/// two million epochs of them fit the integers of JSON.
-const EPOCH_BITS: u32 = 32;
-
-/// Tokens of an epoch are above this.
-fn floor(epoch: u64) -> u64 {
-    epoch.saturating_sub(1) << EPOCH_BITS
-}
+/// The longest time a grant may have, in milliseconds. A row that claims more was written while the clock was wrong.
+pub const LONGEST_GRANT: Millis = 60 * 60 * 1000;
 
 /// A grant of a lock, as a write names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,18 +96,24 @@ pub struct LockRow {
 }
 
 impl LockRow {
-    /// Decides on a wish; `epoch` is the store's.
+    /// Decides on a wish; `epoch` is the store's, and tokens count on from it.
+    ///
+    /// A grant of an earlier epoch is still held, but writes nothing: its holder asks again and gets a new token.
     pub fn acquire(&mut self, user: &UserId, request: &LockRequest, epoch: u64) -> LockAnswer {
         let held = self.token > 0 && !self.released;
+        self.distrust_clock(request.now);
         if held && self.until > request.now {
             if !self.is_of(user) || self.holder != request.holder {
                 return LockAnswer::Held { until: self.until };
+            }
+            if self.token <= epoch {
+                self.token = epoch + 1;
             }
             self.until = self.until.max(request.until);
             return LockAnswer::Granted(self.grant(HowGranted::Again));
         }
         *self = Self {
-            token: self.token.max(floor(epoch)) + 1,
+            token: self.token.max(epoch) + 1,
             owner: Some(user.clone()),
             holder: request.holder.clone(),
             since: request.now,
@@ -126,7 +126,7 @@ impl LockRow {
     /// Moves the end of the user's grant.
     ///
     /// # Errors
-    /// `Superseded` if it is not the newest one, not the user's, or given back.
+    /// `Superseded` if it is not the newest one, of an earlier epoch, not the user's, or given back.
     pub fn renew(&mut self, user: &UserId, token: u64, until: Millis, epoch: u64) -> StoreResult<LockGrant> {
         self.own(user, token, epoch)?;
         if self.released {
@@ -136,12 +136,15 @@ impl LockRow {
         Ok(self.grant(HowGranted::Again))
     }
 
-    /// Gives the user's grant back.
+    /// Gives the user's grant back. One of an earlier epoch too: that frees what the row says is held, and its token
+    /// writes nothing either way.
     ///
     /// # Errors
     /// `Superseded` if it is not the newest one, or not the user's.
-    pub fn release(&mut self, user: &UserId, token: u64, epoch: u64) -> StoreResult<LockGrant> {
-        self.own(user, token, epoch)?;
+    pub fn release(&mut self, user: &UserId, token: u64) -> StoreResult<LockGrant> {
+        if token == 0 || token != self.token || !self.is_of(user) {
+            return Err(StoreError::Superseded);
+        }
         self.released = true;
         Ok(self.grant(HowGranted::Again))
     }
@@ -152,7 +155,7 @@ impl LockRow {
     /// # Errors
     /// `Superseded` if it is not the newest one granted.
     pub fn admit(&self, token: u64, epoch: u64) -> StoreResult<()> {
-        if token > floor(epoch) && token == self.token { Ok(()) } else { Err(StoreError::Superseded) }
+        if token > epoch && token == self.token { Ok(()) } else { Err(StoreError::Superseded) }
     }
 
     /// How it stands.
@@ -160,6 +163,17 @@ impl LockRow {
     pub fn read(&self) -> LockRead {
         let held = self.token > 0 && !self.released;
         LockRead { token: self.token, held, since: self.since, until: self.until }
+    }
+
+    /// Bounds how long a grant is held that was written by another clock than the one that asks. One that begins later
+    /// than now lasts from now on as long as it was to last; none ends later than [`LONGEST_GRANT`] from now. The row
+    /// keeps what was decided, so that the time runs down.
+    fn distrust_clock(&mut self, now: Millis) {
+        if self.since > now {
+            self.until = now.saturating_add(self.until.saturating_sub(self.since).min(LONGEST_GRANT));
+            self.since = now;
+        }
+        self.until = self.until.min(now.saturating_add(LONGEST_GRANT));
     }
 
     fn is_of(&self, user: &UserId) -> bool {

@@ -36,6 +36,8 @@ pub enum Table {
     Receipts,
     /// Locks.
     Locks,
+    /// What is remembered of deleted threads.
+    Tombstones,
 }
 
 /// What a column holds.
@@ -115,11 +117,12 @@ impl Table {
     ];
 
     /// The tables that hold what belongs to no thread, as far as it does.
-    pub const OF_USERS: [Self; 5] = [Self::Tenants, Self::Users, Self::Summaries, Self::Receipts, Self::Locks];
+    pub const OF_USERS: [Self; 6] =
+        [Self::Tenants, Self::Users, Self::Summaries, Self::Receipts, Self::Locks, Self::Tombstones];
 
     /// Tables that [`crate::DurableStore::digest`] leaves out, in part or whole.
-    pub const BESIDE_DIGEST: [Self; 6] =
-        [Self::Users, Self::Threads, Self::Changes, Self::Chunks, Self::Receipts, Self::Locks];
+    pub const BESIDE_DIGEST: [Self; 7] =
+        [Self::Users, Self::Threads, Self::Changes, Self::Chunks, Self::Receipts, Self::Locks, Self::Tombstones];
 
     /// Its columns. Branches, messages and their predecessors are named by key (the thread's number, then their own),
     /// but for the branch and message of a run and a thread's default branch, which are numbers within the thread.
@@ -206,7 +209,9 @@ impl Table {
                 ("digest", Bytes),
                 ("thread", Int),
                 ("answer", Bytes),
+                ("makes", Bool),
             ],
+            Self::Tombstones => &[("owner", Int), ("ord", Int), ("key", Bytes), ("thread", Name)],
             Self::Locks => &[
                 ("name", Name),
                 ("tenant", Int),

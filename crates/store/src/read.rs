@@ -94,8 +94,7 @@ pub enum Changes {
         /// The log's head when this was read; equal to the last event's position unless the page was full.
         head: Position,
     },
-    /// The position cannot be continued. On [`ResetReason::Epoch`] the epoch has been raised where the position
-    /// claimed the current one.
+    /// The position cannot be continued. On [`ResetReason::Epoch`] it is not of this log.
     Reset(ResetReason),
 }
 

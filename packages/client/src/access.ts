@@ -2,6 +2,7 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
+import { OriginCheck } from './origin.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import { soon } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
@@ -26,6 +27,11 @@ export class Access {
   readonly #getToken: ClientOptions['getToken'];
   readonly #end = new AbortController();
   #token: string | undefined;
+  /** When the token runs out by this browser's clock; never, if that cannot be known. */
+  #expires = Number.POSITIVE_INFINITY;
+  /** The credential that is being asked for: however many wait for it, it is asked for once. */
+  #renewing: Promise<string | undefined> | undefined;
+  #origin: OriginCheck | undefined;
   /** Whom the credentials name. */
   #subject: string | undefined;
 
@@ -63,11 +69,22 @@ export class Access {
    */
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
-    const send = async () => fetch(this.base + path, { ...(await this.#signed(init)), signal });
+    let used: string | undefined;
+    const send = async () => {
+      used = await this.#credential();
+      return fetch(this.base + path, { ...this.#signed(init, used), signal });
+    };
     const response = await send();
     if (response.status !== 401 || !this.#getToken) return response;
-    this.#token = undefined;
+    // Another request may have been refused before, and has a new one already.
+    if (this.#token === used) this.#token = undefined;
     return send();
+  }
+
+  /** Why a request got no answer: the server is out of reach, or refuses pages of this origin. */
+  async unanswered(): Promise<ProblemError> {
+    this.#origin ??= new OriginCheck(this.base);
+    return (await this.#origin.refusal()) ?? unreachable();
   }
 
   /**
@@ -83,12 +100,20 @@ export class Access {
   ): Promise<T> {
     const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
-    const response = await persist(() => this.fetch(path, init), signal ?? this.ended);
+    const unanswered = () => this.unanswered();
+    const response = await persist(() => this.fetch(path, init), signal ?? this.ended, unanswered);
     return bodyOf(response);
   }
 
   /** A fresh credential, used from now on; none where nobody gives any. */
-  async renew(): Promise<string | undefined> {
+  renew(): Promise<string | undefined> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<string | undefined> {
     this.ended.throwIfAborted();
     const token = await this.#getToken?.();
     this.ended.throwIfAborted();
@@ -97,13 +122,23 @@ export class Access {
     if (subject !== this.#subject) this.end(USER_CHANGED);
     this.ended.throwIfAborted();
     this.#token = token;
+    const expires = (claimsOf(token ?? '').exp ?? 0) * 1_000;
+    // One that has run out already by this browser's clock says that the clock is wrong.
+    this.#expires = expires > Date.now() ? expires : Number.POSITIVE_INFINITY;
     return token;
   }
 
-  async #signed(init: RequestInit): Promise<RequestInit> {
+  /** The credential to send; a new one if the last has run out: the refusal may be one that a page cannot read. */
+  async #credential(): Promise<string | undefined> {
+    if (!this.#getToken) return undefined;
+    if (Date.now() >= this.#expires) this.#token = undefined;
+    return this.#token ?? this.renew();
+  }
+
+  #signed(init: RequestInit, token: string | undefined): RequestInit {
     const headers = new Headers(init.headers);
     if (this.user !== undefined) headers.set('x-threadmill-user', this.user);
-    if (this.#getToken) headers.set('authorization', `Bearer ${this.#token ?? (await this.renew())}`);
+    if (this.#getToken) headers.set('authorization', `Bearer ${token}`);
     return { ...init, headers };
   }
 }
@@ -137,12 +172,16 @@ export async function bodyOf<T>(response: Response): Promise<T> {
 }
 
 /** Repeats what got no answer, or was told to come back. */
-async function persist(attempt: () => Promise<Response>, signal: AbortSignal): Promise<Response> {
+async function persist(
+  attempt: () => Promise<Response>,
+  signal: AbortSignal,
+  unanswered: () => Promise<ProblemError>,
+): Promise<Response> {
   for (let tries = 1; ; tries++) {
     const answer = await attempt().catch(() => undefined);
     signal.throwIfAborted();
     if (answer?.ok) return answer;
-    const problem = answer ? await problemOf(answer) : unreachable();
+    const problem = answer ? await problemOf(answer) : await unanswered();
     const passes = problem.status === 0 || problem.status === 503;
     if (!passes || problem.code === 'read_only' || tries === TRIES) throw problem;
     const wait = Math.random() * WAIT * 2 ** (tries - 1) + (problem.retryAfterMs ?? 0);

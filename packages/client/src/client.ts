@@ -316,6 +316,7 @@ export class SyncClient implements Client {
       dropped: number => this.#drop(number),
       list: (number, patch) => find(this.#lists, number)?.apply(patch),
       status: news => this.status.connected(news),
+      failed: () => void this.#explain(),
       role: role => {
         this.status.set({ role });
         this.outbox.become(role);
@@ -327,6 +328,13 @@ export class SyncClient implements Client {
       writing: (number, stage) => this.outbox.writing(number, stage),
       told: message => this.#told(message as Told),
     };
+  }
+
+  /** Says it if the server refuses pages of this origin: it would look as if it were out of reach. */
+  async #explain(): Promise<void> {
+    if (this.status.getSnapshot().connection === 'live') return;
+    const problem = await this.#access.unanswered();
+    this.status.refuse(problem.status === 0 ? undefined : problem);
   }
 
   #told(told: Told): void {

@@ -70,7 +70,7 @@ export class Flags extends FrameStore<Values> {
     // Known only where the server lets the page read it, and then it may be sent as well.
     if (etag !== undefined) headers['if-none-match'] = etag;
     const response = await this.#access.fetch('/flags', { headers }).catch(() => undefined);
-    if (!response) throw unreachable();
+    if (!response) throw await this.#access.unanswered();
     if (response.status === 304) return;
     // A server without the route has no flags.
     if (response.status === 404) return this.#set(NONE);

@@ -25,6 +25,8 @@ export interface Receiver {
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
   status(news: StatusNews): void;
+  /** A connection was closed, or did not come to stand. */
+  failed(): void;
   /** The other tabs, if there are any, hear this one from now on. */
   entered(): void;
   role(role: SyncStatus['role']): void;
@@ -81,7 +83,10 @@ export class Host {
     this.#options = options;
     const events = {
       opened: () => this.call(Call.opened),
-      closed: () => this.call(Call.closed),
+      closed: () => {
+        this.#receiver.failed();
+        this.call(Call.closed);
+      },
       received: (frame: Uint8Array<ArrayBuffer>) => {
         this.#counts.framesReceived++;
         this.call(Call.received, 0, [frame]);

@@ -6,6 +6,9 @@ import { FrameStore } from './store.js';
 import { TextStream } from './stream.js';
 import type { LiveHandle, PreviewPart, Row, StreamHandle } from './types.js';
 
+/** Milliseconds between two snapshots that show no more than how the input of a tool grows. */
+const INPUT_WAIT = 1_000;
+
 /**
  * One message. Its snapshot changes when a part comes or changes otherwise than by text at its end; the text of each
  * part is a stream of its own, and that of all of them together another.
@@ -18,6 +21,7 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
   #parts: PreviewPart[];
   readonly #texts = new Map<number, TextStream>();
   #state: 'open' | 'ended';
+  #inputTimer: ReturnType<typeof setTimeout> | undefined;
   /** What it ended with. */
   #final: readonly PreviewPart[] | undefined;
 
@@ -56,14 +60,19 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
     else this.all.become(joined(this.parts()));
   }
 
-  /** A part came or changed. */
-  put(at: number, part: PreviewPart): void {
+  /** A part came or changed. Says whether that is news for those who show no input of a tool as it grows. */
+  put(at: number, part: PreviewPart): boolean {
     const before = this.#parts[at];
     this.#parts[at] = part;
     this.#grow(at, part);
     if (before?.type === 'text' || part.type === 'text') this.all.become(joined(this.parts()));
+    if (isSameInput(before, part)) {
+      this.#inputTimer ??= setTimeout(() => this.touch(), INPUT_WAIT);
+      return false;
+    }
     // That nothing more comes to a text is told with what comes after it.
     if (before?.type !== 'text' || part.type !== 'text') this.touch();
+    return true;
   }
 
   /** A run writes the message, and these are its parts so far. */
@@ -78,6 +87,8 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
   /** The message is final. The caller shows the row's status in the same publish. */
   end(parts: readonly PreviewPart[]): void {
     if (parts === this.#final) return;
+    clearTimeout(this.#inputTimer);
+    this.#inputTimer = undefined;
     this.#final = parts;
     this.#state = 'ended';
     this.#become(parts);
@@ -87,6 +98,8 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
   }
 
   protected override take(): readonly PreviewPart[] {
+    clearTimeout(this.#inputTimer);
+    this.#inputTimer = undefined;
     return [...this.#parts];
   }
 
@@ -180,6 +193,12 @@ function joined(parts: readonly PreviewPart[]): string {
   let all = '';
   for (const part of parts) if (part.type === 'text') all += proseOf(part);
   return all;
+}
+
+/** The part is a tool whose input grows, and was one before. */
+function isSameInput(before: PreviewPart | undefined, now: PreviewPart): boolean {
+  const streaming = (part: PreviewPart) => part.state === 'input-streaming';
+  return before !== undefined && before.type === now.type && streaming(before) && streaming(now);
 }
 
 function sameButText(a: PreviewPart | undefined, b: PreviewPart): boolean {

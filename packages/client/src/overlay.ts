@@ -13,6 +13,9 @@ export interface Pending {
 /** Milliseconds a message that was acknowledged is shown before the log has brought it. */
 export const ECHO = 10_000;
 
+/** Letters of a message that its thread shows in the list, as the server cuts them. */
+const SNIPPET = 160;
+
 /** Rows with the outbox over them. An object that does not change keeps its identity. */
 export class Overlay {
   #pending: readonly Pending[] = [];
@@ -151,7 +154,13 @@ export function overList(
       list = list.map(thread => (thread.id === threadId ? { ...thread, title: text ?? '' } : thread));
     } else if (kind === 'create' && !list.some(thread => thread.id === threadId)) {
       const title = (write.body as { title?: string } | undefined)?.title ?? '';
-      const entry = { id: threadId, title, snippet: text ?? '', running: false, archived: false };
+      const entry = {
+        id: threadId,
+        title,
+        snippet: (text ?? '').slice(0, SNIPPET),
+        running: false,
+        archived: false,
+      };
       list.unshift({ ...entry, updatedAt: item.createdAt });
     }
   }

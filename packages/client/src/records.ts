@@ -4,7 +4,7 @@
 import { type Fields, fieldOf, isCount, isObject, isPlain, isText, isTextOrNone } from './json.js';
 import type { KeptWindow } from './keeper.js';
 import type { Entry } from './outbox.js';
-import type { Fork, ForkOption, Part, Row, ThreadSummary } from './types.js';
+import type { Fork, ForkOption, Part, Row, TextEdit, ThreadSummary } from './types.js';
 import type { Write } from './writes.js';
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant'];
@@ -58,16 +58,24 @@ export function entryIn(record: unknown): Entry | undefined {
   return { ...known, error: { code, status, ...given({ detail, hint }) } };
 }
 
+/** A write is what somebody has written: what a later release has added to it is kept. */
 function writeIn(value: unknown): Write | undefined {
   if (!isObject(value)) return undefined;
-  const { key, kind, threadId, messageId, runId, text, parts, method, path, body } = value;
+  const { key, kind, threadId, messageId, runId, text, parts, texts, method, path } = value;
   const named = isText(key) && key !== '' && isText(threadId) && isText(path) && path.startsWith('/');
   const known = KINDS.includes(kind) && METHODS.includes(method);
-  const parsed = parts === undefined ? undefined : allOf(parts, partIn);
-  if (!named || !known || (parts !== undefined && !parsed)) return undefined;
+  const shown =
+    (parts === undefined || allOf(parts, partIn)) && (texts === undefined || allOf(texts, textIn));
+  if (!named || !known || !shown) return undefined;
   if (!isTextOrNone(messageId) || !isTextOrNone(runId) || !isTextOrNone(text)) return undefined;
-  const fixed = { key, kind, threadId, method, path, body } as Write;
-  return { ...fixed, ...given({ messageId, runId, text, parts: parsed }) };
+  return value as unknown as Write;
+}
+
+/** What an edit makes of a text part. */
+function textIn(value: unknown): TextEdit | undefined {
+  if (!isObject(value)) return undefined;
+  const { part, text } = value;
+  return isText(text) && (part === undefined || isCount(part)) ? (value as unknown as TextEdit) : undefined;
 }
 
 function rowIn(value: unknown): Row | undefined {

@@ -28,6 +28,7 @@ export const offline = () => globalThis.navigator?.onLine === false;
 
 export class Status extends FrameStore<SyncStatus> {
   #status = FIRST;
+  #refusal: ProblemError | undefined;
 
   constructor(frames: Frames) {
     super(frames, FIRST);
@@ -42,13 +43,25 @@ export class Status extends FrameStore<SyncStatus> {
     this.touch();
   }
 
+  /** The server refuses pages of this origin; or that is not known any more. */
+  refuse(problem: ProblemError | undefined): void {
+    if (this.#refusal?.code === problem?.code) return;
+    this.#refusal = problem;
+    this.touch();
+  }
+
   connected({ error: problem, ...news }: StatusNews): void {
+    if (news.connection === 'live') this.#refusal = undefined;
     const { error: _, ...rest } = this.#status;
     this.#status = { ...rest, ...news, ...(problem && { error: new ProblemError(problem) }) };
     this.touch();
   }
 
   protected override take(): SyncStatus {
+    const { connection } = this.#status;
+    // The connection goes on being tried: whoever runs the server may let the origin in.
+    if (this.#refusal && (connection === 'connecting' || connection === 'reconnecting'))
+      return { ...this.#status, connection: 'refused', error: this.#refusal };
     const cut = this.#status.connection === 'reconnecting' && offline();
     return cut ? { ...this.#status, connection: 'offline' } : this.#status;
   }

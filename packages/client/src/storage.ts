@@ -156,7 +156,11 @@ function nameOf(error: unknown): string {
 /** Asks for the database, or that there be none. */
 function ask(request: IDBOpenDBRequest): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(silent()), PATIENCE);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(silent());
+    }, PATIENCE);
     const settle = (act: () => void) => () => {
       clearTimeout(timer);
       act();
@@ -167,6 +171,8 @@ function ask(request: IDBOpenDBRequest): Promise<IDBDatabase> {
     request.onsuccess = settle(() => {
       // A newer release in another tab, and one that deletes all, must not wait for this one.
       if (request.result) request.result.onversionchange = () => request.result.close();
+      // Nobody waits for it any more.
+      if (late) request.result?.close();
       resolve(request.result);
     });
     request.onerror = settle(() => reject(request.error));

@@ -190,8 +190,8 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
         this.#live.known(patch[1])?.append(patch[2], patch[3]);
         return;
       case VIEW.part:
-        this.#live.known(patch[1])?.put(patch[2], patch[3]);
-        // Text and reasoning are not for the snapshot.
+        // Text, reasoning and input that grows are not for the snapshot.
+        if (!this.#live.known(patch[1])?.put(patch[2], patch[3])) return;
         if (proseOf(patch[3]) !== undefined || patch[3].type === 'step-start') return;
         this.#written.add(patch[1]);
         break;

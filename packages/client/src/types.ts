@@ -228,7 +228,10 @@ export interface SyncStatus {
   readonly role: 'leader' | 'follower' | 'solo';
   /** How the connection is made: the later ones where the earlier do not get through. */
   readonly transport: 'socket' | 'events' | 'poll';
-  /** `degraded`: the browser's storage failed or is forbidden, so nothing outlives the page. */
+  /**
+   * `degraded`: the browser's storage failed or is forbidden, so something that was written or typed does not outlive the
+   * page. What is kept of the server's (windows, the list) does not count: it is fetched again.
+   */
   readonly storage: 'ok' | 'degraded';
   /** Writes that are not acknowledged, failed ones not counted. */
   readonly pending: number;
@@ -260,6 +263,7 @@ export interface ServerInfo {
 export interface CreateThreadInput {
   message?: string | Part[];
   title?: string;
+  /** Asks for an answer to the message. */
   run?: boolean;
   provider?: string;
 }
@@ -269,6 +273,7 @@ export interface SendInput {
   parts?: Part[];
   branch?: string;
   after?: string;
+  /** Asks for an answer. `client.send` asks for none without it; `useSend` does unless it is `false`. */
   run?: boolean;
   provider?: string;
 }

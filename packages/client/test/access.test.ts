@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Access, accessOf, bindAccess } from '../src/access.js';
 import type { Client } from '../src/types.js';
+import { token } from './browser.js';
 
 let answers: (Response | Error)[];
 let sent: Headers[];
@@ -68,6 +69,64 @@ describe('Access', () => {
     );
     answers = [refusal(401, 'unauthorized'), refusal(401, 'unauthorized')];
     await expect(write(access)).rejects.toMatchObject({ code: 'unauthorized' });
+    expect(asked).toBe(3);
+  });
+
+  it('asks once for a credential that many requests wait for, at first and when it is refused', async () => {
+    let asked = 0;
+    const waiting: ((token: string) => void)[] = [];
+    const getToken = () => {
+      asked += 1;
+      return new Promise<string>(give => waiting.push(give));
+    };
+    const access = new Access({ url: 'http://server', getToken });
+    const all = (count: number) => Promise.all(Array.from({ length: count }, () => access.fetch('/info')));
+    answers = Array.from({ length: 20 }, () => new Response());
+    const first = all(20);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([asked, sent.length]).toEqual([1, 0]);
+    waiting.shift()?.('one');
+    await first;
+    answers = [
+      ...Array.from({ length: 10 }, () => refusal(401, 'unauthorized')),
+      ...Array.from({ length: 10 }, () => new Response()),
+    ];
+    const again = all(10);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked).toBe(2);
+    waiting.shift()?.('two');
+    expect((await again).map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect([asked, sent.at(-1)?.get('authorization')]).toEqual([2, 'Bearer two']);
+  });
+
+  it('asks all who wait for one that could not be had, and then again', async () => {
+    let asked = 0;
+    const getToken = () => (++asked === 1 ? Promise.reject(new Error('offline')) : 'token');
+    const access = new Access({ url: 'http://server', getToken });
+    answers = [new Response()];
+    const both = await Promise.allSettled([access.fetch('/info'), access.fetch('/info')]);
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect((await access.fetch('/info')).status).toBe(200);
+    expect(asked).toBe(2);
+  });
+
+  it('asks for another credential when the last has run out, though no answer could say so', async () => {
+    let asked = 0;
+    const lasts = (seconds: number) => token({ sub: 'ann', exp: Date.now() / 1_000 + seconds, n: ++asked });
+    const access = new Access({ url: 'http://server', getToken: () => lasts(8) });
+    answers = [Response.json(1), Response.json(2), Response.json(3)];
+    await access.fetch('/info');
+    await vi.advanceTimersByTimeAsync(7_000);
+    await access.fetch('/info');
+    expect(asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(1_500);
+    await access.fetch('/info');
+    expect(asked).toBe(2);
+    // A clock that is wrong by hours: each token seems to have run out when it comes.
+    const early = new Access({ url: 'http://server', getToken: () => lasts(-9_999) });
+    answers = [Response.json(1), Response.json(2)];
+    await early.fetch('/info');
+    await early.fetch('/info');
     expect(asked).toBe(3);
   });
 

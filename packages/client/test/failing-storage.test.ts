@@ -128,6 +128,18 @@ describe('a database that does not open', () => {
     expect(degraded).toEqual(tables);
   });
 
+  it('is closed when it opens after all', async () => {
+    const request: { result?: unknown; onsuccess?: () => void } = {};
+    vi.stubGlobal('indexedDB', { open: () => request });
+    const put = storage.put('outbox', 'k', 'value');
+    await vi.advanceTimersByTimeAsync(3_100);
+    await put;
+    let closed = 0;
+    request.result = { close: () => closed++ };
+    request.onsuccess?.();
+    expect(closed).toBe(1);
+  });
+
   it('is none where the browser has no databases, in whatever way it says so', async () => {
     for (const none of [undefined, null, {}, { open: () => null }]) {
       vi.stubGlobal('indexedDB', none);

@@ -131,6 +131,12 @@ describe('a kept write', () => {
   it('is what it was, or none', () => {
     const whole = entry();
     expect(entryIn(structuredClone(whole))).toEqual(whole);
+    const texts = [{ text: 'two' }, { part: 3, text: 'three' }];
+    const edit = { ...whole, write: { ...whole.write, kind: 'edit', texts, later: { field: 1 } } };
+    expect(entryIn(structuredClone(edit))).toEqual(edit);
+    for (const other of [[{}], [{ text: 1 }], [{ part: -1, text: '' }], {}, 'text']) {
+      expect(entryIn({ ...edit, write: { ...edit.write, texts: other } })).toBeUndefined();
+    }
     const failed = { ...whole, state: 'failed', error: { code: 'too_large', status: 413 } };
     expect(entryIn(structuredClone(failed))).toEqual(failed);
     for (const record of broken(whole)) {

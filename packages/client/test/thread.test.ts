@@ -206,6 +206,37 @@ describe('ThreadView', () => {
     expect(live.getSnapshot()[0]).toBe(before);
   });
 
+  it('shows the input of a tool as it grows, once a second and in no list', () => {
+    vi.useFakeTimers();
+    const { page, thread, apply, renders } = view();
+    apply([VIEW.reset, [row(0, '', { run: 'r', status: 'streaming', parts: [] })]], [VIEW.head, HEAD]);
+    const live = thread.live('m0');
+    const inputs: unknown[] = [];
+    live.subscribe(() => void inputs.push(live.getSnapshot()[0]?.input));
+    const tool = (input: string, state = 'input-streaming') => ({
+      type: 'tool-t',
+      toolCallId: 'c',
+      state,
+      input,
+    });
+    apply([VIEW.part, 'm0', 0, tool('')]);
+    page.frame(40);
+    const before = renders();
+    for (let n = 1; n <= 150; n++) {
+      apply([VIEW.part, 'm0', 0, tool(String(n))]);
+      vi.advanceTimersByTime(20);
+      page.frame(20);
+    }
+    expect([inputs, renders()]).toEqual([['', '50', '100', '150'], before]);
+    apply([VIEW.part, 'm0', 0, tool('all', 'input-available')]);
+    page.frame(40);
+    expect([inputs.at(-1), renders()]).toEqual(['all', before + 1]);
+    apply([VIEW.update, row(0, '', { rev: 2, parts: [tool('all', 'output-available')] })]);
+    page.frame(40);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
   it('keeps the rows of a fresh window that did not change', () => {
     const { page, thread, apply } = view();
     apply([VIEW.reset, [row(0, 'a'), row(1, 'b')]], [VIEW.head, HEAD]);

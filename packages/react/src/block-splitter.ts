@@ -5,6 +5,8 @@
 //! but no Markdown block is ever cut in two.
 
 const FENCE = /^(\s*)(?:[-*+>]\s+|\d{1,9}[.)]\s+)*(`{3,}|~{3,})([^\n]*)$/;
+/** A line that may begin a fence, an item or raw HTML: most do not, and need no closer look. */
+const MARKED = /^\s*[-*+>`~<\d]/;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const LIST_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)/;
 const RAW_HTML = /^ {0,3}<(?:(!--)|(pre|script|style|textarea)\b|(\?)|(!\[CDATA\[))/i;
@@ -15,12 +17,21 @@ interface Fence {
   readonly nested: boolean;
 }
 
-/** Splits a text that arrives in pieces. Cost: each character is looked at a constant number of times. */
+/** How much of a line's indent matters: from four columns on it is all the same. */
+const INDENT = 8;
+
+/**
+ * Splits a text that arrives in pieces. Cost: each character is looked at a constant number of times, however the text
+ * is cut and however long its lines and blocks are: what is joined is read only when a line or a block is complete.
+ */
 export class BlockSplitter {
   private done: string[] = [];
+  /** The complete lines of the block. */
   private block = '';
-  /** Where the first line that is not yet complete starts, in `block`. */
-  private lineStart = 0;
+  /** The line that is not complete. */
+  private line = '';
+  /** How the incomplete line begins, while it is blank. */
+  private indent: string | undefined = '';
   private fence: Fence | undefined;
   private fenceClosed = false;
   private htmlEnd: string | undefined;
@@ -34,39 +45,48 @@ export class BlockSplitter {
 
   /** What is not settled yet. */
   get tail(): string {
-    return this.block;
+    return this.block + this.line;
   }
 
   /** Takes the next piece of the text. */
   push(delta: string): void {
-    this.block += delta;
+    let from = 0;
     for (;;) {
-      const end = this.block.indexOf('\n', this.lineStart);
+      const end = delta.indexOf('\n', from);
       if (end < 0) break;
-      this.takeLine(this.block.slice(this.lineStart, end), end + 1);
+      this.takeLine(this.line + delta.slice(from, end));
+      from = end + 1;
     }
-    const rest = this.block.slice(this.lineStart);
-    if (rest !== '' && this.startsBlock(rest, false)) this.cut();
+    if (from < delta.length) this.takePart(delta.slice(from));
   }
 
   /** All blocks, the unsettled end as the last one. */
   finish(): readonly string[] {
-    return this.block.trim() === '' ? this.done : [...this.done, this.block];
+    const { tail } = this;
+    return tail.trim() === '' ? this.done : [...this.done, tail];
   }
 
-  private takeLine(line: string, next: number): void {
-    let start = next;
-    if (this.startsBlock(line, true)) {
-      start -= this.lineStart;
-      this.cut();
-    }
-    this.lineStart = start;
+  /** A piece without a line's end. What a line opens is asked once, when its first letter is there. */
+  private takePart(part: string): void {
+    this.line += part;
+    if (this.indent === undefined) return;
+    const first = part.search(/\S/);
+    const head = (this.indent + (first < 0 ? part : part.slice(0, first))).slice(0, INDENT);
+    this.indent = first < 0 ? head : undefined;
+    if (first >= 0 && this.startsBlock(head + part.charAt(first), false)) this.cut();
+  }
+
+  private takeLine(line: string): void {
+    if (this.startsBlock(line, true)) this.cut();
+    this.block += `${line}\n`;
+    this.line = '';
+    this.indent = '';
     this.readLine(line);
   }
 
   /** Whether `line` certainly opens a block. An incomplete line counts only when no continuation can change that. */
   private startsBlock(line: string, complete: boolean): boolean {
-    if (this.lineStart === 0 || this.fence || this.htmlEnd !== undefined) return false;
+    if (this.block === '' || this.fence || this.htmlEnd !== undefined) return false;
     if (!this.blank && !this.fenceClosed) return false;
     const indent = line.search(/\S/);
     if (indent < 0) return false;
@@ -86,8 +106,8 @@ export class BlockSplitter {
       return;
     }
     this.fenceClosed = false;
-    this.blank = line.trim() === '';
-    if (!this.blank) this.readContent(line);
+    this.blank = !/\S/.test(line);
+    if (MARKED.test(line)) this.readContent(line);
   }
 
   private readContent(line: string): void {
@@ -125,10 +145,10 @@ export class BlockSplitter {
     this.blank = false;
   }
 
+  /** The block ends before the line that is being read. */
   private cut(): void {
-    this.done.push(this.block.slice(0, this.lineStart));
-    this.block = this.block.slice(this.lineStart);
-    this.lineStart = 0;
+    this.done.push(this.block);
+    this.block = '';
     this.fenceClosed = false;
     this.blank = false;
     this.list = false;

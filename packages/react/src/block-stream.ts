@@ -2,6 +2,7 @@
 
 import type { StreamHandle } from '@threadmill/client';
 import { BlockSplitter } from './block-splitter.js';
+import { TailText } from './tail-text.js';
 
 /** Blocks wait this long at first. */
 const FIRST_WAIT = 1_000;
@@ -9,6 +10,8 @@ const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 4_000;
 const GROWTH = 1.5;
 const ENOUGH = 4;
+/** A tail that is longer begins with no fence that could still be recognised. */
+const LONGEST_START = 1_024;
 
 /** A block that still grows is shown as one up to its last whole line, unless it is longer than this. */
 const LONGEST_GROWING = 16_384;
@@ -49,6 +52,7 @@ export class BlockStream {
   private last = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private element: HTMLElement | undefined;
+  private shown: TailText | undefined;
   /** Whether the tail's start is known to be text, or a fence whose first line, which is hidden, is complete. */
   private certain = false;
   private readonly listeners = new Set<() => void>();
@@ -75,21 +79,25 @@ export class BlockStream {
   readonly tail = (element: HTMLElement | null): (() => void) | undefined => {
     if (!element) return;
     this.element = element;
+    this.shown = new TailText(element);
     this.writeTail();
     return () => {
       this.element = undefined;
+      this.shown = undefined;
     };
   };
 
   /** Makes the tail start where the published blocks end. Call it in the commit that shows them. */
   writeTail(): void {
-    if (!this.element) return;
+    if (!this.element || !this.shown) return;
     const unsettled = this.splitter.settled.slice(this.settled).join('') + this.splitter.tail;
     const waiting = unsettled.slice(this.growing.length);
-    const fence = /^\s*(?:`{3,}|~{3,})[^\n]*(\n?)/.exec(waiting);
-    this.certain = fence ? fence[1] === '\n' : !/^\s*(?:`{0,2}|~{0,2})$/.test(waiting);
+    const start = waiting.slice(0, LONGEST_START);
+    const fence = /^\s*(?:`{3,}|~{3,})[^\n]*(\n?)/.exec(start);
+    const undecided = fence ? fence[1] !== '\n' : /^\s*(?:`{0,2}|~{0,2})$/.test(start);
+    this.certain = !undecided || waiting.length > LONGEST_START;
     this.element.dataset.kind = fence ? 'code' : 'text';
-    this.element.replaceChildren(fence ? waiting.slice(fence[0].length) : waiting.replace(/^\n+/, ''));
+    this.shown.replace(fence ? waiting.slice(fence[0].length) : waiting.replace(/^\n+/, ''));
   }
 
   private reset(text: string): void {
@@ -103,7 +111,7 @@ export class BlockStream {
 
   private append(delta: string): void {
     this.splitter.push(delta);
-    if (this.certain) this.element?.append(delta);
+    if (this.certain) this.shown?.append(delta);
     else this.writeTail();
     // A line that ended may be shown, which `publish` decides.
     if (this.splitter.settled.length > this.settled || delta.includes('\n')) this.schedule();

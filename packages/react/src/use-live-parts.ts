@@ -28,7 +28,7 @@ export function useLive(
  *
  * @example
  * const parts = useLiveParts(handle, row.run ? row.id : 'skip');
- * return (row.run ? parts : row.parts).map((part, at) => <PreviewPart key={at} part={part} at={at} />);
+ * return (row.run ? parts : row.parts).map((part, at) => <Part key={at} part={part} at={at} />);
  */
 export function useLiveParts(
   thread: string | ThreadHandle | undefined,

@@ -25,17 +25,17 @@ export interface RunControl {
 
 /**
  * The run of a thread, if any. `thread` is an id, the `handle` of `useMessages` (needed when a branch is open that is
- * not the default), or `'skip'`.
+ * not the default; nothing is known until it is there), or `'skip'`.
  *
  * @example
  * const { status, stop } = useRun(threadId);
  * return status === 'idle' ? null : <button onClick={() => void stop()}>Stop</button>;
  */
-export function useRun(thread: string | ThreadHandle | 'skip'): RunControl {
+export function useRun(thread: string | ThreadHandle | undefined): RunControl {
   const client = useClient();
   const own = useThreadHandle(typeof thread === 'string' ? thread : 'skip');
   const snapshot = useThreadSnapshot(typeof thread === 'string' ? own : thread);
-  const threadId = typeof thread === 'string' ? thread : thread.threadId;
+  const threadId = typeof thread === 'string' ? thread : (thread?.threadId ?? 'skip');
   const { items } = useOutbox(threadId);
   const { run } = snapshot;
   const unsent = items.findLast(item => item.kind !== 'stop' && item.runId && item.state !== 'failed');

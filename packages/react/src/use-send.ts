@@ -9,6 +9,7 @@ export type { SendInput };
 
 /** Sends, says how the last send went, and keeps what is typed. */
 export interface SendControl {
+  /** Asks for an answer too, unless `run` is `false`. */
   send(input: SendInput): Promise<{ messageId: string; runId?: string }>;
   readonly sending: boolean;
   /** Why the last send was refused; cleared by the next. What fails later is in the outbox. */
@@ -19,15 +20,16 @@ export interface SendControl {
 }
 
 /**
- * Sends messages to a thread, the draft above all, which is empty from then on. A message is a row at once, with the id that `send` resolves to as soon as the browser
- * has kept it; it goes to the server when that is possible. `run` asks for an answer; without it there is none.
+ * Sends messages to a thread, the draft above all, which is empty from then on. A message is a row at once, with the id
+ * that `send` resolves to as soon as the browser has kept it; it goes to the server when that is possible. An answer is
+ * asked for: `run: false` sends the message alone, as an app does whose own backend answers.
  *
  * @example
  * const { send, draft, setDraft } = useSend(threadId);
  * return (
  *   <form onSubmit={event => {
  *     event.preventDefault();
- *     void send({ text: draft, run: true });
+ *     void send({ text: draft });
  *   }}>
  *     <input value={draft} onChange={event => setDraft(event.target.value)} />
  *   </form>
@@ -40,7 +42,7 @@ export function useSend(threadId: string): SendControl {
   const send = useCallback(
     async (input: SendInput) => {
       setState({ sending: true });
-      const sent = client.send(threadId, input);
+      const sent = client.send(threadId, { ...input, run: input.run ?? true });
       if (input.text === client.drafts.get(threadId)) handOver(sent);
       try {
         await sent;

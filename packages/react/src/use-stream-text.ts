@@ -2,6 +2,7 @@
 
 import type { ThreadHandle } from '@threadmill/client';
 import { type RefCallback, useCallback } from 'react';
+import { TailText } from './tail-text.js';
 import { useThreadHandle } from './thread-handle.js';
 
 /**
@@ -24,12 +25,10 @@ export function useStreamText(
     (element: HTMLElement | null) => {
       if (!element || !handle) return;
       const stream = part === undefined ? handle.stream(messageId) : handle.live(messageId).stream(part);
+      const written = new TailText(element);
       return stream.attach({
-        reset: text => {
-          // The same text is not written again: what is selected in it stays selected.
-          if (element.textContent !== text) element.replaceChildren(text);
-        },
-        append: delta => element.append(delta),
+        reset: text => written.keep(text),
+        append: delta => written.append(delta),
         end: () => {},
       });
     },

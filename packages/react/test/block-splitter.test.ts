@@ -106,3 +106,21 @@ it('a long answer of many paragraphs is published at most ten times in twenty se
   expect(publishes).toBeGreaterThan(3);
   expect(publishes).toBeLessThanOrEqual(8);
 });
+
+describe('cost', () => {
+  // In pieces as a model sends them. When each piece looked at what there was, this took ten seconds and more.
+  it.each([
+    ['one line', 'word '.repeat(160_000)],
+    ['one block of lines', 'some words\n'.repeat(70_000)],
+    ['blanks', ' '.repeat(800_000)],
+    ['blank lines', '\n'.repeat(400_000)],
+    ['an open fence', `\`\`\`\n${'let a;\n'.repeat(110_000)}`],
+    ['a list', '- item\n'.repeat(110_000)],
+  ])('800 kB of %s: linear', (_, text) => {
+    const splitter = new BlockSplitter();
+    const started = performance.now();
+    for (let at = 0; at < text.length; at += 20) splitter.push(text.slice(at, at + 20));
+    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(splitter.settled.join('') + splitter.tail).toBe(text);
+  });
+});

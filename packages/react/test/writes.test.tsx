@@ -207,3 +207,26 @@ it('gives the draft back if it could not be sent', async () => {
   });
   expect(sender).toMatchObject({ draft: 'words', sending: false, error: { message: 'refused' } });
 });
+
+it('asks for an answer to what is sent, unless it is told not to', async () => {
+  const { now } = await opened();
+  const send = vi.spyOn(client, 'send');
+  for (const run of [undefined, true, false]) {
+    await act(() => now().sender.send({ text: 'hello', ...(run === undefined ? {} : { run }) }));
+  }
+  expect(send.mock.calls.map(([, input]) => input.run)).toEqual([true, true, false]);
+  // The client itself, which an app with a backend of its own uses, asks for none.
+  const { runId } = await client.send(THREAD, { text: 'alone' });
+  expect(runId).toBeUndefined();
+});
+
+it('knows of no run while there is no thread yet', async () => {
+  const runs: RunControl[] = [];
+  function Probe() {
+    const { handle } = useMessages(THREAD);
+    runs.push(useRun(handle));
+    return null;
+  }
+  await show(client, <Probe />);
+  expect([runs[0]?.status, runs[0]?.messageId]).toEqual(['idle', undefined]);
+});

@@ -12,6 +12,7 @@ const BARS = {
   times: async () => (await import('./times.mjs')).timesBar(),
   memory: async () => (await import('./memory.mjs')).memoryBar(),
   transports: async () => (await import('./transports.mjs')).transportsBar(),
+  markdown: async () => (await import('./markdown.mjs')).markdownBar(),
   offline: async () => (await import('./offline.mjs')).offlineBar(),
 };
 

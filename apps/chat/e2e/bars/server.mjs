@@ -13,10 +13,11 @@ export const BINARY =
   process.env.THREADMILL_BINARY ??
   fileURLToPath(new URL('../../../../target/debug/threadmill', import.meta.url));
 
-/** Says back what it does not know: `replay` at the pace of a fast model, `slow` at that of a reader. */
+/** Says back what it does not know: `replay` at the pace of a fast model, `slow` at that of a reader, `fast` at once. */
 const PROVIDERS = [
   ['replay', 100],
   ['slow', 30],
+  ['fast', 20_000],
 ]
   .map(([name, rate]) => `[[providers]]\nkind = "replay"\nname = "${name}"\ntokens_per_second = ${rate}.0\n`)
   .join('\n');

@@ -65,7 +65,7 @@ async function scripted(tab, script) {
 /** An answer is sent for, seen as it comes, seen on after reloads and in a second tab, and stopped. */
 async function streamChecks(profile, base) {
   const id = await threadWith('Before the answer.', 'Core');
-  const tab = await profile.tab(base);
+  let tab = await profile.tab(base);
   await check('an answer comes word by word', async () => {
     await tab.open(`/t/${id}`);
     await rowsShown(tab);
@@ -91,7 +91,7 @@ async function streamChecks(profile, base) {
     }
   });
   await check(
-    'a second tab of the same profile shows it as it comes, and so does the first on return',
+    'a second tab shows it, the first on return, and the second when the first is closed',
     async () => {
       const other = await profile.tab(base);
       await other.open(`/t/${id}`);
@@ -100,7 +100,10 @@ async function streamChecks(profile, base) {
       await goesOn(other);
       await tab.show();
       await goesOn(tab);
-      await other.close();
+      await tab.close();
+      other.complaints.push(...tab.complaints);
+      tab = other;
+      await tab.show();
       await goesOn(tab);
     },
   );
@@ -131,14 +134,8 @@ async function streamChecks(profile, base) {
     await tab.fill('.edit-box textarea', 'Tell me a joke');
     await tab.press('Enter');
     await ended(tab, 'complete');
-    const count = () =>
-      document.querySelector('.row-user:last-of-type, .row-user .versions-count')?.textContent;
-    await until('the switcher', async () => {
-      await tab.evaluate(count);
-      return tab.evaluate(() =>
-        [...document.querySelectorAll('.versions-count')].some(at => at.textContent === '2/2'),
-      );
-    });
+    const versions = () => [...document.querySelectorAll('.versions-count')].map(at => at.textContent);
+    await until('the switcher', async () => (await tab.evaluate(versions)).includes('2/2'));
     await tab.click('[aria-label="Previous version"]');
     await until('the version before', async () =>
       (await tab.evaluate(rows)).some(row => row.status === 'stopped'),
@@ -159,11 +156,11 @@ async function streamChecks(profile, base) {
 async function orderChecks(profile, base) {
   const tab = await profile.tab(base);
   await check('thoughts, text, a tool and text: live in the order in which they are stored', async () => {
-    const id = await scripted(tab, 'rate:40 thoughts:80 words:30 tool words:80');
+    const id = await scripted(tab, 'rate:40 thoughts:80 words:20 tool words:50');
     await until('thoughts', async () => (await tab.evaluate(order))[0] === 'thoughts');
-    must((await tab.evaluate(motion, 30)) >= 2, 'thoughts do not move while they come');
     const read = () => document.querySelector('.row-assistant details')?.open;
     must(await tab.evaluate(read), 'thoughts cannot be read while they come');
+    must((await tab.evaluate(motion, 30)) >= 2, 'thoughts do not move while they come');
     const seen = new Map();
     const look = async () => {
       const now = await tab.evaluate(order);

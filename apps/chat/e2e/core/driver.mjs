@@ -8,6 +8,8 @@ import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 
 const VIEW = { width: 1280, height: 800 };
+/** Milliseconds. */
+const PATIENCE = 180_000;
 
 /** What two kinds of pages have in common. */
 class Tab {
@@ -106,6 +108,9 @@ async function launchFirefox() {
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
     headless: true,
+    // A busy machine starts it slowly, and that is no fault of the page.
+    timeout: PATIENCE,
+    protocolTimeout: PATIENCE,
     userDataDir,
     defaultViewport: VIEW,
   });

@@ -18,7 +18,12 @@ const long = (await longestThread()).id;
 for (const [engine, launch] of Object.entries(BROWSERS)) {
   const wanted = WANTED.filter(name => name.startsWith(`${engine}-`));
   if (wanted.length === 0) continue;
-  const browser = await launch();
+  const browser = await launch().catch(error =>
+    check(`${engine} starts`, () => {
+      throw error;
+    }),
+  );
+  if (!browser) continue;
   for (const name of wanted) {
     const far = name.endsWith('-far') ? await delayed(BASE, FAR) : undefined;
     const started = performance.now();

@@ -7,6 +7,7 @@ import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { enterKeyHint, isComposed, isSend } from '../keys';
 import { ComposerNote, type Refusal } from './composer-note';
+import { HeldText, useLongText } from './long-text';
 import { ProviderNote } from './providers';
 
 interface BoxProps {
@@ -36,7 +37,8 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
-  useAutoHeight(area, text);
+  const long = useLongText(text, onText);
+  useAutoHeight(area, long.typed);
 
   const submit = () => {
     if (text.trim() === '') return;
@@ -63,15 +65,18 @@ export function ComposerBox(props: BoxProps) {
       }}
     >
       <ComposerNote answering={busy && run !== 'submitted'} connected={connected} refused={refused} />
+      <HeldText text={long.held} onDrop={long.drop} />
       <div className="composer-box">
         <textarea
           ref={area}
           rows={1}
+          dir="auto"
           enterKeyHint={enterKeyHint()}
-          value={text}
+          value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
-          onChange={event => onText(event.target.value)}
+          onChange={event => long.setTyped(event.target.value)}
+          onPaste={long.onPaste}
           onKeyDown={onKeyDown}
         />
         {busy && <StopButton run={run} onStop={onStop} />}

@@ -2,6 +2,7 @@
 
 import { memo, type ReactNode, useEffect, useState } from 'react';
 import { CopyButton } from '../copy-button';
+import { Pieces } from '../plain-text';
 import { type CodeNode, cachedHighlight, highlight, languageName } from './highlight';
 
 /** Colours change no metric: a row is as high before as after. */
@@ -25,8 +26,8 @@ export const CodeBlock = memo(function CodeBlock({ code, info }: { code: string;
         <CopyButton text={code} label="Copy code" />
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide code scrolls, and the keyboard must reach it */}
-      <pre tabIndex={0}>
-        <code>{nodes ? nodes.map(renderNode) : code}</code>
+      <pre tabIndex={0} dir="ltr">
+        <code>{nodes ? nodes.map(renderNode) : <Pieces text={code} />}</code>
       </pre>
     </figure>
   );

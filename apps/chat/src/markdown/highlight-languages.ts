@@ -1,4 +1,5 @@
-//! highlight.js with the languages people ask about, and its HTML turned into spans that React can own.
+//! highlight.js with the languages people ask about, and its HTML turned into spans that React can own. It runs in a
+//! worker: its grammars are regular expressions, and some code takes them minutes.
 
 import hljs from 'highlight.js/lib/core';
 import bash from 'highlight.js/lib/languages/bash';
@@ -23,7 +24,6 @@ import swift from 'highlight.js/lib/languages/swift';
 import typescript from 'highlight.js/lib/languages/typescript';
 import xml from 'highlight.js/lib/languages/xml';
 import yaml from 'highlight.js/lib/languages/yaml';
-import { decodeEntities } from './entities';
 import type { CodeNode } from './highlight';
 
 const LANGUAGES = {
@@ -79,24 +79,45 @@ export function colour(code: string, language: string): readonly CodeNode[] | un
   return parseSpans(hljs.highlight(code, { language, ignoreIllegals: true }).value);
 }
 
+/** What highlight.js escapes; nothing else follows an ampersand in what it writes. */
+const ESCAPED: ReadonlyMap<string, string> = new Map([
+  ['&amp;', '&'],
+  ['&lt;', '<'],
+  ['&gt;', '>'],
+  ['&quot;', '"'],
+  ['&#x27;', "'"],
+]);
+
+function unescaped(text: string): string {
+  return text.replace(/&(?:amp|lt|gt|quot|#x27);/g, found => ESCAPED.get(found) ?? found);
+}
+
+/** Spans inside each other; the text of deeper ones has the colour of the last. */
+const DEEPEST = 16;
+/** Code of more spans stays plain: people's code of 40 kB has about 4,000. */
+const MOST_SPANS = 5_000;
+
 /**
  * Reads what highlight.js writes: escaped text and `<span class="…">`, nothing else. Anything that is not exactly
- * that stays text, so nothing from the code can become an element of another kind.
+ * that stays text, so nothing from the code can become an element of another kind. Nothing comes of too many spans.
  */
-export function parseSpans(html: string): readonly CodeNode[] {
+export function parseSpans(html: string): readonly CodeNode[] | undefined {
   const root: CodeNode[] = [];
   const open: CodeNode[][] = [root];
+  let spans = 0;
   for (const piece of html.split(/(<span class="[\w\- ]+">|<\/span>)/)) {
-    const top = open[open.length - 1] ?? root;
+    const top = open[Math.min(open.length, DEEPEST) - 1] ?? root;
     const className = /^<span class="([\w\- ]+)">$/.exec(piece)?.[1];
     if (className) {
+      spans += 1;
+      if (spans > MOST_SPANS) return undefined;
       const children: CodeNode[] = [];
-      top.push({ className, children });
+      if (open.length < DEEPEST) top.push({ className, children });
       open.push(children);
     } else if (piece === '</span>') {
       if (open.length > 1) open.pop();
     } else if (piece !== '') {
-      top.push(decodeEntities(piece));
+      top.push(unescaped(piece));
     }
   }
   return root;

@@ -1,57 +1,68 @@
-//! Inline tokens as React elements. Text only ever becomes text nodes; no string of a message is read as HTML.
+//! The letters of a paragraph as React elements. Text only ever becomes text nodes; no string of a message is read as
+//! HTML.
 
-import type { Token, Tokens } from 'marked';
 import type { ReactNode } from 'react';
-import { decodeEntities } from './entities';
+import type { MarkNode } from './ops';
 import { RemoteImage } from './remote-image';
 import { safeLink } from './safe-url';
 
-/** Nesting beyond this is shown as source. */
-const DEEPEST = 24;
-
-/** Renders tokens in order; `depth` counts the nesting so far. */
-export function renderInline(tokens: readonly Token[] | undefined, depth = 0): ReactNode[] {
-  // Tokens of a settled block never move, so their position names them.
-  return (tokens ?? []).map((token, index) => renderToken(token, index, depth));
+/** Renders nodes in order. Nodes of a settled block never move, so their position names them. */
+export function renderInline(nodes: readonly MarkNode[]): ReactNode[] {
+  return nodes.map(renderNode);
 }
 
-function renderToken(token: Token, key: number, depth: number): ReactNode {
-  if (depth > DEEPEST) return token.raw;
-  const inner = () => renderInline((token as Tokens.Generic).tokens, depth + 1);
-  switch (token.type) {
+/** One node; blocks have no place here and show nothing. */
+export function renderNode(node: MarkNode, key: number): ReactNode {
+  switch (node.kind) {
+    case 'text':
+      return node.text;
     case 'strong':
-      return <strong key={key}>{inner()}</strong>;
-    case 'em':
-      return <em key={key}>{inner()}</em>;
-    case 'del':
-      return <del key={key}>{inner()}</del>;
-    case 'codespan':
-      return <code key={key}>{(token as Tokens.Codespan).text}</code>;
-    case 'br':
+      return <strong key={key}>{renderInline(node.children)}</strong>;
+    case 'emphasis':
+      return <em key={key}>{renderInline(node.children)}</em>;
+    case 'strike':
+      return <del key={key}>{renderInline(node.children)}</del>;
+    case 'codeSpan':
+      return <code key={key}>{node.text}</code>;
+    case 'hardBreak':
       return <br key={key} />;
     case 'link':
-      return <Link key={key} token={token as Tokens.Link} inner={inner()} />;
-    case 'image':
-      return <RemoteImage key={key} source={token.href} alt={decodeEntities(token.text)} />;
-    case 'escape':
-      return token.text;
-    case 'text':
-      return 'tokens' in token && token.tokens ? (
-        <span key={key}>{inner()}</span>
-      ) : (
-        decodeEntities((token as Tokens.Text).text)
+      return (
+        <Link key={key} address={node.address} title={node.title}>
+          {renderInline(node.children)}
+        </Link>
       );
-    default:
-      return token.raw;
+    case 'image':
+      return <RemoteImage key={key} source={node.address} alt={node.words} />;
+    case 'taskBox':
+      return <TaskBox key={key} checked={node.checked} />;
+    case 'rule':
+    case 'codeBlock':
+    case 'rawBlock':
+    case 'paragraph':
+    case 'quote':
+    case 'heading':
+    case 'list':
+    case 'item':
+    case 'table':
+    case 'tableHead':
+    case 'tableRow':
+    case 'tableCell':
+      return null;
   }
 }
 
-function Link({ token, inner }: { token: Tokens.Link; inner: ReactNode[] }) {
-  const href = safeLink(decodeEntities(token.href));
-  if (!href) return <span className="md-dead-link">{inner}</span>;
+function TaskBox({ checked }: { checked: boolean }) {
+  const name = checked ? 'Done' : 'To do';
+  return <input type="checkbox" aria-label={name} checked={checked} readOnly tabIndex={-1} />;
+}
+
+function Link(props: { address: string; title: string; children: ReactNode }) {
+  const href = safeLink(props.address);
+  if (!href) return <span className="md-dead-link">{props.children}</span>;
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={token.title ?? undefined}>
-      {inner}
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={props.title || undefined}>
+      {props.children}
     </a>
   );
 }

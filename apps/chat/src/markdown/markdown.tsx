@@ -1,99 +1,236 @@
-//! Block tokens as React elements. GFM from marked's lexer; raw HTML is shown as the text it is.
+//! Markdown as React elements: GFM, parsed in WebAssembly within bounds; raw HTML is shown as the text it is.
 
-import type { Token, Tokens } from 'marked';
-import { type JSX, memo, type ReactNode } from 'react';
+import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { PlainText } from '../plain-text';
 import { CodeBlock } from './code-block';
-import { decodeEntities } from './entities';
-import { renderInline } from './inline';
-import { lexBlock } from './lex';
+import { directionOf, hasLetters } from './direction';
+import { renderNode } from './inline';
+import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from './ops';
+import { type Outline, outlineAfter, pageLevels } from './outline';
+import { parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
+import { proseOf } from './prose';
+import { Slices, spendSlice } from './slices';
+import { spendFuel, useTurn } from './turns';
 
-const DEEPEST = 24;
-
-/** One settled block, or a whole text. Lexed once a source. */
-export const MarkdownBlock = memo(function MarkdownBlock({ source }: { source: string }) {
-  const tokens = lexBlock(source);
-  if (!tokens) return <p className="md-plain">{source}</p>;
-  return <>{renderBlocks(tokens, 0)}</>;
-});
-
-function renderBlocks(tokens: readonly Token[], depth: number): ReactNode[] {
-  return tokens.map((token, index) => renderBlock(token, index, depth));
+/** The blocks of a text, in order. More of them may come at the end. */
+export function MarkdownBlocks({ blocks }: { blocks: readonly string[] }) {
+  const before = useRef<readonly Placed[]>([]);
+  const placed = useMemo(() => placesOf(blocks, before.current), [blocks]);
+  before.current = placed;
+  return <Slices things={placed} weightOf={blockWeight} render={renderPlaced} most={MOST_SLICES} />;
 }
 
-function renderBlock(token: Token, key: number, depth: number): ReactNode {
-  if (depth > DEEPEST) return token.raw;
-  switch (token.type) {
-    case 'space':
-    case 'def':
-      return null;
+/** A message of a megabyte of usual text comes whole. */
+const MOST_SLICES = 30;
+
+/** A block and the levels of the headings around it. */
+interface Placed {
+  readonly source: string;
+  readonly outline: string;
+  readonly outlineAfter: Outline;
+}
+
+/** Takes what was placed before as far as it is the same: a text that grows is not read again. */
+function placesOf(blocks: readonly string[], before: readonly Placed[]): readonly Placed[] {
+  let open: Outline = [];
+  return blocks.map((source, index) => {
+    const same = before[index];
+    const outline = open.join(' ');
+    const place =
+      same?.source === source && same.outline === outline
+        ? same
+        : { source, outline, outlineAfter: outlineAfter(open, source) };
+    open = place.outlineAfter;
+    return place;
+  });
+}
+
+/** Before a block is parsed: so many letters make an element. */
+const blockWeight = ({ source }: Placed) => 2 + source.length / 100;
+
+function renderPlaced({ source, outline }: Placed, index: number): ReactNode {
+  return <MarkdownBlock key={index} source={source} outline={outline} />;
+}
+
+/** One settled block, or a whole text. Parsed once a source. `outline` is the levels of the headings around it. */
+export const MarkdownBlock = memo(function MarkdownBlock(props: { source: string; outline?: string }) {
+  const prose = proseOf(props.source);
+  if (prose === undefined) return <ParsedBlock source={props.source} outline={props.outline ?? ''} />;
+  return <p dir="auto">{prose}</p>;
+});
+
+function ParsedBlock({ source, outline }: { source: string; outline: string }) {
+  const ready = useSyncExternalStore(subscribeToParser, parserIsReady, parserIsReady);
+  useEffect(requestParser, []);
+  const mine = useTurn(ready, guessedWeight(source));
+  const drawn = useMemo(
+    () => (ready && mine ? drawnOf(source, outline) : undefined),
+    [ready, mine, source, outline],
+  );
+  if (!drawn) return <PlainText className="md-plain" text={source} />;
+  return <Slices things={drawn.nodes} weightOf={weightOf} render={drawn.render} />;
+}
+
+/** What a block weighs before it is parsed: many get their turns at once, each by this. */
+function guessedWeight(source: string): number {
+  return Math.min(MOST_GUESSED, (FENCE.test(source) ? CODE_BLOCK : 4) + source.length / 50);
+}
+
+/** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
+function drawnOf(source: string, outline: string) {
+  const parsed = parseMarkdown(source);
+  if (!parsed) return undefined;
+  const { nodes, fuel } = parsed;
+  spendFuel(fuel);
+  // Its turn has counted what was guessed.
+  spendSlice(nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source)));
+  const levels = pageLevels(nodes, outline === '' ? [] : outline.split(' ').map(Number));
+  return { nodes, render: (node: MarkNode, key: number) => renderBlock(node, key, levels) };
+}
+
+const FENCE = /^\s*(?:`{3}|~{3})/;
+const MOST_GUESSED = 400;
+
+type Levels = ReadonlyMap<MarkNode, number>;
+
+function renderBlock(node: MarkNode, key: number, levels: Levels): ReactNode {
+  switch (node.kind) {
     case 'paragraph':
-      return <p key={key}>{renderInline(token.tokens)}</p>;
-    case 'heading':
-      return <Heading key={key} token={token as Tokens.Heading} />;
-    case 'code':
-      return <CodeBlock key={key} code={token.text} info={token.lang ?? ''} />;
-    case 'blockquote':
-      return <blockquote key={key}>{renderBlocks(token.tokens ?? [], depth + 1)}</blockquote>;
-    case 'list':
-      return <List key={key} token={token as Tokens.List} depth={depth} />;
-    case 'table':
-      return <Table key={key} token={token as Tokens.Table} />;
-    case 'hr':
-      return <hr key={key} />;
-    case 'html':
       return (
-        <p key={key} className="md-plain">
-          {token.raw.trimEnd()}
+        <p key={key} dir="auto">
+          {node.children.map(renderNode)}
         </p>
       );
+    case 'heading':
+      return <Heading key={key} node={node} pageLevel={levels.get(node) ?? 6} />;
+    case 'codeBlock':
+      return <CodeBlock key={key} code={node.code} info={node.info} />;
+    case 'quote':
+      return (
+        <blockquote key={key} dir={directionOf(node.children)}>
+          <Blocks nodes={node.children} levels={levels} />
+        </blockquote>
+      );
+    case 'list':
+      return <List key={key} node={node} levels={levels} />;
+    case 'table':
+      return <Table key={key} node={node} />;
+    case 'rule':
+      return <hr key={key} />;
+    case 'rawBlock':
+      return (
+        <p key={key} className="md-plain" dir="auto">
+          {node.text}
+        </p>
+      );
+    case 'item':
+    case 'tableHead':
+    case 'tableRow':
+    case 'tableCell':
     case 'text':
-      return token.tokens ? renderInline(token.tokens) : decodeEntities(token.text);
-    default:
-      return token.raw;
+    case 'strong':
+    case 'emphasis':
+    case 'strike':
+    case 'codeSpan':
+    case 'hardBreak':
+    case 'link':
+    case 'image':
+    case 'taskBox':
+      return renderNode(node, key);
   }
 }
 
-/** Headings of a message sit below those of the page: its first level is the page's third. */
-function Heading({ token }: { token: Tokens.Heading }) {
-  const Tag = `h${Math.min(6, token.depth + 2)}` as keyof JSX.IntrinsicElements;
-  return <Tag className={`md-h${token.depth}`}>{renderInline(token.tokens)}</Tag>;
+function Blocks({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels }) {
+  return <Slices things={nodes} weightOf={weightOf} render={(node, key) => renderBlock(node, key, levels)} />;
 }
 
-function List({ token, depth }: { token: Tokens.List; depth: number }) {
-  const items = token.items.map((item, index) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: items of a settled list never move
-    <li key={index} className={item.task ? 'md-task' : undefined}>
-      {item.task && <input type="checkbox" checked={item.checked === true} readOnly tabIndex={-1} />}
-      {renderBlocks(
-        item.tokens.filter(inner => inner.type !== 'checkbox'),
-        depth + 1,
-      )}
-    </li>
-  ));
-  if (!token.ordered) return <ul>{items}</ul>;
-  return <ol start={token.start === '' ? undefined : token.start}>{items}</ol>;
-}
-
-function Table({ token }: { token: Tokens.Table }) {
-  const cell = (content: Tokens.TableCell, index: number, Tag: 'td' | 'th') => (
-    <Tag key={index} style={{ textAlign: token.align[index] ?? undefined }}>
-      {renderInline(content.tokens)}
+/** Their look says what the writer wrote, their element where they are in the page. */
+function Heading(props: { node: ParentNode & { kind: 'heading' }; pageLevel: number }) {
+  const Tag = `h${props.pageLevel}` as keyof JSX.IntrinsicElements;
+  return (
+    <Tag className={`md-h${props.node.level}`} dir="auto">
+      {props.node.children.map(renderNode)}
     </Tag>
   );
+}
+
+function List({ node, levels }: { node: ParentNode & { kind: 'list' }; levels: Levels }) {
+  const item = (one: MarkNode, key: number) =>
+    'children' in one ? <Item key={key} nodes={one.children} levels={levels} /> : null;
+  const items = (
+    <Slices things={node.children} weightOf={weightOf} render={item} around={more => <li>{more}</li>} />
+  );
+  const dir = directionOf(node.children);
+  if (node.start === undefined) return <ul dir={dir}>{items}</ul>;
+  return (
+    <ol start={node.start === 1 ? undefined : node.start} dir={dir}>
+      {items}
+    </ol>
+  );
+}
+
+function Item({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels }) {
+  return (
+    <li className={isTask(nodes) ? 'md-task' : undefined} dir={directionOf(nodes)}>
+      <Blocks nodes={nodes} levels={levels} />
+    </li>
+  );
+}
+
+/** The box stands first, in an item with space around it inside its first paragraph. */
+function isTask([first]: readonly MarkNode[]): boolean {
+  if (first?.kind === 'paragraph') return isTask(first.children);
+  return first?.kind === 'taskBox';
+}
+
+function Table({ node }: { node: ParentNode & { kind: 'table' } }) {
+  const [head, ...rows] = node.children;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table scrolls, and the keyboard must reach it
-    <section className="md-table" aria-label="Table" tabIndex={0}>
+    <section className="md-table" aria-label="Table" tabIndex={0} dir={directionOf(node.children)}>
       <table>
-        <thead>
-          <tr>{token.header.map((content, index) => cell(content, index, 'th'))}</tr>
-        </thead>
+        <thead>{head && <TableRow node={head} columns={node.columns} cell="th" />}</thead>
         <tbody>
-          {token.rows.map((row, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: rows of a settled table never move
-            <tr key={index}>{row.map((content, column) => cell(content, column, 'td'))}</tr>
-          ))}
+          <TableRows rows={rows} columns={node.columns} />
         </tbody>
       </table>
     </section>
+  );
+}
+
+function TableRows({ rows, columns }: { rows: readonly MarkNode[]; columns: readonly Align[] }) {
+  const row = (node: MarkNode, key: number) => <TableRow key={key} node={node} columns={columns} cell="td" />;
+  const around = (more: ReactNode) => (
+    <tr>
+      <td>{more}</td>
+    </tr>
+  );
+  return <Slices things={rows} weightOf={weightOf} render={row} around={around} />;
+}
+
+/** Numbers stand where the table's words begin. */
+function cellDirection(cell: MarkNode): 'auto' | undefined {
+  return 'children' in cell && hasLetters(cell.children) ? 'auto' : undefined;
+}
+
+/** The parser leaves empty cells at the end of a row out; those of a usual table are drawn, for the line below them. */
+const MOST_FILLED = 24;
+const NOTHING: MarkNode = { kind: 'text', text: '' };
+
+function TableRow(props: { node: MarkNode; columns: readonly Align[]; cell: 'td' | 'th' }) {
+  const { node, columns, cell: Cell } = props;
+  if (!('children' in node)) return null;
+  const cell = (one: MarkNode, column: number) => (
+    <Cell key={column} style={{ textAlign: columns[column] }} dir={cellDirection(one)}>
+      {'children' in one ? one.children.map(renderNode) : null}
+    </Cell>
+  );
+  const missing = Math.min(columns.length, MOST_FILLED) - node.children.length;
+  return (
+    <tr>
+      <Slices things={node.children} weightOf={weightOf} render={cell} around={more => <td>{more}</td>} />
+      {missing > 0 &&
+        Array.from({ length: missing }, (_, column) => cell(NOTHING, node.children.length + column))}
+    </tr>
   );
 }

@@ -2,7 +2,8 @@
 
 import type { Message, PreviewPart, Row } from '@threadmill/client';
 import { splitBlocks } from '@threadmill/react';
-import { MarkdownBlock } from '../markdown/markdown';
+import { MarkdownBlocks } from '../markdown/markdown';
+import { DrawnWhole } from '../markdown/turns';
 import { OtherPart } from '../thread/other-part';
 import { textOf } from '../thread/whole-texts';
 
@@ -49,10 +50,9 @@ function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] 
   }
   return (
     <div className="md">
-      {splitBlocks(text).map((source, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: as above
-        <MarkdownBlock key={index} source={source} />
-      ))}
+      <DrawnWhole value={true}>
+        <MarkdownBlocks blocks={splitBlocks(text)} />
+      </DrawnWhole>
     </div>
   );
 }

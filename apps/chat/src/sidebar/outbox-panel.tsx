@@ -20,6 +20,9 @@ const WHAT: Readonly<Record<OutboxKind, string>> = {
   delete: 'Deleting a thread',
 };
 
+/** Letters that tell a write from the others. */
+const GLANCE = 300;
+
 export function OutboxPanel({ open, onClose }: { open: boolean; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -55,7 +58,7 @@ function Items({ onClose }: { onClose: () => void }) {
         {items.map(item => (
           <li key={item.key} data-state={item.state}>
             <button type="button" className="outbox-what" onClick={() => go(item)}>
-              {item.text ? `${WHAT[item.kind]}: ${item.text}` : WHAT[item.kind]}
+              {item.text ? `${WHAT[item.kind]}: ${item.text.slice(0, GLANCE)}` : WHAT[item.kind]}
             </button>
             <p>{item.state === 'failed' ? failureWords(item) : pendingWords(item, connected)}</p>
             <div className="outbox-acts">

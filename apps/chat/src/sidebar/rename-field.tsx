@@ -48,6 +48,7 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
       }}
     >
       <input
+        dir="auto"
         ref={element => {
           if (element && field.current !== element) element.focus();
           field.current = element;

@@ -13,6 +13,8 @@ import { ThemeToggle } from './theme';
 import { ThreadList } from './thread-list';
 
 const MINUTE = 60_000;
+/** Of the switcher. */
+const KEYS = /mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K';
 
 interface SidebarProps {
   readonly current: string | undefined;
@@ -33,7 +35,12 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
     onClose();
   };
   return (
-    <aside className="sidebar" data-drawer={drawer || undefined} aria-label="Your threads">
+    <section
+      className="sidebar"
+      data-drawer={drawer || undefined}
+      aria-label="Your threads"
+      {...(drawer ? { role: 'dialog', 'aria-modal': true } : { role: 'complementary' })}
+    >
       <header className="sidebar-head">
         <h1>
           <Mark />
@@ -66,8 +73,8 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
             document.querySelector<HTMLElement>('.thread-list a[tabindex="0"]')?.focus();
           }}
         />
-        <button type="button" className="key-hint" aria-label="Switch thread" onClick={onSearch}>
-          {/mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'}
+        <button type="button" className="key-hint" aria-label={`Switch thread, ${KEYS}`} onClick={onSearch}>
+          {KEYS}
         </button>
       </div>
       {after ? (
@@ -81,7 +88,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
         <ThemeToggle />
         <MoreMenu />
       </footer>
-    </aside>
+    </section>
   );
 }
 

@@ -67,6 +67,7 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
   return (
     <>
       <input
+        dir="auto"
         ref={field => field?.focus()}
         role="combobox"
         aria-expanded="true"
@@ -95,7 +96,7 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
             onClick={() => onChoose(thread)}
             onPointerMove={() => setAt(index)}
           >
-            <span>{thread.title || withoutMarkdown(thread.snippet) || 'Untitled'}</span>
+            <span dir="auto">{thread.title || withoutMarkdown(thread.snippet) || 'Untitled'}</span>
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}

@@ -74,12 +74,16 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
       >
         <span className="thread-title">
           {thread.running && <span className="running" role="img" aria-label="Answering" />}
-          <span className="thread-name">{thread.title || name}</span>
+          <span className="thread-name" dir="auto">
+            {thread.title || name}
+          </span>
           <time dateTime={new Date(thread.updatedAt).toISOString()}>
             {relativeTime(thread.updatedAt, now)}
           </time>
         </span>
-        <span className="thread-snippet">{withoutMarkdown(thread.snippet)}</span>
+        <span className="thread-snippet" dir="auto">
+          {withoutMarkdown(thread.snippet)}
+        </span>
       </a>
       <div className="thread-tools">
         <button

@@ -5,7 +5,8 @@ import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
 import { memo, type RefCallback, useMemo, useRef } from 'react';
 import { countRowRender } from '../counters';
-import { MarkdownBlock } from '../markdown/markdown';
+import { MarkdownBlocks } from '../markdown/markdown';
+import { LONGEST as LONGEST_BLOCK } from '../markdown/parser';
 import { OtherPart } from './other-part';
 import { ReasoningPart } from './reasoning-part';
 import { MorePart, textOf, useWholeParts } from './whole-parts';
@@ -69,11 +70,11 @@ function PartOfMessage(props: PartOfProps) {
   );
 }
 
-/** Reference definitions reach across blocks: a text that has some is one block. */
+/** Reference definitions reach across blocks: a text that has some is one block, if it can be one. */
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 
 function blocksOf(text: string): readonly string[] {
-  return DEFINITION.test(text) ? [text] : splitBlocks(text);
+  return text.length <= LONGEST_BLOCK && DEFINITION.test(text) ? [text] : splitBlocks(text);
 }
 
 function TextPart({ row, handle, part, at, writing }: PartOfProps) {
@@ -92,11 +93,8 @@ function TextBlocks(props: { blocks: readonly string[]; tail: RefCallback<HTMLEl
   const { blocks, tail } = props;
   return (
     <div className="md">
-      {blocks.map((source, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: blocks only ever grow at the end
-        <MarkdownBlock key={index} source={source} />
-      ))}
-      {tail && <div className="tail" ref={tail} />}
+      <MarkdownBlocks blocks={blocks} />
+      {tail && <div className="tail" dir="auto" ref={tail} />}
       {tail && <span className="caret" aria-hidden="true" />}
     </div>
   );

@@ -4,6 +4,8 @@ import { boxOf, carry, offsetIn, placeAt } from './text-place';
 
 /** More nodes than this are searched by halves. */
 const MANY = 16;
+/** Pixels. The text of a higher row is not remembered at each scroll: its line is lost when its node is. */
+const HIGHEST = 50_000;
 
 /** A letter, or an element without any, and where its top was on the page. */
 export interface Line {
@@ -28,7 +30,7 @@ export function lineIn(row: HTMLElement, top: number): Line | undefined {
   const offset = node.nodeType === Node.TEXT_NODE ? letterBelow(node as Text, top) : 0;
   const at = topOf(node, offset);
   if (at === undefined) return undefined;
-  const box = boxOf(node);
+  const box = row.offsetHeight > HIGHEST ? undefined : boxOf(node);
   const place = box ? offsetIn(box, node, offset) : 0;
   return { node, offset, top: at, box, text: box?.textContent ?? '', place };
 }

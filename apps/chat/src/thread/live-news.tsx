@@ -6,12 +6,12 @@ import { useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef, useState } from 'react';
 import { isConnected } from '../connected';
 
-const ENDS: Readonly<Record<string, string>> = {
-  complete: 'The answer is complete.',
-  stopped: 'The answer was stopped.',
-  interrupted: 'The answer was interrupted.',
-  failed: 'The answer failed.',
-};
+const ENDS: ReadonlyMap<string, string> = new Map([
+  ['complete', 'The answer is complete.'],
+  ['stopped', 'The answer was stopped.'],
+  ['interrupted', 'The answer was interrupted.'],
+  ['failed', 'The answer failed.'],
+]);
 
 interface LiveNewsProps {
   readonly run: ThreadSnapshot['run'];
@@ -31,7 +31,7 @@ export function LiveNews({ run, rows, items }: LiveNewsProps) {
     if (message !== undefined) setNews('An answer is being written.');
     else if (writing.current !== undefined) {
       const ended = latest.current.find(row => row.id === writing.current);
-      setNews(ENDS[ended?.status ?? ''] ?? '');
+      setNews(ENDS.get(ended?.status ?? '') ?? '');
     }
     writing.current = message;
   }, [message]);

@@ -2,14 +2,17 @@
 
 import type { Row, ThreadHandle } from '@threadmill/client';
 import { memo, type RefCallback } from 'react';
+import { Boundary } from '../boundary';
 import { countRowRender } from '../counters';
 import { AssistantBody } from './assistant-body';
 import { BranchSwitcher } from './branch-switcher';
 import { EditBox } from './edit-box';
 import { PlainBody } from './plain-body';
 import { RowActions } from './row-actions';
+import { RowAsText } from './row-as-text';
 import { RowFailure, RowPending } from './row-outbox';
 import { RunNotice } from './run-notice';
+import { MessageIsWritten } from './tool-note';
 
 interface MessageRowProps {
   readonly row: Row;
@@ -35,7 +38,9 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
       data-outbox={row.outbox && `${row.outbox.kind} ${row.outbox.state}`}
       aria-label={WHO[row.role]}
     >
-      {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
+      <Boundary of={editing ? 'editing' : row} instead={() => <RowAsText row={row} />}>
+        {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
+      </Boundary>
     </article>
   );
 });
@@ -54,7 +59,9 @@ function Content({ row, handle }: { row: Row; handle: ThreadHandle }) {
   return (
     <>
       <div className="body">
-        {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
+        <MessageIsWritten value={row.run !== undefined}>
+          {row.role === 'assistant' ? <AssistantBody row={row} handle={handle} /> : <PlainBody row={row} />}
+        </MessageIsWritten>
       </div>
       <RunNotice row={row} />
       {outbox?.state === 'failed' && <RowFailure row={row} item={outbox} />}

@@ -1,10 +1,15 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
 import type { PreviewPart } from '@threadmill/client';
+import { useContext, useState } from 'react';
+import { jsonOf } from '../json';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
+import { PlainText } from '../plain-text';
+import { MessageIsWritten, toolNote } from './tool-note';
 
-const LONGEST_JSON = 20_000;
+/** Longer content is drawn once it is unfolded. */
+const SHORT = 20_000;
 
 export function OtherPart({ part }: { part: PreviewPart }) {
   const fields = part as Readonly<Record<string, unknown>>;
@@ -14,38 +19,33 @@ export function OtherPart({ part }: { part: PreviewPart }) {
   if (part.type === 'source-url') return <SourcePart fields={fields} />;
   if (part.type === 'dynamic-tool') return <ToolPart name={text(fields.toolName)} fields={fields} />;
   if (part.type.startsWith('tool-')) return <ToolPart name={part.type.slice(5)} fields={fields} />;
-  return <Folded title={part.type} text={json(fields.data ?? fields)} />;
+  return <Folded title={part.type} text={jsonOf(fields.data ?? fields)} />;
 }
 
 const text = (value: unknown) => (typeof value === 'string' ? value : '');
 
-function json(value: unknown): string {
-  return (JSON.stringify(value, undefined, 2) ?? '').slice(0, LONGEST_JSON);
-}
-
 function Folded(props: { title: string; text: string; note?: string; prose?: boolean }) {
+  const { title, text, note, prose } = props;
+  const [open, setOpen] = useState(false);
   return (
-    <details className="folded">
+    <details className="folded" onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>
-        {props.title}
-        {props.note ? <span className="folded-note">{props.note}</span> : null}
+        <bdi>{title}</bdi>
+        {/* Else a screen reader says "searchdone". */}
+        {note ? <span className="visually-hidden">, </span> : null}
+        {note ? <span className="folded-note">{note}</span> : null}
       </summary>
-      <div className={props.prose ? 'folded-prose' : 'folded-code'}>{props.text}</div>
+      <div className={prose ? 'folded-prose' : 'folded-code'} dir={prose ? undefined : 'ltr'}>
+        {(open || text.length <= SHORT) && <PlainText text={text} />}
+      </div>
     </details>
   );
 }
 
-const TOOL_STATES: Readonly<Record<string, string>> = {
-  'input-streaming': 'preparing',
-  'input-available': 'running',
-  'output-available': 'done',
-  'output-error': 'failed',
-};
-
 function ToolPart({ name, fields }: { name: string; fields: Readonly<Record<string, unknown>> }) {
   const { input, output, errorText } = fields;
-  const note = TOOL_STATES[text(fields.state)] ?? '';
-  return <Folded title={name} note={note} text={json({ input, output, errorText })} />;
+  const note = toolNote(fields.state, useContext(MessageIsWritten));
+  return <Folded title={name} note={note} text={jsonOf({ input, output, errorText })} />;
 }
 
 function FilePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {

@@ -3,7 +3,11 @@
 import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { useStreamText } from '@threadmill/react';
 import { type MouseEvent, useLayoutEffect, useRef, useState } from 'react';
+import { PlainText } from '../plain-text';
 import { textOf } from './whole-parts';
+
+/** A longer text is laid out in pieces. */
+const LONG = 16 * 1024;
 
 interface ReasoningPartProps {
   readonly row: Row;
@@ -43,6 +47,8 @@ export function ReasoningPart({ row, handle, part, at, writing }: ReasoningPartP
 function GrowingText(props: { row: Row; handle: ThreadHandle; at: number; text: string; writing: boolean }) {
   const { row, handle, at, text, writing } = props;
   const element = useRef<HTMLDivElement>(null);
+  const [wrote, setWrote] = useState(writing);
+  if (writing && !wrote) setWrote(true);
   const stream = useStreamText(handle, row.id, at);
   useLayoutEffect(
     () => (writing ? (stream(element.current) as (() => void) | undefined) : undefined),
@@ -52,7 +58,9 @@ function GrowingText(props: { row: Row; handle: ThreadHandle; at: number; text: 
     if (!writing && element.current && element.current.textContent !== text)
       element.current.textContent = text;
   }, [writing, text]);
-  return <div ref={element} />;
+  // What was not written here has no nodes to keep, and may be laid out in pieces.
+  if (!writing && !wrote && text.length > LONG) return <PlainText text={text} />;
+  return <div ref={element} dir="auto" />;
 }
 
 /** Somebody has scrolled to it or selected something in it. */

@@ -1,24 +1,38 @@
-//! Says why an answer ended early, and offers another.
+//! Says how an answer ended that did not simply end: why, in whose words, what was left out; and offers another.
 
-import type { MessageStatus, Row } from '@threadmill/client';
+import type { Row } from '@threadmill/client';
+import { type Ending, endingOf } from './run-ending';
 import { useThreadActions } from './thread-actions';
-
-const WHY: Readonly<Partial<Record<MessageStatus, string>>> = {
-  stopped: 'You stopped this answer.',
-  interrupted: 'This answer was interrupted. What arrived is kept.',
-  failed: 'This answer failed.',
-};
 
 export function RunNotice({ row }: { row: Row }) {
   const { regenerate } = useThreadActions();
-  const why = row.role === 'assistant' ? WHY[row.status] : undefined;
-  if (why === undefined) return null;
+  const ending = endingOf(row);
+  if (ending === undefined) return null;
   return (
-    <p className="run-notice" data-status={row.status}>
-      <span>{why}</span>
-      <button type="button" className="text-button" onClick={() => regenerate(row)}>
-        Answer again
-      </button>
-    </p>
+    <div className="run-notice" data-status={row.status}>
+      <Words ending={ending} />
+      {ending.again && (
+        <button type="button" className="text-button" onClick={() => regenerate(row)}>
+          Answer again
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Words({ ending }: { ending: Ending }) {
+  return (
+    <div className="run-notice-words">
+      {ending.lines.map(line => (
+        <p key={line} dir="auto">
+          {line}
+        </p>
+      ))}
+      {ending.said && (
+        <p className="run-notice-said" dir="auto">
+          {ending.said}
+        </p>
+      )}
+    </div>
   );
 }

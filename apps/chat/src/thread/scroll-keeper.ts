@@ -35,6 +35,8 @@ export class ScrollKeeper {
   private line: { readonly at: Line; readonly offset: number } | undefined;
   private ids: readonly string[] = [];
   private mounted: RowRange = { start: 0, end: 0 };
+  /** Where the reader came back to, while they have not moved from there. */
+  private place: { readonly id: string; readonly top: number } | undefined;
   private target: { readonly id: string; readonly top: number | undefined } | undefined;
   /** What a whole-pixel scroll offset could not express; paid with the next correction, so that errors never add up. */
   private owed = 0;
@@ -71,6 +73,7 @@ export class ScrollKeeper {
 
   /** Puts this row in view with the next commit that has it: so many pixels below the view's top, if that is said. */
   aimAt(id: string, top?: number): void {
+    this.place = undefined;
     this.target = { id, top };
     this.following = false;
   }
@@ -92,6 +95,7 @@ export class ScrollKeeper {
 
   /** Holds the end in view from the next commit on. */
   follow(): void {
+    this.place = undefined;
     this.target = undefined;
     this.following = true;
     this.settle();
@@ -99,6 +103,7 @@ export class ScrollKeeper {
 
   /** Lets go of the end at once; scrolling down to it takes hold again. */
   release(): void {
+    this.place = undefined;
     this.following = false;
   }
 
@@ -111,7 +116,7 @@ export class ScrollKeeper {
   /** After a commit or a change of size: puts things where the reader expects them. Returns the row just jumped to. */
   settle(): string | undefined {
     const arrived = this.arrive();
-    if (arrived === undefined) {
+    if (arrived === undefined && !this.holdPlace()) {
       if (this.following) this.scrollTo(Number.MAX_SAFE_INTEGER);
       else this.restore();
     }
@@ -127,6 +132,7 @@ export class ScrollKeeper {
     const top = scroller.scrollTop;
     const moved = top - this.lastTop;
     const direction = moved < -0.5 ? 'up' : moved > 0.5 ? 'down' : 'none';
+    if (direction !== 'none') this.place = undefined;
     if (direction === 'up' && !this.atEnd()) this.following = false;
     if (direction === 'down' && this.atEnd() && !hasNewer) this.following = true;
     if (!this.following) this.restore();
@@ -169,11 +175,21 @@ export class ScrollKeeper {
     return focusAt(ids, this.heights, this.scroller?.scrollTop ?? 0);
   }
 
+  /** Until the reader moves, the row they came back to keeps its top: what is drawn later may change its height. */
+  private holdPlace(): boolean {
+    const { place } = this;
+    const element = place === undefined || this.following ? undefined : this.rows.get(place.id);
+    if (!element || place === undefined) return false;
+    this.scrollTo(this.offsetOf(element) - place.top);
+    return true;
+  }
+
   private arrive(): ScrollKeeper['target'] {
     const { target, scroller } = this;
     const element = target === undefined ? undefined : this.rows.get(target.id);
     if (!scroller || !element || target === undefined) return undefined;
     this.target = undefined;
+    if (target.top !== undefined) this.place = { id: target.id, top: target.top };
     this.scrollTo(this.offsetOf(element) - (target.top ?? scroller.clientHeight * TARGET_AT));
     return target;
   }

@@ -15,7 +15,7 @@ export function ThreadProblem({ messages, threadId, messageId }: ThreadProblemPr
   const gone = messages.status === 'deleted' || messages.error?.status === 404;
   const what = messageId === undefined ? 'thread' : 'message';
   return (
-    <main className="thread-problem" id="main">
+    <main className="thread-problem" id="main" tabIndex={-1}>
       <h2>{gone ? `This ${what} is gone` : `This ${what} cannot be shown`}</h2>
       <p>
         {gone

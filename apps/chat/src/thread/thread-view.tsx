@@ -3,6 +3,7 @@
 import type { Row } from '@threadmill/client';
 import { useClient, useMessages, useOutbox } from '@threadmill/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { Guarded } from '../boundary';
 import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
 import { ConfirmDialog } from '../confirm-dialog';
@@ -94,11 +95,14 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     return <ThreadProblem messages={messages} threadId={threadId} messageId={messageId} />;
   }
   return (
-    <main className="thread" id="main">
+    <main className="thread" id="main" tabIndex={-1}>
+      <h2 className="visually-hidden">Messages</h2>
       <OfflineLine loaded={messages.status === 'ready'} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>
-          <MessageList messages={messages} handle={handle} keeper={keeper} editing={editing} />
+          <Guarded what="The messages">
+            <MessageList messages={messages} handle={handle} keeper={keeper} editing={editing} />
+          </Guarded>
         </ThreadActionsProvider>
       ) : (
         <div className="list" />

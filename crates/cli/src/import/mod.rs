@@ -3,7 +3,6 @@
 //! A thread that cannot be read is skipped whole, with the reason and where. What is there already is left
 //! as it is, so that importing twice changes nothing.
 
-pub(crate) mod native;
 mod oasst;
 
 use std::fs::File;
@@ -16,6 +15,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
+use threadmill_formats::lines::{self as format, Line};
 use threadmill_proto::{BranchId, ThreadId};
 use threadmill_store::{ImportRow, ImportState, ImportThread};
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use crate::transfer::{Library, Place, Refusal, Step};
 
 /// A longer line is no conversation.
 const MAX_LINE: u64 = 64 << 20;
+const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Rows that go together, unless their texts reach [`BATCH_BYTES`] first.
 const BATCH_ROWS: usize = 500;
 const BATCH_BYTES: usize = 512 << 10;
@@ -153,8 +154,10 @@ pub(crate) async fn lines(
         if read as u64 == MAX_LINE && buffer.last() != Some(&b'\n') {
             anyhow::bail!("{file}:{}: the line is longer than {} MiB", job.line, MAX_LINE >> 20);
         }
-        if !buffer.trim_ascii().is_empty() {
-            job.line(&buffer).await?;
+        // Editors and other tools begin files with a byte order mark.
+        let text = if job.line == 1 { buffer.strip_prefix(BOM).unwrap_or(&buffer) } else { &buffer };
+        if !text.trim_ascii().is_empty() {
+            job.line(text).await?;
         }
     }
     job.end_of_file().await?;
@@ -223,13 +226,13 @@ impl Job<'_> {
             self.close_unfinished().await?;
             return self.tree(value).await;
         }
-        match native::line(value).map_err(Refusal::Thread)? {
-            native::Line::Thread { thread, default_branch } => {
+        match format::line(value).map_err(Refusal::Thread)? {
+            Line::Thread { thread, default_branch } => {
                 self.close_unfinished().await?;
                 self.begin(thread, Some(default_branch)).await
             }
-            native::Line::Row(row) => self.row(*row).await,
-            native::Line::End { messages, branches } => self.end(messages, branches).await,
+            Line::Row(row) => self.row(*row).await,
+            Line::End { messages, branches } => self.end(messages, branches).await,
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, Limits, MessageStatus, Scope, Summary, ThreadId};
-use threadmill_server::engine::{check_body, check_title};
+use threadmill_formats::check::check;
+use threadmill_proto::{BranchId, Limits, Scope, Summary, ThreadId};
+use threadmill_server::engine::check_title;
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
 };
@@ -31,18 +31,9 @@ fn step<T>(done: StoreResult<T>) -> Step<T> {
     done.map_err(|error| match error {
         StoreError::Invalid(why) => Refusal::Thread(why),
         StoreError::Conflict(why) => Refusal::Thread(why.to_string()),
+        StoreError::NotFound(missing) => Refusal::Thread(format!("there is no such {missing}")),
         other => Refusal::Target(other.into()),
     })
-}
-
-fn check(row: &ImportRow) -> Step<()> {
-    let ImportRow::Message(message) = row else { return Ok(()) };
-    if message.status == MessageStatus::Removed {
-        return Ok(());
-    }
-    let body = Body { parts: message.parts.clone(), metadata: message.metadata.clone() };
-    check_body(&body, &Limits::DEFAULT)
-        .map_err(|problem| Refusal::Thread(format!("{}: {}", message.id, problem.detail)))
 }
 
 #[async_trait]
@@ -57,7 +48,7 @@ impl Library for Local {
     }
 
     async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
-        rows.iter().try_for_each(check)?;
+        rows.iter().try_for_each(check).map_err(Refusal::Thread)?;
         step(self.store.import_rows(&self.scope, thread, rows).await)
     }
 

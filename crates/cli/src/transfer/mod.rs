@@ -14,7 +14,7 @@ use threadmill_store::{DurableStore, ExportPage, ImportRow, ImportState, ImportT
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 pub(crate) use local::Local;
-pub(crate) use remote::{Remote, http_client, row_value as remote_row};
+pub(crate) use remote::{Remote, http_client};
 
 /// Why a piece was not taken.
 #[derive(Debug)]

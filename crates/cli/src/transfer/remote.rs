@@ -4,10 +4,15 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use threadmill_formats::rows as format;
 use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use super::{Library, Refusal, Step};
+
+/// How often a request is sent again that a busy server turned away.
+const BUSY_TRIES: u32 = 60;
+const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Remote {
@@ -25,8 +30,22 @@ impl Remote {
         Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into(), token })
     }
 
-    /// Sends a request. `Thread` if the server found fault with what was sent.
+    /// Sends a request, again for as long as the server has too much to do. `Thread` if it found fault with what was
+    /// sent.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Step<Value> {
+        let mut left = BUSY_TRIES;
+        loop {
+            match self.ask_once(method.clone(), path, body.as_ref()).await? {
+                Ok(value) => return Ok(value),
+                Err(busy) if left == 0 => return Err(Refusal::Target(anyhow!(busy))),
+                Err(_) => tokio::time::sleep(BUSY_PAUSE).await,
+            }
+            left -= 1;
+        }
+    }
+
+    /// Sends a request once. The inner error is that the server has too much to do.
+    async fn ask_once(&self, method: Method, path: &str, body: Option<&Value>) -> Step<Result<Value, String>> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("x-threadmill-user", &self.user);
         if let Some(token) = &self.token {
@@ -36,18 +55,24 @@ impl Remote {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let answer = async {
-            let response = request.send().await.with_context(|| format!("{} does not answer", self.base))?;
+            let response = request.send().await?;
             let status = response.status();
             let text = response.text().await?;
-            anyhow::Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+            Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
         };
-        let (status, value) = answer.await.map_err(Refusal::Target)?;
+        let (status, value) = match answer.await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.fault(error).await),
+        };
         if status.is_success() {
-            return Ok(value);
+            return Ok(Ok(value));
         }
         let problem =
             shape::problem_from_value(value).map_err(|_| Refusal::Target(anyhow!("the server says {status}")))?;
         let words = format!("{} ({})", problem.detail, problem.code.as_str());
+        if problem.code == ErrorCode::Overloaded {
+            return Ok(Err(words));
+        }
         let elsewhere = [ErrorCode::HostRefused, ErrorCode::Unauthorized];
         let at_fault = status.is_client_error() && !elsewhere.contains(&problem.code);
         Err(if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) })
@@ -60,14 +85,15 @@ pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
     reqwest::Client::builder().tcp_nodelay(true).build().context("the HTTP client cannot be set up")
 }
 
-/// A row as JSON.
-pub(crate) fn row_value(row: &ImportRow) -> Value {
-    match row {
-        ImportRow::Branch { id, parent, fork_depth } => {
-            let parent = parent.as_ref().map(BranchId::as_str);
-            json!({"branch": {"id": id.as_str(), "parent": parent, "forkDepth": fork_depth}})
+impl Remote {
+    /// Whose fault it is that a request was not answered. A server refuses what is too large by hanging up while it is
+    /// still being sent; if it answers another question, it was the request.
+    async fn fault(&self, error: reqwest::Error) -> Refusal {
+        let lives = !error.is_connect() && self.client.get(format!("{}/info", self.base)).send().await.is_ok();
+        if lives {
+            return Refusal::Thread("the server hung up on it, as it does on what is too large".into());
         }
-        ImportRow::Message(message) => json!({"message": shape::message_to_value(message, None)}),
+        Refusal::Target(anyhow::Error::new(error).context(format!("{} does not answer", self.base)))
     }
 }
 
@@ -104,7 +130,7 @@ impl Library for Remote {
     }
 
     async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
-        let rows: Vec<_> = rows.iter().map(row_value).collect();
+        let rows: Vec<_> = rows.iter().map(format::to_value).collect();
         self.ask(Method::POST, &format!("/import/threads/{thread}/rows"), Some(json!({"rows": rows}))).await.map(|_| ())
     }
 
@@ -135,7 +161,7 @@ impl Library for Remote {
         let Some(Value::Array(rows)) = answer.get_mut("rows").map(Value::take) else {
             anyhow::bail!("no `rows` in the answer");
         };
-        let rows = rows.into_iter().map(crate::import::native::row).collect::<Result<_, _>>();
+        let rows = rows.into_iter().map(format::from_value).collect::<Result<_, _>>();
         let of = answer.get_mut("thread").map(Value::take).unwrap_or_default();
         Ok(ExportPage {
             thread: shape::thread_from_value(of).map_err(anyhow::Error::msg)?,

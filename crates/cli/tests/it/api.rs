@@ -79,6 +79,18 @@ impl Api {
         self.post("/threads", json!({"id": id, "title": id, "message": message})).await;
     }
 
+    /// A thread as [`Self::thread`] makes it, of an id whose thread was deleted: that is brought back by an import alone.
+    pub(crate) async fn thread_back(&self, id: &str) {
+        self.post("/import/threads", json!({"id": id, "title": id})).await;
+        let message = json!({
+            "id": format!("{id}-0"), "role": "user", "parts": [text("begin")], "status": "complete", "branch": "again",
+            "depth": 0, "rev": 1, "createdAt": "2024-01-01T00:00:00Z",
+        });
+        let rows = json!({"rows": [{"branch": {"id": "again"}}, {"message": message}]});
+        self.post(&format!("/import/threads/{id}/rows"), rows).await;
+        self.post(&format!("/import/threads/{id}/finish"), json!({})).await;
+    }
+
     /// Asks something, and has it answered: the run and the message it writes.
     pub(crate) async fn run(&self, thread: &str, question: &str, provider: &str) -> (String, String) {
         let body = json!({"parts": [text(question)], "run": {"provider": provider}});

@@ -21,6 +21,7 @@ mod live;
 mod load;
 mod locks;
 mod migrate;
+mod moving;
 mod nodes;
 mod post;
 /// The server that the PostgreSQL store's own tests start, and what they put before it.

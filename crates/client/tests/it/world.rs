@@ -10,7 +10,7 @@ use futures_util::stream::unfold;
 use reqwest::Method;
 use threadmill_client::{Client, Http, Options, ThreadView, View};
 use threadmill_proto::{Anchor, Chunk, Limits, MessageId, MessageStatus, ThreadId};
-use threadmill_server::engine::provider::{ChunkStream, Named, Prompt, Provider, ProviderError};
+use threadmill_server::engine::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError};
 use threadmill_server::engine::{ContextPolicy, Engine, Providers};
 use threadmill_server::http::{Auth, Guard, HttpLimits, serve};
 use threadmill_store::MemoryStore;
@@ -30,7 +30,7 @@ struct Dictated(Mutex<Option<UnboundedReceiver<Chunk>>>);
 impl Provider for Dictated {
     async fn open(&self, _: Prompt) -> Result<ChunkStream, ProviderError> {
         let words = self.0.lock().expect("no test panics while it holds it").take();
-        let words = words.ok_or_else(|| ProviderError("one answer a test".into()))?;
+        let words = words.ok_or_else(|| ProviderError::new(Failure::Failed, "one answer a test"))?;
         Ok(unfold(words, |mut words| async { words.recv().await.map(|chunk| (Ok(chunk), words)) }).boxed())
     }
 }

@@ -1,7 +1,7 @@
 //! Events and chunks: carrying the window on along the log.
 
 use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, is_open};
-use crate::fold::Folded;
+use crate::fold::{Fold, Folded};
 use alloc::boxed::Box;
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
@@ -52,10 +52,10 @@ impl View {
         if !matches!(self.link, Link::Live(_)) {
             return Need::Nothing;
         }
-        if position.epoch != self.position.epoch {
+        if position.epoch < self.position.epoch {
             return self.resume();
         }
-        if position.seq > self.position.seq {
+        if position.seq >= self.position.seq && position != self.position {
             self.position = position;
             self.resumes = 0;
             let mine = longer.filter(|(branch, total)| self.owner(total.saturating_sub(1)) == Some(*branch));
@@ -84,15 +84,17 @@ impl View {
         }
     }
 
+    /// A later epoch is the same history: the server went on from this view's position, by its hash, before it let the
+    /// view be live, and tells everybody to start over where it cannot.
     fn is_next(&self, position: &Position) -> bool {
         matches!(self.link, Link::Live(_))
-            && position.epoch == self.position.epoch
+            && position.epoch >= self.position.epoch
             && position.seq == self.position.seq + 1
     }
 
     fn out_of_step(&mut self, position: &Position) -> Need {
         let live = matches!(self.link, Link::Live(_));
-        let seen = position.epoch == self.position.epoch && position.seq <= self.position.seq;
+        let seen = position.epoch >= self.position.epoch && position.seq <= self.position.seq;
         if live && !seen { self.resume() } else { Need::Nothing }
     }
 
@@ -288,7 +290,7 @@ impl View {
         let live = &mut self.runs[at];
         let mut growth = Growth::new(&live.message);
         for chunk in chunks {
-            let before = live.fold.body().parts.len();
+            let before = live.fold.parts().len();
             match live.fold.apply(chunk) {
                 Folded::Text(part) | Folded::Reasoning(part) => {
                     if let Chunk::TextDelta { delta, .. } | Chunk::ReasoningDelta { delta, .. } = chunk {
@@ -296,15 +298,16 @@ impl View {
                     }
                 }
                 Folded::Parts => {
-                    let parts = &live.fold.body().parts;
+                    let parts = live.fold.parts();
                     for closed in live.open.extract_if(.., |part| !is_open(&parts[*part])) {
                         growth.changed(closed, &parts[closed]);
                     }
-                    for part in touched(parts, before, chunk) {
+                    for part in touched(&live.fold, before, chunk) {
                         growth.changed(part, &parts[part]);
                     }
                     live.open.extend((before..parts.len()).filter(|part| is_open(&parts[*part])));
                 }
+                Folded::Input(part) => growth.changed(part, &live.fold.parts()[part]),
                 Folded::Metadata | Folded::Nothing => {}
             }
         }
@@ -319,7 +322,7 @@ impl View {
         let row = &mut self.rows[at];
         let live = self.runs.iter().find(|live| row.run.is_some() && live.message == row.message.id);
         if let Some(live) = live {
-            row.message.parts.clone_from(&live.fold.body().parts);
+            row.message.parts = live.fold.parts().to_vec();
         }
         let patch = Patch::Update(Box::new(row.clone()));
         self.patches.push(patch);
@@ -362,36 +365,12 @@ impl Growth {
 }
 
 /// The parts that a chunk made, or the one that it changed. What it closed is not among them.
-fn touched(parts: &[Part], before: usize, chunk: &Chunk) -> Range<usize> {
-    if parts.len() > before {
-        return before..parts.len();
+fn touched(fold: &Fold, before: usize, chunk: &Chunk) -> Range<usize> {
+    let all = fold.parts().len();
+    if all > before {
+        return before..all;
     }
-    let at = match chunk {
-        Chunk::ToolInputStart { call_id, .. }
-        | Chunk::ToolInputDelta { call_id, .. }
-        | Chunk::ToolInputAvailable { call_id, .. }
-        | Chunk::ToolInputError { call_id, .. }
-        | Chunk::ToolOutputAvailable { call_id, .. }
-        | Chunk::ToolOutputError { call_id, .. } => {
-            parts.iter().rposition(|part| matches!(part, Part::Tool(tool) if tool.call_id == *call_id))
-        }
-        Chunk::Data { name, id, .. } => parts
-            .iter()
-            .rposition(|part| matches!(part, Part::Data { name: other, id: of, .. } if (other, of) == (name, id))),
-        Chunk::TextStart { .. }
-        | Chunk::TextDelta { .. }
-        | Chunk::TextEnd { .. }
-        | Chunk::ReasoningStart { .. }
-        | Chunk::ReasoningDelta { .. }
-        | Chunk::ReasoningEnd { .. }
-        | Chunk::SourceUrl { .. }
-        | Chunk::File { .. }
-        | Chunk::Metadata { .. }
-        | Chunk::StartStep
-        | Chunk::FinishStep
-        | Chunk::Other { .. } => None,
-    };
-    at.map_or(0..0, |at| at..at + 1)
+    fold.changed_by(chunk).map_or(0..0, |at| at..at + 1)
 }
 
 fn status_of(outcome: Outcome) -> MessageStatus {

@@ -194,7 +194,7 @@ impl View {
     #[must_use]
     pub fn parts(&self, message: &MessageId) -> Option<&[Part]> {
         if let Some(live) = self.runs.iter().find(|live| live.message == *message) {
-            return Some(&live.fold.body().parts);
+            return Some(live.fold.parts());
         }
         self.row(message).map(|row| &*row.message.parts)
     }

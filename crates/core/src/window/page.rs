@@ -4,7 +4,7 @@ use super::range::covers;
 use super::{Edge, Link, Load, MISSES, Need, PAGE, Patch, Phase, Side, View};
 use crate::query::{Query, decimal};
 use alloc::string::String;
-use threadmill_proto::{Anchor, BranchId, ErrorCode, Problem, ThreadId, Window};
+use threadmill_proto::{Anchor, BranchId, ErrorCode, Position, Problem, ThreadId, Window};
 
 /// A window to be read over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +119,15 @@ impl View {
         };
         joins
             && self.head.branch.as_ref() == Some(&page.branch)
-            && page.cursor.position.epoch == self.position.epoch
+            && self.is_of_one_history(&page.cursor.position)
             && !self.is_ahead_of(&page.cursor.position)
+    }
+
+    /// A page of a later epoch is known to be of the same history once the server has gone on from here.
+    fn is_of_one_history(&self, page: &Position) -> bool {
+        let here = &self.position;
+        let later = matches!(self.link, Link::Live(_)) && page.epoch > here.epoch && page.seq >= here.seq;
+        page.epoch == here.epoch || later
     }
 
     fn merge(&mut self, side: Side, page: Window) -> Need {

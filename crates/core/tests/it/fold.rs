@@ -61,7 +61,7 @@ fn in_batches(chunks: &[Chunk], cuts: &[usize]) -> Fold {
             coalesce::push(&mut batch, chunk.clone());
         }
         let to = fold.offset() + len as u64;
-        fold = Fold::from_body(fold.body().clone(), fold.offset());
+        fold = Fold::from_body(fold.body(), fold.offset());
         fold.extend(&batch, to);
         rest = &rest[len..];
     }
@@ -120,4 +120,57 @@ fn two_open_parts_do_not_mix() {
         Chunk::TextDelta { id: s("0"), delta: s("c") },
     ]);
     assert_eq!(fold.finish().parts, [Part::text("ac"), Part::text("b")]);
+}
+
+/// The generous bound of a fold whose cost grows with its square: the streams below take it minutes.
+const LINEAR: std::time::Duration = std::time::Duration::from_secs(20);
+
+#[test]
+fn a_long_stream_costs_what_it_is_long() {
+    let begun = std::time::Instant::now();
+    let mut fold = Fold::new();
+    for n in 0..100_000 {
+        let (call_id, name) = (format!("call-{n}"), "t".into());
+        fold.apply(&Chunk::ToolInputStart { call_id: call_id.clone(), name, dynamic: true });
+        fold.apply(&Chunk::ToolInputDelta { call_id, delta: "{}".into() });
+    }
+    for n in 0..60_000 {
+        fold.apply(&Chunk::ReasoningDelta { id: format!("r{n}"), delta: "hm".into() });
+        fold.apply(&Chunk::TextStart { id: n.to_string() });
+        fold.apply(&Chunk::FinishStep);
+        fold.apply(&Chunk::Data { name: "d".into(), id: Some(n.to_string()), data: JsonText("1".into()) });
+    }
+    for n in 0..3_000 {
+        let metadata = JsonText(format!("{{\"usage\":{{\"k{n}\":\"{}\"}}}}", "x".repeat(200)));
+        fold.apply(&Chunk::Metadata { metadata });
+    }
+    assert_eq!(fold.finish().parts.len(), 280_000);
+    assert!(begun.elapsed() < LINEAR, "it took {:?}", begun.elapsed());
+}
+
+fn calls(chunks: &[Chunk]) -> Vec<(String, Option<String>, Option<String>)> {
+    let tool = |part: Part| match part {
+        Part::Tool(tool) => Some((tool.state, tool.input.map(|input| input.0), tool.error)),
+        _ => None,
+    };
+    whole(chunks).finish().parts.into_iter().filter_map(tool).collect()
+}
+
+#[test]
+fn no_tool_call_outlives_its_run() {
+    let s = String::from;
+    let start = Chunk::ToolInputStart { call_id: s("c"), name: s("t"), dynamic: true };
+    let piece = |delta: &str| Chunk::ToolInputDelta { call_id: "c".into(), delta: delta.to_owned() };
+    let cut = [start.clone(), piece("{\"a\":\"\n"), piece("\\é")];
+    let input = Some(s("\"{\\\"a\\\":\\\"\\u000a\\\\é\""));
+    assert_eq!(calls(&cut), [(s("output-error"), input, Some(s("The input was cut short.")))]);
+    assert_eq!(calls(std::slice::from_ref(&start))[0].0, "output-error");
+
+    let input = JsonText(s("{\"a\":1}"));
+    let available = Chunk::ToolInputAvailable { call_id: s("c"), name: s("t"), input, dynamic: true };
+    let not_run = (s("output-error"), Some(s("{\"a\":1}")), Some(s("The tool was not run.")));
+    assert_eq!(calls(&[start, piece("{"), available.clone()]), [not_run]);
+
+    let output = Chunk::ToolOutputAvailable { call_id: s("c"), output: JsonText(s("2")) };
+    assert_eq!(calls(&[available, output])[0].0, "output-available");
 }

@@ -89,6 +89,7 @@ pub(crate) struct Server {
     run: Option<Run>,
     runs: usize,
     pub(crate) mode: Mode,
+    epoch: u64,
     connections: Connections,
 }
 
@@ -112,14 +113,19 @@ impl Server {
 
     fn of(thread: ThreadId, count: usize, connections: Connections) -> Self {
         let (slots, events, mode) = (Vec::new(), Vec::new(), Mode::Full);
-        let mut server = Self { thread, slots, events, run: None, runs: 0, mode, connections };
+        let mut server = Self { thread, slots, events, run: None, runs: 0, mode, epoch: 1, connections };
         (0..count).for_each(|_| server.append());
         server
     }
 
+    /// The server is started anew: an epoch begins, and the history is the same.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.epoch += 1;
+    }
+
     fn position(&self) -> Position {
         let seq = self.events.len() as u64;
-        Position { epoch: 1, seq, hash: hash(seq) }
+        Position { epoch: self.epoch, seq, hash: hash(seq) }
     }
 
     fn new_message(&self, role: Role, status: MessageStatus, parts: Vec<Part>) -> Message {
@@ -225,7 +231,7 @@ impl Server {
 
     fn commit(&mut self, change: Change, body: Option<Message>) {
         let seq = self.events.len() as u64 + 1;
-        let event = Event { epoch: 1, hash: hash(seq), record: Record { seq, at: 0, change }, body };
+        let event = Event { epoch: self.epoch, hash: hash(seq), record: Record { seq, at: 0, change }, body };
         self.events.push(event.clone());
         for connection in self.connections.borrow_mut().iter_mut() {
             let subs: Vec<Sub> = connection.shown(&self.thread).cloned().collect();
@@ -284,7 +290,8 @@ impl Server {
         to.subs.push(sub.clone());
         to.send(&ServerFrame::Resumed { sub: sub.id });
         for event in &self.events[cursor.position.seq as usize..] {
-            to.send(&shown(&self.thread, core::slice::from_ref(sub), event));
+            let event = Event { epoch: self.epoch, ..event.clone() };
+            to.send(&shown(&self.thread, core::slice::from_ref(sub), &event));
         }
         let Some(run) = &self.run else { return };
         let had = cursor.runs.iter().find(|had| had.run == run.id).map_or(0, |had| had.offset);
@@ -328,7 +335,7 @@ impl Server {
         if let Some(run) = &self.run
             && let Some(message) = messages.iter_mut().find(|message| message.depth == run.depth as u64)
         {
-            let Body { parts, .. } = fold(&run.chunks).body().clone();
+            let Body { parts, .. } = fold(&run.chunks).body();
             message.parts = parts;
             cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.chunks.len() as u64 });
             runs.push(info(run));
@@ -351,7 +358,7 @@ impl Server {
     /// The text of a message as it stands.
     pub(crate) fn text(&self, depth: u64) -> String {
         match &self.run {
-            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(&fold(&run.chunks).body().parts),
+            Some(run) if run.depth as u64 == depth => threadmill_core::window::text_of(fold(&run.chunks).parts()),
             Some(_) | None => self.slots[depth as usize].text(),
         }
     }

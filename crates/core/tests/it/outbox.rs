@@ -154,6 +154,7 @@ fn answers_are_what_http_says() {
         ((204, ""), Answer::Done),
         ((409, "run_ended"), Answer::Done),
         ((404, "run_not_found"), Answer::Done),
+        ((410, "thread_deleted"), Answer::Done),
         ((409, "run_in_progress"), Answer::Busy),
         ((0, "offline"), Answer::Unsent),
         ((0, "unavailable"), Answer::Passes(Some(5))),

@@ -37,6 +37,8 @@ enum Op {
     /// A page request fails.
     Lose,
     Drop,
+    /// The server is started anew.
+    Restart,
     Pass(u64),
 }
 
@@ -63,6 +65,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => Just(Op::Page),
         1 => Just(Op::Lose),
         2 => Just(Op::Drop),
+        1 => Just(Op::Restart),
         3 => (1_u64..20_000).prop_map(Op::Pass),
     ]
 }
@@ -173,6 +176,10 @@ impl World {
             Op::Drop => {
                 self.cut();
                 self.input(Input::Closed);
+            }
+            Op::Restart => {
+                self.server.begin_epoch();
+                self.run(Op::Drop);
             }
             Op::Pass(time) => self.pass(time),
         }
@@ -441,6 +448,28 @@ fn a_quiet_thread_is_resumed_at_every_connection() {
         world.quiet();
     }
     assert_eq!(world.fetches, before);
+    world.true_window();
+}
+
+/// An epoch begins with each start of the server: who goes on from a cursor of before reads no window again, neither at
+/// once nor at the next change or page.
+#[test]
+fn a_restart_costs_no_window() {
+    let mut world = World::new(200, Anchor::Tip);
+    world.quiet();
+    let before = world.fetches;
+    for _ in 0..6 {
+        world.run(Op::Restart);
+        world.quiet();
+        world.run(Op::Append);
+        world.quiet();
+    }
+    assert_eq!(world.fetches, before);
+    world.run(Op::Restart);
+    world.quiet();
+    world.run(Op::Load(Side::Older));
+    world.quiet();
+    assert_eq!(world.fetches, before + 1, "one page, which fits");
     world.true_window();
 }
 

@@ -65,3 +65,35 @@ pub(crate) fn put(map: &mut Map<String, Value>, key: &str, value: Option<impl In
         map.insert(key.into(), value.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opaque JSON is carried, not understood: a number that no float holds is another one after a float held it.
+    #[test]
+    fn numbers_are_kept_as_written() {
+        for number in
+            ["123456789012345678901234567890", "1e-999", "1e999", "-0", "1.0", "1E5", "0.10", "18446744073709551616"]
+        {
+            let written = format!(r#"{{"type":"data-x","data":[{number},{{"a":{number}}}]}}"#);
+            let part = part_from_value(serde_json::from_str(&written).expect("it is JSON")).expect("it is a part");
+            let cbor = crate::to_cbor(&part);
+            let part: crate::Part = crate::from_cbor(&cbor).expect("it is a part");
+            assert_eq!(part_to_value(&part).to_string(), written);
+        }
+    }
+
+    #[test]
+    fn numbers_are_kept_wherever_json_is_opaque() {
+        let number = "123456789012345678901234567890";
+        for part in [
+            format!(r#"{{"type":"tool-x","toolCallId":"c","state":"s","input":{number},"output":{{"a":-0}}}}"#),
+            format!(r#"{{"type":"text","text":"t","providerMetadata":{{"n":{number}}}}}"#),
+            format!(r#"{{"type":"unheard-of","n":{number}}}"#),
+        ] {
+            let read = part_from_value(serde_json::from_str(&part).expect("it is JSON")).expect("it is a part");
+            assert_eq!(part_to_value(&read).to_string(), part);
+        }
+    }
+}

@@ -35,6 +35,12 @@ impl Topic {
         wanted: u64,
     ) -> Vec<(RunId, Option<Outcome>)> {
         let mut over = Vec::new();
+        if self.begins_epoch(head.epoch) && !self.live.is_empty() {
+            // The log says nothing of how far the streams of its runs have come in this epoch.
+            self.start_over(thread, ResetReason::Epoch);
+            return over;
+        }
+        self.adopt_epoch(head.epoch);
         for mut event in events {
             match self.turn(&event) {
                 Turn::Over => continue,
@@ -70,6 +76,19 @@ impl Topic {
             tail.tell();
         }
         over
+    }
+
+    fn begins_epoch(&self, epoch: u64) -> bool {
+        let place = self.tail.as_ref().and_then(|tail| tail.place.as_ref());
+        place.is_some_and(|place| place.published.epoch < epoch)
+    }
+
+    /// The log went on from where it was published, by its hash, and in a later epoch: a restart, and the same history.
+    fn adopt_epoch(&mut self, epoch: u64) {
+        if let Some(place) = self.tail.as_mut().and_then(|tail| tail.place.as_mut()) {
+            place.published.epoch = place.published.epoch.max(epoch);
+            place.base.epoch = place.published.epoch;
+        }
     }
 
     /// Publishes chunks that were read, from an offset on. What this node committed itself meanwhile was published

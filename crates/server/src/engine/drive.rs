@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
-use super::provider::{ChunkStream, Prompt, Turn};
+use super::allowance::Allowance;
+use super::prompt::turns;
+use super::provider::{ChunkStream, Failure, Prompt, ProviderError};
 use super::runs::LEASE_MS;
 use super::{Engine, problem_of};
 
@@ -22,8 +24,8 @@ const CHECKPOINT_BYTES: usize = 64 << 10;
 enum Driven {
     /// The provider said it was done.
     Complete,
-    /// The provider failed; in words for a person.
-    Failed(String),
+    /// The provider or this node failed. What the message keeps of it is in the stream.
+    Failed(ProviderError),
     /// The node lets go.
     LetGo,
     /// Somebody else has the run now. Theirs is the end.
@@ -42,8 +44,8 @@ struct Driver {
     fence: u64,
     fold: Fold,
     since_checkpoint: usize,
-    /// Bytes of the answer so far.
-    bytes: usize,
+    /// What of the message's limits is left.
+    allowance: Allowance,
     coalesce: Coalesce,
     commit: Option<JoinHandle<StoreResult<()>>>,
     started: Instant,
@@ -59,7 +61,11 @@ impl Engine {
             let driven = engine.drive(&scope, &place, &provider, &run, fence, entered.let_go.clone()).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),
-                Driven::Failed(why) => Some((Outcome::Failed, Some(why))),
+                Driven::Failed(why) => {
+                    let (code, status) = (why.code.code(), why.status);
+                    tracing::warn!(%run, provider, code, status, "a run failed: {why}");
+                    Some((Outcome::Failed, Some(why.to_string())))
+                }
                 Driven::LetGo => Some((Outcome::Interrupted, None)),
                 Driven::Lost => None,
             };
@@ -82,23 +88,13 @@ impl Engine {
         fence: u64,
         let_go: watch::Receiver<bool>,
     ) -> Driven {
-        let provider = match self.providers.named(Some(provider)) {
-            Ok(provider) => provider,
-            Err(problem) => return Driven::Failed(problem.detail),
-        };
-        let prompt = match self.prompt(scope, place).await {
-            Ok(prompt) => prompt,
-            Err(why) => return Driven::Failed(why),
-        };
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = provider.open(prompt) => stream,
+            stream = self.asked(scope, place, provider) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(why) => return Driven::Failed(why.to_string()),
-        };
+        // A failure comes the same way as one in mid answer, so that the message keeps it.
+        let stream = stream.unwrap_or_else(|why| Box::pin(futures_util::stream::iter([Err(why)])));
         let driver = Driver {
             engine: Arc::clone(self),
             scope: scope.clone(),
@@ -106,7 +102,7 @@ impl Engine {
             fence,
             fold: Fold::new(),
             since_checkpoint: 0,
-            bytes: 0,
+            allowance: Allowance::new(self.limits),
             coalesce: Coalesce::new(PACE),
             commit: None,
             started: Instant::now(),
@@ -114,8 +110,15 @@ impl Engine {
         driver.pump(stream, let_go).await
     }
 
+    /// Asks the provider about the history before the run's slot.
+    async fn asked(&self, scope: &Scope, place: &Place, provider: &str) -> Result<ChunkStream, ProviderError> {
+        let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
+        let provider = self.providers.named(Some(provider)).map_err(unknown)?;
+        provider.open(self.prompt(scope, place).await?).await
+    }
+
     /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
-    async fn prompt(&self, scope: &Scope, place: &Place) -> Result<Prompt, String> {
+    async fn prompt(&self, scope: &Scope, place: &Place) -> Result<Prompt, ProviderError> {
         const BYTES_PER_TOKEN: usize = 4;
         let query = WindowQuery {
             thread: place.thread.clone(),
@@ -125,18 +128,18 @@ impl Engine {
             after: 0,
             limits: threadmill_store::PageLimits {
                 bytes: self.context.tokens.saturating_mul(BYTES_PER_TOKEN),
-                preview: self.limits.message_bytes,
+                // Whole, whatever a message is like: half of a question is another question.
+                preview: usize::MAX,
             },
         };
         let mut outage = Outage::begin();
         let window = loop {
             match self.store.window(scope, query.clone()).await {
                 Ok(window) => break window,
-                Err(error) => outage.endure(error).await.map_err(|error| problem_of(error).detail)?,
+                Err(error) => outage.endure(error).await.map_err(store_failed)?,
             }
         };
-        let turns = window.messages.iter().map(|m| Turn { role: m.role, text: m.text() });
-        Ok(Prompt { system: self.context.system.clone(), turns: turns.filter(|t| !t.text.is_empty()).collect() })
+        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages) })
     }
 }
 
@@ -164,16 +167,24 @@ impl Outage {
 }
 
 impl Engine {
-    /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is read.
+    /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is
+    /// read; so is one that meets its own chunks, because it took effect after it was given up.
     async fn keep_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
         let mut outage = Outage::begin();
         while let Err(error) = self.store.append_chunks(append.clone()).await {
-            outage.endure(error).await?;
+            let refused = match error {
+                StoreError::Invalid(_) => Some(error),
+                error => {
+                    outage.endure(error).await?;
+                    None
+                }
+            };
             loop {
-                match self.store.run(&append.scope, &append.run).await {
-                    Ok(run) if run.info.offset > append.from => return Ok(()),
-                    Ok(_) => break,
-                    Err(error) => outage.endure(error).await?,
+                match (self.store.run(&append.scope, &append.run).await, &refused) {
+                    (Ok(run), _) if run.info.offset > append.from => return Ok(()),
+                    (Ok(_), None) => break,
+                    (Ok(_), Some(_)) => return refused.map_or(Ok(()), Err),
+                    (Err(error), _) => outage.endure(error).await?,
                 }
             }
         }
@@ -228,22 +239,31 @@ impl Driver {
                 () = sleep_until(wake), if wake.is_some() => {}
                 next = stream.next(), if ended.is_none() => match next {
                     Some(Ok(chunk)) => ended = self.take(chunk),
-                    Some(Err(why)) => ended = Some(Driven::Failed(why.to_string())),
+                    Some(Err(why)) => ended = Some(self.fail(why)),
                     None => ended = Some(Driven::Complete),
                 }
             }
         }
     }
 
-    /// Takes a chunk, unless the answer is longer than a message may be.
+    /// Takes a chunk, as far as the message has room for it.
     fn take(&mut self, chunk: Chunk) -> Option<Driven> {
-        self.bytes += chunk.bytes();
-        let limit = self.engine.limits.message_bytes;
-        if self.bytes > limit {
-            return Some(Driven::Failed(format!("The answer is longer than the limit of {limit} bytes.")));
+        match self.allowance.take(chunk) {
+            Ok(chunk) => {
+                self.coalesce.push(chunk);
+                None
+            }
+            Err(exceeded) => {
+                exceeded.fits.into_iter().for_each(|chunk| self.coalesce.push(chunk));
+                Some(self.fail(exceeded.why))
+            }
         }
-        self.coalesce.push(chunk);
-        None
+    }
+
+    /// The message keeps why it failed, for whoever reads it and whenever.
+    fn fail(&mut self, why: ProviderError) -> Driven {
+        self.coalesce.push(Chunk::Metadata { metadata: why.metadata() });
+        Driven::Failed(why)
     }
 
     /// Waits for the commit under way, since its chunks may be shown, and lets go.
@@ -289,7 +309,7 @@ impl Driver {
         self.since_checkpoint += chunks.iter().map(Chunk::bytes).sum::<usize>();
         let checkpoint = (self.since_checkpoint >= CHECKPOINT_BYTES).then(|| {
             self.since_checkpoint = 0;
-            self.fold.body().clone()
+            self.fold.body()
         });
         let append = ChunkAppend {
             scope: self.scope.clone(),
@@ -316,8 +336,12 @@ fn verdict(done: StoreResult<()>) -> Option<Driven> {
     match done {
         Ok(()) => None,
         Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
-        Err(error) => Some(Driven::Failed(problem_of(error).detail)),
+        Err(error) => Some(Driven::Failed(store_failed(error))),
     }
+}
+
+fn store_failed(error: StoreError) -> ProviderError {
+    ProviderError::new(Failure::Store, problem_of(error).detail)
 }
 
 /// Resolves when the run is to be let go.

@@ -35,8 +35,8 @@ impl Follower {
     }
 
     /// Enters a subscription whose snapshot is about to be read.
-    pub(crate) fn enter(&mut self, sub: u32) {
-        self.subscriptions.push(Subscription::opening(sub));
+    pub(crate) fn enter(&mut self, sub: u32, number: u64) {
+        self.subscriptions.push(Subscription::opening(sub, number));
     }
 
     pub(crate) fn leave(&mut self, sub: u32) {

@@ -6,18 +6,19 @@
 //! for what comes a millisecond later. A run that was waited for in vain is not waited for again until the hot tier
 //! speaks of it, or is found to have it: over REST it never speaks, and the wait gathers what is read there at once.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use threadmill_proto::RunId;
 use threadmill_proto::frame::Mode;
 use threadmill_store::Hint;
 use threadmill_store::hot;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
 use super::hub::{Hub, TopicKey};
+use super::pull::Queue;
 
 /// How long the hot tier's word is waited for after the durable one's. Between the two were less than 5 ms on an idle
 /// machine; this is what a reader waits once for a run whose writer cannot reach the hot tier.
@@ -76,6 +77,13 @@ impl Hub {
         }
     }
 
+    /// Has everything read that the hot tier was waited for to bring.
+    fn stop_waiting(&self) {
+        for key in self.followed_topics() {
+            self.with_known(&key, super::topic::Topic::stop_waiting);
+        }
+    }
+
     /// Gives the hot tier a moment to bring a run's chunks up to an offset.
     pub(super) fn wait_for_tier(&self, key: &TopicKey, run: &RunId, offset: u64) {
         self.keep_back(Word { key: key.clone(), run: run.clone(), offset, due: Instant::now() + GRACE });
@@ -84,11 +92,12 @@ impl Hub {
 
 /// Has word heard when its time is over, or at once where nothing is to be waited for. All of it waits equally long, so
 /// the first is always due first.
-pub(super) async fn wait_out(
-    engine: Weak<Engine>,
-    mut mode: watch::Receiver<Mode>,
-    mut words: mpsc::UnboundedReceiver<Word>,
-) {
+pub(super) async fn wait_out(engine: Weak<Engine>, mut mode: watch::Receiver<Mode>, words: Arc<Queue<Word>>) {
+    let mut words = words.lock().await;
+    // What was taken out before a panic is waited for by nobody any more.
+    if let Some(engine) = engine.upgrade() {
+        engine.hub.stop_waiting();
+    }
     while let Some(Word { key, run, offset, due }) = words.recv().await {
         // Either way it is read now, from where there is an answer.
         drop(timeout_at(due, mode.wait_for(|mode| *mode != Mode::Full)).await);

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use threadmill_proto::{Change, Event, Outcome, RunId, Scope, TenantId, ThreadId};
+use threadmill_proto::{Change, Event, Outcome, Scope, TenantId, ThreadId};
 use threadmill_store::hot::{Place, ThreadKey};
 use threadmill_store::{ChunkBatch, CommitSink, Committing, Peers, Subject, SummaryPage};
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::heard::Word;
 use super::lists::{Lists, Read};
 use super::outbox::Outbox;
+use super::runs::RunKey;
 use super::tail::{Tail, Turn};
 use super::tier::Tier;
 use super::topic::Topic;
@@ -54,7 +55,7 @@ pub(crate) struct Wants {
 pub(crate) struct Hub {
     topics: Mutex<HashMap<TopicKey, Arc<Mutex<Topic>>>>,
     lists: Lists,
-    ended: Mutex<HashMap<RunId, tokio::sync::watch::Sender<Option<Outcome>>>>,
+    ended: Mutex<HashMap<RunKey, tokio::sync::watch::Sender<Option<Outcome>>>>,
     /// None on a store that no other node uses.
     others: Option<Others>,
 }
@@ -127,8 +128,8 @@ impl Hub {
     }
 
     /// The topic of a thread, with a subscription entered whose snapshot is about to be read.
-    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32) -> Arc<Mutex<Topic>> {
-        self.followed(key, |topic| topic.enter(outbox, sub))
+    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32, number: u64) -> Arc<Mutex<Topic>> {
+        self.followed(key, |topic| topic.enter(outbox, sub, number))
     }
 
     /// Has a thread followed, whoever else does, until the answer is dropped. None where there is nobody to follow.
@@ -214,7 +215,7 @@ impl Hub {
     }
 
     /// Resolves when a run ends, to how it ended. Must be asked for before the run can end.
-    pub(crate) fn watch_end(&self, run: &RunId) -> tokio::sync::watch::Receiver<Option<Outcome>> {
+    pub(crate) fn watch_end(&self, run: &RunKey) -> tokio::sync::watch::Receiver<Option<Outcome>> {
         let mut ended = lock(&self.ended);
         ended.retain(|_, sender| sender.receiver_count() > 0);
         let sender = ended.entry(run.clone()).or_insert_with(|| tokio::sync::watch::channel(None).0);
@@ -222,7 +223,7 @@ impl Hub {
     }
 
     /// A run has ended, whoever ended it.
-    pub(crate) fn ended(&self, run: &RunId, outcome: Outcome) {
+    pub(crate) fn ended(&self, run: &RunKey, outcome: Outcome) {
         if let Some(sender) = lock(&self.ended).remove(run) {
             sender.send_replace(Some(outcome));
         }
@@ -250,6 +251,11 @@ impl Hub {
         threads.chain(self.lists.followed().into_iter().map(Subject::Summaries)).collect()
     }
 
+    /// The threads that have a topic.
+    pub(super) fn followed_topics(&self) -> Vec<TopicKey> {
+        lock(&self.topics).keys().cloned().collect()
+    }
+
     /// A thread's log stands at `seq` as of now, or is not there.
     pub(crate) fn compare(&self, tenant: &TenantId, thread: &ThreadId, seq: Option<u64>) {
         self.with_known(&(tenant.clone(), thread.clone()), |topic| topic.compare(seq));
@@ -267,7 +273,7 @@ impl Hub {
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
         if let Change::RunEnded { run, outcome, .. } = &event.record.change {
-            self.ended(run, *outcome);
+            self.ended(&(tenant.clone(), run.clone()), *outcome);
         }
         let begins = matches!(event.record.change, Change::RunStarted { .. });
         if begins && self.others.is_none() {

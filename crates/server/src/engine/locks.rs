@@ -111,7 +111,7 @@ impl Engine {
     }
 
     fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
-        let place = self.locks.queues.enter((scope.tenant.clone(), name.clone()));
+        let place = self.locks.queues.enter(scope, name);
         place.ok_or_else(|| {
             self.locks.counters.refused();
             Problem {

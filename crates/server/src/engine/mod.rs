@@ -1,9 +1,14 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
 
+mod allowance;
 mod catch_up;
 mod check;
+#[cfg(test)]
+mod delivery_tests;
 mod drive;
 mod edit;
+#[cfg(test)]
+mod fairness_tests;
 pub mod flags;
 mod follower;
 mod heard;
@@ -18,21 +23,28 @@ mod open;
 mod others_tests;
 mod outbox;
 mod pages;
+mod permit;
+#[cfg(test)]
+mod planted_tests;
 mod presence;
 mod problem;
+mod prompt;
 pub mod provider;
 mod pull;
 mod ready;
 mod runs;
+mod shares;
 mod spread;
 mod subscription;
 mod sweeper;
 mod tail;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod tier;
 mod topic;
+mod transfer;
 mod watcher;
 mod windows;
 
@@ -40,9 +52,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use threadmill_proto::{Limits, Problem, Scope};
-use threadmill_store::hot::{Lifetimes, MemoryHot};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use check::{check_body, check_title};
 pub use edit::Edit;
@@ -57,11 +68,13 @@ pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
 pub use tier::{Tier, TierReading};
-pub use watcher::Watcher;
+pub use watcher::{Connection, Watcher};
 
 use hub::Hub;
 use locks::Locks;
-use runs::Registry;
+use permit::Permits;
+use runs::{Patient, Registry};
+use tasks::Tasks;
 
 /// The result of asking the engine.
 pub type Answer<T> = Result<T, Problem>;
@@ -113,15 +126,22 @@ pub struct Engine {
     /// The last write was refused for the durable tier's sake.
     read_only: watch::Sender<bool>,
     /// Who is in which thread by this node's own connections.
-    present: MemoryHot,
+    present: presence::Book,
+    /// Tasks that live as long as the engine.
+    tasks: Arc<Tasks>,
+    /// A comparison of heads is due.
+    heads: Arc<Notify>,
+    /// Whether writes could be made when that was last asked.
+    probe: ready::Probe,
     /// Connections.
     watchers: AtomicUsize,
-    /// Places for writes on their way to the disk; past them a write is refused at once instead of waiting.
-    writes: Arc<Semaphore>,
+    /// Every write passes it on its way to the disk.
+    writes: Arc<Permits>,
+    /// Appends that wait for a run to end.
+    patient: Patient,
+    /// The turn of one request of an import whose JSON is read.
+    imports: Semaphore,
 }
-
-/// Writes that may wait together. A commit takes about this many, so a refused one would have waited for several.
-const WRITES: usize = 2048;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -143,6 +163,7 @@ impl Engine {
         let engine = Self::assemble(store, Hub::default(), providers, limits, context);
         engine.sweep_all().await?;
         engine.spawn_sweeper();
+        engine.sweep_presence();
         Ok(engine)
     }
 
@@ -159,8 +180,9 @@ impl Engine {
         let Others { peers, tier } = others;
         let (hub, wants) = Hub::among(Arc::clone(&peers), tier);
         let engine = Self::assemble(store, hub, providers, limits, context);
-        engine.follow(&peers, wants);
+        engine.follow(wants);
         engine.spawn_sweeper();
+        engine.sweep_presence();
         engine
     }
 
@@ -185,9 +207,14 @@ impl Engine {
             context,
             leaving: watch::Sender::new(Leaving::No),
             read_only: watch::Sender::new(false),
-            present: MemoryHot::new(0, Lifetimes::default()),
+            present: presence::Book::default(),
+            tasks: Arc::default(),
+            heads: Arc::default(),
+            probe: ready::Probe::default(),
             watchers: AtomicUsize::new(0),
-            writes: Arc::new(Semaphore::new(WRITES)),
+            writes: Arc::default(),
+            patient: Patient::default(),
+            imports: Semaphore::new(1),
         })
     }
 
@@ -224,6 +251,23 @@ impl Engine {
     #[must_use]
     pub fn tier(&self) -> Option<&Arc<Tier>> {
         self.hub.tier()
+    }
+
+    /// Runs a task of the node's for as long as it lasts: after a panic it is begun again, counted and logged.
+    pub fn supervise<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        begin: impl Fn() -> T + Send + Sync + 'static,
+    ) {
+        self.tasks.run(name, begin);
+    }
+
+    /// How often each task of the node has panicked.
+    #[must_use]
+    pub fn task_panics(&self) -> Vec<(&'static str, u64)> {
+        let mut all = self.tasks.panics();
+        all.extend(self.tier().into_iter().flat_map(|tier| tier.tasks().panics()));
+        all
     }
 
     /// Runs that this node writes now.

@@ -25,12 +25,17 @@ use super::outbox::Shared;
 use super::subscription::{Shown, View};
 use super::tail::Reach;
 use super::topic::Topic;
-use super::watcher::Watcher;
+use super::watcher::Connection;
 use super::windows::{WAITS, complete};
 use super::{Answer, problem_of};
 
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
+/// Of all streams that a cursor names, so much is repeated: an answer of the largest size and some more. A reader that
+/// missed more starts over with a window.
+const STREAMS_BYTES: usize = 2 << 20;
+/// What a chunk costs beside its text.
+const CHUNK_BYTES: usize = 16;
 
 /// What to follow, and from where.
 #[derive(Debug, Clone)]
@@ -65,27 +70,35 @@ enum Caught {
 struct Missed {
     events: Vec<Event>,
     /// Per run: from where the reader lacks chunks, those chunks one an offset, and the offset after them.
-    streams: Vec<(StreamOffset, Vec<Chunk>, u64)>,
+    streams: Vec<Stream>,
 }
 
+type Stream = (StreamOffset, Vec<Chunk>, u64);
+
 impl Missed {
+    /// Whether its streams have more than a window may.
+    fn is_long(&self) -> bool {
+        let bytes = |chunks: &[Chunk]| chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum::<usize>();
+        self.streams.iter().map(|(_, chunks, _)| bytes(chunks)).sum::<usize>() > REPLAY_BYTES
+    }
+
     fn streams_run(&self, run: &RunId) -> bool {
         self.streams.iter().any(|(from, ..)| from.run == *run)
     }
 }
 
-impl Watcher {
-    /// Brings an entered subscription to life.
-    pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest) -> Answer<()> {
+impl Connection {
+    /// Brings a subscription to life that was entered under a number. Nothing is done for one that was closed meanwhile.
+    pub(super) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest, number: u64) -> Answer<()> {
         let key = self.key(request);
         if self.engine.begun(&key, topic).await? == Reach::Gone {
             return Err(problem_of(StoreError::NotFound(Missing::Thread)));
         }
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
-            let Some(reason) = self.resume(topic, request, cursor, &shown).await? else { return Ok(()) };
-            self.say(ServerFrame::Reset { sub: request.sub, reason });
-            if let Some(subscription) = lock(topic).of(&self.outbox, request.sub) {
+            let Some(reason) = self.resume(topic, request, number, cursor, &shown).await? else { return Ok(()) };
+            if let Some(subscription) = lock(topic).opened(&self.outbox, request.sub, number) {
+                self.say(ServerFrame::Reset { sub: request.sub, reason });
                 subscription.reopen();
             }
         }
@@ -93,7 +106,7 @@ impl Watcher {
             let window = self.engine.read(&self.scope, self.query(request)).await?;
             let Cursor { position, runs } = &window.cursor;
             let reach = self.engine.reached(&key, topic, *position, runs).await?;
-            if reach == Reach::There && self.show(topic, request.sub, window) {
+            if reach == Reach::There && self.show(topic, request.sub, number, window) {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -121,7 +134,7 @@ impl Watcher {
     }
 
     /// Delivers a window and what happened since it was read. False if it must be read again.
-    fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, mut window: Window) -> bool {
+    fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, number: u64, mut window: Window) -> bool {
         let mut topic = lock(topic);
         if !topic.goes_on_from(window.cursor.position) || !complete(&mut window, &topic) {
             return false;
@@ -130,11 +143,9 @@ impl Watcher {
         let shown = Shown { branch: window.branch.clone(), from: window.from, to };
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
-        let Some(subscription) = topic.of(&self.outbox, sub) else {
+        let Some(subscription) = topic.opened(&self.outbox, sub, number) else {
             drop(topic);
-            // The thread was deleted under it.
-            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say_deleted(sub, number);
             return true;
         };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
@@ -145,16 +156,25 @@ impl Watcher {
         true
     }
 
+    /// Says that a subscription's thread was deleted under it, unless the reader has closed it.
+    fn say_deleted(&self, sub: u32, number: u64) {
+        if self.is_open(number) {
+            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
+            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+        }
+    }
+
     /// Goes on from a cursor. `Some` says why the reader must start over instead.
     async fn resume(
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
     ) -> Answer<Option<ResetReason>> {
         for wait in WAITS {
-            match self.catch_up(topic, request, cursor, shown).await? {
+            match self.catch_up(topic, request, number, cursor, shown).await? {
                 Caught::Up => return Ok(None),
                 Caught::Reset(reason) => return Ok(Some(reason)),
                 Caught::Again => tokio::time::sleep(wait).await,
@@ -168,15 +188,19 @@ impl Watcher {
         &self,
         topic: &Arc<Mutex<Topic>>,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
     ) -> Answer<Caught> {
         // Taken before the read: what is published from now on waits in the subscription.
         let ceiling = lock(topic).follower(&self.outbox).and_then(|follower| follower.ceiling(request.sub));
-        let mut events = match self.changes(&request.thread, cursor.position).await? {
-            Ok(events) => events,
+        let (mut events, epoch) = match self.changes(&request.thread, cursor.position).await? {
+            Ok(found) => found,
             Err(reason) => return Ok(Caught::Reset(reason)),
         };
+        // A cursor of an earlier epoch that the log goes on from stands at the same change in this one.
+        let position = Position { epoch, ..cursor.position };
+        let cursor = &Cursor { position, runs: cursor.runs.clone() };
         let head = events.last().map_or(cursor.position, Event::position);
         if self.engine.reached(&self.key(request), topic, head, &cursor.runs).await? == Reach::Past {
             return Ok(Caught::Again);
@@ -185,16 +209,27 @@ impl Watcher {
         let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, shown, &events) else {
             return Ok(Caught::Again);
         };
-        let missed = Missed { events, streams: self.streams(&runs).await? };
-        Ok(self.replay(&mut lock(topic), request, cursor, shown, missed))
+        let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
+        let missed = Missed { events, streams };
+        // What happens while others are waited for waits in the subscription.
+        let _long = if missed.is_long() {
+            let turn = self.long.lock().await;
+            self.outbox.room().await;
+            Some(turn)
+        } else {
+            None
+        };
+        Ok(self.replay(&mut lock(topic), request, number, cursor, shown, missed))
     }
 
-    /// The changes after a position, all of them, or why they are not to be had.
-    async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<Vec<Event>, ResetReason>> {
+    /// The changes after a position, all of them, and their epoch; or why they are not to be had.
+    async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<(Vec<Event>, u64), ResetReason>> {
         let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.engine.limits.part_preview_bytes };
         let read = self.engine.store.changes(&self.scope, thread, after, limits).await;
         Ok(match read.map_err(problem_of)? {
-            Changes::Since { events, head } if events.last().map_or(after, Event::position) == head => Ok(events),
+            Changes::Since { events, head } if events.last().map_or(after.seq, |last| last.record.seq) == head.seq => {
+                Ok((events, head.epoch))
+            }
             Changes::Since { .. } => Err(ResetReason::TooFar),
             Changes::Reset(reason) => Err(reason),
         })
@@ -243,14 +278,18 @@ impl Watcher {
         Some(runs)
     }
 
-    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Vec<(StreamOffset, Vec<Chunk>, u64)>> {
-        let mut streams = Vec::new();
+    /// What is stored of each run from there on; nothing if it is too much to repeat.
+    async fn streams(&self, runs: &[StreamOffset]) -> Answer<Option<Vec<Stream>>> {
+        let (mut streams, mut left) = (Vec::new(), STREAMS_BYTES);
         for from in runs {
             let mut chunks = Vec::new();
             let mut to = from.offset;
             loop {
                 let page = self.engine.store.stream(&self.scope, &from.run, to, REPLAY_BYTES).await;
                 let page = page.map_err(problem_of)?;
+                let bytes: usize = page.chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum();
+                let Some(rest) = left.checked_sub(bytes) else { return Ok(None) };
+                left = rest;
                 to = page.to;
                 chunks.extend(page.chunks);
                 if to >= page.end {
@@ -259,13 +298,14 @@ impl Watcher {
             }
             streams.push((from.clone(), chunks, to));
         }
-        Ok(streams)
+        Ok(Some(streams))
     }
 
     fn replay(
         &self,
         topic: &mut Topic,
         request: &OpenRequest,
+        number: u64,
         cursor: &Cursor,
         shown: &Shown,
         mut missed: Missed,
@@ -288,9 +328,8 @@ impl Watcher {
                 *to = published;
             }
         }
-        let Some(subscription) = topic.of(&self.outbox, request.sub) else {
-            let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(request.sub), problem });
+        let Some(subscription) = topic.opened(&self.outbox, request.sub, number) else {
+            self.say_deleted(request.sub, number);
             return Caught::Up;
         };
         let reached = missed.events.last().map_or(cursor.position.seq, |event| event.record.seq);

@@ -1,13 +1,13 @@
 //! Following other nodes with their word in hand: it is lost, late, doubled and false, and nobody sees it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Position, Role, Scope, ServerFrame, TenantId, ThreadId,
-    UserId,
+    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
 };
 use threadmill_store::conformance::kit;
 use threadmill_store::{
@@ -18,7 +18,8 @@ use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use super::hub::{Hub, lock};
-use super::provider::{ChunkStream, Named, Prompt, Provider, ProviderError, Providers};
+use super::planted_tests::Planted;
+use super::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use super::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
 /// Longer than a comparison of heads; time is virtual.
@@ -52,7 +53,7 @@ struct Silent;
 #[async_trait]
 impl Provider for Silent {
     async fn open(&self, _: Prompt) -> Result<ChunkStream, ProviderError> {
-        Err(ProviderError("nobody asks it".into()))
+        Err(ProviderError::new(Failure::Unavailable, "nobody asks it"))
     }
 }
 
@@ -60,6 +61,8 @@ impl Provider for Silent {
 struct Neighbours {
     store: Arc<MemoryStore>,
     said: broadcast::Sender<Hint>,
+    /// Heads are never told.
+    slow: Arc<AtomicBool>,
 }
 
 fn query() -> WindowQuery {
@@ -78,6 +81,9 @@ impl Peers for Neighbours {
     }
 
     async fn heads(&self, subjects: &[Subject]) -> StoreResult<Vec<Hint>> {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
         let mut heads = Vec::new();
         for subject in subjects {
             if let (Subject::Thread(tenant, thread), Ok(window)) = (subject, self.store.window(&scope(), query()).await)
@@ -122,11 +128,18 @@ pub(super) fn chunks(from: u64, to: u64) -> Vec<Chunk> {
     (from..to).map(chunk).collect()
 }
 
+/// An engine alone on a store, whose one provider says nothing.
+pub(super) async fn engine_on(store: Arc<dyn DurableStore>) -> Arc<Engine> {
+    let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
+    let engine = Engine::start(store, providers.expect("one provider"), Limits::DEFAULT, ContextPolicy::default());
+    engine.await.expect("an engine")
+}
+
 pub(super) struct Bench {
     pub(super) store: Arc<MemoryStore>,
     gate: Arc<Gate>,
     said: broadcast::Sender<Hint>,
-    watcher: Watcher,
+    pub(super) watcher: Watcher,
 }
 
 impl Bench {
@@ -137,12 +150,30 @@ impl Bench {
 
     /// The same with a hot tier.
     pub(super) async fn beside(tier: Option<Arc<Tier>>) -> (Self, Cursor) {
-        let store = Arc::new(MemoryStore::new());
+        let (bench, cursor, ..) = Self::whole(tier).await;
+        (bench, cursor)
+    }
+
+    /// The same over a store that can be told to panic.
+    pub(super) async fn planted() -> (Self, Arc<Planted>) {
+        let (bench, _, planted, _) = Self::whole(None).await;
+        (bench, planted)
+    }
+
+    /// The same with neighbours that can be told to leave questions for heads unanswered.
+    pub(super) async fn with_slow_heads() -> (Self, Arc<AtomicBool>) {
+        let (bench, _, _, slow) = Self::whole(None).await;
+        (bench, slow)
+    }
+
+    async fn whole(tier: Option<Arc<Tier>>) -> (Self, Cursor, Arc<Planted>, Arc<AtomicBool>) {
+        let (store, slow) = (Arc::new(MemoryStore::new()), Arc::new(AtomicBool::new(false)));
+        let planted = Planted::over(Arc::clone(&store) as _);
         let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
         let said = broadcast::Sender::new(16);
-        let peers = Arc::new(Neighbours { store: Arc::clone(&store), said: said.clone() });
+        let peers = Arc::new(Neighbours { store: Arc::clone(&store), said: said.clone(), slow: Arc::clone(&slow) });
         let engine = Engine::start_among(
-            Arc::clone(&store) as _,
+            Arc::clone(&planted) as _,
             Others { peers, tier },
             providers.expect("one provider"),
             Limits::DEFAULT,
@@ -155,7 +186,7 @@ impl Bench {
         bench.apply(Command::CreateThread { id: thread(), branch, title: "t".into(), metadata: None }).await;
         bench.say("m0").await;
         let cursor = bench.open(1).await;
-        (bench, cursor)
+        (bench, cursor, planted, slow)
     }
 
     pub(super) async fn apply(&self, command: Command) {
@@ -167,7 +198,7 @@ impl Bench {
         *lock(&self.gate.by) = by;
     }
 
-    async fn say(&self, id: &str) {
+    pub(super) async fn say(&self, id: &str) {
         let body = Body { parts: vec![Part::Text { text: id.into(), extra: None }], metadata: None };
         let message = NewMessage { id: MessageId::parse(id).expect("an id"), role: Role::User, body };
         let fork = BranchId::parse("unused").expect("an id");
@@ -344,20 +375,55 @@ async fn a_run_is_entered_in_the_middle_with_all_that_was_said() {
 
 #[tokio::test(start_paused = true)]
 async fn everybody_starts_over_when_history_was_rewound() {
+    let (bench, _) = Bench::new().await;
+    let copy = bench.store.copy();
+    bench.by(By::Others);
+    bench.say("lost").await;
+    bench.hint(3);
+    assert_eq!(bench.sent(1).await, ["event 3"]);
+    bench.store.put_back(copy);
+    bench.say("m1").await;
+    bench.say("m2").await;
+    bench.hint(4);
+    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
+    bench.watcher.resync(1).await.expect("it opens");
+    assert_eq!(bench.sent(1).await, ["window 1 at 4"]);
+    bench.by(By::Us);
+    bench.say("m3").await;
+    assert_eq!(bench.sent(1).await, ["event 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starts_over_when_an_epoch_begins_with_the_same_history() {
     let (bench, cursor) = Bench::new().await;
-    // Somebody comes with a position that this log never had, which raises its epoch.
-    let never = Position { seq: cursor.position.seq + 7, ..cursor.position };
-    let raised = bench.store.changes(&scope(), &thread(), never, PageLimits::DEFAULT).await.expect("an answer");
-    assert!(matches!(raised, threadmill_store::Changes::Reset(_)));
+    bench.store.put_back(bench.store.copy());
     bench.by(By::Others);
     bench.say("m1").await;
     bench.hint(3);
-    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
-    bench.watcher.resync(1).await.expect("it opens");
-    assert_eq!(bench.sent(1).await, ["window 1 at 3"]);
+    assert_eq!(bench.sent(1).await, ["event 3"]);
     bench.by(By::Us);
     bench.say("m2").await;
     assert_eq!(bench.sent(1).await, ["event 4"]);
+    // Who comes back with a cursor of before goes on from it.
+    bench.watcher.open(request(2, Some(cursor))).await.expect("it opens");
+    assert_eq!(bench.sent(3).await, ["resumed 2", "event 3", "event 4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_follows_a_run_starts_over_when_an_epoch_begins() {
+    let (bench, _) = Bench::new().await;
+    bench.by(By::Others);
+    bench.start().await;
+    bench.stream(0, 4).await;
+    bench.hint(3);
+    bench.hint_chunks(4);
+    assert_eq!(bench.sent(2).await, ["event 3", "chunks 0..4"]);
+    // The log is the same, and nothing in it says how much of the stream there is.
+    bench.store.put_back(bench.store.copy());
+    let title = Some("renamed".into());
+    bench.apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None }).await;
+    bench.hint(4);
+    assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,13 +17,14 @@ use tokio::sync::Notify;
 
 use super::hub::lock;
 
-/// Bytes that may wait for one connection before its slowest subscriptions start over.
-const SOFT_LIMIT: usize = 1 << 20;
+/// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
+/// with a window for each of the [`super::watcher::OPENS`] that may be read at once.
+const SOFT_LIMIT: usize = 3 << 19;
 /// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
 /// resumes many threads at once must not fall behind by its own requests.
 const ENOUGH: usize = 256 << 10;
-/// Bytes that may wait before the connection is closed.
-const HARD_LIMIT: usize = 4 << 20;
+/// Bytes that may wait before the connection is closed: room for one long repetition besides a few windows.
+const HARD_LIMIT: usize = 6 << 20;
 /// What a frame costs beyond its own size: the queue entry and its share of the encoding.
 const FRAME_COST: usize = 64;
 
@@ -159,6 +160,8 @@ impl Queue {
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     ready: Notify,
+    /// Something was taken out.
+    taken: Notify,
 }
 
 impl Outbox {
@@ -182,6 +185,18 @@ impl Outbox {
     /// So much waits that nothing more should be asked for.
     pub(crate) fn has_enough(&self) -> bool {
         lock(&self.queue).bytes > ENOUGH
+    }
+
+    /// Waits until more may be asked for.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            taken.as_mut().enable();
+            if !self.has_enough() {
+                return;
+            }
+            taken.await;
+        }
     }
 
     /// Drops what waits for a thread, says so to its subscriptions and asks for them to be opened anew. All of them
@@ -230,6 +245,7 @@ impl Outbox {
             more.push(after);
         }
         drop(queue);
+        self.taken.notify_waiters();
         Some(Outgoing::Frame(if more.is_empty() { first } else { first.joined(&more) }))
     }
 

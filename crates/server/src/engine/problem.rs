@@ -15,6 +15,7 @@ pub fn problem_of(error: StoreError) -> Problem {
         StoreError::NotFound(missing) => Problem::new(missing_code(missing), format!("There is {detail} for you.")),
         StoreError::Conflict(why) => Problem::new(conflict_code(why), sentence(&detail)),
         StoreError::Fenced | StoreError::Superseded => Problem::new(ErrorCode::Fenced, sentence(&detail)),
+        StoreError::Deleted => Problem::new(ErrorCode::ThreadDeleted, sentence(&detail)),
         StoreError::Invalid(_) => Problem::new(ErrorCode::InvalidRequest, sentence(&detail)),
         StoreError::ReadOnly(_) => {
             tracing::warn!(%detail, "write refused");

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use threadmill_proto::frame::Mode;
-use threadmill_proto::{ErrorCode, Problem, Scope, TenantId, ThreadId, UserId};
-use threadmill_store::StoreError;
+use threadmill_proto::{ErrorCode, LockName, Problem, Scope, TenantId, ThreadId, UserId};
+use threadmill_store::{LockRequest, StoreError, StoreResult};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -73,10 +73,24 @@ pub enum Ready {
     Draining,
     /// The durable tier does not answer.
     StoreAway,
+    /// The durable tier refuses writes; reads are answered.
+    ReadOnly,
+    /// No write can be made: the log says why.
+    Unwritable,
+    /// This task of the node panics again and again.
+    Broken(&'static str),
 }
 
+/// How long an answer to whether writes can be made is good for: whoever asks must not load the writer.
+const PROBED: Duration = Duration::from_secs(1);
+
+/// Whether a write could be made when that was last tried.
+#[derive(Debug, Default)]
+pub(super) struct Probe(tokio::sync::Mutex<Option<(Instant, Ready)>>);
+
 impl Engine {
-    /// Whether requests may come now. Asks the store something that costs one seek.
+    /// Whether requests may come now: reads and writes are answered, and no task of the node is broken. Asks the store for
+    /// a seek, and at most once a second for a write.
     pub async fn ready(&self) -> Ready {
         if *self.leaving.borrow() != Leaving::No {
             return Ready::Draining;
@@ -87,9 +101,69 @@ impl Engine {
             return Ready::StoreAway;
         };
         match timeout(ANSWER, self.store.thread(&Scope { tenant, user }, &thread)).await {
-            Ok(Ok(_) | Err(StoreError::NotFound(_))) => Ready::Yes,
-            Ok(Err(_)) | Err(_) => Ready::StoreAway,
+            Ok(Ok(_) | Err(StoreError::NotFound(_))) => {}
+            Ok(Err(_)) | Err(_) => return Ready::StoreAway,
         }
+        let tasks = [Some(&self.tasks), self.tier().map(|tier| tier.tasks())];
+        if let Some(task) = tasks.into_iter().flatten().find_map(|tasks| tasks.broken()) {
+            return Ready::Broken(task);
+        }
+        self.writable().await
+    }
+
+    /// Whether writes can be made, as of a second ago.
+    async fn writable(&self) -> Ready {
+        let mut probed = self.probe.0.lock().await;
+        if let Some((at, ready)) = *probed
+            && at.elapsed() < PROBED
+        {
+            return ready;
+        }
+        let ready = match timeout(ANSWER, self.try_write()).await {
+            Ok(Ok(())) => Ready::Yes,
+            Ok(Err(StoreError::ReadOnly(_))) => Ready::ReadOnly,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "no write can be made: the node is not ready");
+                Ready::Unwritable
+            }
+            Err(_) => {
+                tracing::error!("a write takes too long: the node is not ready");
+                Ready::Unwritable
+            }
+        };
+        *probed = Some((Instant::now(), ready));
+        ready
+    }
+
+    /// Makes a write that changes nothing for anybody. It passes the store's writer, and no turn of a user's.
+    async fn try_write(&self) -> StoreResult<()> {
+        if !*self.read_only.borrow() {
+            let done = self.store.renew_leases(self.lease()).await;
+            if matches!(done, Err(StoreError::ReadOnly(_))) {
+                self.note(&done);
+            }
+            return done;
+        }
+        self.recover().await
+    }
+
+    /// Tries whether writes that were refused pass again, by one that changes a row: others prove nothing of a full disk.
+    pub(super) async fn recover(&self) -> StoreResult<()> {
+        let (Ok(tenant), Ok(user), Ok(name)) =
+            (TenantId::parse("default"), UserId::parse("readyz"), LockName::parse("readyz"))
+        else {
+            return Ok(());
+        };
+        let now = mint::now();
+        let request = LockRequest { name, holder: self.node.clone(), until: now + 1, now };
+        let done = self.store.acquire_lock(&Scope { tenant, user }, request).await.map(|_| ());
+        self.note(&done);
+        done
+    }
+
+    /// Whether the durable tier refuses writes, as far as this node knows.
+    pub(super) fn is_read_only(&self) -> bool {
+        *self.read_only.borrow()
     }
 
     /// How far the node is with leaving, and every change of that.

@@ -13,6 +13,7 @@ use threadmill_store::{Command, Lease, StoppingRun, StoreError, StoreResult, Tra
 use tokio::sync::watch;
 
 use super::hub::{Kept, TopicKey, lock};
+use super::shares::{Bounds, Full, Share, Shares};
 use super::{Answer, Engine, Terms, Written, mint, problem_of};
 
 /// How long a lease lasts without renewal.
@@ -26,9 +27,42 @@ const END_TRIES: u32 = 5;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// How often it looks whether one has that it heard nothing of.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+/// The pause before it looks again once it has heard and the store knows of no end; it doubles up to [`LOOK`].
+const DOUBT: std::time::Duration = std::time::Duration::from_millis(20);
+/// Appends that may wait for runs to end: each looks at the store once a second.
+const WAITING: Bounds = Bounds { user: 256, tenant: 1024, node: 2048 };
+/// Bytes of them: they hold their messages.
+const WAITING_BYTES: Bounds = Bounds { user: 8 << 20, tenant: 32 << 20, node: 48 << 20 };
 
 /// A run in its tenant.
 pub(super) type RunKey = (TenantId, RunId);
+
+/// Appends that wait for a run to end, in shares.
+#[derive(Debug)]
+pub(super) struct Patient {
+    appends: Arc<Shares>,
+    bytes: Arc<Shares>,
+}
+
+impl Default for Patient {
+    fn default() -> Self {
+        Self { appends: Shares::new(WAITING), bytes: Shares::new(WAITING_BYTES) }
+    }
+}
+
+impl Patient {
+    /// The bytes of those that wait now.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.held()
+    }
+
+    /// A place for an append of so many bytes, until it is dropped.
+    pub(super) fn enter(&self, scope: &Scope, bytes: u64) -> Answer<[Share; 2]> {
+        let refused = |full: Full| full.problem("The messages that wait for an answer to end");
+        Ok([self.appends.take(scope, 1).map_err(refused)?, self.bytes.take(scope, bytes).map_err(refused)?])
+    }
+}
 
 /// The runs this process writes, and how to make it let go of one.
 #[derive(Debug, Default)]
@@ -135,7 +169,7 @@ impl Engine {
     /// # Errors
     /// There is no such run, or the lock it is asked under has passed on.
     pub async fn stop(self: &Arc<Self>, scope: &Scope, terms: Terms, run: &RunId) -> Answer<RunInfo> {
-        let mut ended = self.hub.watch_end(run);
+        let mut ended = self.hub.watch_end(&(scope.tenant.clone(), run.clone()));
         let written: Written = self.write(scope, terms, vec![Command::StopRun { run: run.clone() }]).await?;
         if written.run.is_none() {
             // The end follows in its own commit, as soon as the text is folded. Its answer is the better one to give.
@@ -163,15 +197,22 @@ impl Engine {
         if let Some(topic) = self.hub.known(&key) {
             self.begun(&key, &topic).await?;
         }
-        let mut ended = self.hub.watch_end(&run.id);
+        let mut ended = self.hub.watch_end(&(scope.tenant.clone(), run.id.clone()));
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let (mut told, mut pause) = (false, DOUBT);
         // It may have ended between the read and the watch: look again before waiting, and now and then meanwhile.
         while self.store.run(scope, &run.id).await.map_err(problem_of)?.info.status != RunStatus::Ended {
             if tokio::time::Instant::now() >= deadline {
                 let detail = "The run did not end within a minute; nothing was written.";
                 return Err(Problem::new(ErrorCode::RunInProgress, detail));
             }
-            let _ = tokio::time::timeout(LOOK, ended.wait_for(Option::is_some)).await;
+            if told {
+                // What was heard is not true yet, or nothing more will be heard: neither may be waited for again.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LOOK);
+            } else {
+                told = tokio::time::timeout(LOOK, ended.wait_for(Option::is_some)).await.is_ok();
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! newest alone.
 
 use std::collections::HashMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use threadmill_proto::Scope;
@@ -13,12 +13,14 @@ use threadmill_store::hot::{
 use tokio::sync::mpsc;
 
 use super::presence::PRESENT_FOR;
-use super::tier::Tier;
+use super::tier::{Tier, Waiting};
 
 /// Bytes of chunks and windows that are sent at once. The tier takes twice as many of one tail.
 const AT_ONCE: usize = 1 << 20;
 /// Things that are sent at once.
 const MANY: u64 = 1024;
+/// What an entry costs besides its bytes.
+const ENTRY: usize = 64;
 
 /// What is spread.
 pub(super) enum Item {
@@ -30,18 +32,33 @@ pub(super) enum Item {
     Gone(ThreadKey),
 }
 
+impl Item {
+    /// What it holds.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Chunks { entries, .. } => entries.iter().map(|entry| entry.len() + ENTRY).sum(),
+            Self::Page(_, page) => page.len(),
+            Self::Change(..) | Self::Summary(..) | Self::Present(_) | Self::Gone(_) => ENTRY,
+        }
+    }
+}
+
 /// Sends what waits, together, for as long as the tier is used.
-pub(super) async fn spread(tier: Weak<Tier>, mut waiting: mpsc::Receiver<Item>) {
+pub(super) async fn spread(tier: Weak<Tier>, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut waiting = waiting.lock().await;
     while let Some(first) = waiting.recv().await {
         let mut batch = Batch::default();
-        batch.add(first);
+        let mut rooms = vec![first.room];
+        batch.add(first.item);
         while batch.has_room()
             && let Ok(next) = waiting.try_recv()
         {
-            batch.add(next);
+            batch.add(next.item);
+            rooms.push(next.room);
         }
         let Some(tier) = tier.upgrade() else { return };
         batch.send(&tier).await;
+        drop(rooms);
     }
 }
 

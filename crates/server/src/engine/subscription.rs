@@ -72,6 +72,8 @@ pub(crate) struct Piece<'p> {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) id: u32,
+    /// Tells it from an earlier one of its id, which may still be being opened.
+    pub(super) number: u64,
     state: State,
     /// The last change the reader has, and how much of which streams. A snapshot may hold what is committed and not
     /// yet published; that must not come again.
@@ -84,8 +86,8 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// A subscription whose snapshot is about to be read.
-    pub(crate) fn opening(id: u32) -> Self {
-        Self { id, state: State::Opening(Vec::new()), reached: 0, runs: Vec::new(), knows_all: false }
+    pub(crate) fn opening(id: u32, number: u64) -> Self {
+        Self { id, number, state: State::Opening(Vec::new()), reached: 0, runs: Vec::new(), knows_all: false }
     }
 
     /// How far a live one has been brought. It has at least what was published.

@@ -4,7 +4,7 @@
 //! the nodes' own clocks say decides nothing. Of several that look, one takes the run over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use threadmill_proto::{Millis, Outcome};
@@ -26,6 +26,22 @@ const SLACK: Duration = Duration::from_millis(500);
 /// Leases as they were seen, and since when they have stood like that.
 type Seen = HashMap<RunKey, (String, Millis, Instant)>;
 
+/// Renews the leases of this node's runs. By itself: a sweep that takes long, or panics, must cost no run its lease.
+async fn renew(engine: Weak<Engine>) {
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        let Some(engine) = engine.upgrade() else { return };
+        if let Err(error) = engine.store.renew_leases(engine.lease()).await {
+            tracing::warn!(%error, "leases could not be renewed");
+        }
+        if engine.is_read_only() {
+            // Nobody may write here while it is not ready.
+            let _ = engine.recover().await;
+        }
+    }
+}
+
 impl Engine {
     /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds.
     pub(super) async fn sweep_all(self: &Arc<Self>) -> Answer<()> {
@@ -37,16 +53,18 @@ impl Engine {
 
     pub(super) fn spawn_sweeper(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EVERY);
-            let mut seen = Seen::new();
-            loop {
-                tick.tick().await;
-                let Some(engine) = engine.upgrade() else { return };
-                if let Err(error) = engine.store.renew_leases(engine.lease()).await {
-                    tracing::warn!(%error, "leases could not be renewed");
+        self.tasks.run("leases", move || renew(engine.clone()));
+        let engine = Arc::downgrade(self);
+        self.tasks.run("sweeper", move || {
+            let engine = engine.clone();
+            async move {
+                let mut tick = tokio::time::interval(EVERY);
+                let mut seen = Seen::new();
+                loop {
+                    tick.tick().await;
+                    let Some(engine) = engine.upgrade() else { return };
+                    seen = engine.sweep(seen).await;
                 }
-                seen = engine.sweep(seen).await;
             }
         });
     }

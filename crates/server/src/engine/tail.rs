@@ -229,6 +229,13 @@ impl Topic {
         }
     }
 
+    /// The hot tier is waited for no more, for whatever it was.
+    pub(super) fn stop_waiting(&mut self) {
+        for live in self.live.values_mut() {
+            live.awaited = 0;
+        }
+    }
+
     /// The log stands at `seq` as of now, or is not there: reads it if that is not what was published.
     pub(super) fn compare(&mut self, seq: Option<u64>) {
         let Some(tail) = &mut self.tail else { return };

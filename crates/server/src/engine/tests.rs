@@ -15,7 +15,7 @@ use threadmill_store::{
 };
 
 use super::hub::{Hub, lock};
-use super::provider::{ChunkStream, Named, Prompt, Provider, ProviderError, Providers};
+use super::provider::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use super::{ContextPolicy, Engine, OpenRequest, Outgoing, Watcher};
 
 /// Stands between the store and the hub, and keeps what it is told while it is closed.
@@ -49,7 +49,7 @@ struct Silent;
 #[async_trait]
 impl Provider for Silent {
     async fn open(&self, _: Prompt) -> Result<ChunkStream, ProviderError> {
-        Err(ProviderError("nobody asks it".into()))
+        Err(ProviderError::new(Failure::Unavailable, "nobody asks it"))
     }
 }
 
@@ -265,6 +265,20 @@ async fn an_end_that_is_not_published_yet_follows_the_chunks_before_it() {
     bench.resume(&start, None).await;
     bench.gate.open();
     assert_eq!(bench.sent(), ["resumed 2", "event 3", "chunks 0..3", "event 4"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_missed_more_than_is_repeated_starts_over_with_a_window() {
+    let (bench, _) = Bench::new().await;
+    bench.watcher.close(1);
+    bench.start().await;
+    bench.stream(0, 150_000).await;
+    let cursor = bench.cursor_at(3, 1).await;
+    bench.resume(&cursor, None).await;
+    let sent = bench.sent();
+    assert!(sent.iter().any(|frame| frame.contains("TooFar")), "{sent:?}");
+    assert!(sent.iter().any(|frame| frame == "window 2 at 3"), "{sent:?}");
+    assert!(!sent.iter().any(|frame| frame.starts_with("chunks")), "{sent:?}");
 }
 
 #[tokio::test]

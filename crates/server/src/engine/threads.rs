@@ -7,15 +7,13 @@ use threadmill_proto::{
     BranchId, ErrorCode, JsonText, Message, MessageId, Position, Problem, Role, RunId, RunInfo, Scope, Thread, ThreadId,
 };
 use threadmill_store::{
-    Applied, Command, Committed, IdempotencyKey, IfMoved, LockToken, NewMessage, StoppingRun, Transaction,
+    Applied, Command, Committed, IdempotencyKey, IfMoved, LockToken, NewMessage, StoppingRun, StoreResult, Transaction,
 };
 
 use super::check::{check_body, check_title};
 use super::edit::Edit;
+use super::permit::cost_of;
 use super::{Answer, Engine, mint, problem_of};
-
-/// How long a writer that was turned away should wait, in milliseconds.
-const RETRY_MS: u32 = 1000;
 
 /// On what terms a write is made.
 #[derive(Debug, Clone, Default)]
@@ -180,9 +178,25 @@ impl Engine {
             // It follows the message, wherever that goes.
             commands.push(self.run_command(thread, None, None, run)?);
         }
+        match when_busy {
+            WhenBusy::Refuse => self.write(scope, terms, commands).await,
+            WhenBusy::Wait => self.append_when_idle(scope, terms, thread, branch, commands).await,
+        }
+    }
+
+    /// Appends as soon as no run is live on the branch. What waits holds its body, so its bytes are bounded.
+    async fn append_when_idle(
+        self: &Arc<Self>,
+        scope: &Scope,
+        terms: Terms,
+        thread: &ThreadId,
+        branch: Option<BranchId>,
+        commands: Vec<Command>,
+    ) -> Answer<Written> {
+        let _waits = self.patient.enter(scope, cost_of(&commands))?;
         loop {
             match self.write(scope, terms.clone(), commands.clone()).await {
-                Err(problem) if problem.code == ErrorCode::RunInProgress && when_busy == WhenBusy::Wait => {
+                Err(problem) if problem.code == ErrorCode::RunInProgress => {
                     self.until_idle(scope, thread, branch.clone()).await?;
                 }
                 done => return done,
@@ -338,25 +352,32 @@ impl Engine {
         terms: Terms,
         commands: Vec<Command>,
     ) -> Answer<Written> {
-        let Ok(place) = Arc::clone(&self.writes).try_acquire_owned() else {
-            return Err(Problem {
-                code: ErrorCode::Overloaded,
-                detail: "Too many writes wait for the disk.".into(),
-                retry_after: Some(RETRY_MS),
-                hint: None,
-            });
-        };
-        let engine = Arc::clone(self);
+        let (cost, thread) = (cost_of(&commands), thread_of(&commands));
         let Terms { key, under } = terms;
         let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, under, commands };
+        let (store, whose) = (Arc::clone(&self.store), scope.clone());
+        let write = async move { store.apply(transaction).await };
+        self.admitted(scope, cost, write, move |engine, done| engine.follow_up(&whose, thread.as_ref(), done)).await
+    }
+
+    /// Makes a write in its turn, and what follows from it: `cost` is [`cost_of`] it. It goes on if the caller goes away.
+    ///
+    /// # Errors
+    /// `overloaded` if too much waits already, or what the store says.
+    pub(super) async fn admitted<T: Send + 'static, U: Send + 'static>(
+        self: &Arc<Self>,
+        scope: &Scope,
+        cost: u64,
+        write: impl Future<Output = StoreResult<T>> + Send + 'static,
+        follow: impl FnOnce(&Arc<Self>, T) -> U + Send + 'static,
+    ) -> Answer<U> {
+        let (place, engine) = (self.writes.place(scope, cost)?, Arc::clone(self));
         let task = tokio::spawn(async move {
-            let _place = place;
-            let scope = transaction.scope.clone();
-            let thread = thread_of(&transaction.commands);
-            let committed = engine.store.apply(transaction).await;
-            engine.note(&committed);
-            let committed = committed.map_err(|error| engine.lost(error))?;
-            Ok(engine.follow_up(&scope, thread.as_ref(), committed))
+            let permit = place.turn().await;
+            let written = write.await;
+            drop(permit);
+            engine.note(&written);
+            written.map(|done| follow(&engine, done)).map_err(|error| engine.lost(error))
         });
         task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))
     }

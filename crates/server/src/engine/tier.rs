@@ -16,13 +16,18 @@ use threadmill_store::hot::{
     Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Lifetimes, Mark, MemoryHot, MeterReading, Metered,
     PageKey, Place, TailKey, TailRead, ThreadKey,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use super::spread::{Item, spread};
+use super::tasks::Tasks;
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
+/// KiB of them. A window may have 256.
+const WAITING_KIB: usize = 32 << 10;
+/// KiB that windows leave free for chunks and word, which somebody waits for.
+const WINDOWS_LEAVE_KIB: usize = 16 << 10;
 /// Bytes of windows that a node keeps for itself while the tier is away.
 const MEMORY: usize = 32 << 20;
 /// How often a tier that does not answer is asked at least whether it does again.
@@ -49,6 +54,8 @@ pub struct TierReading {
     pub dropped: u64,
     /// How often the mode changed.
     pub switches: u64,
+    /// Values and hints found there that this deployment did not seal.
+    pub unverified: u64,
 }
 
 impl TierReading {
@@ -72,13 +79,22 @@ struct Counts {
     switches: AtomicU64,
 }
 
+/// Something that waits to be spread, with the room that it takes until it is sent.
+pub(super) struct Waiting {
+    pub(super) item: Item,
+    pub(super) room: OwnedSemaphorePermit,
+}
+
 /// See the module.
 pub struct Tier {
     store: Arc<Breaker>,
     meters: Arc<Metered>,
     /// Windows, while the tier does not answer.
     memory: MemoryHot,
-    items: mpsc::Sender<Item>,
+    items: mpsc::Sender<Waiting>,
+    /// Room for what waits, in KiB.
+    room: Arc<Semaphore>,
+    tasks: Arc<Tasks>,
     mode: watch::Sender<Mode>,
     counts: Counts,
 }
@@ -102,13 +118,27 @@ impl Tier {
             meters,
             memory: MemoryHot::new(MEMORY, Lifetimes::default()),
             items,
+            room: Arc::new(Semaphore::new(WAITING_KIB)),
+            tasks: Arc::default(),
             mode: watch::Sender::new(Mode::Full),
             counts: Counts::default(),
         });
-        tokio::spawn(spread(Arc::downgrade(&tier), waiting));
-        tokio::spawn(mind(Arc::downgrade(&tier), tier.store.state()));
-        tokio::spawn(look(Arc::downgrade(&tier), probe));
+        let (weak, waiting) = (Arc::downgrade(&tier), Arc::new(tokio::sync::Mutex::new(waiting)));
+        tier.tasks.run("hot-spread", move || spread(weak.clone(), Arc::clone(&waiting)));
+        let (weak, state) = (Arc::downgrade(&tier), tier.store.state());
+        tier.tasks.run("hot-mode", move || mind(weak.clone(), state.clone()));
+        let weak = Arc::downgrade(&tier);
+        tier.tasks.run("hot-probe", move || look(weak.clone(), probe));
         tier
+    }
+
+    pub(super) fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
+    }
+
+    /// Whether it speaks of what it is left: one that does not ends its listeners at once.
+    pub(super) fn is_pushed(&self) -> bool {
+        self.store.is_pushed()
     }
 
     /// What the node can rely on, and every change of that.
@@ -128,6 +158,7 @@ impl Tier {
             spread: self.counts.spread.load(Relaxed),
             dropped: self.counts.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
+            unverified: self.store.unverified(),
         }
     }
 
@@ -148,7 +179,12 @@ impl Tier {
     }
 
     fn put(&self, item: Item) {
-        if self.items.try_send(item).is_err() {
+        let kib = u32::try_from(item.bytes() >> 10).unwrap_or(u32::MAX).saturating_add(1);
+        let leave = if matches!(item, Item::Page(..)) { WINDOWS_LEAVE_KIB } else { 0 };
+        let fits = self.room.available_permits() >= (kib as usize).saturating_add(leave);
+        let room = fits.then(|| Arc::clone(&self.room).try_acquire_many_owned(kib).ok()).flatten();
+        let sent = room.is_some_and(|room| self.items.try_send(Waiting { item, room }).is_ok());
+        if !sent {
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }

@@ -1,17 +1,36 @@
 //! One thread at one node: who watches it, and what its live runs have said. It is behind one lock, so that a snapshot
 //! and the live stream meet exactly. What comes next where other nodes write too is for `tail.rs` to say.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use threadmill_core::fold::Fold;
-use threadmill_proto::{BranchId, Change, Chunk, Event, MessageId, RunId, ServerFrame, ThreadId};
-use threadmill_store::RunHead;
+use threadmill_proto::{BranchId, Change, Chunk, Event, MessageId, Part, RunId, ServerFrame, ThreadId};
+use threadmill_store::{PageLimits, RunHead, preview};
 
 use super::follower::Follower;
 use super::outbox::{Outbox, Shared};
 use super::subscription::{Piece, Subscription};
 use super::tail::Tail;
+
+/// The most bytes of a message in a live event. A larger one comes as its window shows it, on every node alike: twenty of a
+/// mebibyte would otherwise be more than a connection's queue takes.
+const EVENT_BYTES: usize = 64 << 10;
+
+/// An event as it is sent: with its message's long parts cut if they are too much for one.
+fn shown(event: &Event) -> Cow<'_, Event> {
+    let large = event.body.as_ref().filter(|body| body.parts.iter().map(Part::bytes).sum::<usize>() > EVENT_BYTES);
+    let Some(body) = large else { return Cow::Borrowed(event) };
+    let limit = PageLimits::DEFAULT.preview;
+    let cut: usize = body.parts.iter().map(|part| part.bytes().min(limit)).sum();
+    let limit = if cut > EVENT_BYTES { (EVENT_BYTES / body.parts.len()).min(limit) } else { limit };
+    let mut event = event.clone();
+    if let Some(body) = &mut event.body {
+        preview(body, limit);
+    }
+    Cow::Owned(event)
+}
 
 /// What a live run has said so far.
 #[derive(Debug)]
@@ -84,12 +103,12 @@ impl Topic {
     }
 
     /// Enters a subscription whose snapshot is about to be read.
-    pub(crate) fn enter(&mut self, outbox: &Arc<Outbox>, sub: u32) {
+    pub(crate) fn enter(&mut self, outbox: &Arc<Outbox>, sub: u32, number: u64) {
         match self.follower(outbox) {
-            Some(follower) => follower.enter(sub),
+            Some(follower) => follower.enter(sub, number),
             None => {
                 let mut follower = Follower::new(Arc::clone(outbox));
-                follower.enter(sub);
+                follower.enter(sub, number);
                 self.followers.push(follower);
             }
         }
@@ -98,6 +117,11 @@ impl Topic {
     /// One subscription of a connection.
     pub(crate) fn of(&mut self, outbox: &Arc<Outbox>, sub: u32) -> Option<&mut Subscription> {
         self.follower(outbox)?.of(sub)
+    }
+
+    /// One subscription of a connection, if it is still the one that was opened under this number.
+    pub(crate) fn opened(&mut self, outbox: &Arc<Outbox>, sub: u32, number: u64) -> Option<&mut Subscription> {
+        self.of(outbox, sub).filter(|subscription| subscription.number == number)
     }
 
     /// Forgets one subscription of a connection.
@@ -135,6 +159,7 @@ impl Topic {
             | Change::MessageRemoved(_)
             | Change::RunStopping { .. } => {}
         }
+        let event = &*shown(event);
         let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
         for follower in &mut self.followers {
             follower.event(thread, event, &full);

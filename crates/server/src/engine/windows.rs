@@ -9,7 +9,7 @@ use threadmill_proto::{
     Anchor, Cursor, ErrorCode, Message, MessageId, MessageStatus, Problem, RunId, RunInfo, RunStatus, Scope, ThreadId,
     Window,
 };
-use threadmill_store::{StoreResult, WindowQuery};
+use threadmill_store::{Changes, StoreResult, WindowQuery};
 
 use super::hub::{TopicKey, lock};
 use super::tail::Reach;
@@ -40,8 +40,7 @@ pub(super) fn complete(window: &mut Window, topic: &Topic) -> bool {
 fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
     run.offset = fold.offset();
     if let Some(message) = message {
-        message.parts.clone_from(&fold.body().parts);
-        message.metadata.clone_from(&fold.body().metadata);
+        Body { parts: message.parts, metadata: message.metadata } = fold.body();
         message.previews.clear();
     }
     cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
@@ -62,11 +61,9 @@ impl Engine {
         for wait in WAITS {
             let mut window = self.read(scope, query.clone()).await?;
             let here = window.cursor.position;
-            if let Some(seen) = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq) {
-                // What nobody can have seen raises the epoch, as it does for those who go on from there. Whatever the
-                // answer is, the next read shows what there is.
-                let _ = self.store.changes(scope, &query.thread, seen.position, self.page_limits()).await;
-            } else {
+            let ahead = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq);
+            // What nobody can have seen is not waited for: it was made up.
+            if ahead.is_none() || self.is_made_up(scope, &query.thread, ahead).await? {
                 let runs = seen.map_or(&[][..], |seen| &seen.runs);
                 if window.runs.is_empty() || self.completed(scope, &key, &mut window, runs).await? {
                     return Ok(window);
@@ -75,6 +72,13 @@ impl Engine {
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
+    }
+
+    /// Whether what a reader claims to have seen is not of the thread's log.
+    async fn is_made_up(&self, scope: &Scope, thread: &ThreadId, seen: Option<&Cursor>) -> Answer<bool> {
+        let Some(seen) = seen else { return Ok(false) };
+        let read = self.store.changes(scope, thread, seen.position, self.page_limits()).await;
+        Ok(matches!(read.map_err(problem_of)?, Changes::Reset(_)))
     }
 
     /// Brings a window's streaming messages to what is durable: what the live folds hold, or what is stored where
@@ -167,7 +171,7 @@ impl Engine {
             let topic = lock(&topic);
             let live = topic.live.values().find(|live| live.message == *id);
             if let Some(live) = live.filter(|_| topic.begun() == Reach::There) {
-                return Ok(Some(live.fold.body().clone()));
+                return Ok(Some(live.fold.body()));
             }
         }
         if self.hub.peers().is_none() {
@@ -179,6 +183,6 @@ impl Engine {
         let window = self.read(scope, query).await?;
         let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
         let fold = self.stored_fold(scope, &run.id).await.map_err(problem_of)?;
-        Ok(fold.map(|fold| fold.body().clone()))
+        Ok(fold.map(|fold| fold.body()))
     }
 }

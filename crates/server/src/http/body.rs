@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
+use threadmill_proto::limits::{IMPORT, METADATA_BYTES};
 use threadmill_proto::{
     BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, Scope, ThreadId, json,
     message::Body as MessageBody,
@@ -19,9 +20,6 @@ use super::{ApiProblem, App};
 use crate::engine::Terms;
 
 type Answer<T> = Result<T, ApiProblem>;
-
-/// It is read with every window and list, so it stays small.
-const METADATA_BYTES: usize = 16 << 10;
 
 fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
@@ -40,25 +38,52 @@ impl FromRequest<App> for Fields {
     type Rejection = ApiProblem;
 
     async fn from_request(request: Request, app: &App) -> Answer<Self> {
-        let limit = app.engine.limits().body_bytes;
-        let bytes = read(&request.headers().clone(), request.uri().clone(), request, limit).await?;
-        Ok(bytes)
+        fields(received(request, app.engine.limits().body_bytes).await?)
     }
 }
 
-async fn read(headers: &axum::http::HeaderMap, uri: axum::http::Uri, request: Request, limit: usize) -> Answer<Fields> {
-    let method = request.method().clone();
-    let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    let key = idempotency_key(headers)?;
-    let under = fence(headers)?;
-    let bytes = whole(request.into_body(), limit).await?;
+/// The fields of a request that brings rows of an import, which may be larger than others.
+#[derive(Debug)]
+pub(super) struct ImportFields(pub(super) Fields);
+
+impl FromRequest<App> for ImportFields {
+    type Rejection = ApiProblem;
+
+    /// Taken apart beside the node's other work, since there is much of it.
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        let limit = IMPORT.body_bytes.max(app.engine.limits().body_bytes);
+        let body = received(request, limit).await?;
+        app.engine.read_import(move || fields(body)).await?.map(Self)
+    }
+}
+
+/// A request as it came in.
+struct Received {
+    media: String,
+    key: Option<String>,
+    under: Option<LockToken>,
+    digest: [u8; 32],
+    bytes: Bytes,
+}
+
+async fn received(request: Request, limit: usize) -> Answer<Received> {
+    let (parts, body) = request.into_parts();
+    let declared = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let media = declared.split(';').next().unwrap_or_default().trim().to_owned();
+    let key = idempotency_key(&parts.headers)?;
+    let under = fence(&parts.headers)?;
+    let bytes = whole(body, limit).await?;
     let mut digest = blake3::Hasher::new();
-    digest.update(method.as_str().as_bytes()).update(b" ").update(uri.path().as_bytes()).update(b"\n").update(&bytes);
-    let digest = *digest.finalize().as_bytes();
+    let (method, path) = (parts.method.as_str().as_bytes(), parts.uri.path().as_bytes());
+    digest.update(method).update(b" ").update(path).update(b"\n").update(&bytes);
+    Ok(Received { media, key, under, digest: *digest.finalize().as_bytes(), bytes })
+}
+
+fn fields(received: Received) -> Answer<Fields> {
+    let Received { media, key, under, digest, bytes } = received;
     if bytes.is_empty() {
         return Ok(Fields { map: Map::new(), digest, key, under });
     }
-    let media = declared.split(';').next().unwrap_or_default().trim();
     if media != "application/json" {
         let detail = format!("The body is declared as `{media}`.");
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));

@@ -14,9 +14,12 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     let ready = app.engine.ready().await;
     let status = if ready == Ready::Yes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let why = match ready {
-        Ready::Yes => "ready",
-        Ready::Draining => "draining",
-        Ready::StoreAway => "the store does not answer",
+        Ready::Yes => "ready".to_owned(),
+        Ready::Draining => "draining".to_owned(),
+        Ready::StoreAway => "the store does not answer".to_owned(),
+        Ready::ReadOnly => "the store refuses writes".to_owned(),
+        Ready::Unwritable => "no write can be made".to_owned(),
+        Ready::Broken(task) => format!("the task {task} panics again and again"),
     };
     let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().now().name()});
     if let Some(hot) = hot(&app.engine) {
@@ -37,5 +40,6 @@ pub(super) fn hot(engine: &Engine) -> Option<Value> {
         "spread": reading.spread,
         "dropped": reading.dropped,
         "switches": reading.switches,
+        "unverified": reading.unverified,
     }))
 }

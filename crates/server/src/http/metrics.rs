@@ -59,6 +59,11 @@ fn describe() {
     );
     describe_counter!("threadmill_hot_windows_total", "Windows that were looked for: hit or miss.");
     describe_counter!("threadmill_hot_spread_total", "Things left for other nodes: sent or dropped.");
+    describe_counter!(
+        "threadmill_hot_unverified_total",
+        "Values and hints in the hot tier that this deployment did not seal, and did not use. Normal: 0."
+    );
+    describe_counter!("threadmill_task_panics_total", "How often a task of the node panicked and was begun again.");
     describe_counter!("threadmill_hot_calls_total", "Calls of the hot tier.");
     describe_counter!("threadmill_hot_call_failures_total", "Calls that timed out, or failed in another way.");
     describe_gauge!("threadmill_hot_call_spent_seconds", Unit::Seconds, "Time spent in calls so far; it only grows.");
@@ -100,6 +105,9 @@ fn node(engine: &Engine, ready: bool, connections: u64) {
     gauge!("threadmill_ready").set(f64::from(ready));
     gauge!("threadmill_connections").set(connections as f64);
     gauge!("threadmill_runs").set(engine.running() as f64);
+    for (task, panics) in engine.task_panics() {
+        counter!("threadmill_task_panics_total", "task" => task).absolute(panics);
+    }
     let now = engine.mode().now();
     for mode in MODES {
         gauge!("threadmill_mode", "mode" => mode.name()).set(f64::from(mode == now));
@@ -128,6 +136,7 @@ fn hot(tier: &Tier) {
     count("threadmill_hot_windows_total", "miss", reading.page_misses);
     count("threadmill_hot_spread_total", "sent", reading.spread);
     count("threadmill_hot_spread_total", "dropped", reading.dropped);
+    counter!("threadmill_hot_unverified_total").absolute(reading.unverified);
     gauge!("threadmill_hot_fallback_ratio").set(reading.fallback_ratio().unwrap_or_default());
     for calls in tier.calls().ops {
         let op = calls.op.name();

@@ -37,8 +37,8 @@ pub(super) fn plain(headers: &HeaderMap) -> Result<(), ApiProblem> {
         return Err(ApiProblem::new(ErrorCode::InvalidRequest, format!("The request has two headers `{name}`.")));
     }
     let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| {
-        coding.to_str().is_ok_and(|coding| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity"))
-            == false
+        let plain = |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
+        !coding.to_str().is_ok_and(plain)
     });
     if coded {
         let detail = "The body has a Content-Encoding; bodies are taken as they are.";

@@ -21,6 +21,9 @@ const POLL: Duration = Duration::from_millis(250);
 /// The pause where they do.
 const CHECK: Duration = Duration::from_secs(5);
 
+/// What one question is about: a statement about everything that is watched would take longer than any may.
+const AT_ONCE: usize = 500;
+
 type Heads = HashMap<Key, u64>;
 
 /// Reads and compares for as long as the store is open.
@@ -89,10 +92,14 @@ async fn of(subjects: &[Subject], connections: &Connections) -> StoreResult<Head
             Subject::Summaries(scope) => scopes.push(scope.clone()),
         }
     }
-    if subjects.is_empty() {
-        return Ok(Heads::new());
+    let mut heads = Heads::new();
+    for threads in threads.chunks(AT_ONCE) {
+        heads.extend(reading!(connections, plain, db => look(db, threads, &[]))?);
     }
-    reading!(connections, plain, db => look(db, &threads, &scopes))
+    for scopes in scopes.chunks(AT_ONCE) {
+        heads.extend(reading!(connections, plain, db => look(db, &[], scopes))?);
+    }
+    Ok(heads)
 }
 
 async fn look(db: &Db<'_>, threads: &[(TenantId, ThreadId)], scopes: &[Scope]) -> Done<Heads> {

@@ -17,18 +17,6 @@ const ENVELOPE: usize = 128;
 /// Records read at once.
 const BATCH: i64 = 64;
 
-/// What a reader at a position gets.
-#[derive(Debug)]
-pub(crate) enum Found {
-    Changes(Changes),
-    /// The position claims the current epoch and is not of this log: the thread's epoch, which was `epoch` here, must
-    /// be raised.
-    Wrong {
-        thread: i64,
-        epoch: u64,
-    },
-}
-
 type Kept = (ChainHash, Record);
 
 /// Reads what happened after a position.
@@ -38,22 +26,21 @@ pub(crate) async fn changes(
     id: &ThreadId,
     after: Position,
     limits: PageLimits,
-) -> Done<Found> {
+) -> Done<Changes> {
     let thread = visible(db, scope, id).await?;
     let head = thread.position();
-    let reset = |reason| Ok(Found::Changes(Changes::Reset(reason)));
-    let wrong = Found::Wrong { thread: thread.num, epoch: thread.epoch };
-    if after.epoch != head.epoch {
-        return reset(ResetReason::Epoch);
+    let wrong = Changes::Reset(ResetReason::Epoch);
+    if after.epoch > head.epoch {
+        return Ok(wrong);
     }
     if after.seq >= head.seq {
         let at_head = after.seq == head.seq && after.hash == head.hash;
-        return Ok(if at_head { Found::Changes(Changes::Since { events: Vec::new(), head }) } else { wrong });
+        return Ok(if at_head { Changes::Since { events: Vec::new(), head } } else { wrong });
     }
     // Before the first record the hash is known, but the first record must still be there to go on from.
     let mut kept = records(db, &thread, after.seq.max(1)).await?;
     let Some((first_hash, _)) = kept.first().filter(|(_, record)| record.seq == after.seq.max(1)) else {
-        return reset(ResetReason::Expired);
+        return Ok(Changes::Reset(ResetReason::Expired));
     };
     let known = if after.seq == 0 { ChainHash::default() } else { *first_hash };
     if known != after.hash {
@@ -62,8 +49,9 @@ pub(crate) async fn changes(
     if after.seq > 0 {
         kept.remove(0);
     }
+    let after = Position { epoch: head.epoch, ..after };
     let events = since(db, &thread, after, kept, limits).await?;
-    Ok(Found::Changes(Changes::Since { events, head }))
+    Ok(Changes::Since { events, head })
 }
 
 async fn records(db: &Db<'_>, thread: &ThreadRow, from: u64) -> Done<Vec<Kept>> {

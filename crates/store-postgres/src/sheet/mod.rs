@@ -10,7 +10,7 @@ mod lock;
 mod run;
 mod thread;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use threadmill_proto::{LockName, RunId, Scope, ThreadId};
 use threadmill_store::Secret;
@@ -61,8 +61,21 @@ pub(crate) struct ReceiptRow {
     pub(crate) tenant: i64,
     pub(crate) digest: Vec<u8>,
     pub(crate) thread: Option<i64>,
+    /// Empty: it made a thread that was deleted.
     pub(crate) answer: Vec<u8>,
+    /// It made its thread.
+    pub(crate) makes: bool,
     pub(crate) mark: Mark,
+}
+
+/// What is remembered of a thread that its owner deleted.
+#[derive(Debug, Clone)]
+pub(crate) struct Tombstone {
+    pub(crate) owner: i64,
+    pub(crate) num: i64,
+    pub(crate) id: ThreadId,
+    /// The key that made it, if this commit knows it; the table may.
+    pub(crate) key: Option<KeyHash>,
 }
 
 /// A thread whose rows are to be removed.
@@ -83,6 +96,12 @@ pub(crate) struct Sheet {
     pub(crate) receipts: HashMap<(i64, KeyHash), ReceiptRow>,
     pub(crate) locks: BTreeMap<(i64, LockName), LockSheet>,
     pub(crate) graves: Vec<Grave>,
+    /// Threads that their owners deleted, by owner: those of this commit and those that were looked for.
+    pub(crate) remembered: BTreeSet<(i64, ThreadId)>,
+    /// Tombstones to be made.
+    pub(crate) tombstones: Vec<Tombstone>,
+    /// Tombstones of threads that are there again.
+    pub(crate) returned: Vec<(i64, ThreadId)>,
     pub(crate) threads_reserved: Vec<Reserved>,
     pub(crate) runs_reserved: Vec<i64>,
 }
@@ -113,6 +132,28 @@ impl Sheet {
     pub(crate) fn put_run(&mut self, run: RunSheet) {
         self.run_ids.insert((run.row.tenant, run.row.id.clone()), run.row.num);
         self.runs.insert(run.row.num, run);
+    }
+
+    /// Remembers that its owner deleted a thread, and keeps the key that made it.
+    pub(crate) fn remember(&mut self, thread: &ThreadSheet) {
+        let (owner, num, id) = (thread.row.owner, thread.row.num, thread.row.id.clone());
+        let mut key = None;
+        for ((_, hash), receipt) in &mut self.receipts {
+            if receipt.thread == Some(num) && receipt.makes {
+                (receipt.thread, receipt.answer) = (None, Vec::new());
+                key = Some(*hash);
+            }
+        }
+        self.returned.retain(|returned| *returned != (owner, id.clone()));
+        self.remembered.insert((owner, id.clone()));
+        self.tombstones.push(Tombstone { owner, num, id, key });
+    }
+
+    /// Forgets that its owner deleted a thread, which is there again.
+    pub(crate) fn unremember(&mut self, owner: i64, id: &ThreadId) {
+        self.tombstones.retain(|tombstone| tombstone.owner != owner || tombstone.id != *id);
+        self.remembered.remove(&(owner, id.clone()));
+        self.returned.push((owner, id.clone()));
     }
 
     /// Takes a thread out with its runs and receipts: its ids are free again.

@@ -2,7 +2,7 @@
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Change, Message, MessageStatus, Scope, Thread, ThreadId};
-use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing};
+use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing, unknown_parent};
 
 use super::lines::{self, Placing};
 use super::log::{add_record, summary_of};
@@ -68,10 +68,14 @@ async fn branch(
     depth: u64,
 ) -> Done<()> {
     let pred = match (parent, depth) {
-        (_, 0) => None,
+        (None, 0) => None,
+        (Some(parent), 0) => {
+            thread.find_branch(db, parent).await?.ok_or_else(|| invalid(unknown_parent(id, parent)))?;
+            None
+        }
         (None, _) => return Err(invalid("a branch without a parent begins at depth 0")),
         (Some(parent), _) => {
-            let line = thread.find_branch(db, parent).await?.ok_or(Missing::Branch)?;
+            let line = thread.find_branch(db, parent).await?.ok_or_else(|| invalid(unknown_parent(id, parent)))?;
             if depth > line.total {
                 return Err(invalid("a branch forks past the end of its parent"));
             }
@@ -142,6 +146,7 @@ pub(crate) async fn finish(
     let summary = summary_of(db, &mut thread, false).await?;
     let shown = thread.row.shown(line.id.clone());
     let tenant = scope.tenant.clone();
+    sheet.unremember(thread.row.owner, id);
     sheet.put_thread(thread);
     let event = Committing::Event { tenant, thread: id.clone(), event };
     Ok((shown, vec![event, Committing::Summary { scope: scope.clone(), summary }]))

@@ -18,14 +18,14 @@ pub(crate) fn acquire(sheet: &mut Sheet, scope: &Scope, request: &LockRequest) -
 /// Moves the end of a grant.
 pub(crate) fn renew(sheet: &mut Sheet, scope: &Scope, lock: &LockToken, until: Millis) -> Done<LockGrant> {
     fits(until)?;
-    let tenant = granted(sheet, scope, lock)?;
+    let tenant = known(sheet, scope, lock)?;
     sheet.decide(tenant, &lock.name, |row, epoch| row.renew(&scope.user, lock.token, until, epoch))
 }
 
 /// Gives a grant back.
 pub(crate) fn release(sheet: &mut Sheet, scope: &Scope, lock: &LockToken) -> Done<LockGrant> {
-    let tenant = granted(sheet, scope, lock)?;
-    sheet.decide(tenant, &lock.name, |row, epoch| row.release(&scope.user, lock.token, epoch))
+    let tenant = known(sheet, scope, lock)?;
+    sheet.decide(tenant, &lock.name, |row, _| row.release(&scope.user, lock.token))
 }
 
 fn tenant(sheet: &Sheet, scope: &Scope) -> Done<i64> {
@@ -33,8 +33,10 @@ fn tenant(sheet: &Sheet, scope: &Scope) -> Done<i64> {
 }
 
 /// A lock that nobody ever asked for has no row.
-fn granted(sheet: &Sheet, scope: &Scope, lock: &LockToken) -> Done<i64> {
+fn known(sheet: &Sheet, scope: &Scope, lock: &LockToken) -> Done<i64> {
     let tenant = tenant(sheet, scope)?;
-    sheet.admit(tenant, Some(lock))?;
+    if !sheet.locks.contains_key(&(tenant, lock.name.clone())) {
+        return Err(StoreError::Superseded.into());
+    }
     Ok(tenant)
 }

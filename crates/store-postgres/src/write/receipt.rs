@@ -2,7 +2,7 @@
 
 use threadmill_proto::MessageId;
 use threadmill_proto::message::Body;
-use threadmill_store::{Committed, Conflict, IdempotencyKey, Missing, Receipt};
+use threadmill_store::{Committed, Conflict, IdempotencyKey, Missing, Receipt, StoreError};
 
 use crate::codec::body_from_blob;
 use crate::db::{Db, get};
@@ -38,6 +38,9 @@ pub(super) async fn replay(
     if receipt.digest != key.digest {
         return Err(Conflict::KeyReused.into());
     }
+    if receipt.answer.is_empty() {
+        return Err(StoreError::Deleted.into());
+    }
     let (tenant, thread) = (receipt.tenant, receipt.thread);
     let mut receipt = Receipt::open(&receipt.answer)?;
     if let Some(num) = thread {
@@ -50,12 +53,14 @@ pub(super) async fn replay(
     Ok(Some(receipt.into_committed()))
 }
 
-/// Keeps an answer for as long as its thread; a deletion's, which has none, for good, since its effect stays.
+/// Keeps an answer for as long as its thread; a deletion's, which has none, for good, since its effect stays. What
+/// `makes` the thread is known for longer: see [`Sheet::remember`].
 pub(super) fn keep(
     sheet: &mut Sheet,
     who: Principal,
     key: &IdempotencyKey,
     thread: Option<i64>,
+    makes: bool,
     committed: &Committed,
 ) {
     let receipt = ReceiptRow {
@@ -63,6 +68,7 @@ pub(super) fn keep(
         digest: key.digest.to_vec(),
         thread,
         answer: Receipt::seal(committed),
+        makes,
         mark: Mark::Fresh,
     };
     sheet.receipts.insert((who.user, hash(key)), receipt);

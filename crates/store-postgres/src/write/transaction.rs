@@ -1,7 +1,7 @@
 //! Applies a transaction: its receipt, its thread, its commands, its summary.
 
 use threadmill_proto::{Position, ThreadId};
-use threadmill_store::{Applied, Command, Committed, Committing, Missing, Transaction};
+use threadmill_store::{Applied, Command, Committed, Committing, Missing, StoreError, Transaction};
 
 use super::receipt;
 use super::threads;
@@ -43,13 +43,15 @@ pub(crate) async fn apply(
     let thread = work.thread.row.num;
     let deleted = committed.applied.contains(&Applied::Deleted);
     let out = if deleted {
+        sheet.remember(&work.thread);
         sheet.bury(&work.thread);
         work.out
     } else {
         work.settle(sheet)
     };
     if let Some(key) = &transaction.key {
-        receipt::keep(sheet, who, key, (!deleted).then_some(thread), &committed);
+        let makes = matches!(transaction.commands[0], Command::CreateThread { .. });
+        receipt::keep(sheet, who, key, (!deleted).then_some(thread), makes, &committed);
     }
     Ok((committed, out))
 }
@@ -77,6 +79,9 @@ fn check_shape(commands: &[Command]) -> Done<()> {
 fn open(sheet: &mut Sheet, who: Principal, transaction: &Transaction) -> Done<ThreadSheet> {
     let first = &transaction.commands[0];
     if let Command::CreateThread { id, title, metadata, .. } = first {
+        if sheet.remembered.contains(&(who.user, id.clone())) {
+            return Err(StoreError::Deleted.into());
+        }
         return threads::make(sheet, who, transaction.at, id, title, metadata.as_ref());
     }
     if let Some(id) = thread_named(first) {

@@ -46,6 +46,8 @@ pub(super) struct Needs<'a> {
     /// Of those, who may write for the first time.
     pub(super) making: BTreeSet<&'a Scope>,
     pub(super) threads: BTreeSet<(&'a Scope, &'a ThreadId)>,
+    /// Of those, which are to be made.
+    pub(super) created: BTreeSet<(&'a Scope, &'a ThreadId)>,
     /// Runs whose threads are needed, too.
     pub(super) run_threads: BTreeSet<(&'a Scope, &'a RunId)>,
     pub(super) runs: BTreeSet<(&'a Scope, &'a RunId)>,
@@ -154,7 +156,10 @@ impl<'a> Needs<'a> {
 
     fn command(&mut self, scope: &'a Scope, command: &'a Command) {
         match command {
-            Command::CreateThread { .. } => self.new_threads += 1,
+            Command::CreateThread { id, .. } => {
+                self.new_threads += 1;
+                self.created.insert((scope, id));
+            }
             Command::UpdateThread { id, default_branch, .. } => {
                 self.branches.extend(default_branch.iter().map(|branch| (scope, id, branch)));
             }

@@ -101,10 +101,16 @@ const MESSAGES: &str = concat!(
       JOIN threadmill.branches b ON b.key = m.branch"
 );
 
-/// The receipts `$1`, `$2` (user and key).
-const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.answer
+/// The receipts `$1`, `$2` (user and key). Those of a deleted thread are only not removed yet.
+const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.answer, r.makes
      FROM unnest($1::int8[], $2::bytea[]) k (owner, key)
-     JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key";
+     JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key
+     WHERE r.thread IS NULL OR EXISTS (SELECT 1 FROM threadmill.threads t WHERE t.num = r.thread)";
+
+/// Which of the threads `$1`, `$2` (user and id) were deleted. Asked after the threads are locked: whoever deletes one
+/// holds that lock until there is the tombstone.
+const TOMBSTONES: &str = "SELECT t.owner, t.thread FROM unnest($1::int8[], $2::text[]) k (owner, thread)
+     JOIN threadmill.tombstones t ON t.thread = k.thread AND t.owner = k.owner";
 
 /// The locks `$1`, `$2` (tenant and name), and the epoch.
 const LOCKS: &str = concat!(
@@ -160,7 +166,7 @@ pub(super) async fn prepare(db: &Db<'_>, needs: &Needs<'_>) -> Done<Sheet> {
 pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stamp: &Stamp) -> Done<()> {
     let keys = Keys::of(needs, sheet);
     // Prepared before, so that none of the statements waits while a later one is sent.
-    for sql in [Stamp::WRITE, THREADS, RUNS, LOCKS, LINES, BRANCHES, MESSAGES, RECEIPTS] {
+    for sql in [Stamp::WRITE, THREADS, RUNS, LOCKS, LINES, BRANCHES, MESSAGES, RECEIPTS, TOMBSTONES] {
         db.prepare(sql).await?;
     }
     let touches_threads = !needs.no_threads();
@@ -181,7 +187,10 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
     let branches: [Param<'_>; 3] = [&keys.branches.0, &keys.branches.1, &keys.branches.2];
     let messages: [Param<'_>; 3] = [&keys.messages.0, &keys.messages.1, &keys.messages.2];
     let receipts: [Param<'_>; 2] = [&keys.receipts.0, &keys.receipts.1];
-    let ((), _, threads, runs, locks, lines, branches, messages, receipts) = tokio::try_join!(
+    let created: [Param<'_>; 2] = [&keys.created.0, &keys.created.1];
+    let tombstones =
+        async { if keys.created.0.is_empty() { Ok(Vec::new()) } else { db.all(TOMBSTONES, &created).await } };
+    let ((), _, threads, runs, locks, lines, branches, messages, receipts, tombstones) = tokio::try_join!(
         biased;
         begin,
         mark,
@@ -192,7 +201,12 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
         db.all(BRANCHES, &branches),
         db.all(MESSAGES, &messages),
         db.all(RECEIPTS, &receipts),
+        tombstones,
     )?;
+    for row in &tombstones {
+        let thread = ThreadId::parse(get(row, 1)?).map_err(damage)?;
+        sheet.remembered.insert((get(row, 0)?, thread));
+    }
     for row in &threads {
         sheet.put_thread(ThreadSheet::new(ThreadRow::read(row)?, Mark::Kept));
     }
@@ -258,6 +272,7 @@ fn note_receipts(sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
             digest: get(row, 3)?,
             thread: get(row, 4)?,
             answer: get(row, 5)?,
+            makes: get(row, 6)?,
             mark: Mark::Kept,
         };
         sheet.receipts.insert((get(row, 0)?, key), receipt);
@@ -293,6 +308,8 @@ struct Keys<'k> {
     branches: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
     messages: (Vec<i64>, Vec<&'k str>, Vec<&'k str>),
     receipts: (Vec<i64>, Vec<Vec<u8>>),
+    /// By user.
+    created: (Vec<i64>, Vec<&'k str>),
     locks: (Vec<i64>, Vec<&'k str>),
     holders: Vec<String>,
 }
@@ -333,6 +350,11 @@ impl<'k> Keys<'k> {
             branches,
             messages,
             receipts,
+            created: needs
+                .created
+                .iter()
+                .filter_map(|(scope, thread)| Some((who(scope)?.user, thread.as_str())))
+                .unzip(),
             locks: lock_names(&needs.locks, sheet),
             holders: needs.holders.iter().map(|holder| crate::codec::text_to(holder)).collect(),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use threadmill_proto::{Summary, to_cbor};
-use threadmill_store::Committing;
+use threadmill_store::{Committing, TOMBSTONES};
 use tokio_postgres::types::ToSql;
 
 use crate::codec::{body_to_blob, int, key, outcome_to, role_to, run_status_to, status_to, text_to};
@@ -35,6 +35,7 @@ pub(super) fn writes(
     positions: &BTreeMap<i64, u64>,
 ) -> Vec<Write> {
     let mut writes = Writes::default();
+    remember(&mut writes, sheet);
     bury(&mut writes, &sheet.graves);
     let threads: Vec<&ThreadSheet> = sheet.threads.values().collect();
     thread_rows(&mut writes, &threads);
@@ -61,6 +62,41 @@ fn last_of_each(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
     by_message.into_values().collect()
 }
 
+/// Tombstones, of which each user has a bounded number. The user's row is locked, since a deletion is in the summary log.
+fn remember(writes: &mut Writes, sheet: &Sheet) {
+    writes.add(
+        "DELETE FROM threadmill.tombstones t USING unnest($1::int8[], $2::text[]) k (owner, thread)
+         WHERE t.thread = k.thread AND t.owner = k.owner",
+        &sheet.returned,
+        |rows| columns!(rows; (owner, id) => *owner, id.as_str().to_owned()),
+    );
+    writes.add(
+        "WITH k AS (
+            SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::bytea[]) k (owner, num, thread, key)),
+         made AS (
+            UPDATE threadmill.receipts r SET thread = NULL, answer = '' FROM k
+            WHERE r.thread = k.num AND r.makes RETURNING k.num, r.key)
+         INSERT INTO threadmill.tombstones (owner, ord, thread, key)
+         SELECT k.owner, row_number() OVER (PARTITION BY k.owner ORDER BY k.num)
+                + coalesce((SELECT max(t.ord) FROM threadmill.tombstones t WHERE t.owner = k.owner), 0),
+                k.thread, coalesce(k.key, (SELECT m.key FROM made m WHERE m.num = k.num LIMIT 1)) FROM k
+         ON CONFLICT (thread, owner) DO UPDATE SET key = coalesce(excluded.key, tombstones.key)",
+        &sheet.tombstones,
+        |rows| columns!(rows; t => t.owner, t.num, t.id.as_str().to_owned(), t.key.map(|key| key.to_vec())),
+    );
+    writes.add(
+        "WITH old AS (
+            DELETE FROM threadmill.tombstones t USING unnest($1::int8[], $2::int8[]) k (owner, kept)
+            WHERE t.owner = k.owner AND t.ord <= (
+                SELECT max(n.ord) FROM threadmill.tombstones n WHERE n.owner = k.owner) - k.kept
+            RETURNING t.owner, t.key)
+         DELETE FROM threadmill.receipts r USING old
+         WHERE r.owner = old.owner AND r.key = old.key AND r.answer = ''",
+        &sheet.tombstones,
+        |rows| columns!(rows; t => t.owner, int(TOMBSTONES)),
+    );
+}
+
 /// What leads to a deleted thread goes at once, the rest is removed later, a little at a time.
 fn bury(writes: &mut Writes, graves: &[Grave]) {
     let keys = |graves: &[Grave]| columns!(graves; grave => grave.thread);
@@ -73,11 +109,6 @@ fn bury(writes: &mut Writes, graves: &[Grave]) {
     );
     writes.add(
         "DELETE FROM threadmill.runs r USING unnest($1::int8[]) k (thread) WHERE r.thread = k.thread",
-        graves,
-        keys,
-    );
-    writes.add(
-        "DELETE FROM threadmill.receipts r USING unnest($1::int8[]) k (thread) WHERE r.thread = k.thread",
         graves,
         keys,
     );
@@ -322,12 +353,15 @@ fn receipt_rows(writes: &mut Writes, sheet: &Sheet) {
     let receipts: Vec<(&(i64, KeyHash), &ReceiptRow)> =
         sheet.receipts.iter().filter(|(_, receipt)| receipt.mark == Mark::Fresh).collect();
     writes.add(
-        "INSERT INTO threadmill.receipts (tenant, owner, key, digest, thread, answer)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::bytea[])",
+        // One that is there is of a deleted thread, and only not removed yet.
+        "INSERT INTO threadmill.receipts (tenant, owner, key, digest, thread, answer, makes)
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::bytea[], $7::bool[])
+         ON CONFLICT (owner, key) DO UPDATE SET digest = excluded.digest, thread = excluded.thread,
+            answer = excluded.answer, makes = excluded.makes",
         &receipts,
         |rows| {
             columns!(rows; ((owner, key), r) => r.tenant, *owner, key.to_vec(), r.digest.clone(), r.thread,
-                r.answer.clone())
+                r.answer.clone(), r.makes)
         },
     );
 }

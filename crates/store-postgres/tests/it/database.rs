@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{Anchor, Outcome, Position};
-use threadmill_store::conformance::kit::{Chat, run_id, scope, thread_id};
-use threadmill_store::{Changes, DurableStore, StoreError};
+use threadmill_proto::{Anchor, LockName, Outcome, Position};
+use threadmill_store::conformance::kit::{Chat, refused, run_id, scope, thread_id};
+use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 
 use crate::server::{Database, Server};
@@ -54,7 +54,7 @@ async fn a_store_opened_again_goes_on_in_its_epoch() {
 }
 
 #[tokio::test]
-async fn a_restored_database_raises_the_epoch_once() {
+async fn a_restored_database_begins_an_epoch_once() {
     let database = Database::fresh().await;
     let store = database.open().await;
     let mut before = chat(&store);
@@ -66,15 +66,117 @@ async fn a_restored_database_raises_the_epoch_once() {
     database.sql("INSERT INTO threadmill.meta SELECT * FROM threadmill.old; DROP TABLE threadmill.old").await;
     database.sql("ALTER TABLE threadmill.meta OWNER TO app").await;
     let (a, b) = tokio::join!(database.open(), database.open());
-    for node in [&a, &b] {
-        assert_eq!(head(node).await.epoch, seen.epoch + 1);
-        assert_eq!(chat(node).since(seen).await, Changes::Reset(ResetReason::Epoch));
+    let begun = head(&a).await;
+    assert!(begun.epoch > seen.epoch, "{begun:?} after {seen:?}");
+    // Nodes of before say so, too: they ask the database each time.
+    for node in [&a, &b, &store] {
+        assert_eq!(head(node).await, begun);
+        assert_eq!(chat(node).since(seen).await, Changes::Since { events: Vec::new(), head: begun });
     }
-    // A node that was there before says so, too: it asks the database each time.
-    assert_eq!(head(&store).await.epoch, seen.epoch + 1);
     let mut after = chat(&store);
     let say = after.say("m0");
-    assert_eq!(after.ok([say]).await.position.epoch, seen.epoch + 1);
+    assert_eq!(after.ok([say]).await.position.epoch, begun.epoch);
+}
+
+/// Grants `door` to somebody until a time.
+async fn take(store: &Arc<PostgresStore>, now: u64) -> LockToken {
+    let name = LockName::parse("door").expect("a name");
+    let request = LockRequest { name: name.clone(), holder: now.to_string(), until: now + 1, now };
+    match store.acquire_lock(&scope("acme", "ann"), request).await.expect("it is decided") {
+        LockAnswer::Granted(grant) => LockToken { name, token: grant.token },
+        held @ LockAnswer::Held { .. } => panic!("{held:?}"),
+    }
+}
+
+/// Waits for the store's connections to be made anew.
+async fn settled(store: &Arc<PostgresStore>) -> Position {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match store.window(&scope("acme", "ann"), chat(store).query(Anchor::Tip, 1, 0)).await {
+            Ok(window) => return window.cursor.position,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_base_backup_put_back_is_noticed() {
+    for node in [Node::New, Node::Same] {
+        let server = Server::start().await;
+        let database = server.database().await;
+        let mut store = database.open().await;
+        let mut before = chat(&store);
+        let create = before.create("t");
+        let kept = before.ok([create]).await.position;
+        let old = take(&store, 1).await;
+        server.back_up();
+        let say = before.say("lost");
+        let lost = before.ok([say]).await.position;
+        let forgotten = take(&store, 3).await;
+        if let Node::New = node {
+            store.close().await;
+        }
+        server.put_back().await;
+        if let Node::New = node {
+            store = database.open().await;
+        }
+        let now = settled(&store).await;
+        assert!(now.epoch > lost.epoch && now.seq == kept.seq, "{node:?}: {now:?} after {lost:?}");
+        let new = take(&store, 9).await;
+        assert!(new.token > forgotten.token && new.token < 1 << 53, "{node:?}: {new:?} after {forgotten:?}");
+        let mut after = chat(&store);
+        for stale in [old, forgotten] {
+            let mut write = after.transaction([after.clone().say("stale")]);
+            write.under = Some(stale);
+            refused(store.apply(write).await, &StoreError::Superseded);
+        }
+        for n in 0..2 {
+            assert_eq!(after.since(lost).await, Changes::Reset(ResetReason::Epoch), "{node:?}");
+            let Changes::Since { events, .. } = after.since(kept).await else { panic!("{node:?}: it is reset") };
+            assert_eq!(events.len(), n);
+            let say = after.say(&format!("m{n}"));
+            after.ok([say]).await;
+        }
+    }
+}
+
+/// Which node serves what was put back.
+#[derive(Debug, Clone, Copy)]
+enum Node {
+    /// One that is started for it.
+    New,
+    /// The one that served what is lost.
+    Same,
+}
+
+/// An epoch begins, and nobody starts over.
+#[tokio::test]
+async fn a_server_that_restarts_resets_nobody() {
+    let server = Server::start().await;
+    let database = server.database().await;
+    let store = database.open().await;
+    let mut chat = chat(&store);
+    let create = chat.create("t");
+    let seen = chat.ok([create]).await.position;
+    server.restart().await;
+    let now = settled(&store).await;
+    assert!(now.epoch > seen.epoch, "a restart cannot be told from a backup that was put back");
+    assert_eq!(chat.since(seen).await, Changes::Since { events: Vec::new(), head: now });
+    assert_eq!(settled(&store).await, now, "it begins once");
+}
+
+/// Rows that are put back into a running server bring what they say of themselves.
+#[tokio::test]
+async fn rows_put_back_are_noticed() {
+    let database = Database::fresh().await;
+    let store = database.open().await;
+    let create = chat(&store).create("t");
+    let seen = chat(&store).ok([create]).await.position;
+    store.close().await;
+    database.sql("CREATE TABLE kept AS SELECT * FROM threadmill.meta; DELETE FROM threadmill.meta").await;
+    database.sql("INSERT INTO threadmill.meta SELECT * FROM kept; DROP TABLE kept").await;
+    assert!(head(&database.open().await).await.epoch > seen.epoch);
 }
 
 #[tokio::test]
@@ -89,8 +191,10 @@ async fn a_promoted_server_raises_the_epoch() {
     server.restart().await;
     server.sql("postgres", "SELECT pg_promote()").await;
     assert_eq!(server.value("postgres", "SELECT pg_is_in_recovery()").await, "f");
-    assert_eq!(head(&store).await.epoch, seen.epoch + 1, "the same store, on connections made anew");
-    assert_eq!(chat.since(seen).await, Changes::Reset(ResetReason::Epoch));
+    let now = settled(&store).await;
+    assert!(now.epoch > seen.epoch, "the same store, on connections made anew");
+    // What the promoted server has of the history is still that history.
+    assert_eq!(chat.since(seen).await, Changes::Since { events: Vec::new(), head: now });
 }
 
 #[tokio::test]

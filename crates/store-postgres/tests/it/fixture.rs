@@ -8,13 +8,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
-use threadmill_store::conformance::formats::{the_first_reads_right, the_second_reads_right, write_everything};
+use threadmill_store::conformance::formats::{
+    the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+};
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::{Database, programs};
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v2";
+const NEWEST: &str = "v3";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
@@ -67,4 +69,9 @@ async fn the_first_format_reads_right() {
 #[tokio::test]
 async fn the_second_format_reads_right() {
     the_second_reads_right(&open("v2").await).await;
+}
+
+#[tokio::test]
+async fn the_third_format_reads_right() {
+    the_third_reads_right(&open("v3").await).await;
 }

@@ -112,6 +112,26 @@ impl Server {
         server
     }
 
+    /// Copies the running server's data to beside it, as a base backup is made.
+    pub(crate) fn back_up(&self) {
+        let copied = as_user(&programs().join("pg_basebackup"))
+            .args(["-U", "postgres", "--no-sync", "-c", "fast", "-X", "stream", "-h"])
+            .arg(&self.directory)
+            .arg("-D")
+            .arg(self.directory.join("backup"))
+            .status();
+        assert!(copied.expect("there is pg_basebackup").success());
+    }
+
+    /// Ends the server, puts the backup in the place of its data, and starts it.
+    pub(crate) async fn put_back(&self) {
+        self.kill("-INT");
+        self.stopped().await;
+        std::fs::rename(self.directory.join("data"), self.directory.join("lost")).expect("moves");
+        std::fs::rename(self.directory.join("backup"), self.directory.join("data")).expect("moves");
+        self.start_again().await;
+    }
+
     /// Makes a standby that follows this server.
     pub(crate) async fn standby(&self) -> Arc<Self> {
         let directory = tempfile::Builder::new().prefix("threadmill-pg").tempdir().expect("a directory").keep();

@@ -8,7 +8,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kind = redis.call('TYPE', key).ok
 if kind ~= 'hash' then redis.call('DEL', key) end
 
-if redis.call('HLEN', key) + (#ARGV - 2) / 2 > most then
+-- Those whose time is over go when there is no room, and now and then, or they would stay for as long as somebody comes.
+if redis.call('HLEN', key) + (#ARGV - 2) / 2 > most or now % 8 == 0 then
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local till = tonumber(string.match(all[i + 1], '^(%d+):'))

@@ -1,4 +1,4 @@
--- Lists who is present in a thread: name and state of each.
+-- Lists who is present in a thread: name and state of each. Those whose time is over are removed.
 --
 -- KEYS: the thread's presence (a hash)
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return {} end
@@ -11,6 +11,8 @@ for i = 1, #all, 2 do
   if till and tonumber(till) > now then
     present[#present + 1] = all[i]
     present[#present + 1] = state
+  else
+    redis.call('HDEL', KEYS[1], all[i])
   end
 end
 return present

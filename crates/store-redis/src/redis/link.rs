@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::convert::{self, NAME};
 use super::server::Servers;
+use super::stream::Member;
 use super::{CONNECT, RETRY};
 use crate::wire::{Command, Fault, Outcome};
 
@@ -40,7 +41,7 @@ struct Shared {
 #[derive(Clone)]
 enum Connection {
     One(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    Cluster(ClusterConnection<Member>),
 }
 
 enum Phase {
@@ -144,7 +145,7 @@ impl Link {
 
 /// Sends again, one by one, what a pipeline brought to the wrong server of a cluster: for single commands the crate
 /// follows redirections.
-async fn redirect(cluster: &mut ClusterConnection, commands: &[Command], outcomes: &mut [Outcome]) {
+async fn redirect(cluster: &mut ClusterConnection<Member>, commands: &[Command], outcomes: &mut [Outcome]) {
     for (command, outcome) in commands.iter().zip(outcomes) {
         let moving = matches!(outcome, Err(Fault::Error(error)) if error.cause() == Some(Cause::Moving));
         if moving {
@@ -242,15 +243,12 @@ impl Shared {
     }
 }
 
-async fn cluster(servers: &Servers) -> RedisResult<ClusterConnection> {
-    let mut builder = ClusterClientBuilder::new(servers.seeds().to_vec())
+async fn cluster(servers: &Servers) -> RedisResult<ClusterConnection<Member>> {
+    let builder = ClusterClientBuilder::new(servers.seeds().to_vec())
         .connection_timeout(CONNECT)
         .response_timeout(Duration::from_secs(3))
         .retries(3)
         .min_retry_wait(5)
         .max_retry_wait(100);
-    if let Some(tls) = servers.tls() {
-        builder = builder.certs(tls.clone());
-    }
-    builder.build()?.get_async_connection().await
+    builder.build()?.get_async_generic_connection::<Member>().await
 }

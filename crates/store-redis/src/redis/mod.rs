@@ -4,7 +4,9 @@ mod convert;
 mod link;
 mod listen;
 mod options;
+mod resp;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +38,8 @@ impl RedisHot {
     /// `Invalid` for options that can never work; the detail names no secret.
     pub fn open(options: RedisOptions) -> HotResult<Arc<dyn HotStore>> {
         options.check()?;
-        let unverified = Arc::default();
-        let codec = HintCodec::new(&options.common, Arc::clone(&unverified));
+        let doubts = Arc::default();
+        let codec = HintCodec::new(&options.common, Arc::clone(&doubts));
         let servers = Arc::new(Servers::new(&options)?);
         let wire = RedisWire {
             link: Link::new(servers.clone(), options.common.seed),
@@ -45,7 +47,7 @@ impl RedisHot {
             codec,
             common: options.common.clone(),
         };
-        Ok(Arc::new(Remote::new(wire, options.common, unverified)))
+        Ok(Arc::new(Remote::new(wire, options.common, doubts)))
     }
 }
 
@@ -90,6 +92,10 @@ impl Wire for RedisWire {
     fn announce(&self, partition: Partition, payload: Bytes) -> Vec<Command> {
         let name = if self.servers.mode() == HotMode::Cluster { "SPUBLISH" } else { "PUBLISH" };
         vec![Command::new(name).arg(self.codec.keys.channel(partition)).arg(payload)]
+    }
+
+    fn is_pushed(&self) -> bool {
+        true
     }
 
     fn listen(&self, partitions: Vec<Partition>) -> HintStream {

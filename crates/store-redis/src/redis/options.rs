@@ -90,7 +90,7 @@ mod tests {
     fn secrets_are_not_shown() {
         let mut options = RedisOptions::standalone("rediss://ann:hunter2@example.org:6380/0");
         options.layout = Layout::Sentinel { primary: "p".to_owned(), servers: Secret::new("redis://:hunter2@x") };
-        options.common.seal = Some(crate::SealKey::derive(&Secret::new("hunter2")));
+        options.common.seal = crate::SealKey::derive(&Secret::new("hunter2"));
         let shown = format!("{options:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("ann"), "{shown}");
     }

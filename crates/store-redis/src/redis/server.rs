@@ -5,20 +5,21 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, PushInfo, RedisError,
-    RedisResult, TlsCertificates,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, PushInfo, RedisError,
+    RedisResult,
 };
 use threadmill_store::hot::{HotMode, HotResult};
 
 use super::CONNECT;
 use super::options::{Layout, RedisOptions, parse};
+use super::stream::{self, Tls};
 
 /// The servers that the options name.
-#[derive(Debug)]
 pub(super) struct Servers {
     seeds: Vec<ConnectionInfo>,
     layout: Kind,
-    tls: Option<TlsCertificates>,
+    /// Where one of them is reached over TLS.
+    tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -50,8 +51,17 @@ impl Servers {
             }
             Layout::Cluster => Kind::Cluster,
         };
-        let tls = options.root_certificates.clone();
-        let tls = tls.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
+        let encrypted = |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        let template = match &layout {
+            Kind::Sentinel { template, .. } => encrypted(template),
+            Kind::Standalone | Kind::Cluster => false,
+        };
+        let tls = (template || seeds.iter().any(encrypted))
+            .then(|| stream::tls(options.root_certificates.as_deref()))
+            .transpose()?;
+        if let (Kind::Cluster, Some(tls)) = (&layout, &tls) {
+            stream::use_in_clusters(tls.clone());
+        }
         Ok(Self { seeds, layout, tls })
     }
 
@@ -65,10 +75,6 @@ impl Servers {
 
     pub(super) fn seeds(&self) -> &[ConnectionInfo] {
         &self.seeds
-    }
-
-    pub(super) fn tls(&self) -> Option<&TlsCertificates> {
-        self.tls.as_ref()
     }
 
     /// The server that takes writes, where there is one.
@@ -128,11 +134,7 @@ impl Servers {
                 Ok::<(), ()>(())
             });
         }
-        let client = match (&self.tls, server.addr()) {
-            (Some(tls), ConnectionAddr::TcpTls { .. }) => Client::build_with_tls(server, tls.clone())?,
-            _ => Client::open(server)?,
-        };
-        client.get_multiplexed_async_connection_with_config(&config).await
+        stream::connect(&server, self.tls.as_ref(), config).await
     }
 
     /// A connection to the primary that says that it is one.

@@ -3,7 +3,6 @@
 //! compares heads now and then anyway.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use minicbor::bytes::ByteVec;
@@ -11,6 +10,7 @@ use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId, from_cbor, to_c
 use threadmill_store::hot::{Hint, HotResult, Partition, Place, ThreadKey};
 
 use super::{Remote, grouped};
+use crate::doubts::Doubts;
 use crate::frame::Framer;
 use crate::keys::Keys;
 use crate::options::HotOptions;
@@ -31,12 +31,12 @@ const MESSAGE: usize = 256;
 pub(crate) struct HintCodec {
     pub(crate) keys: Keys,
     framer: Framer,
-    unverified: Arc<AtomicU64>,
+    doubts: Arc<Doubts>,
 }
 
 impl HintCodec {
-    pub(crate) fn new(options: &HotOptions, unverified: Arc<AtomicU64>) -> Self {
-        Self { keys: Keys::new(&options.namespace), framer: Framer::new(options.seal.clone()), unverified }
+    pub(crate) fn new(options: &HotOptions, doubts: Arc<Doubts>) -> Self {
+        Self { keys: Keys::new(&options.namespace), framer: Framer::new(options.seal.clone()), doubts }
     }
 
     pub(super) fn encode(&self, partition: Partition, hints: &[Hint]) -> Bytes {
@@ -50,7 +50,7 @@ impl HintCodec {
         let rows = payload.and_then(|payload| from_cbor::<Vec<Row>>(&payload).ok());
         let hints: Option<Vec<_>> = rows.and_then(|rows| rows.into_iter().map(hint).collect());
         hints.unwrap_or_else(|| {
-            self.unverified.fetch_add(1, Ordering::Relaxed);
+            self.doubts.note("a hint");
             Vec::new()
         })
     }
@@ -136,15 +136,18 @@ mod tests {
         let elsewhere = Partition::all().find(|other| *other != partition).expect("there are many");
         let rows: Vec<Row> = vec![(9, thread.tenant.clone(), "th".to_owned(), 0, String::new(), 0, 0, Vec::new())];
         let channel = codec.keys.channel(partition);
+        let seal = crate::options::SealKey::derive(&crate::options::Secret::new("another"));
+        let other_seal = HintCodec::new(&HotOptions { seal, ..HotOptions::default() }, Arc::default());
         for message in [
             Bytes::from_static(b"garbage"),
             codec.encode(elsewhere, &hints),
             self::codec("other").encode(partition, &hints),
             codec.framer.wrap(channel.as_bytes(), &to_cbor(&rows)),
             codec.framer.wrap(channel.as_bytes(), b"\xff"),
+            other_seal.encode(partition, &hints),
         ] {
             assert_eq!(codec.decode(partition, &message), []);
         }
-        assert_eq!(codec.unverified.load(Ordering::Relaxed), 5);
+        assert_eq!(codec.doubts.count(), 6);
     }
 }

@@ -1,7 +1,6 @@
 //! What a server says of itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use threadmill_store::hot::{HotInfo, HotResult, HotRole};
 
@@ -40,6 +39,6 @@ pub(super) async fn read<W: Wire>(remote: &Remote<W>) -> HotResult<HotInfo> {
         role: if replica { HotRole::Replica } else { HotRole::Primary },
         used_bytes: sum("used_memory"),
         max_bytes: sum("maxmemory").filter(|bytes| *bytes > 0),
-        unverified: remote.unverified.load(Ordering::Relaxed),
+        unverified: remote.doubts.count(),
     })
 }

@@ -10,7 +10,6 @@ mod tails;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +20,7 @@ use threadmill_store::hot::{
     Partition, Place, Present, TailAppend, TailKey, TailRead, ThreadKey,
 };
 
+use crate::doubts::Doubts;
 use crate::frame::Framer;
 use crate::keys::Keys;
 use crate::options::HotOptions;
@@ -35,17 +35,17 @@ pub(crate) struct Remote<W> {
     framer: Framer,
     codec: HintCodec,
     options: HotOptions,
-    unverified: Arc<AtomicU64>,
+    doubts: Arc<Doubts>,
 }
 
 /// The index lives longer than what it lists by this, in milliseconds, so that it is there when that is flushed.
 const INDEX_MARGIN: u64 = 60_000;
 
 impl<W: Wire> Remote<W> {
-    pub(crate) fn new(wire: W, options: HotOptions, unverified: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(wire: W, options: HotOptions, doubts: Arc<Doubts>) -> Self {
         let framer = Framer::new(options.seal.clone());
-        let codec = HintCodec::new(&options, unverified.clone());
-        Self { wire, keys: Keys::new(&options.namespace), framer, codec, options, unverified }
+        let codec = HintCodec::new(&options, doubts.clone());
+        Self { wire, keys: Keys::new(&options.namespace), framer, codec, options, doubts }
     }
 
     fn page_ttl(&self) -> u64 {
@@ -61,7 +61,7 @@ impl<W: Wire> Remote<W> {
     }
 
     fn doubt(&self) {
-        self.unverified.fetch_add(1, Ordering::Relaxed);
+        self.doubts.note("a value");
     }
 
     /// A payload that must belong to `place`; one that does not is counted.
@@ -225,5 +225,13 @@ impl<W: Wire> HotStore for Remote<W> {
 
     async fn info(&self) -> HotResult<HotInfo> {
         self.timed(1, info::read(self)).await
+    }
+
+    fn is_pushed(&self) -> bool {
+        self.wire.is_pushed()
+    }
+
+    fn unverified(&self) -> u64 {
+        self.doubts.count()
     }
 }

@@ -33,6 +33,9 @@ const HINTS: u64 = 512;
 /// How long a partition's stream is kept after its last hint, in milliseconds.
 const HINTS_TTL: u64 = 600_000;
 
+/// The most bytes of an answer: windows, pieces of tails and presence are far below, base64 included.
+const ANSWER: usize = 16 << 20;
+
 /// How Upstash is reached.
 #[derive(Debug, Clone)]
 pub struct UpstashOptions {
@@ -67,10 +70,10 @@ impl UpstashHot {
     /// `Invalid` for a URL or token that can never work; the detail names no secret.
     pub fn open(options: UpstashOptions) -> HotResult<Arc<dyn HotStore>> {
         options.common.check()?;
-        let unverified = Arc::default();
-        let codec = HintCodec::new(&options.common, Arc::clone(&unverified));
+        let doubts = Arc::default();
+        let codec = HintCodec::new(&options.common, Arc::clone(&doubts));
         let wire = RestWire { rest: Arc::new(Rest::new(&options)?), codec, poll: options.poll };
-        Ok(Arc::new(Remote::new(wire, options.common, unverified)))
+        Ok(Arc::new(Remote::new(wire, options.common, doubts)))
     }
 }
 
@@ -120,7 +123,7 @@ impl Rest {
         let broken = |error: reqwest::Error| unavailable(Cause::Connection, &error.without_url().to_string());
         let response = request.send().await.map_err(broken)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(broken)?;
+        let body = bounded(response, broken).await?;
         if status.is_success() {
             let replies: Vec<Value> = serde_json::from_slice(&body)
                 .map_err(|_| unavailable(Cause::Answer, "a body that is no list of replies"))?;
@@ -128,6 +131,30 @@ impl Rest {
         }
         Err(refusal(status.as_u16(), &body))
     }
+}
+
+/// A body, if it is not larger than [`ANSWER`]: what it says of its length is not believed. Nothing of it is unpacked, since
+/// the client asks for no compression.
+async fn bounded(mut response: reqwest::Response, broken: impl Fn(reqwest::Error) -> HotError) -> HotResult<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(&broken)? {
+        if body.len() + piece.len() > ANSWER {
+            return Err(unavailable(Cause::Answer, "an answer that is too large"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    if values(&body) > VALUES {
+        return Err(unavailable(Cause::Answer, "an answer of too many values"));
+    }
+    Ok(body)
+}
+
+/// The most values in an answer: each takes far more memory than the two bytes it may be written in.
+const VALUES: usize = 1 << 18;
+
+/// How many values a body has at the most: each but the first of a list follows a comma, and lists have brackets.
+fn values(body: &[u8]) -> usize {
+    body.iter().filter(|byte| b",[{".contains(byte)).count()
 }
 
 /// What a whole request was refused for.
@@ -225,6 +252,10 @@ impl Wire for RestWire {
         let key = self.codec.keys.hints(partition);
         let add = Command::new("XADD").arg(key.as_str()).arg("MAXLEN").arg("=").arg(HINTS).arg("*").arg("d");
         vec![add.arg(payload), Command::new("PEXPIRE").arg(key).arg(HINTS_TTL)]
+    }
+
+    fn is_pushed(&self) -> bool {
+        self.poll.is_some()
     }
 
     fn listen(&self, partitions: Vec<Partition>) -> HintStream {

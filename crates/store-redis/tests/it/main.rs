@@ -5,6 +5,7 @@
 
 mod conformance;
 mod cost;
+mod hostile;
 mod listen;
 mod outages;
 mod poison;

@@ -106,7 +106,7 @@ async fn values_do_not_move_or_change() {
 async fn another_seal_is_no_seal() {
     let server = Redis::start();
     let sealed = |secret: &str| {
-        let seal = Some(SealKey::derive(&Secret::new(secret)));
+        let seal = SealKey::derive(&Secret::new(secret));
         let common = threadmill_store_redis::HotOptions { seal, ..patient(Default::default()) };
         open(RedisOptions::standalone(server.url()), common)
     };
@@ -134,4 +134,43 @@ async fn garbage_on_a_channel_is_ignored() {
     store.publish(vec![hint.clone()]).await.expect("the tier answers");
     assert_eq!(kit::next(&mut stream).await, HintEvent::Hint(hint));
     assert_eq!(store.info().await.expect("the tier answers").unverified, 3);
+}
+
+/// What the first release wrote without a key, and what anybody can write, is no window, no entry and no hint: dropped and
+/// counted.
+#[tokio::test]
+async fn what_anybody_can_write_is_dropped_and_counted() {
+    let server = Redis::start();
+    let (store, thread) = (on(&server), kit::some_thread());
+    fill(&*store, &thread).await;
+    let lock_key: Vec<String> = server.run_command(&["KEYS", "*:lk:*"]).await;
+    let presence: Vec<String> = server.run_command(&["KEYS", "*:pr:*"]).await;
+    let page: Vec<String> = server.run_command(&["KEYS", "*:pg:*"]).await;
+    let _: redis::Value = server.run_command(&["SET", &lock_key[0], "somebody", "PX", "60000"]).await;
+    let _: redis::Value = server.run_command(&["HSET", &presence[0], "eve", "99999999999999:viewing"]).await;
+    let _: redis::Value = server.run_command(&["SET", &page[0], "EVILTEXT"]).await;
+    let before = store.unverified();
+    let answer = store.acquire(&lock(&thread), "me", LONG).await.expect("the tier answers");
+    assert!(matches!(answer, LockAnswer::Refused { owner: None, .. }), "{answer:?}");
+    let present = store.presence(&thread).await.expect("the tier answers");
+    assert_eq!(present.iter().map(|present| present.member.as_str()).collect::<Vec<_>>(), ["ann"]);
+    assert_eq!(kit::get(&*store, &kit::page(&thread, 0, 1)).await, None);
+    assert_eq!(store.unverified() - before, 3);
+}
+
+/// Names whose time is over leave the server, though others in their thread stay.
+#[tokio::test]
+async fn names_that_are_over_leave_the_server() {
+    let server = Redis::start();
+    let (store, thread) = (on(&server), kit::some_thread());
+    let mark = |name: String| Mark { thread: thread.clone(), member: name, state: kit::bytes("views") };
+    let many = (0..100).map(|n| mark(format!("m{n}"))).collect();
+    store.set_presence(many, Duration::from_millis(50)).await.expect("the tier answers");
+    let keys: Vec<String> = server.run_command(&["KEYS", "*:pr:*"]).await;
+    let server = &server;
+    kit::until("they are forgotten by writing alone", || async {
+        store.set_presence(vec![mark("stays".to_owned())], LONG).await.expect("the tier answers");
+        server.run_command::<u64>(&["HLEN", &keys[0]]).await == 1
+    })
+    .await;
 }

@@ -3,28 +3,16 @@
 use rusqlite::params;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{ChainHash, Change, Event, Message, Position, Record, Scope, ThreadId, from_cbor};
-use threadmill_store::{Changes, PageLimits, preview};
+use threadmill_store::{Changes, PageLimits, chain, preview};
 
 use crate::codec::hash_from_blob;
 use crate::db::{Db, Step};
-use crate::fail::{Done, Fail};
+use crate::fail::{Done, Fail, damage};
 use crate::rows::{ThreadRow, message, thread};
 use threadmill_store::{Missing, StoreError};
 
 /// What an event costs in a page beyond its body.
 const ENVELOPE: usize = 128;
-
-/// What a reader at a position gets.
-#[derive(Debug)]
-pub(crate) enum Found {
-    Changes(Changes),
-    /// The position claims the current epoch and is not of this log: the writer must raise the thread's epoch,
-    /// which was `epoch` here.
-    Wrong {
-        thread: i64,
-        epoch: u64,
-    },
-}
 
 /// Reads what happened after a position; `epoch` is the store's part of the epoch.
 pub(crate) fn changes(
@@ -34,21 +22,19 @@ pub(crate) fn changes(
     id: &ThreadId,
     after: Position,
     limits: PageLimits,
-) -> Done<Found> {
+) -> Done<Changes> {
     let thread = thread::visible(db, scope, id)?;
     let head = thread.position(epoch);
-    let reset = |reason| Ok(Found::Changes(Changes::Reset(reason)));
-    if after.epoch != head.epoch {
-        return reset(ResetReason::Epoch);
+    if after.epoch > head.epoch {
+        return Ok(Changes::Reset(ResetReason::Epoch));
     }
-    match hash_at(db, &thread, after.seq)? {
+    Ok(match hash_at(db, &thread, after.seq)? {
         Hash::Known(hash) if hash == after.hash => {
-            let events = since(db, &thread, after, limits)?;
-            Ok(Found::Changes(Changes::Since { events, head }))
+            Changes::Since { events: since(db, &thread, after, head.epoch, limits)?, head }
         }
-        Hash::Dropped => reset(ResetReason::Expired),
-        Hash::Known(_) | Hash::Ahead => Ok(Found::Wrong { thread: thread.num, epoch: thread.epoch }),
-    }
+        Hash::Dropped => Changes::Reset(ResetReason::Expired),
+        Hash::Known(_) | Hash::Ahead => Changes::Reset(ResetReason::Epoch),
+    })
 }
 
 enum Hash {
@@ -82,21 +68,26 @@ fn hash_at(db: &Db<'_>, thread: &ThreadRow, seq: u64) -> Done<Hash> {
     })
 }
 
-fn since(db: &Db<'_>, thread: &ThreadRow, after: Position, limits: PageLimits) -> Done<Vec<Event>> {
+fn since(db: &Db<'_>, thread: &ThreadRow, after: Position, epoch: u64, limits: PageLimits) -> Done<Vec<Event>> {
     let mut events = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut before) = (0, after.hash);
     db.each(
         "SELECT hash, record FROM changes WHERE tenant = ?1 AND thread = ?2 AND seq > ?3 ORDER BY seq",
         params![thread.tenant, thread.num, after.seq],
         |row| {
             let (hash, record): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            let record: Record = from_cbor(&record)?;
+            let (hash, record): (_, Record) = (hash_from_blob(&hash)?, from_cbor(&record)?);
+            // The chain is there: altered records are an error, and shown to nobody.
+            if chain(before, &record) != hash {
+                return Err(damage(format_args!("the log of thread {} is damaged at {}", thread.id, record.seq)));
+            }
+            before = hash;
             let body = body(db, thread, &record.change, limits.preview)?;
             bytes += ENVELOPE + body.as_ref().map_or(0, Message::bytes);
             if bytes > limits.bytes && !events.is_empty() {
                 return Ok(Step::Stop);
             }
-            events.push(Event { epoch: after.epoch, hash: hash_from_blob(&hash)?, record, body });
+            events.push(Event { epoch, hash, record, body });
             Ok(Step::On)
         },
     )?;

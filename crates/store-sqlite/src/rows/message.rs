@@ -3,14 +3,14 @@
 use rusqlite::{Row, params};
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ForkOption, Message, MessageId, MessageStatus, Millis, Role};
-use threadmill_store::Missing;
+use threadmill_store::{Missing, StoreError};
 
 use super::{BranchRow, ThreadRow};
 use crate::codec::{
     body_from_blob, body_to_blob, id, key, number, owner_at, role_from, role_to, status_from, status_to,
 };
 use crate::db::Db;
-use crate::fail::{Done, damage};
+use crate::fail::{Done, Fail, damage};
 
 /// A row of `messages`, with its branch's id.
 #[derive(Debug, Clone)]
@@ -49,8 +49,15 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
     let name = row.get_ref(1)?.as_str().map_err(damage)?;
     let branch = row.get_ref(6)?.as_str().map_err(damage)?;
     let body = row.get_ref(9)?.as_blob().map_err(damage)?;
+    let key: i64 = row.get(0)?;
+    let named = |fail: Fail| match fail {
+        Fail::Refused(StoreError::Internal { detail, .. }) => {
+            damage(format_args!("message {name} (of thread number {}): {detail}", key >> 32))
+        }
+        other => other,
+    };
     Ok(MessageRow {
-        num: number(row.get(0)?),
+        num: number(key),
         id: id!(MessageId, name)?,
         role: role_from(row.get(2)?)?,
         status: status_from(row.get(3)?)?,
@@ -59,7 +66,7 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
         branch_id: id!(BranchId, branch)?,
         depth: row.get(7)?,
         created_at: row.get(8)?,
-        body: body_from_blob(body)?,
+        body: body_from_blob(key, body).map_err(named)?,
     })
 }
 
@@ -171,7 +178,7 @@ pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<
             row.branch,
             row.depth,
             row.created_at,
-            body_to_blob(&row.body),
+            body_to_blob(key(thread.num, row.num), &row.body),
         ],
     )?;
     Ok(())
@@ -179,16 +186,17 @@ pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<
 
 /// Writes back what can change: status, revision and body.
 pub(crate) fn update(db: &Db<'_>, thread: i64, row: &MessageRow) -> Done<()> {
+    let key = key(thread, row.num);
     db.change(
         "UPDATE messages SET status = ?2, rev = ?3, body = ?4 WHERE key = ?1",
-        params![key(thread, row.num), status_to(row.status), row.rev, body_to_blob(&row.body)],
+        params![key, status_to(row.status), row.rev, body_to_blob(key, &row.body)],
     )?;
     Ok(())
 }
 
 /// Writes how far a streaming message is folded.
 pub(crate) fn update_body(db: &Db<'_>, key: i64, body: &Body) -> Done<()> {
-    db.change("UPDATE messages SET body = ?2 WHERE key = ?1", params![key, body_to_blob(body)])?;
+    db.change("UPDATE messages SET body = ?2 WHERE key = ?1", params![key, body_to_blob(key, body)])?;
     Ok(())
 }
 

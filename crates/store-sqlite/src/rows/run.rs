@@ -65,9 +65,15 @@ fn read(row: &Row<'_>) -> Done<RunRow> {
     })
 }
 
-/// A run of this tenant by its id.
+/// A run of this tenant by its id. One of a deleted thread is none, though its row may still be there.
 pub(crate) fn find(db: &Db<'_>, tenant: i64, run: &RunId) -> Done<Option<RunRow>> {
-    db.one(&format!("{SELECT} WHERE r.tenant = ?1 AND r.id = ?2"), params![tenant, run.as_str()], read)
+    db.one(
+        &format!(
+            "{SELECT} WHERE r.tenant = ?1 AND r.id = ?2 AND EXISTS (SELECT 1 FROM threads t WHERE t.num = r.thread)"
+        ),
+        params![tenant, run.as_str()],
+        read,
+    )
 }
 
 /// The run that writes a message.
@@ -99,8 +105,12 @@ pub(crate) fn of_thread(db: &Db<'_>, thread: i64) -> Done<Vec<RunRow>> {
     db.all(&format!("{SELECT} WHERE r.thread = ?1 ORDER BY r.num"), [thread], read)
 }
 
-/// Writes a new row; returns its number.
+/// Writes a new row; returns its number. If a run of a deleted thread still has the id, it goes now.
 pub(crate) fn insert(db: &Db<'_>, tenant: i64, row: &RunRow) -> Done<i64> {
+    let sql = "DELETE FROM runs WHERE tenant = ?1 AND id = ?2 RETURNING num";
+    if let Some(gone) = db.one(sql, params![tenant, row.id.as_str()], |row| Ok(row.get::<_, i64>(0)?))? {
+        db.change("DELETE FROM streams WHERE run = ?1", [gone])?;
+    }
     db.insert(
         "INSERT INTO runs (tenant, id, thread, branch, message, depth, status, fence, owner, until, provider, request,
                            folded, length, started_at)

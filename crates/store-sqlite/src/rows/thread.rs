@@ -85,8 +85,12 @@ pub(crate) fn visible(db: &Db<'_>, scope: &Scope, thread: &ThreadId) -> Done<Thr
 
 /// A thread by its number.
 pub(crate) fn by_num(db: &Db<'_>, num: i64) -> Done<ThreadRow> {
-    db.one(&format!("SELECT {COLUMNS} FROM threads WHERE num = ?1"), [num], read)?
-        .ok_or_else(|| damage("a run's thread is not there"))
+    if_there(db, num)?.ok_or_else(|| damage("a run's thread is not there"))
+}
+
+/// A thread by its number, unless it was deleted.
+pub(crate) fn if_there(db: &Db<'_>, num: i64) -> Done<Option<ThreadRow>> {
+    db.one(&format!("SELECT {COLUMNS} FROM threads WHERE num = ?1"), [num], read)
 }
 
 /// Makes the row; its number and secret are given here.

@@ -4,34 +4,36 @@ use std::collections::HashMap;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Change, Event, Message, MessageStatus, Record, Scope, Thread, ThreadId};
-use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing};
+use threadmill_store::{Committing, ImportRow, ImportState, ImportThread, Missing, unknown_parent};
 
 use super::lines::{self, Placing};
 use super::log::{summary_of, write_record, write_summary};
-use super::threads::{make, remove_rows};
+use super::removal;
+use super::threads::make;
 use super::work::Outcome;
 use crate::db::Db;
 use crate::fail::{Done, invalid};
 use crate::rows::{BranchRow, Principal, ThreadRow, branch, principal, thread};
 
 /// Begins an import.
-pub(crate) fn begin(db: &Db<'_>, scope: &Scope, import: &ImportThread) -> Done<ImportState> {
+pub(crate) fn begin(db: &Db<'_>, scope: &Scope, import: &ImportThread) -> Done<Outcome<ImportState>> {
     let who = principal::intern(db, scope)?;
+    let mut effects = Vec::new();
     if let Some(row) = thread::any(db, who.tenant, &import.id)? {
         if row.owner != who.user {
-            return Ok(ImportState::Taken);
+            return Ok(Outcome::plain(ImportState::Taken));
         }
         if !row.hidden {
-            return Ok(ImportState::AlreadyThere);
+            return Ok(Outcome::plain(ImportState::AlreadyThere));
         }
-        remove_rows(db, &row)?;
+        effects = removal::bury(db, &row)?;
     }
     let mut row = make(db, who, import.created_at, &import.id, &import.title, import.metadata.as_ref())?;
     row.hidden = true;
     row.archived = import.archived;
     row.updated_at = import.updated_at;
     thread::update(db, &row)?;
-    Ok(ImportState::Begun)
+    Ok(Outcome { answer: ImportState::Begun, out: Vec::new(), effects })
 }
 
 /// The thread of an import that has begun and is not finished.
@@ -80,12 +82,23 @@ impl Importing<'_> {
         Ok(lines.get_mut(id).ok_or(Missing::Branch)?)
     }
 
+    fn parent<'l>(&self, lines: &'l mut Lines, id: &BranchId, parent: &BranchId) -> Done<&'l mut BranchRow> {
+        if !lines.contains_key(parent) && branch::find(self.db, &self.thread, parent)?.is_none() {
+            return Err(invalid(unknown_parent(id, parent)));
+        }
+        self.line(lines, parent)
+    }
+
     fn branch(&mut self, lines: &mut Lines, id: &BranchId, parent: Option<&BranchId>, depth: u64) -> Done<()> {
         let pred = match (parent, depth) {
-            (_, 0) => None,
+            (None, 0) => None,
+            (Some(parent), 0) => {
+                self.parent(lines, id, parent)?;
+                None
+            }
             (None, _) => return Err(invalid("a branch without a parent begins at depth 0")),
             (Some(parent), _) => {
-                let line = self.line(lines, parent)?;
+                let line = self.parent(lines, id, parent)?;
                 if depth > line.total {
                     return Err(invalid("a branch forks past the end of its parent"));
                 }
@@ -156,6 +169,7 @@ pub(crate) fn finish(
             messages: row.messages.unsigned_abs(),
         },
     };
+    removal::unremember(db, who.user, id)?;
     write_record(db, &mut row, &record)?;
     thread::update(db, &row)?;
     let summary = write_summary(db, who, summary_of(db, &row)?)?;
@@ -173,7 +187,7 @@ pub(crate) fn finish(
 }
 
 /// Removes an import that is not finished.
-pub(crate) fn abort(db: &Db<'_>, scope: &Scope, id: &ThreadId) -> Done<()> {
+pub(crate) fn abort(db: &Db<'_>, scope: &Scope, id: &ThreadId) -> Done<Outcome<()>> {
     let (_, row) = begun(db, scope, id)?;
-    remove_rows(db, &row)
+    Ok(Outcome { answer: (), out: Vec::new(), effects: removal::bury(db, &row)? })
 }

@@ -18,8 +18,8 @@ pub(crate) fn renew(db: &Db<'_>, scope: &Scope, lock: &LockToken, until: Millis,
 }
 
 /// Gives a grant back.
-pub(crate) fn release(db: &Db<'_>, scope: &Scope, lock: &LockToken, epoch: u64) -> Done<LockGrant> {
-    change(db, scope, &lock.name, |row| row.release(&scope.user, lock.token, epoch))
+pub(crate) fn release(db: &Db<'_>, scope: &Scope, lock: &LockToken) -> Done<LockGrant> {
+    change(db, scope, &lock.name, |row| row.release(&scope.user, lock.token))
 }
 
 /// Lets a write pass that is made under a lock, or under none.

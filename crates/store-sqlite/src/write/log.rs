@@ -10,12 +10,6 @@ use crate::db::Db;
 use crate::fail::{Done, damage};
 use crate::rows::{MessageRow, Principal, ThreadRow, branch, message, run};
 
-/// Raises a thread's own epoch, if its log still stands where the caller saw it stand wrong.
-pub(crate) fn raise_epoch(db: &Db<'_>, thread: i64, seen: u64) -> Done<()> {
-    db.change("UPDATE threads SET epoch = epoch + 1 WHERE num = ?1 AND epoch = ?2", params![thread, seen])?;
-    Ok(())
-}
-
 /// A user's next place in the summary log.
 fn next_pos(db: &Db<'_>, who: Principal) -> Done<u64> {
     db.one(

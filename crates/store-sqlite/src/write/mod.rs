@@ -8,11 +8,11 @@ pub(crate) mod lock;
 mod log;
 mod messages;
 mod receipt;
+pub(crate) mod removal;
 mod runs;
 mod threads;
 mod transaction;
 mod work;
 
-pub(crate) use log::raise_epoch;
 pub(crate) use transaction::apply;
 pub(crate) use work::Outcome;

@@ -1,7 +1,7 @@
 //! Receipts: kept with the write, answered to whoever repeats it.
 
 use rusqlite::params;
-use threadmill_store::{Applied, Committed, Conflict, IdempotencyKey, Receipt};
+use threadmill_store::{Applied, Committed, Conflict, IdempotencyKey, Receipt, StoreError};
 
 use crate::db::Db;
 use crate::fail::Done;
@@ -17,13 +17,26 @@ pub(crate) fn replay(db: &Db<'_>, who: Principal, key: &IdempotencyKey) -> Done<
     let Some((digest, thread, answer)) = found else {
         return Ok(None);
     };
+    // What belongs to a thread that was deleted is only not removed yet.
+    let thread = match thread.map(|num| thread::if_there(db, num)).transpose()? {
+        Some(None) => {
+            let sql = "DELETE FROM receipts WHERE tenant = ?1 AND user = ?2 AND key = ?3";
+            db.change(sql, params![who.tenant, who.user, key.key])?;
+            return Ok(None);
+        }
+        Some(Some(row)) => Some(row),
+        None => None,
+    };
     if digest != key.digest {
         return Err(Conflict::KeyReused.into());
+    }
+    if answer.is_empty() {
+        return Err(StoreError::Deleted.into());
     }
     let mut receipt = Receipt::open(&answer)?;
     if let Some(thread) = thread {
         for message in receipt.bare() {
-            let body = message::find(db, &thread::by_num(db, thread)?, &message.id)?.body;
+            let body = message::find(db, &thread, &message.id)?.body;
             message.parts = body.parts;
             message.metadata = body.metadata;
         }
@@ -31,12 +44,28 @@ pub(crate) fn replay(db: &Db<'_>, who: Principal, key: &IdempotencyKey) -> Done<
     Ok(Some(receipt.into_committed()))
 }
 
-/// Keeps an answer for as long as its thread; a deletion's for good, since its effect stays.
-pub(crate) fn keep(db: &Db<'_>, who: Principal, key: &IdempotencyKey, thread: i64, committed: &Committed) -> Done<()> {
+/// Keeps an answer for as long as its thread; a deletion's for good, since its effect stays. What `makes` the thread is
+/// known for longer: see [`super::removal`].
+pub(crate) fn keep(
+    db: &Db<'_>,
+    who: Principal,
+    key: &IdempotencyKey,
+    thread: i64,
+    makes: bool,
+    committed: &Committed,
+) -> Done<()> {
     let deleted = committed.applied.contains(&Applied::Deleted);
     db.change(
-        "INSERT INTO receipts (tenant, user, key, digest, thread, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![who.tenant, who.user, key.key, key.digest, (!deleted).then_some(thread), Receipt::seal(committed)],
+        "INSERT INTO receipts (tenant, user, key, digest, thread, answer, makes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            who.tenant,
+            who.user,
+            key.key,
+            key.digest,
+            (!deleted).then_some(thread),
+            Receipt::seal(committed),
+            makes
+        ],
     )?;
     Ok(())
 }

@@ -1,16 +1,13 @@
 //! Threads: made, changed, deleted.
 
-use rusqlite::params;
 use threadmill_proto::{BranchId, Change, JsonText, Millis, Summary, ThreadId};
 use threadmill_store::{Applied, Conflict};
 
-use super::lines;
 use super::work::Work;
-use crate::codec::{key, root};
+use super::{lines, removal};
 use crate::db::Db;
 use crate::fail::Done;
-use crate::live::Effect;
-use crate::rows::{Principal, ThreadRow, branch, run, thread};
+use crate::rows::{Principal, ThreadRow, branch, thread};
 
 /// Makes the thread row.
 pub(crate) fn make(
@@ -44,29 +41,6 @@ pub(crate) fn make(
         updated_at: at,
     };
     thread::insert(db, row)
-}
-
-/// Removes all rows of a thread. What is left of it is its owner's summary entry.
-pub(crate) fn remove_rows(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
-    let (from, to) = (key(row.num, 0), root(row.num));
-    for table in ["forks", "forkpoints", "messages", "branches"] {
-        let column = match table {
-            "forks" => "message",
-            "forkpoints" => "pred",
-            _ => "key",
-        };
-        let sql = format!("DELETE FROM {table} WHERE {column} BETWEEN ?1 AND ?2");
-        db.change(&sql, params![from, to])?;
-    }
-    for table in ["slots", "changes"] {
-        let sql = format!("DELETE FROM {table} WHERE tenant = ?1 AND thread = ?2");
-        db.change(&sql, params![row.tenant, row.num])?;
-    }
-    db.change("DELETE FROM streams WHERE run IN (SELECT num FROM runs WHERE thread = ?1)", [row.num])?;
-    db.change("DELETE FROM runs WHERE thread = ?1", [row.num])?;
-    db.change("DELETE FROM receipts WHERE thread = ?1", [row.num])?;
-    db.change("DELETE FROM threads WHERE num = ?1", [row.num])?;
-    Ok(())
 }
 
 impl Work<'_> {
@@ -107,11 +81,9 @@ impl Work<'_> {
     }
 
     pub(crate) fn delete_thread(&mut self) -> Done<Applied> {
-        for row in run::of_thread(self.db, self.thread.num)? {
-            self.effects.push(Effect::Gone(row.num));
-        }
         self.log(Change::ThreadDeleted, None)?;
-        remove_rows(self.db, &self.thread)?;
+        removal::remember(self.db, &self.thread)?;
+        self.effects.extend(removal::bury(self.db, &self.thread)?);
         self.push_summary(Summary {
             thread: self.thread.id.clone(),
             pos: 0,

@@ -1,11 +1,10 @@
 //! Applies a transaction: its receipt, its thread, its commands, its summary.
 
 use threadmill_proto::{Position, ThreadId};
-use threadmill_store::{Applied, Command, Committed, Missing, Transaction};
+use threadmill_store::{Applied, Command, Committed, Missing, StoreError, Transaction};
 
-use super::threads;
 use super::work::{Outcome, Work};
-use super::{lock, receipt};
+use super::{lock, receipt, removal, threads};
 use crate::db::Db;
 use crate::fail::{Done, invalid};
 use crate::live::LiveRuns;
@@ -45,7 +44,8 @@ pub(crate) fn apply(db: &Db<'_>, live: &LiveRuns, epoch: u64, transaction: &Tran
     }
     let committed = work.seal(before, applied)?;
     if let Some(key) = &transaction.key {
-        receipt::keep(db, who, key, work.thread.num, &committed)?;
+        let makes = matches!(transaction.commands[0], Command::CreateThread { .. });
+        receipt::keep(db, who, key, work.thread.num, makes, &committed)?;
     }
     Ok(Outcome { answer: committed, out: work.out, effects: work.effects })
 }
@@ -73,6 +73,9 @@ fn check_shape(commands: &[Command]) -> Done<()> {
 fn open(db: &Db<'_>, who: Principal, transaction: &Transaction) -> Done<ThreadRow> {
     let first = &transaction.commands[0];
     if let Command::CreateThread { id, title, metadata, .. } = first {
+        if removal::is_remembered(db, who.user, id)? {
+            return Err(StoreError::Deleted.into());
+        }
         return threads::make(db, who, transaction.at, id, title, metadata.as_ref());
     }
     if let Some(id) = thread_named(first) {

@@ -53,7 +53,7 @@ impl Work<'_> {
     pub(crate) fn stream(&self, run: i64) -> Done<SharedStream> {
         let begun = self.effects.iter().find_map(|effect| match effect {
             Effect::Started(live) if live.num == run => Some(&live.stream),
-            Effect::Started(_) | Effect::Fenced { .. } | Effect::Gone(_) => None,
+            Effect::Started(_) | Effect::Fenced { .. } | Effect::Gone(_) | Effect::Buried => None,
         });
         let known = begun.or_else(|| self.live.get(run).map(|live| &live.stream));
         known.cloned().ok_or_else(|| damage("an unended run has no stream"))

@@ -18,9 +18,16 @@ pub(super) struct Group {
     gone: Vec<i64>,
     journal: Journal,
     answers: Vec<Answer>,
+    /// A thread was deleted, or an import given up: its rows are to be removed.
+    buried: bool,
 }
 
 impl Group {
+    /// Whether there are rows to be removed now.
+    pub(super) fn buried(&self) -> bool {
+        self.buried
+    }
+
     /// Answers everybody in the order of their asking.
     pub(super) fn answer(&mut self, failure: Option<&StoreError>) {
         for answer in self.answers.drain(..) {
@@ -56,7 +63,12 @@ impl State {
             }
         }
         match broken.map_or_else(|| self.seal(group), Err) {
+            // What went into a file that nobody finds again is not durable.
+            Ok(()) if !self.shared.look_for_files() => {
+                Err(self.shared.why_not().unwrap_or_else(|| unavailable("a file")))
+            }
             Ok(()) => {
+                self.shared.found_room();
                 self.publish(group);
                 Ok(())
             }
@@ -108,6 +120,7 @@ impl State {
                 // Readers find the run only once it is committed, so its stream may be there before.
                 Effect::Started(run) => self.shared.streams.put(run.num, run.stream.clone()),
                 Effect::Gone(run) => group.gone.push(*run),
+                Effect::Buried => group.buried = true,
                 Effect::Fenced { .. } => {}
             }
             self.live.apply(effect);
@@ -161,6 +174,7 @@ impl State {
         if group.out.is_empty() {
             return;
         }
+        assert!(!planted(Plant::WriterPanics), "planted");
         if let Some(sink) = self.shared.sink() {
             sink.committed(&group.out);
         }
@@ -179,7 +193,7 @@ fn outcome(out: Option<Committing>) -> Outcome<()> {
     Outcome { answer: (), out: out.into_iter().collect(), effects: Vec::new() }
 }
 
-fn broken(fail: Fail) -> rusqlite::Error {
+pub(super) fn broken(fail: Fail) -> rusqlite::Error {
     match fail {
         Fail::Broken(error) => error,
         Fail::Refused(error) => rusqlite::Error::ToSqlConversionFailure(Box::new(error)),

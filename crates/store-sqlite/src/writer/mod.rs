@@ -1,10 +1,14 @@
 //! The one writer: takes what waits, applies it in one transaction with a savepoint each, syncs once, and only
-//! then tells the sink and those who asked. After a failed commit nothing is written or acknowledged any more.
+//! then tells the sink and those who asked. After a failed commit nothing is written or acknowledged any more, but for
+//! one that found the disk full: nothing of it was kept, and the next one is tried again.
+//!
+//! Between commits it removes the rows of deleted threads, a few milliseconds' worth at a time.
 
 mod checkpoint;
 mod group;
 mod job;
 mod plant;
+mod stands;
 #[cfg(test)]
 mod tests;
 
@@ -14,17 +18,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use threadmill_store::{ChunkAppend, CommitSink, StoreError, StoreResult};
+use threadmill_store::{ChunkAppend, CommitSink, StoreResult};
 use tokio::sync::oneshot;
 
 use crate::db::Db;
 use crate::fail::{Done, unavailable};
+use crate::files::Files;
 use crate::live::{LiveRuns, LiveStreams, lock};
-use crate::write::Outcome;
+use crate::write::{Outcome, removal};
 
 use checkpoint::{Checkpoints, Load};
 use group::Group;
 use job::Job;
+use stands::Stands;
 
 /// Operations that go into one commit at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 1024;
@@ -36,6 +42,10 @@ const GAP: Duration = Duration::from_millis(3);
 
 /// How long the writer waits for work before it uses the pause for a checkpoint.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// How long after a step of removal the next one waits while there is other work: so that removing takes a fifth of
+/// the writer's time at most.
+const REST: Duration = Duration::from_millis(20);
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<StoreResult<T>>;
@@ -52,13 +62,15 @@ enum Op {
 pub(crate) struct Shared {
     pub(crate) streams: LiveStreams,
     pub(crate) sink: RwLock<Option<Arc<dyn CommitSink>>>,
-    /// Why nothing is written any more.
-    failed: Mutex<Option<String>>,
+    /// The files that must stay where they are.
+    files: Files,
+    stands: Mutex<Stands>,
 }
 
 impl Shared {
-    pub(crate) fn failure(&self) -> Option<StoreError> {
-        lock(&self.failed).clone().map(StoreError::ReadOnly)
+    /// What a store on these files shares.
+    pub(crate) fn watching(files: Files) -> Self {
+        Self { files, ..Self::default() }
     }
 
     fn sink(&self) -> Option<Arc<dyn CommitSink>> {
@@ -97,6 +109,8 @@ impl Writer {
             shared: shared.clone(),
             now: 0,
             committed: Instant::now(),
+            removing: true,
+            removed: Instant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("threadmill-writer".into())
@@ -138,6 +152,14 @@ impl Writer {
         }
     }
 
+    /// Whether it writes.
+    pub(crate) fn stands(&self) -> StoreResult<()> {
+        if lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(unavailable("the writer has ended"));
+        }
+        self.shared.why_not().map_or(Ok(()), Err)
+    }
+
     async fn send_anyway<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || unavailable("the store is closed");
@@ -169,12 +191,16 @@ struct State {
     now: u64,
     /// When the last commit ended.
     committed: Instant,
+    /// There may be rows of deleted threads.
+    removing: bool,
+    /// When a step of removal ended last.
+    removed: Instant,
 }
 
 impl State {
     fn run(&mut self, queue: &Receiver<Op>) {
         loop {
-            let first = match queue.recv_timeout(IDLE) {
+            let first = match queue.recv_timeout(self.patience()) {
                 Ok(op) => op,
                 Err(RecvTimeoutError::Timeout) => {
                     self.idle();
@@ -187,6 +213,9 @@ impl State {
             let (ops, closing) = split(all.into_iter());
             self.group(ops);
             self.committed = Instant::now();
+            if self.removing && self.removed.elapsed() >= REST {
+                self.remove_some();
+            }
             if let Some(reply) = closing {
                 let done = self.checkpoints.finish(&self.conn);
                 self.heed(done);
@@ -213,11 +242,47 @@ impl State {
         all
     }
 
+    /// How long to wait for work before the pause is used: not at all if there is something to remove.
+    fn patience(&self) -> Duration {
+        let removes = self.removing && self.shared.stands() == Stands::Writes;
+        if removes { Duration::ZERO } else { IDLE }
+    }
+
     fn idle(&mut self) {
+        self.shared.look_for_files();
+        if self.removing {
+            self.remove_some();
+        }
         if self.shared.failure().is_none() {
-            let done = self.checkpoints.step(&self.conn, Load::Idle);
+            // A pause between two steps of removal is none: a checkpoint each would be two syncs more.
+            let load = if self.removing { Load::Busy } else { Load::Idle };
+            let done = self.checkpoints.step(&self.conn, load);
             self.heed(done);
         }
+    }
+
+    /// Removes some rows of deleted threads, in a commit of its own. What is left after a crash is found at the start.
+    fn remove_some(&mut self) {
+        if self.shared.failure().is_some() {
+            return;
+        }
+        match self.remove_step() {
+            Ok(removal::Left::More) => {}
+            Ok(removal::Left::Nothing) => self.removing = false,
+            Err(error) => {
+                let _ = self.conn.execute_batch("ROLLBACK");
+                self.fail(&error);
+            }
+        }
+        self.removed = Instant::now();
+    }
+
+    fn remove_step(&self) -> rusqlite::Result<removal::Left> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        let left = removal::step(&Db::new(&self.conn)).map_err(group::broken)?;
+        self.conn.execute_batch("COMMIT")?;
+        self.shared.found_room();
+        Ok(left)
     }
 
     fn group(&mut self, ops: Vec<Op>) {
@@ -233,6 +298,7 @@ impl State {
             Ok(()) => group.answer(None),
             Err(error) => group.answer(Some(&error)),
         }
+        self.removing |= group.buried();
         if self.shared.failure().is_none() {
             let done = self.checkpoints.step(&self.conn, Load::Busy);
             self.heed(done);
@@ -240,17 +306,10 @@ impl State {
     }
 
     /// A checkpoint syncs too: if that fails, so does the store.
-    fn heed(&self, checkpoint: rusqlite::Result<()>) {
+    fn heed(&mut self, checkpoint: rusqlite::Result<()>) {
         if let Err(error) = checkpoint {
             self.fail(&error);
         }
-    }
-
-    /// Nothing is known of what a failed write left on the disk, so nothing more is written.
-    fn fail(&self, error: &rusqlite::Error) -> StoreError {
-        tracing::error!(%error, "the store is read-only from now on");
-        *lock(&self.shared.failed) = Some(error.to_string());
-        unavailable(error)
     }
 }
 

@@ -8,6 +8,8 @@ pub(super) enum Plant {
     AckBeforeSync,
     /// Tells the sink before the commit.
     PublishBeforeCommit,
+    /// Panics at the first commit that anybody is told of.
+    WriterPanics,
 }
 
 /// Whether this bug is planted in this process.
@@ -17,6 +19,7 @@ pub(super) fn planted(plant: Plant) -> bool {
         std::sync::LazyLock::new(|| match std::env::var("THREADMILL_PLANT").as_deref() {
             Ok("ack-before-sync") => Some(Plant::AckBeforeSync),
             Ok("publish-before-commit") => Some(Plant::PublishBeforeCommit),
+            Ok("writer-panics") => Some(Plant::WriterPanics),
             _ => None,
         });
     *PLANTED == Some(plant)

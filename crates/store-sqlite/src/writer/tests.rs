@@ -243,6 +243,63 @@ async fn after_a_failed_commit_nothing_is_written_or_acknowledged() {
     assert!(matches!(closed, Err(StoreError::ReadOnly(_))), "{closed:?}");
 }
 
+/// Sets how many pages the file may have.
+async fn room(bench: &Bench, pages: u32) {
+    let work = move |db: &crate::db::Db<'_>, _: &_, _| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        let most: u32 = db.one(&sql, [], |row| Ok(row.get(0)?))?.unwrap_or(0);
+        Ok(write::Outcome::plain(most))
+    };
+    bench.writer.ask(work).await.expect("it is set");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_until_there_is_room() {
+    let bench = Bench::begin().await;
+    bench.writer.append(chunk(0)).await.expect("appends");
+    room(&bench, 1).await;
+    // No fewer pages are allowed than there are.
+    let mut made = 0;
+    let full = loop {
+        match bench.apply(make(&format!("u{made}"))).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+        assert!(made < 1_000, "the disk is never full");
+    };
+    assert!(matches!(full, StoreError::ReadOnly(_)), "{full:?}");
+    let told = bench.writer.stands();
+    assert!(matches!(told, Err(StoreError::ReadOnly(_))), "{told:?}");
+    // A run that begins and a chunk that is appended in a commit that fails were never there.
+    let mut start = make("u-late");
+    start.push(Command::StartRun {
+        thread: thread_id("u-late"),
+        branch: None,
+        regenerate: None,
+        fork: branch_id("f"),
+        run: run_id("late"),
+        message: message_id("b"),
+        provider: "mock".into(),
+        request: threadmill_proto::JsonText("x".repeat(1 << 20)),
+        lease: lease("n1", 9),
+    });
+    let big = ChunkAppend { chunks: [delta(&"x".repeat(1 << 20))].into(), ..chunk(1) };
+    for _ in 0..2 {
+        let refused = bench.apply(start.clone()).await;
+        assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+        let refused = bench.writer.append(big.clone()).await;
+        assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+        assert_eq!(bench.shown(), 1);
+    }
+    room(&bench, 1 << 20).await;
+    bench.writer.stands().expect("a write passed");
+    bench.writer.append(big).await.expect("there is room");
+    bench.apply(start).await.expect("there is room");
+    bench.apply(make(&format!("u{made}"))).await.expect("it was not kept before");
+    assert_eq!(bench.shown(), 2);
+    bench.writer.close().await.expect("closes");
+}
+
 #[tokio::test]
 async fn a_closed_writer_refuses() {
     let bench = Bench::begin().await;

@@ -38,7 +38,7 @@ async fn a_directory_has_one_store() {
 }
 
 #[tokio::test]
-async fn a_store_opened_again_goes_on_in_its_epoch() {
+async fn a_store_opened_again_resets_nobody() {
     let directory = TempDir::new().expect("a directory");
     let store = open(directory.path());
     let mut chat = chat(&store);
@@ -46,9 +46,18 @@ async fn a_store_opened_again_goes_on_in_its_epoch() {
     let position = chat.ok([create]).await.position;
     store.close().await.expect("closes");
     drop((store, chat));
-    // Closed or dropped, it goes on.
+    // Closed or dropped, it goes on, in an epoch above all before.
     drop(open(directory.path()));
-    assert_eq!(head(&open(directory.path())).await, position);
+    let store = open(directory.path());
+    let now = head(&store).await;
+    assert!(now.epoch > position.epoch, "{now:?} after {position:?}");
+    assert_eq!((now.seq, now.hash), (position.seq, position.hash));
+    let mut chat = self::chat(&store);
+    assert_eq!(chat.since(position).await, Changes::Since { events: Vec::new(), head: now });
+    let say = chat.say("m0");
+    let next = chat.ok([say]).await.position;
+    let Changes::Since { events, head } = chat.since(position).await else { panic!("it is reset") };
+    assert_eq!((events.len(), events[0].position(), head), (1, next, next));
 }
 
 #[tokio::test]
@@ -80,11 +89,6 @@ async fn a_database_put_back_raises_the_epoch() {
     let say = third.say("m1");
     third.ok([say]).await;
     assert_eq!(third.since(seen).await, Changes::Reset(ResetReason::Epoch));
-    let raised = head(&store).await.epoch;
-    store.close().await.expect("closes");
-    drop((store, third));
-    let store = open(directory.path());
-    assert_eq!(head(&store).await.epoch, raised, "it is raised once");
 }
 
 /// Takes the lock `door` until a time; returns its token.
@@ -139,6 +143,73 @@ async fn a_database_from_elsewhere_has_an_epoch_of_its_own() {
     let name = "threadmill.db";
     std::fs::copy(here.path().join(name), there.path().join(name)).expect("copies");
     assert!(head(&open(there.path())).await.epoch > seen.epoch);
+}
+
+/// What lies beside the database is not believed, and a number that cannot be stops nothing.
+#[tokio::test]
+async fn a_damaged_mark_is_made_anew() {
+    let directory = TempDir::new().expect("a directory");
+    let mark = directory.path().join("threadmill.epoch");
+    let store = open(directory.path());
+    let create = chat(&store).create("t");
+    let seen = chat(&store).ok([create]).await.position;
+    store.close().await.expect("closes");
+    drop(store);
+    let largest = u64::MAX;
+    for text in [format!("{largest} {largest}"), format!("{largest}"), "-1 -1".into(), "x".into(), String::new()] {
+        std::fs::write(&mark, &text).expect("writes");
+        let store = open(directory.path());
+        assert!(head(&store).await.epoch > seen.epoch, "{text:?}");
+        store.close().await.expect("closes");
+        drop(store);
+        assert!(std::fs::read_to_string(&mark).expect("reads").trim().parse::<u64>().is_ok(), "{text:?}");
+    }
+}
+
+/// The epoch in the database is data, too: one that nothing follows is an error in words.
+#[tokio::test]
+async fn an_epoch_that_nothing_follows_is_an_error() {
+    let directory = TempDir::new().expect("a directory");
+    open(directory.path()).close().await.expect("closes");
+    for epoch in [i64::MAX, -1] {
+        let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
+        file.execute("UPDATE meta SET value = ?1 WHERE name = 'epoch'", [epoch]).expect("writes");
+        drop(file);
+        let refused = SqliteStore::open(directory.path(), SqliteOptions::default());
+        assert!(matches!(refused, Err(StoreError::Internal { .. })), "{refused:?}");
+    }
+}
+
+/// Opens a foreign file under our name; says what is in it afterwards.
+fn not_adopted(make: &str) {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("threadmill.db");
+    rusqlite::Connection::open(&path).expect("opens").execute_batch(make).expect("makes");
+    let before = std::fs::read(&path).expect("reads");
+    let opened = SqliteStore::open(directory.path(), SqliteOptions::default());
+    let Err(StoreError::Internal { detail, .. }) = opened else { panic!("{make}: it is adopted") };
+    assert!(detail.contains("another program's"), "{detail}");
+    assert_eq!(std::fs::read(&path).expect("reads"), before, "{make}");
+}
+
+#[test]
+fn a_foreign_file_is_refused_and_not_touched() {
+    not_adopted("CREATE TABLE bookmarks (url TEXT)");
+    not_adopted("CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER); PRAGMA user_version = 2");
+    not_adopted("CREATE TABLE threads (num INTEGER); PRAGMA application_id = 7");
+    not_adopted("CREATE TABLE moz_places (id INTEGER); PRAGMA user_version = 77");
+    not_adopted("PRAGMA application_id = 252006675; PRAGMA user_version = 1");
+}
+
+#[tokio::test]
+async fn our_files_say_so() {
+    let directory = TempDir::new().expect("a directory");
+    // A file with nothing in it is anybody's.
+    std::fs::write(directory.path().join("threadmill.db"), b"").expect("writes");
+    open(directory.path()).close().await.expect("closes");
+    let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let application: u32 = file.pragma_query_value(None, "application_id", |row| row.get(0)).expect("reads");
+    assert_eq!(&application.to_be_bytes(), b"THMd");
 }
 
 #[tokio::test]

@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
-use threadmill_store::conformance::formats::{the_first_reads_right, the_second_reads_right, write_everything};
+use threadmill_store::conformance::formats::{
+    the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v2";
+const NEWEST: &str = "v3";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -71,4 +73,10 @@ async fn the_first_format_reads_right() {
 async fn the_second_format_reads_right() {
     let (_directory, rig) = copy("v2");
     the_second_reads_right(&rig).await;
+}
+
+#[tokio::test]
+async fn the_third_format_reads_right() {
+    let (_directory, rig) = copy("v3");
+    the_third_reads_right(&rig).await;
 }

@@ -118,46 +118,68 @@ async fn is_reset(chat: &Chat, position: Position) {
     assert_eq!(changes, Changes::Reset(ResetReason::Epoch));
 }
 
-/// Somebody saw another history in this epoch: nobody may go on in it.
-pub async fn a_wrong_hash_raises_the_epoch(rig: &mut dyn Rig) {
+/// Whoever presents another history starts over; nothing is written about it, however often it is presented.
+pub async fn a_wrong_hash_is_reset_and_writes_nothing(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     chat.say_many(3).await;
-    for back in [0, 1] {
-        let good = head(&chat).await;
-        let wrong = Position { seq: good.seq - back, hash: ChainHash([7; 16]), ..good };
-        is_reset(&chat, wrong).await;
-        let raised = head(&chat).await;
-        assert_eq!(raised.epoch, good.epoch + 1);
-        assert_eq!((raised.seq, raised.hash), (good.seq, good.hash));
-        is_reset(&chat, good).await;
-        assert_eq!(head(&chat).await, raised, "an old epoch raises nothing");
+    let good = head(&chat).await;
+    for back in [0, 1, good.seq] {
+        is_reset(&chat, Position { seq: good.seq - back, hash: ChainHash([7; 16]), ..good }).await;
+        assert_eq!(head(&chat).await, good);
     }
+    assert_eq!(chat.since(good).await, Changes::Since { events: Vec::new(), head: good }, "others read on");
     let say = chat.say("m9");
-    let committed = chat.ok([say]).await;
-    assert_eq!(committed.position.epoch, head(&chat).await.epoch);
+    assert_eq!(chat.ok([say]).await.position.epoch, good.epoch);
 }
 
 /// Nobody has seen what has not happened.
-pub async fn a_position_ahead_raises_the_epoch(rig: &mut dyn Rig) {
+pub async fn a_position_ahead_is_reset_and_writes_nothing(rig: &mut dyn Rig) {
     let chat = Chat::begin(rig).await;
     let good = head(&chat).await;
-    let ahead = Position { seq: good.seq + 1, ..good };
-    is_reset(&chat, ahead).await;
-    assert_eq!(head(&chat).await.epoch, good.epoch + 1);
-    let far = Position { seq: u64::MAX, ..head(&chat).await };
-    is_reset(&chat, far).await;
+    for seq in [good.seq + 1, u64::MAX] {
+        is_reset(&chat, Position { seq, ..good }).await;
+    }
     let nonsense = Position { hash: ChainHash([1; 16]), ..chat.before_everything().await };
     is_reset(&chat, nonsense).await;
+    assert_eq!(head(&chat).await, good);
 }
 
-/// A position of another epoch is void, but it proves nothing.
-pub async fn an_old_epoch_is_reset_and_nothing_more(rig: &mut dyn Rig) {
+/// What an earlier epoch showed goes on where it is of this history, in the epoch of now.
+pub async fn an_earlier_epoch_goes_on_where_its_hash_lies_on_the_log(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let first = head(&chat).await;
+    let say = chat.say("m2");
+    let good = chat.ok([say]).await.position;
+    let earlier = Position { epoch: first.epoch - 1, ..first };
+    let found = events(chat.since(earlier).await);
+    assert_eq!(found.iter().map(Event::position).collect::<Vec<_>>(), [good]);
+    is_reset(&chat, Position { hash: ChainHash([7; 16]), ..earlier }).await;
+    is_reset(&chat, Position { seq: good.seq + 1, ..earlier }).await;
+}
+
+/// Nobody has seen an epoch that has not begun.
+pub async fn an_epoch_to_come_is_reset(rig: &mut dyn Rig) {
     let chat = Chat::begin(rig).await;
     let good = head(&chat).await;
-    for epoch in [0, good.epoch + 1, u64::MAX] {
+    for epoch in [good.epoch + 1, u64::MAX] {
         is_reset(&chat, Position { epoch, ..good }).await;
     }
     assert_eq!(head(&chat).await, good);
+}
+
+/// A restart costs a reader nothing, and what follows it is of an epoch that is not earlier.
+pub async fn a_restart_resets_nobody(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(2).await;
+    let seen = head(&chat).await;
+    rig.restart().await;
+    chat.store = rig.store();
+    assert_eq!(events(chat.since(seen).await), []);
+    let say = chat.say("m2");
+    let next = chat.ok([say]).await.position;
+    assert!(next.epoch >= seen.epoch, "{next:?} after {seen:?}");
+    assert_eq!(events(chat.since(seen).await).iter().map(Event::position).collect::<Vec<_>>(), [next]);
 }
 
 /// After thirty days the log's beginning may go; who stands there starts over, in the same epoch.

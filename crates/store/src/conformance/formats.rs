@@ -4,8 +4,8 @@
 use threadmill_proto::{LockName, MessageStatus, Outcome};
 
 use super::Rig;
-use super::kit::{Chat, key, run_id, scope, thread_id};
-use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken};
+use super::kit::{Chat, key, refused, run_id, scope, thread_id};
+use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken, StoreError};
 
 /// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
 /// a lock that is held for the second time.
@@ -63,6 +63,17 @@ pub async fn the_second_reads_right(rig: &dyn Rig) {
     let ann = reads_right(rig).await;
     assert_eq!(lock(&ann).await, LockRead { token: 2, held: true, since: 1_001, until: 6_001 });
     assert!(door(&ann, 6_001).await.1 > 2);
+}
+
+/// The same of the third, whose tokens count on from an epoch, and which remembers what was deleted.
+pub async fn the_third_reads_right(rig: &dyn Rig) {
+    let ann = reads_right(rig).await;
+    let LockRead { token, held, since, until } = lock(&ann).await;
+    assert_eq!((held, since, until), (true, 1_001, 6_001));
+    assert!(door(&ann, 6_001).await.1 > token);
+    let gone = Chat { thread: thread_id("gone"), ..ann };
+    let create = gone.create("gone");
+    refused(gone.clone().apply([create]).await, &StoreError::Deleted);
 }
 
 async fn lock(chat: &Chat) -> LockRead {

@@ -4,7 +4,10 @@ use threadmill_proto::{LockName, Millis, Scope};
 
 use super::Rig;
 use super::kit::{Chat, key, refused, run_id, scope};
-use crate::{ChunkAppend, Command, HowGranted, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, StoreError};
+use crate::{
+    ChunkAppend, Command, HowGranted, LONGEST_GRANT, LockAnswer, LockGrant, LockRead, LockRequest, LockToken,
+    StoreError,
+};
 
 fn name(text: &str) -> LockName {
     LockName::parse(text).expect("checks use valid names")
@@ -100,6 +103,61 @@ pub async fn a_lock_belongs_to_its_tenant(rig: &mut dyn Rig) {
     assert_eq!(theirs.how, HowGranted::Free);
     rig.store().release_lock(&eve, &door(theirs.token)).await.expect("it is hers");
     assert_eq!(ask(rig, &bob(), "b", 101).await, LockAnswer::Held { until: ours.until });
+}
+
+async fn ask_for(rig: &dyn Rig, who: &Scope, ttl: Millis, now: Millis) -> LockAnswer {
+    let request = LockRequest { name: name("door"), holder: "h".into(), until: now + ttl, now };
+    rig.store().acquire_lock(who, request).await.expect("it is decided")
+}
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+const NOW: Millis = 1_000 * DAY;
+
+/// A grant that begins tomorrow lasts from now on as long as it was to last, and no longer for being asked after.
+pub async fn a_clock_that_was_ahead_holds_no_lock(rig: &mut dyn Rig) {
+    let LockAnswer::Granted(wrong) = ask_for(rig, &bob(), 30_000, NOW + DAY).await else { panic!("it is free") };
+    assert_eq!(ask_for(rig, &ann(), 30_000, NOW).await, LockAnswer::Held { until: NOW + 30_000 });
+    assert_eq!(ask_for(rig, &ann(), 30_000, NOW + 20_000).await, LockAnswer::Held { until: NOW + 30_000 });
+    let LockAnswer::Granted(grant) = ask_for(rig, &ann(), 30_000, NOW + 30_000).await else { panic!("it is held") };
+    assert!(grant.token > wrong.token && grant.how == HowGranted::Expired, "{wrong:?} {grant:?}");
+}
+
+/// A grant of yesterday is over.
+pub async fn a_clock_that_was_behind_holds_no_lock(rig: &mut dyn Rig) {
+    let LockAnswer::Granted(wrong) = ask_for(rig, &bob(), 30_000, NOW - DAY).await else { panic!("it is free") };
+    let LockAnswer::Granted(grant) = ask_for(rig, &ann(), 30_000, NOW).await else { panic!("it is held") };
+    assert!(grant.token > wrong.token, "{wrong:?} {grant:?}");
+}
+
+/// The row says since when it is held and not when it was renewed: then the longest time there is counts.
+pub async fn a_grant_renewed_while_the_clock_was_ahead_ends(rig: &mut dyn Rig) {
+    let LockAnswer::Granted(grant) = ask_for(rig, &bob(), 30_000, NOW).await else { panic!("it is free") };
+    rig.store().renew_lock(&bob(), &door(grant.token), NOW + DAY).await.expect("it is bob's");
+    assert_eq!(ask_for(rig, &ann(), 30_000, NOW).await, LockAnswer::Held { until: NOW + LONGEST_GRANT });
+    let later = NOW + LONGEST_GRANT;
+    let LockAnswer::Granted(next) = ask_for(rig, &ann(), 30_000, later).await else { panic!("it is held") };
+    assert!(next.token > grant.token, "{grant:?} {next:?}");
+}
+
+/// A restart cannot be told from a copy that was put back. So others still wait for the grant to end, and its holder
+/// asks again: with the token of before it writes nothing if the store was opened anew.
+pub async fn a_restart_keeps_the_lock_and_ends_its_token(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let before = take(rig, &ann(), "a", 100).await;
+    rig.restart().await;
+    chat.store = rig.store();
+    assert_eq!(ask(rig, &bob(), "b", 105).await, LockAnswer::Held { until: 110 });
+    let again = take(rig, &ann(), "a", 105).await;
+    assert!(again.token >= before.token && again.how == HowGranted::Again, "{before:?} {again:?}");
+    let mut write = chat.transaction([chat.clone().say("m0")]);
+    write.under = Some(door(again.token));
+    chat.store.apply(write.clone()).await.expect("the token is the newest");
+    if again.token > before.token {
+        write.under = Some(door(before.token));
+        refused(chat.store.apply(write).await, &StoreError::Superseded);
+        refused(chat.store.renew_lock(&ann(), &door(before.token), 200).await, &StoreError::Superseded);
+        refused(chat.store.release_lock(&ann(), &door(before.token)).await, &StoreError::Superseded);
+    }
 }
 
 /// Every kind of write is refused under an old token, and has no effect.

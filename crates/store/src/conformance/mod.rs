@@ -11,6 +11,7 @@ pub mod kit;
 pub mod shapes;
 
 pub mod changes;
+pub mod deletions;
 pub mod forks;
 pub mod imports;
 pub mod isolation;
@@ -108,6 +109,14 @@ suite! { $
         lineages_stay_short
         branches_are_listed_in_order
     }
+    deletions {
+        a_repeated_creation_does_not_bring_it_back
+        a_repetition_is_late_by_a_restart_and_a_year
+        an_id_that_was_deleted_is_free_to_others
+        ids_in_it_are_free_at_once
+        an_import_brings_it_back
+        a_deletion_after_an_import_counts_again
+    }
     receipts {
         the_same_key_gets_the_same_answer
         another_request_with_the_key_is_refused
@@ -161,6 +170,10 @@ suite! { $
         tokens_only_grow
         only_the_holder_renews_and_releases
         a_lock_belongs_to_its_tenant
+        a_clock_that_was_ahead_holds_no_lock
+        a_clock_that_was_behind_holds_no_lock
+        a_grant_renewed_while_the_clock_was_ahead_ends
+        a_restart_keeps_the_lock_and_ends_its_token
         a_stale_token_writes_nothing
         the_newest_token_writes
         a_repeated_write_needs_no_token
@@ -171,9 +184,11 @@ suite! { $
         a_reader_at_the_head_gets_nothing
         bodies_are_as_they_are_now
         a_full_page_says_where_the_head_is
-        a_wrong_hash_raises_the_epoch
-        a_position_ahead_raises_the_epoch
-        an_old_epoch_is_reset_and_nothing_more
+        a_wrong_hash_is_reset_and_writes_nothing
+        a_position_ahead_is_reset_and_writes_nothing
+        an_earlier_epoch_goes_on_where_its_hash_lies_on_the_log
+        an_epoch_to_come_is_reset
+        a_restart_resets_nobody
         old_changes_expire
     }
     sinks {

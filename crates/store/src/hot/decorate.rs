@@ -171,6 +171,14 @@ macro_rules! decorate {
             async fn info(&self) -> HotResult<HotInfo> {
                 self.around(Op::Info, self.inner.info()).await
             }
+
+            fn is_pushed(&self) -> bool {
+                self.inner.is_pushed()
+            }
+
+            fn unverified(&self) -> u64 {
+                self.inner.unverified()
+            }
         }
     };
 }

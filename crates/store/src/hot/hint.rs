@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use super::{Partition, Place, ThreadKey};
 
-/// Something moved; where it is now must be read from the durable tier. Late, doubled and false hints do no harm.
+/// Something moved; where it is now must be read from the durable tier. Late and doubled hints do no harm. The entries that
+/// one brings along are shown to readers as they are, so a backend hands on none that is not known to be this deployment's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// A thread's log.

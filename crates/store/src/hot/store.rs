@@ -73,4 +73,10 @@ pub trait HotStore: Send + Sync {
 
     /// What the tier says of itself.
     async fn info(&self) -> HotResult<HotInfo>;
+
+    /// Whether listeners hear anything at all: word may go no way that is not billed.
+    fn is_pushed(&self) -> bool;
+
+    /// Values found under this deployment's keys that did not verify, since this process began. Costs nothing.
+    fn unverified(&self) -> u64;
 }

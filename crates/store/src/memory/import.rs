@@ -4,7 +4,7 @@ use threadmill_proto::{BranchId, Change, Message, MessageStatus, Scope, Thread, 
 
 use super::state::{State, ThreadState};
 use super::transaction::{append_record, blank, invalid, summarise};
-use crate::{Committing, ImportRow, ImportState, ImportThread, Missing, StoreResult};
+use crate::{Committing, ImportRow, ImportState, ImportThread, Missing, StoreResult, unknown_parent};
 
 pub(super) fn begin(state: &mut State, scope: &Scope, import: ImportThread) -> ImportState {
     let place = (scope.tenant.clone(), import.id.clone());
@@ -50,10 +50,15 @@ pub(super) fn rows(state: &mut State, scope: &Scope, id: &ThreadId, rows: &[Impo
 
 fn add_branch(thread: &mut ThreadState, id: &BranchId, parent: Option<&BranchId>, depth: u64) -> StoreResult<()> {
     let after = match (parent, depth) {
-        (_, 0) => None,
+        (None, 0) => None,
+        (Some(parent), 0) => {
+            thread.find_branch(parent).map_err(|_| invalid(unknown_parent(id, parent)))?;
+            None
+        }
         (None, _) => return Err(invalid("a branch without a parent begins at depth 0")),
         (Some(parent), _) => {
-            let parent = &thread.branches[thread.find_branch(parent)?];
+            let parent =
+                &thread.branches[thread.find_branch(parent).map_err(|_| invalid(unknown_parent(id, parent)))?];
             let before = usize::try_from(depth - 1).unwrap_or(usize::MAX);
             let after = parent.line.get(before).cloned();
             Some(after.ok_or_else(|| invalid("a branch forks past the end of its parent"))?)
@@ -106,6 +111,8 @@ pub(super) fn finish(
     let event = append_record(&mut thread, at, change, None);
     out.push(Committing::Event { tenant: scope.tenant.clone(), thread: id.clone(), event });
     summarise(state, out, scope, thread.summary());
+    let user = state.users.entry(scope.clone()).or_default();
+    user.tombstones.retain(|(gone, _)| gone != id);
     let shown = thread.shown();
     state.threads.insert((scope.tenant.clone(), id.clone()), thread);
     Ok(shown)

@@ -2,7 +2,7 @@
 
 use threadmill_proto::{LockName, Scope};
 
-use super::state::{EPOCH, State};
+use super::state::State;
 use crate::{LockRead, LockRow, LockToken, StoreError, StoreResult};
 
 pub(super) fn row<'s>(state: &'s mut State, scope: &Scope, name: &LockName) -> &'s mut LockRow {
@@ -18,5 +18,5 @@ pub(super) fn read(state: &State, scope: &Scope, name: &LockName) -> LockRead {
 pub(super) fn admit(state: &State, scope: &Scope, under: Option<&LockToken>) -> StoreResult<()> {
     let Some(under) = under else { return Ok(()) };
     let row = state.locks.get(&(scope.tenant.clone(), under.name.clone()));
-    row.ok_or(StoreError::Superseded)?.admit(under.token, EPOCH)
+    row.ok_or(StoreError::Superseded)?.admit(under.token, state.epoch)
 }

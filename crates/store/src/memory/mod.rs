@@ -25,7 +25,7 @@ use crate::{
     RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
-use state::{EPOCH, State};
+use state::State;
 
 /// The model of a durable store, in memory.
 #[derive(Default)]
@@ -39,6 +39,10 @@ struct Inner {
     sink: Option<Arc<dyn CommitSink>>,
 }
 
+/// What a store held when it was copied.
+#[derive(Debug, Clone)]
+pub struct MemoryCopy(State);
+
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
@@ -50,6 +54,20 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A copy of all there is, to be put back.
+    #[must_use]
+    pub fn copy(&self) -> MemoryCopy {
+        MemoryCopy(self.lock().state.clone())
+    }
+
+    /// Puts a copy back, as whoever restores a database does: in an epoch above all before.
+    pub fn put_back(&self, copy: MemoryCopy) {
+        let mut inner = self.lock();
+        let epoch = inner.state.epoch + 1;
+        inner.state = copy.0;
+        inner.state.begin_epoch(epoch);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -102,15 +120,21 @@ impl DurableStore for MemoryStore {
     }
 
     async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
-        self.write(|state, _| Ok(locks::row(state, scope, &request.name).acquire(&scope.user, &request, EPOCH)))
+        self.write(|state, _| {
+            let epoch = state.epoch;
+            Ok(locks::row(state, scope, &request.name).acquire(&scope.user, &request, epoch))
+        })
     }
 
     async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant> {
-        self.write(|state, _| locks::row(state, scope, &lock.name).renew(&scope.user, lock.token, until, EPOCH))
+        self.write(|state, _| {
+            let epoch = state.epoch;
+            locks::row(state, scope, &lock.name).renew(&scope.user, lock.token, until, epoch)
+        })
     }
 
     async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
-        self.write(|state, _| locks::row(state, scope, &lock.name).release(&scope.user, lock.token, EPOCH))
+        self.write(|state, _| locks::row(state, scope, &lock.name).release(&scope.user, lock.token))
     }
 
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
@@ -128,7 +152,7 @@ impl DurableStore for MemoryStore {
         after: Position,
         limits: PageLimits,
     ) -> StoreResult<Changes> {
-        self.write(|state, _| reads::changes(state, scope, thread, after, limits))
+        self.read(|state| reads::changes(state, scope, thread, after, limits))
     }
 
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {

@@ -5,15 +5,15 @@ use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summa
 
 use super::state::{State, ThreadState};
 use crate::{
-    Branch, Changes, Digest, ExportPage, ImportRow, ListQuery, Missing, PageLimits, StoreResult, SummaryPage,
-    ThreadPage, preview,
+    Branch, Changes, Digest, ExportPage, ImportRow, ListQuery, PageLimits, StoreResult, SummaryPage, ThreadPage,
+    preview,
 };
 
 /// What a row costs in a page beyond its message.
 const ENVELOPE: usize = 128;
 
 pub(super) fn changes(
-    state: &mut State,
+    state: &State,
     scope: &Scope,
     id: &ThreadId,
     after: Position,
@@ -21,7 +21,7 @@ pub(super) fn changes(
 ) -> StoreResult<Changes> {
     let thread = state.visible(scope, id)?;
     let head = thread.position();
-    if after.epoch != head.epoch {
+    if after.epoch > head.epoch {
         return Ok(Changes::Reset(ResetReason::Epoch));
     }
     let known = hash_at(thread, after.seq);
@@ -32,8 +32,6 @@ pub(super) fn changes(
         let events = since(thread, after, limits)?;
         return Ok(Changes::Since { events, head });
     }
-    let place = (scope.tenant.clone(), id.clone());
-    state.threads.get_mut(&place).ok_or(Missing::Thread)?.epoch += 1;
     Ok(Changes::Reset(ResetReason::Epoch))
 }
 
@@ -58,7 +56,7 @@ fn since(thread: &ThreadState, after: Position, limits: PageLimits) -> StoreResu
         if used > limits.bytes && !events.is_empty() {
             break;
         }
-        events.push(Event { epoch: after.epoch, hash: *hash, record: record.clone(), body });
+        events.push(Event { epoch: thread.epoch, hash: *hash, record: record.clone(), body });
     }
     Ok(events)
 }

@@ -9,17 +9,23 @@ use threadmill_proto::{
 
 use crate::{Committed, IdempotencyKey, Lease, LockRow, Missing, SNIPPET_REACH, Secret, StoreResult, snippet_of};
 
-/// The store's part of every epoch; nothing rewinds a store in memory.
-pub(super) const EPOCH: u64 = 1;
-
 /// Everything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
+    /// The epoch of the store: every position's, and where the tokens of locks begin.
+    pub(super) epoch: u64,
     pub(super) threads: BTreeMap<(TenantId, ThreadId), ThreadState>,
     pub(super) users: BTreeMap<Scope, UserState>,
     pub(super) locks: BTreeMap<(TenantId, LockName), LockRow>,
     /// Secrets given so far.
     pub(super) secrets: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (threads, users, locks) = Default::default();
+        Self { epoch: 1, threads, users, locks, secrets: 0 }
+    }
 }
 
 /// What a user has beside threads.
@@ -28,14 +34,19 @@ pub(super) struct UserState {
     pub(super) pos: u64,
     pub(super) summaries: BTreeMap<ThreadId, Summary>,
     pub(super) receipts: BTreeMap<String, Receipt>,
+    /// Threads that were deleted, the last one last, each with the key that made it.
+    pub(super) tombstones: Vec<(ThreadId, Option<String>)>,
 }
 
-/// A kept answer; it goes with its thread.
+/// A kept answer; it goes with its thread, unless it made it.
 #[derive(Debug, Clone)]
 pub(super) struct Receipt {
     pub(super) key: IdempotencyKey,
     pub(super) thread: Option<ThreadId>,
-    pub(super) answer: Committed,
+    /// None: it made a thread that was deleted.
+    pub(super) answer: Option<Committed>,
+    /// It made its thread.
+    pub(super) makes: bool,
 }
 
 /// A thread.
@@ -51,7 +62,7 @@ pub(super) struct ThreadState {
     pub(super) created_at: Millis,
     pub(super) updated_at: Millis,
     pub(super) secret: Secret,
-    /// The thread's own part of its epoch.
+    /// The store's epoch.
     pub(super) epoch: u64,
     pub(super) seq: u64,
     pub(super) hash: ChainHash,
@@ -120,6 +131,12 @@ impl State {
         self.threads.iter().filter(move |((of, _), _)| *of == tenant).map(|(_, thread)| thread)
     }
 
+    /// Begins an epoch, as an opening does.
+    pub(super) fn begin_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.threads.values_mut().for_each(|thread| thread.epoch = epoch);
+    }
+
     /// A secret nobody else has; this store keeps none.
     pub(super) fn next_secret(&mut self) -> Secret {
         self.secrets += 1;
@@ -131,7 +148,7 @@ impl State {
 
 impl ThreadState {
     pub(super) fn position(&self) -> Position {
-        Position { epoch: EPOCH + self.epoch, seq: self.seq, hash: self.hash }
+        Position { epoch: self.epoch, seq: self.seq, hash: self.hash }
     }
 
     pub(super) fn shown(&self) -> Thread {

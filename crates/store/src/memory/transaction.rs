@@ -6,8 +6,8 @@ use threadmill_proto::{Change, Event, Message, Millis, Position, Record, Scope, 
 use super::locks;
 use super::state::{Receipt, State, ThreadState, UserState, body_of};
 use crate::{
-    Applied, Command, Committed, Committing, Conflict, KEEP_CHANGES, Missing, StoreError, StoreResult, Transaction,
-    chain, commitment,
+    Applied, Command, Committed, Committing, Conflict, KEEP_CHANGES, Missing, StoreError, StoreResult, TOMBSTONES,
+    Transaction, chain, commitment,
 };
 
 /// One transaction under way on a copy of its thread.
@@ -74,7 +74,7 @@ fn replay(state: &State, transaction: &Transaction) -> StoreResult<Option<Commit
     if receipt.key.digest != key.digest {
         return Err(Conflict::KeyReused.into());
     }
-    let mut answer = receipt.answer.clone();
+    let mut answer = receipt.answer.clone().ok_or(StoreError::Deleted)?;
     answer.replayed = true;
     if let Some(thread) = &receipt.thread {
         let thread = state.visible(&transaction.scope, thread)?;
@@ -128,6 +128,9 @@ fn open(state: &mut State, transaction: &Transaction) -> StoreResult<ThreadState
     let scope = &transaction.scope;
     match &transaction.commands[0] {
         Command::CreateThread { id, title, metadata, .. } => {
+            if state.users.get(scope).is_some_and(|user| user.tombstones.iter().any(|(gone, _)| gone == id)) {
+                return Err(StoreError::Deleted);
+            }
             if state.threads.contains_key(&(scope.tenant.clone(), id.clone())) {
                 return Err(Conflict::IdTaken.into());
             }
@@ -157,7 +160,7 @@ pub(super) fn blank(state: &mut State, scope: &Scope, id: ThreadId, at: Millis) 
         created_at: at,
         updated_at: at,
         secret: state.next_secret(),
-        epoch: 0,
+        epoch: state.epoch,
         seq: 0,
         hash: threadmill_proto::ChainHash::default(),
         log: Vec::new(),
@@ -181,7 +184,7 @@ fn settle(
     if applied.contains(&Applied::Deleted) {
         state.threads.remove(&place);
         let user = state.users.entry(scope.clone()).or_default();
-        user.receipts.retain(|_, receipt| receipt.thread.as_ref() != Some(&thread.id));
+        bury(user, &thread.id);
         let tombstone = Summary {
             title: String::new(),
             snippet: String::new(),
@@ -200,6 +203,27 @@ fn settle(
     let position = thread.position();
     state.threads.insert(place, thread);
     position
+}
+
+/// Receipts go with the thread, but for the one that made it; a tombstone stays.
+fn bury(user: &mut UserState, thread: &ThreadId) {
+    let mut maker = None;
+    user.receipts.retain(|key, receipt| {
+        if receipt.thread.as_ref() == Some(thread) {
+            (receipt.thread, receipt.answer) = (None, None);
+            if receipt.makes {
+                maker = Some(key.clone());
+            }
+            return receipt.makes;
+        }
+        true
+    });
+    user.tombstones.push((thread.clone(), maker));
+    if user.tombstones.len() as u64 > TOMBSTONES
+        && let (_, Some(key)) = user.tombstones.remove(0)
+    {
+        user.receipts.remove(&key);
+    }
 }
 
 fn prune(thread: &mut ThreadState, at: Millis) {
@@ -228,7 +252,8 @@ fn keep_receipt(state: &mut State, transaction: &Transaction, committed: &Commit
         }
         other => thread_named(other).cloned(),
     };
-    let receipt = Receipt { key: key.clone(), thread, answer: committed.clone() };
+    let makes = matches!(transaction.commands[0], Command::CreateThread { .. });
+    let receipt = Receipt { key: key.clone(), thread, answer: Some(committed.clone()), makes };
     let user = state.users.entry(transaction.scope.clone()).or_default();
     user.receipts.insert(key.key.clone(), receipt);
 }
@@ -239,7 +264,7 @@ pub(super) fn append_record(thread: &mut ThreadState, at: Millis, change: Change
     thread.seq = record.seq;
     thread.hash = chain(thread.hash, &record);
     thread.log.push((thread.hash, record.clone()));
-    Event { epoch: thread.position().epoch, hash: thread.hash, record, body }
+    Event { epoch: thread.epoch, hash: thread.hash, record, body }
 }
 
 impl Work<'_> {

@@ -14,12 +14,12 @@ interface Text {
 }
 
 /** How far a tool call is. */
-const STATES: Record<string, number> = {
-  'input-streaming': 1,
-  'input-available': 2,
-  'output-available': 3,
-  'output-error': 3,
-};
+const STATES: ReadonlyMap<string, number> = new Map([
+  ['input-streaming', 1],
+  ['input-available', 2],
+  ['output-available', 3],
+  ['output-error', 3],
+]);
 
 export class Progress {
   /** In the order of the message's parts. */
@@ -133,7 +133,7 @@ export class Progress {
   #call(part: Part): UIMessageChunk[] {
     const toolCallId = String(part.toolCallId);
     const state = String(part.state);
-    const [had, has] = [this.#calls.get(toolCallId) ?? 0, STATES[state] ?? 0];
+    const [had, has] = [this.#calls.get(toolCallId) ?? 0, STATES.get(state) ?? 0];
     const dynamic = part.type === 'dynamic-tool';
     const toolName = dynamic ? String(part.toolName) : part.type.slice('tool-'.length);
     const call = { toolCallId, ...(dynamic ? { dynamic } : {}) };

@@ -34,15 +34,16 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
 
 /** One event; none if the block is a comment. */
 function parse(block: string): ServerEvent | undefined {
-  const fields: Record<string, string> = {};
+  const fields = new Map<string, string>();
   for (const line of block.split(/\r?\n/)) {
     const [, name, value] = /^([^:]+)(?:: ?(.*))?$/.exec(line) ?? [];
     if (name === undefined) continue;
-    const before = name === 'data' ? fields.data : undefined;
-    fields[name] = before === undefined ? (value ?? '') : `${before}\n${value ?? ''}`;
+    const before = name === 'data' ? fields.get('data') : undefined;
+    fields.set(name, before === undefined ? (value ?? '') : `${before}\n${value ?? ''}`);
   }
-  if (fields.data === undefined) return undefined;
-  return { name: fields.event ?? 'message', id: fields.id ?? '', data: fields.data };
+  const data = fields.get('data');
+  if (data === undefined) return undefined;
+  return { name: fields.get('event') ?? 'message', id: fields.get('id') ?? '', data };
 }
 
 async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {

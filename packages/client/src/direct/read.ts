@@ -69,7 +69,7 @@ export async function read<T>(access: Access, path: string): Promise<T> {
   const response = await access
     .fetch(path, { headers: { accept: 'application/json' } })
     .catch(() => undefined);
-  if (!response) throw unreachable();
+  if (!response) throw await access.unanswered();
   if (!response.ok) throw await problemOf(response);
   return (await response.json().catch(() => Promise.reject(unreachable()))) as T;
 }

@@ -3,3 +3,4 @@
 mod crash;
 mod sync;
 mod trace;
+mod writer;

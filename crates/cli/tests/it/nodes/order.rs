@@ -181,7 +181,7 @@ async fn a_thread_that_is_deleted_elsewhere_is_over_and_its_name_is_free() {
     a.ask(Method::DELETE, "/threads/t", None).await;
     let ServerFrame::Failed { sub: Some(1), problem } = socket.frame().await else { panic!("it goes on") };
     assert_eq!(problem.code.as_str(), "thread_not_found");
-    a.thread("t").await;
+    a.thread_back("t").await;
     socket.subscribe(1, "t").await;
     let mut reader = Reader::default();
     reader.take(&socket.frame().await);

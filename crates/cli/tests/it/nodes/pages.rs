@@ -1,4 +1,5 @@
-//! Windows from the hot tier: what one node has read another need not read again, and nobody sees an old one.
+//! Windows from the hot tier: what one node has read another need not read again, and nobody sees an old one, or one that
+//! somebody else has written there.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -64,7 +65,7 @@ async fn a_kept_window_is_its_owners_and_its_threads() {
     assert_eq!(status, 404);
     // The id is free again; a log that begins anew comes to the same numbers.
     assert_eq!(a.ask(Method::DELETE, "/threads/t", None).await.0, 204);
-    a.thread("t").await;
+    a.thread_back("t").await;
     a.post("/threads/t/messages", json!({"id": "other", "parts": [text("another")]})).await;
     assert_eq!(texts(&window(&b, "t").await), ["begin", "another"]);
 }
@@ -111,4 +112,43 @@ async fn while_the_tier_is_away_a_node_remembers_what_it_has_read_itself() {
     redis.restart();
     until("it is back", async || (b.get("/info").await["mode"] == "full").then_some(())).await;
     assert_eq!(texts(&window(&b, "t").await), texts(&window(&a, "t").await));
+}
+
+/// A window as whoever can write to the server forges it: other words, in a frame that the first release would have believed.
+fn forged(key: &str, value: &[u8]) -> Vec<u8> {
+    const HEAD: std::ops::Range<usize> = 16..22;
+    let number = |at: usize| u64::from_le_bytes(value[at..at + 8].try_into().expect("eight bytes"));
+    let place = threadmill_proto::to_cbor(&(key, number(0), number(8)));
+    let mut payload = value[38..].to_vec();
+    for at in 0..payload.len() {
+        if payload[at..].starts_with(b"the secret") {
+            payload[at..at + 10].copy_from_slice(b"EVIL WORDS");
+        }
+    }
+    let mut hasher = blake3::Hasher::new_derive_key("threadmill 2026 hot tier frame");
+    hasher.update(&(place.len() as u64).to_le_bytes()).update(&place).update(&value[HEAD]).update(&payload);
+    [&value[..22], &hasher.finalize().as_bytes()[..16], &payload].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_a_window_that_somebody_else_wrote_there() {
+    let (redis, cluster) = kept().await;
+    let keys: Vec<String> = redis.run_command(&["KEYS", "*:pg:*"]).await;
+    assert!(!keys.is_empty());
+    let mut connection = redis.connection().await;
+    for key in &keys {
+        let value: Vec<u8> = ::redis::cmd("GET").arg(key).query_async(&mut connection).await.expect("a window");
+        let forged = forged(key, &value);
+        assert_ne!(forged, value);
+        let set = ::redis::cmd("SET").arg(key).arg(forged).query_async::<()>(&mut connection).await;
+        set.expect("it is forged");
+    }
+    for node in 0..2 {
+        assert_eq!(texts(&window(&cluster.api(node), "t").await), ["begin", "the secret"]);
+    }
+    let mut unverified = 0;
+    for node in 0..2 {
+        unverified += cluster.readyz(node).await.1["hot"]["unverified"].as_u64().expect("a number");
+    }
+    assert!(unverified > 0, "it was seen and counted");
 }

@@ -86,7 +86,7 @@ async fn a_position_that_makes_no_sense_is_refused_and_one_nobody_had_is_not_wai
     }
     let (_, _, seen) = window(&a, None).await;
     a.ask(Method::DELETE, "/threads/t", None).await;
-    a.thread("t").await;
+    a.thread_back("t").await;
     let (status, window, position) = window(&a, seen.as_deref()).await;
     assert_eq!(status, 200, "{window}");
     assert_eq!(window["messages"].as_array().map(Vec::len), Some(1));

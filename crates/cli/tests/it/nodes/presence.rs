@@ -44,7 +44,7 @@ async fn devices_at_different_nodes_see_each_other() {
     until("it stops typing", async || (present(&b).await[1] == pair("phone", "viewing")).then_some(())).await;
     // Nobody is in the thread that takes the name.
     a.ask(Method::DELETE, "/threads/t", None).await;
-    a.thread("t").await;
+    a.thread_back("t").await;
     assert_eq!(present(&b).await, []);
     let eve = cluster.nodes[0].api("eve");
     let refused = eve.ask(Method::GET, "/threads/t/presence", None).await;

@@ -2,10 +2,10 @@
 //! does when it goes on harms nobody.
 
 use super::{Op, Robbed, TABS, Tab, World, leader, opened, settle};
+use crate::model::Server;
 use threadmill_core::engine::Input;
 use threadmill_core::session::Status;
-use threadmill_proto::TabFrame;
-use threadmill_proto::write;
+use threadmill_proto::{TabFrame, write};
 
 /// Time passes in small steps, and everything that is on its way arrives.
 fn live_through(world: &mut World, time: u64) {
@@ -36,7 +36,7 @@ fn others_take_over_within_ten_seconds_and_a_tab_that_comes_meanwhile_connects()
     for at in (0..TABS).filter(|at| *at != first) {
         assert!(is_live(&world, at), "tab {at} is connected");
     }
-    world.threads.iter_mut().for_each(|thread| thread.append());
+    world.threads.iter_mut().for_each(Server::append);
     settle(&mut world);
     for robbed in [Robbed::First, Robbed::Last] {
         world.run(Op::GoOn(first, robbed));

@@ -1,7 +1,9 @@
 //! Providers: who writes the answers. Keys stay here; they reach no log, no error and no browser.
 
+mod failure;
 pub mod openai;
 pub mod replay;
+mod words;
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,21 +13,55 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use threadmill_proto::{Chunk, ErrorCode, Problem, Role};
 
+pub use failure::{Failure, ProviderError};
+
 /// Chunks as they come. The end of the stream is the end of the answer. Dropping it aborts the call.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, ProviderError>> + Send>>;
 
-/// Why a provider did not answer, in words for a person and without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ProviderError(pub String);
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Words.
+    Text(String),
+    /// A file by reference or as a `data:` URL.
+    File {
+        /// IANA media type.
+        media_type: String,
+        /// Where it is.
+        url: String,
+        /// What to call it.
+        filename: Option<String>,
+    },
+}
 
 /// One turn of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// Who spoke.
     pub role: Role,
-    /// What was said.
-    pub text: String,
+    /// What was said, in order.
+    pub pieces: Vec<Piece>,
+}
+
+impl Turn {
+    /// A turn of words.
+    #[must_use]
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self { role, pieces: vec![Piece::Text(text.into())] }
+    }
+
+    /// Its words, with its files by name.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::File { media_type, filename, .. } => match filename {
+                Some(name) => format!("[file: {name} ({media_type})]"),
+                None => format!("[file: {media_type}]"),
+            },
+        };
+        self.pieces.iter().map(piece).collect::<Vec<_>>().join("\n\n")
+    }
 }
 
 /// What a provider is given.

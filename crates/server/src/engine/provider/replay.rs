@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threadmill_proto::{Chunk, Role};
 
-use super::{ChunkStream, Prompt, Provider, ProviderError};
+use super::{ChunkStream, Piece, Prompt, Provider, ProviderError};
 
 /// What pages must say about it.
 pub const NOTE: &str = "Answers are replayed from a corpus of questions and answers; no model is asked.";
@@ -124,7 +124,14 @@ fn tokens(text: &str) -> Vec<String> {
 impl Provider for Replay {
     async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError> {
         let asked = prompt.turns.iter().rev().find(|turn| turn.role == Role::User);
-        let answer = self.answer(asked.map_or("", |turn| turn.text.as_str()));
+        // A turn may hold several messages: the last one is the question.
+        let words = asked.and_then(|turn| {
+            turn.pieces.iter().rev().find_map(|piece| match piece {
+                Piece::Text(text) => Some(text.as_str()),
+                Piece::File { .. } => None,
+            })
+        });
+        let answer = self.answer(words.unwrap_or_default());
         let id = "0".to_owned();
         let deltas = tokens(&answer).into_iter().map({
             let id = id.clone();

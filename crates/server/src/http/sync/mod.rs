@@ -114,19 +114,12 @@ impl Session {
     }
 
     /// Does what is due: a frame to send, or nothing.
-    async fn take(&mut self, due: Due) -> Result<Option<Arc<Shared>>, Over> {
+    fn take(&mut self, due: Due) -> Result<Option<Arc<Shared>>, Over> {
         match due {
             Due::Outgoing(Outgoing::Frame(frame)) => return Ok(Some(frame)),
-            Due::Outgoing(Outgoing::Resync(sub)) => {
-                if let Err(problem) = self.watcher.resync(sub).await {
-                    self.watcher.say(ServerFrame::Failed { sub: Some(sub), problem });
-                }
-            }
-            Due::Outgoing(Outgoing::List) => {
-                if let Err(problem) = self.watcher.read_list().await {
-                    self.watcher.say(ServerFrame::Failed { sub: None, problem });
-                }
-            }
+            // Neither is waited for: what they read goes through the queue, and the client is answered meanwhile.
+            Due::Outgoing(Outgoing::Resync(sub)) => self.watcher.begin_resync(sub),
+            Due::Outgoing(Outgoing::List) => self.watcher.begin_read_list(),
             Due::Outgoing(Outgoing::TooSlow) => return Err(Over::TooSlow),
             Due::Expired => return Err(Over::Refused(auth::expired())),
             Due::Flags => {
@@ -159,37 +152,31 @@ impl Session {
     ///
     /// # Errors
     /// The client may not go on.
-    async fn answer(&mut self, frame: ClientFrame) -> Result<(), Problem> {
+    fn answer(&mut self, frame: ClientFrame) -> Result<(), Problem> {
         let watcher = &self.watcher;
-        let (sub, done) = match frame {
+        match frame {
             ClientFrame::Hello { .. } => {
-                (None, Err(Problem::new(ErrorCode::InvalidFrame, "Hello is said once, at the beginning.")))
+                let problem = Problem::new(ErrorCode::InvalidFrame, "Hello is said once, at the beginning.");
+                watcher.say(ServerFrame::Failed { sub: None, problem });
             }
             ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to } => {
                 let resume = cursor.map(|cursor| (cursor, from, to));
                 let request = OpenRequest { sub, thread, branch, anchor, before, after, resume };
-                (Some(sub), watcher.open(request).await)
+                watcher.begin_open(request);
             }
             ClientFrame::Range { sub, from, to } => {
                 watcher.range(sub, from, to);
-                (Some(sub), Ok(()))
             }
             ClientFrame::Unsubscribe { sub } => {
                 watcher.close(sub);
-                (Some(sub), Ok(()))
             }
             ClientFrame::Authenticate { token } => {
                 self.identity = self.app.guard.auth.renewed(&self.identity, &token, self.app.engine.now())?;
-                (None, Ok(()))
             }
-            ClientFrame::FollowList { since } => (None, watcher.follow_list(since).await),
+            ClientFrame::FollowList { since } => watcher.begin_follow_list(since),
             ClientFrame::Ping { token } => {
                 watcher.say(ServerFrame::Pong { token, now: self.app.engine.now() });
-                (None, Ok(()))
             }
-        };
-        if let Err(problem) = done {
-            watcher.say(ServerFrame::Failed { sub, problem });
         }
         Ok(())
     }
@@ -204,11 +191,11 @@ struct Feed {
 
 impl Feed {
     /// Answers what was asked, as far as there is room for it.
-    async fn settle(&mut self) -> Result<(), Problem> {
+    fn settle(&mut self) -> Result<(), Problem> {
         while !self.session.has_enough()
             && let Some(frame) = self.asked.pop_front()
         {
-            self.session.answer(frame).await?;
+            self.session.answer(frame)?;
         }
         Ok(())
     }
@@ -216,11 +203,11 @@ impl Feed {
     /// The next frame to send, waiting for it. Nothing if there will be none.
     async fn next(&mut self) -> Option<Arc<Shared>> {
         while !self.over {
-            if let Err(problem) = self.settle().await {
+            if let Err(problem) = self.settle() {
                 return self.refuse(problem);
             }
             let due = self.session.due().await;
-            match self.session.take(due).await {
+            match self.session.take(due) {
                 Ok(Some(frame)) => return Some(frame),
                 Ok(None) => {}
                 Err(Over::TooSlow) => self.over = true,

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::{StreamExt as _, stream};
 use threadmill_proto::{ClientFrame, ErrorCode, ServerFrame, cbor_sequence, to_cbor};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::super::body::{MaybeCaller, Query, unread};
 use super::super::serve::bodies::BodyShare;
@@ -155,14 +155,24 @@ fn events(app: &App, feed: Feed, place: Share) -> Response {
 async fn held(mut feed: Feed, wait: Duration) -> Vec<u8> {
     let mut answer = Vec::new();
     let (mut until, mut told) = (Instant::now() + wait, false);
+    let mut opening = feed.session.watcher.opening();
     while answer.len() < FULL {
-        // Not under the time limit: what was asked is answered to the end, so that no subscription waits for ever
-        // behind a busy one. Where there is no room for it yet, a frame is ready, which comes before the limit too.
-        if let Err(problem) = feed.settle().await {
+        if let Err(problem) = feed.settle() {
             answer.extend_from_slice(&to_cbor(&ServerFrame::Refused(problem)));
             break;
         }
-        let Ok(Some(frame)) = timeout_at(until, feed.next()).await else { break };
+        // What was asked is answered to the end, whatever the time limit, so that no subscription waits for ever behind a
+        // busy one. Where there is no room for it yet, a frame is ready, which comes before the limit too.
+        let over = async {
+            sleep_until(until).await;
+            let _ = opening.wait_for(|count| *count == 0).await;
+        };
+        let next = tokio::select! {
+            biased;
+            next = feed.next() => next,
+            () = over => None,
+        };
+        let Some(frame) = next else { break };
         answer.extend_from_slice(&frame.cbor());
         if !told && tells(&frame.frame) {
             (until, told) = (Instant::now() + BATCH, true);

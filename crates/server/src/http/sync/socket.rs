@@ -128,7 +128,7 @@ impl Connection {
     async fn send_all(&mut self, session: &mut Session, first: Due) -> Flow {
         let mut next = Some(first);
         while let Some(due) = next {
-            match session.take(due).await {
+            match session.take(due) {
                 Ok(Some(frame)) => {
                     if matches!(self.feed(frame.cbor()).await, Flow::Over) {
                         return Flow::Over;
@@ -162,7 +162,7 @@ impl Connection {
     async fn receive(&mut self, session: &mut Session, incoming: Option<Result<Message, axum::Error>>) -> Flow {
         match incoming {
             Some(Ok(Message::Binary(bytes))) => match from_cbor(&bytes) {
-                Ok(frame) => match session.answer(frame).await {
+                Ok(frame) => match session.answer(frame) {
                     Ok(()) => Flow::On,
                     Err(problem) => self.refuse(problem).await,
                 },

@@ -37,10 +37,11 @@ fn show<T: Debug>(result: StoreResult<T>) -> String {
     }
 }
 
-/// Leaves out what follows from a store's secrets.
+/// Leaves out what follows from a store's secrets, and from when it was opened: during a walk it is not opened anew.
 fn blank(text: &str) -> String {
     let mut out = String::new();
-    let mut rest = text;
+    let timeless = without_epochs(text);
+    let mut rest = timeless.as_str();
     while let Some((before, after)) = ["ChainHash([", "Commitment(["]
         .iter()
         .filter_map(|word| rest.split_once(word))
@@ -51,6 +52,18 @@ fn blank(text: &str) -> String {
         rest = after.split_once("])").map_or("", |(_, rest)| rest);
     }
     out + rest
+}
+
+fn without_epochs(text: &str) -> String {
+    let mut pieces = text.split("epoch: ");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece.trim_start_matches(|c: char| c.is_ascii_digit());
+        let none = piece.strip_suffix(rest) == Some("0");
+        out.push_str(if none { "no epoch" } else { "epoch" });
+        out.push_str(rest);
+    }
+    out
 }
 
 impl Side {

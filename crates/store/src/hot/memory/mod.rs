@@ -269,4 +269,12 @@ impl HotStore for MemoryHot {
             unverified: 0,
         })
     }
+
+    fn is_pushed(&self) -> bool {
+        true
+    }
+
+    fn unverified(&self) -> u64 {
+        0
+    }
 }

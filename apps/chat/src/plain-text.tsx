@@ -1,0 +1,76 @@
+//! Text as it was written. A long one is laid out in pieces, a few a turn: one paragraph of a megabyte would hold the
+//! page up for half a second.
+
+import { useMemo } from 'react';
+import { Slices } from './markdown/slices';
+
+/** What is laid out as one: so many letters, or so many lines if they are short. */
+const PIECE = 8 * 1024;
+const LINES = 200;
+/** How far after a piece's length a line's end is looked for, then a blank. */
+const FURTHER = PIECE;
+/** A piece in elements: its layout costs about as much as theirs. */
+const WEIGHT = 600;
+
+interface Piece {
+  readonly text: string;
+  /** Ends in the middle of a line, which goes on in the next. */
+  readonly broken: boolean;
+}
+
+/** Cuts a text at its lines, where a line is very long at a blank, and where there is none between two characters. */
+export function piecesOf(text: string): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let start = 0;
+  while (start < text.length) {
+    const end = start + cutOf(text.slice(start, start + PIECE + FURTHER));
+    pieces.push({ text: text.slice(start, end), broken: end < text.length && text.charAt(end - 1) !== '\n' });
+    start = end;
+  }
+  return pieces;
+}
+
+/** Where the first piece of a text ends, which is given as far as a piece may reach. */
+function cutOf(text: string): number {
+  let line = -1;
+  for (let lines = 0; lines < LINES && line < PIECE; lines += 1) {
+    const next = text.indexOf('\n', line + 1);
+    if (next < 0) break;
+    line = next;
+    if (lines === LINES - 1) return line + 1;
+  }
+  if (line >= PIECE) return line + 1;
+  if (text.length < PIECE + FURTHER) return text.length;
+  const blank = text.indexOf(' ', PIECE);
+  if (blank >= 0) return blank + 1;
+  const between = text.charCodeAt(PIECE);
+  const isSecondHalf = between >= 0xdc00 && between <= 0xdfff;
+  return isSecondHalf ? PIECE + 1 : PIECE;
+}
+
+const weightOf = () => WEIGHT;
+
+/** A piece that ends within a line is an inline block, so that a copy of the text has no line end there. */
+function renderPiece({ text, broken }: Piece, index: number) {
+  return (
+    <span key={index} className={broken ? 'plain-piece plain-broken' : 'plain-piece'}>
+      {text}
+    </span>
+  );
+}
+
+/** The letters of a text, laid out in pieces if they are many. */
+export function Pieces({ text }: { text: string }) {
+  const pieces = useMemo(() => piecesOf(text), [text]);
+  if (pieces.length < 2) return text;
+  return <Slices things={pieces} weightOf={weightOf} render={renderPiece} most={pieces.length} />;
+}
+
+/** A text, each line in its own direction. */
+export function PlainText({ text, className = 'plain' }: { text: string; className?: string }) {
+  return (
+    <p className={className} dir="auto">
+      <Pieces text={text} />
+    </p>
+  );
+}

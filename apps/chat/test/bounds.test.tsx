@@ -1,0 +1,218 @@
+//! Nothing a message holds takes the page away: hostile Markdown, words that objects know, nesting, sizes.
+
+import { readFileSync } from 'node:fs';
+import { renderToStaticMarkup } from 'react-dom/server';
+import { describe, expect, it } from 'vitest';
+import { HOSTILE } from '../e2e/bars/hostile.mjs';
+import { splitDraft } from '../src/composer/long-text';
+import { jsonOf } from '../src/json';
+import { languageName } from '../src/markdown/highlight';
+import { colour, parseSpans } from '../src/markdown/highlight-languages';
+import { MarkdownBlock, MarkdownBlocks } from '../src/markdown/markdown';
+import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
+import { slicesOf } from '../src/markdown/slices';
+import { DrawnWhole } from '../src/markdown/turns';
+import { piecesOf } from '../src/plain-text';
+import { OtherPart } from '../src/thread/other-part';
+
+takeParser(new WebAssembly.Module(readFileSync(new URL('../wasm/markdown.wasm', import.meta.url))));
+
+const html = (source: string) => renderToStaticMarkup(<MarkdownBlock source={source} />);
+const textOf = (markup: string) => markup.replace(/<[^>]*>/g, '');
+
+/** What a browser takes for a task is 200 ms; a machine that tests other things besides gets five times that. */
+const GENEROUS = 1_000;
+
+describe('hostile Markdown', () => {
+  it.each(Object.entries(HOSTILE))('%s: parsed within its fuel or shown as it is', (_, source) => {
+    expect(source.length).toBeLessThanOrEqual(LONGEST);
+    const started = performance.now();
+    const parsed = parseMarkdown(source);
+    expect(performance.now() - started).toBeLessThan(GENEROUS);
+    if (parsed) expect(parsed.fuel).toBeLessThan(128 * (source.length * 3) + 40_000);
+    expect(html(source)).not.toBe('');
+  });
+
+  it('runs out of fuel where the parser is not linear, and reads the next text all the same', () => {
+    for (const name of ['lazy lines under deep quotations', 'lazy lines under deep lists'] as const) {
+      const source = HOSTILE[name] ?? '';
+      expect(parseMarkdown(source)).toBeUndefined();
+      expect(textOf(html(source))).toContain('b\nb\nb');
+      expect(html('*next*')).toBe('<p dir="auto"><em>next</em></p>');
+    }
+  });
+
+  it('counts: the fuel of twice a text is twice the fuel', () => {
+    for (const unit of ['*a **b', '[a](', '> - a\n', '| a ', '`a', 'word '] as const) {
+      const fuel = (times: number) => parseMarkdown(unit.repeat(times))?.fuel ?? Number.NaN;
+      expect(fuel(8_000) / fuel(4_000), unit).toBeLessThan(2.6);
+    }
+  });
+
+  it('shows a text beyond all bounds as it is', () => {
+    const source = `${'*a* '.repeat(50_000)}end`;
+    expect(parseMarkdown(source)).toBeUndefined();
+    expect(html(source)).toContain('*a* *a*');
+  });
+
+  it('draws a long list in slices and offers the rest', () => {
+    const out = renderToStaticMarkup(<MarkdownBlock source={'- a\n'.repeat(12_000)} />);
+    const items = out.match(/<li/g)?.length ?? 0;
+    expect(items).toBeGreaterThan(1_000);
+    expect(items).toBeLessThan(6_000);
+    expect(out).toContain('Show more');
+  });
+});
+
+it('what is printed is drawn whole', () => {
+  const out = renderToStaticMarkup(
+    <DrawnWhole value={true}>
+      <MarkdownBlock source={'- a\n'.repeat(4_000)} />
+    </DrawnWhole>,
+  );
+  expect(out.match(/<li/g)).toHaveLength(4_000);
+  expect(out).not.toContain('Show more');
+});
+
+describe('words that objects know', () => {
+  const WORDS = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf', '__defineGetter__'];
+
+  it.each(WORDS)('a fence called %s', word => {
+    expect(languageName(word)).toBe(word.charAt(0).toUpperCase() + word.slice(1, 24));
+    expect(html(`\`\`\`${word}\na\n\`\`\``)).toContain('<code>a</code>');
+    expect(colour('a', word)).toBeUndefined();
+  });
+
+  it.each(WORDS)('a tool and its state called %s', word => {
+    const part = { type: 'dynamic-tool', toolName: word, state: word, toolCallId: 'c', input: {} };
+    const out = renderToStaticMarkup(<OtherPart part={part} />);
+    expect(out).toContain(word);
+    expect(out).not.toContain('folded-note');
+    expect(renderToStaticMarkup(<OtherPart part={{ type: `tool-${word}`, state: word }} />)).toContain(word);
+  });
+
+  // Underscores are emphasis here.
+  it.each(WORDS.filter(word => !word.startsWith('_')))('a reference called &%s;', word => {
+    expect(textOf(html(`a &${word}; *b*`))).toBe(`a &amp;${word}; b`);
+  });
+
+  it('a member called __proto__ in the data of a tool is data', () => {
+    const part = JSON.parse(
+      '{"type":"tool-x","state":"output-available","output":{"__proto__":{"state":1}}}',
+    );
+    expect(renderToStaticMarkup(<OtherPart part={part} />)).toContain('__proto__');
+  });
+});
+
+describe('sizes', () => {
+  it('a tool output is shown whole', () => {
+    const out = jsonOf({ output: 'x'.repeat(972_000) });
+    expect(out.length).toBeGreaterThan(972_000);
+  });
+
+  it('data nested deeply is not indented by its depth', () => {
+    const deep = JSON.parse(`${'['.repeat(3_000)}1${']'.repeat(3_000)}`);
+    expect(jsonOf({ output: deep }).length).toBeLessThan(10_000);
+  });
+
+  it.each([
+    ['lines', 'a line of some words\n'.repeat(50_000)],
+    ['one line', 'word '.repeat(200_000)],
+    ['one word', 'w'.repeat(1_000_000)],
+    ['pairs', `x${'😀'.repeat(300_000)}`],
+  ])('a megabyte of %s is cut into pieces that are the text', (_, text) => {
+    const pieces = piecesOf(text);
+    expect(pieces.map(piece => piece.text).join('')).toBe(text);
+    for (const piece of pieces) {
+      expect(piece.text.length).toBeLessThanOrEqual(16 * 1024);
+      expect(piece.text).not.toMatch(/^[\udc00-\udfff]|[\ud800-\udbff]$/);
+    }
+  });
+
+  it('more at the end moves no slice but the last', () => {
+    const weights = Array.from({ length: 500 }, (_, n) => 1 + (n % 37));
+    const whole = slicesOf(weights, weight => weight);
+    const some = slicesOf(weights.slice(0, 300), weight => weight);
+    expect(whole.slice(0, some.length - 1)).toEqual(some.slice(0, -1));
+    for (const { weight, start, end } of whole) expect(weight <= 400 || end - start === 1).toBe(true);
+  });
+
+  it('spans of code end at a depth and a number', () => {
+    const deep = `${'<span class="a">'.repeat(1_000)}x${'</span>'.repeat(1_000)}`;
+    const depth = (nodes: ReturnType<typeof parseSpans>): number =>
+      Math.max(0, ...(nodes ?? []).map(node => (typeof node === 'string' ? 0 : 1 + depth(node.children))));
+    expect(depth(parseSpans(deep))).toBeLessThanOrEqual(16);
+    expect(parseSpans('<span class="a">x</span>'.repeat(10_000))).toBeUndefined();
+  });
+});
+
+describe('a long draft', () => {
+  const long = 'line of text\n'.repeat(10_000);
+
+  it('is held, and what is typed beside it is typed', () => {
+    expect(splitDraft('short', '')).toEqual({ typed: 'short', held: '' });
+    expect(splitDraft(long, '')).toEqual({ typed: '', held: long });
+    expect(splitDraft(`hello\n\n${long}`, long)).toEqual({ typed: 'hello', held: long });
+    expect(splitDraft(long, long)).toEqual({ typed: '', held: long });
+  });
+
+  it('is held whole after a reload, and gone with the draft', () => {
+    expect(splitDraft(`hello\n\n${long}`, '')).toEqual({ typed: '', held: `hello\n\n${long}` });
+    expect(splitDraft('', long)).toEqual({ typed: '', held: '' });
+  });
+});
+
+describe('directions', () => {
+  it('each block has its own', () => {
+    const out = html(
+      'مرحبا (Hello)؟\n\n- שלום\n- Hello\n\n> اقتباس\n\n| عنوان | b |\n|---|---|\n| قيمة | c |\n\n# عنوان',
+    );
+    expect(out).toContain('<p dir="auto">مرحبا (Hello)؟</p>');
+    expect(out).toContain('<ul dir="rtl"><li dir="rtl">שלום</li><li dir="auto">Hello</li></ul>');
+    expect(out).toContain('<blockquote dir="rtl"><p dir="auto">');
+    expect(out).toMatch(/<section[^>]* dir="rtl"><table>/);
+    expect(out).toContain('<td dir="auto">قيمة</td>');
+    expect(out).toContain('<h2 class="md-h1" dir="auto">');
+  });
+
+  it('code reads from left to right', () => {
+    expect(html('```\nשלום = 1\n```')).toContain('dir="ltr"><code>');
+  });
+
+  it('text of one line, and as it was written', () => {
+    expect(html('مرحبا')).toBe('<p dir="auto">مرحبا</p>');
+    expect(html(`${'שלום '.repeat(20_000)}`)).toMatch(/^<p class="md-plain" dir="auto">/);
+  });
+});
+
+describe('what people wrote', () => {
+  it.each([
+    String.raw`\(a^2 + b_1 * c_2 * d\)`,
+    String.raw`\[ \begin{matrix} a \\ b \end{matrix} \]`,
+    '$x_1 * y_2 * z$',
+    '$$ a \\\\ b $$',
+  ])('the formula %s', source => {
+    expect(textOf(html(source)).replaceAll('&amp;', '&')).toBe(source);
+  });
+
+  it('boxes of tasks say what they are', () => {
+    const out = html('- [x] done\n- [ ] open');
+    expect(out).toContain('aria-label="Done"');
+    expect(out).toContain('aria-label="To do"');
+  });
+
+  it('headings of a message begin below the title of the page and skip no level', () => {
+    const out = renderToStaticMarkup(
+      <MarkdownBlocks
+        blocks={['### a\n\n', '#### b\n\n', '```\n# no\n```\n\n', '# c\n\n', '### d\n\n### e\n']}
+      />,
+    );
+    expect([...out.matchAll(/<(h\d) class="(md-h\d)"/g)].map(([, tag, look]) => `${tag} ${look}`)).toEqual([
+      'h2 md-h3',
+      'h3 md-h4',
+      'h2 md-h1',
+      'h3 md-h3',
+      'h3 md-h3',
+    ]);
+  });
+});

@@ -1,0 +1,123 @@
+//! Threads that are moved: what export writes import reads, both ways, whatever a released server can have stored; and
+//! one bad thread is skipped and not the import.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::api::text;
+use crate::node::{Setup, command};
+
+fn head(id: &str) -> Value {
+    json!({"thread": {
+        "id": id, "title": id, "archived": false, "defaultBranch": "main", "branches": 1, "messages": 1,
+        "createdAt": "2024-01-01T00:00:00.000Z", "updatedAt": "2024-01-01T00:00:00.000Z",
+    }})
+}
+
+fn message(id: &str, depth: u64, status: &str, parts: &Value, metadata: &Value) -> Value {
+    let role = if depth == 0 { "user" } else { "assistant" };
+    json!({"message": {
+        "id": id, "role": role, "parts": parts, "metadata": metadata, "status": status, "branch": "main",
+        "depth": depth, "rev": 1, "createdAt": "2024-01-01T00:00:00.000Z",
+    }})
+}
+
+fn thread(id: &str, messages: &[Value]) -> String {
+    let branch = json!({"branch": {"id": "main", "parent": null, "forkDepth": 0}});
+    let end = json!({"end": {"messages": messages.len(), "branches": 1}});
+    let lines = [head(id), branch].into_iter().chain(messages.iter().cloned()).chain([end]);
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn import(file: &Path, place: &[&str]) -> (i32, Value) {
+    let file = file.display().to_string();
+    let (status, out, errors) = command(&[&["import", &file, "--user", "ada", "--json"], place].concat());
+    (status, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{errors}")))
+}
+
+fn export(place: &[&str]) -> String {
+    let (status, out, errors) = command(&[&["export", "--user", "ada"], place].concat());
+    assert_eq!(status, 0, "{errors}");
+    out
+}
+
+/// A message's own words, without what a store adds.
+fn rows(exported: &str) -> Vec<Value> {
+    exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// What runs of the first release could write.
+fn old_answers() -> String {
+    let mixed: Vec<Value> =
+        (0..300).flat_map(|n| [json!({"type": "reasoning", "text": n.to_string()}), text(&n.to_string())]).collect();
+    let many = vec![text("a"); 60_000];
+    let calls: Vec<Value> = (0..20_000)
+        .map(|n| {
+            json!({"type": "dynamic-tool", "toolName": "f", "toolCallId": format!("call-{n}"),
+                "state": "input-available", "input": {}})
+        })
+        .collect();
+    let metadata = json!({"usage": (0..3000).map(|n| (format!("k{n}"), "x".repeat(200).into())).collect::<serde_json::Map<_, _>>()});
+    let question = || message("q", 0, "complete", &json!([text("why")]), &Value::Null);
+    [
+        ("mixed", json!(mixed), Value::Null),
+        ("many", json!(many), Value::Null),
+        ("calls", json!(calls), Value::Null),
+        ("counted", json!([text("hi")]), metadata),
+    ]
+    .map(|(id, parts, metadata)| thread(id, &[question(), message("a", 1, "complete", &parts, &metadata)]))
+    .into_iter()
+    .chain([thread("empty", &[question(), message("a", 1, "stopped", &json!([]), &Value::Null)])])
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_export_writes_import_reads() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("old.jsonl");
+    std::fs::write(&file, old_answers()).expect("the file is written");
+    let data = folder.path().join("data").display().to_string();
+    let (status, summary) = import(&file, &["--data", &data]);
+    assert_eq!((status, &summary["imported"]), (0, &json!(5)), "{summary}");
+    let by_data = export(&["--data", &data]);
+    assert_eq!(rows(&by_data).len(), rows(&old_answers()).len());
+
+    std::fs::write(&file, &by_data).expect("the file is written");
+    let node = Setup::new().start();
+    let url = format!("http://{}", node.address());
+    let (status, summary) = import(&file, &["--url", &url]);
+    assert_eq!((status, &summary["imported"]), (0, &json!(5)), "{summary}");
+    assert_eq!(export(&["--url", &url]), by_data);
+
+    let api = node.api("ada");
+    for (id, whole) in [("mixed", 600), ("many", 60_000), ("calls", 20_000), ("counted", 1)] {
+        let window = api.get(&format!("/threads/{id}/messages")).await;
+        assert!(window.to_string().len() <= 256 << 10, "the window of {id} has {} bytes", window.to_string().len());
+        let shown = &window["messages"][1]["parts"];
+        assert!(id == "mixed" || shown.to_string().contains("\"preview\""), "what is missing of {id} is marked");
+        let kept = api.message(id, "a").await;
+        assert_eq!(kept["parts"].as_array().map(Vec::len), Some(whole));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_thread_is_skipped_and_not_the_import() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("mixed.jsonl");
+    let good = |id: &str| thread(id, &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    let huge = thread("huge", &[message("q", 0, "complete", &json!([text(&"x".repeat(20 << 20))]), &Value::Null)]);
+    let large = thread("large", &[message("q", 0, "complete", &json!([text(&"x".repeat(5 << 20))]), &Value::Null)]);
+    let lost = good("lost").replace("\"branch\":\"main\"", "\"branch\":\"nowhere\"");
+    let all = format!("\u{feff}{}{huge}{}{lost}{large}{}", good("a"), good("b"), good("c"));
+    std::fs::write(&file, all).expect("the file is written");
+
+    let data = folder.path().join("data").display().to_string();
+    let node = Setup::new().start();
+    let url = format!("http://{}", node.address());
+    for place in [["--data", &data], ["--url", &url]] {
+        let (status, summary) = import(&file, &place);
+        assert_eq!((status, &summary["imported"]), (3, &json!(3)), "{place:?}: {summary}");
+        assert_eq!(summary["skipped"].as_array().map(Vec::len), Some(3), "{summary}");
+    }
+}

@@ -1,0 +1,145 @@
+//! One user's flood and the others: what waits is bounded for each, and nobody is kept from working.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use threadmill_proto::message::Body;
+use threadmill_proto::{
+    BranchId, ErrorCode, JsonText, MessageId, Outcome, Part, Problem, Role, RunId, Scope, TenantId, ThreadId, UserId,
+};
+use threadmill_store::conformance::kit;
+use threadmill_store::{Command, DurableStore, IfMoved, Lease, MemoryStore, Transaction};
+use tokio::time::{Instant, timeout};
+
+use super::others_tests::engine_on;
+use super::planted_tests::Planted;
+use super::{AppendRequest, Engine, Terms, WhenBusy};
+
+fn scope(tenant: &str, user: &str) -> Scope {
+    Scope { tenant: TenantId::parse(tenant).expect("an id"), user: UserId::parse(user).expect("an id") }
+}
+
+fn thread(name: &str) -> ThreadId {
+    ThreadId::parse(name).expect("an id")
+}
+
+fn waiting(id: &str, bytes: usize) -> AppendRequest {
+    let body = Body { parts: vec![Part::Text { text: "x".repeat(bytes), extra: None }], metadata: None };
+    let id = Some(MessageId::parse(id).expect("an id"));
+    let (branch, after, if_moved) = (None, None, IfMoved::Append);
+    AppendRequest { id, role: Role::User, body, branch, after, if_moved, when_busy: WhenBusy::Wait }
+}
+
+async fn apply(store: &dyn DurableStore, scope: &Scope, commands: Vec<Command>) {
+    let transaction = Transaction { scope: scope.clone(), at: 1, key: None, under: None, commands };
+    store.apply(transaction).await.expect("it is written");
+}
+
+/// A thread on which a run of this name is live.
+async fn busy(store: &dyn DurableStore, scope: &Scope, of: &str, run: &RunId) {
+    let (id, branch) = (thread(of), BranchId::parse("b").expect("an id"));
+    let create = Command::CreateThread { id: id.clone(), branch, title: "t".into(), metadata: None };
+    let start = Command::StartRun {
+        thread: id,
+        branch: None,
+        regenerate: None,
+        fork: BranchId::parse("unused").expect("an id"),
+        run: run.clone(),
+        message: MessageId::parse("answer").expect("an id"),
+        provider: "silent".into(),
+        request: JsonText("{}".into()),
+        lease: Lease { owner: "there".into(), until: u64::MAX },
+    };
+    apply(store, scope, vec![create, start]).await;
+}
+
+async fn end(store: &dyn DurableStore, scope: &Scope, run: &RunId) {
+    let outcome = Outcome::Complete;
+    let body = Body { parts: vec![Part::Text { text: "done".into(), extra: None }], metadata: None };
+    apply(store, scope, vec![Command::EndRun { run: run.clone(), fence: 1, outcome, body, error: None }]).await;
+}
+
+async fn append(engine: &Arc<Engine>, scope: &Scope, request: AppendRequest) -> Result<(), Problem> {
+    engine.append(scope, Terms::default(), &thread("t"), request, None).await.map(|_| ())
+}
+
+/// Another tenant's run of the same id ends, again and again: whoever waits for ours looks at the store no more often.
+#[tokio::test(start_paused = true)]
+async fn another_tenants_run_of_the_same_id_wakes_nobody() {
+    let store = Arc::new(MemoryStore::new());
+    let counted = Planted::over(Arc::clone(&store) as _);
+    let engine = engine_on(Arc::clone(&counted) as _).await;
+    let (ours, theirs, run) = (scope("a", "ann"), scope("b", "eve"), kit::run_id("same"));
+    busy(&*store, &ours, "t", &run).await;
+    let waits = tokio::spawn({
+        let (engine, ours) = (Arc::clone(&engine), ours.clone());
+        async move { append(&engine, &ours, waiting("m1", 10)).await }
+    });
+    counted.until_called("run", 1).await;
+    busy(&*store, &theirs, "t", &run).await;
+    end(&*store, &theirs, &run).await;
+    let (before, began) = (counted.calls("run"), Instant::now());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let looked = counted.calls("run") - before;
+    assert!(looked <= 12, "the store was asked {looked} times in {:?}", began.elapsed());
+    end(&*store, &ours, &run).await;
+    timeout(Duration::from_secs(5), waits).await.expect("it goes on").expect("it runs").expect("it is written");
+}
+
+/// What was said to have ended and has not is looked at again now and then, and not all the time.
+#[tokio::test(start_paused = true)]
+async fn word_of_an_end_that_is_not_there_spins_nobody() {
+    let store = Arc::new(MemoryStore::new());
+    let counted = Planted::over(Arc::clone(&store) as _);
+    let engine = engine_on(Arc::clone(&counted) as _).await;
+    let (ours, run) = (scope("a", "ann"), kit::run_id("r"));
+    busy(&*store, &ours, "t", &run).await;
+    let waits = tokio::spawn({
+        let (engine, ours) = (Arc::clone(&engine), ours.clone());
+        async move { append(&engine, &ours, waiting("m1", 10)).await }
+    });
+    counted.until_called("run", 1).await;
+    engine.hub.ended(&(ours.tenant.clone(), run.clone()), Outcome::Complete);
+    let before = counted.calls("run");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let looked = counted.calls("run") - before;
+    assert!(looked <= 20, "the store was asked {looked} times");
+    end(&*store, &ours, &run).await;
+    timeout(Duration::from_secs(5), waits).await.expect("it goes on").expect("it runs").expect("it is written");
+}
+
+/// A thousand appends of a mebibyte that wait for a run hold no more than a user's share of memory.
+#[tokio::test(start_paused = true)]
+async fn appends_that_wait_for_an_answer_are_bounded_in_bytes() {
+    let store = Arc::new(MemoryStore::new());
+    let engine = engine_on(Arc::clone(&store) as _).await;
+    let (flood, victim, run) = (scope("a", "flood"), scope("a", "victim"), kit::run_id("r"));
+    busy(&*store, &flood, "t", &run).await;
+    let run = kit::run_id("v");
+    busy(&*store, &victim, "v", &run).await;
+    let refused = Arc::new(AtomicU64::new(0));
+    let mut all = Vec::new();
+    for n in 0..100 {
+        let (engine, flood, refused) = (Arc::clone(&engine), flood.clone(), Arc::clone(&refused));
+        all.push(tokio::spawn(async move {
+            if let Err(problem) = append(&engine, &flood, waiting(&format!("m{n}"), 1_000_000)).await {
+                assert_eq!((problem.code, problem.retry_after.is_some()), (ErrorCode::Overloaded, true));
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let held = engine.patient.bytes();
+    assert!((1 << 20..=8 << 20).contains(&held), "{held} bytes wait");
+    assert!(refused.load(Ordering::Relaxed) >= 90);
+    // Others wait beside them.
+    let other = tokio::spawn({
+        let (engine, victim) = (Arc::clone(&engine), victim.clone());
+        async move { engine.append(&victim, Terms::default(), &thread("v"), waiting("v1", 1_000_000), None).await }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    end(&*store, &victim, &run).await;
+    timeout(Duration::from_secs(5), other).await.expect("it goes on").expect("it runs").expect("it is written");
+    all.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,106 @@
+//! Whether the writer writes: what a failure means for the writes after it.
+//!
+//! | state | what led to it | further writes | ends |
+//! |---|---|---|---|
+//! | `Writes` | | pass | |
+//! | `Full` | the disk or a quota had no room | are tried, and refused if there still is none | with the first that passes |
+//! | `Failed` | any other failure of a write or a sync; a file that is not there any more | are refused | never |
+//!
+//! A write that finds no room leaves nothing behind: frames of the log without their commit are skipped by whoever
+//! reads it, and a page that was not moved into the file is still in the log. After a failed sync nobody knows what is
+//! on the disk, not even the kernel.
+
+use rusqlite::ErrorCode;
+use threadmill_store::StoreError;
+
+use super::{Shared, State};
+use crate::fail::unavailable;
+use crate::live::lock;
+use crate::open;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Stands {
+    #[default]
+    Writes,
+    Full(String),
+    Failed(String),
+}
+
+impl Shared {
+    pub(super) fn stands(&self) -> Stands {
+        lock(&self.stands).clone()
+    }
+
+    /// Why no write is tried any more.
+    pub(crate) fn failure(&self) -> Option<StoreError> {
+        match self.stands() {
+            Stands::Writes | Stands::Full(_) => None,
+            Stands::Failed(why) => Some(StoreError::ReadOnly(why)),
+        }
+    }
+
+    /// Why the last write did not pass.
+    pub(super) fn why_not(&self) -> Option<StoreError> {
+        match self.stands() {
+            Stands::Writes => None,
+            Stands::Full(why) | Stands::Failed(why) => Some(StoreError::ReadOnly(why)),
+        }
+    }
+
+    /// A write passed.
+    pub(super) fn found_room(&self) {
+        let mut stands = lock(&self.stands);
+        match &*stands {
+            Stands::Writes | Stands::Failed(_) => {}
+            Stands::Full(_) => {
+                tracing::info!("there is room on the disk again: the store takes writes");
+                *stands = Stands::Writes;
+            }
+        }
+    }
+
+    /// Fails for good if a file is not where it was. Returns whether all are.
+    pub(super) fn look_for_files(&self) -> bool {
+        let Some(path) = self.files.lost() else { return true };
+        let why = format!("{} is gone or was replaced while it was in use", path.display());
+        let mut stands = lock(&self.stands);
+        if !matches!(*stands, Stands::Failed(_)) {
+            tracing::error!("{why}: the store is read-only from now on");
+            *stands = Stands::Failed(why);
+        }
+        false
+    }
+}
+
+impl State {
+    /// Takes note of a failed write, whose transaction is rolled back. Returns what to tell those who asked.
+    pub(super) fn fail(&mut self, error: &rusqlite::Error) -> StoreError {
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            match self.reload() {
+                Ok(()) => return self.full(error),
+                Err(error) => tracing::error!(?error, "the runs under way could not be read again"),
+            }
+        }
+        tracing::error!(%error, "the store is read-only from now on");
+        *lock(&self.shared.stands) = Stands::Failed(error.to_string());
+        unavailable(error)
+    }
+
+    fn full(&self, error: &rusqlite::Error) -> StoreError {
+        let mut stands = lock(&self.shared.stands);
+        if *stands == Stands::Writes {
+            tracing::error!(%error, "there is no room on the disk: writes are refused until one passes");
+            *stands = Stands::Full(error.to_string());
+        }
+        StoreError::ReadOnly(error.to_string())
+    }
+
+    /// Takes the runs under way from the disk again: what is known of them here includes what was rolled back.
+    fn reload(&mut self) -> crate::fail::Done<()> {
+        let streams = crate::live::LiveStreams::default();
+        self.live = open::live_runs(&self.conn, &streams)?;
+        self.shared.streams.replace(streams);
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Files that are taken away from a running store: it stops acknowledging what nobody would find again, and says why.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use threadmill_store::conformance::kit::{Chat, message_id, scope, thread_id};
+use threadmill_store::{DurableStore, StoreError};
+use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
+
+fn open(path: &Path) -> Arc<SqliteStore> {
+    SqliteStore::open(path, SqliteOptions::default()).expect("the store opens")
+}
+
+async fn begin(path: &Path) -> Chat {
+    let store = open(path);
+    let chat = Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id("t"), at: 1 };
+    let create = chat.create("t");
+    chat.clone().ok([create]).await;
+    store.writable().await.expect("it takes writes");
+    chat
+}
+
+/// The next write is refused, and every one after it; reads go on.
+async fn refuses(mut chat: Chat, named: &str) {
+    for id in ["m0", "m1"] {
+        let say = chat.say(id);
+        let answer = chat.apply([say]).await;
+        let Err(StoreError::ReadOnly(why)) = answer else { panic!("{named}: {answer:?}") };
+        assert!(why.contains(named), "{why}");
+    }
+    let told = chat.store.writable().await;
+    assert!(matches!(told, Err(StoreError::ReadOnly(_))), "{told:?}");
+    chat.store.thread(&chat.scope, &chat.thread).await.expect("it is read");
+}
+
+#[tokio::test]
+async fn a_log_that_is_unlinked_is_noticed() {
+    let directory = TempDir::new().expect("a directory");
+    let chat = begin(directory.path()).await;
+    std::fs::remove_file(directory.path().join("threadmill.db-wal")).expect("removes");
+    refuses(chat, "threadmill.db-wal").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_replaced_is_noticed() {
+    let directory = TempDir::new().expect("a directory");
+    let chat = begin(directory.path()).await;
+    let (path, copy) = (directory.path().join("threadmill.db"), directory.path().join("copy"));
+    std::fs::copy(&path, &copy).expect("copies");
+    std::fs::rename(&copy, &path).expect("renames");
+    refuses(chat, "threadmill.db").await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_removed_is_noticed() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("data");
+    let chat = begin(&path).await;
+    std::fs::remove_dir_all(&path).expect("removes");
+    refuses(chat, "threadmill").await;
+}
+
+/// A bit of a message that flipped on the disk: an error that names the message, in every read, and never altered text.
+#[tokio::test]
+async fn altered_text_is_shown_to_nobody() {
+    let directory = TempDir::new().expect("a directory");
+    let mut chat = begin(directory.path()).await;
+    let say = chat.say("m0");
+    chat.ok([say]).await;
+    let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let whole: Vec<u8> = file.query_row("SELECT body FROM messages", [], |row| row.get(0)).expect("reads");
+    let put = |body: &[u8]| file.execute("UPDATE messages SET body = ?1", [body]).expect("writes");
+    let query = || chat.query(threadmill_proto::Anchor::Tip, 1, 0);
+    for at in 0..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[at / 8] ^= 1 << (at % 8);
+        put(&damaged);
+        let answers = [
+            chat.store.window(&chat.scope, query()).await.map(|_| ()),
+            chat.store.message(&chat.scope, &chat.thread, &message_id("m0")).await.map(|_| ()),
+            chat.store.export(&chat.scope, &chat.thread, 0, 1 << 20).await.map(|_| ()),
+        ];
+        for answer in answers {
+            // The first byte says how the rest is kept: with the wrong one it is no body at all, or has no sum.
+            let Err(StoreError::Internal { detail, .. }) = answer else { panic!("bit {at}: {answer:?}") };
+            assert!(detail.contains("m0") || at < 8, "bit {at}: {detail}");
+        }
+    }
+    put(&whole);
+    assert_eq!(chat.line("main").await, ["m0"]);
+    // A body of another row is not this one's.
+    let say = chat.say("m1");
+    chat.clone().ok([say]).await;
+    file.execute("UPDATE messages SET body = (SELECT body FROM messages WHERE id = 'm0')", []).expect("writes");
+    let moved = chat.store.message(&chat.scope, &chat.thread, &message_id("m1")).await;
+    assert!(matches!(moved, Err(StoreError::Internal { .. })), "{moved:?}");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_moved_away_lets_nobody_else_in() {
+    let directory = TempDir::new().expect("a directory");
+    let chat = begin(directory.path()).await;
+    let lock = directory.path().join("threadmill.lock");
+    std::fs::rename(&lock, directory.path().join("elsewhere")).expect("moves");
+    let second = SqliteStore::open(directory.path(), SqliteOptions::default());
+    assert!(matches!(second, Err(StoreError::Unavailable { .. })), "{second:?}");
+    // The second one made the file anew, or not: either way this is not the lock that is held.
+    refuses(chat, "threadmill.lock").await;
+}

@@ -1,0 +1,106 @@
+//! Text that only grows, written into an element past React. It is laid out in pieces: with each addition the browser
+//! lays out the last piece alone, so a long paragraph costs no more at its end than at its start.
+
+/** What is laid out as one: so many letters, or so many lines if they are short. */
+const PIECE = 4 * 1024;
+const LINES = 120;
+/** A line this long is broken at a blank, */
+const LONG_LINE = 2 * PIECE;
+/** or anywhere. */
+const LONGEST_LINE = 3 * PIECE;
+
+/** What a piece has. */
+interface Size {
+  readonly length: number;
+  readonly lines: number;
+}
+
+const NOTHING: Size = { length: 0, lines: 0 };
+
+function linesOf(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines;
+}
+
+/** Where a piece that has something ends in what follows it; less than 0 if it goes on. */
+function endOfPiece(text: string, { length, lines }: Size): number {
+  let count = lines;
+  for (let line = text.indexOf('\n'); line >= 0; line = text.indexOf('\n', line + 1)) {
+    if (line + length >= LONG_LINE) break;
+    count += 1;
+    if (count >= LINES || line + length >= PIECE) return line + 1;
+  }
+  const word = text.indexOf(' ', Math.max(0, LONG_LINE - length));
+  if (word >= 0 && word + length < LONGEST_LINE) return word + 1;
+  const end = Math.max(1, LONGEST_LINE - length);
+  if (end >= text.length) return -1;
+  // Not between the halves of a character.
+  const code = text.charCodeAt(end);
+  return code >= 0xdc00 && code <= 0xdfff ? end + 1 : end;
+}
+
+/** Writes into one element. */
+export class TailText {
+  private piece: HTMLElement;
+  private size = NOTHING;
+
+  constructor(private readonly element: HTMLElement) {
+    this.piece = element;
+  }
+
+  /** Shows this text alone. If it is there already it stays as it is: what is selected in it stays selected. */
+  keep(text: string): void {
+    if (this.element.textContent !== text) {
+      this.replace(text);
+      return;
+    }
+    this.piece = (this.element.lastElementChild as HTMLElement | null) ?? this.element;
+    this.size = { length: this.piece.textContent.length, lines: linesOf(this.piece.textContent) };
+  }
+
+  /** Shows this text alone. */
+  replace(text: string): void {
+    const end = endOfPiece(text, NOTHING);
+    const first = end < 0 ? text : text.slice(0, end);
+    this.element.replaceChildren(first);
+    this.piece = this.element;
+    this.size = { length: first.length, lines: linesOf(first) };
+    if (end >= 0) this.goOn(text, end);
+  }
+
+  /** Adds to what is shown. */
+  append(text: string): void {
+    const end = endOfPiece(text, this.size);
+    this.write(end < 0 ? text : text.slice(0, end));
+    if (end >= 0) this.goOn(text, end);
+  }
+
+  /** What follows the end of a piece. */
+  private goOn(text: string, end: number): void {
+    let from = end;
+    for (let next = end; next >= 0; from += Math.max(0, next)) {
+      this.begin(text.charAt(from - 1) === '\n');
+      const rest = text.slice(from, from + LONGEST_LINE + 2);
+      next = endOfPiece(rest, NOTHING);
+      this.write(next < 0 ? rest : rest.slice(0, next));
+    }
+  }
+
+  private write(text: string): void {
+    if (text === '') return;
+    this.piece.append(text);
+    const { length, lines } = this.size;
+    this.size = { length: length + text.length, lines: lines + linesOf(text) };
+  }
+
+  /** A piece within a line is an inline block: a copy of the text has no line's end before it. */
+  private begin(ownLine: boolean): void {
+    const piece = this.element.ownerDocument.createElement('span');
+    piece.style.display = ownLine ? 'block' : 'inline-block';
+    if (!ownLine) piece.style.inlineSize = '100%';
+    this.element.append(piece);
+    this.piece = piece;
+    this.size = NOTHING;
+  }
+}
