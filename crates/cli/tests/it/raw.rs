@@ -65,7 +65,9 @@ fn what_can_be_read_in_two_ways_is_refused() {
     }
     check(&node, &format!("{json}Content-Encoding: identity\nContent-Length: 2\n\n{{}}"), 201, "thread");
     check(&node, &format!("GET / HTTP/1.1\nHost: localhost\nX-Long: {}\n\n", "x".repeat(100_000)), 431, "");
-    check(&node, "PRI * HTTP/2.0\n\nSM\n\n", 400, "");
+    // Refused after its first line: what it has sent beyond that may reset the connection before the answer is read.
+    let preface = status(&said(node.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    assert!(matches!(preface, 0 | 400), "{preface}");
     check(&node, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\nGET / HTTP/1.1\nHost: localhost\n\n", 400, "");
 }
 
