@@ -237,6 +237,8 @@ async fn what_cannot_be_answered_is_a_problem_document() {
         (broken, "invalid_frame"),
         (bytes(&crowd), "invalid_frame"),
         (vec![0xff; 64], "invalid_frame"),
+        // The first frame decides before more is read; then the limit does.
+        (vec![0; (2 << 20) + 1], "invalid_frame"),
         ([bytes(&[hello()]), vec![0; 2 << 20]].concat(), "body_too_large"),
     ] {
         for accept in [SEQUENCE, EVENTS] {

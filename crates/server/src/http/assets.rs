@@ -144,14 +144,14 @@ mod tests {
 
     #[test]
     fn a_form_is_for_those_who_take_it() {
-        let takes = |accept: &str, coding: &str| {
+        let taken = |accept: &str, coding: &str| {
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().expect("a value"))]);
             takes(&headers, coding)
         };
         assert!(
-            takes("gzip, deflate, br", "br") && takes("gzip;q=0.5", "gzip") && takes("*", "br") && takes("BR", "br")
+            taken("gzip, deflate, br", "br") && taken("gzip;q=0.5", "gzip") && taken("*", "br") && taken("BR", "br")
         );
-        assert!(!takes("gzip", "br") && !takes("br;q=0, *", "br") && !takes("identity", "gzip") && !takes("", "br"));
-        assert!(!super::takes(&HeaderMap::new(), "br"));
+        assert!(!taken("gzip", "br") && !taken("br;q=0, *", "br") && !taken("identity", "gzip") && !taken("", "br"));
+        assert!(!takes(&HeaderMap::new(), "br"));
     }
 }

@@ -122,13 +122,13 @@ mod tests {
 
     #[test]
     fn proxies_are_known_by_what_they_add_and_others_are_not() {
-        let shown = |name: &'static str| {
+        let added = |name: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::HeaderName::from_static(name), "x".parse().expect("a value"))]);
             shown(Version::HTTP_11, &headers).map(str::to_owned)
         };
         for name in NAMES {
-            assert_eq!(shown(name).as_deref(), Some(*name));
+            assert_eq!(added(name).as_deref(), Some(*name));
         }
         // As documented by nginx, Caddy, Traefik, HAProxy, Envoy, Cloudflare, Fly, Vercel, ngrok and Tailscale.
         for name in [
@@ -151,7 +151,7 @@ mod tests {
             "tailscale-user-login",
             "x-azure-clientip",
         ] {
-            assert!(shown(name).is_some(), "{name}");
+            assert!(added(name).is_some(), "{name}");
         }
         for name in [
             "accept-encoding",
@@ -165,8 +165,8 @@ mod tests {
             "x-requested-with",
             "x-threadmill-user",
         ] {
-            assert_eq!(shown(name), None, "{name}");
+            assert_eq!(added(name), None, "{name}");
         }
-        assert_eq!(super::shown(Version::HTTP_10, &HeaderMap::new()), Some("HTTP/1.0"));
+        assert_eq!(shown(Version::HTTP_10, &HeaderMap::new()), Some("HTTP/1.0"));
     }
 }

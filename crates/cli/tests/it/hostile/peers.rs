@@ -12,6 +12,8 @@ use crate::socket::subscribe;
 
 /// A slow byte comes this often.
 const DRIP: Duration = Duration::from_secs(1);
+/// A burst of pings comes this often.
+const PINGS: Duration = Duration::from_millis(20);
 /// What a peer that does not read lets the kernel keep for it.
 const UNREAD_BUFFER: u32 = 4 << 10;
 /// A body that is announced, and how much of it is sent.
@@ -150,7 +152,7 @@ fn first_words(kind: Kind, mask: &Mask) -> Vec<u8> {
 fn then_says(kind: Kind) -> Option<(Vec<u8>, Duration)> {
     match kind {
         Kind::SlowHead | Kind::SlowBody => Some((b"a".to_vec(), DRIP)),
-        Kind::PingsUnread => Some((masked(9, &[b'p'; 125]).repeat(400), Duration::ZERO)),
+        Kind::PingsUnread => Some((masked(9, &[b'p'; 125]).repeat(400), PINGS)),
         Kind::Idle
         | Kind::HalfHead
         | Kind::HalfBody
@@ -179,7 +181,7 @@ async fn peer(kind: Kind, to: SocketAddr, mask: Mask) -> std::io::Result<()> {
     // A server that has heard enough may stop reading.
     let _ = stream.write_all(&first_words(kind, &mask)).await;
     if let Some((words, every)) = then_says(kind) {
-        let mut pace = tokio::time::interval(every.max(Duration::from_millis(1)));
+        let mut pace = tokio::time::interval(every);
         loop {
             pace.tick().await;
             stream.write_all(&words).await?;

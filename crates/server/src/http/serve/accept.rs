@@ -86,10 +86,25 @@ impl Acceptor {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        self.give_up_in_time(&tcp);
         let peer = self.peers.enter(from, open >= places);
-        let stream = PeerStream::new(tcp, Arc::clone(&peer));
+        let stream = PeerStream::new(tcp, Arc::clone(&peer), Arc::clone(&self.limiter));
         let serving = Serving { peer, router: self.router.clone(), limiter: Arc::clone(&self.limiter) };
         tokio::spawn(serving.run(stream, self.leaving.clone()));
+    }
+}
+
+impl Acceptor {
+    /// The kernel takes megabytes for a peer before the node sees that it reads nothing, so the kernel has the same time: what
+    /// it could not pass on for so long ends the connection, whether the peer is gone or its window is closed.
+    fn give_up_in_time(&self, tcp: &TcpStream) {
+        let patience = Some(self.limiter.limits().write_pause);
+        #[cfg(target_os = "linux")]
+        if let Err(error) = socket2::SockRef::from(tcp).set_tcp_user_timeout(patience) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (tcp, patience);
     }
 }
 

@@ -9,18 +9,29 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::limiter::Limiter;
 use super::peers::Peer;
+use super::refusals::Refusal;
 
 /// See the module. The peer's place is given back with it.
 #[derive(Debug)]
 pub(super) struct PeerStream {
     tcp: TcpStream,
     peer: Arc<Peer>,
+    limiter: Arc<Limiter>,
 }
 
 impl PeerStream {
-    pub(super) fn new(tcp: TcpStream, peer: Arc<Peer>) -> Self {
-        Self { tcp, peer }
+    pub(super) fn new(tcp: TcpStream, peer: Arc<Peer>, limiter: Arc<Limiter>) -> Self {
+        Self { tcp, peer, limiter }
+    }
+
+    /// Counts it where the kernel gave a peer up that took nothing.
+    fn broke(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::TimedOut {
+            self.limiter.refusals.note(Refusal::Unread);
+        }
+        error
     }
 
     fn check(&self, cx: &Context<'_>) -> Result<()> {
@@ -36,7 +47,7 @@ impl PeerStream {
             Poll::Pending => self.peer.block(),
             Poll::Ready(_) => self.peer.progress(),
         }
-        poll
+        poll.map_err(|error| self.broke(error))
     }
 }
 
@@ -54,7 +65,8 @@ impl AsyncRead for PeerStream {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, buf));
+        read.map_err(|error| self.broke(error))?;
         if buf.filled().len() > before {
             self.peer.heard();
         }
