@@ -132,9 +132,9 @@ codes! {
     /// The message is not what an edit was made from.
     45 MessageChanged "message_changed" 409 "Read the message again, and make the edit from what it says now."
     /// The caller does too much at once, or too often.
-    50 RateLimited "rate_limited" 429 "Wait for the time in Retry-After, or ask the operator for a larger share."
+    46 RateLimited "rate_limited" 429 "Wait for the time in Retry-After, or ask the operator for a larger share."
     /// The thread to be made was made before, by you, and deleted.
-    60 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
+    47 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -402,11 +402,12 @@ fn column(table: Table, kind: Kind, cells: Vec<Cell>) -> Done<Column> {
         Kind::Bytes => Box::new(
             all(cells)
                 .map(|cell| match cell {
-                    Cell::Bytes(bytes) if table == Table::Chunks => pack(&bytes),
-                    Cell::Bytes(bytes) => Ok(bytes),
+                    Cell::Bytes(bytes) if table == Table::Chunks => pack(&bytes).map(Some),
+                    Cell::Bytes(bytes) => Ok(Some(bytes)),
+                    Cell::Null => Ok(None),
                     cell => Err(other(&cell)),
                 })
-                .collect::<Done<Vec<Vec<u8>>>>()?,
+                .collect::<Done<Vec<Option<Vec<u8>>>>>()?,
         ),
     })
 }
@@ -427,7 +428,7 @@ fn cells(table: Table, row: &tokio_postgres::Row) -> Done<Row> {
             Kind::Name => get::<Option<String>>(row, at)?.map_or(Cell::Null, Cell::Text),
             Kind::Text => get::<Option<String>>(row, at)?.map_or(Cell::Null, |text| Cell::Text(text_from(text))),
             Kind::Bytes if table == Table::Chunks => Cell::Bytes(to_cbor(&unpack(get(row, at)?)?)),
-            Kind::Bytes => Cell::Bytes(get(row, at)?),
+            Kind::Bytes => get::<Option<Vec<u8>>>(row, at)?.map_or(Cell::Null, Cell::Bytes),
         })
     };
     table.columns().iter().enumerate().map(cell).collect()
