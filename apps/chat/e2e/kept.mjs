@@ -27,7 +27,7 @@ export async function draftChecks(browser) {
   });
   await check('sign out and forget: it asks, and nothing is kept', async () => {
     await page.click('[aria-label="More"]');
-    await page.click('[role="menuitem"]');
+    await page.click('[role="menuitem"]:has-text("Sign out")');
     await page.waitForSelector('.dialog[open]:has-text("Sign out and forget?")');
     await Promise.all([page.waitForURL(url => url.pathname === '/'), page.click('.dialog[open] .danger')]);
     await page.waitForSelector('.suggestions');
@@ -99,7 +99,7 @@ export async function directChecks(browser) {
   const threadId = await threadWith('Hello.', 'Direct');
   const wasm = [];
   const page = await openPage(browser, `/t/${threadId}?engine=direct`);
-  page.on('request', request => request.url().endsWith('.wasm') && wasm.push(request.url()));
+  page.on('request', request => /\/threadmill-[^/]*\.wasm$/.test(request.url()) && wasm.push(request.url()));
   await rowsShown(page);
   await check('the direct engine: send, and the answer comes', async () => {
     await page.waitForSelector('[data-notice^="engine"]');

@@ -140,26 +140,26 @@ export async function failureChecks(browser) {
   const threadId = await threadWith('Hello.', 'Failures');
   const page = await openPage(browser, `/t/${threadId}`);
   await rowsShown(page);
-  const refuse = route =>
+  const refuse = (route, status, code) =>
     route.fulfill({
-      status: 413,
+      status,
       contentType: 'application/problem+json',
       body: JSON.stringify({
-        code: 'message_too_large',
-        detail: 'The message is too large.',
-        hint: 'Split it.',
-        status: 413,
+        code,
+        detail: 'The message is not wanted.',
+        hint: 'Wait for better times.',
+        status,
       }),
     });
   const path = `**/v1/threads/${threadId}/messages`;
   await check('a message that is refused says why, and is tried again by the keyboard', async () => {
     await page.route(path, (route, request) =>
-      request.method() === 'POST' ? refuse(route) : route.continue(),
+      request.method() === 'POST' ? refuse(route, 400, 'invalid_request') : route.continue(),
     );
     await sendText(page, 'Far too much.');
     const failure = await page.waitForSelector('.row-failure[role="alert"]');
     const said = await failure.innerText();
-    must(said.includes('Not sent. The message is too large. Split it.'), said);
+    must(said.includes('Not sent. The message is not wanted. Wait for better times.'), said);
     await page.click('.waiting');
     await page.waitForSelector('.outbox-panel[open] li[data-state="failed"]');
     await page.keyboard.press('Escape');
@@ -172,7 +172,7 @@ export async function failureChecks(browser) {
   });
   await check('a message that is refused is given up', async () => {
     await page.route(path, (route, request) =>
-      request.method() === 'POST' ? refuse(route) : route.continue(),
+      request.method() === 'POST' ? refuse(route, 413, 'message_too_large') : route.continue(),
     );
     await sendText(page, 'Never mind.');
     await page.click('.row-failure .text-button:has-text("Discard")');

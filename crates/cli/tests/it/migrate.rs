@@ -12,7 +12,7 @@ use threadmill_proto::{LockName, Message, MessageStatus, Outcome, Part, Position
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::kit::{Chat, branch_id, key, message_id, run_id, scope, thread_id};
 use threadmill_store::{
-    Changes, DurableStore, ImportRow, ImportThread, LockAnswer, LockRequest, LockToken, Transaction,
+    Changes, DurableStore, ImportRow, ImportThread, LockAnswer, LockRequest, LockToken, StoreError, Transaction,
 };
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
@@ -117,7 +117,8 @@ async fn a_library_moves_whole() {
     ann.ok([end]).await;
     let mut under = ann.transaction([ann.say_on("m31", "main")]);
     under.under = Some(library.lock);
-    store.apply(under).await.expect("the token is the newest here, too");
+    let stale = store.apply(under).await;
+    assert!(matches!(stale, Err(StoreError::Superseded)), "tokens of before an opening are stale: {stale:?}");
     let mut eve = Chat { store: store.clone(), scope: scope("umbrella", "eve"), thread: thread_id("t"), at: 2_000 };
     eve.stream("live", 1, 2, &["!"]).await.expect("it goes on where it was");
     let end = eve.end("live", 1, Outcome::Complete, "still going!");

@@ -11,7 +11,7 @@ use threadmill_store::conformance::kit::{Chat, branch_id, key, message_id, missi
 use threadmill_store::{DurableStore, ImportRow, ImportState, ImportThread, Missing, StoreError, TOMBSTONES};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
-const LONG: u64 = 4_000;
+const LONG: u64 = 40_000;
 
 fn open(path: &Path) -> Arc<SqliteStore> {
     SqliteStore::open(path, SqliteOptions::default()).expect("the store opens")

@@ -117,7 +117,7 @@ impl Side {
                 match spoil {
                     None => {}
                     Some(0) => after.seq += 1,
-                    Some(1) => after.epoch += 1,
+                    Some(1) => after.epoch = u64::MAX,
                     Some(_) => after.hash.0[0] ^= 1,
                 }
                 let limits = PageLimits::DEFAULT;
