@@ -8,6 +8,10 @@ import { forget, place, Server } from './server.mjs';
 
 const LIMIT = 200;
 const TRIES = 3;
+/** A text that is streamed is cut and drawn by the same code as one that is opened: small runs stream some only. */
+const STREAMED = Object.entries(HOSTILE).filter(
+  (_, at) => process.env.THREADMILL_FULL === '1' || at % 4 === 0,
+);
 
 /** Notes the longest task since it was last asked. Runs in the page. */
 function watchTasks() {
@@ -305,7 +309,7 @@ export async function markdownBar() {
     await server.imported(id, name, 2, depth => (depth === 1 ? text : 'Say it.'), 'local');
     await check(`opened: ${name}`, () => within(page, () => opened(page, id)));
   }
-  for (const [name, text] of Object.entries(HOSTILE)) {
+  for (const [name, text] of STREAMED) {
     await check(`streamed: ${name}`, () => within(page, () => streamed(page, server, text)));
   }
   await longChecks(page, server);
