@@ -85,6 +85,68 @@ async fn frames_are_understood_or_the_run_says_so() {
 }
 
 #[tokio::test]
+async fn an_answer_may_come_in_messages_and_lines_of_many_forms() {
+    let world = World::new().await;
+    let check = async |name: &str, script: Script, want: (&str, Outcome, &str)| {
+        let answered = world.ask(script).await;
+        let (text, outcome, code) = answered.told();
+        assert_eq!((text.as_str(), outcome, code.as_str()), want, "{name}: {:?}", answered.message);
+    };
+    let message = |content: &str| json!({"choices": [{"index": 0, "message": {"content": content}}]}).to_string();
+    let stop = finish("stop");
+    let again = Script::events(&[content("a"), content("b"), message("ab"), stop.clone()]);
+    check("all of it again", again, ("ab", COMPLETE, "")).await;
+    let longer = Script::events(&[message("I"), message("I am"), message("I am I"), stop.clone()]);
+    check("more of it each time", longer, ("I am I", COMPLETE, "")).await;
+    let pieces = Script::events(&[message("I"), message(" am "), message("I"), message("."), stop.clone()]);
+    check("in pieces", pieces, ("I am I.", COMPLETE, "")).await;
+    let thought = delta(&json!({"reasoning_content": "hm"}));
+    let after = Script::events(&[thought, message("so"), stop.clone()]);
+    check("a message after reasoning", after, ("so", COMPLETE, "")).await;
+    let begun = json!({"choices": [{"delta": {"role": "assistant"}}], "usage": {"total_tokens": 1}}).to_string();
+    check(
+        "a message after usage",
+        Script::events(&[begun, delta(&json!({"role": "assistant"})), message("so")]),
+        ("so", COMPLETE, ""),
+    )
+    .await;
+    let beside = json!({"choices": [{"delta": {}, "message": {"content": "hi"}}]}).to_string();
+    check("a message beside a delta", Script::events(&[beside, stop.clone()]), ("hi", COMPLETE, "")).await;
+
+    let two = json!({"choices": [{"delta": {"content": "A"}}, {"delta": {"content": "B"}}]}).to_string();
+    check("two without an index", Script::events(&[two.clone(), two, stop.clone()]), ("AA", COMPLETE, "")).await;
+    let other = json!({"choices": [{"index": "1", "delta": {"content": "B"}}]}).to_string();
+    check("an index as text", Script::events(&[content("A"), other, stop.clone()]), ("A", COMPLETE, "")).await;
+
+    let lines = format!("data: {}\n\n data: {}\n\nDATA: {stop}\n\n", content("a"), content("b"));
+    check("odd fields", Script::body(lines), ("ab", COMPLETE, "")).await;
+    let typo = format!("data: {}\n\ndaat: {}\n\ndata: {stop}\n\n", content("a"), content("b"));
+    check("an unknown field", Script::body(typo), ("a", FAILED, "provider_malformed")).await;
+    let unknown = delta(&json!({"output_text": "hi"}));
+    check("words that nobody knows", Script::events(&[unknown, stop.clone()]), ("", FAILED, "provider_malformed"))
+        .await;
+
+    let answered = world.ask(Script::events(&[stop])).await;
+    assert_eq!(answered.told(), (String::new(), COMPLETE, String::new()));
+    assert_eq!(answered.metadata()["warnings"], json!(["The provider's answer is empty."]));
+    let differs = Script::events(&[content("a"), message("b"), DONE.into()]);
+    let answered = world.ask(differs).await;
+    assert_eq!(answered.message.text(), "a");
+    assert!(answered.metadata()["warnings"][0].as_str().is_some_and(|warning| warning.contains("differently")));
+}
+
+#[tokio::test]
+async fn calls_without_a_name_are_bounded() {
+    let world = World::new().await;
+    let start = format!("data: {}\n\n", content("hi")).into_bytes();
+    let call = json!({"index": 0, "function": {"arguments": "x".repeat(64 << 10)}});
+    let call = format!("data: {}\n\n", delta(&json!({"tool_calls": [call]}))).into_bytes();
+    let answered = world.ask(Script { endless: true, pieces: vec![start, call], ..Script::body("") }).await;
+    assert_eq!(answered.told().2, "answer_too_long");
+    assert!(answered.message.bytes() <= 1 << 20);
+}
+
+#[tokio::test]
 async fn what_is_left_out_on_purpose_is_named() {
     let world = World::new().await;
     let second = json!({"choices": [{"index": 1, "delta": {"content": "C"}, "finish_reason": "stop"}]}).to_string();

@@ -1,8 +1,10 @@
 //! Server-sent events out of bytes, leniently and within bounds.
 //!
-//! Line ends are LF, CR or CRLF; a byte order mark, comments and unknown fields are passed over; bytes that are no UTF-8
-//! are replaced; the last event may lack its blank line. A body that does not begin like an event stream is JSON, or
-//! something else, and comes as one frame at its end. A line of JSON among events comes as a frame of its own.
+//! Line ends are LF, CR or CRLF; a byte order mark, comments and unknown fields are passed over; fields may have blanks
+//! before them and capitals; bytes that are no UTF-8 are replaced; the last event may lack its blank line. A body that
+//! does not begin like an event stream is JSON, or something else, and comes as one frame at its end. A line among
+//! events that is no field comes as a frame of its own if it may be a part of the answer: if it has a brace, or is
+//! `[DONE]`.
 //!
 //! Own code, since the crates for this (`sse-stream`, `eventsource-stream`) collect lines and events without a bound and
 //! drop what is incomplete at the end.
@@ -94,10 +96,11 @@ impl Frames {
         }
         let (field, value) = line.split_once(':').unwrap_or((&*line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
+        let field = field.trim().to_ascii_lowercase();
         if self.body == Body::Unknown && !line.trim().is_empty() && !line.starts_with(':') {
-            self.body = if FIELDS.contains(&field) { Body::Events } else { Body::Other };
+            self.body = if FIELDS.contains(&field.as_str()) { Body::Events } else { Body::Other };
         }
-        match (self.body, field) {
+        match (self.body, field.as_str()) {
             (Body::Other, _) => self.collect(&line),
             (Body::Unknown | Body::Events, _) if line.is_empty() => {
                 self.dispatch(out);
@@ -109,7 +112,7 @@ impl Frames {
                 Ok(())
             }
             (_, "" | "id" | "retry") => Ok(()),
-            _ if line.trim_start().starts_with('{') => {
+            _ if line.contains(['{', '}']) || line.trim() == "[DONE]" => {
                 self.dispatch(out);
                 out.push(Frame { name: None, data: line.to_string() });
                 Ok(())
@@ -170,6 +173,13 @@ mod tests {
         check(b"data: a\xffb\n\n", &["a\u{fffd}b"]);
         check(b"data: a\n\n{\"error\":1}\ndata: b\n\n", &["a", "{\"error\":1}", "b"]);
         check(b"event: x\n\ndata\n\n", &[""]);
+        check(b"data: a\n\n data: b\n\nDATA: c\n\n", &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_may_be_a_part_of_the_answer_is_passed_over_by_nobody() {
+        check(b"data: a\n\ndaat: {\"b\":1}\n\n[DONE]\n", &["a", "daat: {\"b\":1}", "[DONE]"]);
+        check(b"data: a\n\nx-request: 1\nunknown\n\n", &["a"]);
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl Endpoint {
         let url = reqwest::Url::parse(&self.base_url).ok();
         let in_url = url.iter().flat_map(|url| {
             let values = url.query_pairs().map(|(_, value)| value.into_owned());
-            values.chain(url.password().map(str::to_owned)).collect::<Vec<_>>()
+            let user = (!url.username().is_empty()).then(|| url.username().to_owned());
+            values.chain(user).chain(url.password().map(str::to_owned)).collect::<Vec<_>>()
         });
         let keys: Vec<String> = self.key.iter().cloned().chain(in_url).collect();
         Secrets::new(keys.iter().map(String::as_str))

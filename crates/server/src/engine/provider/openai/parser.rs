@@ -26,6 +26,39 @@ const WARNINGS: usize = 8;
 /// Kept of a word that an endpoint made up.
 const WORD_BYTES: usize = 64;
 
+/// Fields of a delta that are read, and those that endpoints send beside them.
+const KNOWN: [&str; 27] = [
+    "role",
+    "name",
+    "content",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking",
+    "tool_calls",
+    "function_call",
+    "audio",
+    "images",
+    "annotations",
+    "id",
+    "type",
+    "channel",
+    "citations",
+    "executed_tools",
+    "extra_content",
+    "logprobs",
+    "obfuscation",
+    "padding",
+    "provider_specific_fields",
+    "reasoning_signature",
+    "signature",
+    "stop_reason",
+    "token_ids",
+];
+/// Those of them that are reasoning.
+const THOUGHTS: [&str; 4] = ["reasoning", "reasoning_content", "reasoning_details", "thinking"];
+
 /// What is open in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Open {
@@ -42,11 +75,22 @@ pub(super) struct Parser {
     open: Open,
     parts: u32,
     prose: Joiner,
+    /// The text so far, by which a message that says it again is known.
+    text: String,
     tools: Tools,
     /// The choice that is followed: the first that came.
     choice: Option<u64>,
     reason: Option<String>,
     refused: bool,
+    /// What came of the answer: reasoning, files or sources, something in a delta, and a whole message.
+    thought: bool,
+    attached: bool,
+    in_deltas: bool,
+    in_messages: bool,
+    /// The messages have the answer in pieces, and not more of it each time.
+    in_pieces: bool,
+    /// Fields of deltas that nobody knows.
+    strange: Vec<String>,
     usage: Option<String>,
     /// The usage that the message has.
     told: Option<String>,
@@ -59,6 +103,16 @@ pub(super) struct Parser {
     pub(super) finished: bool,
     /// `[DONE]` came.
     pub(super) done: bool,
+}
+
+/// The words of a message's content.
+fn words_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => whole(text),
+        Value::Array(parts) => parts.iter().map(words_of).collect(),
+        Value::Object(part) => part.get("text").map(words_of).unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
+    }
 }
 
 impl Parser {
@@ -88,7 +142,7 @@ impl Parser {
             None => self.unread += 1,
         }
         self.bytes += out[before..].iter().map(Chunk::bytes).sum::<usize>();
-        if self.bytes > ANSWER_BYTES {
+        if self.bytes + self.tools.bytes > ANSWER_BYTES {
             return Err(ProviderError::new(Failure::AnswerTooLong, "The answer is longer than a message may be."));
         }
         Ok(())
@@ -99,7 +153,11 @@ impl Parser {
             return Err(self.failed(status_of(error), &all_words(error), message_of(error)));
         }
         match value.get("choices") {
-            Some(Value::Array(choices)) => choices.iter().try_for_each(|choice| self.choice(choice, out))?,
+            Some(Value::Array(choices)) => {
+                for (at, choice) in (0..).zip(choices) {
+                    self.choice(at, choice, out)?;
+                }
+            }
             None | Some(Value::Null) if is_bookkeeping(value) => {}
             _ => self.unread += 1,
         }
@@ -124,12 +182,15 @@ impl Parser {
         self.usage = Some(text);
     }
 
-    fn choice(&mut self, choice: &Value, out: &mut Vec<Chunk>) -> Result<(), ProviderError> {
+    /// The choice at a place of its frame.
+    fn choice(&mut self, at: u64, choice: &Value, out: &mut Vec<Chunk>) -> Result<(), ProviderError> {
         if !choice.is_object() {
             self.unread += 1;
             return Ok(());
         }
-        let index = choice.get("index").and_then(Value::as_u64).or(self.choice).unwrap_or(0);
+        let said = choice.get("index").and_then(|index| index.as_u64().or_else(|| index.as_str()?.parse().ok()));
+        // Without an index the first of a frame goes on with the one that is followed; those beside it are others.
+        let index = said.unwrap_or_else(|| self.choice.unwrap_or(0).wrapping_add(at));
         if *self.choice.get_or_insert(index) != index {
             self.warn("The provider gave more than one answer; only the first is kept.");
             return Ok(());
@@ -137,19 +198,25 @@ impl Parser {
         if let Some(error) = choice.get("error").filter(|error| is_said(error)) {
             return Err(self.failed(status_of(error), &all_words(error), message_of(error)));
         }
-        match (choice.get("delta"), choice.get("message"), choice.get("text")) {
-            (Some(delta @ Value::Object(_)), _, _) => self.delta(delta, out),
-            // Some endpoints say the whole answer again at its end.
-            (None | Some(Value::Null), Some(message @ Value::Object(_)), _) => {
-                self.finished = true;
-                if self.parts == 0 {
-                    self.delta(message, out);
-                }
+        let before = out.len();
+        match choice.get("delta") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(delta)) => {
+                self.delta(delta, out);
+                self.in_deltas |= out.len() > before;
             }
-            (None | Some(Value::Null), None | Some(Value::Null), Some(text)) => self.content(text, out),
-            (None | Some(Value::Null), None | Some(Value::Null), None) => {}
-            _ => self.unread += 1,
+            Some(_) => self.unread += 1,
         }
+        match choice.get("message") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(message)) => self.message(message, out),
+            Some(_) => self.unread += 1,
+        }
+        // What completions that are no chat say. Beside others it says the same.
+        if let Some(text) = choice.get("text").filter(|_| out.len() == before) {
+            self.content(text, out);
+        }
+        self.parts = self.parts.max(u32::from(out.len() > before));
         match choice.get("finish_reason") {
             None | Some(Value::Null) => {}
             Some(Value::String(reason)) if reason.is_empty() => {}
@@ -166,7 +233,54 @@ impl Parser {
         }
     }
 
-    fn delta(&mut self, delta: &Value, out: &mut Vec<Chunk>) {
+    /// A whole message: from endpoints that send no deltas, that say all of it again at the end, or more of it each
+    /// time. What it has that was not said yet is taken.
+    fn message(&mut self, message: &Map<String, Value>, out: &mut Vec<Chunk>) {
+        self.in_messages = true;
+        let mut news = message.clone();
+        if !self.text.is_empty()
+            && let Some(content) = news.shift_remove("content")
+        {
+            self.said_again(&words_of(&content), out);
+        }
+        let said: [(bool, &[&str]); 4] = [
+            (self.thought, &THOUGHTS),
+            (self.refused, &["refusal"]),
+            (self.attached, &["images", "annotations", "audio"]),
+            (!self.tools.is_empty(), &["tool_calls", "function_call"]),
+        ];
+        for (said, fields) in said {
+            for field in fields.iter().filter(|_| said) {
+                news.shift_remove(*field);
+            }
+        }
+        self.delta(&news, out);
+    }
+
+    /// Words of a message after others of the answer.
+    fn said_again(&mut self, words: &str, out: &mut Vec<Chunk>) {
+        if words.is_empty() || words == self.text {
+            return;
+        }
+        match words.strip_prefix(self.text.as_str()) {
+            Some(more) if !self.in_pieces => self.prose(Open::Text, more, out),
+            None if self.in_deltas => {
+                self.warn("The provider said its answer again, and differently; what came first is kept.");
+            }
+            Some(_) | None => {
+                self.in_pieces = true;
+                self.prose(Open::Text, words, out);
+            }
+        }
+    }
+
+    fn delta(&mut self, delta: &Map<String, Value>, out: &mut Vec<Chunk>) {
+        for (field, _) in delta.iter().filter(|(field, value)| !KNOWN.contains(&field.as_str()) && is_said(value)) {
+            let field = prefix(&self.secrets.clean(&whole(field)), WORD_BYTES).to_owned();
+            if self.strange.len() < WARNINGS && !self.strange.contains(&field) {
+                self.strange.push(field);
+            }
+        }
         let filled = |key: &str| delta.get(key).filter(|value| is_said(value));
         let thought = filled("reasoning_content").or_else(|| filled("reasoning")).or_else(|| filled("thinking"));
         match (thought, filled("reasoning_details")) {
@@ -183,6 +297,7 @@ impl Parser {
             self.content(refusal, out);
         }
         if let Some(audio) = filled("audio") {
+            self.attached = true;
             self.warn_of_part("audio");
             if let Some(words) = audio.get("transcript").and_then(Value::as_str) {
                 self.prose(Open::Text, words, out);
@@ -208,7 +323,6 @@ impl Parser {
             Some(_) => self.unread += 1,
             None => {}
         }
-        self.parts = self.parts.max(u32::from(!out.is_empty()));
     }
 
     fn content(&mut self, content: &Value, out: &mut Vec<Chunk>) {
@@ -255,6 +369,7 @@ impl Parser {
         let declared = url.strip_prefix("data:").and_then(|rest| rest.split([';', ',']).next());
         let media_type = declared.filter(|kind| !kind.is_empty()).unwrap_or("image/*").to_owned();
         self.switch(Open::Nothing, out);
+        self.attached = true;
         out.push(Chunk::File { media_type, url: whole(url) });
     }
 
@@ -263,7 +378,7 @@ impl Parser {
         let Some(url) = cited.get("url").and_then(Value::as_str) else { return self.warn_of_part("annotation") };
         self.switch(Open::Nothing, out);
         let title = cited.get("title").and_then(Value::as_str).map(whole);
-        self.parts += 1;
+        (self.parts, self.attached) = (self.parts + 1, true);
         out.push(Chunk::SourceUrl { source_id: format!("source-{}", self.parts), url: whole(url), title });
     }
 
@@ -297,8 +412,14 @@ impl Parser {
         let id = self.part_id();
         match kind {
             _ if delta.is_empty() => {}
-            Open::Text => out.push(Chunk::TextDelta { id, delta }),
-            Open::Reasoning => out.push(Chunk::ReasoningDelta { id, delta }),
+            Open::Text => {
+                self.text.push_str(&delta);
+                out.push(Chunk::TextDelta { id, delta });
+            }
+            Open::Reasoning => {
+                self.thought = true;
+                out.push(Chunk::ReasoningDelta { id, delta });
+            }
             Open::Nothing => {}
         }
     }
@@ -353,6 +474,9 @@ impl Parser {
         let reason = self.reason.take().unwrap_or_else(|| "stop".into());
         let unified = if self.refused && unified(&reason) == "stop" { "refusal" } else { unified(&reason) };
         let failure = broken.or_else(|| self.failure(unified));
+        if failure.is_none() && self.is_empty() {
+            self.warn("The provider's answer is empty.");
+        }
         if self.unread > 0 {
             tracing::warn!(unread = self.unread, frames = self.frames, "frames of a provider could not be read");
         }
@@ -363,12 +487,20 @@ impl Parser {
         (out, failure)
     }
 
+    /// Whether nothing came that a message could hold.
+    fn is_empty(&self) -> bool {
+        self.parts == 0 && self.tools.is_empty()
+    }
+
     fn failure(&self, unified: &str) -> Option<ProviderError> {
         let (code, why) = if self.unread > 0 {
             let all =
                 if self.frames == self.unread { "The provider's answer" } else { "A part of the provider's answer" };
             (Failure::Malformed, format!("{all} could not be read."))
-        } else if !self.finished {
+        } else if self.is_empty() && !self.strange.is_empty() {
+            let fields = self.strange.join("”, “");
+            (Failure::Malformed, format!("The provider's answer could not be read: nobody knows its “{fields}”."))
+        } else if !self.finished && !self.in_messages {
             (Failure::CutShort, "The provider's answer was cut short.".into())
         } else if unified == "content-filter" {
             (Failure::ContentFiltered, "The provider's filter ended the answer.".into())

@@ -27,10 +27,21 @@ struct Call {
 pub(super) struct Tools {
     calls: Vec<Call>,
     by_index: HashMap<u64, usize>,
+    /// The newest call of each id that the endpoint gave.
+    by_given: HashMap<String, usize>,
     ids: HashSet<String>,
+    /// What is kept of calls, shown or not.
+    pub(super) bytes: usize,
 }
 
+/// What a call takes beside its texts: its place here and in the indexes.
+const CALL_BYTES: usize = 256;
+
 impl Tools {
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// One entry of `tool_calls`.
     pub(super) fn take(&mut self, entry: &Value, out: &mut Vec<Chunk>) {
         let function = entry.get("function").unwrap_or(&Value::Null);
@@ -47,6 +58,7 @@ impl Tools {
             Some(object) => object.to_string(),
         };
         call.arguments.push_str(&piece);
+        self.bytes += piece.len();
         // A call is shown by its name, which some endpoints send after its id.
         if call.begun {
             if !piece.is_empty() {
@@ -61,20 +73,22 @@ impl Tools {
         let known = match index {
             Some(index) => self.by_index.get(&index).copied(),
             None if id.is_empty() => self.calls.len().checked_sub(1),
-            None => self.calls.iter().rposition(|call| call.given == id),
+            None => self.by_given.get(id).copied(),
         };
         let same = |at: &usize| id.is_empty() || name.is_empty() || self.calls[*at].given == id;
         if let Some(at) = known.filter(same) {
             return at;
         }
         let at = self.calls.len();
-        let wanted = if id.is_empty() { format!("call-{}", index.unwrap_or(at as u64)) } else { id.to_owned() };
-        let mut own = wanted.clone();
-        if !self.ids.insert(own.clone()) {
-            own = format!("{wanted}-{at}");
-            self.ids.insert(own.clone());
+        let mut own = if id.is_empty() { format!("call-{}", index.unwrap_or(at as u64)) } else { id.to_owned() };
+        while !self.ids.insert(own.clone()) {
+            own = format!("{own}-{at}");
         }
+        self.bytes += CALL_BYTES + id.len() + name.len();
         self.calls.push(Call { id: own, given: id.to_owned(), ..Call::default() });
+        if !id.is_empty() {
+            self.by_given.insert(id.to_owned(), at);
+        }
         if let Some(index) = index {
             self.by_index.insert(index, at);
         }
@@ -114,5 +128,34 @@ impl Call {
         if !self.arguments.is_empty() {
             out.push(Chunk::ToolInputDelta { call_id: self.id.clone(), delta: self.arguments.clone() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn calls_that_nobody_names_are_counted() {
+        let (mut tools, mut out) = (Tools::default(), Vec::new());
+        for n in 0..4 {
+            let function = json!({"arguments": "x".repeat(1000)});
+            tools.take(&json!({"index": n, "id": format!("c{n}"), "function": function}), &mut out);
+        }
+        assert!(out.is_empty() && tools.bytes > 4 * 1000, "{} bytes", tools.bytes);
+    }
+
+    #[test]
+    fn each_call_has_an_id_of_its_own() {
+        let (mut tools, mut out) = (Tools::default(), Vec::new());
+        for (index, id) in [(0, "a"), (1, "a-2"), (2, "a"), (3, "a")] {
+            tools.take(&json!({"index": index, "id": id, "function": {"name": "f"}}), &mut out);
+        }
+        assert_eq!(tools.ids.len(), 4);
+        // Without an index, a known id goes on with its call.
+        tools.take(&json!({"id": "a-2", "function": {"arguments": "1"}}), &mut out);
+        assert_eq!((tools.calls.len(), tools.calls[1].arguments.as_str()), (4, "1"));
     }
 }
