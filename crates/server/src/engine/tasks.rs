@@ -1,5 +1,7 @@
 //! Tasks that live as long as the node: reading what others wrote, renewing leases, listening. One that panics is begun
 //! again after a pause, counted and logged; none ends unseen. One that panics again and again makes the node not ready.
+//! What is done for one thread or one reader is counted and logged the same way, and never makes the node not ready: what
+//! is in a thread must not take a node away.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ const BROKEN: u32 = 4;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Health {
+    /// It lasts as long as the node. Others are begun for each thing to read or to open, and say nothing of the node.
+    lasts: bool,
     panics: u64,
     in_a_row: u32,
     /// When it was begun the last time, if it runs.
@@ -30,7 +34,7 @@ struct Health {
 
 impl Health {
     fn is_broken(&self) -> bool {
-        self.in_a_row >= BROKEN && self.begun.is_none_or(|begun| begun.elapsed() < STEADY)
+        self.lasts && self.in_a_row >= BROKEN && self.begun.is_none_or(|begun| begun.elapsed() < STEADY)
     }
 }
 
@@ -52,6 +56,7 @@ impl Tasks {
     /// The same, in the caller's own task.
     pub(super) async fn again<T: Future<Output = ()>>(&self, name: &'static str, begin: impl Fn() -> T) {
         let mut pause = PAUSE;
+        lock(&self.0).entry(name).or_default().lasts = true;
         loop {
             let begun = Instant::now();
             if self.once(name, begin()).await {
@@ -62,7 +67,7 @@ impl Tasks {
         }
     }
 
-    /// Runs something once. False if it panicked.
+    /// Runs something once, for one thread or reader. False if it panicked.
     pub(super) async fn once(&self, name: &'static str, task: impl Future<Output = ()>) -> bool {
         self.begins(name);
         // What a panic leaves behind is whole: locks are taken over, and whoever begins again reads anew.
@@ -88,7 +93,7 @@ impl Tasks {
         health.begun = None;
         let (panics, why) = (health.panics, message(panic));
         drop(all);
-        tracing::error!(task = name, panics, why, "a task of the node panicked; it is begun again");
+        tracing::error!(task = name, panics, why, "a task of the node panicked");
     }
 
     /// How often each has panicked.
@@ -133,6 +138,16 @@ mod tests {
         let begun = fragile(&tasks, 2);
         sleep(Duration::from_secs(2)).await;
         assert_eq!((begun.load(Ordering::Relaxed), tasks.panics(), tasks.broken()), (3, vec![("fragile", 2)], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_once_for_each_of_many_is_counted_and_breaks_no_node() {
+        let tasks = Tasks::default();
+        for _ in 0..BROKEN {
+            assert!(!tasks.once("reading", async { panic!("planted") }).await);
+        }
+        assert!(tasks.once("reading", async {}).await);
+        assert_eq!((tasks.broken(), tasks.panics()), (None, vec![("reading", u64::from(BROKEN))]));
     }
 
     #[tokio::test(start_paused = true)]
