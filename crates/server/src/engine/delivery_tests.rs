@@ -1,12 +1,12 @@
 //! Slow stores, panics and large messages: a connection goes on, a task is begun again, readers everywhere see the same.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Cursor, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
+    Anchor, BranchId, Cursor, ErrorCode, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
 };
 use threadmill_store::{Command, DurableStore, IfMoved, MemoryStore, NewMessage, StoreError, Transaction};
 use tokio::time::{Instant, timeout};
@@ -109,6 +109,42 @@ async fn a_slow_list_keeps_no_thread_waiting() {
         }
     }
     assert!(store.calls("summaries") <= 2, "{}", store.calls("summaries"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_that_panics_is_said_and_may_be_tried_again() {
+    let (store, engine, watcher) = bench(&["t"]).await;
+    store.plan(once("window"));
+    watcher.begin_open(request(1, "t", None));
+    let (frame, _) = next(&watcher).await;
+    let ServerFrame::Failed { sub: Some(1), problem } = frame else { panic!("{frame:?}") };
+    assert_eq!((problem.code, problem.retry_after), (ErrorCode::Unavailable, Some(1000)));
+    watcher.begin_open(request(1, "t", None));
+    assert!(matches!(next(&watcher).await.0, ServerFrame::Window { sub: 1, .. }));
+    assert!(engine.task_panics().contains(&("opening", 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_could_not_be_read_is_read_again() {
+    for deed in [Deed::Fail, Deed::Panic] {
+        let (store, _engine, watcher) = bench(&["t"]).await;
+        let times = AtomicU32::new(0);
+        store.plan(move |name, _| {
+            let fails = name == "summaries" && times.fetch_add(1, Ordering::Relaxed) < 2;
+            if fails { deed } else { Deed::Serve }
+        });
+        watcher.begin_follow_list(0);
+        loop {
+            match next(&watcher).await.0 {
+                ServerFrame::Summaries { items, .. } if items.is_empty() => {}
+                ServerFrame::Summaries { items, .. } => {
+                    assert_eq!(items.len(), 1);
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

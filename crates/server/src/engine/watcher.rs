@@ -3,11 +3,13 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use threadmill_proto::{Anchor, ErrorCode, Problem, Scope, ServerFrame, ThreadId};
 use threadmill_store::SummaryPage;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 
 use super::hub::{TopicKey, lock};
 use super::open::OpenRequest;
@@ -22,6 +24,11 @@ const LIST_PAGE: u32 = 200;
 pub(super) const OPENS: usize = 4;
 /// Places that the list may be asked for from while it is being read; further ones count as one.
 const LIST_ASKED: usize = 64;
+/// When to try an opening again that panicked, in milliseconds.
+const RETRY_MS: u32 = 1000;
+/// The pause before the list is read again that could not be read; it doubles up to [`LIST_LONGEST`].
+const LIST_PAUSE: Duration = Duration::from_millis(100);
+const LIST_LONGEST: Duration = Duration::from_secs(5);
 
 /// How far a connection is with the list.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +148,9 @@ impl Watcher {
         let opening = Opening(Arc::clone(&connection));
         let task = self.spawn(async move {
             let _opening = opening;
-            connection.open_in_turn(&request, number).await;
+            if !connection.engine.tasks.once("opening", connection.open_in_turn(&request, number)).await {
+                connection.opening_broke(request.sub, number);
+            }
         });
         if let Some(open) = lock(&self.open).iter_mut().find(|open| open.number == number) {
             open.task = Some(task);
@@ -178,8 +187,9 @@ impl Watcher {
         let connection = Arc::clone(&self.connection);
         self.spawn(async move {
             let _turn = connection.list_turn.lock().await;
-            let done = connection.read_list().await;
-            connection.say_failure(None, done);
+            let List::Reading(place) = *lock(&connection.list) else { return };
+            connection.stand(List::Unfollowed);
+            connection.follow_list_through(place).await;
         });
     }
 
@@ -253,12 +263,22 @@ impl Connection {
         let Ok(_slot) = self.slots.acquire().await else { return };
         self.outbox.room().await;
         let done = self.open_as(request, number).await;
-        self.say_failure(Some(request.sub), done);
+        self.say_failure(request.sub, done);
     }
 
-    fn say_failure(&self, sub: Option<u32>, done: Answer<()>) {
+    /// The reader hears of an opening that panicked, and may try again: nothing else would come of it.
+    fn opening_broke(&self, sub: u32, number: u64) {
+        if self.is_open(number) {
+            self.close(sub);
+            let detail = "The subscription could not be opened for a defect; the log has the details.";
+            let problem = Problem { retry_after: Some(RETRY_MS), ..Problem::new(ErrorCode::Unavailable, detail) };
+            self.say_failure(sub, Err(problem));
+        }
+    }
+
+    fn say_failure(&self, sub: u32, done: Answer<()>) {
         if let Err(problem) = done {
-            self.say(ServerFrame::Failed { sub, problem });
+            self.say(ServerFrame::Failed { sub: Some(sub), problem });
         }
     }
 
@@ -358,8 +378,27 @@ impl Connection {
         for since in asked {
             self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
         }
-        let done = self.follow_list_from(since).await;
-        self.say_failure(None, done);
+        self.follow_list_through(since).await;
+    }
+
+    /// Follows the list from a place, again after a failure or a panic: a reader can do nothing about either, and would see
+    /// a list that stands still.
+    async fn follow_list_through(&self, since: u64) {
+        let mut pause = LIST_PAUSE;
+        loop {
+            let mut done = None;
+            self.engine.tasks.once("list", async { done = Some(self.follow_list_from(since).await) }).await;
+            match done {
+                Some(Ok(())) => return,
+                Some(Err(problem)) => tracing::warn!(detail = problem.detail, "a list could not be read; trying again"),
+                None => {
+                    self.engine.hub.leave_list(&self.scope, &self.outbox);
+                    self.stand(List::Unfollowed);
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LIST_LONGEST);
+        }
     }
 
     async fn follow_list_from(&self, since: u64) -> Answer<()> {
