@@ -51,7 +51,7 @@ mod windows;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use threadmill_proto::{Limits, Problem, Scope};
+use threadmill_proto::{Limits, Problem, Scope, TenantId};
 use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -280,6 +280,12 @@ impl Engine {
     #[must_use]
     pub fn running_of(&self, scope: &Scope) -> usize {
         self.registry.running_of(scope)
+    }
+
+    /// Those of them that are a tenant's.
+    #[must_use]
+    pub fn running_in(&self, tenant: &TenantId) -> usize {
+        self.registry.running_in(tenant)
     }
 
     /// The limits in force.

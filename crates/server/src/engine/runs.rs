@@ -133,6 +133,10 @@ impl Registry {
     pub(super) fn running_of(&self, scope: &Scope) -> usize {
         lock(&self.users).get(scope).copied().unwrap_or_default()
     }
+
+    pub(super) fn running_in(&self, tenant: &TenantId) -> usize {
+        lock(&self.users).iter().filter(|(scope, _)| scope.tenant == *tenant).map(|(_, count)| count).sum()
+    }
 }
 
 impl Engine {

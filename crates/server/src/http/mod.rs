@@ -35,7 +35,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use self::serve::limiter::{Limiter, Share};
+use self::serve::limiter::{Limiter, Live, Share};
 use self::serve::peers::Peers;
 use crate::engine::Engine;
 
@@ -59,8 +59,15 @@ pub(crate) struct App {
 impl App {
     /// A place for a run that is about to be started, if one is wanted. What runs already the engine counts.
     fn place_to_run(&self, scope: &Scope, wanted: bool) -> Result<Option<Share>, ApiProblem> {
-        let start = || self.limiter.start(scope, self.engine.running_of(scope), self.engine.running());
-        Ok(wanted.then(start).transpose()?)
+        if !wanted {
+            return Ok(None);
+        }
+        let live = Live {
+            user: self.engine.running_of(scope),
+            tenant: self.engine.running_in(&scope.tenant),
+            node: self.engine.running(),
+        };
+        Ok(Some(self.limiter.start(scope, live)?))
     }
 
     /// Waits until others have read enough of what they were sent, but not for long.

@@ -62,6 +62,14 @@ pub(crate) struct Share {
     amount: u64,
 }
 
+/// Runs that are being written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) user: usize,
+    pub(crate) tenant: usize,
+    pub(crate) node: usize,
+}
+
 fn limiter<K: Hash + Eq + Clone>(per_second: u32) -> DefaultKeyedRateLimiter<K> {
     RateLimiter::keyed(Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)))
 }
@@ -145,14 +153,16 @@ impl Limiter {
         Ok(share)
     }
 
-    /// Lets a run be started beside `live` others of the user and `all` of the node.
-    pub(crate) fn start(self: &Arc<Self>, scope: &Scope, live: usize, all: usize) -> Result<Share, Problem> {
+    /// Lets a run be started beside those that are live.
+    pub(crate) fn start(self: &Arc<Self>, scope: &Scope, live: Live) -> Result<Share, Problem> {
         let mut share = self.share(Kind::Starts, scope);
         let cap = self.limits.runs;
-        let starting = self.held(Kind::Starts, &Holder::User(scope.clone()));
-        let over = if starting + live as u64 >= cap.user {
+        let full = |holder: Holder, live: usize| self.held(Kind::Starts, &holder) + live as u64 >= of(cap, &holder);
+        let over = if full(Holder::User(scope.clone()), live.user)
+            || full(Holder::Tenant(scope.tenant.clone()), live.tenant)
+        {
             Err(Over::Caller)
-        } else if all as u64 >= cap.node {
+        } else if full(Holder::Node, live.node) {
             Err(Over::Node)
         } else {
             share.grow(1)
@@ -296,9 +306,11 @@ mod tests {
     #[test]
     fn runs_that_are_being_started_count_with_those_that_are_written() {
         let limiter = limited();
-        let _starting = limiter.start(&scope("a", "x"), 0, 0).expect("the first");
-        assert_eq!(code(limiter.start(&scope("a", "x"), 1, 1)).err(), Some(ErrorCode::RateLimited));
-        assert_eq!(code(limiter.start(&scope("a", "y"), 0, 4)).err(), Some(ErrorCode::Overloaded));
+        let live = |user, tenant, node| Live { user, tenant, node };
+        let _starting = limiter.start(&scope("a", "x"), live(0, 0, 0)).expect("the first");
+        assert_eq!(code(limiter.start(&scope("a", "x"), live(1, 1, 1))).err(), Some(ErrorCode::RateLimited));
+        assert_eq!(code(limiter.start(&scope("a", "y"), live(0, 2, 2))).err(), Some(ErrorCode::RateLimited));
+        assert_eq!(code(limiter.start(&scope("b", "y"), live(0, 0, 3))).err(), Some(ErrorCode::Overloaded));
     }
 
     #[test]
