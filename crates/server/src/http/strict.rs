@@ -8,7 +8,7 @@ use threadmill_proto::{ErrorCode, Problem};
 use super::ApiProblem;
 
 /// Headers that say one thing. Of two, which one counts differs from server to server.
-const ONCE: [&str; 10] = [
+const ONCE: [&str; 11] = [
     "authorization",
     "content-encoding",
     "content-type",
@@ -16,6 +16,7 @@ const ONCE: [&str; 10] = [
     "idempotency-key",
     "last-event-id",
     "origin",
+    "sec-fetch-mode",
     "sec-fetch-site",
     "threadmill-position",
     "x-threadmill-user",
