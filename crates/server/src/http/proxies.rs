@@ -14,6 +14,7 @@ const NAMES: &[&str] = &[
     "cdn-loop",
     "early-data",
     // What configurations of nginx, Apache, HAProxy, Squid and WebLogic have set for twenty years
+    "cdn-src-ip",
     "client-ip",
     "front-end-https",
     "proxy-client-ip",
@@ -21,7 +22,6 @@ const NAMES: &[&str] = &[
     "remote-addr",
     "remote-user",
     "surrogate-capability",
-    "true-client-ip",
     "wl-proxy-client-ip",
     "x-arr-log-id",
     "x-arr-ssl",
@@ -35,17 +35,8 @@ const NAMES: &[&str] = &[
     "x-http-proto",
     "x-https",
     "x-nginx-proxy",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
     "x-proto",
-    "x-real-ip",
-    "x-real-port",
-    "x-remote-addr",
-    "x-remote-ip",
-    "x-remote-user",
+    "x-proxycontextpath",
     "x-request-start",
     "x-rewrite-url",
     "x-scheme",
@@ -68,6 +59,16 @@ const NAMES: &[&str] = &[
 /// The same by how their names begin.
 const FAMILIES: &[&str] = &[
     "x-forwarded-",
+    "x-forward-",
+    "forwarded-",
+    "x-original-",
+    "x-originating-",
+    "x-real-",
+    "x-remote-",
+    "true-client-",
+    "x-true-client-",
+    // Home Assistant's ingress
+    "x-ingress-",
     // oauth2-proxy, Authelia, authentik, Pomerium
     "x-auth-request-",
     "x-authentik-",
@@ -92,6 +93,7 @@ const FAMILIES: &[&str] = &[
     "x-amzn-",
     "x-azure-",
     "x-fd-",
+    "x-appengine-",
     "x-goog-",
     "x-google-",
     // Fly, Vercel, Netlify, Render, Railway, Heroku; ngrok, Tailscale
@@ -150,6 +152,16 @@ mod tests {
             "ngrok-trace-id",
             "tailscale-user-login",
             "x-azure-clientip",
+            "x-original-uri",
+            "x-originating-ip",
+            "x-real-ip",
+            "x-real-proto",
+            "x-remote-user",
+            "x-forward-for",
+            "forwarded-for",
+            "true-client-ip",
+            "x-true-client-ip",
+            "x-ingress-path",
         ] {
             assert!(added(name).is_some(), "{name}");
         }
