@@ -3,8 +3,8 @@
 //!
 //! A key is looked for in what a reader could make of the words: percent signs, entities and JSON escapes decoded (three
 //! times over), whatever is no letter or digit left out, in either case, forwards and backwards, in hexadecimal and in
-//! Base64 at each of its three alignments. Half of a key counts as the key, so that one that is cut or masked in part
-//! does not come through either.
+//! Base64 at each of its three alignments. Half of a key counts as the key, or 48 characters of a longer one, so that one
+//! that is cut or masked in part does not come through either.
 
 use std::collections::HashSet;
 
@@ -17,6 +17,9 @@ pub(super) const WORDS_BYTES: usize = 2 << 10;
 const READ_BYTES: usize = 32 << 10;
 /// A shorter run of a key's characters says nothing of it.
 const LEAST_RUN: usize = 10;
+/// A run of so many gives it away, however long the key is: a token of a thousand characters is not to be looked for
+/// in runs of five hundred, at each place and in each encoding.
+const MOST_RUN: usize = 48;
 /// Encodings within encodings that are undone.
 const ROUNDS: usize = 3;
 const HIDDEN: &str = "[key]";
@@ -141,7 +144,7 @@ fn forms(key: &str) -> Vec<(Vec<char>, usize)> {
         all.push(squeeze(text.get(edges).unwrap_or_default()));
     }
     let with_run = |form: Vec<char>| {
-        let run = form.len().min(LEAST_RUN.max(form.len() / 2));
+        let run = form.len().min(LEAST_RUN.max(form.len() / 2).min(MOST_RUN));
         (form, run)
     };
     all.into_iter().map(with_run).collect()
