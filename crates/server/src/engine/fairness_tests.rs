@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    BranchId, ErrorCode, JsonText, MessageId, Outcome, Part, Problem, Role, RunId, Scope, TenantId, ThreadId, UserId,
+    BranchId, ErrorCode, JsonText, LockName, MessageId, Outcome, Part, Problem, Role, RunId, Scope, TenantId, ThreadId,
+    UserId,
 };
 use threadmill_store::conformance::kit;
 use threadmill_store::{Command, DurableStore, IfMoved, Lease, MemoryStore, Transaction};
 use tokio::time::{Instant, timeout};
 
 use super::others_tests::engine_on;
-use super::planted_tests::Planted;
-use super::{AppendRequest, Engine, Terms, WhenBusy};
+use super::planted_tests::{Deed, Planted};
+use super::{AppendRequest, Engine, LockWish, Terms, WhenBusy};
 
 fn scope(tenant: &str, user: &str) -> Scope {
     Scope { tenant: TenantId::parse(tenant).expect("an id"), user: UserId::parse(user).expect("an id") }
@@ -107,6 +108,42 @@ async fn word_of_an_end_that_is_not_there_spins_nobody() {
     assert!(looked <= 20, "the store was asked {looked} times");
     end(&*store, &ours, &run).await;
     timeout(Duration::from_secs(5), waits).await.expect("it goes on").expect("it runs").expect("it is written");
+}
+
+/// A flood of wishes for locks waits its turn like other writes: another user's write passes beside it.
+#[tokio::test(start_paused = true)]
+async fn wishes_for_locks_pass_the_write_permit() {
+    let store = Planted::over(Arc::new(MemoryStore::new()));
+    let engine = engine_on(Arc::clone(&store) as _).await;
+    let (flood, victim) = (scope("a", "flood"), scope("a", "victim"));
+    store.plan(|name, _| if name == "acquire_lock" { Deed::Wait(Duration::from_secs(1)) } else { Deed::Serve });
+    let wish = |n: u64| LockWish {
+        name: LockName::parse(&format!("l{n}")).expect("a name"),
+        holder: None,
+        ttl: 1000,
+        wait: 0,
+    };
+    let all: Vec<_> = (0..2000)
+        .map(|n| {
+            let (engine, flood, wish) = (Arc::clone(&engine), flood.clone(), wish(n));
+            tokio::spawn(async move { engine.acquire_lock(&flood, wish).await.map(|_| ()).map_err(|why| why.code) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(store.calls("acquire_lock"), 256, "so many are written at once");
+    let create = engine.create(&victim, Terms::default(), Default::default());
+    timeout(Duration::from_secs(2), create).await.expect("it waits for one turn at most").expect("it is written");
+    let mut refused = 0;
+    for one in all {
+        match one.await.expect("it ends") {
+            Ok(()) => {}
+            Err(code) => {
+                assert_eq!(code, ErrorCode::Overloaded);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 2000 - 1024, "a user's share of those who wait");
 }
 
 /// A thousand appends of a mebibyte that wait for a run hold no more than a user's share of memory.

@@ -13,7 +13,8 @@ use threadmill_store::{LockAnswer, LockGrant, LockRead, LockRequest, LockToken, 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, Engine, mint, problem_of};
+use super::permit::{Permit, WRITE};
+use super::{Answer, Engine, mint, permit, problem_of};
 
 pub use stats::{LockStats, Outcomes, Spread, THRESHOLD};
 
@@ -75,7 +76,7 @@ impl Engine {
         for attempt in 0.. {
             let answer = match self.likely_held(scope, &wish.name, attempt).await? {
                 Some(until) => LockAnswer::Held { until },
-                None => self.attempt(scope, request(mint::now())).await.map_err(problem_of)?,
+                None => self.attempt(scope, &request).await?,
             };
             let until = match answer {
                 LockAnswer::Held { until } => until,
@@ -123,14 +124,23 @@ impl Engine {
         })
     }
 
-    /// Asks once. What is granted to a caller who went away meanwhile is given back.
-    async fn attempt(self: &Arc<Self>, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
+    /// The turn of a write at a lock, which is one like any other: a flood of them waits behind those of others.
+    async fn lock_turn(&self, scope: &Scope) -> Answer<(Permit, permit::Place)> {
+        let place = self.writes.place(scope, WRITE)?;
+        Ok((place.turn().await, place))
+    }
+
+    /// Asks once, as of when its turn comes. What is granted to a caller who went away meanwhile is given back.
+    async fn attempt(self: &Arc<Self>, scope: &Scope, request: impl Fn(Millis) -> LockRequest) -> Answer<LockAnswer> {
+        let turn = self.lock_turn(scope).await?;
         self.locks.counters.asked();
+        let request = request(mint::now());
         let (tell, told) = oneshot::channel();
         let (engine, scope) = (Arc::clone(self), scope.clone());
         tokio::spawn(async move {
             let name = request.name.clone();
             let answer = engine.store.acquire_lock(&scope, request).await;
+            drop(turn);
             if let Err(Ok(LockAnswer::Granted(grant))) = tell.send(answer) {
                 let unwanted = LockToken { name, token: grant.token };
                 if let Err(problem) = engine.release_lock(&scope, &unwanted).await {
@@ -138,9 +148,10 @@ impl Engine {
                 }
             }
         });
-        told.await.unwrap_or_else(|_| {
+        let answer: StoreResult<LockAnswer> = told.await.unwrap_or_else(|_| {
             Err(StoreError::Internal { store: "engine", detail: "a lock's attempt was cut short".into() })
-        })
+        });
+        answer.map_err(problem_of)
     }
 
     /// Keeps a lock for another while.
@@ -148,6 +159,7 @@ impl Engine {
     /// # Errors
     /// `fenced` if it has passed on.
     pub async fn renew_lock(&self, scope: &Scope, lock: &LockToken, ttl: Millis) -> Answer<LockGrant> {
+        let _turn = self.lock_turn(scope).await?;
         let grant = self.store.renew_lock(scope, lock, mint::now() + ttl).await;
         grant.map_err(|error| self.lost(error))
     }
@@ -157,6 +169,7 @@ impl Engine {
     /// # Errors
     /// `fenced` if it has passed on.
     pub async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> Answer<LockGrant> {
+        let _turn = self.lock_turn(scope).await?;
         let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.lost(error))?;
         self.locks.counters.held(Duration::from_millis(mint::now().saturating_sub(grant.since)));
         self.locks.queues.wake(&(scope.tenant.clone(), lock.name.clone()));

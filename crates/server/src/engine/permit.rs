@@ -26,7 +26,7 @@ use super::shares::{Bounds, Share, Shares};
 /// in 29 ms, so this is a few milliseconds.
 const IN_FLIGHT: u64 = 256 << 10;
 /// What a write costs besides its bytes: rows, keys and a receipt.
-const WRITE: u64 = 1 << 10;
+pub(super) const WRITE: u64 = 1 << 10;
 /// What a deletion costs: it touches more than it says.
 const DELETION: u64 = 16 << 10;
 /// Writes that may wait. Past the node's bound a write would have waited for several commits.

@@ -193,10 +193,13 @@ impl Engine {
         branch: Option<BranchId>,
         commands: Vec<Command>,
     ) -> Answer<Written> {
-        let _waits = self.patient.enter(scope, cost_of(&commands))?;
+        let mut waits = None;
         loop {
             match self.write(scope, terms.clone(), commands.clone()).await {
                 Err(problem) if problem.code == ErrorCode::RunInProgress => {
+                    if waits.is_none() {
+                        waits = Some(self.patient.enter(scope, cost_of(&commands))?);
+                    }
                     self.until_idle(scope, thread, branch.clone()).await?;
                 }
                 done => return done,
