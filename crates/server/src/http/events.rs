@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_proto::cursor::{Cursor, StreamOffset};
+use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ServerFrame, ThreadId, json as shape};
 use tokio::sync::watch;
 
@@ -132,9 +133,7 @@ impl Reader {
                 self.cursor = window.cursor.clone();
                 Some(("window", shape::window_to_value(window)))
             }
-            ServerFrame::Reset { reason, .. } => {
-                Some(("reset", json!({"reason": format!("{reason:?}").to_lowercase()})))
-            }
+            ServerFrame::Reset { reason, .. } => Some(("reset", json!({"reason": name_of(*reason)}))),
             ServerFrame::Event { event, .. } => {
                 self.cursor.position = event.position();
                 match &event.record.change {
@@ -175,6 +174,16 @@ impl Reader {
             | ServerFrame::Flags { .. }
             | ServerFrame::Mode { .. } => None,
         }
+    }
+}
+
+/// What readers are told of a reset. Frozen.
+fn name_of(reason: ResetReason) -> &'static str {
+    match reason {
+        ResetReason::Epoch => "epoch",
+        ResetReason::Expired => "expired",
+        ResetReason::TooFar => "toofar",
+        ResetReason::Slow => "slow",
     }
 }
 

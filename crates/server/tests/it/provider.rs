@@ -126,6 +126,9 @@ async fn an_answer_may_come_in_messages_and_lines_of_many_forms() {
     check("words that nobody knows", Script::events(&[unknown, stop.clone()]), ("", FAILED, "provider_malformed"))
         .await;
 
+    let quiet = Script::events(&[content("a"), "null".into(), "\"[done]\"".into()]);
+    check("nothing, and the end in quotes", quiet, ("a", COMPLETE, "")).await;
+
     let answered = world.ask(Script::events(&[stop])).await;
     assert_eq!(answered.told(), (String::new(), COMPLETE, String::new()));
     assert_eq!(answered.metadata()["warnings"], json!(["The provider's answer is empty."]));

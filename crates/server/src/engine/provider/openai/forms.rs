@@ -24,10 +24,15 @@ pub(super) fn parse(data: &str) -> Option<Value> {
     serde_json::from_str(&mark(data)).ok()
 }
 
+/// The word after the last frame, in quotes too.
+pub(super) fn is_done(data: &str) -> bool {
+    data.trim_matches('"').eq_ignore_ascii_case("[DONE]")
+}
+
 /// A line that may stand for a frame of its own.
 pub(super) fn is_line(line: &str) -> bool {
     let line = line.trim();
-    line.is_empty() || line == "[DONE]" || parse(line).is_some_and(|value| value.is_object())
+    line.is_empty() || is_done(line) || parse(line).is_some_and(|value| value.is_object())
 }
 
 /// Data that keeps a connection and says nothing, as some endpoints send it.

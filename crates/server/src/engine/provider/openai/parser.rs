@@ -12,7 +12,8 @@ use threadmill_proto::{Chunk, JsonText, Limits};
 use super::super::failure::{Failure, ProviderError, classify};
 use super::super::words::{Secrets, prefix};
 use super::forms::{
-    all_words, error_of, is_bookkeeping, is_keep_alive, is_line, is_said, message_of, parse, status_of, unified,
+    all_words, error_of, is_bookkeeping, is_done, is_keep_alive, is_line, is_said, message_of, parse, status_of,
+    unified,
 };
 use super::surrogates::{Joiner, whole};
 use super::tools::Tools;
@@ -127,12 +128,13 @@ impl Parser {
             return Ok(());
         }
         self.frames += 1;
-        if data == "[DONE]" {
+        if is_done(data) {
             (self.finished, self.done) = (true, true);
             return Ok(());
         }
         let before = out.len();
         match parse(data) {
+            Some(Value::Null) => {}
             Some(value) => self.value(name, &value, out)?,
             // Events without blank lines between them, or one JSON value a line.
             None if data.contains('\n') && data.lines().all(is_line) => {
