@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::prompt::turns;
+use super::prompt::{History, turns};
 use super::provider::{ChunkStream, Failure, Prompt, ProviderError};
 use super::runs::LEASE_MS;
 use super::{Engine, problem_of};
@@ -139,7 +139,8 @@ impl Engine {
                 Err(error) => outage.endure(error).await.map_err(store_failed)?,
             }
         };
-        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages) })
+        let history = if window.has_older() { History::Cut } else { History::Whole };
+        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history) })
     }
 }
 

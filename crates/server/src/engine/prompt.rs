@@ -5,12 +5,22 @@
 //! other become one turn, since strict endpoints refuse both. What a question has in files goes to the provider, which sends or
 //! refuses them.
 
-use threadmill_proto::{Message, MessageStatus, Part};
+use threadmill_proto::{Message, MessageStatus, Part, Role};
 
 use super::provider::{Piece, Turn};
 
-/// The turns that messages make.
-pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
+/// Whether the messages are all there were before the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    /// They are.
+    Whole,
+    /// Older ones did not fit.
+    Cut,
+}
+
+/// The turns that messages make. Of a history that was cut an answer without its question is left out: strict endpoints
+/// refuse what does not begin with a question, and of an even number of messages every other one would be an answer.
+pub(super) fn turns(messages: &[Message], history: History) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for message in messages.iter().filter(|message| message.status != MessageStatus::Removed) {
         let pieces = pieces(message);
@@ -19,6 +29,9 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
             Some(last) if last.role == message.role => last.pieces.extend(pieces),
             _ => turns.push(Turn { role: message.role, pieces }),
         }
+    }
+    if history == History::Cut && turns.len() > 1 && turns[0].role == Role::Assistant {
+        turns.remove(0);
     }
     turns
 }
@@ -55,7 +68,7 @@ fn append(pieces: &mut Vec<Piece>, piece: Piece) {
 
 #[cfg(test)]
 mod tests {
-    use threadmill_proto::{BranchId, MessageId, Role};
+    use threadmill_proto::{BranchId, MessageId};
 
     use super::*;
 
@@ -81,27 +94,46 @@ mod tests {
     #[test]
     fn blank_messages_go_and_turns_of_one_speaker_are_joined() {
         let user = |text: &str| message(Role::User, MessageStatus::Complete, vec![Part::text(text)]);
-        let said = turns(&[
-            user("one"),
-            message(Role::Assistant, MessageStatus::Stopped, vec![]),
-            user("two"),
-            message(Role::Assistant, MessageStatus::Stopped, vec![Part::text("\n\n")]),
-            user("   "),
-            message(Role::Assistant, MessageStatus::Removed, vec![Part::text("gone")]),
-            message(Role::Assistant, MessageStatus::Complete, vec![Part::text("three")]),
-        ]);
+        let said = turns(
+            &[
+                user("one"),
+                message(Role::Assistant, MessageStatus::Stopped, vec![]),
+                user("two"),
+                message(Role::Assistant, MessageStatus::Stopped, vec![Part::text("\n\n")]),
+                user("   "),
+                message(Role::Assistant, MessageStatus::Removed, vec![Part::text("gone")]),
+                message(Role::Assistant, MessageStatus::Complete, vec![Part::text("three")]),
+            ],
+            History::Whole,
+        );
         let said: Vec<_> = said.iter().map(|turn| (turn.role, turn.text())).collect();
         assert_eq!(said, [(Role::User, "one\n\ntwo".into()), (Role::Assistant, "three".into())]);
-        assert_eq!(turns(&[user(" ")]), []);
+        assert_eq!(turns(&[user(" ")], History::Whole), []);
+    }
+
+    #[test]
+    fn a_history_that_was_cut_begins_with_a_question() {
+        let say = |role: Role| message(role, MessageStatus::Complete, vec![Part::text("x")]);
+        let roles = |messages: &[Message], history: History| -> Vec<Role> {
+            turns(messages, history).iter().map(|turn| turn.role).collect()
+        };
+        let all = [say(Role::Assistant), say(Role::User), say(Role::Assistant), say(Role::User)];
+        assert_eq!(roles(&all, History::Cut), [Role::User, Role::Assistant, Role::User]);
+        // One that an app begins with a greeting is as it is.
+        assert_eq!(roles(&all, History::Whole).len(), 4);
+        assert_eq!(roles(&all[..1], History::Cut), [Role::Assistant]);
     }
 
     #[test]
     fn files_stay_where_they_are() {
         let parts = vec![Part::text("a"), file(), Part::text(" "), Part::text("b")];
-        let said = turns(&[
-            message(Role::User, MessageStatus::Complete, vec![file()]),
-            message(Role::User, MessageStatus::Complete, parts),
-        ]);
+        let said = turns(
+            &[
+                message(Role::User, MessageStatus::Complete, vec![file()]),
+                message(Role::User, MessageStatus::Complete, parts),
+            ],
+            History::Whole,
+        );
         let file =
             Piece::File { media_type: "image/png".into(), url: "data:,x".into(), filename: Some("a.png".into()) };
         let text = |text: &str| Piece::Text(text.into());
