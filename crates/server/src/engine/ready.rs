@@ -1,6 +1,7 @@
 //! Whether a node should be sent requests, and how it leaves: it says so, finishes what it began, and ends the rest.
 
 use std::future::pending;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -81,45 +82,56 @@ pub enum Ready {
     Broken(&'static str),
 }
 
-/// How long an answer to whether writes can be made is good for: whoever asks must not load the writer.
+/// How long an answer of the store is good for: whoever asks, and how often, must load neither its readers nor its writer.
 const PROBED: Duration = Duration::from_secs(1);
 
-/// Whether a write could be made when that was last tried.
+/// What the store answered when it was last asked.
 #[derive(Debug, Default)]
-pub(super) struct Probe(tokio::sync::Mutex<Option<(Instant, Ready)>>);
+pub(super) struct Probe {
+    last: tokio::sync::Mutex<Option<(Instant, Ready)>>,
+    /// The lock that is taken to see whether writes pass: one that nobody else can name, and so take.
+    lock: OnceLock<LockName>,
+}
 
 impl Engine {
-    /// Whether requests may come now: reads and writes are answered, and no task of the node is broken. Asks the store for
-    /// a seek, and at most once a second for a write.
+    /// Whether requests may come now: reads and writes are answered, and no task of the node is broken. Asks the store at
+    /// most once a second.
     pub async fn ready(&self) -> Ready {
         if *self.leaving.borrow() != Leaving::No {
             return Ready::Draining;
-        }
-        let (Ok(tenant), Ok(user), Ok(thread)) =
-            (TenantId::parse("default"), UserId::parse("readyz"), ThreadId::parse("readyz"))
-        else {
-            return Ready::StoreAway;
-        };
-        match timeout(ANSWER, self.store.thread(&Scope { tenant, user }, &thread)).await {
-            Ok(Ok(_) | Err(StoreError::NotFound(_))) => {}
-            Ok(Err(_)) | Err(_) => return Ready::StoreAway,
         }
         let tasks = [Some(&self.tasks), self.tier().map(|tier| tier.tasks())];
         if let Some(task) = tasks.into_iter().flatten().find_map(|tasks| tasks.broken()) {
             return Ready::Broken(task);
         }
-        self.writable().await
+        self.probed().await
     }
 
-    /// Whether writes can be made, as of a second ago.
-    async fn writable(&self) -> Ready {
-        let mut probed = self.probe.0.lock().await;
+    /// Whether reads and writes are answered, as of a second ago.
+    async fn probed(&self) -> Ready {
+        let mut probed = self.probe.last.lock().await;
         if let Some((at, ready)) = *probed
             && at.elapsed() < PROBED
         {
             return ready;
         }
-        let ready = match timeout(ANSWER, self.try_write()).await {
+        let ready = if self.is_readable().await { self.writable().await } else { Ready::StoreAway };
+        *probed = Some((Instant::now(), ready));
+        ready
+    }
+
+    async fn is_readable(&self) -> bool {
+        let (Ok(tenant), Ok(user), Ok(thread)) =
+            (TenantId::parse("default"), UserId::parse("readyz"), ThreadId::parse("readyz"))
+        else {
+            return false;
+        };
+        let read = timeout(ANSWER, self.store.thread(&Scope { tenant, user }, &thread)).await;
+        matches!(read, Ok(Ok(_) | Err(StoreError::NotFound(_))))
+    }
+
+    async fn writable(&self) -> Ready {
+        match timeout(ANSWER, self.try_write()).await {
             Ok(Ok(())) => Ready::Yes,
             Ok(Err(StoreError::ReadOnly(_))) => Ready::ReadOnly,
             Ok(Err(error)) => {
@@ -130,9 +142,7 @@ impl Engine {
                 tracing::error!("a write takes too long: the node is not ready");
                 Ready::Unwritable
             }
-        };
-        *probed = Some((Instant::now(), ready));
-        ready
+        }
     }
 
     /// Makes a write that changes nothing for anybody. It passes the store's writer, and no turn of a user's.
@@ -149,10 +159,13 @@ impl Engine {
 
     /// Tries whether writes that were refused pass again, by one that changes a row: others prove nothing of a full disk.
     pub(super) async fn recover(&self) -> StoreResult<()> {
-        let (Ok(tenant), Ok(user), Ok(name)) =
-            (TenantId::parse("default"), UserId::parse("readyz"), LockName::parse("readyz"))
-        else {
-            return Ok(());
+        let (Ok(tenant), Ok(user)) = (TenantId::parse("default"), UserId::parse("readyz")) else { return Ok(()) };
+        let name = match self.probe.lock.get() {
+            Some(name) => name.clone(),
+            None => {
+                let Ok(name) = LockName::parse(&format!("readyz-{}", mint::holder())) else { return Ok(()) };
+                self.probe.lock.get_or_init(|| name).clone()
+            }
         };
         let now = mint::now();
         let request = LockRequest { name, holder: self.node.clone(), until: now + 1, now };
