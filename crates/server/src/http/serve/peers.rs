@@ -225,6 +225,13 @@ impl Peer {
             Phase::Busy | Phase::Open => None,
         }
     }
+
+    /// How long it has asked for nothing, or for something, without credentials; those who ask for nothing first.
+    fn unknown_rank(&self, now: Moment) -> Option<(bool, Moment)> {
+        let asks = matches!(self.phase(), Phase::Busy | Phase::Open);
+        let since = self.since.load(Ordering::Relaxed);
+        (!self.known.load(Ordering::Relaxed)).then(|| (!asks, now.saturating_sub(since)))
+    }
 }
 
 impl Peers {
@@ -296,15 +303,15 @@ impl Peers {
                 >= most
     }
 
-    /// Lets some go that have asked for nothing for longest; of one address alone, if one is named.
+    /// Lets some go that have asked for nothing for longest. Of one address, if one is named, and then those who showed no
+    /// credentials, whatever they are at: a body that comes by the byte, or a WebSocket without a word, keeps no place.
     pub(super) fn evict_idle(&self, of: Option<IpAddr>, refusals: &Refusals) {
         let now = self.now();
-        let mut idle: Vec<_> = self
-            .all()
-            .into_iter()
-            .filter(|peer| of.is_none_or(|address| address == peer.address))
-            .filter_map(|peer| Some((peer.idle_rank(now)?, peer)))
-            .collect();
+        let rank = |peer: &Peer| match of {
+            None => peer.idle_rank(now),
+            Some(address) => peer.unknown_rank(now).filter(|_| peer.address == address),
+        };
+        let mut idle: Vec<_> = self.all().into_iter().filter_map(|peer| Some((rank(&peer)?, peer))).collect();
         idle.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
         for (_, peer) in idle.into_iter().take(EVICTED_AT_ONCE) {
             refusals.note(Refusal::IdleEvicted);
@@ -447,5 +454,20 @@ mod tests {
         busy.begin();
         peers.evict_idle(None, &refusals);
         assert!(unknown.iter().all(|peer| ended(peer)) && !known.iter().any(|peer| ended(peer)) && !ended(&busy));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_with_too_many_unknown_peers_loses_those_that_are_busy_too() {
+        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let elsewhere = peers.enter(IpAddr::from([10, 0, 0, 1]), false);
+        let [known, body, socket] = [(); 3].map(|()| peers.enter(HERE, false));
+        for peer in [&elsewhere, &known, &body, &socket] {
+            peer.begin();
+        }
+        socket.upgrade();
+        known.known();
+        pass(1).await;
+        peers.evict_idle(Some(HERE), &refusals);
+        assert!(ended(&body) && ended(&socket) && !ended(&known) && !ended(&elsewhere));
     }
 }
