@@ -26,6 +26,8 @@ const USAGE_BYTES: usize = 4 << 10;
 const WARNINGS: usize = 8;
 /// Kept of a word that an endpoint made up.
 const WORD_BYTES: usize = 64;
+/// Kept of it until it is cleaned: once, as that takes its time, and there may be a hundred thousand in an answer.
+const RAW_BYTES: usize = 1 << 10;
 
 /// Fields of a delta that are read, and those that endpoints send beside them.
 const KNOWN: [&str; 27] = [
@@ -92,6 +94,8 @@ pub(super) struct Parser {
     in_pieces: bool,
     /// Fields of deltas that nobody knows.
     strange: Vec<String>,
+    /// Types of parts that have no place in a message.
+    kinds: Vec<String>,
     usage: Option<String>,
     /// The usage that the message has.
     told: Option<String>,
@@ -104,6 +108,16 @@ pub(super) struct Parser {
     pub(super) finished: bool,
     /// `[DONE]` came.
     pub(super) done: bool,
+}
+
+/// Adds a word to those that are known, of which there are a few. Whether it is new.
+fn once(known: &mut Vec<String>, word: &str) -> bool {
+    let word = prefix(word, RAW_BYTES);
+    let is_new = known.len() < WARNINGS && !known.iter().any(|known| known == word);
+    if is_new {
+        known.push(word.to_owned());
+    }
+    is_new
 }
 
 /// The words of a message's content.
@@ -231,7 +245,7 @@ impl Parser {
         let text = reason.as_str().map_or_else(|| reason.to_string(), whole);
         self.finished = true;
         if self.reason.is_none() || text != "stop" {
-            self.reason = Some(prefix(&self.secrets.clean(&text), WORD_BYTES).to_owned());
+            self.reason = Some(prefix(&text, RAW_BYTES).to_owned());
         }
     }
 
@@ -278,10 +292,7 @@ impl Parser {
 
     fn delta(&mut self, delta: &Map<String, Value>, out: &mut Vec<Chunk>) {
         for (field, _) in delta.iter().filter(|(field, value)| !KNOWN.contains(&field.as_str()) && is_said(value)) {
-            let field = prefix(&self.secrets.clean(&whole(field)), WORD_BYTES).to_owned();
-            if self.strange.len() < WARNINGS && !self.strange.contains(&field) {
-                self.strange.push(field);
-            }
+            once(&mut self.strange, &whole(field));
         }
         let filled = |key: &str| delta.get(key).filter(|value| is_said(value));
         let thought = filled("reasoning_content").or_else(|| filled("reasoning")).or_else(|| filled("thinking"));
@@ -459,8 +470,15 @@ impl Parser {
 
     fn warn_of_part(&mut self, kind: &str) {
         let kind = if kind.is_empty() { "unnamed" } else { kind };
-        let kind = prefix(&self.secrets.clean(kind), WORD_BYTES).to_owned();
-        self.warn(&format!("A part of the answer of type “{kind}” could not be kept."));
+        if once(&mut self.kinds, kind) {
+            let kind = self.word(kind);
+            self.warn(&format!("A part of the answer of type “{kind}” could not be kept."));
+        }
+    }
+
+    /// A word that an endpoint made up, as it may be shown.
+    fn word(&self, raw: &str) -> String {
+        prefix(&self.secrets.clean(raw), WORD_BYTES).to_owned()
     }
 
     fn failed(&self, status: Option<u16>, hints: &str, words: &str) -> ProviderError {
@@ -473,7 +491,7 @@ impl Parser {
     pub(super) fn finish(mut self, broken: Option<ProviderError>) -> (Vec<Chunk>, Option<ProviderError>) {
         let mut out = Vec::new();
         self.switch(Open::Nothing, &mut out);
-        let reason = self.reason.take().unwrap_or_else(|| "stop".into());
+        let reason = self.reason.take().map_or_else(|| "stop".into(), |reason| self.word(&reason));
         let unified = if self.refused && unified(&reason) == "stop" { "refusal" } else { unified(&reason) };
         let failure = broken.or_else(|| self.failure(unified));
         if failure.is_none() && self.is_empty() {
@@ -500,7 +518,7 @@ impl Parser {
                 if self.frames == self.unread { "The provider's answer" } else { "A part of the provider's answer" };
             (Failure::Malformed, format!("{all} could not be read."))
         } else if self.is_empty() && !self.strange.is_empty() {
-            let fields = self.strange.join("”, “");
+            let fields = self.strange.iter().map(|field| self.word(field)).collect::<Vec<_>>().join("”, “");
             (Failure::Malformed, format!("The provider's answer could not be read: nobody knows its “{fields}”."))
         } else if !self.finished && !self.in_messages {
             (Failure::CutShort, "The provider's answer was cut short.".into())
