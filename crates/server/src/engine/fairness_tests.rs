@@ -40,19 +40,22 @@ async fn apply(store: &dyn DurableStore, scope: &Scope, commands: Vec<Command>) 
 /// A thread on which a run of this name is live.
 async fn busy(store: &dyn DurableStore, scope: &Scope, of: &str, run: &RunId) {
     let (id, branch) = (thread(of), BranchId::parse("b").expect("an id"));
-    let create = Command::CreateThread { id: id.clone(), branch, title: "t".into(), metadata: None };
-    let start = Command::StartRun {
-        thread: id,
+    let create = Command::CreateThread { id, branch, title: "t".into(), metadata: None };
+    apply(store, scope, vec![create, start(of, run, "answer")]).await;
+}
+
+fn start(of: &str, run: &RunId, message: &str) -> Command {
+    Command::StartRun {
+        thread: thread(of),
         branch: None,
         regenerate: None,
         fork: BranchId::parse("unused").expect("an id"),
         run: run.clone(),
-        message: MessageId::parse("answer").expect("an id"),
+        message: MessageId::parse(message).expect("an id"),
         provider: "silent".into(),
         request: JsonText("{}".into()),
         lease: Lease { owner: "there".into(), until: u64::MAX },
-    };
-    apply(store, scope, vec![create, start]).await;
+    }
 }
 
 async fn end(store: &dyn DurableStore, scope: &Scope, run: &RunId) {
@@ -108,6 +111,27 @@ async fn word_of_an_end_that_is_not_there_spins_nobody() {
     assert!(looked <= 20, "the store was asked {looked} times");
     end(&*store, &ours, &run).await;
     timeout(Duration::from_secs(5), waits).await.expect("it goes on").expect("it runs").expect("it is written");
+}
+
+/// Whoever waits for an answer to end waits a minute in all, also where another one begins as soon as it has.
+#[tokio::test(start_paused = true)]
+async fn an_append_waits_a_minute_however_many_runs_follow_each_other() {
+    let store = Arc::new(MemoryStore::new());
+    let engine = engine_on(Arc::clone(&store) as _).await;
+    let (ours, first) = (scope("a", "ann"), kit::run_id("r1"));
+    busy(&*store, &ours, "t", &first).await;
+    let began = Instant::now();
+    let waits = tokio::spawn({
+        let (engine, ours) = (Arc::clone(&engine), ours.clone());
+        async move { append(&engine, &ours, waiting("m1", 10)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    end(&*store, &ours, &first).await;
+    let next = start("t", &kit::run_id("r2"), "answer-2");
+    apply(&*store, &ours, vec![next]).await;
+    let refused = waits.await.expect("it runs").map_err(|problem| problem.code);
+    assert_eq!(refused, Err(ErrorCode::RunInProgress));
+    assert!(began.elapsed() < Duration::from_secs(63), "{:?}", began.elapsed());
 }
 
 /// A flood of wishes for locks waits its turn like other writes: another user's write passes beside it.

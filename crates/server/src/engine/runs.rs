@@ -24,7 +24,7 @@ const STREAM_PAGE: usize = 1 << 20;
 const END_TRIES: u32 = 5;
 
 /// How long a write waits for a run to end.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// How often it looks whether one has that it heard nothing of.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 /// The pause before it looks again once it has heard and the store knows of no end; it doubles up to [`LOOK`].
@@ -183,8 +183,14 @@ impl Engine {
         Ok(self.store.run(scope, run).await.map_err(problem_of)?.info)
     }
 
-    /// Waits until no run is live on a branch.
-    pub(super) async fn until_idle(&self, scope: &Scope, thread: &ThreadId, branch: Option<BranchId>) -> Answer<()> {
+    /// Waits until no run is live on a branch, or refuses once its time is over.
+    pub(super) async fn until_idle(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        branch: Option<BranchId>,
+        deadline: tokio::time::Instant,
+    ) -> Answer<()> {
         let query = WindowQuery {
             thread: thread.clone(),
             branch,
@@ -202,7 +208,6 @@ impl Engine {
             self.begun(&key, &topic).await?;
         }
         let mut ended = self.hub.watch_end(&(scope.tenant.clone(), run.id.clone()));
-        let deadline = tokio::time::Instant::now() + PATIENCE;
         let (mut told, mut pause) = (false, DOUBT);
         // It may have ended between the read and the watch: look again before waiting, and now and then meanwhile.
         while self.store.run(scope, &run.id).await.map_err(problem_of)?.info.status != RunStatus::Ended {

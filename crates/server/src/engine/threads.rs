@@ -9,10 +9,12 @@ use threadmill_proto::{
 use threadmill_store::{
     Applied, Command, Committed, IdempotencyKey, IfMoved, LockToken, NewMessage, StoppingRun, StoreResult, Transaction,
 };
+use tokio::time::Instant;
 
 use super::check::{check_body, check_title};
 use super::edit::Edit;
 use super::permit::cost_of;
+use super::runs::PATIENCE;
 use super::{Answer, Engine, mint, problem_of};
 
 /// On what terms a write is made.
@@ -184,7 +186,7 @@ impl Engine {
         }
     }
 
-    /// Appends as soon as no run is live on the branch. What waits holds its body, so its bytes are bounded.
+    /// Appends as soon as no run is live on the branch, within a minute however many begin meanwhile. What waits holds its body, so its bytes are bounded.
     async fn append_when_idle(
         self: &Arc<Self>,
         scope: &Scope,
@@ -193,14 +195,14 @@ impl Engine {
         branch: Option<BranchId>,
         commands: Vec<Command>,
     ) -> Answer<Written> {
-        let mut waits = None;
+        let (mut waits, until) = (None, Instant::now() + PATIENCE);
         loop {
             match self.write(scope, terms.clone(), commands.clone()).await {
                 Err(problem) if problem.code == ErrorCode::RunInProgress => {
                     if waits.is_none() {
                         waits = Some(self.patient.enter(scope, cost_of(&commands))?);
                     }
-                    self.until_idle(scope, thread, branch.clone()).await?;
+                    self.until_idle(scope, thread, branch.clone(), until).await?;
                 }
                 done => return done,
             }
