@@ -262,6 +262,11 @@ impl Engine {
         self.tasks.run(name, begin);
     }
 
+    /// The same, in the caller's own task, which may end it.
+    pub async fn supervised<T: Future<Output = ()>>(&self, name: &'static str, begin: impl Fn() -> T) {
+        self.tasks.again(name, begin).await;
+    }
+
     /// How often each task of the node has panicked.
     #[must_use]
     pub fn task_panics(&self) -> Vec<(&'static str, u64)> {

@@ -55,7 +55,10 @@ pub async fn serve(
     let (leave, leaving) = watch::channel(false);
     // Whatever is still open when this returns is closed with it.
     let mut tasks = JoinSet::new();
-    tasks.spawn(sweep(Arc::clone(&peers), Arc::clone(&limiter)));
+    tasks.spawn({
+        let (engine, peers, limiter) = (Arc::clone(&engine), Arc::clone(&peers), Arc::clone(&limiter));
+        async move { engine.supervised("peers", || sweep(Arc::clone(&peers), Arc::clone(&limiter))).await }
+    });
     let acceptor = Acceptor { listener, peers: Arc::clone(&peers), limiter, router, leaving };
     let accepting = tasks.spawn(acceptor.run());
     engine.leave(stop.await).await;
