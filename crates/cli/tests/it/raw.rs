@@ -214,7 +214,7 @@ fn dev_identity_is_refused_through_a_plain_nginx() {
     std::fs::write(&file, config).expect("a configuration");
     let mut proxy = Command::new("nginx").arg("-e").arg("stderr").arg("-c").arg(&file).spawn().expect("nginx runs");
     let address = format!("127.0.0.1:{port}");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while TcpStream::connect(&address).is_err() {
         assert!(begun.elapsed() < PATIENCE, "nginx did not start");
         std::thread::yield_now();
@@ -275,7 +275,7 @@ fn refusals_can_be_read_by_pages_that_are_allowed() {
 fn a_link_lets_its_holder_in_and_nobody_else() {
     let node = Setup::new().flag("--auth").flag("link").start();
     let log = node.log();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut line = log;
     while !line.contains("/?link=") {
         assert!(begun.elapsed() < PATIENCE, "no link is printed: {line}");
