@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::Instant;
 
 use crate::api::PATIENCE;
 use crate::auth::{self, token};
@@ -67,6 +68,31 @@ fn what_can_be_read_in_two_ways_is_refused() {
     check(&node, &format!("GET / HTTP/1.1\nHost: localhost\nX-Long: {}\n\n", "x".repeat(100_000)), 431, "");
     assert_eq!(said(node.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "", "HTTP/2 is not spoken");
     check(&node, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\nGET / HTTP/1.1\nHost: localhost\n\n", 400, "");
+}
+
+/// A refusal is read by whoever sends all of a request before they read, and is not lost with a reset; only a body
+/// without an end is cut.
+#[test]
+fn a_refusal_reaches_those_who_are_still_sending() {
+    let node = Setup::new().start();
+    let head =
+        "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\nX-Threadmill-User: ada\r\nContent-Type: application/cbor-seq\r\n";
+    let much = vec![0xff; 8 << 20];
+    let sized = [format!("{head}Content-Length: {}\r\n\r\n", much.len()).as_bytes(), &much].concat();
+    let pieces = [format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", much.len()).as_bytes(), &much].concat();
+    let folded = [b"GET / HTTP/1.1\r\nX-Long: ".as_slice(), &much].concat();
+    for (request, want) in [(sized, 400), (pieces, 400), (folded, 431)] {
+        for _ in 0..8 {
+            assert_eq!(status(&said(node.address(), &request)), want);
+        }
+    }
+    let mut stream = TcpStream::connect(node.address()).expect("the server accepts");
+    stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).expect("the server reads");
+    let began = Instant::now();
+    let piece = [b"10000\r\n".as_slice(), &[0xff; 0x10000], b"\r\n"].concat();
+    while stream.write_all(&piece).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "a body without an end is cut");
+    }
 }
 
 #[test]
@@ -188,7 +214,7 @@ fn dev_identity_is_refused_through_a_plain_nginx() {
     std::fs::write(&file, config).expect("a configuration");
     let mut proxy = Command::new("nginx").arg("-e").arg("stderr").arg("-c").arg(&file).spawn().expect("nginx runs");
     let address = format!("127.0.0.1:{port}");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while TcpStream::connect(&address).is_err() {
         assert!(begun.elapsed() < PATIENCE, "nginx did not start");
         std::thread::yield_now();
@@ -249,7 +275,7 @@ fn refusals_can_be_read_by_pages_that_are_allowed() {
 fn a_link_lets_its_holder_in_and_nobody_else() {
     let node = Setup::new().flag("--auth").flag("link").start();
     let log = node.log();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut line = log;
     while !line.contains("/?link=") {
         assert!(begun.elapsed() < PATIENCE, "no link is printed: {line}");

@@ -45,6 +45,7 @@ mod threads;
 mod tier;
 mod topic;
 mod transfer;
+mod turns;
 mod watcher;
 mod windows;
 
@@ -75,6 +76,7 @@ use locks::Locks;
 use permit::Permits;
 use runs::{Patient, Registry};
 use tasks::Tasks;
+use turns::Turns;
 
 /// The result of asking the engine.
 pub type Answer<T> = Result<T, Problem>;
@@ -136,7 +138,9 @@ pub struct Engine {
     /// Connections.
     watchers: AtomicUsize,
     /// Every write passes it on its way to the disk.
-    writes: Arc<Permits>,
+    writes: Permits,
+    /// Windows that are read at once.
+    reads: Arc<Turns>,
     /// Appends that wait for a run to end.
     patient: Patient,
     /// The turn of one request of an import whose JSON is read.
@@ -212,7 +216,8 @@ impl Engine {
             heads: Arc::default(),
             probe: ready::Probe::default(),
             watchers: AtomicUsize::new(0),
-            writes: Arc::default(),
+            writes: Permits::default(),
+            reads: Turns::new(windows::READS),
             patient: Patient::default(),
             imports: Semaphore::new(1),
         })

@@ -2,25 +2,19 @@
 //!
 //! The store's writer takes whatever waits and commits it together, so the time of one commit is the time that
 //! everybody's next write waits. What is in the store's hands at once is therefore bounded by its cost ([`IN_FLIGHT`]),
-//! and what waits here goes by turns: tenants in a circle, within each its users in a circle, each user's writes in
-//! their order. A write that costs more than the bound (a page of an import) goes alone, so that nobody waits for more
-//! than one of them. Turns are strict: what is too large for the room there is keeps those after it waiting until it
-//! fits, or a stream of small writes would keep it waiting for ever.
+//! and what waits here goes by turns (`turns.rs`). A page of an import costs more than the bound and goes alone.
 //!
 //! What waits is bounded too, by number and by bytes, for a user, a tenant and the node; what finds no room is refused
 //! at once with `overloaded`.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{Part, Problem, Scope, TenantId, UserId};
+use threadmill_proto::{Part, Problem, Scope};
 use threadmill_store::{Command, ImportRow};
-use tokio::sync::oneshot;
 
-use super::hub::lock;
 use super::shares::{Bounds, Share, Shares};
+use super::turns::{Turn, Turns};
 
 /// The cost of what the store works on at once: 256 KiB, or some 170 small writes. Of an import's rows SQLite wrote 2 MiB
 /// in 29 ms, so this is a few milliseconds.
@@ -34,112 +28,27 @@ const WAITING: Bounds = Bounds { user: 1024, tenant: 3072, node: 4096 };
 /// Bytes of them. One request has at most 2 MiB.
 const WAITING_BYTES: Bounds = Bounds { user: 16 << 20, tenant: 48 << 20, node: 64 << 20 };
 
-/// A circle of those who wait: the next turn is the first one's.
-#[derive(Debug)]
-struct Circle<K, V> {
-    order: VecDeque<K>,
-    of: HashMap<K, V>,
-}
-
-impl<K, V> Default for Circle<K, V> {
-    fn default() -> Self {
-        Self { order: VecDeque::new(), of: HashMap::new() }
-    }
-}
-
-impl<K: Clone + Hash + Eq, V: Default> Circle<K, V> {
-    /// What waits for a key, which takes its place at the end if it has none.
-    fn entry(&mut self, key: &K) -> &mut V {
-        if !self.of.contains_key(key) {
-            self.order.push_back(key.clone());
-        }
-        self.of.entry(key.clone()).or_default()
-    }
-
-    /// What waits for the one whose turn is next. Whoever had the last turn waits for the others' even if it came back
-    /// before them.
-    fn first(&mut self, last: Option<&K>) -> Option<&mut V> {
-        if self.order.len() > 1 && self.order.front() == last {
-            self.order.rotate_left(1);
-        }
-        self.of.get_mut(self.order.front()?)
-    }
-
-    /// The first one had its turn: it goes to the end, or away if nothing of it waits any more.
-    fn turn(&mut self, is_empty: impl FnOnce(&V) -> bool) -> Option<K> {
-        let key = self.order.pop_front()?;
-        if self.of.get(&key).is_none_or(is_empty) {
-            self.of.remove(&key);
-        } else {
-            self.order.push_back(key.clone());
-        }
-        Some(key)
-    }
-}
-
-#[derive(Debug)]
-struct Waiter {
-    cost: u64,
-    tell: oneshot::Sender<Permit>,
-}
-
-type OfUser = VecDeque<Waiter>;
-type OfTenant = Circle<UserId, OfUser>;
-
-#[derive(Debug, Default)]
-struct State {
-    in_flight: u64,
-    /// Whose turn the last one was.
-    last: Option<Scope>,
-    waiting: Circle<TenantId, OfTenant>,
-}
-
-impl State {
-    /// The next one whose turn it is, if it fits.
-    fn next(&mut self) -> Option<Waiter> {
-        let last = self.last.as_ref();
-        let tenant = self.waiting.first(last.map(|last| &last.tenant))?;
-        let user = tenant.first(last.map(|last| &last.user))?;
-        let cost = user.front()?.cost;
-        if self.in_flight > 0 && self.in_flight.saturating_add(cost) > IN_FLIGHT {
-            return None;
-        }
-        let waiter = user.pop_front();
-        let user = tenant.turn(VecDeque::is_empty)?;
-        let tenant = self.waiting.turn(|tenant| tenant.of.is_empty())?;
-        self.last = Some(Scope { tenant, user });
-        waiter
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Permits {
-    state: Mutex<State>,
+    turns: Arc<Turns>,
     writes: Arc<Shares>,
     bytes: Arc<Shares>,
 }
 
 impl Default for Permits {
     fn default() -> Self {
-        Self { state: Mutex::default(), writes: Shares::new(WAITING), bytes: Shares::new(WAITING_BYTES) }
+        Self { turns: Turns::new(IN_FLIGHT), writes: Shares::new(WAITING), bytes: Shares::new(WAITING_BYTES) }
     }
 }
 
 /// A place among those who wait, for one write.
 #[derive(Debug)]
 pub(super) struct Place {
-    permits: Arc<Permits>,
+    turns: Arc<Turns>,
     scope: Scope,
     cost: u64,
     _shares: [Share; 2],
-}
-
-/// A write that may go to the store, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Permit {
-    permits: Arc<Permits>,
-    cost: u64,
 }
 
 impl Permits {
@@ -147,50 +56,18 @@ impl Permits {
     ///
     /// # Errors
     /// `overloaded` if the user, the tenant or the node has no room for it.
-    pub(super) fn place(self: &Arc<Self>, scope: &Scope, cost: u64) -> Result<Place, Problem> {
+    pub(super) fn place(&self, scope: &Scope, cost: u64) -> Result<Place, Problem> {
         let refused = |full: super::shares::Full| full.problem("The writes that wait for the disk");
         let writes = self.writes.take(scope, 1).map_err(refused)?;
         let bytes = self.bytes.take(scope, cost).map_err(refused)?;
-        Ok(Place { permits: Arc::clone(self), scope: scope.clone(), cost, _shares: [writes, bytes] })
-    }
-
-    /// Lets go whose turn it is, as far as there is room.
-    fn dispatch(self: &Arc<Self>) {
-        // A permit that nobody waits for any more comes back, and is given back without the lock.
-        let mut unwanted = Vec::new();
-        let mut state = lock(&self.state);
-        while let Some(Waiter { cost, tell }) = state.next() {
-            let permit = Permit { permits: Arc::clone(self), cost };
-            state.in_flight += cost;
-            unwanted.extend(tell.send(permit).err());
-        }
-        drop(state);
-        drop(unwanted);
+        Ok(Place { turns: Arc::clone(&self.turns), scope: scope.clone(), cost, _shares: [writes, bytes] })
     }
 }
 
 impl Place {
     /// Waits for this write's turn. The place is held for as long as this is.
-    pub(super) async fn turn(&self) -> Permit {
-        let (tell, told) = oneshot::channel();
-        {
-            let mut state = lock(&self.permits.state);
-            let user = state.waiting.entry(&self.scope.tenant).entry(&self.scope.user);
-            user.push_back(Waiter { cost: self.cost, tell });
-        }
-        self.permits.dispatch();
-        match told.await {
-            Ok(permit) => permit,
-            // Waiters are dropped with the permits alone, which this place keeps.
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        lock(&self.permits.state).in_flight -= self.cost;
-        self.permits.dispatch();
+    pub(super) async fn turn(&self) -> Turn {
+        self.turns.turn(&self.scope, self.cost).await
     }
 }
 
@@ -233,11 +110,13 @@ pub(super) fn cost_of_rows(rows: &[ImportRow]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use futures_util::FutureExt as _;
-    use threadmill_proto::ErrorCode;
+    use threadmill_proto::{ErrorCode, TenantId, UserId};
 
+    use super::super::hub::lock;
     use super::*;
 
     fn scope(tenant: &str, user: &str) -> Scope {
@@ -315,7 +194,7 @@ mod tests {
         assert!(next.turn().now_or_never().is_none());
         drop(held);
         drop(tokio::time::timeout(Duration::from_secs(1), next.turn()).await.expect("its turn comes"));
-        assert_eq!(lock(&permits.state).in_flight, 0);
+        assert_eq!(permits.turns.in_flight(), 0);
     }
 
     #[tokio::test]

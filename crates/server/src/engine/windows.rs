@@ -21,6 +21,9 @@ pub(super) const WAITS: [Duration; 8] = {
     let ms = Duration::from_millis;
     [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
 };
+/// Windows that are read at once, by turns; the others wait for theirs, so that nobody's flood of them is in everybody's
+/// way. The stores have four and eight connections for reading; the rest is for what comes from the hot tier.
+pub(super) const READS: u64 = 16;
 /// How much of a stream is read at once.
 const STREAM_PAGE: usize = 256 << 10;
 
@@ -49,6 +52,7 @@ fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor:
 impl Engine {
     /// A window as the store has it.
     pub(super) async fn read(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+        let _turn = self.reads.turn(scope, 1).await;
         self.page(scope, query).await.map_err(problem_of)
     }
 

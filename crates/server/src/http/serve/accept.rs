@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::super::{ApiProblem, guard};
-use super::bodies::LastByte;
+use super::bodies::{LastByte, Upload};
 use super::limiter::{Limiter, Over};
 use super::peers::{Peer, Peers};
 use super::refusals::Refusal;
@@ -163,7 +163,7 @@ impl Serving {
                 self.limiter.refuse(Refusal::Connections, Over::Node, "every place for a connection is taken");
             closing(ApiProblem(problem).into_response())
         } else {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(Upload::new(body, Arc::clone(&self.peer))));
             request.extensions_mut().insert(Arc::clone(&self.peer));
             let Ok(response) = self.router.oneshot(request).await;
             response

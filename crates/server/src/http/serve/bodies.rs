@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
 use threadmill_proto::{ErrorCode, Problem, Scope};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -51,6 +52,47 @@ impl BodyShare {
 
     fn grow(&self, by: usize) -> Result<(), Over> {
         lock(&self.0).as_mut().map_or(Ok(()), |share| share.grow(by as u64))
+    }
+}
+
+/// A request's body that tells its peer when it is dropped before its end.
+pub(super) struct Upload {
+    body: Incoming,
+    peer: Arc<Peer>,
+    ended: bool,
+}
+
+impl Upload {
+    pub(super) fn new(body: Incoming, peer: Arc<Peer>) -> Self {
+        Self { body, peer, ended: false }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.peer.leave_unread();
+        }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        this.ended = frame.is_none();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

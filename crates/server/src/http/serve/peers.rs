@@ -6,6 +6,7 @@
 //! | `Busy` | a request's head is whole | with the answer's last byte; see *behind* |
 //! | `Idle` | an answer is whole | after `idle`, or when a new peer needs the place |
 //! | `Open` | a WebSocket begins | by its own heartbeat; see *behind* |
+//! | `Leaving` | the last answer is sent, but not all of its request was read | after `LINGER` |
 //!
 //! A peer is **blocked** while it takes nothing of what it is sent, and **behind** while it has not taken all of it.
 //! Blocked for `write_pause` it is cut. Where more than `unsent_bytes` wait on the node, those who have been behind for
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
@@ -30,6 +32,8 @@ pub(super) type Moment = u64;
 
 /// Whoever is behind for less is not looked at when too much waits: everybody is for a moment.
 const BEHIND_MS: Moment = 200;
+/// How long what still comes of a request is thrown away after it was refused, so that its sender can read why.
+const LINGER: Duration = Duration::from_secs(5);
 /// Places that are made at once, so that a flood does not look at every socket for each new one.
 const EVICTED_AT_ONCE: usize = 64;
 
@@ -45,6 +49,7 @@ enum Phase {
     Busy,
     Idle,
     Open,
+    Leaving,
 }
 
 /// One socket.
@@ -62,6 +67,8 @@ pub(crate) struct Peer {
     blocked: AtomicU64,
     behind: AtomicU64,
     unsent: AtomicU64,
+    /// Whether a request's body was dropped before its end.
+    unread: AtomicBool,
     /// Whether a caller was known on it.
     known: AtomicBool,
     ended: AtomicBool,
@@ -102,6 +109,7 @@ impl Peer {
             phase if phase == Phase::Head as u8 => Phase::Head,
             phase if phase == Phase::Busy as u8 => Phase::Busy,
             phase if phase == Phase::Idle as u8 => Phase::Idle,
+            phase if phase == Phase::Leaving as u8 => Phase::Leaving,
             _ => Phase::Open,
         }
     }
@@ -113,7 +121,25 @@ impl Peer {
 
     /// A request's head is whole.
     pub(super) fn begin(&self) {
+        self.unread.store(false, Ordering::Relaxed);
         self.enter(Phase::Busy);
+    }
+
+    /// The rest of the request's body will not be read.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// All is sent and the socket ends. Whether there may be more to come of a request that was answered before it was
+    /// whole; then it has `LINGER` from now.
+    pub(super) fn linger(&self) -> bool {
+        match self.phase() {
+            Phase::Leaving => return true,
+            Phase::Open => return false,
+            Phase::Busy | Phase::Idle if !self.unread.load(Ordering::Relaxed) => return false,
+            Phase::Head | Phase::Busy | Phase::Idle => self.enter(Phase::Leaving),
+        }
+        true
     }
 
     /// The answer is whole, unless what followed is a WebSocket.
@@ -203,8 +229,7 @@ impl Peer {
 
     /// Why it is overdue, if it is.
     fn overdue(&self, now: Moment, limits: &HttpLimits) -> Option<Refusal> {
-        let passed =
-            |since: Moment, most: std::time::Duration| u128::from(now.saturating_sub(since)) >= most.as_millis();
+        let passed = |since: Moment, most: Duration| u128::from(now.saturating_sub(since)) >= most.as_millis();
         let blocked = self.blocked.load(Ordering::Relaxed);
         if blocked > 0 && passed(blocked - 1, limits.write_pause) {
             return Some(Refusal::Unread);
@@ -213,6 +238,7 @@ impl Peer {
         match self.phase() {
             Phase::Head => passed(since, limits.head).then_some(Refusal::SlowHead),
             Phase::Idle => passed(since, limits.idle).then_some(Refusal::Idle),
+            Phase::Leaving => passed(since, LINGER).then_some(Refusal::UnreadBody),
             Phase::Busy | Phase::Open => None,
         }
     }
@@ -221,7 +247,9 @@ impl Peer {
     fn idle_rank(&self, now: Moment) -> Option<(bool, Moment)> {
         let since = self.since.load(Ordering::Relaxed);
         match self.phase() {
-            Phase::Head | Phase::Idle => Some((!self.known.load(Ordering::Relaxed), now.saturating_sub(since))),
+            Phase::Head | Phase::Idle | Phase::Leaving => {
+                Some((!self.known.load(Ordering::Relaxed), now.saturating_sub(since)))
+            }
             Phase::Busy | Phase::Open => None,
         }
     }
@@ -264,6 +292,7 @@ impl Peers {
             blocked: AtomicU64::new(0),
             behind: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             known: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -276,9 +305,9 @@ impl Peers {
         lock(&self.open).len()
     }
 
-    /// Sockets that are not WebSockets.
+    /// Sockets on which HTTP is not over.
     pub(super) fn asking(&self) -> usize {
-        lock(&self.open).values().filter(|peer| !peer.is_open()).count()
+        lock(&self.open).values().filter(|peer| !matches!(peer.phase(), Phase::Open | Phase::Leaving)).count()
     }
 
     pub(crate) fn unsent(&self) -> u64 {
@@ -363,8 +392,6 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -380,15 +407,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_end() {
         let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
-        let [silent, idle, slow, busy, socket] = [(); 5].map(|()| peers.enter(HERE, false));
-        for peer in [&idle, &slow, &busy, &socket] {
+        let [silent, idle, slow, busy, socket, leaving] = [(); 6].map(|()| peers.enter(HERE, false));
+        for peer in [&idle, &slow, &busy, &socket, &leaving] {
             peer.begin();
         }
+        assert!(!busy.linger(), "its request was read");
+        leaving.leave_unread();
+        leaving.finish();
+        assert!(leaving.linger());
         socket.upgrade();
         socket.finish();
         idle.finish();
         slow.finish();
-        pass(9).await;
+        pass(5).await;
+        assert!(leaving.linger(), "asked again, it does not begin again");
+        peers.sweep(&refusals);
+        assert!(ended(&leaving));
+        pass(4).await;
         slow.heard();
         peers.sweep(&refusals);
         assert!(![&silent, &idle, &slow, &busy, &socket].into_iter().any(|peer| ended(peer)));

@@ -45,6 +45,8 @@ refusals! {
     Idle "idle" "connections closed: nothing was asked on them"
     /// A body did not come in time.
     SlowBody "slow_body" "requests refused: their body came too slowly"
+    /// A body went on after its request was refused.
+    UnreadBody "unread_body" "connections cut: a refused request's body went on for too long"
     /// An answer was not taken.
     Unread "unread" "connections cut: the peer did not read what it was sent"
     /// Too much waits to be read.

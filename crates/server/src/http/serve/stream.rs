@@ -2,6 +2,7 @@
 //! once the peer is let go.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -102,7 +103,21 @@ impl AsyncWrite for PeerStream {
         Poll::Ready(Ok(()))
     }
 
+    /// A socket that is closed with bytes unread is reset, and a reset may overtake the last answer: what still comes of
+    /// a request that was answered early is read and thrown away, until its sender closes or its time is over.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        self.check(cx)?;
+        ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+        if !self.peer.linger() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut waste = [MaybeUninit::uninit(); 8 << 10];
+        loop {
+            let mut waste = ReadBuf::uninit(&mut waste);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut waste))?;
+            if waste.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
