@@ -6,12 +6,11 @@ import { launch } from './browser.mjs';
 import { HOSTILE } from './hostile.mjs';
 import { forget, place, Server } from './server.mjs';
 
+const FULL = process.env.THREADMILL_FULL === '1';
 const LIMIT = 200;
 const TRIES = 3;
 /** A text that is streamed is cut and drawn by the same code as one that is opened: small runs stream some only. */
-const STREAMED = Object.entries(HOSTILE).filter(
-  (_, at) => process.env.THREADMILL_FULL === '1' || at % 4 === 0,
-);
+const STREAMED = Object.entries(HOSTILE).filter((_, at) => FULL || at % 4 === 0);
 
 /** Notes the longest task since it was last asked. Runs in the page. */
 function watchTasks() {
