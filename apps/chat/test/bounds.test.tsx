@@ -129,6 +129,16 @@ describe('sizes', () => {
     }
   });
 
+  it('pieces that share a line say so, the last of it too', () => {
+    const text = `{\n${'word '.repeat(5_000)}\n}\n${'a line\n'.repeat(500)}end`;
+    let begins = true;
+    for (const piece of piecesOf(text)) {
+      const ends = piece.text.endsWith('\n') || piece.text.endsWith('end');
+      expect(piece.broken).toBe(!(begins && ends));
+      begins = ends;
+    }
+  });
+
   it('more at the end moves no slice but the last', () => {
     const weights = Array.from({ length: 500 }, (_, n) => 1 + (n % 37));
     const whole = slicesOf(weights, weight => weight);
