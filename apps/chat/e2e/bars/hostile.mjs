@@ -93,3 +93,10 @@ export const HOSTILE = {
   'code without a language': fence('', fill('<a b=', 4_000)),
   'code that is a prototype': fill('```__proto__\na\n```\n\n```constructor\nb\n```\n\n'),
 };
+
+/** A megabyte of what takes long to draw, or to parse in vain: each block alone is within its bounds. */
+const many = name => `${HOSTILE[name]}\n\n`.repeat(15);
+export const MANY = {
+  'many paragraphs of emphasis': many('emphasis inside emphasis'),
+  'many quotations that are not parsed': many('lazy lines under deep quotations'),
+};
