@@ -1,7 +1,7 @@
 //! Browsers that lack something or whose storage fails: the page starts, messages go out, and it says what is missing.
 
 import { api, threadWith, tip } from './api.mjs';
-import { check, must, until } from './checks.mjs';
+import { beside, check, must, until } from './checks.mjs';
 import { openThrough } from './network.mjs';
 import { BASE, rowsShown, sendText } from './page.mjs';
 
@@ -67,7 +67,7 @@ async function has(threadId, text) {
 }
 
 async function lackChecks(browser) {
-  for (const [name, { notice, init }] of Object.entries(LACKS)) {
+  const lack = async ([name, { notice, init }]) => {
     const threadId = await threadWith('Hello.', name);
     await check(`${name}: the page starts, sends and says so`, async () => {
       const errors = [];
@@ -87,7 +87,8 @@ async function lackChecks(browser) {
       return `sent after ${took} ms`;
     });
     await api('DELETE', `/threads/${threadId}`);
-  }
+  };
+  await beside(...Object.entries(LACKS).map(one => () => lack(one)));
 }
 
 /** Puts a record in the place of what the browser has kept of a thread. Runs in the page. */
