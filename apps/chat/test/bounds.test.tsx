@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
-import { splitDraft } from '../src/composer/long-text';
+import { LONGEST as LONGEST_FIELD, splitDraft } from '../src/composer/long-text';
 import { jsonOf } from '../src/json';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
@@ -13,6 +13,7 @@ import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
 import { slicesOf } from '../src/markdown/slices';
 import { DrawnWhole } from '../src/markdown/turns';
 import { piecesOf } from '../src/plain-text';
+import { restOf } from '../src/thread/edit-box';
 import { OtherPart } from '../src/thread/other-part';
 
 takeParser(new WebAssembly.Module(readFileSync(new URL('../wasm/markdown.wasm', import.meta.url))));
@@ -137,6 +138,18 @@ describe('sizes', () => {
       const ends = piece.text.endsWith('\n') || piece.text.endsWith('end');
       expect(piece.broken).toBe(!(begins && ends));
       begins = ends;
+    }
+  });
+
+  it('of a long text the editor shows the beginning, and has the rest', () => {
+    expect(restOf('x'.repeat(LONGEST_FIELD))).toBe('');
+    for (const text of ['a line\n'.repeat(50_000), `x${'😀'.repeat(100_000)}`]) {
+      const rest = restOf(text);
+      const shown = text.slice(0, text.length - rest.length);
+      expect(shown + rest).toBe(text);
+      expect(shown.length).toBeGreaterThan(1_000);
+      expect(shown.length).toBeLessThan(20_000);
+      expect(shown).not.toMatch(/[\ud800-\udbff]$/);
     }
   });
 

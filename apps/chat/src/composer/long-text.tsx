@@ -5,8 +5,8 @@ import { type ClipboardEvent, type DragEvent, useState } from 'react';
 import { Icon } from '../icon';
 import { sizeInWords } from '../text';
 
-/** A longer text is held. */
-const LONGEST = 64 * 1024;
+/** A longer text is not put into a field. */
+export const LONGEST = 64 * 1024;
 const BETWEEN = '\n\n';
 
 /** A draft as what the field shows and what is held beside it, which comes last. */
