@@ -68,7 +68,11 @@ export async function hangingChecks(browser) {
     async () => {
       // It is about to send when it stops: what it had queued must not go twice.
       await leader.fill('.composer textarea', 'From the one that hangs.');
-      await leader.evaluate(hangWithNextKey, { ms: HANGS, thread: FULL ? undefined : threadId, word: LET_GO });
+      await leader.evaluate(hangWithNextKey, {
+        ms: HANGS,
+        thread: FULL ? undefined : threadId,
+        word: LET_GO,
+      });
       const hung = performance.now();
       leader.press('.composer textarea', 'Enter').catch(() => {});
       const took = await sentWithin(other, threadId, 'While it hangs.', TAKE_OVER);

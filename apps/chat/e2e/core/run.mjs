@@ -37,5 +37,11 @@ async function runEngine(engine, launch) {
   await browser.close();
 }
 
-await beside(...Object.entries(BROWSERS).map(([engine, launch]) => () => runEngine(engine, launch)));
+await beside(
+  ...Object.entries(BROWSERS).map(
+    ([engine, launch]) =>
+      () =>
+        runEngine(engine, launch),
+  ),
+);
 conclude();

@@ -82,7 +82,12 @@ function drawnOf(source: string, outline: string) {
   spendFuel(fuel);
   if (!nodes) return undefined;
   // Its turn has counted what was guessed. A paragraph has no slices: of whatever else it is, this is more than comes now.
-  spend(Math.max(0, nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source))));
+  spend(
+    Math.max(
+      0,
+      nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source)),
+    ),
+  );
   const levels = pageLevels(nodes, outline === '' ? [] : outline.split(' ').map(Number));
   return { nodes, render: (node: MarkNode, key: number) => renderBlock(node, key, levels) };
 }

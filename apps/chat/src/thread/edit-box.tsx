@@ -3,7 +3,15 @@
 
 import type { Row, TextEdit } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
-import { type ClipboardEvent, type KeyboardEvent, type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import {
+  type ClipboardEvent,
+  type KeyboardEvent,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+} from 'react';
 import { useAutoHeight } from '../auto-height';
 import { LONGEST } from '../composer/long-text';
 import { focusComposer } from '../focus';
