@@ -94,9 +94,10 @@ export const HOSTILE = {
   'code that is a prototype': fill('```__proto__\na\n```\n\n```constructor\nb\n```\n\n'),
 };
 
-/** A megabyte of what takes long to draw, or to parse in vain: each block alone is within its bounds. */
-const many = name => `${HOSTILE[name]}\n\n`.repeat(15);
+const many = (name, count) => `${HOSTILE[name]}\n\n`.repeat(count);
+
+/** Messages of many blocks that take long to draw, or to parse in vain: each alone is within its bounds. */
 export const MANY = {
-  'many paragraphs of emphasis': many('emphasis inside emphasis'),
-  'many quotations that are not parsed': many('lazy lines under deep quotations'),
+  'many paragraphs of emphasis': many('emphasis inside emphasis', 15),
+  'many quotations that are not parsed': many('lazy lines under deep quotations', 4),
 };
