@@ -86,9 +86,13 @@ export async function hangingChecks(browser) {
         'all tabs to agree',
         async () => {
           const shown = await Promise.all([leader, other, third].map(texts));
-          return shown.every(all => sent.every(text => all.some(row => row.includes(text))));
+          const waiting = await Promise.all([leader, other, third].map(page => page.$('.row[data-outbox]')));
+          return (
+            waiting.every(row => row === null) &&
+            shown.every(all => sent.every(text => all.some(row => row.includes(text))))
+          );
         },
-        30_000,
+        60_000,
       );
       for (const text of sent) must((await count(threadId, text)) === 1, `${text} is not there exactly once`);
       const ids = await Promise.all(
