@@ -1,12 +1,36 @@
 //! Checks and their lines: one line a check, one closing line, and the exit code.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 const results = { passed: 0, failed: 0 };
 
 /** Checks whose name holds this are run, the others are left out. */
 const ONLY = process.env.CHECK_ONLY ?? '';
 
+/** What the names of checks begin with: the same checks may run in two browsers at once. */
+const prefix = new AsyncLocalStorage();
+
+/** Runs checks whose names begin with this. */
+export function named(beginning, body) {
+  return prefix.run(`${beginning}: `, body);
+}
+
+/** Runs groups of checks beside each other; most of their time they wait. All are run to their end. */
+export async function beside(...groups) {
+  await Promise.all(
+    groups.map(group =>
+      group().catch(error =>
+        check('the checks ran to their end', () => {
+          throw error;
+        }),
+      ),
+    ),
+  );
+}
+
 /** Runs one check. It passes with the note it returns, and fails with what it throws. */
-export async function check(name, body) {
+export async function check(what, body) {
+  const name = (prefix.getStore() ?? '') + what;
   if (!name.includes(ONLY)) return;
   const started = performance.now();
   try {

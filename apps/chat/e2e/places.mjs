@@ -53,6 +53,19 @@ async function switcherChecks(browser) {
     must(pathOf(page) === '/', 'a thread was opened');
     await page.keyboard.press('Escape');
   });
+  await check('a new thread that is not sent yet is no answer to a title', async () => {
+    // Its request is never answered.
+    await page.context().route('**/v1/threads', (route, request) => {
+      if (request.method() !== 'POST') return route.continue();
+    });
+    await sendText(page, 'Nothing to do with it.');
+    await page.waitForURL(url => url.pathname !== '/');
+    const made = pathOf(page);
+    await type('quokka');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(url => url.pathname !== made);
+    must(pathOf(page) === `/t/${wanted}`, `it opened ${pathOf(page)}`);
+  });
   await page.context().close();
   for (const id of [wanted, ...others]) await api('DELETE', `/threads/${id}`);
 }

@@ -24,7 +24,10 @@ async function threadOf(count) {
   }
   await api('POST', `/threads/${id}/messages`, {
     role: 'user',
-    parts: [{ type: 'text', text: `${'A very long question. '.repeat(2_000)}And this is its end.` }],
+    parts: [
+      { type: 'text', text: `${'A very long question. '.repeat(2_000)}And this is its end.` },
+      { type: 'file', mediaType: 'image/png', filename: 'dot.png', url: 'https://example.org/dot.png' },
+    ],
   });
   return id;
 }
@@ -74,7 +77,7 @@ export async function printChecks(browser) {
       );
     }
   });
-  await check('on paper: light colours, nothing of the page, code wrapped', async () => {
+  await check('on paper: light colours, nothing of the page, code wrapped, images by name', async () => {
     await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
     await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
     must(!(await page.isVisible('#root')), 'the page is printed');
@@ -82,9 +85,12 @@ export async function printChecks(browser) {
       ink: getComputedStyle(document.querySelector('.print')).color,
       pre: getComputedStyle(document.querySelector('.print pre')).whiteSpace,
       wide: document.documentElement.scrollWidth <= document.documentElement.clientWidth,
+      image: document.querySelector('.print .md-image-ask').checkVisibility(),
+      button: document.querySelector('.print .code button').checkVisibility(),
     }));
     must(found.ink === 'rgb(36, 34, 30)', `the ink is ${found.ink}`);
     must(found.pre === 'pre-wrap' && found.wide, JSON.stringify(found));
+    must(found.image && !found.button, JSON.stringify(found));
     await page.emulateMedia({ media: 'screen' });
     await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
   });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { accessChecks } from './axe.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
-import { check, conclude, must } from './checks.mjs';
+import { beside, check, conclude, must } from './checks.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
@@ -43,41 +43,57 @@ await check('the server answers, and has a long thread', async () => {
 });
 
 const browser = await launch();
-try {
+
+/** What is looked at frame by frame. */
+async function motion() {
+  await stillnessChecks(browser);
+  await prefetchChecks(browser);
+  await scrollChecks(browser, long, SCROLL, 'real text');
+  const code = await codeThread(90);
+  await scrollChecks(browser, code, 60, 'code');
+  await api('DELETE', `/threads/${code}`);
+  await jumpChecks(browser, long);
+}
+
+/** Finding one's way. */
+async function ways() {
   const forked = await editChecks(browser);
   await reachChecks(browser, await forkedThreads(FORKED));
   await deleteChecks(browser, forked);
-  await renderChecks(browser, TOKENS);
-  await interruptionChecks(browser);
+  await placeChecks(browser);
+}
+
+/** What waits for a network, a storage or another tab most of the time. */
+async function trouble() {
   await offlineChecks(browser);
-  await stillnessChecks(browser);
   await failureChecks(browser);
   await queueChecks(browser);
   await draftChecks(browser);
   await storageChecks(browser);
   await withoutChecks(browser);
   await hangingChecks(browser);
-  await prefetchChecks(browser);
   await directChecks(browser);
-  await scrollChecks(browser, long, SCROLL, 'real text');
-  const code = await codeThread(90);
-  await scrollChecks(browser, code, 60, 'code');
-  await api('DELETE', `/threads/${code}`);
-  await jumpChecks(browser, long);
+  await workerChecks(browser);
+}
+
+/** What is written and read; all pages of a browser share the clipboard. */
+async function writing() {
   await wholeChecks(browser);
   await keyChecks(browser);
-  await placeChecks(browser);
   await pasteChecks(browser);
   await printChecks(browser);
-  await workerChecks(browser);
-  await accessChecks(browser);
-  await screens(browser, long, SCREENS);
-  await stateScreens(browser, SCREENS);
-} catch (error) {
-  await check('the checks ran to their end', () => {
-    throw error;
-  });
-} finally {
-  await browser.close();
 }
+
+// Alone: renders are counted beside a list that has to see nearly every token.
+await beside(() => renderChecks(browser, TOKENS).then(() => interruptionChecks(browser)));
+await beside(
+  () => motion().then(ways),
+  () => trouble(),
+  () => writing(),
+);
+await beside(
+  () => accessChecks(browser),
+  () => screens(browser, long, SCREENS).then(() => stateScreens(browser, SCREENS)),
+);
+await browser.close();
 conclude();

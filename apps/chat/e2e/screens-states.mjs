@@ -4,7 +4,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { api, threadWith, unknownText } from './api.mjs';
-import { check, until } from './checks.mjs';
+import { beside, check, until } from './checks.mjs';
 import { openThrough } from './network.mjs';
 import { openCuttable, unsent } from './outbox.mjs';
 import { openPage, rows, rowsShown, sendText } from './page.mjs';
@@ -104,17 +104,17 @@ async function plainStates(browser, size, shoot) {
 /** Takes the pictures into `directory`. */
 export async function stateScreens(browser, directory) {
   await mkdir(directory, { recursive: true });
-  for (const { name, ...size } of SIZES) {
-    for (const colorScheme of ['light', 'dark']) {
-      const options = { ...size, colorScheme };
-      const shoot = (page, what) =>
-        page.screenshot({ path: join(directory, `${what}-${name}-${colorScheme}.png`) });
-      await check(`screenshots of states, ${name}, ${colorScheme}`, async () => {
+  const looks = SIZES.flatMap(size => ['light', 'dark'].map(colorScheme => ({ ...size, colorScheme })));
+  await beside(
+    ...looks.map(({ name, ...options }) => () => {
+      const look = `${name}-${options.colorScheme}`;
+      const shoot = (page, what) => page.screenshot({ path: join(directory, `${what}-${look}.png`) });
+      return check(`screenshots of states, ${look}`, async () => {
         await offlineStates(browser, options, shoot);
         await changedState(browser, options, shoot);
         await queuedState(browser, options, shoot);
         await plainStates(browser, options, shoot);
       });
-    }
-  }
+    }),
+  );
 }

@@ -80,6 +80,25 @@ export async function wholeChecks(browser) {
     );
   });
 
+  const huge = longText(900_000);
+  await withThread(browser, [text(huge)], async (page, threadId) => {
+    const { id } = await firstOf(threadId);
+    await check('of a megabyte the editor shows the beginning, and the rest stays as it is', async () => {
+      await page.focus('.composer textarea');
+      await page.keyboard.press('ArrowUp');
+      await opened(page);
+      must((await page.inputValue('.edit-box textarea')).length < 20_000, 'the field has all of it');
+      await page.keyboard.press('Control+Home');
+      await page.keyboard.type('Really. ');
+      await page.keyboard.press('Enter');
+      const now = await until('the edit', async () => {
+        const said = textOf(await message(threadId, id));
+        return said !== huge && said;
+      });
+      must(now === `Really. ${huge}`, `${now.length} letters are stored`);
+    });
+  });
+
   await withThread(browser, [text(long)], async page => {
     await check('copying a long message puts all of it on the clipboard', async () => {
       await page.hover('.row-user');

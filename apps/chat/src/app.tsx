@@ -7,6 +7,7 @@ import { NEW, StartView } from './composer/start-view';
 import { ConnectionMark } from './connected';
 import { useDrawer } from './drawer';
 import { Icon } from './icon';
+import { isComposed } from './keys';
 import { usePageTitle } from './page-title';
 import { printThread } from './print/command';
 import { useRoute } from './route';
@@ -86,7 +87,7 @@ function usePageKeys(openSwitcher: () => void, closeDrawer: () => void): void {
       } else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key === 'p') {
         // The browser's own printing would have to stand still while the thread is read.
         if (printThread()) event.preventDefault();
-      } else if (event.key === 'Escape') closeDrawer();
+      } else if (event.key === 'Escape' && !isComposed(event)) closeDrawer();
     };
     window.addEventListener('keydown', onKey);
     return () => window.removeEventListener('keydown', onKey);

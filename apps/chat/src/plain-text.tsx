@@ -14,17 +14,18 @@ const WEIGHT = 600;
 
 interface Piece {
   readonly text: string;
-  /** Ends in the middle of a line, which goes on in the next. */
+  /** Begins or ends in the middle of a line, which the piece beside it has the rest of. */
   readonly broken: boolean;
 }
 
 /** Cuts a text at its lines, where a line is very long at a blank, and where there is none between two characters. */
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = [];
+  const isWithinLine = (at: number) => at > 0 && at < text.length && text.charAt(at - 1) !== '\n';
   let start = 0;
   while (start < text.length) {
     const end = start + cutOf(text.slice(start, start + PIECE + FURTHER));
-    pieces.push({ text: text.slice(start, end), broken: end < text.length && text.charAt(end - 1) !== '\n' });
+    pieces.push({ text: text.slice(start, end), broken: isWithinLine(start) || isWithinLine(end) });
     start = end;
   }
   return pieces;
@@ -50,7 +51,7 @@ function cutOf(text: string): number {
 
 const weightOf = () => WEIGHT;
 
-/** A piece that ends within a line is an inline block, so that a copy of the text has no line end there. */
+/** A copy of the text has a line's end before and after a block, and none at an inline block. */
 function renderPiece({ text, broken }: Piece, index: number) {
   return (
     <span key={index} className={broken ? 'plain-piece plain-broken' : 'plain-piece'}>

@@ -8,6 +8,12 @@ export function cutToBytes(text: string, limit: number): string {
   return text.slice(0, read);
 }
 
+/** The first letters of `text`, `most` at most: never half of one, which no request can say. */
+export function cutTo(text: string, most: number): string {
+  const first = text.slice(0, most);
+  return /[\ud800-\udbff]$/.test(first) ? first.slice(0, -1) : first;
+}
+
 /** A line without fences, headings, list marks, emphasis and link addresses. For glances only: it does not parse. */
 export function withoutMarkdown(text: string): string {
   return text

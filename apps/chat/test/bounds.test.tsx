@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
-import { splitDraft } from '../src/composer/long-text';
+import { LONGEST as LONGEST_FIELD, splitDraft } from '../src/composer/long-text';
 import { jsonOf } from '../src/json';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
@@ -13,6 +13,7 @@ import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
 import { slicesOf } from '../src/markdown/slices';
 import { DrawnWhole } from '../src/markdown/turns';
 import { piecesOf } from '../src/plain-text';
+import { restOf } from '../src/thread/edit-box';
 import { OtherPart } from '../src/thread/other-part';
 
 takeParser(new WebAssembly.Module(readFileSync(new URL('../wasm/markdown.wasm', import.meta.url))));
@@ -27,16 +28,17 @@ describe('hostile Markdown', () => {
   it.each(Object.entries(HOSTILE))('%s: parsed within its fuel or shown as it is', (_, source) => {
     expect(source.length).toBeLessThanOrEqual(LONGEST);
     const started = performance.now();
-    const parsed = parseMarkdown(source);
+    const { fuel } = parseMarkdown(source);
     expect(performance.now() - started).toBeLessThan(GENEROUS);
-    if (parsed) expect(parsed.fuel).toBeLessThan(128 * (source.length * 3) + 40_000);
+    expect(fuel).toBeLessThanOrEqual(128 * LONGEST + 40_000);
     expect(html(source)).not.toBe('');
   });
 
   it('runs out of fuel where the parser is not linear, and reads the next text all the same', () => {
     for (const name of ['lazy lines under deep quotations', 'lazy lines under deep lists'] as const) {
       const source = HOSTILE[name] ?? '';
-      expect(parseMarkdown(source)).toBeUndefined();
+      // What was burnt for nothing counts too.
+      expect(parseMarkdown(source)).toEqual({ nodes: undefined, fuel: 128 * source.length + 40_000 });
       expect(textOf(html(source))).toContain('b\nb\nb');
       expect(html('*next*')).toBe('<p dir="auto"><em>next</em></p>');
     }
@@ -44,14 +46,14 @@ describe('hostile Markdown', () => {
 
   it('counts: the fuel of twice a text is twice the fuel', () => {
     for (const unit of ['*a **b', '[a](', '> - a\n', '| a ', '`a', 'word '] as const) {
-      const fuel = (times: number) => parseMarkdown(unit.repeat(times))?.fuel ?? Number.NaN;
+      const fuel = (times: number) => parseMarkdown(unit.repeat(times)).fuel;
       expect(fuel(8_000) / fuel(4_000), unit).toBeLessThan(2.6);
     }
   });
 
   it('shows a text beyond all bounds as it is', () => {
     const source = `${'*a* '.repeat(50_000)}end`;
-    expect(parseMarkdown(source)).toBeUndefined();
+    expect(parseMarkdown(source).nodes).toBeUndefined();
     expect(html(source)).toContain('*a* *a*');
   });
 
@@ -126,6 +128,28 @@ describe('sizes', () => {
     for (const piece of pieces) {
       expect(piece.text.length).toBeLessThanOrEqual(16 * 1024);
       expect(piece.text).not.toMatch(/^[\udc00-\udfff]|[\ud800-\udbff]$/);
+    }
+  });
+
+  it('pieces that share a line say so, the last of it too', () => {
+    const text = `{\n${'word '.repeat(5_000)}\n}\n${'a line\n'.repeat(500)}end`;
+    let begins = true;
+    for (const piece of piecesOf(text)) {
+      const ends = piece.text.endsWith('\n') || piece.text.endsWith('end');
+      expect(piece.broken).toBe(!(begins && ends));
+      begins = ends;
+    }
+  });
+
+  it('of a long text the editor shows the beginning, and has the rest', () => {
+    expect(restOf('x'.repeat(LONGEST_FIELD))).toBe('');
+    for (const text of ['a line\n'.repeat(50_000), `x${'😀'.repeat(100_000)}`]) {
+      const rest = restOf(text);
+      const shown = text.slice(0, text.length - rest.length);
+      expect(shown + rest).toBe(text);
+      expect(shown.length).toBeGreaterThan(1_000);
+      expect(shown.length).toBeLessThan(20_000);
+      expect(shown).not.toMatch(/[\ud800-\udbff]$/);
     }
   });
 

@@ -168,7 +168,7 @@ describe('blocks', () => {
     '* * *',
     'text\n```\ncode after text\n```\ntext after code',
   ];
-  const shape = (source: string) => (parseMarkdown(source)?.nodes ?? []).map(node => JSON.stringify(node));
+  const shape = (source: string) => (parseMarkdown(source).nodes ?? []).map(node => JSON.stringify(node));
 
   it('cutting into blocks changes nothing that is read', () => {
     let seed = 7;
@@ -198,7 +198,7 @@ it('what is taken for prose is a paragraph of exactly that text', () => {
     const text = proseOf(source);
     if (text === undefined) continue;
     taken += 1;
-    const nodes = parseMarkdown(source)?.nodes;
+    const nodes = parseMarkdown(source).nodes;
     expect(nodes, JSON.stringify(source)).toEqual([
       { kind: 'paragraph', weight: expect.any(Number), children: [{ kind: 'text', text: text.trimEnd() }] },
     ]);

@@ -33,7 +33,15 @@ describe('the ending of an answer', () => {
     expect(endingOf(row('complete', { warnings: ['A part was left out.'] }))?.lines).toEqual([
       'A part was left out.',
     ]);
-    expect(endingOf(row('complete', undefined, { parts: [] }))?.lines).toEqual(['The answer is empty.']);
+    const nothing = [
+      [],
+      [{ type: 'text', text: ' \n' }],
+      [{ type: 'step-start' }, { type: 'reasoning', text: 'hm' }],
+    ];
+    for (const parts of nothing)
+      expect(endingOf(row('complete', undefined, { parts }))?.lines).toEqual(['The answer is empty.']);
+    const file = { type: 'file', mediaType: 'image/png', url: 'data:,' };
+    expect(endingOf(row('complete', undefined, { parts: [file] }))).toBeUndefined();
   });
 
   it('says nothing of an answer that simply ended, or goes on', () => {

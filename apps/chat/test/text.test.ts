@@ -1,13 +1,19 @@
 //! Cutting by bytes, reading past Markdown, and sizes in words.
 
 import { expect, test } from 'vitest';
-import { cutToBytes, sizeInWords, withoutMarkdown } from '../src/text';
+import { cutTo, cutToBytes, sizeInWords, withoutMarkdown } from '../src/text';
 
 test('a text is cut by bytes and never inside a character', () => {
   expect(cutToBytes('hello', 512)).toBe('hello');
   expect(cutToBytes('x'.repeat(600), 512)).toHaveLength(512);
   expect(cutToBytes('é'.repeat(300), 511)).toBe('é'.repeat(255));
   expect(cutToBytes('🌱🌱', 7)).toBe('🌱');
+});
+
+test('a text is cut by letters and never inside one', () => {
+  expect(cutTo('hello', 59)).toBe('hello');
+  expect(cutTo(`${'x'.repeat(58)}🌱 and on`, 59)).toBe('x'.repeat(58));
+  expect(cutTo(`${'x'.repeat(57)}🌱 and on`, 59)).toBe(`${'x'.repeat(57)}🌱`);
 });
 
 test('Markdown marks are left out, words stay', () => {

@@ -13,6 +13,7 @@ import { type Kept, keptStrings } from './kept.js';
 import { ThreadList } from './list.js';
 import { listen } from './listen.js';
 import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
+import type { Pending } from './overlay.js';
 import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
 import { offline, Status } from './status.js';
 import { Storage } from './storage.js';
@@ -138,7 +139,7 @@ export class SyncClient implements Client {
       }),
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
-    handle.pend(this.outbox.all());
+    handle.pend(this.#pendingFor(key));
     this.#host.call(Call.openList, number, [key]);
     if (key === '') void this.#keeper.list().then(list => list && handle.restore(list));
     return handle;
@@ -292,6 +293,12 @@ export class SyncClient implements Client {
     }
   }
 
+  /** What the outbox has for a list: what is new is in the list of all threads alone, whatever its title is. */
+  #pendingFor(title: string): Pending[] {
+    const all = this.outbox.all();
+    return title === '' ? all : all.filter(({ write }) => write.kind !== 'create');
+  }
+
   /** The outbox of a thread changed. */
   #pend(write: writes.Write, acknowledged: boolean): void {
     if (acknowledged && write.kind === 'delete') this.#keeper.forget(write.threadId);
@@ -302,8 +309,8 @@ export class SyncClient implements Client {
       if (acknowledged) handle.acknowledge(write);
       this.#askIfThere(shown);
     }
+    for (const [title, { handle }] of this.#lists) handle.pend(this.#pendingFor(title));
     const all = this.outbox.all();
-    for (const { handle } of this.#lists.values()) handle.pend(all);
     const failed = all.filter(({ item }) => item.state === 'failed').length;
     this.status.set({ pending: all.length - failed, failed });
   }

@@ -40,6 +40,11 @@ function endOfPiece(text: string, { length, lines }: Size): number {
   return code >= 0xdc00 && code <= 0xdfff ? end + 1 : end;
 }
 
+function putInLine({ style }: HTMLElement): void {
+  style.display = 'inline-block';
+  style.inlineSize = '100%';
+}
+
 /** Writes into one element. */
 export class TailText {
   private piece: HTMLElement;
@@ -94,11 +99,11 @@ export class TailText {
     this.size = { length: length + text.length, lines: lines + linesOf(text) };
   }
 
-  /** A piece within a line is an inline block: a copy of the text has no line's end before it. */
+  /** Pieces that share a line are inline blocks: a copy of the text has a line's end before and after a block. */
   private begin(ownLine: boolean): void {
     const piece = this.element.ownerDocument.createElement('span');
-    piece.style.display = ownLine ? 'block' : 'inline-block';
-    if (!ownLine) piece.style.inlineSize = '100%';
+    piece.style.display = 'block';
+    if (!ownLine) for (const part of [this.piece, piece]) if (part !== this.element) putInLine(part);
     this.element.append(piece);
     this.piece = piece;
     this.size = NOTHING;

@@ -52,3 +52,17 @@ it('a piece within a line has no line end before it', () => {
   tail.replace('short');
   expect(element.innerHTML).toBe('short');
 });
+
+it('pieces that share a line are all in it: a copy has a line end before and after a block', () => {
+  const element = document.createElement('div');
+  const tail = new TailText(element);
+  // The first pieces end with a line, a later one begins with a line that is broken.
+  tail.replace('a line\n'.repeat(1_000));
+  tail.append('word '.repeat(10_000));
+  let begins = element.firstChild?.textContent?.endsWith('\n');
+  for (const span of element.querySelectorAll('span')) {
+    const ends = span === element.lastElementChild || span.textContent.endsWith('\n');
+    expect(span.style.display).toBe(begins && ends ? 'block' : 'inline-block');
+    begins = ends;
+  }
+});

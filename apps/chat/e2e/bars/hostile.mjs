@@ -93,3 +93,11 @@ export const HOSTILE = {
   'code without a language': fence('', fill('<a b=', 4_000)),
   'code that is a prototype': fill('```__proto__\na\n```\n\n```constructor\nb\n```\n\n'),
 };
+
+const many = (name, count) => `${HOSTILE[name]}\n\n`.repeat(count);
+
+/** Messages of many blocks that take long to draw, or to parse in vain: each alone is within its bounds. */
+export const MANY = {
+  'many paragraphs of emphasis': many('emphasis inside emphasis', 15),
+  'many quotations that are not parsed': many('lazy lines under deep quotations', 4),
+};

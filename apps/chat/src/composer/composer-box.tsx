@@ -77,6 +77,7 @@ export function ComposerBox(props: BoxProps) {
           aria-label="Message"
           onChange={event => long.setTyped(event.target.value)}
           onPaste={long.onPaste}
+          onDrop={long.onDrop}
           onKeyDown={onKeyDown}
         />
         {busy && <StopButton run={run} onStop={onStop} />}

@@ -1,12 +1,12 @@
 //! Long text in the composer. A field lays all of its text out with each key, which takes a second for a megabyte: what
 //! is longer than people edit is held beside the field and sent with what is typed.
 
-import { type ClipboardEvent, useState } from 'react';
+import { type ClipboardEvent, type DragEvent, useState } from 'react';
 import { Icon } from '../icon';
 import { sizeInWords } from '../text';
 
-/** A longer text is held. */
-const LONGEST = 64 * 1024;
+/** A longer text is not put into a field. */
+export const LONGEST = 64 * 1024;
 const BETWEEN = '\n\n';
 
 /** A draft as what the field shows and what is held beside it, which comes last. */
@@ -16,6 +16,7 @@ export interface LongText {
   setTyped(text: string): void;
   drop(): void;
   onPaste(event: ClipboardEvent<HTMLTextAreaElement>): void;
+  onDrop(event: DragEvent<HTMLTextAreaElement>): void;
 }
 
 function joined(typed: string, held: string): string {
@@ -41,17 +42,19 @@ export function useLongText(draft: string, setDraft: (text: string) => void): Lo
     setLast(text);
     setDraft(joined(rest, text));
   };
+  const take = (event: ClipboardEvent | DragEvent, from: DataTransfer) => {
+    const text = from.getData('text/plain').replaceAll('\r\n', '\n');
+    if (text.length + typed.length <= LONGEST) return;
+    event.preventDefault();
+    hold(joined(held, text), typed);
+  };
   return {
     typed,
     held,
     setTyped: text => setDraft(joined(text, held)),
     drop: () => hold('', typed),
-    onPaste: event => {
-      const pasted = event.clipboardData.getData('text/plain').replaceAll('\r\n', '\n');
-      if (pasted.length + typed.length <= LONGEST) return;
-      event.preventDefault();
-      hold(joined(held, pasted), typed);
-    },
+    onPaste: event => take(event, event.clipboardData),
+    onDrop: event => take(event, event.dataTransfer),
   };
 }
 

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { threadPath } from '../address';
 import { useReport } from '../reports';
 import { navigate } from '../route';
+import { cutTo } from '../text';
 import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 
@@ -23,7 +24,7 @@ export const NEW = 'new';
 /** A thread is called after its first words, until someone gives it a name. */
 function titleOf(message: string): string {
   const line = message.trim().split('\n', 1)[0] ?? '';
-  return line.length <= LONGEST_TITLE ? line : `${line.slice(0, LONGEST_TITLE - 1).trimEnd()}…`;
+  return line.length <= LONGEST_TITLE ? line : `${cutTo(line, LONGEST_TITLE - 1).trimEnd()}…`;
 }
 
 export function StartView() {

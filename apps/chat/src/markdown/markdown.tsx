@@ -9,8 +9,8 @@ import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from
 import { type Outline, outlineAfter, pageLevels } from './outline';
 import { parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
 import { proseOf } from './prose';
-import { Slices, spendSlice } from './slices';
-import { spendFuel, useTurn } from './turns';
+import { Slices } from './slices';
+import { spend, spendFuel, useTurn } from './turns';
 
 /** The blocks of a text, in order. More of them may come at the end. */
 export function MarkdownBlocks({ blocks }: { blocks: readonly string[] }) {
@@ -78,12 +78,16 @@ function guessedWeight(source: string): number {
 
 /** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
 function drawnOf(source: string, outline: string) {
-  const parsed = parseMarkdown(source);
-  if (!parsed) return undefined;
-  const { nodes, fuel } = parsed;
+  const { nodes, fuel } = parseMarkdown(source);
   spendFuel(fuel);
-  // Its turn has counted what was guessed.
-  spendSlice(nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source)));
+  if (!nodes) return undefined;
+  // Its turn has counted what was guessed. A paragraph has no slices: of whatever else it is, this is more than comes now.
+  spend(
+    Math.max(
+      0,
+      nodes.reduce((sum, node) => sum + weightOf(node), -guessedWeight(source)),
+    ),
+  );
   const levels = pageLevels(nodes, outline === '' ? [] : outline.split(' ').map(Number));
   return { nodes, render: (node: MarkNode, key: number) => renderBlock(node, key, levels) };
 }

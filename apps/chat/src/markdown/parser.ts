@@ -9,7 +9,8 @@ export const LONGEST = 64 * 1024;
 
 /**
  * Fuel for a text: some to begin with, and so much a byte. Text of people takes 4 to 25 a byte, the worst shapes that
- * are linear 90; a millisecond burns about 100,000, so the longest text takes 85 ms at most.
+ * are linear 90; a millisecond burns about 100,000, so the longest text takes 85 ms at most. Letters of several bytes
+ * make a text longer and not harder to read: bytes beyond `LONGEST` bring no fuel.
  */
 const FUEL_AT_FIRST = 40_000;
 const FUEL_A_BYTE = 128;
@@ -29,10 +30,15 @@ interface Exports {
   renderer_text_size(renderer: number): number;
 }
 
-/** What a text parsed to, and how much fuel that took. */
+/** What a text parsed to, if it could be parsed, and how much fuel that took. */
 export interface Parsed {
-  readonly nodes: readonly MarkNode[];
+  readonly nodes: readonly MarkNode[] | undefined;
   readonly fuel: number;
+}
+
+/** The fuel that a text of so many bytes is given. */
+function fuelFor(bytes: number): number {
+  return FUEL_AT_FIRST + Math.min(bytes, LONGEST) * FUEL_A_BYTE;
 }
 
 const ENCODER = new TextEncoder();
@@ -56,7 +62,7 @@ class Renderer {
     exports.fuel.value = FUEL_TO_PREPARE;
     const room = exports.renderer_source(renderer, bytes.length);
     new Uint8Array(exports.memory.buffer, room, bytes.length).set(bytes);
-    const given = FUEL_AT_FIRST + bytes.length * FUEL_A_BYTE;
+    const given = fuelFor(bytes.length);
     exports.fuel.value = given;
     const at = exports.renderer_render(renderer);
     const fuel = given - exports.fuel.value;
@@ -109,15 +115,15 @@ export function requestParser(): void {
     });
 }
 
-/** What to draw for a text, or nothing if it is to be shown as it was written. */
-export function parseMarkdown(source: string): Parsed | undefined {
-  if (!module || source.length > LONGEST) return undefined;
+/** What to draw for a text; without nodes it is to be shown as it was written. */
+export function parseMarkdown(source: string): Parsed {
+  if (!module || source.length > LONGEST) return { nodes: undefined, fuel: 0 };
   try {
     renderer ??= new Renderer(module);
     return renderer.render(source);
   } catch {
     // Out of fuel, or of memory, or a defect of the parser: the instance is lost, the reader still has the text.
     renderer = undefined;
-    return undefined;
+    return { nodes: undefined, fuel: fuelFor(source.length) };
   }
 }

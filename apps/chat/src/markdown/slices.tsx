@@ -1,7 +1,7 @@
 //! Long lists of things to draw, a slice a turn, and beyond what anybody scrolls through at the reader's word.
 
 import { memo, type ReactNode, useContext, useMemo, useState } from 'react';
-import { DrawnWhole, spend, useTurn } from './turns';
+import { DrawnWhole, useTurn } from './turns';
 
 /** What a slice may weigh, in elements. */
 const SLICE = 400;
@@ -60,8 +60,8 @@ export function Slices<T>({ things, weightOf, render, around, most = MOST }: Sli
           key={start}
           things={things.slice(start, end)}
           first={start}
-          // What weighs more than a slice is one thing that has slices of its own, which count themselves.
-          weight={weight > SLICE ? 1 : weight}
+          // What weighs more than a slice is one thing with slices of its own: the first of them comes with it.
+          weight={Math.min(weight, SLICE)}
           render={render as (thing: unknown, index: number) => ReactNode}
         />
       ))}
@@ -89,8 +89,3 @@ const InTurn = memo(function InTurn({ things, first, weight, render }: InTurnPro
   if (first > 0 && !mine) return null;
   return things.map((thing, index) => render(thing, first + index));
 }, isSame);
-
-/** Counts what is drawn without a turn. */
-export function spendSlice(weight: number): void {
-  spend(Math.max(0, Math.min(weight, SLICE)));
-}

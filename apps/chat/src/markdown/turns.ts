@@ -2,6 +2,7 @@
 //! that a message, or a list of them, never takes the page's thread for long, however much is in it.
 
 import { createContext, useContext, useEffect, useState } from 'react';
+import { flushSync } from 'react-dom';
 
 /** What a frame may draw, in elements: about 20 ms on a laptop. A screen of usual messages is some hundreds. */
 const A_FRAME = 1_500;
@@ -12,7 +13,10 @@ const UNSEEN = 100;
 
 let left = A_FRAME;
 let refilling = false;
-const waiting = new Set<() => void>();
+/** Who waits for a turn, and what each means to draw, in elements. */
+const waiting = new Map<() => void, number>();
+/** Turns are given until they mean to draw so much; what they have drawn is known before the next. */
+const TOGETHER = 400;
 
 function afterFrame(then: () => void): void {
   let called = false;
@@ -28,14 +32,20 @@ function afterFrame(then: () => void): void {
 function refill(): void {
   refilling = false;
   left = A_FRAME;
-  for (const turn of waiting) {
-    if (left <= 0) break;
-    waiting.delete(turn);
-    // What it draws is counted when it does; this keeps the loop from giving all of them their turn.
-    left -= 1;
-    turn();
-  }
+  while (left > 0 && waiting.size > 0) flushSync(giveTurns);
   if (waiting.size > 0) refillLater();
+}
+
+function giveTurns(): void {
+  let meant = 0;
+  for (const [turn, elements] of waiting) {
+    waiting.delete(turn);
+    meant += elements;
+    // Whoever means to draw nothing is counted too, so that this ends.
+    spend(Math.max(1, elements));
+    turn();
+    if (meant >= TOGETHER) break;
+  }
 }
 
 function refillLater(): void {
@@ -60,8 +70,8 @@ function hasBudget(): boolean {
   return left > 0 || typeof document === 'undefined';
 }
 
-function waitForTurn(turn: () => void): () => void {
-  waiting.add(turn);
+function waitForTurn(turn: () => void, elements: number): () => void {
+  waiting.set(turn, elements);
   refillLater();
   return () => {
     waiting.delete(turn);
@@ -81,10 +91,7 @@ export function useTurn(wanted: boolean, elements: number): boolean {
   });
   useEffect(() => {
     if (!wanted || whole || mine) return;
-    return waitForTurn(() => {
-      spend(elements);
-      setMine(true);
-    });
+    return waitForTurn(() => setMine(true), elements);
   }, [wanted, whole, mine, elements]);
   return mine || (wanted && whole);
 }

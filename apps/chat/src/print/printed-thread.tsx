@@ -2,9 +2,11 @@
 
 import type { Message, PreviewPart, Row } from '@threadmill/client';
 import { splitBlocks } from '@threadmill/react';
+import { Boundary } from '../boundary';
 import { MarkdownBlocks } from '../markdown/markdown';
 import { DrawnWhole } from '../markdown/turns';
 import { OtherPart } from '../thread/other-part';
+import { RowAsText } from '../thread/row-as-text';
 import { textOf } from '../thread/whole-texts';
 
 const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
@@ -28,14 +30,18 @@ export function PrintedThread({ title, messages, notice }: Print) {
             {WHO[message.role]}
             <time>{new Date(message.createdAt).toLocaleString()}</time>
           </h2>
-          {message.parts.map((part, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
-            <PrintedPart key={index} part={part} role={message.role} />
-          ))}
+          <Boundary instead={() => <RowAsText row={message} />}>
+            <PrintedParts message={message} />
+          </Boundary>
         </section>
       ))}
     </article>
   );
+}
+
+function PrintedParts({ message: { parts, role } }: { message: Message | Row }) {
+  // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
+  return parts.map((part, index) => <PrintedPart key={index} part={part} role={role} />);
 }
 
 function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] }) {

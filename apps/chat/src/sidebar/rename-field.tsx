@@ -54,6 +54,8 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
           field.current = element;
         }}
         aria-label="Title"
+        // In letters: the browser cuts what is pasted before it lays it out.
+        maxLength={LONGEST_TITLE}
         value={title}
         onChange={event => setTitle(cutToBytes(event.target.value, LONGEST_TITLE))}
         onBlur={() => save('blur')}

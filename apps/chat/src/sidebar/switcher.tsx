@@ -12,6 +12,8 @@ import { SETTLE, useSettled } from '../settled';
 import { withoutMarkdown } from '../text';
 
 const SHOWN = 12;
+/** What is pasted ends here: no title is longer, and the server is asked in an address. */
+const LONGEST = 512;
 
 export function Switcher({ open, onClose }: { open: boolean; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -68,6 +70,7 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
     <>
       <input
         dir="auto"
+        maxLength={LONGEST}
         ref={field => field?.focus()}
         role="combobox"
         aria-expanded="true"

@@ -3,11 +3,22 @@
 
 import type { Row, TextEdit } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
-import { type KeyboardEvent, type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import {
+  type ClipboardEvent,
+  type KeyboardEvent,
+  type RefObject,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+} from 'react';
 import { useAutoHeight } from '../auto-height';
+import { LONGEST } from '../composer/long-text';
 import { focusComposer } from '../focus';
 import { enterKeyHint, isComposed, isSend } from '../keys';
+import { piecesOf } from '../plain-text';
 import { words } from '../reports';
+import { sizeInWords } from '../text';
 import { useThreadActions } from './thread-actions';
 import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
@@ -170,6 +181,12 @@ function hintFor(row: Row, from: MessageTexts, changed: boolean): string {
   return `The answer is written again, on a branch of its own.${others > 0 ? ` ${kept}` : ''}`;
 }
 
+/** What of a long text the field does not show: a field lays all of its text out with each key. */
+export function restOf(text: string): string {
+  if (text.length <= LONGEST) return '';
+  return text.slice(piecesOf(text.slice(0, LONGEST))[0]?.text.length);
+}
+
 function TextField(props: {
   area: RefObject<HTMLTextAreaElement | null> | undefined;
   label: string;
@@ -180,16 +197,38 @@ function TextField(props: {
   const { area, label, text, onText, onKeyDown } = props;
   const own = useRef<HTMLTextAreaElement>(null);
   const field = area ?? own;
-  useAutoHeight(field, text);
+  const [rest, setRest] = useState(() => restOf(text));
+  const shown = text.slice(0, text.length - rest.length);
+  useAutoHeight(field, shown);
+  const onPaste = (event: ClipboardEvent<HTMLTextAreaElement>) => {
+    const pasted = event.clipboardData.getData('text/plain').replaceAll('\r\n', '\n');
+    if (pasted.length <= LONGEST) return;
+    event.preventDefault();
+    const { value, selectionStart, selectionEnd } = event.currentTarget;
+    const now = value.slice(0, selectionStart) + pasted + value.slice(selectionEnd) + rest;
+    setRest(restOf(now));
+    onText(now);
+  };
   return (
-    <textarea
-      ref={field}
-      dir="auto"
-      aria-label={label}
-      enterKeyHint={enterKeyHint()}
-      value={text}
-      onChange={event => onText(event.target.value)}
-      onKeyDown={onKeyDown}
-    />
+    <>
+      <textarea
+        ref={field}
+        dir="auto"
+        aria-label={label}
+        enterKeyHint={enterKeyHint()}
+        value={shown}
+        onChange={event => onText(event.target.value + rest)}
+        onPaste={onPaste}
+        onKeyDown={onKeyDown}
+      />
+      {rest !== '' && (
+        <p className="edit-rest">
+          <span>{sizeInWords(rest.length)} more follow and stay as they are.</span>
+          <button type="button" className="text-button" onClick={() => setRest('')}>
+            Edit all of it
+          </button>
+        </p>
+      )}
+    </>
   );
 }

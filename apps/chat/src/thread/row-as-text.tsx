@@ -4,7 +4,7 @@ import type { Row } from '@threadmill/client';
 import { PlainText } from '../plain-text';
 
 /** All text of a message, whatever its parts are. */
-function textOf(row: Row): string {
+function textOf(row: Pick<Row, 'parts'>): string {
   const parts: readonly unknown[] = Array.isArray(row.parts) ? row.parts : [];
   const texts = parts.map(part =>
     typeof part === 'object' && part !== null && 'text' in part && typeof part.text === 'string'
@@ -15,7 +15,7 @@ function textOf(row: Row): string {
 }
 
 /** Uses as little of a row as it can: whatever failed may be in the rest. */
-export function RowAsText({ row }: { row: Row }) {
+export function RowAsText({ row }: { row: Pick<Row, 'parts'> }) {
   const text = textOf(row);
   return (
     <div className="body">

@@ -1,14 +1,12 @@
 //! How an answer ended, in words. What a message says of it is read as data: any value may be anything.
 
-import type { MessageStatus, Row } from '@threadmill/client';
+import type { MessageStatus, PreviewPart, Row } from '@threadmill/client';
 
 /** What is to be said under an answer. */
 export interface Ending {
   readonly lines: readonly string[];
   /** The provider's own words. */
   readonly said?: string;
-  /** Whether another answer is offered. */
-  readonly again: boolean;
 }
 
 const STATUS: ReadonlyMap<MessageStatus, string> = new Map([
@@ -60,7 +58,7 @@ export function endingOf(row: Row): Ending | undefined {
   lines.push(...warnings(metadata.warnings));
   if (lines.length === 0) return undefined;
   const said = row.status === 'failed' ? words(error.providerMessage) : '';
-  return { lines: [...new Set(lines)], again: true, ...(said && { said: `“${said}”` }) };
+  return { lines: [...new Set(lines)], ...(said && { said: `“${said}”` }) };
 }
 
 function failure(error: Fields): string[] {
@@ -71,8 +69,13 @@ function failure(error: Fields): string[] {
 function finish(metadata: Fields, row: Row): string[] {
   const line = FINISH.get(words(metadata.finishReason));
   if (line !== undefined) return [line];
-  const empty = row.rev > 0 && row.parts.length === 0;
-  return empty ? ['The answer is empty.'] : [];
+  return row.rev > 0 && row.parts.every(saysNothing) ? ['The answer is empty.'] : [];
+}
+
+/** Thoughts are no answer. */
+function saysNothing(part: PreviewPart): boolean {
+  if (part.type === 'text') return typeof part.text !== 'string' || part.text.trim() === '';
+  return part.type === 'reasoning' || part.type === 'step-start';
 }
 
 function warnings(value: unknown): string[] {

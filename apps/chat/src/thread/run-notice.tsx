@@ -11,11 +11,9 @@ export function RunNotice({ row }: { row: Row }) {
   return (
     <div className="run-notice" data-status={row.status}>
       <Words ending={ending} />
-      {ending.again && (
-        <button type="button" className="text-button" onClick={() => regenerate(row)}>
-          Answer again
-        </button>
-      )}
+      <button type="button" className="text-button" onClick={() => regenerate(row)}>
+        Answer again
+      </button>
     </div>
   );
 }

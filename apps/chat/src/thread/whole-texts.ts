@@ -1,6 +1,7 @@
 //! The whole of what windows cut short: parts the reader asked for, and the texts of a message to edit or to copy.
 
 import { type Client, type Part, type PreviewPart, type Row, wholeTexts } from '@threadmill/client';
+import { cutTo } from '../text';
 
 /** Whole parts the reader asked for. Kept beside the rows, which come and go while scrolling. */
 const KEPT = 32;
@@ -73,5 +74,5 @@ const GLANCE = 160;
 /** The first words of a message, to tell it from others: its beginning is enough, and always here. */
 export function glance(row: Row): string {
   const text = row.parts.map(textOf).filter(Boolean).join(' ');
-  return text.length <= GLANCE ? text : `${text.slice(0, GLANCE).trimEnd()}…`;
+  return text.length <= GLANCE ? text : `${cutTo(text, GLANCE).trimEnd()}…`;
 }
