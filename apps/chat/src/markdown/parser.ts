@@ -9,10 +9,12 @@ export const LONGEST = 64 * 1024;
 
 /**
  * Fuel for a text: some to begin with, and so much a byte. Text of people takes 4 to 25 a byte, the worst shapes that
- * are linear 90; a millisecond burns about 100,000, so the longest text takes 85 ms at most.
+ * are linear 90; a millisecond burns about 100,000, so the most there is takes 85 ms.
  */
 const FUEL_AT_FIRST = 40_000;
 const FUEL_A_BYTE = 128;
+/** A text has up to three bytes a letter: the longest gets no more than one of plain letters. */
+const MOST_FUEL = FUEL_AT_FIRST + LONGEST * FUEL_A_BYTE;
 /** For what is no rendering: making room for a text. */
 const FUEL_TO_PREPARE = 1_000_000;
 /** After a load that failed the next text tries again, but not at once. */
@@ -36,7 +38,8 @@ export interface Parsed {
 }
 
 const ENCODER = new TextEncoder();
-const DECODER = new TextDecoder();
+/** A mark of byte order is a letter: without it every length of the list would be one off. */
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** An instance that has not trapped yet. */
 class Renderer {
@@ -56,7 +59,7 @@ class Renderer {
     exports.fuel.value = FUEL_TO_PREPARE;
     const room = exports.renderer_source(renderer, bytes.length);
     new Uint8Array(exports.memory.buffer, room, bytes.length).set(bytes);
-    const given = FUEL_AT_FIRST + bytes.length * FUEL_A_BYTE;
+    const given = Math.min(FUEL_AT_FIRST + bytes.length * FUEL_A_BYTE, MOST_FUEL);
     exports.fuel.value = given;
     const at = exports.renderer_render(renderer);
     const fuel = given - exports.fuel.value;
