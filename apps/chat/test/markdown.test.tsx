@@ -214,5 +214,9 @@ it('character references', () => {
 
 it('a mark of byte order is a letter like any other', () => {
   expect(html('\ufeffone *two* three')).toBe('<p dir="auto">\ufeffone <em>two</em> three</p>');
-  expect(html('> \ufeffone\n\n*two*').replace(/<[^>]*>/g, '|').replace(/\|+/g, '|')).toBe('|\ufeffone|two|');
+  expect(
+    html('> \ufeffone\n\n*two*')
+      .replace(/<[^>]*>/g, '|')
+      .replace(/\|+/g, '|'),
+  ).toBe('|\ufeffone|two|');
 });
