@@ -44,6 +44,10 @@ describe('hostile Markdown', () => {
     }
   });
 
+  it('reads a long text of letters of three bytes, whose fuel is bound by letters and not by bytes', () => {
+    expect(parseMarkdown('**字字**字字、字[字](https://a.example)。'.repeat(1_600))).toBeDefined();
+  });
+
   it('counts: the fuel of twice a text is twice the fuel', () => {
     for (const unit of ['*a **b', '[a](', '> - a\n', '| a ', '`a', 'word '] as const) {
       const fuel = (times: number) => parseMarkdown(unit.repeat(times)).fuel;

@@ -211,3 +211,12 @@ it('character references', () => {
     '<p dir="auto">AB\ufffd\ufffd&amp;nope;&amp;toString;</p>',
   );
 });
+
+it('a mark of byte order is a letter like any other', () => {
+  expect(html('\ufeffone *two* three')).toBe('<p dir="auto">\ufeffone <em>two</em> three</p>');
+  expect(
+    html('> \ufeffone\n\n*two*')
+      .replace(/<[^>]*>/g, '|')
+      .replace(/\|+/g, '|'),
+  ).toBe('|\ufeffone|two|');
+});

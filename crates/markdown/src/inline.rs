@@ -272,10 +272,18 @@ impl Line<'_, '_> {
         if self.links > 0 || self.elements > MOST_INLINE {
             return self.out.with_texts(Op::Text, [&words]);
         }
+        let mut at = 0;
         for piece in pieces(&words) {
             match piece {
-                Piece::Words(words) => self.out.with_texts(Op::Text, [words]),
+                Piece::Words(text) => {
+                    at += text.len();
+                    self.out.with_texts(Op::Text, [text]);
+                }
+                Piece::Address { .. } if self.elements >= MOST_INLINE => {
+                    return self.out.with_texts(Op::Text, [&words[at..]]);
+                }
                 Piece::Address { written, www } => {
+                    at += written.len();
                     self.elements += 1;
                     let scheme = if www { "http://" } else { "" };
                     self.out.with_texts(Op::Link, [&format!("{scheme}{written}"), ""]);

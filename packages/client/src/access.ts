@@ -2,9 +2,10 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import { OriginCheck } from './origin.js';
+import { isObject } from './json.js';
+import { ORIGIN_REFUSED, OriginCheck } from './origin.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
-import { soon } from './promises.js';
+import { soon, unlessAborted } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
 
 /** Tries of one request. */
@@ -14,7 +15,7 @@ const WAIT = 300;
 
 /** Whose things they are where nobody is named. */
 const SOMEBODY = 'local';
-/** Milliseconds a request may take that does not say itself when it ends. */
+/** Milliseconds that a request may take which does not say itself when it ends, and whoever gives credentials. */
 const DEADLINE = 30_000;
 
 const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', status: 401 };
@@ -71,7 +72,7 @@ export class Access {
     const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
     let used: string | undefined;
     const send = async () => {
-      used = await this.#credential();
+      used = this.#getToken && (await unlessAborted(this.#credential(), signal));
       return fetch(this.base + path, { ...this.#signed(init, used), signal });
     };
     const response = await send();
@@ -115,7 +116,9 @@ export class Access {
 
   async #renew(): Promise<string | undefined> {
     this.ended.throwIfAborted();
-    const token = await this.#getToken?.();
+    // All who wait for one ask for it once: one that never comes may not hold them for ever.
+    const late = () => AbortSignal.any([this.ended, AbortSignal.timeout(DEADLINE)]);
+    const token = this.#getToken && (await unlessAborted(Promise.resolve(this.#getToken()), late()));
     this.ended.throwIfAborted();
     const subject = token === undefined || this.user !== undefined ? undefined : subjectOf(token);
     this.#subject ??= subject;
@@ -130,7 +133,6 @@ export class Access {
 
   /** The credential to send; a new one if the last has run out: the refusal may be one that a page cannot read. */
   async #credential(): Promise<string | undefined> {
-    if (!this.#getToken) return undefined;
     if (Date.now() >= this.#expires) this.#token = undefined;
     return this.#token ?? this.renew();
   }
@@ -143,10 +145,19 @@ export class Access {
   }
 }
 
+/** What a token says of itself. */
+interface Claims {
+  sub?: string;
+  tenant?: string;
+  exp?: number;
+}
+
 /** What a token (a JWT) says; nothing if it is none. */
-export function claimsOf(token: string): { sub?: string; tenant?: string; exp?: number } {
+export function claimsOf(token: string): Claims {
   try {
-    return JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')));
+    const json = atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/'));
+    const claims: unknown = JSON.parse(json);
+    return isObject(claims) ? (claims as Claims) : {};
   } catch {
     return {};
   }
@@ -182,7 +193,8 @@ async function persist(
     signal.throwIfAborted();
     if (answer?.ok) return answer;
     const problem = answer ? await problemOf(answer) : await unanswered();
-    const passes = problem.status === 0 || problem.status === 503;
+    // A proxy that answers in the place of a server looks like one that refuses the origin: it may be back in a moment.
+    const passes = problem.status === 0 || problem.status === 503 || problem.code === ORIGIN_REFUSED;
     if (!passes || problem.code === 'read_only' || tries === TRIES) throw problem;
     const wait = Math.random() * WAIT * 2 ** (tries - 1) + (problem.retryAfterMs ?? 0);
     await new Promise(resolve => setTimeout(resolve, wait));

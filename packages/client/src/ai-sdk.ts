@@ -13,6 +13,7 @@ import type {
 } from './ai-sdk/types.js';
 import { mint } from './ids.js';
 import { ProblemError } from './problem.js';
+import { unlessAborted } from './promises.js';
 import type { Client } from './types.js';
 
 export type { ChatMessage, ChatTransport, ReconnectOptions, SendMessagesOptions, UIMessageChunk };
@@ -297,17 +298,6 @@ class Write {
 
 function bodyOf({ id, role, parts, metadata }: ChatMessage) {
   return { id, role, parts, ...(metadata === undefined ? {} : { metadata }) };
-}
-
-/** What a promise comes to, or the abort. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  return new Promise<T>((resolve, reject) => {
-    const aborted = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
 }
 
 /** The failure is nobody's to hear. */

@@ -1,7 +1,8 @@
 //! A CBOR decoder for what the core writes: definite items, open-ended arrays and maps, and tag 262 for
 //! JSON text. A map member named `...` holds an object whose members belong to the map.
 
-const TEXT = new TextDecoder();
+/** A mark of byte order at the start of a text is a letter of it like any other. */
+const TEXT = new TextDecoder('utf-8', { ignoreBOM: true });
 const BREAK = Symbol('break');
 
 /** Decodes one value. Throws on anything the core does not write. */

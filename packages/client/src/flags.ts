@@ -3,6 +3,7 @@
 
 import type { Access } from './access.js';
 import type { Frames } from './frames.js';
+import { isObject, isText } from './json.js';
 import { type Kept, keptStrings } from './kept.js';
 import { problemOf, unreachable } from './problem.js';
 import { FrameStore } from './store.js';
@@ -17,6 +18,8 @@ interface Answer {
 }
 
 const NONE: Answer = { rev: 0, flags: {} };
+/** What an entity tag may be made of. */
+const TAG = /^[\x20-\x7e]+$/;
 
 export class Flags extends FrameStore<Values> {
   readonly #access: Access;
@@ -93,8 +96,12 @@ export class Flags extends FrameStore<Values> {
 /** What was kept or answered; nothing if it is no answer. */
 function read(json: string | undefined): Answer | undefined {
   try {
-    const answer = JSON.parse(json ?? '') as Answer;
-    return typeof answer.rev === 'number' && Object.keys(answer.flags) ? answer : undefined;
+    const answer: unknown = JSON.parse(json ?? '');
+    if (!isObject(answer) || typeof answer.rev !== 'number' || !isObject(answer.flags)) return undefined;
+    const { rev, etag } = answer;
+    const flags = answer.flags as Values;
+    // It is sent as it is: one that no request can carry would keep all from being made.
+    return isText(etag) && TAG.test(etag) ? { rev, flags, etag } : { rev, flags };
   } catch {
     return undefined;
   }

@@ -2,6 +2,13 @@
 
 /** Levels of nesting that are read: the server takes no more, and whoever shows or compares a value calls itself. */
 const DEPTH = 128;
+/**
+ * Values of a record that are looked at. What a browser stores may hold one object in many places, and thus be more than
+ * anybody could walk through; fifty messages of the most parts are some hundred thousand.
+ */
+const VALUES = 1_000_000;
+/** See ECMAScript's time values. */
+const LATEST = 8.64e15;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -27,12 +34,19 @@ export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Whether a value is plain data of bounded depth: what JSON can say, without a loop. */
+/** Milliseconds since 1970 that a `Date` can hold: any other number makes one that throws when it is shown. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= LATEST;
+}
+
+/** Whether a value is plain data of bounded depth and size: what JSON can say, without a loop. */
 export function isPlain(value: unknown): boolean {
   const left: [unknown, number][] = [[value, 0]];
+  let count = 0;
   for (let next = left.pop(); next; next = left.pop()) {
     const [item, depth] = next;
-    if (depth > DEPTH || (typeof item !== 'object' && !isLeaf(item))) return false;
+    count += 1;
+    if (depth > DEPTH || count > VALUES || (typeof item !== 'object' && !isLeaf(item))) return false;
     if (typeof item !== 'object' || item === null) continue;
     const prototype = Object.getPrototypeOf(item);
     if (!Array.isArray(item) && prototype !== Object.prototype && prototype !== null) return false;

@@ -6,7 +6,7 @@ import { listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
 import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
-/** Threads whose last window is kept from one start to the next. */
+/** Threads whose last window is kept from one start to the next; twice as many at times. */
 const THREADS = 50;
 /** Rows of a window that are kept, and entries of the list. */
 const ROWS = 50;
@@ -32,7 +32,8 @@ export class Keeper {
   /** What is to be written when it is quiet. */
   readonly #due = new Map<string, () => Promise<void>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #pruned: Promise<void> | undefined;
+  /** Threads whose windows were kept since there was last a look at how many there are; none before the first. */
+  #kept: Set<string> | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -66,8 +67,10 @@ export class Keeper {
         .map(({ outbox: _, ...row }) => (row.run ? { ...row, parts: parts(row as Row) } : row));
       const kept = { id: threadId, keptAt: Date.now(), rows, total, branch, defaultBranch, title };
       await this.#storage.put('windows', threadId, kept);
-      this.#pruned ??= this.#prune();
-      await this.#pruned;
+      this.#kept?.add(threadId);
+      if (this.#kept && this.#kept.size <= THREADS) return;
+      this.#kept = new Set();
+      await this.#prune();
     });
   }
 

@@ -13,7 +13,7 @@ const INPUT_WAIT = 1_000;
  * One message. Its snapshot changes when a part comes or changes otherwise than by text at its end; the text of each
  * part is a stream of its own, and that of all of them together another.
  */
-export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements LiveHandle {
+export class LiveMessage extends FrameStore<readonly PreviewPart[]> {
   /** The text of the text parts, joined. */
   readonly all: TextStream;
   readonly #frames: Frames;
@@ -46,15 +46,21 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
     });
   }
 
-  stream(part: number): StreamHandle {
-    return this.#text(part);
+  /** The text of a part. */
+  text(at: number): TextStream {
+    const known = this.#texts.get(at);
+    if (known) return known;
+    const part = this.#parts[at];
+    const text = new TextStream(this.#frames, (part && proseOf(part)) ?? '', this.#state);
+    this.#texts.set(at, text);
+    return text;
   }
 
   /** Text came to the end of a part. */
   append(at: number, delta: string): void {
     const part = this.#parts[at];
     if (!part) return;
-    this.#text(at).append(delta);
+    this.text(at).append(delta);
     if (part.type !== 'text') return;
     if (at === this.#parts.findLastIndex(({ type }) => type === 'text')) this.all.append(delta);
     else this.all.become(joined(this.parts()));
@@ -117,16 +123,36 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> implements L
 
   #grow(at: number, part: PreviewPart): void {
     const text = proseOf(part);
-    if (text !== undefined) this.#text(at).become(text);
+    if (text !== undefined) this.text(at).become(text);
+  }
+}
+
+/**
+ * One message as its readers hold it. What nobody reads is given up when it is final, so it is looked up whenever
+ * something is asked of it: a reader that comes to it late sees what a run writes by then.
+ */
+class Reading implements LiveHandle {
+  readonly #message: () => LiveMessage;
+
+  constructor(message: () => LiveMessage) {
+    this.#message = message;
   }
 
-  #text(at: number): TextStream {
-    const known = this.#texts.get(at);
-    if (known) return known;
-    const part = this.#parts[at];
-    const text = new TextStream(this.#frames, (part && proseOf(part)) ?? '', this.#state);
-    this.#texts.set(at, text);
-    return text;
+  // Fields, so that a component may pass them to React as they are.
+  readonly subscribe = (listener: () => void): (() => void) => this.#message().subscribe(listener);
+
+  readonly getSnapshot = (): readonly PreviewPart[] => this.#message().getSnapshot();
+
+  stream(part: number): StreamHandle {
+    return this.#reading(message => message.text(part));
+  }
+
+  all(): StreamHandle {
+    return this.#reading(message => message.all);
+  }
+
+  #reading(of: (message: LiveMessage) => TextStream): StreamHandle {
+    return { text: () => of(this.#message()).text(), attach: sink => of(this.#message()).attach(sink) };
   }
 }
 
@@ -141,14 +167,12 @@ export class LiveMessages {
     this.#frames = frames;
   }
 
-  /** What a run writes of the message or, while none does, what the row says; a run that comes later is seen too. */
-  of(messageId: string, rows: readonly Row[]): LiveMessage {
-    const known = this.#all.get(messageId);
-    if (known) return known;
-    const row = rows.find(row => row.id === messageId);
-    const live = new LiveMessage(this.#frames, row?.parts ?? [], 'ended');
-    this.#all.set(messageId, live);
-    return live;
+  /**
+   * What a run writes of the message or, while none does, what the row says; a run that comes later is seen too. `rows`
+   * are those of the view at the time.
+   */
+  of(messageId: string, rows: () => readonly Row[]): Reading {
+    return new Reading(() => this.#found(messageId, rows()));
   }
 
   /** The message, if a run writes it or somebody reads it. */
@@ -186,6 +210,15 @@ export class LiveMessages {
       if (!live?.used) this.#all.delete(id);
     }
     this.#ending.clear();
+  }
+
+  #found(messageId: string, rows: readonly Row[]): LiveMessage {
+    const known = this.#all.get(messageId);
+    if (known) return known;
+    const row = rows.find(row => row.id === messageId);
+    const live = new LiveMessage(this.#frames, row?.parts ?? [], 'ended');
+    this.#all.set(messageId, live);
+    return live;
   }
 }
 

@@ -3,6 +3,11 @@
 
 import { ProblemError } from './problem.js';
 
+/** The code of the refusal. */
+export const ORIGIN_REFUSED = 'origin_refused';
+/** What looks the same to a page. */
+const OTHERWISE =
+  'If it runs with that, it may refuse its own name (--allow-host), or a proxy answers while it is down.';
 /** Milliseconds for which an answer holds, and in which one has to come. */
 const HOLDS = 5_000;
 const PATIENCE = 3_000;
@@ -40,9 +45,9 @@ export class OriginCheck {
       return undefined;
     }
     return new ProblemError({
-      code: 'origin_refused',
+      code: ORIGIN_REFUSED,
       detail: `The server answers, but not to pages of ${own}.`,
-      hint: `Start it with --allow-origin ${own}, or serve the page from its own address.`,
+      hint: `Start it with --allow-origin ${own}, or serve the page from its own address. ${OTHERWISE}`,
       status: 403,
     });
   }

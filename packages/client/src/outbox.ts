@@ -6,7 +6,7 @@ import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
-import { entryIn } from './records.js';
+import { entryIn, isNamed } from './records.js';
 import { offline } from './status.js';
 import type { Storage } from './storage.js';
 import { FrameStore } from './store.js';
@@ -285,13 +285,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     return this.#sorted().map(({ item }) => item);
   }
 
-  /** What is stored; what is no write goes, so that it is in nobody's way again. */
+  /** What is stored; what is no write goes, but for what another release may know how to send. */
   async #stored(): Promise<Entry[]> {
     const entries: Entry[] = [];
     for (const [key, record] of await this.#storage.entries('outbox')) {
       const entry = entryIn(record);
       if (entry?.write.key === key) entries.push(entry);
-      else void this.#storage.delete('outbox', key);
+      else if (!isNamed(record, key)) void this.#storage.delete('outbox', key);
     }
     return entries;
   }

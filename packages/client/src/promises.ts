@@ -8,6 +8,17 @@ export function soon<T>(promise: Promise<T>): Promise<T | undefined> {
   return Promise.race([promise, new Promise<undefined>(resolve => setTimeout(resolve, PATIENCE))]);
 }
 
+/** What it comes to, or the abort, whichever is first. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const aborted = () => reject(signal.reason as Error);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
+}
+
 export class Waiters<T> {
   #waiting: { resolve: (value: T) => void; reject: (error: Error) => void }[] = [];
 

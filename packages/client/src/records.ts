@@ -1,7 +1,7 @@
 //! What the browser has kept is parsed before it is shown: another release may have written it, or anything that runs
 //! on the same origin. A record that is not as it should be is no record.
 
-import { type Fields, fieldOf, isCount, isObject, isPlain, isText, isTextOrNone } from './json.js';
+import { type Fields, fieldOf, isCount, isObject, isPlain, isText, isTextOrNone, isTime } from './json.js';
 import type { KeptWindow } from './keeper.js';
 import type { Entry } from './outbox.js';
 import type { Fork, ForkOption, Part, Row, TextEdit, ThreadSummary } from './types.js';
@@ -49,13 +49,18 @@ export function entryIn(record: unknown): Entry | undefined {
   if (!isObject(record) || !isPlain(record)) return undefined;
   const write = writeIn(record.write);
   const { order, createdAt, tried, state, error } = record;
-  const fits = Number.isFinite(order) && Number.isFinite(createdAt) && STATES.includes(state);
+  const fits = isCount(order) && isTime(createdAt) && STATES.includes(state);
   if (!write || !fits || typeof tried !== 'boolean') return undefined;
   const known = { write, order, createdAt, tried, state } as Entry;
   if (!isObject(error)) return known;
   const { code, detail, hint, status } = error;
   if (!isText(code) || !isTextOrNone(detail) || !isTextOrNone(hint) || !isCount(status)) return known;
   return { ...known, error: { code, status, ...given({ detail, hint }) } };
+}
+
+/** Whether a record says that it is a write with this key: one that nobody here can read may be of a later release. */
+export function isNamed(record: unknown, key: string): boolean {
+  return isObject(record) && isObject(record.write) && fieldOf(record.write, 'key') === key;
 }
 
 /** A write is what somebody has written: what a later release has added to it is kept. */
@@ -68,7 +73,13 @@ function writeIn(value: unknown): Write | undefined {
     (parts === undefined || allOf(parts, partIn)) && (texts === undefined || allOf(texts, textIn));
   if (!named || !known || !shown) return undefined;
   if (!isTextOrNone(messageId) || !isTextOrNone(runId) || !isTextOrNone(text)) return undefined;
+  if (value.body !== undefined && !isBody(value.body)) return undefined;
   return value as unknown as Write;
+}
+
+/** What is shown of a request's body are its words. */
+function isBody(value: unknown): boolean {
+  return isObject(value) && isTextOrNone(value.title) && isTextOrNone(value.branch);
 }
 
 /** What an edit makes of a text part. */
@@ -83,7 +94,7 @@ function rowIn(value: unknown): Row | undefined {
   const { id, role, status, depth, branch, rev, createdAt, metadata, run } = value;
   const named =
     isText(id) && id !== '' && isText(branch) && ROLES.includes(role) && STATUSES.includes(status);
-  const counted = isCount(depth) && isCount(rev) && Number.isFinite(createdAt);
+  const counted = isCount(depth) && isCount(rev) && isTime(createdAt);
   const parts = allOf(value.parts, partIn);
   if (!named || !counted || !parts || !isTextOrNone(run)) return undefined;
   const fork = forkIn(value.fork);
@@ -124,8 +135,8 @@ function summaryIn(value: unknown): ThreadSummary | undefined {
   const { id, title, snippet, running, archived, updatedAt } = value;
   const worded = isText(id) && id !== '' && isText(title) && isText(snippet);
   const flagged = typeof running === 'boolean' && typeof archived === 'boolean';
-  if (!worded || !flagged || !Number.isFinite(updatedAt)) return undefined;
-  return { id, title, snippet, running, archived, updatedAt: updatedAt as number };
+  if (!worded || !flagged || !isTime(updatedAt)) return undefined;
+  return { id, title, snippet, running, archived, updatedAt };
 }
 
 /** Every item, parsed; nothing if it is no list or one of them is not as it should be. */

@@ -29,8 +29,12 @@ export function proseOf(part: PreviewPart): string | undefined {
   return part.type === 'text' || part.type === 'reasoning' ? String(part.text ?? '') : undefined;
 }
 
-/** Nothing that is shown differs, streamed text apart. */
+/**
+ * Nothing that is shown differs. The revision alone does not tell: a run writes without a new one, a server that was put
+ * back counts the same ones again, and what a browser has kept may be anything.
+ */
 export function sameRow(a: Row, b: Row): boolean {
-  const said = ({ rev, status, run, fork }: Row) => JSON.stringify([rev, status, run, fork]);
+  const said = ({ rev, status, run, fork, parts, metadata }: Row) =>
+    JSON.stringify([rev, status, run, fork, parts, metadata]);
   return said(a) === said(b);
 }

@@ -191,7 +191,10 @@ function run(database: IDBDatabase, table: Table, mode: IDBTransactionMode, act:
       clearTimeout(timer);
       act();
     };
-    transaction.onabort = transaction.onerror = settle(() => reject(transaction.error));
+    transaction.onabort = settle(() => reject(transaction.error));
+    // A request that fails says so before the transaction has an error of its own.
+    transaction.onerror = ({ target }) =>
+      settle(() => reject((target as IDBRequest | null)?.error ?? transaction.error))();
     try {
       const request = act(transaction.objectStore(table));
       transaction.oncomplete = settle(() => resolve(request.result ?? null));

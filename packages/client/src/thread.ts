@@ -94,11 +94,11 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   stream(messageId: string): StreamHandle {
-    return this.#live.of(messageId, this.#rows).all;
+    return this.#live.of(messageId, () => this.#rows).all();
   }
 
   live(messageId: string): LiveHandle {
-    return this.#live.of(messageId, this.#rows);
+    return this.#live.of(messageId, () => this.#rows);
   }
 
   release(): void {
@@ -265,8 +265,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     const held = new Map(this.#rows.map(row => [row.id, row]));
     this.#rows = rows.map(row => {
       const before = held.get(row.id);
-      // What a run writes grows without a new revision: tools too, which no stream shows.
-      return before && !row.run && sameRow(before, row) ? before : row;
+      return before && sameRow(before, row) ? before : row;
     });
     this.#follow(rows);
     if (rows.length > 0 || this.#head.status === 'ready') this.#settle.push(() => this.#moves.resolve());

@@ -110,6 +110,34 @@ describe('Access', () => {
     expect(asked).toBe(2);
   });
 
+  it('waits for one that never comes no longer than for an answer, and then asks again', async () => {
+    const deadlines: AbortController[] = [];
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => {
+      const deadline = new AbortController();
+      deadlines.push(deadline);
+      return deadline.signal;
+    });
+    let asked = 0;
+    const getToken = () => (++asked === 1 ? new Promise<string>(() => {}) : 'token');
+    const access = new Access({ url: 'http://server', getToken });
+    answers = [new Response()];
+    const requests = Promise.allSettled([access.fetch('/info'), access.fetch('/info')]);
+    await vi.advanceTimersByTimeAsync(1);
+    for (const deadline of deadlines) deadline.abort(new DOMException('late', 'TimeoutError'));
+    expect((await requests).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect((await access.fetch('/info')).status).toBe(200);
+    expect([asked, sent.length]).toEqual([2, 1]);
+    timeout.mockRestore();
+  });
+
+  it('takes a token for what it is, whatever it says of itself', async () => {
+    for (const claims of ['null', '7', '"text"', '[]', '{"exp":"soon"}', 'no json']) {
+      const access = new Access({ url: 'http://server', getToken: () => `a.${btoa(claims)}.b` });
+      answers = [new Response()];
+      expect((await access.fetch('/info')).status).toBe(200);
+    }
+  });
+
   it('asks for another credential when the last has run out, though no answer could say so', async () => {
     let asked = 0;
     const lasts = (seconds: number) => token({ sub: 'ann', exp: Date.now() / 1_000 + seconds, n: ++asked });

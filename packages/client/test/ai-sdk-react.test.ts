@@ -154,6 +154,21 @@ describe.skipIf(!BINARY)(`the AI SDK's hooks${needsServer}`, () => {
       expect(again.texts()).toEqual((await stored(id)).map(({ text }) => text));
     });
 
+    it('stops an answer that it took up after a reload', async () => {
+      const id = mint();
+      const tab = open(Shown, id);
+      await until(tab.ready);
+      tab.press('Ask');
+      await until(() => (tab.texts()[1] ?? '').length > 10);
+      tab.close();
+      const again = open(Shown, id);
+      await until(() => (again.texts()[1] ?? '').length > 10 && !again.ready());
+      again.press('Stop');
+      await until(() => says(id, 'complete', 'stopped'));
+      await until(again.ready);
+      expect(again.alert()).toBe('');
+    });
+
     it('lets a message wait for the answer that another tab has asked for', async () => {
       const id = mint();
       const [one, two] = [open(Shown, id), open(Shown, id)];

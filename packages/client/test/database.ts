@@ -2,15 +2,15 @@
 
 import { vi } from 'vitest';
 
-/** How transactions of a table go: well, with an error of this name, or never. */
-export type Going = 'well' | 'never' | { readonly error: string };
+/** How transactions of a table go: well, with an error of this name (of the whole, or of its request), or never. */
+export type Going = 'well' | 'never' | { readonly error: string; readonly of?: 'request' };
 
 type Outcome = { result: unknown };
 
 class Transaction {
   oncomplete?: () => void;
   onabort?: () => void;
-  onerror?: () => void;
+  onerror?: (event: { target: { error: DOMException } }) => void;
   error: DOMException | null = null;
   #over = false;
 
@@ -25,7 +25,9 @@ class Transaction {
       if (this.#over) return;
       this.#over = true;
       if (going === 'well') return this.oncomplete?.();
-      this.error = new DOMException('as the test wishes', going.error);
+      const error = new DOMException('as the test wishes', going.error);
+      if (going.of === 'request') this.onerror?.({ target: { error } });
+      this.error = error;
       this.onabort?.();
     });
   }

@@ -19,6 +19,8 @@ describe('decode', () => {
   it('reads text, short and long, plain and not', () => {
     expect(decode(bytes(0x63, 'abc'))).toBe('abc');
     expect(decode(bytes(0x66, 'añbcd'))).toBe('añbcd');
+    // A mark of byte order is a letter.
+    expect(decode(bytes(0x65, '\ufeffab'))).toBe('\ufeffab');
     const long = 'é'.repeat(40);
     expect(decode(bytes(0x78, 80, long))).toBe(long);
   });

@@ -68,23 +68,29 @@ describe('a disk without room', () => {
     expect([storage.isDegraded('outbox'), degraded]).toEqual([false, ['windows']]);
   });
 
-  it('is made room on for the outbox by what the server has too', async () => {
-    await storage.put('windows', 't', 'a window');
-    await storage.put('lists', 'list', 'a list');
-    database.let('outbox', full);
-    const room = vi.spyOn(database, 'rows');
-    // There is room as soon as a cache is empty.
-    room.mockImplementation(table => {
-      const rows = FakeDatabase.prototype.rows.call(database, table);
-      if (table === 'lists') database.let('outbox', 'well');
-      return rows;
-    });
-    await storage.put('outbox', 'k', 'value');
-    room.mockRestore();
-    expect([...database.rows('outbox')]).toEqual([['k', 'value']]);
-    expect([database.rows('windows').size, database.rows('lists').size]).toEqual([0, 0]);
-    expect(degraded).toEqual([]);
-  });
+  it.each([
+    ['the transaction', full],
+    ['its request', { ...full, of: 'request' }],
+  ] as const)(
+    'is made room on for the outbox by what the server has too, if %s says so',
+    async (_, going) => {
+      await storage.put('windows', 't', 'a window');
+      await storage.put('lists', 'list', 'a list');
+      database.let('outbox', going);
+      const room = vi.spyOn(database, 'rows');
+      // There is room as soon as a cache is empty.
+      room.mockImplementation(table => {
+        const rows = FakeDatabase.prototype.rows.call(database, table);
+        if (table === 'lists') database.let('outbox', 'well');
+        return rows;
+      });
+      await storage.put('outbox', 'k', 'value');
+      room.mockRestore();
+      expect([...database.rows('outbox')]).toEqual([['k', 'value']]);
+      expect([database.rows('windows').size, database.rows('lists').size]).toEqual([0, 0]);
+      expect(degraded).toEqual([]);
+    },
+  );
 
   it('is tried again for the next write, and what did not fit is kept in memory', async () => {
     database.let('outbox', full);

@@ -105,6 +105,27 @@ describe('Flags', () => {
     expect(flags.getSnapshot()).toEqual({});
     for (const key of storage.map.keys()) storage.map.set(key, '{"rev":');
     expect(flagsOf('ann').flags.getSnapshot()).toEqual({});
+    for (const answer of [
+      '{"rev":1,"flags":"text"}',
+      '{"rev":1,"flags":[1]}',
+      '{"rev":1,"flags":null}',
+      'null',
+    ]) {
+      for (const key of storage.map.keys()) storage.map.set(key, answer);
+      expect([answer, flagsOf('ann').flags.getSnapshot()]).toEqual([answer, {}]);
+    }
+  });
+
+  it('asks the server whatever was kept as its tag', async () => {
+    server.flags = { rev: 1, flags: { a: true } };
+    await flagsOf('ann').flags.refresh();
+    for (const etag of ['a\nb', 'é', '', 7, {}]) {
+      const kept = JSON.stringify({ rev: 1, flags: { a: false }, etag });
+      for (const key of storage.map.keys()) storage.map.set(key, kept);
+      const { flags } = flagsOf('ann');
+      await flags.refresh();
+      expect(flags.get('a', false)).toBe(true);
+    }
   });
 });
 

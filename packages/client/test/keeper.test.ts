@@ -39,6 +39,19 @@ describe('the keeper', () => {
     expect((await keeper.window('t'))?.rows[0]?.parts).toEqual(written);
   });
 
+  it('keeps no more windows for many threads that are opened one after the other', async () => {
+    const storage = new Storage('test', 'memory', () => {});
+    const keeper = new Keeper(storage);
+    for (let at = 0; at < 300; at++) {
+      keeper.keepWindow(`t${at}`, WINDOW, row => row.parts);
+      keeper.flush();
+      await settle();
+    }
+    const ids = (await storage.entries('windows')).map(([key]) => key);
+    expect(ids.length).toBeLessThanOrEqual(101);
+    expect(ids).toContain('t299');
+  }, 20_000);
+
   it('keeps the windows seen last, whichever tab has kept them', async () => {
     const storage = new Storage('test', 'memory', () => {});
     for (let at = 0; at < 60; at++) {

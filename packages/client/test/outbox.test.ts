@@ -408,6 +408,19 @@ describe('the outbox', () => {
     expect(await browser.storage.entries('outbox')).toEqual([]);
   });
 
+  it('leaves to a later release what that one has stored', async () => {
+    const browser = new Browser();
+    const write = { ...writes.send('t', { text: 'later' }), kind: 'approve' };
+    const later = JSON.parse(
+      JSON.stringify({ write, order: 1, createdAt: 1, tried: false, state: 'pending' }),
+    );
+    await browser.storage.put('outbox', write.key, later);
+    const leader = browser.open('leader');
+    await browser.settle();
+    expect([browser.server.done, leader.items]).toEqual([[], []]);
+    expect(await browser.storage.entries('outbox')).toEqual([[write.key, later]]);
+  });
+
   it('sends nothing more when another tab has taken the lead while it did nothing', async () => {
     const browser = new Browser();
     let marked = () => {};

@@ -93,9 +93,21 @@ describe('a kept window', () => {
     expect(windowIn(twice({ id: 'n', depth: 4 }), 't')?.rows).toHaveLength(2);
     const deep = { ...ROW, parts: [{ type: 'data-x', data: nested(100_000) }] };
     expect(windowIn({ ...WINDOW, rows: [deep] }, 't')).toBeUndefined();
+    // One object in many places: more than anybody could walk through.
+    let shared: unknown = 'x';
+    for (let level = 0; level < 100; level++) shared = [shared, shared];
+    const wide = { ...ROW, parts: [{ type: 'data-x', data: shared }] };
+    expect(windowIn({ ...WINDOW, rows: [wide] }, 't')).toBeUndefined();
     const loop: Record<string, unknown> = { type: 'data-x' };
     loop.data = loop;
     expect(windowIn({ ...WINDOW, rows: [{ ...ROW, parts: [loop] }] }, 't')).toBeUndefined();
+  });
+
+  it('is none if it says a time that no date can hold', () => {
+    for (const time of [9e15, -9e15, Number.MAX_VALUE]) {
+      expect(windowIn({ ...WINDOW, rows: [{ ...ROW, createdAt: time }] }, 't')).toBeUndefined();
+      expect(listIn([{ ...SUMMARY, updatedAt: time }])).toBeUndefined();
+    }
   });
 
   it('keeps words that are names of every object as what they are', () => {
@@ -136,6 +148,12 @@ describe('a kept write', () => {
     expect(entryIn(structuredClone(edit))).toEqual(edit);
     for (const other of [[{}], [{ text: 1 }], [{ part: -1, text: '' }], {}, 'text']) {
       expect(entryIn({ ...edit, write: { ...edit.write, texts: other } })).toBeUndefined();
+    }
+    for (const body of [{ title: {} }, { branch: 7 }, 'text', null, []]) {
+      expect(entryIn({ ...whole, write: { ...whole.write, kind: 'create', body } })).toBeUndefined();
+    }
+    for (const change of [{ createdAt: 9e15 }, { order: 1e300 }]) {
+      expect(entryIn({ ...whole, ...change })).toBeUndefined();
     }
     const failed = { ...whole, state: 'failed', error: { code: 'too_large', status: 413 } };
     expect(entryIn(structuredClone(failed))).toEqual(failed);

@@ -249,6 +249,37 @@ describe('ThreadView', () => {
     expect(rows[1]).not.toBe(b);
   });
 
+  it('takes what a fresh window says of a row whose revision it knows', () => {
+    const { page, thread, apply } = view();
+    // What the browser kept is of a server that was put back since, and counts the same revisions again.
+    thread.restore({ id: 't', keptAt: 0, total: 1, rows: [row(0, 'before', { rev: 2 })] });
+    page.frame();
+    apply([VIEW.reset, [row(0, 'after', { rev: 2 })]], [VIEW.head, HEAD]);
+    page.frame();
+    expect(thread.getSnapshot().rows[0]?.parts).toEqual([{ type: 'text', text: 'after' }]);
+  });
+
+  it('shows a run to who asked for the message before, and comes to it late', () => {
+    const { page, thread, apply } = view();
+    apply([VIEW.reset, [row(0, 'a')]], [VIEW.head, HEAD]);
+    page.frame();
+    const [stream, live] = [thread.stream('m0'), thread.live('m0')];
+    const part = live.stream(0);
+    expect([stream.text(), part.text(), live.getSnapshot().length]).toEqual(['a', 'a', 1]);
+    // Nobody reads it: it is given up with the next frame.
+    apply([VIEW.update, row(0, 'a', { rev: 2 })]);
+    page.frame();
+    apply([VIEW.update, row(0, 'a', { rev: 3, run: 'r', status: 'streaming' })]);
+    page.frame();
+    const [all, one] = [sinkOf(stream), sinkOf(part)];
+    apply([VIEW.text, 'm0', 0, 'b']);
+    page.frame(40);
+    expect([all, one]).toEqual([
+      ['=a', '+b'],
+      ['=a', '+b'],
+    ]);
+  });
+
   it('takes the tools of a running message that a fresh window brings', () => {
     const { page, thread, apply } = view();
     const running = row(0, '', { status: 'streaming', run: 'r' });

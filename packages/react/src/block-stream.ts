@@ -13,7 +13,7 @@ const ENOUGH = 4;
 /** A tail that is longer begins with no fence that could still be recognised. */
 const LONGEST_START = 1_024;
 
-/** A block that still grows is shown as one up to its last whole line, unless it is longer than this. */
+/** A block that still grows is shown as one up to its last whole line, or to where that was when it was this long. */
 const LONGEST_GROWING = 16_384;
 /** Before the first publish of a text: there is something to show even if it is nothing. */
 const NOTHING_SHOWN = -1;
@@ -127,7 +127,9 @@ export class BlockStream {
   private publish(): void {
     this.cancel();
     const { settled, tail } = this.splitter;
-    const growing = tail.slice(0, wholeLines(tail));
+    // What is shown as Markdown stays so: of a block that has grown too long, no more is.
+    const tooLong = settled.length === this.settled && tail.length > LONGEST_GROWING;
+    const growing = tooLong ? this.growing : tail.slice(0, wholeLines(tail));
     const same = settled.length === this.settled && growing === this.growing;
     const empty = settled.length === 0 && growing === '' && this.blocks.length === 0;
     this.settled = settled.length;

@@ -33,7 +33,7 @@ function endOfPiece(text: string, { length, lines }: Size): number {
   }
   const word = text.indexOf(' ', Math.max(0, LONG_LINE - length));
   if (word >= 0 && word + length < LONGEST_LINE) return word + 1;
-  const end = Math.max(1, LONGEST_LINE - length);
+  const end = Math.max(0, LONGEST_LINE - length);
   if (end >= text.length) return -1;
   // Not between the halves of a character.
   const code = text.charCodeAt(end);

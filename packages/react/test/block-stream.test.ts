@@ -112,6 +112,32 @@ it('shows the whole lines of a list that still grows, and what follows them in t
   expect(page.renders()).toBeLessThanOrEqual(8);
 });
 
+it('keeps what it shows of a list that grows beyond what is shown as Markdown', () => {
+  let sink: StreamSink | undefined;
+  const stream = new BlockStream({
+    text: () => '',
+    attach: attached => {
+      sink = attached;
+      attached.reset('');
+      return () => {};
+    },
+  });
+  stream.subscribe(() => {});
+  let [sent, most] = ['', 0];
+  for (let n = 1; n <= 1_500; n += 1) {
+    const delta = `${n}. item ${n} of many\n`;
+    sent += delta;
+    sink?.append(delta);
+    vi.advanceTimersByTime(60);
+    const growing = stream.getSnapshot()[0] ?? '';
+    expect(sent.startsWith(growing)).toBe(true);
+    expect(growing.length).toBeGreaterThanOrEqual(most);
+    most = growing.length;
+  }
+  expect(sent.length).toBeGreaterThan(30_000);
+  expect(most).toBeGreaterThan(10_000);
+});
+
 it('begins anew when the text is another', () => {
   const page = setUp('1. one\n2. two\n\nthree\n\nfour');
   expect(page.stream.getSnapshot()).toHaveLength(2);

@@ -42,6 +42,14 @@ it.each(TEXTS)('%s, as it arrives', (_, text) => {
   expect(Math.max(...lengths(element))).toBeLessThanOrEqual(PIECE);
 });
 
+it('is cut where it is long, however little comes at once', () => {
+  const element = document.createElement('div');
+  const tail = new TailText(element);
+  for (let at = 0; at < 30_000; at += 1) tail.append('w');
+  expect(element.textContent).toHaveLength(30_000);
+  expect(Math.max(...lengths(element))).toBeLessThanOrEqual(PIECE);
+});
+
 it('a piece within a line has no line end before it', () => {
   const element = document.createElement('div');
   const tail = new TailText(element);

@@ -42,7 +42,8 @@ function fuelFor(bytes: number): number {
 }
 
 const ENCODER = new TextEncoder();
-const DECODER = new TextDecoder();
+/** A mark of byte order is a letter: without it every length of the list would be one off. */
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** An instance that has not trapped yet. */
 class Renderer {

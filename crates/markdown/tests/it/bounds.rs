@@ -56,6 +56,9 @@ fn a_paragraph_has_so_many_elements_and_then_its_source() {
     assert!((MOST_INLINE - 1..=MOST_INLINE).contains(&elements), "{elements}");
     assert!(rendered.text.ends_with("*a* *a*"), "the rest is as it was written");
     assert_eq!(rendered.text.matches('a').count(), count);
+    let addresses = render(&"www.a ".repeat(count));
+    assert_eq!(addresses.ops.iter().filter(|op| **op == 22).count(), MOST_INLINE, "addresses are elements too");
+    assert_eq!(addresses.text.matches("www.a ").count(), count - 1);
     let breaks = render(&"a  \n".repeat(count));
     assert!(breaks.ops.iter().filter(|op| **op == 2).count() <= MOST_INLINE);
     assert_eq!(breaks.text.matches('a').count(), count);

@@ -101,11 +101,11 @@ export class DirectThread extends FrameStore<ThreadSnapshot> implements ThreadHa
   }
 
   stream(messageId: string): StreamHandle {
-    return this.#live.of(messageId, this.#whole?.rows ?? []).all;
+    return this.#live.of(messageId, () => this.#whole?.rows ?? []).all();
   }
 
   live(messageId: string): LiveHandle {
-    return this.#live.of(messageId, this.#whole?.rows ?? []);
+    return this.#live.of(messageId, () => this.#whole?.rows ?? []);
   }
 
   release(): void {

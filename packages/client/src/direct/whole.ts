@@ -61,7 +61,7 @@ export class Whole {
     const held = new Map(known.map(row => [row.id, row]));
     const fresh = rowsOf(page).map(row => {
       const before = held.get(row.id);
-      return before && unchanged(before, row) ? before : row;
+      return before && sameRow(before, row) ? before : row;
     });
     const rows = [
       ...this.#rows.filter(row => row.depth < page.firstDepth),
@@ -78,9 +78,4 @@ export class Whole {
       status: run.status === 'live' ? 'live' : 'stopping',
     };
   }
-}
-
-/** While a run writes it, a message's revision stays and its parts grow. */
-function unchanged(a: Row, b: Row): boolean {
-  return sameRow(a, b) && (b.run === undefined || JSON.stringify(a.parts) === JSON.stringify(b.parts));
 }
