@@ -121,3 +121,30 @@ async fn one_bad_thread_is_skipped_and_not_the_import() {
         assert_eq!(summary["skipped"].as_array().map(Vec::len), Some(3), "{summary}");
     }
 }
+
+/// A server that asks for patience, as it does of whoever sends much, is given it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_requests_skips_no_thread() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("many.jsonl");
+    let one = |n: usize| thread(&format!("t{n}"), &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, (0..5).map(one).collect::<String>()).expect("the file is written");
+    let node = Setup::new().more("[limits]\nrequests_per_user = 5\n").start();
+    let url = format!("http://{}", node.address());
+    let (status, summary) = import(&file, &["--url", &url]);
+    assert_eq!((status, &summary["imported"]), (0, &json!(5)), "{summary}");
+}
+
+/// What is no thread's fault ends the import, instead of skipping one thread after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_nobody_s_requests_ends_the_import() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("two.jsonl");
+    let one = |id: &str| thread(id, &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, one("a") + &one("b")).expect("the file is written");
+    let node = Setup::new().start();
+    let url = format!("http://{}/v1/nowhere", node.address());
+    let (status, out, errors) = command(&["import", &file.display().to_string(), "--url", &url]);
+    assert_eq!(status, 1, "{out}");
+    assert!(errors.contains("route_not_found"), "{errors}");
+}

@@ -68,6 +68,7 @@ pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
 pub use tier::{Tier, TierReading};
+pub use transfer::pieces as import_pieces;
 pub use watcher::{Connection, Watcher};
 
 use hub::Hub;

@@ -93,8 +93,10 @@ impl Engine {
     }
 }
 
-/// Rows in pieces that a commit takes quickly. No rows are a piece, too: whose thread it is has to be asked.
-fn pieces(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
+/// Rows in pieces that a commit takes quickly. No rows are a piece, too: whose thread it is has to be asked. Whoever sends
+/// one in a request knows that it was taken whole or not at all, and may send it again.
+#[must_use]
+pub fn pieces(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
     let mut pieces: Vec<Vec<ImportRow>> = vec![Vec::new()];
     let mut bytes = 0;
     for row in rows {
