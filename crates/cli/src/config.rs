@@ -34,7 +34,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where the data is.
     pub(crate) data: PathBuf,
-    /// Who callers are: `dev` takes their word for it, `token` asks for one.
+    /// Who callers are: `dev` takes their word for it, `link` that of whoever has the link printed at start, `token` asks
+    /// for one.
     pub(crate) auth: Auth,
     /// The file that holds the secret of `token`; else `THREADMILL_AUTH_SECRET` does. Secrets are not written into
     /// files that get shared.

@@ -381,9 +381,9 @@ fn call_key(call_id: &str) -> String {
 }
 
 fn data_key(name: &str, id: &str) -> String {
-    let mut key = key("d", name);
-    // Between the two, so that no name and id read like another name and id.
-    key.push('\0');
+    // Quoted, so that no name and id read like another name and id.
+    let mut key = String::from("d");
+    quote(name, &mut key);
     key.push_str(id);
     key
 }
@@ -405,7 +405,8 @@ fn key_of(part: &Part) -> Option<String> {
     }
 }
 
-fn is_open(part: &Part) -> bool {
+/// More text may come to the part: it carries the mark of its chunks' id.
+pub(crate) fn is_open(part: &Part) -> bool {
     match part {
         Part::Text { extra, .. } | Part::Reasoning { extra, .. } => extra.as_ref().is_some_and(is_marker),
         Part::Tool(_)

@@ -472,5 +472,12 @@ fn silence(now: Now, heartbeat: u64) -> Now {
 
 /// The refusal passes by itself.
 pub(crate) fn passes(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Overloaded | ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::TooSlow)
+    matches!(
+        code,
+        ErrorCode::Overloaded
+            | ErrorCode::RateLimited
+            | ErrorCode::Unavailable
+            | ErrorCode::Internal
+            | ErrorCode::TooSlow
+    )
 }

@@ -70,7 +70,8 @@ impl Tab {
             }
             36 => return self.engine.held().0 as u32,
             37 => return self.engine.held().1 as u32,
-            _ => Some(Input::Robbed),
+            38 => Some(Input::Robbed),
+            _ => None,
         };
         let known = input.is_some();
         if let Some(input) = input {

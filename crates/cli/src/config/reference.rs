@@ -23,7 +23,10 @@ const OTHER_VARIABLES: [(&str, &str); 6] = [
         "THREADMILL_AUTH_SECRET",
         "The secret of `auth = \"token\"`, at least 32 bytes; or `auth_secret_file` names a file.",
     ),
-    ("THREADMILL_HOT_SEAL", "A secret that seals what is kept in the hot tier, the same at every node."),
+    (
+        "THREADMILL_HOT_SEAL",
+        "A secret that seals what is kept in the hot tier, the same at every node, instead of the database's own.",
+    ),
     ("THREADMILL_FLAG_NAME", "`on`, `off` or `25%`: overrides the flag `name` for the life of the process."),
     ("THREADMILL_LOG", "What is logged, such as `info` or `warn,threadmill=debug`; `warn,threadmill=info` by default."),
     ("KV_REST_API_URL, KV_REST_API_TOKEN", "Upstash as the hot tier, over REST."),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use threadmill_formats::check::check;
 use threadmill_proto::{BranchId, Limits, Scope, Summary, ThreadId};
-use threadmill_server::engine::check_title;
+use threadmill_server::engine::{check_title, export_page, settled_rows};
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
 };
@@ -49,7 +49,7 @@ impl Library for Local {
 
     async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
         rows.iter().try_for_each(check).map_err(Refusal::Thread)?;
-        step(self.store.import_rows(&self.scope, thread, rows).await)
+        step(self.store.import_rows(&self.scope, thread, settled_rows(rows)).await)
     }
 
     async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()> {
@@ -67,6 +67,6 @@ impl Library for Local {
     }
 
     async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage> {
-        Ok(self.store.export(&self.scope, thread, from, EXPORT_BYTES).await?)
+        Ok(export_page(&*self.store, &self.scope, thread, from, EXPORT_BYTES).await?)
     }
 }

@@ -6,13 +6,24 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use threadmill_formats::rows as format;
 use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
+use threadmill_server::engine::import_pieces;
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use super::{Library, Refusal, Step};
 
-/// How often a request is sent again that a busy server turned away.
-const BUSY_TRIES: u32 = 60;
-const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often a request is sent again that was refused for now.
+const TRIES: u32 = 60;
+/// The pause between two. Longer than any `Retry-After` of a limit, which is a second at most.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Refusals that every other thread would meet as well.
+const ELSEWHERE: [ErrorCode; 5] = [
+    ErrorCode::HostRefused,
+    ErrorCode::ProxyRefused,
+    ErrorCode::Unauthorized,
+    ErrorCode::RouteNotFound,
+    ErrorCode::MethodNotAllowed,
+];
 
 /// See the module.
 pub(crate) struct Remote {
@@ -30,21 +41,20 @@ impl Remote {
         Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into(), token })
     }
 
-    /// Sends a request, again for as long as the server has too much to do. `Thread` if it found fault with what was
-    /// sent.
+    /// Sends a request, again for as long as it is refused for now. `Thread` if the server found fault with what was sent.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Step<Value> {
-        let mut left = BUSY_TRIES;
+        let mut left = TRIES;
         loop {
             match self.ask_once(method.clone(), path, body.as_ref()).await? {
                 Ok(value) => return Ok(value),
-                Err(busy) if left == 0 => return Err(Refusal::Target(anyhow!(busy))),
-                Err(_) => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(later) if left == 0 => return Err(Refusal::Target(anyhow!(later))),
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
             left -= 1;
         }
     }
 
-    /// Sends a request once. The inner error is that the server has too much to do.
+    /// Sends a request once. The inner error is a refusal that passes by itself.
     async fn ask_once(&self, method: Method, path: &str, body: Option<&Value>) -> Step<Result<Value, String>> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("x-threadmill-user", &self.user);
@@ -70,11 +80,10 @@ impl Remote {
         let problem =
             shape::problem_from_value(value).map_err(|_| Refusal::Target(anyhow!("the server says {status}")))?;
         let words = format!("{} ({})", problem.detail, problem.code.as_str());
-        if problem.code == ErrorCode::Overloaded {
+        if [ErrorCode::Overloaded, ErrorCode::RateLimited, ErrorCode::TooSlow].contains(&problem.code) {
             return Ok(Err(words));
         }
-        let elsewhere = [ErrorCode::HostRefused, ErrorCode::Unauthorized];
-        let at_fault = status.is_client_error() && !elsewhere.contains(&problem.code);
+        let at_fault = status.is_client_error() && !ELSEWHERE.contains(&problem.code);
         Err(if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) })
     }
 }
@@ -130,8 +139,13 @@ impl Library for Remote {
     }
 
     async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()> {
-        let rows: Vec<_> = rows.iter().map(format::to_value).collect();
-        self.ask(Method::POST, &format!("/import/threads/{thread}/rows"), Some(json!({"rows": rows}))).await.map(|_| ())
+        let path = format!("/import/threads/{thread}/rows");
+        // A request of one piece is taken whole or not at all, so that one which is refused for now can be sent again.
+        for piece in import_pieces(rows) {
+            let rows: Vec<_> = piece.iter().map(format::to_value).collect();
+            self.ask(Method::POST, &path, Some(json!({"rows": rows}))).await?;
+        }
+        Ok(())
     }
 
     async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()> {

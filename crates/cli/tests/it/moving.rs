@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::api::text;
+use threadmill_mock_provider::Mock;
+
+use crate::api::{text, text_of, until};
 use crate::node::{Setup, command};
 
 fn head(id: &str) -> Value {
@@ -120,4 +122,88 @@ async fn one_bad_thread_is_skipped_and_not_the_import() {
         assert_eq!((status, &summary["imported"]), (3, &json!(3)), "{place:?}: {summary}");
         assert_eq!(summary["skipped"].as_array().map(Vec::len), Some(3), "{summary}");
     }
+}
+
+/// A server that asks for patience, as it does of whoever sends much, is given it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_requests_skips_no_thread() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("many.jsonl");
+    let one = |n: usize| thread(&format!("t{n}"), &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, (0..5).map(one).collect::<String>()).expect("the file is written");
+    let node = Setup::new().more("[limits]\nrequests_per_user = 5\n").start();
+    let url = format!("http://{}", node.address());
+    let (status, summary) = import(&file, &["--url", &url]);
+    assert_eq!((status, &summary["imported"]), (0, &json!(5)), "{summary}");
+}
+
+/// What is no thread's fault ends the import, instead of skipping one thread after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_nobody_s_requests_ends_the_import() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("two.jsonl");
+    let one = |id: &str| thread(id, &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, one("a") + &one("b")).expect("the file is written");
+    let node = Setup::new().start();
+    let url = format!("http://{}/v1/nowhere", node.address());
+    let (status, out, errors) = command(&["import", &file.display().to_string(), "--url", &url]);
+    assert_eq!(status, 1, "{out}");
+    assert!(errors.contains("route_not_found"), "{errors}");
+}
+
+/// The first release's file of an answer that was being written: a text that is open, a tool that nobody runs any more.
+fn half_written() -> String {
+    let parts = json!([
+        {"type": "text", "text": "so far", "id": "0", "state": "streaming"},
+        {"type": "dynamic-tool", "toolName": "f", "toolCallId": "c", "state": "input-streaming", "input": "{"},
+    ]);
+    let question = message("q", 0, "complete", &json!([text("why")]), &Value::Null);
+    thread("half", &[question, message("a", 1, "streaming", &parts, &Value::Null)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_an_import_goes_on_for_ever() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("half.jsonl");
+    std::fs::write(&file, half_written()).expect("the file is written");
+    let data = folder.path().join("data").display().to_string();
+    let node = Setup::new().start();
+    let url = format!("http://{}", node.address());
+    for place in [["--data", &data], ["--url", &url]] {
+        assert_eq!(import(&file, &place).0, 0);
+        let answer = rows(&export(&place)).into_iter().find(|row| row["message"]["id"] == "a").expect("the answer");
+        let parts = &answer["message"]["parts"];
+        assert_eq!(answer["message"]["status"], "interrupted");
+        assert_eq!(parts[0], text("so far"), "{place:?}");
+        assert_eq!(parts[1]["state"], "output-error", "{place:?}");
+    }
+}
+
+/// What is exported of an answer that is being written is all that is durable of it, from a server and from the data
+/// that it leaves when it is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_has_what_was_written_of_an_answer_so_far() {
+    let mock = Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider");
+    let stalls = "mock,tokens=60,rate=2000,fault=stall,at=20";
+    let mut node = Setup::new().providers(&mock.base_url(), &[("stalls", stalls)]).start();
+    let api = node.api("ada");
+    api.thread("t").await;
+    let (_, answer) = api.run("t", "why", "stalls").await;
+    let mut last = String::new();
+    let said = until("it says no more", async || {
+        let now = text_of(&api.message("t", &answer).await);
+        let still = !now.is_empty() && now == last;
+        last = now;
+        still.then(|| last.clone())
+    })
+    .await;
+    let exported = |place: &[&str]| {
+        let answer = rows(&export(place)).into_iter().find(|row| row["message"]["id"] == answer.as_str());
+        text_of(&answer.expect("the answer")["message"])
+    };
+    let by_url = exported(&["--url", &format!("http://{}", node.address())]);
+    assert!(by_url.starts_with(&said), "{by_url:?} is not {said:?}");
+    node.kill();
+    let by_data = exported(&["--data", &node.data().display().to_string()]);
+    assert!(by_data.starts_with(&by_url), "{by_data:?} is not {by_url:?}");
 }

@@ -1,7 +1,7 @@
 //! Events and chunks: carrying the window on along the log.
 
-use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View, is_open};
-use crate::fold::{Fold, Folded};
+use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View};
+use crate::fold::{Fold, Folded, is_open};
 use alloc::boxed::Box;
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
@@ -289,6 +289,8 @@ impl View {
     fn fold(&mut self, at: usize, to: u64, chunks: &[Chunk]) {
         let live = &mut self.runs[at];
         let mut growth = Growth::new(&live.message);
+        // Inputs are shown as a whole, so once a batch, however many deltas made them grow.
+        let mut inputs: Vec<usize> = Vec::new();
         for chunk in chunks {
             let before = live.fold.parts().len();
             match live.fold.apply(chunk) {
@@ -307,9 +309,12 @@ impl View {
                     }
                     live.open.extend((before..parts.len()).filter(|part| is_open(&parts[*part])));
                 }
-                Folded::Input(part) => growth.changed(part, &live.fold.parts()[part]),
-                Folded::Metadata | Folded::Nothing => {}
+                Folded::Input(part) if !inputs.contains(&part) => inputs.push(part),
+                Folded::Input(_) | Folded::Metadata | Folded::Nothing => {}
             }
+        }
+        for part in inputs {
+            growth.changed(part, &live.fold.parts()[part]);
         }
         live.fold.extend(&[], to);
         for patch in growth.patches {

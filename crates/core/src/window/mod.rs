@@ -31,7 +31,7 @@ mod row;
 pub use page::PageRequest;
 pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
 
-use crate::fold::Fold;
+use crate::fold::{Fold, is_open};
 use crate::queue::Queue;
 use crate::session::passes;
 use range::Range;
@@ -569,11 +569,6 @@ impl Live {
         let fold = Fold::from_body(body_of(message), offset);
         Self { run, message: message.id.clone(), status, fold, open }
     }
-}
-
-/// More text may come to the part: it carries the fold's mark.
-fn is_open(part: &Part) -> bool {
-    matches!(part, Part::Text { extra: Some(_), .. } | Part::Reasoning { extra: Some(_), .. })
 }
 
 fn body_of(message: &Message) -> threadmill_proto::message::Body {

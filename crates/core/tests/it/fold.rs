@@ -148,6 +148,20 @@ fn a_long_stream_costs_what_it_is_long() {
     assert!(begun.elapsed() < LINEAR, "it took {:?}", begun.elapsed());
 }
 
+#[test]
+fn values_of_other_names_or_ids_are_left_alone() {
+    let value = |name: &str, id: &str, json: &str| Chunk::Data {
+        name: name.into(),
+        id: Some(id.into()),
+        data: JsonText(json.into()),
+    };
+    let parts = |chunks: &[Chunk]| whole(chunks).finish().parts.len();
+    assert_eq!(parts(&[value("a", "b", "1"), value("a", "b", "2")]), 1);
+    assert_eq!(parts(&[value("a\0b", "c", "1"), value("a", "b\0c", "2")]), 2);
+    assert_eq!(parts(&[value("a\"b", "c", "1"), value("a", "b\"c", "2")]), 2);
+    assert_eq!(parts(&[value("ab", "c", "1"), value("a", "bc", "2")]), 2);
+}
+
 fn calls(chunks: &[Chunk]) -> Vec<(String, Option<String>, Option<String>)> {
     let tool = |part: Part| match part {
         Part::Tool(tool) => Some((tool.state, tool.input.map(|input| input.0), tool.error)),

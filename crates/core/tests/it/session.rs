@@ -115,9 +115,11 @@ fn a_refusal_is_final_unless_it_passes() {
     session.frame(1, &refused(ErrorCode::OriginRefused));
     assert!(matches!(session.status(), Status::Refused(_)));
     assert_eq!(session.deadline(), None);
-    let mut session = live(0);
-    session.frame(1, &refused(ErrorCode::Overloaded));
-    assert!(session.deadline().is_some());
+    for code in [ErrorCode::Overloaded, ErrorCode::RateLimited] {
+        let mut session = live(0);
+        session.frame(1, &refused(code));
+        assert!(session.deadline().is_some(), "{code:?}");
+    }
 }
 
 #[test]

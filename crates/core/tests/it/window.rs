@@ -6,8 +6,8 @@ use crate::model::{Server, thread};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered};
-use threadmill_core::window::{Edge, PageRequest, Side};
-use threadmill_proto::{Anchor, Window};
+use threadmill_core::window::{Edge, PageRequest, Patch, Side};
+use threadmill_proto::{Anchor, Chunk, ErrorCode, Problem, ServerFrame, Window, to_cbor};
 
 const VIEW: u32 = 1;
 
@@ -436,6 +436,48 @@ fn a_jump_that_failed_for_now_is_not_forgotten() {
     let (from, to, _) = range(&world);
     assert!((from..to).contains(&500), "{from}..{to}");
     world.true_window();
+}
+
+/// Whoever asks too often is asked to wait, which is no reason to give the thread up.
+#[test]
+fn an_opening_that_is_refused_for_now_is_tried_again() {
+    for code in [ErrorCode::RateLimited, ErrorCode::Overloaded] {
+        let mut world = World::new(10, Anchor::Tip);
+        let (request, _) = world.asked.pop().expect("a window is asked for");
+        let later = Problem { retry_after: Some(700), ..Problem::new(code, "not now") };
+        world.input(Input::Page(request, Err(later)));
+        world.quiet();
+        assert_eq!(range(&world), (0, 10, 10), "{code:?}");
+        world.true_window();
+    }
+}
+
+/// A row shows the whole input of a tool each time: who joined in late, or calls two tools by turns, would otherwise
+/// pay for it with each delta.
+#[test]
+fn inputs_that_grow_by_turns_are_shown_once_a_batch() {
+    let mut world = opened(2);
+    world.server.start_run();
+    world.quiet();
+    let view = world.engine.view(VIEW).expect("an open view");
+    let run = view.cursor().runs.first().expect("a run that is followed").run.clone();
+    let message = view.rows().last().expect("its row").message.id.clone();
+    let calls = ["a", "b"];
+    let start = |id: &str| Chunk::ToolInputStart { call_id: id.into(), name: "t".into(), dynamic: true };
+    let delta = |n: usize| Chunk::ToolInputDelta { call_id: calls[n % 2].into(), delta: "x".into() };
+    let chunks: Vec<Chunk> = calls.into_iter().map(start).chain((0..1_000).map(delta)).collect();
+    let to = chunks.len() as u64;
+    let frame = ServerFrame::Chunks { thread: thread(), run, message, from: 0, to, chunks };
+    world.engine.handle(world.now, Input::Received(to_cbor(&frame)));
+    let mut shown = 0;
+    loop {
+        match world.engine.poll_output() {
+            Output::View(_, Patch::Part { .. }) => shown += 1,
+            Output::Wait(_) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(shown, 4, "two calls that begin, and the input of each");
 }
 
 /// Coming back again and again to a thread where nothing happens costs no window.

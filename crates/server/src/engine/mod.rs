@@ -69,6 +69,7 @@ pub use threads::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
 pub use tier::{Tier, TierReading};
+pub use transfer::{export_page, pieces as import_pieces, settled as settled_rows};
 pub use watcher::{Connection, Watcher};
 
 use hub::Hub;

@@ -7,11 +7,16 @@
 
 use std::sync::Arc;
 
-use threadmill_proto::{BranchId, ErrorCode, Problem, Scope, Thread, ThreadId};
-use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
+use threadmill_core::fold::Fold;
+use threadmill_proto::message::Body;
+use threadmill_proto::{Anchor, BranchId, ErrorCode, Message, MessageStatus, Problem, Scope, Thread, ThreadId};
+use threadmill_store::{
+    DurableStore, ExportPage, ImportRow, ImportState, ImportThread, PageLimits, StoreResult, WindowQuery,
+};
 
 use super::check::check_title;
 use super::permit::cost_of_rows;
+use super::windows::stored_fold;
 use super::{Answer, Engine, problem_of};
 
 /// Rows of a piece at the most.
@@ -49,7 +54,7 @@ impl Engine {
     /// # Errors
     /// A row does not go on from those before it, or the node is leaving.
     pub async fn import_rows(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> Answer<()> {
-        for piece in pieces(rows) {
+        for piece in pieces(settled(rows)) {
             self.may_begin()?;
             let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
             let cost = cost_of_rows(&piece);
@@ -89,12 +94,81 @@ impl Engine {
     /// # Errors
     /// There is no such thread.
     pub async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64) -> Answer<ExportPage> {
-        self.store.export(scope, thread, from, self.limits.body_bytes / 2).await.map_err(problem_of)
+        export_page(&*self.store, scope, thread, from, self.limits.body_bytes / 2).await.map_err(problem_of)
     }
 }
 
-/// Rows in pieces that a commit takes quickly. No rows are a piece, too: whose thread it is has to be asked.
-fn pieces(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
+/// A page of a thread's rows, in the order of their making. What runs are writing comes with all of it that is durable; a
+/// store's own page has it as far as its last checkpoint.
+///
+/// # Errors
+/// There is no such thread, or the store does not answer.
+pub async fn export_page(
+    store: &dyn DurableStore,
+    scope: &Scope,
+    thread: &ThreadId,
+    from: u64,
+    bytes: usize,
+) -> StoreResult<ExportPage> {
+    let mut page = store.export(scope, thread, from, bytes).await?;
+    for row in &mut page.rows {
+        if let ImportRow::Message(message) = row
+            && message.status == MessageStatus::Streaming
+        {
+            catch_up(store, scope, thread, message).await?;
+        }
+    }
+    Ok(page)
+}
+
+/// Brings a message that a run is writing to where its stream ends.
+async fn catch_up(
+    store: &dyn DurableStore,
+    scope: &Scope,
+    thread: &ThreadId,
+    message: &mut Message,
+) -> StoreResult<()> {
+    let anchor = Anchor::Message(message.id.clone());
+    // The window is asked for its run alone.
+    let limits = PageLimits { bytes: 1 << 10, preview: 1 << 10 };
+    let query = WindowQuery { thread: thread.clone(), branch: None, anchor, before: 0, after: 1, limits };
+    let window = store.window(scope, query).await?;
+    let fold = match window.runs.iter().find(|run| run.message == message.id) {
+        Some(run) => stored_fold(store, scope, &run.id).await?,
+        None => None,
+    };
+    match fold {
+        Some(fold) => {
+            let body = fold.body();
+            (message.parts, message.metadata) = (body.parts, body.metadata);
+        }
+        // It has ended meanwhile.
+        None => *message = store.message(scope, thread, &message.id).await?,
+    }
+    Ok(())
+}
+
+/// Makes rows what they are once they are brought in: nobody goes on with an answer that was being written when it was
+/// exported, so it was interrupted, and none of its tools will answer.
+#[must_use]
+pub fn settled(mut rows: Vec<ImportRow>) -> Vec<ImportRow> {
+    for row in &mut rows {
+        if let ImportRow::Message(message) = row
+            && message.status == MessageStatus::Streaming
+        {
+            let body = Body { parts: std::mem::take(&mut message.parts), metadata: message.metadata.take() };
+            let body = Fold::from_body(body, 0).finish();
+            (message.parts, message.metadata) = (body.parts, body.metadata);
+            message.status = MessageStatus::Interrupted;
+        }
+    }
+    rows
+}
+
+/// Rows in pieces that a commit takes quickly. No rows are a piece, too: whose thread it is has to be asked. Whoever sends
+/// one in a request knows that it was taken whole or not at all, and may send it again.
+#[must_use]
+pub fn pieces(rows: Vec<ImportRow>) -> Vec<Vec<ImportRow>> {
     let mut pieces: Vec<Vec<ImportRow>> = vec![Vec::new()];
     let mut bytes = 0;
     for row in rows {
@@ -122,8 +196,7 @@ fn cost(row: &ImportRow) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use threadmill_proto::message::Body;
-    use threadmill_proto::{Message, MessageId, MessageStatus, Part, Role};
+    use threadmill_proto::{MessageId, Part, Role};
 
     use super::*;
 

@@ -9,7 +9,7 @@ use threadmill_proto::{
     Anchor, Cursor, ErrorCode, Message, MessageId, MessageStatus, Problem, RunId, RunInfo, RunStatus, Scope, ThreadId,
     Window,
 };
-use threadmill_store::{Changes, StoreResult, WindowQuery};
+use threadmill_store::{Changes, DurableStore, StoreResult, WindowQuery};
 
 use super::hub::{TopicKey, lock};
 use super::tail::Reach;
@@ -111,29 +111,13 @@ impl Engine {
         }
         window.cursor.runs.clear();
         for run in &mut window.runs {
-            let Some(fold) = self.stored_fold(scope, &run.id).await.map_err(problem_of)? else { return Ok(false) };
+            let Some(fold) = stored_fold(&*self.store, scope, &run.id).await.map_err(problem_of)? else {
+                return Ok(false);
+            };
             let message = window.messages.iter_mut().find(|message| message.id == run.message);
             settle(run, message, &fold, &mut window.cursor);
         }
         Ok(true)
-    }
-
-    /// What the stored chunks of a run fold to that has not ended.
-    async fn stored_fold(&self, scope: &Scope, run: &RunId) -> StoreResult<Option<Fold>> {
-        let read = self.store.run(scope, run).await?;
-        if read.info.status == RunStatus::Ended {
-            return Ok(None);
-        }
-        let mut fold = Fold::from_body(read.body, read.folded.offset);
-        loop {
-            let page = self.store.stream(scope, run, fold.offset(), STREAM_PAGE).await?;
-            fold.extend(&page.chunks, page.to);
-            match (page.closed, page.to >= page.end) {
-                (true, _) => return Ok(None),
-                (false, true) => return Ok(Some(fold)),
-                (false, false) => {}
-            }
-        }
     }
 
     /// A whole message, as far as it is durable, at or past what the reader has seen.
@@ -186,7 +170,25 @@ impl Engine {
         let query = WindowQuery { thread, branch: None, anchor, before, after: 1, limits };
         let window = self.read(scope, query).await?;
         let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
-        let fold = self.stored_fold(scope, &run.id).await.map_err(problem_of)?;
+        let fold = stored_fold(&*self.store, scope, &run.id).await.map_err(problem_of)?;
         Ok(fold.map(|fold| fold.body()))
+    }
+}
+
+/// What the stored chunks of a run fold to that has not ended.
+pub(super) async fn stored_fold(store: &dyn DurableStore, scope: &Scope, run: &RunId) -> StoreResult<Option<Fold>> {
+    let read = store.run(scope, run).await?;
+    if read.info.status == RunStatus::Ended {
+        return Ok(None);
+    }
+    let mut fold = Fold::from_body(read.body, read.folded.offset);
+    loop {
+        let page = store.stream(scope, run, fold.offset(), STREAM_PAGE).await?;
+        fold.extend(&page.chunks, page.to);
+        match (page.closed, page.to >= page.end) {
+            (true, _) => return Ok(None),
+            (false, true) => return Ok(Some(fold)),
+            (false, false) => {}
+        }
     }
 }
