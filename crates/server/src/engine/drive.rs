@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::prompt::{History, turns};
+use super::prompt::{History, asks, turns};
 use super::provider::{ChunkStream, Failure, Prompt, ProviderError};
 use super::runs::LEASE_MS;
 use super::{Engine, problem_of};
@@ -139,6 +139,10 @@ impl Engine {
                 Err(error) => outage.endure(error).await.map_err(store_failed)?,
             }
         };
+        if !asks(&window.messages) {
+            let why = "The question has neither text nor a file to ask the model about.";
+            return Err(ProviderError::new(Failure::NothingToAsk, why));
+        }
         let history = if window.has_older() { History::Cut } else { History::Whole };
         Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history) })
     }

@@ -60,7 +60,7 @@ pub use check::{check_body, check_title};
 pub use edit::Edit;
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
 pub use open::OpenRequest;
-pub use outbox::{Outgoing, Shared};
+pub use outbox::{Ledger, Outgoing, Shared};
 pub use presence::{Activity, PRESENT_FOR};
 pub use problem::problem_of;
 pub use provider::Providers;

@@ -64,6 +64,8 @@ enum Caught {
     Reset(ResetReason),
     /// A run began or ended under the read, which must be done again.
     Again,
+    /// It is long, and others are on their way or much waits to be sent: it is read again when it may go.
+    Long,
 }
 
 /// What a reader missed.
@@ -173,11 +175,17 @@ impl Connection {
         cursor: &Cursor,
         shown: &Shown,
     ) -> Answer<Option<ResetReason>> {
+        let mut long = None;
         for wait in WAITS {
-            match self.catch_up(topic, request, number, cursor, shown).await? {
+            match self.catch_up(topic, request, number, cursor, shown, long.is_some()).await? {
                 Caught::Up => return Ok(None),
                 Caught::Reset(reason) => return Ok(Some(reason)),
                 Caught::Again => tokio::time::sleep(wait).await,
+                // Nothing is held meanwhile; what happens waits in the subscription.
+                Caught::Long => {
+                    long = Some(self.long.lock().await);
+                    self.outbox.room().await;
+                }
             }
         }
         Ok(Some(ResetReason::TooFar))
@@ -191,6 +199,7 @@ impl Connection {
         number: u64,
         cursor: &Cursor,
         shown: &Shown,
+        has_turn: bool,
     ) -> Answer<Caught> {
         // Taken before the read: what is published from now on waits in the subscription.
         let ceiling = lock(topic).follower(&self.outbox).and_then(|follower| follower.ceiling(request.sub));
@@ -211,14 +220,9 @@ impl Connection {
         };
         let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
         let missed = Missed { events, streams };
-        // What happens while others are waited for waits in the subscription.
-        let _long = if missed.is_long() {
-            let turn = self.long.lock().await;
-            self.outbox.room().await;
-            Some(turn)
-        } else {
-            None
-        };
+        if missed.is_long() && !has_turn {
+            return Ok(Caught::Long);
+        }
         Ok(self.replay(&mut lock(topic), request, number, cursor, shown, missed))
     }
 

@@ -120,14 +120,43 @@ impl Queued {
     }
 }
 
+/// Counts what waits to be sent, for whoever bounds that.
+pub trait Ledger: Send + Sync + std::fmt::Debug {
+    /// So many bytes more.
+    fn add(&self, bytes: usize);
+    /// So many bytes less.
+    fn sub(&self, bytes: usize);
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Queued>,
     bytes: usize,
     overflown: bool,
+    ledger: Option<Arc<dyn Ledger>>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.sub(self.bytes);
+    }
 }
 
 impl Queue {
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if let Some(ledger) = &self.ledger {
+            ledger.add(bytes);
+        }
+    }
+
+    fn sub(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(ledger) = &self.ledger {
+            ledger.sub(bytes);
+        }
+    }
+
     fn forget(&mut self, thread: &ThreadId) {
         let mut freed = 0;
         self.items.retain(|item| match item {
@@ -137,17 +166,18 @@ impl Queue {
             }
             Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
         });
-        self.bytes -= freed;
+        self.sub(freed);
     }
 
     fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
         if self.overflown {
             return;
         }
-        self.bytes += frame.cost();
+        self.add(frame.cost());
         if self.bytes > HARD_LIMIT {
             self.overflown = true;
             self.items.clear();
+            self.sub(self.bytes);
             self.items.push_back(Queued::Task(Outgoing::TooSlow));
         } else {
             self.items.push_back(place(frame));
@@ -165,6 +195,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// One whose bytes are counted besides.
+    pub(crate) fn counted(ledger: Option<Arc<dyn Ledger>>) -> Arc<Self> {
+        let queue = Queue { ledger, ..Queue::default() };
+        Arc::new(Self { queue: Mutex::new(queue), ..Self::default() })
+    }
+
     /// Queues a frame.
     pub(crate) fn push(&self, frame: Arc<Shared>) {
         lock(&self.queue).push(frame, Queued::Live);
@@ -232,7 +268,7 @@ impl Outbox {
             Queued::Live(frame) => (frame, true),
             Queued::Repeated(frame) => (frame, false),
         };
-        queue.bytes -= first.cost();
+        queue.sub(first.cost());
         // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
         let mut more: Vec<Arc<Shared>> = Vec::new();
         while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
@@ -240,7 +276,7 @@ impl Outbox {
                 break;
             }
             let after = Arc::clone(after);
-            queue.bytes -= after.cost();
+            queue.sub(after.cost());
             queue.items.pop_front();
             more.push(after);
         }
@@ -317,6 +353,46 @@ mod tests {
         outbox.push(chunks(10, 11));
         assert_eq!(drain(&outbox), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
         assert_eq!(lock(&outbox.queue).bytes, 0, "what was sent is not counted any more");
+    }
+
+    #[derive(Debug, Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Ledger for Count {
+        fn add(&self, bytes: usize) {
+            self.0.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn sub(&self, bytes: usize) {
+            self.0.fetch_sub(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
+        let count = Arc::new(Count::default());
+        let counted = || count.0.load(std::sync::atomic::Ordering::Relaxed);
+        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
+        for (from, to) in [(0, 2), (2, 3), (5, 6)] {
+            outbox.push(chunks(from, to));
+        }
+        assert_eq!(counted(), lock(&outbox.queue).bytes);
+        outbox.pop();
+        assert!(counted() > 0);
+        outbox.pop();
+        assert_eq!(counted(), 0);
+        outbox.push(chunks(6, 7));
+        outbox.forget(&ThreadId::parse("t").expect("an id"));
+        assert_eq!(counted(), 0);
+        outbox.push(chunks(6, 7));
+        while !lock(&outbox.queue).overflown {
+            outbox.push(chunks(0, 9_000));
+        }
+        assert_eq!(counted(), 0, "a connection that is given up holds nothing");
+        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
+        outbox.push(chunks(0, 2));
+        drop(outbox);
+        assert_eq!(counted(), 0);
     }
 
     #[test]

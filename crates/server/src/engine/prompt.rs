@@ -36,6 +36,12 @@ pub(super) fn turns(messages: &[Message], history: History) -> Vec<Turn> {
     turns
 }
 
+/// Whether the newest message, if it is a question, asks anything: without it the answer before it would be answered.
+pub(super) fn asks(messages: &[Message]) -> bool {
+    let newest = messages.iter().rfind(|message| message.status != MessageStatus::Removed);
+    newest.is_none_or(|newest| newest.role != Role::User || !pieces(newest).is_empty())
+}
+
 /// A message's words and files, without words that are blank.
 fn pieces(message: &Message) -> Vec<Piece> {
     let mut pieces = Vec::new();
@@ -109,6 +115,16 @@ mod tests {
         let said: Vec<_> = said.iter().map(|turn| (turn.role, turn.text())).collect();
         assert_eq!(said, [(Role::User, "one\n\ntwo".into()), (Role::Assistant, "three".into())]);
         assert_eq!(turns(&[user(" ")], History::Whole), []);
+    }
+
+    #[test]
+    fn a_blank_question_asks_nothing_whatever_came_before() {
+        let say = |role: Role, text: &str| message(role, MessageStatus::Complete, vec![Part::text(text)]);
+        let before = [say(Role::User, "one"), say(Role::Assistant, "two")];
+        let then = |newest: Message| asks(&[before.as_slice(), &[newest]].concat());
+        assert!(asks(&before) && asks(&[]) && then(say(Role::User, "three")));
+        assert!(!then(say(Role::User, " \n")));
+        assert!(then(message(Role::User, MessageStatus::Removed, vec![])));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::hub::{TopicKey, lock};
 use super::open::OpenRequest;
-use super::outbox::{Outbox, Outgoing, Shared};
+use super::outbox::{Ledger, Outbox, Outgoing, Shared};
 use super::topic::Topic;
 use super::{Answer, Engine, problem_of};
 
@@ -108,11 +108,17 @@ impl Watcher {
     /// A connection without subscriptions.
     #[must_use]
     pub fn new(engine: Arc<Engine>, scope: Scope) -> Self {
+        Self::counted(engine, scope, None)
+    }
+
+    /// A connection without subscriptions, whose frames are counted while they wait to be sent.
+    #[must_use]
+    pub fn counted(engine: Arc<Engine>, scope: Scope, ledger: Option<Arc<dyn Ledger>>) -> Self {
         engine.watchers.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             engine,
             scope,
-            outbox: Arc::default(),
+            outbox: Outbox::counted(ledger),
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),

@@ -223,6 +223,13 @@ async fn the_reason_is_in_the_message_without_the_key() {
         let told = answered.run.error.expect("a reason");
         assert!(told.contains(words) && !told.contains(KEY), "{told}");
     }
+    let usage = |said: &str| json!({"choices": [], "usage": {"echo": said}}).to_string();
+    for said in [[usage(KEY), usage("fine")], [usage("fine"), usage(KEY)], [usage(KEY), usage(KEY)]] {
+        let [first, second] = said;
+        let answered = world.ask(Script::events(&[content("so"), first, second, finish("stop")])).await;
+        let told = format!("{:?}", answered.message);
+        assert!(answered.told().0 == "so" && !told.contains(KEY), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -288,6 +295,8 @@ async fn a_prompt_has_turns_that_alternate_and_every_file() {
     let requests = world.requests();
     assert_eq!(requests[1]["messages"], json!([{"role": "user", "content": [image, words]}]));
 
+    let answered = world.ask_in(&thread, vec![Part::text("\u{a0} ")], Script::body("")).await;
+    assert_eq!(answered.told().2, "nothing_to_ask", "and no answer is answered");
     let answered = world.ask_in(&thread, vec![file("application/zip")], Script::body("")).await;
     assert_eq!(answered.told().2, "unsupported_part");
     assert!(answered.metadata()["error"]["message"].as_str().is_some_and(|why| why.contains("application/zip")));

@@ -43,6 +43,11 @@ impl Secrets {
         Self { forms: keys.flat_map(forms).filter(|(form, _)| !form.is_empty()).collect() }
     }
 
+    /// Whether words show a key.
+    pub(super) fn are_in(&self, words: &str) -> bool {
+        !self.places(&without_tricks(words)).is_empty()
+    }
+
     /// The words as they may be shown.
     pub(super) fn clean(&self, words: &str) -> String {
         let shown = without_tricks(prefix(words, READ_BYTES));

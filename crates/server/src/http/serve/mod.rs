@@ -60,7 +60,10 @@ pub async fn serve(
         async move { engine.supervised("peers", || sweep(Arc::clone(&peers), Arc::clone(&limiter))).await }
     });
     let acceptor = Acceptor { listener, peers: Arc::clone(&peers), limiter, router, leaving };
-    let accepting = tasks.spawn(acceptor.run());
+    let accepting = tasks.spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.supervised("accept", || acceptor.run()).await }
+    });
     engine.leave(stop.await).await;
     accepting.abort();
     leave.send_replace(true);

@@ -192,8 +192,11 @@ impl Parser {
             return;
         }
         if self.told.is_none() {
-            out.push(Chunk::Metadata { metadata: JsonText(json!({"usage": usage}).to_string()) });
-            self.told = Some(text.clone());
+            let told = if self.secrets.are_in(&text) { String::new() } else { text.clone() };
+            if !told.is_empty() {
+                out.push(Chunk::Metadata { metadata: JsonText(json!({"usage": usage}).to_string()) });
+            }
+            self.told = Some(told);
         }
         self.usage = Some(text);
     }
@@ -541,10 +544,16 @@ impl Parser {
         if !matches!(reason, "stop" | "length" | "error") {
             map.insert("rawFinishReason".into(), reason.into());
         }
-        if !self.warnings.is_empty() {
-            map.insert("warnings".into(), self.warnings.clone().into());
+        let mut warnings = self.warnings.clone();
+        let hides = self.usage != self.told && self.usage.as_deref().is_some_and(|usage| self.secrets.are_in(usage));
+        if hides {
+            warnings.push("The provider's account of tokens had a secret in it and was left out.".into());
+        }
+        if !warnings.is_empty() {
+            map.insert("warnings".into(), warnings.into());
         }
         if self.usage != self.told
+            && !hides
             && let Some(usage) = self.usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok())
         {
             map.insert("usage".into(), usage);
