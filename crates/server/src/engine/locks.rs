@@ -13,7 +13,8 @@ use threadmill_store::{LockAnswer, LockGrant, LockRead, LockRequest, LockToken, 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::permit::{Permit, WRITE};
+use super::permit::WRITE;
+use super::turns::Turn;
 use super::{Answer, Engine, mint, permit, problem_of};
 
 pub use stats::{LockStats, Outcomes, Spread, THRESHOLD};
@@ -125,7 +126,7 @@ impl Engine {
     }
 
     /// The turn of a write at a lock, which is one like any other: a flood of them waits behind those of others.
-    async fn lock_turn(&self, scope: &Scope) -> Answer<(Permit, permit::Place)> {
+    async fn lock_turn(&self, scope: &Scope) -> Answer<(Turn, permit::Place)> {
         let place = self.writes.place(scope, WRITE)?;
         Ok((place.turn().await, place))
     }

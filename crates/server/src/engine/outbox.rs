@@ -197,8 +197,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// One whose bytes are counted besides.
     pub(crate) fn counted(ledger: Option<Arc<dyn Ledger>>) -> Arc<Self> {
-        let queue = Queue { ledger, ..Queue::default() };
-        Arc::new(Self { queue: Mutex::new(queue), ..Self::default() })
+        let queue = Queue { items: VecDeque::new(), bytes: 0, overflown: false, ledger };
+        Arc::new(Self { queue: Mutex::new(queue), ready: Notify::new(), taken: Notify::new() })
     }
 
     /// Queues a frame.
