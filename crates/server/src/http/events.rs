@@ -23,7 +23,7 @@ use super::body::{MaybeCaller, Query, path_id};
 use super::serve::limiter::Share;
 use super::serve::peers::Peer;
 use super::{ApiProblem, App};
-use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
+use threadmill_engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SUB: u32 = 1;

@@ -25,7 +25,7 @@ pub(super) use self::bodies::ROOM;
 pub use self::limits::{Cap, HttpLimits, Rates};
 use self::peers::Peers;
 use super::{Auth, Guard, guard, routes};
-use crate::engine::Engine;
+use threadmill_engine::Engine;
 
 /// How long answers under way may take once the node has left.
 const FINISH: Duration = Duration::from_secs(1);

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::limits::HttpLimits;
 use super::refusals::{Refusal, Refusals};
-use crate::engine::Ledger;
+use threadmill_engine::Ledger;
 
 /// Milliseconds since the node began to listen.
 pub(super) type Moment = u64;

@@ -15,8 +15,8 @@ use tokio::time::Interval;
 use super::App;
 use super::auth::{self, Identity};
 use super::serve::peers::Peer;
-use crate::engine::flags::Flags;
-use crate::engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
+use threadmill_engine::flags::Flags;
+use threadmill_engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 pub(super) use post::post;
 pub(super) use socket::upgrade;
