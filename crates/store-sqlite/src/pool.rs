@@ -1,6 +1,8 @@
 //! Connections for reading. A read borrows one for as long as it runs, off the async threads.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use threadmill_store::StoreResult;
@@ -10,11 +12,18 @@ use crate::db::Db;
 use crate::fail::{Done, unavailable};
 use crate::live::lock;
 
+/// After so long without a read the connections give back their caches: what a flood of reads has filled is not kept
+/// for as long as the node runs. The operating system still has the pages.
+pub(crate) const REST: Duration = Duration::from_secs(15);
+
 /// The readers' connections.
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    opened: Instant,
+    /// When the last read began, in milliseconds since then; 0 once the caches are given back.
+    used: AtomicU64,
 }
 
 /// A borrowed connection. It goes back before its permit does, whatever becomes of the read or of who asked.
@@ -34,7 +43,27 @@ impl Drop for Borrowed {
 
 impl Pool {
     pub(crate) fn new(connections: Vec<Connection>) -> Arc<Self> {
-        Arc::new(Self { permits: Arc::new(Semaphore::new(connections.len())), idle: Mutex::new(connections) })
+        let permits = Arc::new(Semaphore::new(connections.len()));
+        Arc::new(Self { permits, idle: Mutex::new(connections), opened: Instant::now(), used: AtomicU64::new(0) })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Gives back the caches if nothing was read for so long. True if it did.
+    pub(crate) fn rest(&self, after: Duration) -> bool {
+        let used = self.used.load(Ordering::Relaxed);
+        let rests = used > 0 && u128::from(self.now().saturating_sub(used)) >= after.as_millis();
+        if rests {
+            self.used.store(0, Ordering::Relaxed);
+            for conn in lock(&self.idle).iter() {
+                if let Err(error) = conn.release_memory() {
+                    tracing::debug!(%error, "a cache could not be given back");
+                }
+            }
+        }
+        rests
     }
 
     /// Runs `read` in one snapshot.
@@ -43,6 +72,7 @@ impl Pool {
         read: impl FnOnce(&Db<'_>) -> Done<T> + Send + 'static,
     ) -> StoreResult<T> {
         let closed = || unavailable("the store is closed");
+        self.used.store(self.now(), Ordering::Relaxed);
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let conn = lock(&self.idle).pop().ok_or_else(closed)?;
         let borrowed = Borrowed { pool: self.clone(), conn: Some(conn), _permit: permit };
@@ -66,4 +96,25 @@ fn in_snapshot<T>(conn: &Connection, read: impl FnOnce(&Db<'_>) -> Done<T>) -> D
     let value = read(&Db::new(&snapshot))?;
     snapshot.commit()?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn caches_are_given_back_once_after_a_rest_and_reading_goes_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a.db");
+        let writer = Connection::open(&path).expect("a file");
+        writer.execute_batch("CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(100000))").expect("a table");
+        let pool = Pool::new(vec![Connection::open(&path).expect("the file")]);
+        assert!(!pool.rest(Duration::ZERO), "nothing was read yet");
+        let count =
+            async || pool.read(|db| db.one("SELECT count(*) FROM t", (), |row| Ok(row.get::<_, i64>(0)?))).await;
+        let read = count().await.expect("a count");
+        assert!(!pool.rest(Duration::from_secs(3600)));
+        assert!(pool.rest(Duration::ZERO) && !pool.rest(Duration::ZERO));
+        assert_eq!(count().await.expect("a count"), read);
+    }
 }

@@ -65,15 +65,10 @@ impl SqliteStore {
         let live = open::live_runs(&conn, &shared.streams)?;
         let readers =
             (0..options.readers.max(1)).map(|_| open::reader(&database, options.cache_kib)).collect::<Done<_>>()?;
+        let readers = Arc::clone(shared.readers.get_or_init(|| Pool::new(readers)));
         let settings =
             Settings { epoch, checkpoint_pages: options.checkpoint_pages, keep_streams: options.keep_streams };
-        Ok(Self {
-            writer: Writer::start(conn, live, settings, shared.clone())?,
-            readers: Pool::new(readers),
-            directory,
-            epoch,
-            shared,
-        })
+        Ok(Self { writer: Writer::start(conn, live, settings, shared.clone())?, readers, directory, epoch, shared })
     }
 
     /// Finishes what was begun, moves the log into the file and stops. What is asked after it is refused.

@@ -13,7 +13,7 @@ mod stands;
 mod tests;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::db::Db;
 use crate::fail::{Done, unavailable};
 use crate::files::Files;
 use crate::live::{LiveRuns, LiveStreams, lock};
+use crate::pool::{self, Pool};
 use crate::write::{Outcome, removal};
 
 use checkpoint::{Checkpoints, Load};
@@ -62,6 +63,8 @@ enum Op {
 pub(crate) struct Shared {
     pub(crate) streams: LiveStreams,
     pub(crate) sink: RwLock<Option<Arc<dyn CommitSink>>>,
+    /// The connections for reading, which rest when the writer does.
+    pub(crate) readers: OnceLock<Arc<Pool>>,
     /// The files that must stay where they are.
     files: Files,
     stands: Mutex<Stands>,
@@ -242,6 +245,9 @@ impl State {
 
     fn idle(&mut self) {
         self.shared.look_for_files();
+        if self.shared.readers.get().is_some_and(|readers| readers.rest(pool::REST)) {
+            let _ = self.conn.release_memory();
+        }
         if self.removing {
             self.remove_some();
         }
