@@ -2,7 +2,7 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import { isObject } from './json.js';
+import { isObject, jsonOf } from './json.js';
 import { ORIGIN_REFUSED, OriginCheck } from './origin.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import { soon, unlessAborted } from './promises.js';
@@ -173,9 +173,10 @@ function subjectOf(token: string): string | undefined {
 export function jsonRequest(method: string, body: unknown, key: string): RequestInit {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (method !== 'GET') headers['idempotency-key'] = key;
-  if (body === undefined) return { method, headers };
+  const json = jsonOf(body);
+  if (json === undefined) return { method, headers };
   headers['content-type'] = 'application/json';
-  return { method, headers, body: JSON.stringify(body) };
+  return { method, headers, body: json };
 }
 
 export async function bodyOf<T>(response: Response): Promise<T> {

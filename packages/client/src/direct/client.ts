@@ -8,7 +8,7 @@ import { KeptDrafts } from '../drafts.js';
 import { Flags } from '../flags.js';
 import { Frames, pageFrames } from '../frames.js';
 import { type Kept, keptStrings } from '../kept.js';
-import { RELEASED } from '../problem.js';
+import { ProblemError, RELEASED, UNSPEAKABLE } from '../problem.js';
 import { Storage } from '../storage.js';
 import type {
   Anchor,
@@ -191,7 +191,9 @@ export class DirectClient implements Client {
   }
 
   /** Sends, and looks at once at what may have changed: the thread written to, or every one if it is not known. */
-  async #write(write: writes.Write): Promise<unknown> {
+  async #write(given: writes.Write): Promise<unknown> {
+    const write = writes.plainly(given);
+    if (!write) throw new ProblemError(UNSPEAKABLE);
     const answer = await this.status.write(this.#api.write(write));
     for (const view of this.#views.views()) {
       if (write.kind === 'stop' || view.threadId === write.threadId) view.refresh();

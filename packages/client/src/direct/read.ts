@@ -2,6 +2,7 @@
 
 import type { Access } from '../access.js';
 import { problemOf, unreachable } from '../problem.js';
+import { previewBytes } from '../rows.js';
 import type { ForkOption, MessageStatus, Part, Row } from '../types.js';
 
 /** Live messages in one page, the most the server gives. */
@@ -130,7 +131,7 @@ function rowOf(message: MessageJson, fork: ForkJson | undefined, run: string | u
   });
   return {
     ...fixed,
-    parts: parts.map(({ preview: _, ...part }) => part as Part),
+    parts: parts.map(withoutMark),
     createdAt: Date.parse(createdAt),
     ...(metadata === undefined || metadata === null ? {} : { metadata }),
     ...(fork ? { fork: forkOf(fork) } : {}),
@@ -139,12 +140,13 @@ function rowOf(message: MessageJson, fork: ForkJson | undefined, run: string | u
   };
 }
 
-function forkOf({ index, total, previous, next }: ForkJson): NonNullable<Row['fork']> {
-  return { index, total, ...(previous ? { previous } : {}), ...(next ? { next } : {}) };
+/** The part without what the server says of it. */
+function withoutMark(part: Part): Part {
+  if (previewBytes(part) === undefined) return part;
+  const { preview: _, ...own } = part;
+  return own as Part;
 }
 
-function previewBytes(part: Part): number | undefined {
-  const { preview } = part;
-  if (typeof preview !== 'object' || preview === null || !('bytes' in preview)) return undefined;
-  return Number(preview.bytes);
+function forkOf({ index, total, previous, next }: ForkJson): NonNullable<Row['fork']> {
+  return { index, total, ...(previous ? { previous } : {}), ...(next ? { next } : {}) };
 }
