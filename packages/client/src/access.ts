@@ -20,6 +20,13 @@ const DEADLINE = 30_000;
 
 const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', status: 401 };
 
+/** Whoever gives credentials gave none. */
+const NO_CREDENTIAL: Problem = {
+  code: 'no_credential',
+  hint: 'No request was made: getToken failed, or took too long.',
+  status: 0,
+};
+
 export class Access {
   /** The API's base path, without a slash at the end. */
   readonly base: string;
@@ -72,7 +79,7 @@ export class Access {
     const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
     let used: string | undefined;
     const send = async () => {
-      used = this.#getToken && (await unlessAborted(this.#credential(), signal));
+      used = await this.#credentialFor(signal, init.signal);
       return fetch(this.base + path, { ...this.#signed(init, used), signal });
     };
     const response = await send();
@@ -102,7 +109,8 @@ export class Access {
     const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
     const unanswered = () => this.unanswered();
-    const response = await persist(() => this.fetch(path, init), signal ?? this.ended, unanswered);
+    const over = signal ? AbortSignal.any([this.ended, signal]) : this.ended;
+    const response = await persist(() => this.fetch(path, init), over, unanswered);
     return bodyOf(response);
   }
 
@@ -135,6 +143,19 @@ export class Access {
   async #credential(): Promise<string | undefined> {
     if (Date.now() >= this.#expires) this.#token = undefined;
     return this.#token ?? this.renew();
+  }
+
+  /** The credential, or why there is none: no server was asked. */
+  async #credentialFor(
+    signal: AbortSignal,
+    own: AbortSignal | null | undefined,
+  ): Promise<string | undefined> {
+    try {
+      return this.#getToken && (await unlessAborted(this.#credential(), signal));
+    } catch (error) {
+      if (error instanceof ProblemError || own?.aborted) throw error;
+      throw new ProblemError({ ...NO_CREDENTIAL, detail: `getToken: ${wordsOf(error)}` });
+    }
   }
 
   #signed(init: RequestInit, token: string | undefined): RequestInit {
@@ -190,7 +211,7 @@ async function persist(
   unanswered: () => Promise<ProblemError>,
 ): Promise<Response> {
   for (let tries = 1; ; tries++) {
-    const answer = await attempt().catch(() => undefined);
+    const answer = await attempt().catch(unasked);
     signal.throwIfAborted();
     if (answer?.ok) return answer;
     const problem = answer ? await problemOf(answer) : await unanswered();
@@ -201,6 +222,15 @@ async function persist(
     await new Promise(resolve => setTimeout(resolve, wait));
     signal.throwIfAborted();
   }
+}
+
+/** For `catch`: nothing where there was no answer; a problem says that no server was asked, which is no better soon. */
+export function unasked(error: unknown): undefined {
+  if (error instanceof ProblemError) throw error;
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Adapters speak to the server past the client's own words: this is how they find it. */

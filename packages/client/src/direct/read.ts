@@ -1,6 +1,6 @@
 //! What the direct engine reads: windows, threads and list pages as JSON.
 
-import type { Access } from '../access.js';
+import { type Access, unasked } from '../access.js';
 import { problemOf, unreachable } from '../problem.js';
 import { previewBytes } from '../rows.js';
 import type { ForkOption, MessageStatus, Part, Row } from '../types.js';
@@ -67,9 +67,7 @@ export interface ListJson {
 
 /** Reads once: who polls tries again anyway. */
 export async function read<T>(access: Access, path: string): Promise<T> {
-  const response = await access
-    .fetch(path, { headers: { accept: 'application/json' } })
-    .catch(() => undefined);
+  const response = await access.fetch(path, { headers: { accept: 'application/json' } }).catch(unasked);
   if (!response) throw await access.unanswered();
   if (!response.ok) throw await problemOf(response);
   return (await response.json().catch(() => Promise.reject(unreachable()))) as T;
