@@ -20,13 +20,6 @@ const DEADLINE = 30_000;
 
 const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', status: 401 };
 
-/** Whoever gives credentials gave none. */
-const NO_CREDENTIAL: Problem = {
-  code: 'no_credential',
-  hint: 'No request was made: getToken failed, or took too long.',
-  status: 0,
-};
-
 export class Access {
   /** The API's base path, without a slash at the end. */
   readonly base: string;
@@ -154,7 +147,7 @@ export class Access {
       return this.#getToken && (await unlessAborted(this.#credential(), signal));
     } catch (error) {
       if (error instanceof ProblemError || own?.aborted) throw error;
-      throw new ProblemError({ ...NO_CREDENTIAL, detail: `getToken: ${wordsOf(error)}` });
+      throw new ProblemError({ code: 'no_credential', detail: `getToken: ${String(error)}`, status: 0 });
     }
   }
 
@@ -227,10 +220,6 @@ async function persist(
 /** For `catch`: nothing where there was no answer; a problem says that no server was asked, which is no better soon. */
 export function unasked(error: unknown): undefined {
   if (error instanceof ProblemError) throw error;
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Adapters speak to the server past the client's own words: this is how they find it. */

@@ -219,8 +219,13 @@ export class SyncClient implements Client {
   }
 
   close(): void {
-    this.#keeper.flush();
+    this.#flush();
     this.#shut();
+  }
+
+  #flush(): void {
+    this.#keeper.flush();
+    this.drafts.flush();
   }
 
   /** Nothing is said, asked or kept any more. */
@@ -397,7 +402,7 @@ export class SyncClient implements Client {
   #listen(): void {
     const { signal } = this.#listeners;
     // What is due is written before the page may go.
-    const flush = () => this.#keeper.flush();
+    const flush = () => this.#flush();
     listen(globalThis, 'pagehide', signal, flush);
     listen(globalThis.document, 'visibilitychange', signal, flush);
     // A page that was put aside, or that shares no channel, is not told that the user signed out.

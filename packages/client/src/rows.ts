@@ -1,6 +1,5 @@
 //! What a row says of itself.
 
-import { fieldOf, isCount, isObject } from './json.js';
 import type { Part, PreviewPart, Row } from './types.js';
 
 /** The parts of a row if they are all there: none is cut short, and no run is adding to them. */
@@ -16,12 +15,6 @@ export function wholeTexts(row: Row): readonly { part: number; text: string }[] 
     part.type === 'text' ? [{ part: index, text: String(part.text ?? '') }] : [],
   );
   return row.run !== undefined || texts.some(({ part }) => cut.has(part)) ? undefined : texts;
-}
-
-/** The whole size of a part that the server has cut short, as its JSON says it; a part may have a field of that name. */
-export function previewBytes({ preview }: PreviewPart): number | undefined {
-  const bytes = isObject(preview) ? fieldOf(preview, 'bytes') : undefined;
-  return isCount(bytes) ? bytes : undefined;
 }
 
 /** The text parts, joined. */

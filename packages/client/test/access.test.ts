@@ -137,7 +137,7 @@ describe('Access', () => {
       asked += 1;
       return Promise.reject(new Error('the session has ended'));
     };
-    const refusal = { code: 'no_credential', status: 0, message: 'getToken: the session has ended' };
+    const refusal = { code: 'no_credential', status: 0, message: 'getToken: Error: the session has ended' };
     await expect(write(new Access({ url: 'http://server', getToken }))).rejects.toMatchObject(refusal);
     expect([asked, sent.length]).toEqual([1, 0]);
 

@@ -1,9 +1,9 @@
 //! The history of a thread as the messages that `useChat` begins with.
 
 import { type Access, accessOf } from '../access.js';
+import { previewBytes } from '../preview-marks.js';
 import { ProblemError } from '../problem.js';
 import { inStep } from '../promises.js';
-import { previewBytes } from '../rows.js';
 import type { Client, MessageStatus, Part } from '../types.js';
 import type { ChatMessage } from './types.js';
 

@@ -1,8 +1,8 @@
 //! What the direct engine reads: windows, threads and list pages as JSON.
 
 import { type Access, unasked } from '../access.js';
+import { previewBytes } from '../preview-marks.js';
 import { problemOf, unreachable } from '../problem.js';
-import { previewBytes } from '../rows.js';
 import type { ForkOption, MessageStatus, Part, Row } from '../types.js';
 
 /** Live messages in one page, the most the server gives. */
