@@ -2,7 +2,7 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import { isObject } from './json.js';
+import { isObject, jsonOf } from './json.js';
 import { ORIGIN_REFUSED, OriginCheck } from './origin.js';
 import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import { soon, unlessAborted } from './promises.js';
@@ -72,7 +72,7 @@ export class Access {
     const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
     let used: string | undefined;
     const send = async () => {
-      used = this.#getToken && (await unlessAborted(this.#credential(), signal));
+      used = await this.#credentialFor(signal, init.signal);
       return fetch(this.base + path, { ...this.#signed(init, used), signal });
     };
     const response = await send();
@@ -102,7 +102,8 @@ export class Access {
     const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
     const unanswered = () => this.unanswered();
-    const response = await persist(() => this.fetch(path, init), signal ?? this.ended, unanswered);
+    const over = signal ? AbortSignal.any([this.ended, signal]) : this.ended;
+    const response = await persist(() => this.fetch(path, init), over, unanswered);
     return bodyOf(response);
   }
 
@@ -135,6 +136,19 @@ export class Access {
   async #credential(): Promise<string | undefined> {
     if (Date.now() >= this.#expires) this.#token = undefined;
     return this.#token ?? this.renew();
+  }
+
+  /** The credential, or why there is none: no server was asked. */
+  async #credentialFor(
+    signal: AbortSignal,
+    own: AbortSignal | null | undefined,
+  ): Promise<string | undefined> {
+    try {
+      return this.#getToken && (await unlessAborted(this.#credential(), signal));
+    } catch (error) {
+      if (error instanceof ProblemError || own?.aborted) throw error;
+      throw new ProblemError({ code: 'no_credential', detail: `getToken: ${String(error)}`, status: 0 });
+    }
   }
 
   #signed(init: RequestInit, token: string | undefined): RequestInit {
@@ -173,9 +187,10 @@ function subjectOf(token: string): string | undefined {
 export function jsonRequest(method: string, body: unknown, key: string): RequestInit {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (method !== 'GET') headers['idempotency-key'] = key;
-  if (body === undefined) return { method, headers };
+  const json = jsonOf(body);
+  if (json === undefined) return { method, headers };
   headers['content-type'] = 'application/json';
-  return { method, headers, body: JSON.stringify(body) };
+  return { method, headers, body: json };
 }
 
 export async function bodyOf<T>(response: Response): Promise<T> {
@@ -189,7 +204,7 @@ async function persist(
   unanswered: () => Promise<ProblemError>,
 ): Promise<Response> {
   for (let tries = 1; ; tries++) {
-    const answer = await attempt().catch(() => undefined);
+    const answer = await attempt().catch(unasked);
     signal.throwIfAborted();
     if (answer?.ok) return answer;
     const problem = answer ? await problemOf(answer) : await unanswered();
@@ -200,6 +215,11 @@ async function persist(
     await new Promise(resolve => setTimeout(resolve, wait));
     signal.throwIfAborted();
   }
+}
+
+/** For `catch`: nothing where there was no answer; a problem says that no server was asked, which is no better soon. */
+export function unasked(error: unknown): undefined {
+  if (error instanceof ProblemError) throw error;
 }
 
 /** Adapters speak to the server past the client's own words: this is how they find it. */

@@ -37,6 +37,14 @@ export const INVALID_ID: Problem = {
   status: 400,
 };
 
+/** A write that says what no request can. */
+export const UNSPEAKABLE: Problem = {
+  code: 'invalid_body',
+  detail: 'Not plain data.',
+  hint: 'Send what JSON can say: no functions, no big integers, nothing that contains itself.',
+  status: 400,
+};
+
 /** For whoever waits for what nobody will say any more. */
 export const RELEASED: Problem = {
   code: 'released',

@@ -66,20 +66,23 @@ export function isNamed(record: unknown, key: string): boolean {
 /** A write is what somebody has written: what a later release has added to it is kept. */
 function writeIn(value: unknown): Write | undefined {
   if (!isObject(value)) return undefined;
-  const { key, kind, threadId, messageId, runId, text, parts, texts, method, path } = value;
+  const { key, kind, threadId, messageId, runId, parts, method, path } = value;
   const named = isText(key) && key !== '' && isText(threadId) && isText(path) && path.startsWith('/');
   const known = KINDS.includes(kind) && METHODS.includes(method);
-  const shown =
-    (parts === undefined || allOf(parts, partIn)) && (texts === undefined || allOf(texts, textIn));
-  if (!named || !known || !shown) return undefined;
-  if (!isTextOrNone(messageId) || !isTextOrNone(runId) || !isTextOrNone(text)) return undefined;
+  if (!named || !known || !isListOrNone(parts, partIn)) return undefined;
+  if (!isTextOrNone(messageId) || !isTextOrNone(runId)) return undefined;
   if (value.body !== undefined && !isBody(value.body)) return undefined;
   return value as unknown as Write;
 }
 
 /** What is shown of a request's body are its words. */
 function isBody(value: unknown): boolean {
-  return isObject(value) && isTextOrNone(value.title) && isTextOrNone(value.branch);
+  if (!isObject(value)) return false;
+  const { title, branch, text, texts, parts, message } = value;
+  const worded = isTextOrNone(title) && isTextOrNone(branch) && isTextOrNone(text);
+  const listed = isListOrNone(texts, textIn) && isListOrNone(parts, partIn);
+  const begins = message === undefined || (isObject(message) && isListOrNone(message.parts, partIn));
+  return worded && listed && begins;
 }
 
 /** What an edit makes of a text part. */
@@ -149,6 +152,10 @@ function allOf<T>(list: unknown, parse: (item: unknown) => T | undefined): T[] |
     parsed.push(known);
   }
   return parsed;
+}
+
+function isListOrNone(list: unknown, parse: (item: unknown) => unknown): boolean {
+  return list === undefined || allOf(list, parse) !== undefined;
 }
 
 /** The fields that are there. */
