@@ -24,7 +24,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use delivery::connection::{Connection, Watcher};
 pub use delivery::open::OpenRequest;
-pub use delivery::queue::{Ledger, Outgoing, Shared};
+pub use delivery::queue::{Outgoing, Shared};
+pub use delivery::unsent::{Account, Unsent};
 pub use hot::presence::{Activity, PRESENT_FOR};
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
@@ -108,6 +109,8 @@ pub struct Engine {
     writes: Permits,
     /// Windows that are read at once.
     reads: Arc<Turns>,
+    /// What waits to be sent.
+    unsent: Arc<Unsent>,
     /// Appends that wait for a run to end.
     patient: Patient,
     /// The turn of one request of an import whose JSON is read.
@@ -185,6 +188,7 @@ impl Engine {
             watchers: AtomicUsize::new(0),
             writes: Permits::default(),
             reads: Turns::new(threads::read::READS),
+            unsent: Arc::default(),
             patient: Patient::default(),
             imports: Semaphore::new(1),
         })
@@ -263,6 +267,12 @@ impl Engine {
     #[must_use]
     pub fn running_in(&self, tenant: &TenantId) -> usize {
         self.registry.running_in(tenant)
+    }
+
+    /// What waits to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
     }
 
     /// The limits in force.

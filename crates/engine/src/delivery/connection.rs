@@ -13,8 +13,9 @@ use tokio::time::sleep;
 
 use crate::delivery::hub::TopicKey;
 use crate::delivery::open::OpenRequest;
-use crate::delivery::queue::{Ledger, Outbox, Outgoing, Shared};
+use crate::delivery::queue::{Outbox, Outgoing, Shared};
 use crate::delivery::topic::Topic;
+use crate::delivery::unsent::Account;
 use crate::sync::lock;
 use crate::{Answer, Engine, problem_of};
 
@@ -114,12 +115,12 @@ impl Watcher {
 
     /// A connection without subscriptions, whose frames are counted while they wait to be sent.
     #[must_use]
-    pub fn counted(engine: Arc<Engine>, scope: Scope, ledger: Option<Arc<dyn Ledger>>) -> Self {
+    pub fn counted(engine: Arc<Engine>, scope: Scope, account: Option<Arc<Account>>) -> Self {
         engine.watchers.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             engine,
             scope,
-            outbox: Outbox::counted(ledger),
+            outbox: Outbox::counted(account),
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),

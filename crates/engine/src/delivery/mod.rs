@@ -8,3 +8,4 @@ pub(crate) mod open;
 pub(crate) mod queue;
 pub(crate) mod subscription;
 pub(crate) mod topic;
+pub(crate) mod unsent;

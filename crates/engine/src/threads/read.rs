@@ -53,6 +53,7 @@ fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor:
 impl Engine {
     /// A window as the store has it.
     pub(crate) async fn read(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+        self.unsent.room(Some(scope)).await?;
         let _turn = self.reads.turn(scope, 1).await;
         self.page(scope, query).await.map_err(problem_of)
     }

@@ -25,7 +25,7 @@ use crate::db::Db;
 use crate::fail::{Done, unavailable};
 use crate::files::Files;
 use crate::live::{LiveRuns, LiveStreams, lock};
-use crate::pool::{self, Pool};
+use crate::pool::Pool;
 use crate::write::{Outcome, removal};
 
 use checkpoint::{Checkpoints, Load};
@@ -245,7 +245,7 @@ impl State {
 
     fn idle(&mut self) {
         self.shared.look_for_files();
-        if self.shared.readers.get().is_some_and(|readers| readers.rest(pool::REST)) {
+        if self.shared.readers.get().is_some_and(|readers| readers.rest()) {
             let _ = self.conn.release_memory();
         }
         if self.removing {

@@ -74,8 +74,8 @@ impl Session {
         let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
-        let ledger = peer.map(|peer| Arc::clone(peer) as _);
-        let watcher = Watcher::counted(app.engine.clone(), identity.scope.clone(), ledger);
+        let account = peer.map(|peer| Arc::clone(&peer.account));
+        let watcher = Watcher::counted(app.engine.clone(), identity.scope.clone(), account);
         let (flags, leaving, modes) = (app.engine.watch_flags(), app.engine.leaving(), app.engine.mode());
         let mode = Mode::Full;
         let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };
