@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use threadmill_engine::{ContextPolicy, Engine, Others, Providers};
 use threadmill_proto::Limits;
-use threadmill_server::engine::{ContextPolicy, Engine, Others, Providers};
 use threadmill_store::DurableStore;
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};

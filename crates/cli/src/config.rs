@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
-use threadmill_server::engine::provider::openai::{Endpoint, OpenAi};
-use threadmill_server::engine::provider::replay::{self, Replay};
-use threadmill_server::engine::provider::{Named, Providers};
+use threadmill_engine::providers::openai::{Endpoint, OpenAi};
+use threadmill_engine::providers::replay::{self, Replay};
+use threadmill_engine::providers::{Named, Providers};
 use threadmill_server::http::{Auth as HttpAuth, Link, Tokens};
 
 use crate::flags::FlagConfig;
@@ -126,7 +126,7 @@ pub(crate) struct Context {
 
 impl Default for Context {
     fn default() -> Self {
-        let policy = threadmill_server::engine::ContextPolicy::default();
+        let policy = threadmill_engine::ContextPolicy::default();
         Self { tokens: policy.tokens, messages: policy.messages, system: policy.system }
     }
 }

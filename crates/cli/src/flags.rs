@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use threadmill_server::engine::Engine;
-use threadmill_server::engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
+use threadmill_engine::Engine;
+use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config};

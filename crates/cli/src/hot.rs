@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use threadmill_server::engine::Tier;
+use threadmill_engine::Tier;
 use threadmill_store::hot::{HotStore, Lifetimes};
 use threadmill_store_redis::{HotOptions, RedisHot, RedisOptions, SealKey, Secret, UpstashHot, UpstashOptions};
 

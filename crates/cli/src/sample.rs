@@ -8,8 +8,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use rust_embed::RustEmbed;
+use threadmill_engine::providers::replay::Pair;
 use threadmill_proto::{Scope, TenantId, UserId};
-use threadmill_server::engine::provider::replay::Pair;
 use threadmill_store::DurableStore;
 
 use crate::import;

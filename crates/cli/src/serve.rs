@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use threadmill_server::engine::{ContextPolicy, Engine};
+use threadmill_engine::{ContextPolicy, Engine};
 use threadmill_server::http::{Guard, dev_refusal, serve};
 use tokio::net::TcpListener;
 

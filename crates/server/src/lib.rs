@@ -1,4 +1,3 @@
 //! The server: an engine that knows no HTTP, and the HTTP around it that knows no SQL.
 
-pub mod engine;
 pub mod http;

@@ -7,8 +7,9 @@
 //! are the origin. The database remembers it; if what it remembers is not what it is, an epoch is drawn above all that
 //! went before ([`next_epoch`]). So an ordinary restart of the server draws one too, which costs readers nothing.
 //!
-//! It is compared whenever a connection is made: nothing here can change under a connection that lasts. The writer's
-//! is not made to a standby, since that could be promoted under it.
+//! It is compared whenever a connection is made: nothing here can change under a connection that lasts, but for the row,
+//! which each commit looks at ([`is_its_writers`]). The writer's is not made to a standby, since that could be promoted
+//! under it.
 
 use threadmill_store::next_epoch;
 use tokio_postgres::{Client, Error};
@@ -27,6 +28,14 @@ struct Origin {
     is: String,
     kept: Option<String>,
 }
+
+/// Whether the row `m` of `meta` was written by the transaction that its origin names, in the last of the six fields.
+macro_rules! is_its_writers {
+    () => {
+        "m.xmin::text = split_part(m.origin, '/', 6)"
+    };
+}
+pub(crate) use is_its_writers;
 
 /// `None` on a standby, which has no timeline of its own.
 async fn look(client: &Client) -> Result<Option<Origin>, Error> {

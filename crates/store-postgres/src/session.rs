@@ -55,7 +55,7 @@ fn is_plain_unasked(config: &Config) -> bool {
         #[cfg(unix)]
         Host::Unix(_) => false,
     });
-    remote && config.get_ssl_mode() == SslMode::Prefer
+    (remote || !config.get_hostaddrs().is_empty()) && config.get_ssl_mode() == SslMode::Prefer
 }
 
 /// The way that the URL asks for. Certificates are checked against the system's authorities and the operator's.
@@ -241,6 +241,7 @@ mod tests {
         let unasked = |url: &str| is_plain_unasked(&url.parse().expect("a URL"));
         assert!(unasked("postgres://app@db.example.org/app"));
         assert!(unasked("postgres://app@127.0.0.1/app?sslmode=prefer"));
+        assert!(unasked("hostaddr=192.0.2.1 user=app"));
         assert!(!unasked("postgres://app@db.example.org/app?sslmode=disable"));
         assert!(!unasked("postgres://app@db.example.org/app?sslmode=require"));
         assert!(!unasked("host=/run/postgresql user=app"));

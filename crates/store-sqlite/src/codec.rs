@@ -89,9 +89,53 @@ pub(crate) fn bare_body(key: i64, blob: &[u8]) -> Done<Vec<u8>> {
     Ok(cbor_of(key, blob)?.map_or_else(Vec::new, |cbor| [&[CODEC_CBOR][..], cbor].concat()))
 }
 
-fn sum(key: i64, cbor: &[u8]) -> [u8; SUM] {
+/// Where chunks are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    /// A run's whole stream, by its number.
+    Stream(i64),
+    /// What all runs wrote in one commit.
+    Journal,
+}
+
+impl Chunks {
+    /// The first byte of chunks with a sum. Releases before this one wrote them without: a stream began with the kind of
+    /// a chunk, a row of the journal with the number of a run, which is never 0.
+    fn mark(self) -> u8 {
+        match self {
+            Self::Stream(_) => CODEC_SUMMED,
+            Self::Journal => 0,
+        }
+    }
+
+    fn sum(self, chunks: &[u8]) -> [u8; SUM] {
+        match self {
+            Self::Stream(run) => sum(run, chunks),
+            // Its row has no number before it is written.
+            Self::Journal => sum(0, chunks),
+        }
+    }
+
+    /// Chunks as they are kept, with a sum before them.
+    pub(crate) fn summed(self, chunks: &[u8]) -> Vec<u8> {
+        [&[self.mark()][..], &self.sum(chunks), chunks].concat()
+    }
+
+    /// Chunks out of what was kept, checked if they have a sum.
+    pub(crate) fn checked(self, blob: &[u8]) -> Done<&[u8]> {
+        match blob.split_first() {
+            Some((first, rest)) if *first == self.mark() => match rest.split_first_chunk::<SUM>() {
+                Some((noted, chunks)) if *noted == self.sum(chunks) => Ok(chunks),
+                Some(_) | None => Err(damage(format_args!("its chunks are damaged on the disk ({self:?})"))),
+            },
+            Some(_) | None => Ok(blob),
+        }
+    }
+}
+
+fn sum(key: i64, bytes: &[u8]) -> [u8; SUM] {
     let mut hash = blake3::Hasher::new();
-    hash.update(&key.to_le_bytes()).update(cbor);
+    hash.update(&key.to_le_bytes()).update(bytes);
     let mut sum = [0; SUM];
     sum.copy_from_slice(&hash.finalize().as_bytes()[..SUM]);
     sum

@@ -12,7 +12,7 @@ use threadmill_proto::{from_cbor, to_cbor};
 use threadmill_store::StoreResult;
 use threadmill_store::moving::{Cell, FIRST, Key, Moving, Page, Row, Sums, Table, add_to};
 
-use crate::codec::{Stretch, bare_body, key, owner_at, root};
+use crate::codec::{Chunks, Stretch, bare_body, key, owner_at, root};
 use crate::db::{Db, Step};
 use crate::directory::Directory;
 use crate::fail::{Done, damage, unavailable};
@@ -150,7 +150,7 @@ impl Source {
             db.one(sql, params![thread, after.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some((run, body)) = found else { return Ok(Page::default()) };
         let chunks = match body {
-            Some(body) => Stream::parse(&body)?.read(0, usize::MAX)?,
+            Some(body) => Stream::parse(Chunks::Stream(run).checked(&body)?)?.read(0, usize::MAX)?,
             None => self.live.get(run).map_or_else(|| Ok(Vec::new()), |stream| lock(&stream).read(0, usize::MAX))?,
         };
         let count = i64::try_from(chunks.len()).map_err(damage)?;

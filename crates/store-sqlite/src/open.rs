@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use threadmill_proto::RunStatus;
 
+use crate::codec::Chunks;
 use crate::db::{Db, Step};
 use crate::fail::{Done, damage};
 use crate::live::{Effect, LiveRun, LiveRuns, LiveStreams, SharedStream, lock};
@@ -86,7 +87,7 @@ fn replay(db: &Db<'_>, live: &mut LiveRuns, shared: &HashMap<i64, Arc<Mutex<Stre
     }
     db.each("SELECT num, body FROM journal ORDER BY num", [], |row| {
         let (num, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let mut rest = body.as_slice();
+        let mut rest = Chunks::Journal.checked(&body)?;
         while !rest.is_empty() {
             let run = i64::try_from(take_varint(&mut rest)?).map_err(damage)?;
             let length = take_varint(&mut rest)?;

@@ -145,7 +145,8 @@ CREATE UNIQUE INDEX runs_unended ON runs (thread, branch) WHERE status < 2;
 CREATE INDEX runs_writing ON runs (thread, message) WHERE status < 2;
 CREATE INDEX runs_by_thread ON runs (thread);
 
--- One row a commit with the chunks of every run in it; a run's share moves to streams when it ends.
+-- One row a commit with the chunks of every run in it; a run's share moves to streams when it ends. body: one byte (0
+-- in the journal, 90 in streams), a sum of 8 bytes, then the chunks; without these 9 as earlier releases wrote it.
 CREATE TABLE journal (
     num  INTEGER PRIMARY KEY,
     body BLOB NOT NULL

@@ -127,10 +127,6 @@ impl DurableStore for SqliteStore {
         *self.sink() = Some(sink);
     }
 
-    async fn writable(&self) -> StoreResult<()> {
-        self.writer.stands()
-    }
-
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
         let work = move |db: &Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
         self.writer.ask(work).await

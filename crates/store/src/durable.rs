@@ -124,14 +124,6 @@ pub trait DurableStore: Send + Sync {
     /// Sends everything committed from now on to `sink`. At most one sink.
     fn attach(&self, sink: Arc<dyn CommitSink>);
 
-    /// Whether writes can be made now, as far as that is known without making one. A store that cannot tell says yes.
-    ///
-    /// # Errors
-    /// Why not: `ReadOnly` or `Unavailable`.
-    async fn writable(&self) -> StoreResult<()> {
-        Ok(())
-    }
-
     /// Applies a transaction: durable when this returns `Ok`. After `Unavailable` the effect is unknown.
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed>;
 

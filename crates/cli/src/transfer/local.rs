@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use threadmill_engine::{check_title, export_page, settled_rows};
 use threadmill_formats::check::{check, check_head};
 use threadmill_proto::{BranchId, Limits, Scope, Summary, ThreadId};
-use threadmill_server::engine::{check_title, export_page, settled_rows};
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
 };

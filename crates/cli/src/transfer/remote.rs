@@ -4,10 +4,10 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use threadmill_engine::import_pieces;
 use threadmill_formats::rows as format;
 use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
-use threadmill_server::engine::import_pieces;
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use super::{Library, Refusal, Step};
@@ -100,7 +100,7 @@ impl Remote {
 
 /// An HTTP client that speaks TLS with the bundled roots of trust.
 pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
-    threadmill_server::engine::provider::openai::install_tls();
+    threadmill_engine::providers::openai::install_tls();
     reqwest::Client::builder().tcp_nodelay(true).build().context("the HTTP client cannot be set up")
 }
 

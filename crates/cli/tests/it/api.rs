@@ -24,7 +24,7 @@ pub(crate) type Answer = (u16, Value);
 
 impl Api {
     pub(crate) fn new(address: &str, user: &str) -> Self {
-        threadmill_server::engine::provider::openai::install_tls();
+        threadmill_engine::providers::openai::install_tls();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { client, address: address.into(), user: user.into(), token: None }
     }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::api::PATIENCE;
 use crate::auth::{self, token};
@@ -93,6 +93,26 @@ fn a_refusal_reaches_those_who_are_still_sending() {
     while stream.write_all(&piece).is_ok() {
         assert!(began.elapsed() < PATIENCE, "a body without an end is cut");
     }
+}
+
+/// Before its client has said who it is, a WebSocket holds what a Hello takes and no more.
+#[test]
+fn a_greeting_is_short() {
+    let node = auth::setup().start();
+    let upgrade = "GET /v1/sync HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Protocol: threadmill.v1.cbor\r\n\r\n";
+    let mut stream = TcpStream::connect(node.address()).expect("the server accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.write_all(upgrade.as_bytes()).expect("the server reads");
+    // A frame of 200,000 bytes that never ends.
+    let frame = [&[0x82, 0xff, 0, 0, 0, 0, 0, 3, 0x0d, 0x40, 0, 0, 0, 0][..], &[0; 40_000]].concat();
+    let began = Instant::now();
+    let _ = stream.write_all(&frame);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    assert!(began.elapsed() < Duration::from_secs(5), "it is let go at once, not when Hello is overdue");
 }
 
 #[test]

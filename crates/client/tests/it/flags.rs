@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use threadmill_server::engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
+use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
 
 use crate::world::{PATIENCE, World};
 

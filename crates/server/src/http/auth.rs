@@ -16,7 +16,7 @@ use threadmill_proto::{ErrorCode, Millis, Problem, Scope, TenantId, UserId};
 
 use super::ApiProblem;
 use super::link::Link;
-use crate::engine::Engine;
+use threadmill_engine::Engine;
 
 /// HS256 is as strong as its key, which RFC 7518 wants no shorter than the hash.
 const SECRET_BYTES: usize = 32;

@@ -17,7 +17,7 @@ use threadmill_store::{IdempotencyKey, LockToken};
 use super::auth::Identity;
 use super::serve::bodies::BodyRefused;
 use super::{ApiProblem, App};
-use crate::engine::Terms;
+use threadmill_engine::Terms;
 
 type Answer<T> = Result<T, ApiProblem>;
 

@@ -4,9 +4,10 @@
 //! from there, or says `reset` and opens with a `window`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -20,8 +21,9 @@ use tokio::sync::watch;
 use super::auth::{self, Identity};
 use super::body::{MaybeCaller, Query, path_id};
 use super::serve::limiter::Share;
+use super::serve::peers::Peer;
 use super::{ApiProblem, App};
-use crate::engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
+use threadmill_engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SUB: u32 = 1;
@@ -30,6 +32,7 @@ const SUB: u32 = 1;
 pub(super) async fn follow(
     State(app): State<App>,
     MaybeCaller(caller): MaybeCaller,
+    peer: Option<Extension<Arc<Peer>>>,
     Path(id): Path<String>,
     query: Query,
     headers: HeaderMap,
@@ -47,7 +50,7 @@ pub(super) async fn follow(
         ),
     };
     let place = app.limiter.stream(&scope)?;
-    let watcher = Watcher::new(app.engine.clone(), scope);
+    let watcher = Watcher::counted(app.engine.clone(), scope, peer.map(|Extension(peer)| peer as _));
     let request = OpenRequest {
         sub: SUB,
         thread: thread.clone(),

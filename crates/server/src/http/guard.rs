@@ -205,6 +205,7 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
 /// Lets a request in that has its form, its caller and its share.
 async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: Next) -> Result<Response, ApiProblem> {
     strict::plain(request.headers())?;
+    strict::one_of_each(request.uri())?;
     if let Auth::Link(link) = &app.guard.auth
         && request.method() == Method::GET
         && let Some(welcome) = link.welcome(request.uri())

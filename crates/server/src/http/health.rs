@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::App;
-use crate::engine::{Engine, Ready};
+use threadmill_engine::{Engine, Ready};
 
 /// `GET /readyz`: 200 if requests may come, 503 if not, and why.
 pub(super) async fn readyz(State(app): State<App>) -> Response {

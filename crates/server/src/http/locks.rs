@@ -8,7 +8,7 @@ use threadmill_store::{LockGrant, LockToken};
 
 use super::body::{Caller, Fields, path_id};
 use super::{ApiProblem, App};
-use crate::engine::{LockWish, Spread, THRESHOLD};
+use threadmill_engine::{LockWish, Spread, THRESHOLD};
 
 type Answer<T> = Result<T, ApiProblem>;
 

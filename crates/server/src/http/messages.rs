@@ -14,7 +14,7 @@ use threadmill_store::{IfMoved, WindowQuery};
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::position::{POSITION, Placed, Seen};
 use super::{ApiProblem, App, position, runs};
-use crate::engine::{AppendRequest, Edit, EditRequest, WhenBusy, Written};
+use threadmill_engine::{AppendRequest, Edit, EditRequest, WhenBusy, Written};
 
 type Answer<T> = Result<T, ApiProblem>;
 

@@ -15,7 +15,7 @@ use threadmill_proto::frame::Mode;
 use super::App;
 use super::serve::limiter::Kind;
 use super::serve::refusals::Refusal;
-use crate::engine::{Engine, LockStats, Ready, Spread, THRESHOLD, Tier};
+use threadmill_engine::{Engine, LockStats, Ready, Spread, THRESHOLD, Tier};
 
 const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const MODES: [Mode; 3] = [Mode::Full, Mode::Degraded, Mode::ReadOnly];

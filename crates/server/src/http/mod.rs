@@ -37,7 +37,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 
 use self::serve::limiter::{Limiter, Live, Share};
 use self::serve::peers::Peers;
-use crate::engine::Engine;
+use threadmill_engine::Engine;
 
 pub use auth::{Auth, Tokens};
 pub use guard::{Guard, dev_refusal};

@@ -8,7 +8,7 @@ use threadmill_proto::{ErrorCode, ThreadId};
 
 use super::body::{Caller, Fields, path_id};
 use super::{ApiProblem, App};
-use crate::engine::{Activity, PRESENT_FOR};
+use threadmill_engine::{Activity, PRESENT_FOR};
 
 type Answer<T> = Result<T, ApiProblem>;
 

@@ -9,7 +9,7 @@ use threadmill_proto::{RunId, ThreadId, json as shape};
 use super::body::{Caller, Fields, fence, path_id, taken};
 use super::position::Placed;
 use super::{ApiProblem, App, messages};
-use crate::engine::{NewRun, RunRequest, Terms, problem_of};
+use threadmill_engine::{NewRun, RunRequest, Terms, problem_of};
 
 type Answer<T> = Result<T, ApiProblem>;
 

@@ -1,6 +1,7 @@
 //! Requests that two readers could understand differently are understood by nobody: they are refused before anything
 //! is made of them.
 
+use axum::extract::Query;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 use threadmill_proto::{ErrorCode, Problem};
@@ -30,6 +31,19 @@ pub(super) fn one_host(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiProblem>
         return Err(ApiProblem::new(ErrorCode::InvalidRequest, "The request names its host twice."));
     }
     Ok(())
+}
+
+/// Refuses a query that says one thing twice: which one counts differs from server to server.
+pub(super) fn one_of_each(uri: &Uri) -> Result<(), ApiProblem> {
+    let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else { return Ok(()) };
+    let again = pairs.iter().enumerate().find(|(at, (name, _))| pairs[..*at].iter().any(|(known, _)| known == name));
+    match again {
+        Some((_, (name, _))) => {
+            let detail = format!("The query has `{name}` twice.");
+            Err(ApiProblem::new(ErrorCode::InvalidParameter, detail))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses headers that are there twice, and bodies that are not sent as they are.
@@ -80,6 +94,15 @@ mod tests {
             assert_eq!(code, Err(ErrorCode::UnsupportedMediaType), "{coding}");
         }
         assert!(plain(&headers(&[("content-encoding", "Identity")])).is_ok());
+    }
+
+    #[test]
+    fn a_query_says_each_thing_once() {
+        let check = |uri: &str| one_of_each(&uri.parse().expect("a URI")).map_err(|problem| problem.0.code);
+        assert_eq!(check("/v1/threads?user=a&user=b"), Err(ErrorCode::InvalidParameter));
+        assert_eq!(check("/v1/threads?user=a&%75ser=a"), Err(ErrorCode::InvalidParameter));
+        assert_eq!(check("/v1/threads?user=a&cursor=a"), Ok(()));
+        assert_eq!(check("/v1/threads"), Ok(()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use threadmill_store::ListQuery;
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::position::Placed;
 use super::{ApiProblem, App, messages, runs};
-use crate::engine::{CreateRequest, UpdateRequest, problem_of};
+use threadmill_engine::{CreateRequest, UpdateRequest, problem_of};
 
 type Answer<T> = Result<T, ApiProblem>;
 

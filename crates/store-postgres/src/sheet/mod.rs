@@ -102,6 +102,8 @@ pub(crate) struct Sheet {
     pub(crate) tombstones: Vec<Tombstone>,
     /// Tombstones of threads that are there again.
     pub(crate) returned: Vec<(i64, ThreadId)>,
+    /// Keys that are free again, since their thread was deleted, though their receipts are not removed yet.
+    pub(crate) freed: Vec<(i64, KeyHash)>,
     pub(crate) threads_reserved: Vec<Reserved>,
     pub(crate) runs_reserved: Vec<i64>,
 }
@@ -164,7 +166,14 @@ impl Sheet {
         self.runs.retain(|_, run| run.row.thread != num);
         let runs = &self.runs;
         self.run_ids.retain(|_, run| runs.contains_key(run));
-        self.receipts.retain(|_, receipt| receipt.thread != Some(num));
+        let freed = &mut self.freed;
+        self.receipts.retain(|place, receipt| {
+            let goes = receipt.thread == Some(num);
+            if goes && receipt.mark == Mark::Kept {
+                freed.push(*place);
+            }
+            !goes
+        });
         if thread.mark != Mark::Fresh {
             self.graves.push(Grave { thread: num });
         }

@@ -8,6 +8,7 @@ use super::ask::{Answer, Ask, Needs};
 use super::{lock, store};
 use crate::db::{Db, Write};
 use crate::fail::{Done, Fail, Trouble};
+use crate::origin::is_its_writers;
 use crate::sheet::Sheet;
 use crate::write::{self, Appended, Checkpoint};
 
@@ -38,8 +39,23 @@ impl Stamp {
     /// Marks the transaction. It is its first statement: whoever asks how the transaction ended waits for the row,
     /// from the beginning to the end of it, also if its last statements are still on their way to a server that this
     /// node has lost sight of.
-    pub(super) const WRITE: &str = "INSERT INTO threadmill.nodes (id, flush, seen) VALUES ($1, $2, now())
-         ON CONFLICT (id) DO UPDATE SET flush = excluded.flush, seen = excluded.seen";
+    ///
+    /// It writes nothing if the row of `meta` is not the one that its origin names: rows were put back under a connection
+    /// that lasts.
+    pub(super) const WRITE: &str = concat!(
+        "INSERT INTO threadmill.nodes (id, flush, seen) SELECT $1::text, $2::int8, now()
+         FROM threadmill.meta m WHERE m.one AND ",
+        is_its_writers!(),
+        " ON CONFLICT (id) DO UPDATE SET flush = excluded.flush, seen = excluded.seen"
+    );
+
+    /// Refuses a transaction that was not marked. The connection is given up for it, and the next one begins an epoch.
+    pub(super) fn settled(marked: u64) -> Done<()> {
+        if marked == 1 {
+            return Ok(());
+        }
+        Err(Fail::Broken(Trouble::lost("the database was put back while it was in use")))
+    }
 }
 
 /// Whether the commit with this stamp took effect. Waits for the transaction if that is still under way.

@@ -101,11 +101,11 @@ const MESSAGES: &str = concat!(
       JOIN threadmill.branches b ON b.key = m.branch"
 );
 
-/// The receipts `$1`, `$2` (user and key). Those of a deleted thread are only not removed yet.
-const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.answer, r.makes
+/// The receipts `$1`, `$2` (user and key), and whether they hold. Those of a deleted thread are only not removed yet.
+const RECEIPTS: &str = "SELECT r.owner, r.key, r.tenant, r.digest, r.thread, r.answer, r.makes,
+        r.thread IS NULL OR EXISTS (SELECT 1 FROM threadmill.threads t WHERE t.num = r.thread)
      FROM unnest($1::int8[], $2::bytea[]) k (owner, key)
-     JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key
-     WHERE r.thread IS NULL OR EXISTS (SELECT 1 FROM threadmill.threads t WHERE t.num = r.thread)";
+     JOIN threadmill.receipts r ON r.owner = k.owner AND r.key = k.key";
 
 /// Which of the threads `$1`, `$2` (user and id) were deleted. Asked after the threads are locked: whoever deletes one
 /// holds that lock until there is the tombstone.
@@ -180,7 +180,8 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
     let locks_named: [Param<'_>; 2] = [&keys.locks.0, &keys.locks.1];
     let locks = async { if keys.locks.0.is_empty() { Ok(Vec::new()) } else { db.all(LOCKS, &locks_named).await } };
     if !touches_threads {
-        let ((), _, runs, locks) = tokio::try_join!(biased; begin, mark, runs, locks)?;
+        let ((), marked, runs, locks) = tokio::try_join!(biased; begin, mark, runs, locks)?;
+        Stamp::settled(marked)?;
         note_locks(sheet, &locks)?;
         return note_runs(db, sheet, &runs).await;
     }
@@ -190,7 +191,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
     let created: [Param<'_>; 2] = [&keys.created.0, &keys.created.1];
     let tombstones =
         async { if keys.created.0.is_empty() { Ok(Vec::new()) } else { db.all(TOMBSTONES, &created).await } };
-    let ((), _, threads, runs, locks, lines, branches, messages, receipts, tombstones) = tokio::try_join!(
+    let ((), marked, threads, runs, locks, lines, branches, messages, receipts, tombstones) = tokio::try_join!(
         biased;
         begin,
         mark,
@@ -203,6 +204,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
         db.all(RECEIPTS, &receipts),
         tombstones,
     )?;
+    Stamp::settled(marked)?;
     for row in &tombstones {
         let thread = ThreadId::parse(get(row, 1)?).map_err(damage)?;
         sheet.remembered.insert((get(row, 0)?, thread));
@@ -275,7 +277,12 @@ fn note_receipts(sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
             makes: get(row, 6)?,
             mark: Mark::Kept,
         };
-        sheet.receipts.insert((get(row, 0)?, key), receipt);
+        let place = (get(row, 0)?, key);
+        if get(row, 7)? {
+            sheet.receipts.insert(place, receipt);
+        } else {
+            sheet.freed.push(place);
+        }
     }
     Ok(())
 }

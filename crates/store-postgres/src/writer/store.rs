@@ -353,11 +353,17 @@ fn receipt_rows(writes: &mut Writes, sheet: &Sheet) {
     let receipts: Vec<(&(i64, KeyHash), &ReceiptRow)> =
         sheet.receipts.iter().filter(|(_, receipt)| receipt.mark == Mark::Fresh).collect();
     writes.add(
-        // One that is there is of a deleted thread, and only not removed yet.
+        // Not one that another node has made for the same key since it was looked for: its thread is there.
+        "DELETE FROM threadmill.receipts r USING unnest($1::int8[], $2::bytea[]) k (owner, key)
+         WHERE r.owner = k.owner AND r.key = k.key AND r.thread IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM threadmill.threads t WHERE t.num = r.thread)",
+        &sheet.freed,
+        |rows| columns!(rows; (owner, key) => *owner, key.to_vec()),
+    );
+    writes.add(
+        // Whoever used the key meanwhile is met here, and this commit is done over: its effect is not made twice.
         "INSERT INTO threadmill.receipts (tenant, owner, key, digest, thread, answer, makes)
-         SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::bytea[], $7::bool[])
-         ON CONFLICT (owner, key) DO UPDATE SET digest = excluded.digest, thread = excluded.thread,
-            answer = excluded.answer, makes = excluded.makes",
+         SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::bytea[], $7::bool[])",
         &receipts,
         |rows| {
             columns!(rows; ((owner, key), r) => r.tenant, *owner, key.to_vec(), r.digest.clone(), r.thread,

@@ -179,6 +179,29 @@ async fn rows_put_back_are_noticed() {
     assert!(head(&database.open().await).await.epoch > seen.epoch);
 }
 
+/// So do rows that are put back under connections that last: a node that goes on notices at its next commit.
+#[tokio::test]
+async fn rows_put_back_under_a_node_are_noticed() {
+    let database = Database::fresh().await;
+    let store = database.open().await;
+    let create = chat(&store).create("t");
+    let seen = chat(&store).ok([create]).await.position;
+    database.sql("CREATE TABLE kept_locks AS SELECT * FROM threadmill.locks").await;
+    database.sql("CREATE TABLE kept AS SELECT * FROM threadmill.meta").await;
+    let forgotten = take(&store, 1).await;
+    database.sql("DELETE FROM threadmill.locks; INSERT INTO threadmill.locks SELECT * FROM kept_locks").await;
+    database.sql("DELETE FROM threadmill.meta; INSERT INTO threadmill.meta SELECT * FROM kept").await;
+    let new = take(&store, 9).await;
+    assert!(new.token > forgotten.token, "{new:?} after {forgotten:?}");
+    assert!(head(&store).await.epoch > seen.epoch);
+    let mut write = chat(&store).transaction([chat(&store).say("stale")]);
+    write.under = Some(forgotten);
+    refused(store.apply(write).await, &StoreError::Superseded);
+    let begun = head(&store).await.epoch;
+    take(&store, 11).await;
+    assert_eq!(head(&store).await.epoch, begun, "it begins once");
+}
+
 #[tokio::test]
 async fn a_promoted_server_raises_the_epoch() {
     let server = Server::start().await;

@@ -107,21 +107,31 @@ async fn a_key_sent_to_two_nodes_has_one_effect() {
     make(&nodes[0], "t").await;
     for n in 0..20 {
         let (thread, id) = (format!("new-{n}"), format!("m{n}"));
-        // Half of them make their thread: there is no row yet that could be locked.
-        let commands = if n % 2 == 0 {
-            vec![say("t", &id)]
-        } else {
-            vec![chat(&nodes[0], &thread).create("t"), say(&thread, &id)]
+        // Half of them make their thread: there is no row yet that could be locked. Of some the nodes mint the id, each
+        // another one.
+        let commands = |node: usize| match n % 4 {
+            0 | 2 => vec![say("t", &id)],
+            1 => vec![chat(&nodes[node], &thread).create("t"), say(&thread, &id)],
+            _ => {
+                let minted = format!("{thread}-{node}");
+                vec![chat(&nodes[node], &minted).create("t"), say(&minted, &id)]
+            }
         };
-        let transaction =
-            Transaction { scope: scope("acme", "ann"), at: 2_000, key: Some(key(&id, 1)), under: None, commands };
-        let (a, b) = tokio::join!(nodes[0].apply(transaction.clone()), nodes[1].apply(transaction));
+        let transaction = |node| Transaction {
+            scope: scope("acme", "ann"),
+            at: 2_000,
+            key: Some(key(&id, 1)),
+            under: None,
+            commands: commands(node),
+        };
+        let (a, b) = tokio::join!(nodes[0].apply(transaction(0)), nodes[1].apply(transaction(1)));
         let (a, b) = (a.expect("applies"), b.expect("applies"));
         assert_eq!((a.replayed, b.replayed), (!b.replayed, !a.replayed), "one of them did it");
         assert_eq!((a.applied, a.position), (b.applied, b.position));
     }
     let line = chat(&nodes[1], "t").line("main").await;
     assert_eq!(line.len(), 10);
+    assert_eq!(database.value("SELECT count(*) FROM threadmill.threads").await, "11");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

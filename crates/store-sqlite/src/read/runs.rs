@@ -3,6 +3,7 @@
 use threadmill_proto::{RunId, RunStatus, Scope, StreamOffset};
 use threadmill_store::{LeasedRun, Missing, RunRead, StreamPage};
 
+use crate::codec::Chunks;
 use crate::db::Db;
 use crate::fail::Done;
 use crate::live::{LiveStreams, SharedStream, lock};
@@ -56,7 +57,10 @@ pub(crate) fn stream(
     }
     let kept: Option<Vec<u8>> = db.one("SELECT body FROM streams WHERE run = ?1", [row.num], |row| Ok(row.get(0)?))?;
     match kept {
-        Some(kept) => page(&Stream::parse(&kept)?, from, bytes, Closed::Yes).map(Some),
+        Some(kept) => {
+            let stream = Stream::parse(Chunks::Stream(row.num).checked(&kept)?)?;
+            page(&stream, from, bytes, Closed::Yes).map(Some)
+        }
         None => Ok(Some(StreamPage { chunks: Vec::new(), to: row.length, end: row.length, closed: true })),
     }
 }

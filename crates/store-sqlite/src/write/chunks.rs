@@ -4,6 +4,7 @@ use rusqlite::params;
 use threadmill_store::{ChunkAppend, ChunkBatch, Committing, Missing, StoreError};
 
 use super::lock::admit;
+use crate::codec::Chunks;
 use crate::db::Db;
 use crate::fail::{Done, invalid};
 use crate::live::{LiveRuns, SharedStream, lock};
@@ -29,7 +30,8 @@ impl Journal {
         if self.body.is_empty() {
             return Ok(None);
         }
-        db.insert("INSERT INTO journal (body) VALUES (?1)", [&self.body]).map(Some)
+        let body = Chunks::Journal.summed(&self.body);
+        db.insert("INSERT INTO journal (body) VALUES (?1)", [body]).map(Some)
     }
 
     /// Lets readers see what has become durable.

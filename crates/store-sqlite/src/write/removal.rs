@@ -138,7 +138,7 @@ fn remove_some(db: &Db<'_>, thread: i64, tenant: i64) -> Done<bool> {
     }
     Ok(remove_slots(db, thread, tenant)?
         || db.change(BRANCHES, params![from, to, MANY])? > 0
-        || remove_runs(db, thread)?
+        || remove_run(db, thread)?
         || db.change(RECEIPTS, params![thread, FEW])? > 0)
 }
 
@@ -162,13 +162,13 @@ fn remove_slots(db: &Db<'_>, thread: i64, tenant: i64) -> Done<bool> {
     Ok(removed > 0)
 }
 
-/// A run's stream goes with it, and may be long.
-fn remove_runs(db: &Db<'_>, thread: i64) -> Done<bool> {
-    let sql = "SELECT num FROM runs WHERE thread = ?1 LIMIT ?2";
-    let runs: Vec<i64> = db.all(sql, params![thread, FEW], |row| Ok(row.get(0)?))?;
-    for run in &runs {
-        db.change("DELETE FROM streams WHERE run = ?1", [run])?;
-        db.change("DELETE FROM runs WHERE num = ?1", [run])?;
-    }
-    Ok(!runs.is_empty())
+/// One at a time: a run's stream goes with it, and may have some mebibytes.
+fn remove_run(db: &Db<'_>, thread: i64) -> Done<bool> {
+    let first = "SELECT num FROM runs WHERE thread = ?1 LIMIT 1";
+    let Some(run) = db.one(first, [thread], |row| Ok(row.get::<_, i64>(0)?))? else {
+        return Ok(false);
+    };
+    db.change("DELETE FROM streams WHERE run = ?1", [run])?;
+    db.change("DELETE FROM runs WHERE num = ?1", [run])?;
+    Ok(true)
 }

@@ -9,6 +9,7 @@ use threadmill_store::{Applied, Command, Conflict, StoppingRun, StoreError};
 
 use super::lines::{Placed, Placing};
 use super::work::Work;
+use crate::codec::Chunks;
 use crate::fail::{Done, invalid};
 use crate::live::{Effect, LiveRun, lock};
 use crate::rows::{BranchRow, RunRow, branch, message, run};
@@ -177,7 +178,7 @@ impl Work<'_> {
         let stream = lock(&shared);
         self.db.change(
             "INSERT INTO streams (run, ended_at, body) VALUES (?1, ?2, ?3)",
-            params![run, self.at, stream.bytes()],
+            params![run, self.at, Chunks::Stream(run).summed(stream.bytes())],
         )?;
         self.effects.push(Effect::Gone(run));
         Ok(stream.length())

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -29,6 +29,8 @@ const CACHE_KIB: u32 = 64;
 /// Watches the log's length and sees to its being moved.
 pub(super) struct Checkpoints {
     pages: Arc<AtomicU32>,
+    /// A commit has written to the log since that was last asked.
+    wrote: Arc<AtomicBool>,
     every: u32,
     /// Pages of the log that are in the file.
     moved: u32,
@@ -50,8 +52,10 @@ impl Checkpoints {
     /// Watches the writer's connection and starts the thread.
     pub(super) fn start(conn: &mut Connection, every: u32) -> Done<Self> {
         let pages = Arc::new(AtomicU32::new(0));
-        let seen = pages.clone();
+        let wrote = Arc::new(AtomicBool::new(false));
+        let (seen, written) = (pages.clone(), wrote.clone());
         conn.wal_hook(Some(move |_: &mut _, count: i32| {
+            written.store(true, Ordering::Relaxed);
             seen.store(u32::try_from(count).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
@@ -63,7 +67,12 @@ impl Checkpoints {
             .name("threadmill-checkpoint".into())
             .spawn(move || work(&own, &asked, &tell))
             .map_err(unavailable)?;
-        Ok(Self { pages, every, moved: 0, busy: false, ask: Some(ask), done, thread: Some(thread) })
+        Ok(Self { pages, wrote, every, moved: 0, busy: false, ask: Some(ask), done, thread: Some(thread) })
+    }
+
+    /// Whether the last commit wrote anything.
+    pub(super) fn wrote(&self) -> bool {
+        self.wrote.swap(false, Ordering::Relaxed)
     }
 
     /// The log is long enough for a checkpoint.

@@ -68,7 +68,7 @@ impl State {
                 Err(self.shared.why_not().unwrap_or_else(|| unavailable("a file")))
             }
             Ok(()) => {
-                self.shared.found_room();
+                self.note_commit();
                 self.publish(group);
                 Ok(())
             }

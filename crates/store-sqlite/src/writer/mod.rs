@@ -152,14 +152,6 @@ impl Writer {
         }
     }
 
-    /// Whether it writes.
-    pub(crate) fn stands(&self) -> StoreResult<()> {
-        if lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished) {
-            return Err(unavailable("the writer has ended"));
-        }
-        self.shared.why_not().map_or(Ok(()), Err)
-    }
-
     async fn send_anyway<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || unavailable("the store is closed");
@@ -281,7 +273,7 @@ impl State {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         let left = removal::step(&Db::new(&self.conn)).map_err(group::broken)?;
         self.conn.execute_batch("COMMIT")?;
-        self.shared.found_room();
+        self.note_commit();
         Ok(left)
     }
 

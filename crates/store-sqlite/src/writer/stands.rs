@@ -3,7 +3,7 @@
 //! | state | what led to it | further writes | ends |
 //! |---|---|---|---|
 //! | `Writes` | | pass | |
-//! | `Full` | the disk or a quota had no room | are tried, and refused if there still is none | with the first that passes |
+//! | `Full` | the disk had no room | are tried, and refused if there still is none | with the first that passes |
 //! | `Failed` | any other failure of a write or a sync; a file that is not there any more | are refused | never |
 //!
 //! A write that finds no room leaves nothing behind: frames of the log without their commit are skipped by whoever
@@ -74,6 +74,13 @@ impl Shared {
 }
 
 impl State {
+    /// After a commit. One that had nothing to write proves nothing of the disk.
+    pub(super) fn note_commit(&self) {
+        if self.checkpoints.wrote() {
+            self.shared.found_room();
+        }
+    }
+
     /// Takes note of a failed write, whose transaction is rolled back. Returns what to tell those who asked.
     pub(super) fn fail(&mut self, error: &rusqlite::Error) -> StoreError {
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {

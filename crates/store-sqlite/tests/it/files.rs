@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use threadmill_store::conformance::kit::{Chat, message_id, scope, thread_id};
+use threadmill_proto::Outcome;
+use threadmill_store::conformance::kit::{Chat, message_id, run_id, scope, thread_id};
 use threadmill_store::{DurableStore, StoreError};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
@@ -17,7 +18,6 @@ async fn begin(path: &Path) -> Chat {
     let chat = Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id("t"), at: 1 };
     let create = chat.create("t");
     chat.clone().ok([create]).await;
-    store.writable().await.expect("it takes writes");
     chat
 }
 
@@ -29,8 +29,6 @@ async fn refuses(mut chat: Chat, named: &str) {
         let Err(StoreError::ReadOnly(why)) = answer else { panic!("{named}: {answer:?}") };
         assert!(why.contains(named), "{why}");
     }
-    let told = chat.store.writable().await;
-    assert!(matches!(told, Err(StoreError::ReadOnly(_))), "{told:?}");
     chat.store.thread(&chat.scope, &chat.thread).await.expect("it is read");
 }
 
@@ -95,6 +93,45 @@ async fn altered_text_is_shown_to_nobody() {
     file.execute("UPDATE messages SET body = (SELECT body FROM messages WHERE id = 'm0')", []).expect("writes");
     let moved = chat.store.message(&chat.scope, &chat.thread, &message_id("m1")).await;
     assert!(matches!(moved, Err(StoreError::Internal { .. })), "{moved:?}");
+}
+
+/// The chunks of an answer are no less text than its message: those of one that ended, and those of one under way when
+/// the store was closed.
+#[tokio::test]
+async fn altered_chunks_are_shown_to_nobody() {
+    let directory = TempDir::new().expect("a directory");
+    let mut chat = begin(directory.path()).await;
+    let start = chat.start("r");
+    chat.ok([start]).await;
+    chat.stream("r", 1, 0, &["some", " words"]).await.expect("chunks pass");
+    let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let journal: Vec<u8> = file.query_row("SELECT body FROM journal", [], |row| row.get(0)).expect("reads");
+    let end = chat.end("r", 1, Outcome::Complete, "some words");
+    chat.ok([end]).await;
+    let stream: Vec<u8> = file.query_row("SELECT body FROM streams", [], |row| row.get(0)).expect("reads");
+    for at in 0..stream.len() * 8 {
+        let mut damaged = stream.clone();
+        damaged[at / 8] ^= 1 << (at % 8);
+        file.execute("UPDATE streams SET body = ?1", [damaged]).expect("writes");
+        let read = chat.store.stream(&chat.scope, &run_id("r"), 0, 1 << 20).await;
+        assert!(matches!(read, Err(StoreError::Internal { .. })), "bit {at}: {read:?}");
+    }
+    file.execute("UPDATE streams SET body = ?1", [&stream]).expect("writes");
+    let read = chat.store.stream(&chat.scope, &run_id("r"), 0, 1 << 20).await.expect("reads");
+    assert_eq!(read.chunks.len(), 2);
+    // As if it had not ended.
+    drop(chat);
+    file.execute_batch("UPDATE runs SET status = 0; DELETE FROM streams").expect("writes");
+    for at in (8..journal.len() * 8).step_by(3) {
+        let mut damaged = journal.clone();
+        damaged[at / 8] ^= 1 << (at % 8);
+        file.execute("UPDATE journal SET body = ?1", [damaged]).expect("writes");
+        let opened = SqliteStore::open(directory.path(), SqliteOptions::default());
+        assert!(matches!(opened, Err(StoreError::Internal { .. })), "bit {at}: {opened:?}");
+    }
+    file.execute("UPDATE journal SET body = ?1", [&journal]).expect("writes");
+    let read = open(directory.path()).stream(&scope("acme", "ann"), &run_id("r"), 0, 1 << 20).await.expect("reads");
+    assert_eq!(read.chunks.len(), 2);
 }
 
 #[tokio::test]

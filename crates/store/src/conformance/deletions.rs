@@ -92,6 +92,24 @@ pub async fn ids_in_it_are_free_at_once(rig: &mut dyn Rig) {
     assert_eq!(chat.line("main").await, ["m0", "answer-r"]);
 }
 
+/// So are keys of requests that made something in it, though their receipts may go later, too.
+pub async fn keys_used_in_it_are_free_at_once(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    with(&chat, Some(key("k", 1)), &[chat.say("m0")]).await.expect("it is said");
+    let delete = chat.delete();
+    chat.ok([delete]).await;
+    let create = |name: &str| {
+        let other = Chat { thread: thread_id(name), ..chat.clone() };
+        let create = other.create("");
+        (other, create)
+    };
+    let (other, making) = create("u");
+    let made = with(&other, Some(key("k", 2)), &[making.clone()]).await.expect("the key is free");
+    let again = with(&other, Some(key("k", 2)), &[making]).await.expect("it is answered again");
+    assert!(again.replayed && again.position == made.position, "{again:?}");
+    conflict(with(&other, Some(key("k", 1)), &[create("v").1]).await, Conflict::KeyReused);
+}
+
 async fn import(chat: &Chat) {
     let import = ImportThread {
         id: chat.thread.clone(),

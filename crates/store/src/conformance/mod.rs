@@ -114,6 +114,7 @@ suite! { $
         a_repetition_is_late_by_a_restart_and_a_year
         an_id_that_was_deleted_is_free_to_others
         ids_in_it_are_free_at_once
+        keys_used_in_it_are_free_at_once
         an_import_brings_it_back
         a_deletion_after_an_import_counts_again
     }

@@ -104,7 +104,7 @@ impl Cluster {
 
     /// What a node says of its readiness.
     async fn readyz(&self, node: usize) -> (u16, Value) {
-        threadmill_server::engine::provider::openai::install_tls();
+        threadmill_engine::providers::openai::install_tls();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let url = format!("http://{}/readyz", self.nodes[node].address());
         let response = client.get(url).send().await.expect("the node answers");

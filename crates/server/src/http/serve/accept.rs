@@ -48,7 +48,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(&self) {
         loop {
             match self.listener.accept().await {
                 Ok((tcp, from)) => self.admit(tcp, from.ip()).await,

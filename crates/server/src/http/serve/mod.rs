@@ -25,7 +25,7 @@ pub(super) use self::bodies::ROOM;
 pub use self::limits::{Cap, HttpLimits, Rates};
 use self::peers::Peers;
 use super::{Auth, Guard, guard, routes};
-use crate::engine::Engine;
+use threadmill_engine::Engine;
 
 /// How long answers under way may take once the node has left.
 const FINISH: Duration = Duration::from_secs(1);
@@ -60,7 +60,10 @@ pub async fn serve(
         async move { engine.supervised("peers", || sweep(Arc::clone(&peers), Arc::clone(&limiter))).await }
     });
     let acceptor = Acceptor { listener, peers: Arc::clone(&peers), limiter, router, leaving };
-    let accepting = tasks.spawn(acceptor.run());
+    let accepting = tasks.spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.supervised("accept", || acceptor.run()).await }
+    });
     engine.leave(stop.await).await;
     accepting.abort();
     leave.send_replace(true);

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use super::limits::HttpLimits;
 use super::refusals::{Refusal, Refusals};
+use threadmill_engine::Ledger;
 
 /// Milliseconds since the node began to listen.
 pub(super) type Moment = u64;
@@ -34,6 +35,8 @@ pub(super) type Moment = u64;
 const BEHIND_MS: Moment = 200;
 /// How long what still comes of a request is thrown away after it was refused, so that its sender can read why.
 const LINGER: Duration = Duration::from_secs(5);
+/// What may come on a WebSocket before its client has said who it is: a Hello with its token.
+const GREETING: u64 = 16 << 10;
 /// Places that are made at once, so that a flood does not look at every socket for each new one.
 const EVICTED_AT_ONCE: usize = 64;
 
@@ -69,6 +72,8 @@ pub(crate) struct Peer {
     unsent: AtomicU64,
     /// Whether a request's body was dropped before its end.
     unread: AtomicBool,
+    /// Bytes that came on a WebSocket before a caller was known.
+    greeting: AtomicU64,
     /// Whether a caller was known on it.
     known: AtomicBool,
     ended: AtomicBool,
@@ -93,13 +98,28 @@ pub(crate) struct Peers {
 #[derive(Debug)]
 pub(crate) struct Unsent {
     peer: Arc<Peer>,
-    bytes: u64,
+    bytes: usize,
+}
+
+impl Ledger for Peer {
+    fn add(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.unsent.fetch_add(bytes, Ordering::Relaxed);
+        let all = self.peers.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all > self.peers.limits.unsent_bytes {
+            self.peers.pressed.notify_one();
+        }
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.peers.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.peer.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.peer.peers.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.peer.sub(self.bytes);
     }
 }
 
@@ -158,11 +178,16 @@ impl Peer {
         self.phase() == Phase::Open
     }
 
-    /// Bytes came.
-    pub(super) fn heard(&self) {
-        if self.phase() == Phase::Idle {
-            self.enter(Phase::Head);
+    /// So many bytes came. Whether they are too many for a WebSocket on which nobody is known yet.
+    pub(super) fn heard(&self, bytes: usize) -> bool {
+        match self.phase() {
+            Phase::Idle => self.enter(Phase::Head),
+            Phase::Open if !self.known.load(Ordering::Relaxed) => {
+                return self.greeting.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64 > GREETING;
+            }
+            Phase::Head | Phase::Busy | Phase::Open | Phase::Leaving => {}
         }
+        false
     }
 
     /// A caller showed who they are.
@@ -194,17 +219,12 @@ impl Peer {
 
     /// Counts bytes as not sent until what is returned is dropped.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Unsent {
-        let bytes = bytes as u64;
-        self.unsent.fetch_add(bytes, Ordering::Relaxed);
-        let all = self.peers.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if all > self.peers.limits.unsent_bytes {
-            self.peers.pressed.notify_one();
-        }
+        self.add(bytes);
         Unsent { peer: Arc::clone(self), bytes }
     }
 
     /// Lets it go: its socket fails from now on, and its task is woken to see that.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.task.wake();
     }
@@ -293,6 +313,7 @@ impl Peers {
             behind: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            greeting: AtomicU64::new(0),
             known: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -424,7 +445,7 @@ mod tests {
         peers.sweep(&refusals);
         assert!(ended(&leaving));
         pass(4).await;
-        slow.heard();
+        slow.heard(1);
         peers.sweep(&refusals);
         assert!(![&silent, &idle, &slow, &busy, &socket].into_iter().any(|peer| ended(peer)));
         pass(1).await;
@@ -436,6 +457,20 @@ mod tests {
         pass(56).await;
         peers.sweep(&refusals);
         assert!(ended(&idle) && !ended(&busy) && !ended(&socket));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_without_a_hello_says_little() {
+        let peers = Peers::new(HttpLimits::DEFAULT);
+        let [stranger, known] = [(); 2].map(|()| peers.enter(HERE, false));
+        for peer in [&stranger, &known] {
+            peer.begin();
+            assert!(!peer.heard(1 << 20), "HTTP has limits of its own");
+            peer.upgrade();
+            assert!(!peer.heard(16 << 10));
+        }
+        known.known();
+        assert!(stranger.heard(1) && !known.heard(1 << 20));
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ refusals! {
     Unread "unread" "connections cut: the peer did not read what it was sent"
     /// Too much waits to be read.
     UnsentBytes "unsent_bytes" "connections cut: too much was waiting to be read, and these were behind for longest"
-    /// A WebSocket's client did not say who it is.
+    /// A WebSocket's client did not say who it is, in time and in few bytes.
     NoHello "no_hello" "WebSockets closed: the client did not say Hello in time"
     /// Too many bytes of bodies are held.
     BodyBytes "body_bytes" "requests refused: too many bytes of bodies are held"

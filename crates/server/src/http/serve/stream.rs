@@ -68,8 +68,11 @@ impl AsyncRead for PeerStream {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, buf));
         read.map_err(|error| self.broke(error))?;
-        if buf.filled().len() > before {
-            self.peer.heard();
+        let came = buf.filled().len() - before;
+        if came > 0 && self.peer.heard(came) {
+            self.limiter.refusals.note(Refusal::NoHello);
+            self.peer.end();
+            self.check(cx)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -14,8 +14,9 @@ use tokio::time::Interval;
 
 use super::App;
 use super::auth::{self, Identity};
-use crate::engine::flags::Flags;
-use crate::engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
+use super::serve::peers::Peer;
+use threadmill_engine::flags::Flags;
+use threadmill_engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 pub(super) use post::post;
 pub(super) use socket::upgrade;
@@ -56,7 +57,12 @@ enum Over {
 
 impl Session {
     /// Begins with the client's first frame, which decides whether the two sides can talk.
-    fn begin(app: &App, caller: Option<Identity>, first: ClientFrame) -> Result<Self, Problem> {
+    fn begin(
+        app: &App,
+        caller: Option<Identity>,
+        first: ClientFrame,
+        peer: Option<&Arc<Peer>>,
+    ) -> Result<Self, Problem> {
         let ClientFrame::Hello { oldest, newest, token, .. } = first else {
             return Err(Problem::new(ErrorCode::HelloExpected, "The first frame was not Hello."));
         };
@@ -68,7 +74,8 @@ impl Session {
         let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
-        let watcher = Watcher::new(app.engine.clone(), identity.scope.clone());
+        let ledger = peer.map(|peer| Arc::clone(peer) as _);
+        let watcher = Watcher::counted(app.engine.clone(), identity.scope.clone(), ledger);
         let (flags, leaving, modes) = (app.engine.watch_flags(), app.engine.leaving(), app.engine.mode());
         let mode = Mode::Full;
         let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };

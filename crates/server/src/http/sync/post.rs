@@ -6,6 +6,7 @@
 //! wants something else asks anew, with its cursors.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::body::{MaybeCaller, Query, unread};
 use super::super::serve::bodies::BodyShare;
 use super::super::serve::limiter::Share;
+use super::super::serve::peers::Peer;
 use super::super::{ApiProblem, App};
 use super::{Feed, Session, malformed};
 
@@ -56,9 +58,10 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiProblem> {
     let carrier = carrier(request.headers(), &query)?;
     let share = request.extensions().get::<BodyShare>().cloned();
+    let peer = request.extensions().get::<Arc<Peer>>().cloned();
     let mut words = Words { body: request.into_body().into_data_stream(), bytes: Vec::new() };
     // Who is there is known before more is read than saying it takes.
-    let session = Session::begin(&app, caller, words.first().await?)?;
+    let session = Session::begin(&app, caller, words.first().await?, peer.as_ref())?;
     if let Some(share) = share {
         share.known(&app.limiter, session.scope());
     }

@@ -105,7 +105,7 @@ impl Connection {
     async fn hello(&mut self) -> Option<Session> {
         let begun = match tokio::time::timeout(HELLO_PATIENCE, self.socket.next()).await {
             Ok(Some(Ok(Message::Binary(bytes)))) => match from_cbor(&bytes) {
-                Ok(frame) => Session::begin(&self.app, self.caller.take(), frame),
+                Ok(frame) => Session::begin(&self.app, self.caller.take(), frame, self.peer.as_ref()),
                 Err(error) => Err(malformed(&error)),
             },
             Ok(Some(Ok(_))) => Err(Problem::new(ErrorCode::HelloExpected, "The client did not say Hello.")),

@@ -1,0 +1,418 @@
+//! A connection's outgoing queue, bounded in bytes.
+//!
+//! A frame is encoded once, however many connections send it. Deltas of one run that wait side by side are
+//! joined when they are taken, unless one of them is a repetition for a subscription that came later: the other
+//! subscriptions of the thread leave that out, and must not find it joined with what they lack. Past the soft limit
+//! a thread's frames are dropped and its subscriptions start over from a fresh window; past the hard limit the
+//! connection is closed with a code that says to come back.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use threadmill_core::coalesce;
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{ServerFrame, ThreadId, to_cbor};
+use tokio::sync::Notify;
+
+use crate::sync::lock;
+
+/// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
+/// with a window for each of the [`crate::delivery::connection::OPENS`] that may be read at once.
+const SOFT_LIMIT: usize = 3 << 19;
+/// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
+/// resumes many threads at once must not fall behind by its own requests.
+const ENOUGH: usize = 256 << 10;
+/// Bytes that may wait before the connection is closed: room for one long repetition besides a few windows.
+const HARD_LIMIT: usize = 6 << 20;
+/// What a frame costs beyond its own size: the queue entry and its share of the encoding.
+const FRAME_COST: usize = 64;
+
+/// A frame that many connections send.
+#[derive(Debug)]
+pub struct Shared {
+    /// The frame.
+    pub frame: ServerFrame,
+    cbor: OnceLock<Bytes>,
+}
+
+impl Shared {
+    /// A frame to send to any number of connections.
+    #[must_use]
+    pub fn new(frame: ServerFrame) -> Arc<Self> {
+        Arc::new(Self { frame, cbor: OnceLock::new() })
+    }
+
+    /// The frame as CBOR, encoded at the first call.
+    pub fn cbor(&self) -> Bytes {
+        self.cbor.get_or_init(|| to_cbor(&self.frame).into()).clone()
+    }
+
+    fn cost(&self) -> usize {
+        self.cbor().len() + FRAME_COST
+    }
+
+    /// Whether this holds the chunks right after those of `before`.
+    fn continues(&self, before: &Self) -> bool {
+        match (&before.frame, &self.frame) {
+            (ServerFrame::Chunks { run, to, .. }, ServerFrame::Chunks { run: next, from, .. }) => {
+                run == next && to == from
+            }
+            _ => false,
+        }
+    }
+
+    /// This frame's chunks from an offset within them on, as they were published: one an offset.
+    pub(crate) fn chunks_from(&self, offset: u64) -> Option<Arc<Self>> {
+        let mut frame = self.frame.clone();
+        let ServerFrame::Chunks { from, to, chunks, .. } = &mut frame else { return None };
+        if !(*from..*to).contains(&offset) {
+            return None;
+        }
+        chunks.drain(..usize::try_from(offset - *from).ok()?);
+        *from = offset;
+        Some(Self::new(frame))
+    }
+
+    /// This frame's chunks with those of the frames that continue it.
+    fn joined(&self, rest: &[Arc<Self>]) -> Arc<Self> {
+        let mut frame = self.frame.clone();
+        if let ServerFrame::Chunks { to, chunks, .. } = &mut frame {
+            for next in rest {
+                if let ServerFrame::Chunks { to: end, chunks: more, .. } = &next.frame {
+                    more.iter().for_each(|chunk| coalesce::push(chunks, chunk.clone()));
+                    *to = *end;
+                }
+            }
+        }
+        Self::new(frame)
+    }
+}
+
+/// What the connection does next.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Send this.
+    Frame(Arc<Shared>),
+    /// This subscription was dropped for slowness: open it anew.
+    Resync(u32),
+    /// Read the next page of the list.
+    List,
+    /// Close: the client reads too slowly.
+    TooSlow,
+}
+
+/// A place in the queue.
+#[derive(Debug)]
+enum Queued {
+    /// A frame as it happened.
+    Live(Arc<Shared>),
+    /// A frame that repeats for one subscription what others may have had.
+    Repeated(Arc<Shared>),
+    Task(Outgoing),
+}
+
+impl Queued {
+    /// A frame that may be joined with its neighbours.
+    fn live(&self) -> Option<&Arc<Shared>> {
+        match self {
+            Self::Live(frame) => Some(frame),
+            Self::Repeated(_) | Self::Task(_) => None,
+        }
+    }
+}
+
+/// Counts what waits to be sent, for whoever bounds that.
+pub trait Ledger: Send + Sync + std::fmt::Debug {
+    /// So many bytes more.
+    fn add(&self, bytes: usize);
+    /// So many bytes less.
+    fn sub(&self, bytes: usize);
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Queued>,
+    bytes: usize,
+    overflown: bool,
+    ledger: Option<Arc<dyn Ledger>>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.sub(self.bytes);
+    }
+}
+
+impl Queue {
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if let Some(ledger) = &self.ledger {
+            ledger.add(bytes);
+        }
+    }
+
+    fn sub(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(ledger) = &self.ledger {
+            ledger.sub(bytes);
+        }
+    }
+
+    fn forget(&mut self, thread: &ThreadId) {
+        let mut freed = 0;
+        self.items.retain(|item| match item {
+            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
+                freed += frame.cost();
+                false
+            }
+            Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
+        });
+        self.sub(freed);
+    }
+
+    fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
+        if self.overflown {
+            return;
+        }
+        self.add(frame.cost());
+        if self.bytes > HARD_LIMIT {
+            self.overflown = true;
+            self.items.clear();
+            self.sub(self.bytes);
+            self.items.push_back(Queued::Task(Outgoing::TooSlow));
+        } else {
+            self.items.push_back(place(frame));
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    ready: Notify,
+    /// Something was taken out.
+    taken: Notify,
+}
+
+impl Outbox {
+    /// One whose bytes are counted besides.
+    pub(crate) fn counted(ledger: Option<Arc<dyn Ledger>>) -> Arc<Self> {
+        let queue = Queue { items: VecDeque::new(), bytes: 0, overflown: false, ledger };
+        Arc::new(Self { queue: Mutex::new(queue), ready: Notify::new(), taken: Notify::new() })
+    }
+
+    /// Queues a frame.
+    pub(crate) fn push(&self, frame: Arc<Shared>) {
+        lock(&self.queue).push(frame, Queued::Live);
+        self.ready.notify_one();
+    }
+
+    /// Queues a frame that goes out as it is, since others of the connection may have had it.
+    pub(crate) fn repeat(&self, frame: Arc<Shared>) {
+        lock(&self.queue).push(frame, Queued::Repeated);
+        self.ready.notify_one();
+    }
+
+    /// Past the soft limit.
+    pub(crate) fn is_behind(&self) -> bool {
+        lock(&self.queue).bytes > SOFT_LIMIT
+    }
+
+    /// So much waits that nothing more should be asked for.
+    pub(crate) fn has_enough(&self) -> bool {
+        lock(&self.queue).bytes > ENOUGH
+    }
+
+    /// Waits until more may be asked for.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            taken.as_mut().enable();
+            if !self.has_enough() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    /// Drops what waits for a thread, says so to its subscriptions and asks for them to be opened anew. All of them
+    /// are told before the first one opens, so that none takes the others' frames for a hole in its own.
+    pub(crate) fn resync(&self, subs: &[u32], thread: &ThreadId, reason: ResetReason) {
+        let mut queue = lock(&self.queue);
+        queue.forget(thread);
+        for sub in subs {
+            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason });
+            queue.push(reset, Queued::Live);
+        }
+        queue.items.extend(subs.iter().map(|sub| Queued::Task(Outgoing::Resync(*sub))));
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Drops what waits for a thread.
+    pub(crate) fn forget(&self, thread: &ThreadId) {
+        lock(&self.queue).forget(thread);
+    }
+
+    /// Asks for the next page of the list, after what waits.
+    pub(crate) fn ask_list(&self) {
+        lock(&self.queue).items.push_back(Queued::Task(Outgoing::List));
+        self.ready.notify_one();
+    }
+
+    /// The next thing to do, at once if there is one.
+    pub(crate) fn pop(&self) -> Option<Outgoing> {
+        let mut queue = lock(&self.queue);
+        let (first, joins) = match queue.items.pop_front()? {
+            Queued::Task(task) => return Some(task),
+            Queued::Live(frame) => (frame, true),
+            Queued::Repeated(frame) => (frame, false),
+        };
+        queue.sub(first.cost());
+        // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
+        let mut more: Vec<Arc<Shared>> = Vec::new();
+        while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
+            if !after.continues(more.last().unwrap_or(&first)) {
+                break;
+            }
+            let after = Arc::clone(after);
+            queue.sub(after.cost());
+            queue.items.pop_front();
+            more.push(after);
+        }
+        drop(queue);
+        self.taken.notify_waiters();
+        Some(Outgoing::Frame(if more.is_empty() { first } else { first.joined(&more) }))
+    }
+
+    /// Waits until there is something to pop.
+    pub(crate) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+}
+
+fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
+    match frame {
+        ServerFrame::Event { thread, .. }
+        | ServerFrame::Chunks { thread, .. }
+        | ServerFrame::Advance { thread, .. } => thread == of,
+        ServerFrame::Window { window, .. } => window.thread == *of,
+        ServerFrame::Welcome { .. }
+        | ServerFrame::Refused(_)
+        | ServerFrame::Resumed { .. }
+        | ServerFrame::Reset { .. }
+        | ServerFrame::Summaries { .. }
+        | ServerFrame::Failed { .. }
+        | ServerFrame::Pong { .. }
+        | ServerFrame::Closing { .. }
+        | ServerFrame::Flags { .. }
+        | ServerFrame::Mode { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use threadmill_proto::{Chunk, MessageId, RunId};
+
+    use super::*;
+
+    fn chunks(from: u64, to: u64) -> Arc<Shared> {
+        let delta = |at: u64| Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") };
+        Shared::new(ServerFrame::Chunks {
+            thread: ThreadId::parse("t").expect("an id"),
+            run: RunId::parse("r").expect("an id"),
+            message: MessageId::parse("m").expect("an id"),
+            from,
+            to,
+            chunks: (from..to).map(delta).collect(),
+        })
+    }
+
+    fn drain(outbox: &Outbox) -> Vec<(u64, u64)> {
+        let ends = |next: Outgoing| match next {
+            Outgoing::Frame(frame) => match &frame.frame {
+                ServerFrame::Chunks { from, to, .. } => (*from, *to),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| outbox.pop()).map(ends).collect()
+    }
+
+    #[test]
+    fn neighbours_are_joined_and_repetitions_are_not() {
+        let outbox = Outbox::default();
+        for (from, to) in [(0, 2), (2, 3), (3, 5)] {
+            outbox.push(chunks(from, to));
+        }
+        outbox.repeat(chunks(0, 4));
+        outbox.repeat(chunks(4, 5));
+        outbox.push(chunks(5, 6));
+        outbox.push(chunks(6, 9));
+        outbox.repeat(chunks(9, 10));
+        outbox.push(chunks(10, 11));
+        assert_eq!(drain(&outbox), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
+        assert_eq!(lock(&outbox.queue).bytes, 0, "what was sent is not counted any more");
+    }
+
+    #[derive(Debug, Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Ledger for Count {
+        fn add(&self, bytes: usize) {
+            self.0.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn sub(&self, bytes: usize) {
+            self.0.fetch_sub(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
+        let count = Arc::new(Count::default());
+        let counted = || count.0.load(std::sync::atomic::Ordering::Relaxed);
+        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
+        for (from, to) in [(0, 2), (2, 3), (5, 6)] {
+            outbox.push(chunks(from, to));
+        }
+        assert_eq!(counted(), lock(&outbox.queue).bytes);
+        outbox.pop();
+        assert!(counted() > 0);
+        outbox.pop();
+        assert_eq!(counted(), 0);
+        outbox.push(chunks(6, 7));
+        outbox.forget(&ThreadId::parse("t").expect("an id"));
+        assert_eq!(counted(), 0);
+        outbox.push(chunks(6, 7));
+        while !lock(&outbox.queue).overflown {
+            outbox.push(chunks(0, 9_000));
+        }
+        assert_eq!(counted(), 0, "a connection that is given up holds nothing");
+        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
+        outbox.push(chunks(0, 2));
+        drop(outbox);
+        assert_eq!(counted(), 0);
+    }
+
+    #[test]
+    fn a_reset_says_so_to_every_subscription_before_one_opens() {
+        let outbox = Outbox::default();
+        outbox.push(chunks(0, 2));
+        outbox.repeat(chunks(0, 1));
+        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
+        let said: Vec<_> = std::iter::from_fn(|| outbox.pop())
+            .map(|next| match next {
+                Outgoing::Frame(frame) => match &frame.frame {
+                    ServerFrame::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
+                    other => panic!("{other:?}"),
+                },
+                Outgoing::Resync(sub) => format!("open {sub}"),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(said, ["reset 4", "reset 7", "open 4", "open 7"]);
+    }
+}

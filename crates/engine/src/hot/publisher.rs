@@ -1,0 +1,161 @@
+//! What a node leaves in the hot tier and says by it: whatever waits goes together, appends of a tail joined, of word the
+//! newest alone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use threadmill_proto::Scope;
+use threadmill_store::hot::{
+    Breaker, Extended, Hint, HotResult, HotStore as _, Keep, Mark, OnGap, PageKey, Place, TailAppend, TailKey,
+    ThreadKey,
+};
+use tokio::sync::mpsc;
+
+use crate::hot::presence::PRESENT_FOR;
+use crate::hot::tier::{Tier, Waiting};
+
+/// Bytes of chunks and windows that are sent at once. The tier takes twice as many of one tail.
+const AT_ONCE: usize = 1 << 20;
+/// Things that are sent at once.
+const MANY: u64 = 1024;
+/// What an entry costs besides its bytes.
+const ENTRY: usize = 64;
+
+/// What is spread.
+pub(crate) enum Item {
+    Change(ThreadKey, Place),
+    Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
+    Summary(Scope, u64),
+    Page(PageKey, Bytes),
+    Present(Mark),
+    Gone(ThreadKey),
+}
+
+impl Item {
+    /// What it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Chunks { entries, .. } => entries.iter().map(|entry| entry.len() + ENTRY).sum(),
+            Self::Page(_, page) => page.len(),
+            Self::Change(..) | Self::Summary(..) | Self::Present(_) | Self::Gone(_) => ENTRY,
+        }
+    }
+}
+
+/// Sends what waits, together, for as long as the tier is used.
+pub(crate) async fn spread(tier: Weak<Tier>, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut waiting = waiting.lock().await;
+    while let Some(first) = waiting.recv().await {
+        let mut batch = Batch::default();
+        let mut rooms = vec![first.room];
+        batch.add(first.item);
+        while batch.has_room()
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.add(next.item);
+            rooms.push(next.room);
+        }
+        let Some(tier) = tier.upgrade() else { return };
+        batch.send(&tier).await;
+        drop(rooms);
+    }
+}
+
+/// What is sent at once: appends to each tail joined, and the newest word of everything.
+#[derive(Default)]
+struct Batch {
+    appends: Vec<TailAppend>,
+    /// The last append of each tail.
+    last: HashMap<TailKey, usize>,
+    hints: HashMap<Subject, Hint>,
+    marks: HashMap<(ThreadKey, String), Mark>,
+    gone: Vec<ThreadKey>,
+    pages: Vec<(PageKey, Bytes)>,
+    bytes: usize,
+    items: u64,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Thread(ThreadKey),
+    Summary(Scope),
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.bytes < AT_ONCE && self.items < MANY
+    }
+
+    fn add(&mut self, item: Item) {
+        self.items += 1;
+        match item {
+            Item::Change(thread, head) => {
+                self.hints.insert(Subject::Thread(thread.clone()), Hint::Thread { thread, head });
+            }
+            Item::Summary(scope, pos) => {
+                self.hints.insert(Subject::Summary(scope.clone()), Hint::Summary { scope, pos });
+            }
+            Item::Present(mark) => {
+                self.marks.insert((mark.thread.clone(), mark.member.clone()), mark);
+            }
+            Item::Gone(thread) => self.gone.push(thread),
+            Item::Page(key, page) => {
+                self.bytes += page.len();
+                self.pages.push((key, page));
+            }
+            Item::Chunks { tail, after, entries } => {
+                self.bytes += entries.iter().map(Bytes::len).sum::<usize>();
+                let last = self.last.get(&tail).and_then(|at| self.appends.get_mut(*at));
+                if let Some(last) = last.filter(|last| last.end() == after) {
+                    last.entries.extend(entries);
+                    return;
+                }
+                self.last.insert(tail.clone(), self.appends.len());
+                let (keep, on_gap) = (Keep::default(), OnGap::Refuse);
+                self.appends.push(TailAppend { tail, after, entries, keep, on_gap });
+            }
+        }
+    }
+
+    /// Sends everything, and counts what became of it.
+    async fn send(self, tier: &Tier) {
+        let items = self.items;
+        let sent = self.sent(tier.store()).await;
+        tier.count_spread(items, &sent);
+    }
+
+    /// Appends, which the tier tells of itself, then says the rest: an end comes after what it ends. What cannot be left
+    /// there is not spoken of either: the durable tier's word is on its way.
+    async fn sent(self, store: &Breaker) -> HotResult<()> {
+        if !self.appends.is_empty() {
+            let answers = store.extend(self.appends.clone()).await?;
+            let again = self.appends.into_iter().zip(answers).filter_map(|(append, answer)| match answer {
+                // The tier missed something. It begins anew, since nobody will bring that.
+                Extended::Refused { there } if there < append.after => {
+                    Some(TailAppend { on_gap: OnGap::Restart, ..append })
+                }
+                Extended::Refused { .. } | Extended::Accepted => None,
+            });
+            let again: Vec<_> = again.collect();
+            if !again.is_empty() {
+                store.extend(again).await?;
+            }
+        }
+        if !self.hints.is_empty() {
+            store.publish(self.hints.into_values().collect()).await?;
+        }
+        if !self.pages.is_empty() {
+            store.put_pages(self.pages).await?;
+        }
+        if !self.marks.is_empty() {
+            // Whoever is still there says so again.
+            store.set_presence(self.marks.into_values().collect(), PRESENT_FOR).await?;
+        }
+        for thread in self.gone {
+            // What stays cannot be asked for and expires.
+            store.flush_thread(&thread).await?;
+        }
+        Ok(())
+    }
+}

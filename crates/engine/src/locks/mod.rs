@@ -1,0 +1,216 @@
+//! Locks: asked for with patience, kept, given back. The durable tier decides who holds one; here is only the waiting:
+//! backoff with full jitter, cut short when the lock is given back on this node.
+
+mod queue;
+mod stats;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use threadmill_proto::{ErrorCode, LockName, Millis, Problem, Scope};
+use threadmill_store::hot::{Chance, full_jitter};
+use threadmill_store::{LockAnswer, LockGrant, LockRead, LockRequest, LockToken, StoreError, StoreResult};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::threads::permit::WRITE;
+use crate::threads::turns::Turn;
+use crate::{Answer, Engine, node::ids as mint, problem_of, threads::permit};
+
+pub use stats::{LockStats, Outcomes, Spread, THRESHOLD};
+
+use queue::{Place, Queues};
+use stats::Counters;
+
+/// The span of the first wait; it doubles.
+const BASE: Duration = Duration::from_millis(10);
+/// No wait is longer: so long may a lock that was given back on another node lie idle.
+const CAP: Duration = Duration::from_secs(1);
+
+/// A lock that is wished for.
+#[derive(Debug, Clone)]
+pub struct LockWish {
+    /// Which.
+    pub name: LockName,
+    /// The caller's name for this holding; minted if there is none.
+    pub holder: Option<String>,
+    /// For how long it is granted, in milliseconds.
+    pub ttl: Millis,
+    /// How long to wait for it, in milliseconds.
+    pub wait: Millis,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone)]
+pub struct LockHeld {
+    /// Which.
+    pub name: LockName,
+    /// The caller's name for this holding.
+    pub holder: String,
+    /// The grant.
+    pub grant: LockGrant,
+    /// How long it took, in milliseconds.
+    pub waited: Millis,
+    /// How often it was asked for.
+    pub attempts: u32,
+}
+
+/// The waiting of a node, and its counters.
+#[derive(Debug, Default)]
+pub(crate) struct Locks {
+    queues: Queues,
+    counters: Counters,
+}
+
+impl Engine {
+    /// Asks for a lock until it is granted or the caller's patience ends.
+    ///
+    /// # Errors
+    /// `lock_held` if somebody held it all the while, `overloaded` if too many wait already.
+    pub async fn acquire_lock(self: &Arc<Self>, scope: &Scope, wish: LockWish) -> Answer<LockHeld> {
+        let holder = wish.holder.unwrap_or_else(mint::holder);
+        let request = |now| LockRequest { name: wish.name.clone(), holder: holder.clone(), until: now + wish.ttl, now };
+        let began = Instant::now();
+        let patience = Duration::from_millis(wish.wait);
+        let mut chance = Chance::new(mint::seed());
+        let mut place: Option<Place<'_>> = None;
+        for attempt in 0.. {
+            let answer = match self.likely_held(scope, &wish.name, attempt).await? {
+                Some(until) => LockAnswer::Held { until },
+                None => self.attempt(scope, &request).await?,
+            };
+            let until = match answer {
+                LockAnswer::Held { until } => until,
+                LockAnswer::Granted(grant) => {
+                    self.locks.counters.granted(grant.how, began.elapsed());
+                    let waited = millis(began.elapsed());
+                    return Ok(LockHeld { name: wish.name, holder, grant, waited, attempts: attempt + 1 });
+                }
+            };
+            let left = patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                self.locks.counters.missed(patience);
+                return Err(held(until));
+            }
+            let place = match &mut place {
+                Some(place) => place,
+                none => none.insert(self.place_for(scope, &wish.name)?),
+            };
+            let pause = full_jitter(&mut chance, attempt, BASE, CAP).min(left);
+            // Woken or not, it is asked again.
+            let _ = timeout(pause, place.given_back()).await;
+        }
+        Err(Problem::new(ErrorCode::Internal, "The wait for a lock ended by a defect."))
+    }
+
+    /// Whoever asks again looks first: a look costs no turn of the writer.
+    async fn likely_held(&self, scope: &Scope, name: &LockName, attempt: u32) -> Answer<Option<Millis>> {
+        if attempt == 0 {
+            return Ok(None);
+        }
+        let read = self.lock_read(scope, name).await?;
+        Ok((read.held && read.until > mint::now()).then_some(read.until))
+    }
+
+    fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
+        let place = self.locks.queues.enter(scope, name);
+        place.ok_or_else(|| {
+            self.locks.counters.refused();
+            Problem {
+                code: ErrorCode::Overloaded,
+                detail: "Too many wait for this lock already.".into(),
+                retry_after: Some(u32::try_from(CAP.as_millis()).unwrap_or(u32::MAX)),
+                hint: None,
+            }
+        })
+    }
+
+    /// The turn of a write at a lock, which is one like any other: a flood of them waits behind those of others.
+    async fn lock_turn(&self, scope: &Scope) -> Answer<(Turn, permit::Place)> {
+        let place = self.writes.place(scope, WRITE)?;
+        Ok((place.turn().await, place))
+    }
+
+    /// Asks once, as of when its turn comes. What is granted to a caller who went away meanwhile is given back.
+    async fn attempt(self: &Arc<Self>, scope: &Scope, request: impl Fn(Millis) -> LockRequest) -> Answer<LockAnswer> {
+        let turn = self.lock_turn(scope).await?;
+        self.locks.counters.asked();
+        let request = request(mint::now());
+        let (tell, told) = oneshot::channel();
+        let (engine, scope) = (Arc::clone(self), scope.clone());
+        tokio::spawn(async move {
+            let name = request.name.clone();
+            let answer = engine.store.acquire_lock(&scope, request).await;
+            drop(turn);
+            if let Err(Ok(LockAnswer::Granted(grant))) = tell.send(answer) {
+                let unwanted = LockToken { name, token: grant.token };
+                if let Err(problem) = engine.release_lock(&scope, &unwanted).await {
+                    tracing::warn!(detail = problem.detail, "a lock that nobody waits for any more runs out by itself");
+                }
+            }
+        });
+        let answer: StoreResult<LockAnswer> = told.await.unwrap_or_else(|_| {
+            Err(StoreError::Internal { store: "engine", detail: "a lock's attempt was cut short".into() })
+        });
+        answer.map_err(problem_of)
+    }
+
+    /// Keeps a lock for another while.
+    ///
+    /// # Errors
+    /// `fenced` if it has passed on.
+    pub async fn renew_lock(&self, scope: &Scope, lock: &LockToken, ttl: Millis) -> Answer<LockGrant> {
+        let _turn = self.lock_turn(scope).await?;
+        let grant = self.store.renew_lock(scope, lock, mint::now() + ttl).await;
+        grant.map_err(|error| self.lost(error))
+    }
+
+    /// Gives a lock back, and wakes one of those who wait for it on this node.
+    ///
+    /// # Errors
+    /// `fenced` if it has passed on.
+    pub async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> Answer<LockGrant> {
+        let _turn = self.lock_turn(scope).await?;
+        let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.lost(error))?;
+        self.locks.counters.held(Duration::from_millis(mint::now().saturating_sub(grant.since)));
+        self.locks.queues.wake(&(scope.tenant.clone(), lock.name.clone()));
+        Ok(grant)
+    }
+
+    /// How a lock stands.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn lock_read(&self, scope: &Scope, name: &LockName) -> Answer<LockRead> {
+        self.store.lock(scope, name).await.map_err(problem_of)
+    }
+
+    /// What this node counted.
+    #[must_use]
+    pub fn lock_stats(&self) -> LockStats {
+        self.locks.counters.read(self.locks.queues.waiting())
+    }
+
+    /// Counts a refusal for a stale token, and says it.
+    pub(crate) fn lost(&self, error: StoreError) -> Problem {
+        if matches!(error, StoreError::Superseded) {
+            self.locks.counters.fenced();
+        }
+        problem_of(error)
+    }
+}
+
+fn held(until: Millis) -> Problem {
+    let left = until.saturating_sub(mint::now());
+    Problem {
+        code: ErrorCode::LockHeld,
+        detail: format!("Somebody holds the lock, for {left} ms more if they do not let go before."),
+        // It may be given back at any time: sooner than its end, but not at once.
+        retry_after: Some(u32::try_from(left.clamp(1, millis(CAP))).unwrap_or(u32::MAX)),
+        hint: None,
+    }
+}
+
+fn millis(span: Duration) -> Millis {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

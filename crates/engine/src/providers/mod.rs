@@ -1,0 +1,146 @@
+//! Providers: who writes the answers. Keys stay here; they reach no log, no error and no browser.
+
+mod failure;
+pub mod openai;
+pub mod replay;
+mod words;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use threadmill_proto::{Chunk, ErrorCode, Problem, Role};
+
+pub use failure::{Failure, ProviderError};
+
+/// Chunks as they come. The end of the stream is the end of the answer. Dropping it aborts the call.
+pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, ProviderError>> + Send>>;
+
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Words.
+    Text(String),
+    /// A file by reference or as a `data:` URL.
+    File {
+        /// IANA media type.
+        media_type: String,
+        /// Where it is.
+        url: String,
+        /// What to call it.
+        filename: Option<String>,
+    },
+}
+
+/// One turn of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Who spoke.
+    pub role: Role,
+    /// What was said, in order.
+    pub pieces: Vec<Piece>,
+}
+
+impl Turn {
+    /// A turn of words.
+    #[must_use]
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self { role, pieces: vec![Piece::Text(text.into())] }
+    }
+
+    /// Its words, with its files by name.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::File { media_type, filename, .. } => match filename {
+                Some(name) => format!("[file: {name} ({media_type})]"),
+                None => format!("[file: {media_type}]"),
+            },
+        };
+        self.pieces.iter().map(piece).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
+/// What a provider is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// Put before the history.
+    pub system: Option<String>,
+    /// Oldest first.
+    pub turns: Vec<Turn>,
+}
+
+/// Writes answers.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Begins an answer. It is never tried again by itself: a call may cost money.
+    ///
+    /// # Errors
+    /// The provider refused or could not be reached.
+    async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError>;
+}
+
+/// A provider under its configured name.
+#[derive(Clone)]
+pub struct Named {
+    /// What requests call it.
+    pub name: String,
+    /// What pages call it.
+    pub title: String,
+    /// What a page must say about it.
+    pub note: Option<String>,
+    /// The model, for the run's record.
+    pub model: String,
+    provider: Arc<dyn Provider>,
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Named").field("name", &self.name).field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+impl Named {
+    /// Names a provider.
+    pub fn new(name: &str, title: &str, model: &str, note: Option<String>, provider: Arc<dyn Provider>) -> Self {
+        Self { name: name.into(), title: title.into(), model: model.into(), note, provider }
+    }
+
+    pub(crate) async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError> {
+        self.provider.open(prompt).await
+    }
+}
+
+/// The configured providers. The first is the default.
+#[derive(Debug, Clone)]
+pub struct Providers(Vec<Named>);
+
+impl Providers {
+    /// Providers by name. `None` if the list is empty.
+    #[must_use]
+    pub fn new(list: Vec<Named>) -> Option<Self> {
+        (!list.is_empty()).then_some(Self(list))
+    }
+
+    /// All of them, the default first.
+    #[must_use]
+    pub fn all(&self) -> &[Named] {
+        &self.0
+    }
+
+    /// The provider of this name, or the default.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn named(&self, name: Option<&str>) -> Result<&Named, Problem> {
+        let Some(name) = name else { return Ok(&self.0[0]) };
+        self.0.iter().find(|provider| provider.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.0.iter().map(|provider| provider.name.as_str()).collect();
+            let detail = format!("There is no provider of that name; there are: {}.", known.join(", "));
+            Problem::new(ErrorCode::ProviderUnknown, detail)
+        })
+    }
+}

@@ -1,0 +1,364 @@
+//! Driving one run: from the provider's stream to durable chunks, until it ends, fails or is let go.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use threadmill_core::coalesce::{Coalesce, Pace, Step};
+use threadmill_core::fold::Fold;
+use threadmill_proto::{Anchor, Chunk, Outcome, RunId, RunInfo, Scope, ThreadId};
+use threadmill_store::{ChunkAppend, StoreError, StoreResult, WindowQuery};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+
+use crate::providers::{ChunkStream, Failure, Prompt, ProviderError};
+use crate::runs::allowance::Allowance;
+use crate::runs::prompt::{History, asks, turns};
+use crate::runs::registry::LEASE_MS;
+use crate::{Engine, problem_of};
+
+/// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
+const CHECKPOINT_BYTES: usize = 64 << 10;
+
+/// How the driving of a run came to its end.
+enum Driven {
+    /// The provider said it was done.
+    Complete,
+    /// The provider or this node failed. What the message keeps of it is in the stream.
+    Failed(ProviderError),
+    /// The node lets go.
+    LetGo,
+    /// Somebody else has the run now. Theirs is the end.
+    Lost,
+}
+
+/// One commit at a time: appends of a run must reach the store in order, and batches grow by themselves while one is
+/// under way.
+const PACE: Pace = Pace { least: 8, most: u64::MAX / 2, bytes: usize::MAX };
+
+/// One run being written.
+struct Driver {
+    engine: Arc<Engine>,
+    scope: Scope,
+    run: RunId,
+    fence: u64,
+    fold: Fold,
+    since_checkpoint: usize,
+    /// What of the message's limits is left.
+    allowance: Allowance,
+    coalesce: Coalesce,
+    commit: Option<JoinHandle<StoreResult<()>>>,
+    started: Instant,
+}
+
+impl Engine {
+    /// Starts to write a run that was just committed. It is entered before this returns, so that a stop finds it.
+    pub(crate) fn spawn_run(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64) {
+        let place = Place { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
+        let entered = self.enter(scope, thread, &run.id);
+        let (engine, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
+        tokio::spawn(async move {
+            let driven = engine.drive(&scope, &place, &provider, &run, fence, entered.let_go.clone()).await;
+            let outcome = match driven {
+                Driven::Complete => Some((Outcome::Complete, None)),
+                Driven::Failed(why) => {
+                    let (code, status) = (why.code.code(), why.status);
+                    tracing::warn!(%run, provider, code, status, "a run failed: {why}");
+                    Some((Outcome::Failed, Some(why.to_string())))
+                }
+                Driven::LetGo => Some((Outcome::Interrupted, None)),
+                Driven::Lost => None,
+            };
+            if let Some((outcome, error)) = outcome {
+                match engine.end_in_time(&scope, &run, fence, outcome, error).await {
+                    Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
+                    Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
+                }
+            }
+            drop(entered);
+        });
+    }
+
+    async fn drive(
+        self: &Arc<Self>,
+        scope: &Scope,
+        place: &Place,
+        provider: &str,
+        run: &RunId,
+        fence: u64,
+        let_go: watch::Receiver<bool>,
+    ) -> Driven {
+        let mut let_go_early = let_go.clone();
+        let stream = tokio::select! {
+            stream = self.asked(scope, place, provider) => stream,
+            () = asked(&mut let_go_early) => return Driven::LetGo,
+        };
+        // A failure comes the same way as one in mid answer, so that the message keeps it.
+        let stream = stream.unwrap_or_else(|why| Box::pin(futures_util::stream::iter([Err(why)])));
+        let driver = Driver {
+            engine: Arc::clone(self),
+            scope: scope.clone(),
+            run: run.clone(),
+            fence,
+            fold: Fold::new(),
+            since_checkpoint: 0,
+            allowance: Allowance::new(self.limits),
+            coalesce: Coalesce::new(PACE),
+            commit: None,
+            started: Instant::now(),
+        };
+        driver.pump(stream, let_go).await
+    }
+
+    /// Asks the provider about the history before the run's slot.
+    async fn asked(&self, scope: &Scope, place: &Place, provider: &str) -> Result<ChunkStream, ProviderError> {
+        let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
+        let provider = self.providers.named(Some(provider)).map_err(unknown)?;
+        provider.open(self.prompt(scope, place).await?).await
+    }
+
+    /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
+    async fn prompt(&self, scope: &Scope, place: &Place) -> Result<Prompt, ProviderError> {
+        const BYTES_PER_TOKEN: usize = 4;
+        let query = WindowQuery {
+            thread: place.thread.clone(),
+            branch: Some(place.branch.clone()),
+            anchor: Anchor::Depth(place.depth),
+            before: self.context.messages,
+            after: 0,
+            limits: threadmill_store::PageLimits {
+                bytes: self.context.tokens.saturating_mul(BYTES_PER_TOKEN),
+                // Whole, whatever a message is like: half of a question is another question.
+                preview: usize::MAX,
+            },
+        };
+        let mut outage = Outage::begin();
+        let window = loop {
+            match self.store.window(scope, query.clone()).await {
+                Ok(window) => break window,
+                Err(error) => outage.endure(error).await.map_err(store_failed)?,
+            }
+        };
+        if !asks(&window.messages) {
+            let why = "The question has neither text nor a file to ask the model about.";
+            return Err(ProviderError::new(Failure::NothingToAsk, why));
+        }
+        let history = if window.has_older() { History::Cut } else { History::Whole };
+        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history) })
+    }
+}
+
+/// A time in which the store does not answer. A run outlives it: what the provider says meanwhile waits, and others take
+/// a run only over when its lease has stood still for as long.
+struct Outage {
+    over: Instant,
+    pause: Duration,
+}
+
+impl Outage {
+    fn begin() -> Self {
+        Self { over: Instant::now() + Duration::from_millis(LEASE_MS), pause: Duration::from_millis(25) }
+    }
+
+    /// Waits, if the error is that the store does not answer and there is time.
+    async fn endure(&mut self, error: StoreError) -> StoreResult<()> {
+        if !matches!(error, StoreError::Unavailable { .. }) || Instant::now() >= self.over {
+            return Err(error);
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_millis(250));
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is
+    /// read; so is one that meets its own chunks, because it took effect after it was given up.
+    async fn keep_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
+        let mut outage = Outage::begin();
+        while let Err(error) = self.store.append_chunks(append.clone()).await {
+            let refused = match error {
+                StoreError::Invalid(_) => Some(error),
+                error => {
+                    outage.endure(error).await?;
+                    None
+                }
+            };
+            loop {
+                match (self.store.run(&append.scope, &append.run).await, &refused) {
+                    (Ok(run), _) if run.info.offset > append.from => return Ok(()),
+                    (Ok(_), None) => break,
+                    (Ok(_), Some(_)) => return refused.map_or(Ok(()), Err),
+                    (Err(error), _) => outage.endure(error).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run of this node, over an outage too.
+    async fn end_in_time(
+        &self,
+        scope: &Scope,
+        run: &RunId,
+        fence: u64,
+        outcome: Outcome,
+        why: Option<String>,
+    ) -> StoreResult<()> {
+        let mut outage = Outage::begin();
+        while let Err(error) = self.end(scope, run, fence, outcome, why.clone()).await {
+            outage.endure(error).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where on its thread a run writes.
+struct Place {
+    thread: ThreadId,
+    branch: threadmill_proto::BranchId,
+    depth: u64,
+}
+
+impl Driver {
+    async fn pump(mut self, mut stream: ChunkStream, mut let_go: watch::Receiver<bool>) -> Driven {
+        let mut ended: Option<Driven> = None;
+        loop {
+            let wake = self.step(ended.is_some());
+            if self.commit.is_none()
+                && wake.is_none()
+                && let Some(driven) = ended
+            {
+                return driven;
+            }
+            tokio::select! {
+                biased;
+                done = finished(&mut self.commit), if self.commit.is_some() => {
+                    self.commit = None;
+                    self.coalesce.committed();
+                    if let Some(driven) = verdict(done) {
+                        return driven;
+                    }
+                }
+                () = asked(&mut let_go) => return self.let_go().await,
+                () = sleep_until(wake), if wake.is_some() => {}
+                next = stream.next(), if ended.is_none() => match next {
+                    Some(Ok(chunk)) => ended = self.take(chunk),
+                    Some(Err(why)) => ended = Some(self.fail(why)),
+                    None => ended = Some(Driven::Complete),
+                }
+            }
+        }
+    }
+
+    /// Takes a chunk, as far as the message has room for it.
+    fn take(&mut self, chunk: Chunk) -> Option<Driven> {
+        match self.allowance.take(chunk) {
+            Ok(chunk) => {
+                self.coalesce.push(chunk);
+                None
+            }
+            Err(exceeded) => {
+                exceeded.fits.into_iter().for_each(|chunk| self.coalesce.push(chunk));
+                Some(self.fail(exceeded.why))
+            }
+        }
+    }
+
+    /// The message keeps why it failed, for whoever reads it and whenever.
+    fn fail(&mut self, why: ProviderError) -> Driven {
+        self.coalesce.push(Chunk::Metadata { metadata: why.metadata() });
+        Driven::Failed(why)
+    }
+
+    /// Waits for the commit under way, since its chunks may be shown, and lets go.
+    async fn let_go(mut self) -> Driven {
+        if self.commit.is_some() {
+            let done = finished(&mut self.commit).await;
+            return verdict(done).unwrap_or(Driven::LetGo);
+        }
+        Driven::LetGo
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Commits what is due, unless a commit is under way. Says when to look again.
+    fn step(&mut self, ended: bool) -> Option<Instant> {
+        if self.commit.is_some() {
+            return None;
+        }
+        let now = self.now();
+        if ended {
+            let rest = self.coalesce.flush(now);
+            self.begin_commit(rest);
+            return None;
+        }
+        match self.coalesce.poll(now) {
+            Step::Commit(chunks) => {
+                self.begin_commit(chunks);
+                None
+            }
+            Step::Wait(at) => Some(self.started + Duration::from_millis(at)),
+            Step::Idle => None,
+        }
+    }
+
+    fn begin_commit(&mut self, chunks: Vec<Chunk>) {
+        if chunks.is_empty() {
+            return;
+        }
+        let from = self.fold.offset();
+        self.fold.extend(&chunks, from + chunks.len() as u64);
+        self.since_checkpoint += chunks.iter().map(Chunk::bytes).sum::<usize>();
+        let checkpoint = (self.since_checkpoint >= CHECKPOINT_BYTES).then(|| {
+            self.since_checkpoint = 0;
+            self.fold.body()
+        });
+        let append = ChunkAppend {
+            scope: self.scope.clone(),
+            run: self.run.clone(),
+            fence: self.fence,
+            under: None,
+            from,
+            chunks: chunks.into(),
+            checkpoint,
+        };
+        let engine = Arc::clone(&self.engine);
+        // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
+        self.commit = Some(tokio::spawn(async move { engine.keep_chunks(append).await }));
+    }
+}
+
+async fn finished(commit: &mut Option<JoinHandle<StoreResult<()>>>) -> StoreResult<()> {
+    let Some(task) = commit else { return Ok(()) };
+    task.await.unwrap_or_else(|error| Err(StoreError::Internal { store: "engine", detail: error.to_string() }))
+}
+
+/// What a finished commit means for the run: `None` goes on.
+fn verdict(done: StoreResult<()>) -> Option<Driven> {
+    match done {
+        Ok(()) => None,
+        Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
+        Err(error) => Some(Driven::Failed(store_failed(error))),
+    }
+}
+
+fn store_failed(error: StoreError) -> ProviderError {
+    ProviderError::new(Failure::Store, problem_of(error).detail)
+}
+
+/// Resolves when the run is to be let go.
+async fn asked(let_go: &mut watch::Receiver<bool>) {
+    if let_go.wait_for(|go| *go).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}

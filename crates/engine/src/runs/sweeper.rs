@@ -1,0 +1,122 @@
+//! The sweeper: ends runs whose node died, and renews the leases of this one. It never starts billable work.
+//!
+//! A node is dead when a lease of its has not moved for as long as a lease lasts, by the clock of whoever looks: what
+//! the nodes' own clocks say decides nothing. Of several that look, one takes the run over.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use threadmill_proto::{Millis, Outcome};
+use threadmill_store::{LeasedRun, StoreError};
+use tokio::time::Instant;
+
+use crate::runs::registry::{LEASE_MS, RunKey};
+use crate::{Answer, Engine, problem_of};
+
+/// A third of a lease, so that two renewals may fail.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A run of this node that has had no driver for so long has none: two sweeps.
+const UNDRIVEN: Duration = EVERY;
+
+/// Ticks are not exact.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Leases as they were seen, and since when they have stood like that.
+type Seen = HashMap<RunKey, (String, Millis, Instant)>;
+
+/// Renews the leases of this node's runs. By itself: a sweep that takes long, or panics, must cost no run its lease.
+async fn renew(engine: Weak<Engine>) {
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        let Some(engine) = engine.upgrade() else { return };
+        if let Err(error) = engine.store.renew_leases(engine.lease()).await {
+            tracing::warn!(%error, "leases could not be renewed");
+        }
+        if engine.is_read_only() {
+            // Nobody may write here while it is not ready.
+            let _ = engine.recover().await;
+        }
+    }
+}
+
+impl Engine {
+    /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds.
+    pub(crate) async fn sweep_all(self: &Arc<Self>) -> Answer<()> {
+        for run in self.store.unended_runs().await.map_err(problem_of)? {
+            self.take_over(&run, Millis::MAX).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn spawn_sweeper(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.tasks.run("leases", move || renew(engine.clone()));
+        let engine = Arc::downgrade(self);
+        self.tasks.run("sweeper", move || {
+            let engine = engine.clone();
+            async move {
+                let mut tick = tokio::time::interval(EVERY);
+                let mut seen = Seen::new();
+                loop {
+                    tick.tick().await;
+                    let Some(engine) = engine.upgrade() else { return };
+                    seen = engine.sweep(seen).await;
+                }
+            }
+        });
+    }
+
+    /// Ends what nobody writes: runs of other nodes whose lease stands still, and runs of this node that have had no
+    /// driver for two sweeps, whatever became of it. Returns those that may be next.
+    async fn sweep(self: &Arc<Self>, mut seen: Seen) -> Seen {
+        let runs = match self.store.unended_runs().await {
+            Ok(runs) => runs,
+            Err(error) => {
+                tracing::warn!(%error, "the sweep failed");
+                // Whoever could not renew while the store was out gets a whole lease's time anew.
+                return Seen::new();
+            }
+        };
+        let (now, mut next) = (Instant::now(), Seen::new());
+        for run in runs {
+            let key = (run.scope.tenant.clone(), run.run.clone());
+            let ours = run.owner == self.node;
+            if ours && self.registry.holds(&key) {
+                continue;
+            }
+            // This node renews the leases of its own runs, driven or not.
+            let until = if ours { 0 } else { run.until };
+            let since = match seen.remove(&key) {
+                Some((owner, before, since)) if (&owner, before) == (&run.owner, until) => since,
+                Some(_) | None => now,
+            };
+            let patience = if ours { UNDRIVEN } else { Duration::from_millis(LEASE_MS) };
+            if now.duration_since(since) + SLACK < patience {
+                next.insert(key, (run.owner, until, since));
+            } else {
+                // Not if it has been renewed meanwhile.
+                let expired = if ours { Millis::MAX } else { run.until.saturating_add(1) };
+                self.take_over(&run, expired).await;
+            }
+        }
+        next
+    }
+
+    /// One run that cannot be ended must not keep the others from it.
+    async fn take_over(self: &Arc<Self>, run: &LeasedRun, expired: Millis) {
+        let outcome = if run.stopping { Outcome::Stopped } else { Outcome::Interrupted };
+        let done = match self.store.claim_run(run, self.lease(), expired).await {
+            Ok(Some(fence)) => self.end(&run.scope, &run.run, fence, outcome, None).await,
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => tracing::info!(run = %run.run, ?outcome, "ended a run that nobody held"),
+            Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
+            Err(error) => tracing::warn!(run = %run.run, %error, "a run that nobody holds could not be ended"),
+        }
+    }
+}

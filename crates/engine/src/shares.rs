@@ -1,0 +1,156 @@
+//! Shares: how much of something bounded a user, a tenant and the node may hold at once. One user's flood is refused
+//! while there is room left for the others.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+
+use threadmill_proto::{ErrorCode, Problem, Scope, TenantId};
+
+use crate::sync::lock;
+
+/// When whoever was refused for want of room should try again, in milliseconds.
+const RETRY_MS: u32 = 1000;
+
+/// The most that may be held at once, in whatever unit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) user: u64,
+    pub(crate) tenant: u64,
+    pub(crate) node: u64,
+}
+
+/// Whose bound would be exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    User,
+    Tenant,
+    Node,
+}
+
+impl Full {
+    /// The refusal: `what` is a sentence's subject, such as "Writes that wait".
+    pub(crate) fn problem(self, what: &str) -> Problem {
+        let whose = match self {
+            Self::User => "of this user",
+            Self::Tenant => "of this tenant",
+            Self::Node => "at this node",
+        };
+        Problem {
+            code: ErrorCode::Overloaded,
+            detail: format!("{what} {whose} are too many already."),
+            retry_after: Some(RETRY_MS),
+            hint: None,
+        }
+    }
+}
+
+/// Counts what is held, and refuses what would exceed a bound.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    bounds: Bounds,
+    held: Mutex<Held>,
+}
+
+/// Nothing is kept of those who hold nothing.
+#[derive(Debug, Default)]
+struct Held {
+    node: u64,
+    tenants: HashMap<TenantId, u64>,
+    users: HashMap<Scope, u64>,
+}
+
+fn give_back<K: Hash + Eq>(held: &mut HashMap<K, u64>, key: &K, amount: u64) {
+    if let Some(count) = held.get_mut(key) {
+        *count = count.saturating_sub(amount);
+        if *count == 0 {
+            held.remove(key);
+        }
+    }
+}
+
+impl Shares {
+    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { bounds, held: Mutex::default() })
+    }
+
+    /// Takes a share, given back when it is dropped. A user who holds nothing may always take one that fits the
+    /// tenant's and the node's bounds, however large it is: a single request must not be refused for ever.
+    pub(crate) fn take(self: &Arc<Self>, scope: &Scope, amount: u64) -> Result<Share, Full> {
+        let mut held = lock(&self.held);
+        let user = held.users.get(scope).copied().unwrap_or_default();
+        let tenant = held.tenants.get(&scope.tenant).copied().unwrap_or_default();
+        if user > 0 && user.saturating_add(amount) > self.bounds.user {
+            return Err(Full::User);
+        }
+        if tenant.saturating_add(amount) > self.bounds.tenant {
+            return Err(Full::Tenant);
+        }
+        if held.node.saturating_add(amount) > self.bounds.node {
+            return Err(Full::Node);
+        }
+        held.node += amount;
+        *held.tenants.entry(scope.tenant.clone()).or_default() += amount;
+        *held.users.entry(scope.clone()).or_default() += amount;
+        drop(held);
+        Ok(Share { of: Arc::clone(self), scope: scope.clone(), amount })
+    }
+
+    /// What all hold together.
+    pub(crate) fn held(&self) -> u64 {
+        lock(&self.held).node
+    }
+}
+
+/// A share that is held.
+#[derive(Debug)]
+pub(crate) struct Share {
+    of: Arc<Shares>,
+    scope: Scope,
+    amount: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = lock(&self.of.held);
+        held.node = held.node.saturating_sub(self.amount);
+        give_back(&mut held.tenants, &self.scope.tenant, self.amount);
+        give_back(&mut held.users, &self.scope, self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use threadmill_proto::UserId;
+
+    use super::*;
+
+    fn scope(tenant: &str, user: &str) -> Scope {
+        Scope { tenant: TenantId::parse(tenant).expect("an id"), user: UserId::parse(user).expect("an id") }
+    }
+
+    #[test]
+    fn one_user_cannot_take_what_is_the_others() {
+        let shares = Shares::new(Bounds { user: 4, tenant: 6, node: 8 });
+        let ann: Vec<_> = (0..4).map(|_| shares.take(&scope("a", "ann"), 1).expect("room")).collect();
+        assert_eq!(shares.take(&scope("a", "ann"), 1).err(), Some(Full::User));
+        let _bob = shares.take(&scope("a", "bob"), 2).expect("room");
+        assert_eq!(shares.take(&scope("a", "cec"), 1).err(), Some(Full::Tenant));
+        // The same name in another tenant is another user.
+        let _other = shares.take(&scope("b", "ann"), 2).expect("room");
+        assert_eq!(shares.take(&scope("b", "dan"), 1).err(), Some(Full::Node));
+        drop(ann);
+        assert_eq!(shares.held(), 4);
+        assert!(shares.take(&scope("a", "ann"), 4).is_ok());
+    }
+
+    #[test]
+    fn who_holds_nothing_may_take_one_that_is_larger_than_a_users_bound() {
+        let shares = Shares::new(Bounds { user: 4, tenant: 60, node: 80 });
+        let large = shares.take(&scope("a", "ann"), 50).expect("it is the only one");
+        assert_eq!(shares.take(&scope("a", "ann"), 1).err(), Some(Full::User));
+        drop(large);
+        assert_eq!(shares.held(), 0);
+        assert!(lock(&shares.held).users.is_empty(), "nothing is remembered of those who hold nothing");
+    }
+}

@@ -1,0 +1,8 @@
+//! The engine as a whole, on stores in memory.
+
+mod alone;
+mod delivery;
+mod fairness;
+mod hints;
+mod others;
+mod planted;

@@ -1,0 +1,4 @@
+//! The engine with providers over real sockets.
+
+mod provider;
+mod scripted;
