@@ -80,6 +80,7 @@ impl Remote {
             Ok(answer) => answer,
             // Whoever hung up, a proxy or a server that was stopped, the thread is not to blame for it.
             Err(error) => {
+                let error: reqwest::Error = error;
                 let error = anyhow::Error::new(error).context(format!("{} does not answer", self.base));
                 return Err(Refusal::Target(error));
             }
