@@ -3,8 +3,8 @@
 
 import { mint } from './ids.js';
 import { isObject, jsonOf } from './json.js';
-import { ORIGIN_REFUSED, OriginCheck } from './origin.js';
-import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
+import type { OriginCheck } from './origin.js';
+import { ORIGIN_REFUSED, type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import { soon, unlessAborted } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
 
@@ -32,7 +32,7 @@ export class Access {
   #expires = Number.POSITIVE_INFINITY;
   /** The credential that is being asked for: however many wait for it, it is asked for once. */
   #renewing: Promise<string | undefined> | undefined;
-  #origin: OriginCheck | undefined;
+  #origin: Promise<OriginCheck> | undefined;
   /** Whom the credentials name. */
   #subject: string | undefined;
 
@@ -84,8 +84,16 @@ export class Access {
 
   /** Why a request got no answer: the server is out of reach, or refuses pages of this origin. */
   async unanswered(): Promise<ProblemError> {
-    this.#origin ??= new OriginCheck(this.base);
-    return (await this.#origin.refusal()) ?? unreachable();
+    const own = globalThis.location?.origin;
+    if (!own || own === 'null' || this.base.startsWith(`${own}/`)) return unreachable();
+    this.#origin ??= import('./origin.js').then(({ OriginCheck }) => new OriginCheck(this.base));
+    try {
+      return (await (await soon(this.#origin))?.refusal(own)) ?? unreachable();
+    } catch {
+      // There is no network for the check either.
+      this.#origin = undefined;
+      return unreachable();
+    }
   }
 
   /**

@@ -35,10 +35,6 @@ export function isText(value: unknown): value is string {
   return typeof value === 'string';
 }
 
-export function isTextOrNone(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === 'string';
-}
-
 /** A number that counts something. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;

@@ -3,6 +3,9 @@
 /** The hint of what the core itself states: it carries no texts. All others come from the server. */
 const TRY_AGAIN = 'Check the connection and try again.';
 
+/** The code of a server's refusal of the page's origin, which the browser hides. */
+export const ORIGIN_REFUSED = 'origin_refused';
+
 export interface Problem {
   code: string;
   detail?: string;
