@@ -138,7 +138,7 @@ impl DurableStore for SqliteStore {
 
     async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>> {
         let run = run.clone();
-        let work = move |db: &Db<'_>, _: &_, _| write::lease::claim(db, &run, &lease, now);
+        let work = move |db: &Db<'_>, _: &_, epoch| write::lease::claim(db, &run, &lease, now, epoch);
         self.writer.ask(work).await
     }
 

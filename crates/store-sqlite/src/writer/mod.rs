@@ -114,7 +114,9 @@ impl Writer {
             committed: Instant::now(),
             removing: true,
             removed: Instant::now(),
+            others: None,
         };
+        state.others = Some(state.count_others()?);
         let thread = std::thread::Builder::new()
             .name("threadmill-writer".into())
             .spawn(move || state.run(&queue))
@@ -190,6 +192,8 @@ struct State {
     removing: bool,
     /// When a step of removal ended last.
     removed: Instant,
+    /// SQLite's count of what other connections committed, as it was last; none if it is to be asked anew.
+    others: Option<i64>,
 }
 
 impl State {
@@ -275,8 +279,8 @@ impl State {
         self.removed = Instant::now();
     }
 
-    fn remove_step(&self) -> rusqlite::Result<removal::Left> {
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+    fn remove_step(&mut self) -> rusqlite::Result<removal::Left> {
+        self.begin()?;
         let left = removal::step(&Db::new(&self.conn)).map_err(group::broken)?;
         self.conn.execute_batch("COMMIT")?;
         self.note_commit();
@@ -289,7 +293,10 @@ impl State {
         }
         let mut group = Group::default();
         let result = match self.shared.failure() {
-            Some(failure) => Err(failure),
+            Some(failure) => {
+                group.skip(ops);
+                Err(failure)
+            }
             None => self.commit(ops, &mut group),
         };
         match result {
