@@ -96,6 +96,12 @@ impl SqliteStore {
         self.readers.read(read).await
     }
 
+    /// Steps of SQLite's machine that writes took so far: what each kind of write is held to.
+    #[must_use]
+    pub fn write_steps(&self) -> u64 {
+        self.shared.steps()
+    }
+
     fn sink(&self) -> RwLockWriteGuard<'_, Option<Arc<dyn CommitSink>>> {
         self.shared.sink.write().unwrap_or_else(PoisonError::into_inner)
     }

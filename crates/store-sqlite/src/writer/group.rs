@@ -92,6 +92,7 @@ impl State {
             Op::Append(append, reply) if append.checkpoint.is_none() => {
                 let db = Db::new(&self.conn);
                 let done = chunks::append(&db, &self.live, &mut group.journal, &append, self.settings.epoch);
+                self.shared.count(&db);
                 judge(done.map(outcome), reply)
             }
             Op::Append(append, reply) => self.in_savepoint(|state, db| {
@@ -105,7 +106,9 @@ impl State {
     fn in_savepoint(&self, work: impl FnOnce(&Self, &Db<'_>) -> (Verdict, Answer)) -> (Verdict, Answer) {
         let run = |sql| self.conn.execute_batch(sql);
         let begun = run("SAVEPOINT op");
-        let (mut verdict, answer) = work(self, &Db::new(&self.conn));
+        let db = Db::new(&self.conn);
+        let (mut verdict, answer) = work(self, &db);
+        self.shared.count(&db);
         let ended = match &verdict {
             Verdict::Kept { .. } => run("RELEASE op"),
             Verdict::Refused => run("ROLLBACK TO op; RELEASE op"),
@@ -135,6 +138,7 @@ impl State {
     fn seal(&mut self, group: &mut Group) -> Result<(), rusqlite::Error> {
         let db = Db::new(&self.conn);
         let row = group.journal.write(&db).map_err(broken)?;
+        self.shared.count(&db);
         for run in group.journal.runs() {
             if let Some(run) = self.live.get_mut(*run) {
                 run.journal_from = run.journal_from.or(row);

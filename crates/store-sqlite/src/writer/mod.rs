@@ -12,6 +12,7 @@ mod stands;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -68,12 +69,23 @@ pub(crate) struct Shared {
     /// The files that must stay where they are.
     files: Files,
     stands: Mutex<Stands>,
+    /// Steps of SQLite's machine that the operations took.
+    steps: AtomicU64,
 }
 
 impl Shared {
     /// What a store on these files shares.
     pub(crate) fn watching(files: Files) -> Self {
         Self { files, ..Self::default() }
+    }
+
+    /// Steps of SQLite's machine that the operations took so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, db: &Db<'_>) {
+        self.steps.fetch_add(db.cost().vm_steps, Ordering::Relaxed);
     }
 
     fn sink(&self) -> Option<Arc<dyn CommitSink>> {
