@@ -52,6 +52,7 @@ pub(crate) struct Import {
 
 /// What an import did.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     /// Threads that are new.
     pub(crate) imported: u64,
@@ -63,10 +64,17 @@ pub(crate) struct Summary {
     pub(crate) branches: u64,
     /// Threads that were skipped, and why: the first [`MAX_SKIPPED`].
     pub(crate) skipped: Vec<Skipped>,
-    /// How many more were.
+    /// How many more were, if any.
+    #[serde(skip_serializing_if = "is_none")]
     pub(crate) more_skipped: u64,
-    /// Files that were written to while they were read.
+    /// Files that were written to while they were read, if any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) changed: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What tells a file that was written to.

@@ -83,7 +83,9 @@ fn a_refusal_reaches_those_who_are_still_sending() {
     let folded = [b"GET / HTTP/1.1\r\nX-Long: ".as_slice(), &much].concat();
     for (request, want) in [(sized, 400), (pieces, 400), (folded, 431)] {
         for _ in 0..8 {
-            assert_eq!(status(&said(node.address(), &request)), want);
+            let answer = said(node.address(), &request);
+            assert_eq!(status(&answer), want);
+            assert!(answer.to_lowercase().contains("connection: close"), "nothing can follow on it: {answer}");
         }
     }
     let mut stream = TcpStream::connect(node.address()).expect("the server accepts");

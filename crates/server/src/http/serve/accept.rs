@@ -170,7 +170,8 @@ impl Serving {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.peer.upgrade();
         }
-        if self.peer.spare {
+        // Nothing can follow on a connection on which the rest of a request is thrown away: its client must know.
+        if self.peer.spare || self.peer.left_unread() {
             response = closing(response);
         }
         let peer = self.peer;

@@ -134,13 +134,18 @@ impl Peer {
         self.unread.store(true, Ordering::Relaxed);
     }
 
+    /// Whether some of the last request will not be read.
+    pub(super) fn left_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// All is sent and the socket ends. Whether there may be more to come of a request that was answered before it was
     /// whole; then it has `LINGER` from now.
     pub(super) fn linger(&self) -> bool {
         match self.phase() {
             Phase::Leaving => return true,
             Phase::Open => return false,
-            Phase::Busy | Phase::Idle if !self.unread.load(Ordering::Relaxed) => return false,
+            Phase::Busy | Phase::Idle if !self.left_unread() => return false,
             Phase::Head | Phase::Busy | Phase::Idle => self.enter(Phase::Leaving),
         }
         true
