@@ -104,7 +104,7 @@ pub async fn keys_used_in_it_are_free_at_once(rig: &mut dyn Rig) {
         (other, create)
     };
     let (other, making) = create("u");
-    let made = with(&other, Some(key("k", 2)), &[making.clone()]).await.expect("the key is free");
+    let made = with(&other, Some(key("k", 2)), std::slice::from_ref(&making)).await.expect("the key is free");
     let again = with(&other, Some(key("k", 2)), &[making]).await.expect("it is answered again");
     assert!(again.replayed && again.position == made.position, "{again:?}");
     conflict(with(&other, Some(key("k", 1)), &[create("v").1]).await, Conflict::KeyReused);

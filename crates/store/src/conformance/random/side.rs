@@ -160,7 +160,7 @@ impl Side {
             match applied {
                 Applied::Started { fence, .. } => *fence = self.nth(*fence),
                 Applied::Stopping(run) | Applied::Message { stopping: Some(run), .. } => {
-                    run.fence = self.nth(run.fence)
+                    run.fence = self.nth(run.fence);
                 }
                 Applied::Message { stopping: None, .. }
                 | Applied::Thread(_)
