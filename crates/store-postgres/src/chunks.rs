@@ -5,6 +5,7 @@
 //! without any other.
 
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
+use threadmill_store::relational::{put_varint, take, take_varint};
 
 use crate::fail::{Done, damage};
 
@@ -16,37 +17,9 @@ const TOOL_INPUT: u8 = 3;
 /// Where a part's place would stand if it were named before: its name follows.
 const NEW: u64 = 0;
 
-/// Writes an integer in as few bytes as it needs (LEB128).
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
-
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Done<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    Err(damage("an integer of a stream has no end"))
-}
-
-fn take<'b>(bytes: &mut &'b [u8], count: u64) -> Done<&'b [u8]> {
-    let split = usize::try_from(count).ok().and_then(|count| bytes.split_at_checked(count));
-    let (head, tail) = split.ok_or_else(|| damage("a stream's row ends in mid-chunk"))?;
-    *bytes = tail;
-    Ok(head)
 }
 
 fn take_text(bytes: &mut &[u8]) -> Done<String> {

@@ -3,23 +3,13 @@
 use std::fmt::Display;
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use threadmill_store::{Conflict, Missing, StoreError};
+use threadmill_store::StoreError;
 use tokio_postgres::error::SqlState;
 
 /// The name this backend gives itself in errors.
 pub(crate) const STORE: &str = "postgres";
 
-/// An answer to the caller, or trouble with the server.
-#[derive(Debug)]
-pub(crate) enum Fail {
-    /// A refusal: the operation alone has no effect.
-    Refused(StoreError),
-    /// The server or the way to it failed.
-    Broken(Trouble),
-}
-
-/// The result of everything inside the backend.
-pub(crate) type Done<T> = Result<T, Fail>;
+threadmill_store::store_fails!(Trouble);
 
 /// A failure of the server.
 #[derive(Debug, Clone)]
@@ -88,21 +78,6 @@ impl Trouble {
     }
 }
 
-/// A row that cannot be: a defect of this code, or damage.
-pub(crate) fn damage(detail: impl Display) -> Fail {
-    Fail::Refused(StoreError::Internal { store: STORE, detail: detail.to_string() })
-}
-
-/// A command that makes no sense.
-pub(crate) fn invalid(detail: impl Display) -> Fail {
-    Fail::Refused(StoreError::Invalid(detail.to_string()))
-}
-
-/// The store cannot answer now.
-pub(crate) fn unavailable(detail: impl Display) -> StoreError {
-    StoreError::Unavailable { store: STORE, detail: detail.to_string() }
-}
-
 impl From<tokio_postgres::Error> for Fail {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Broken(error.into())
@@ -117,30 +92,6 @@ impl From<PoolError> for Fail {
             PoolError::Closed => Trouble::lost("the store is closed"),
             other => Trouble::lost(other),
         })
-    }
-}
-
-impl From<StoreError> for Fail {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<Conflict> for Fail {
-    fn from(why: Conflict) -> Self {
-        Self::Refused(why.into())
-    }
-}
-
-impl From<Missing> for Fail {
-    fn from(what: Missing) -> Self {
-        Self::Refused(what.into())
-    }
-}
-
-impl From<minicbor::decode::Error> for Fail {
-    fn from(error: minicbor::decode::Error) -> Self {
-        damage(error)
     }
 }
 

@@ -26,7 +26,6 @@ mod schema;
 mod session;
 mod sheet;
 mod store;
-mod write;
 mod writer;
 
 pub use durability::Durability;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use threadmill_store::{Committing, StoreResult};
 use tokio::sync::watch;
 
-use crate::codec::{int, key};
+use crate::codec::int;
 use crate::db::{Db, get};
 use crate::fail::Done;
-use crate::schema::NONE;
 use crate::session::{Connections, reading};
+use threadmill_store::relational::{NONE, key};
 
 /// Rows removed in one step: a few milliseconds.
 const STEP: i64 = 1000;

@@ -19,7 +19,7 @@ use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage, unavailable};
 use crate::options::PostgresOptions;
 use crate::session::{self, Connections};
-use crate::{durability, read, schema};
+use crate::{durability, schema};
 
 /// How long an earlier move may take to end, and how often that is looked at.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -258,7 +258,7 @@ impl Target {
     /// # Errors
     /// What the server says.
     pub async fn digest(&self) -> StoreResult<[u8; 32]> {
-        Ok(read::digest::digest(&self.db()).await?)
+        Ok(threadmill_store::relational::digest(&self.db()).await?)
     }
 }
 

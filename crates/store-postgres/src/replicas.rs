@@ -112,6 +112,6 @@ impl Replicas {
 
 impl Replica {
     async fn window(&self, scope: &Scope, query: &WindowQuery) -> StoreResult<Window> {
-        reading!(self.connections, snapshot, db => read::window::window(db, scope, query))
+        reading!(self.connections, snapshot, db => threadmill_store::relational::window(db, scope, query))
     }
 }

@@ -29,9 +29,6 @@ pub(crate) const MOVING_LOCK: i64 = 0x7468_7265_6164_6d01;
 /// What is sent to nodes that listen.
 pub(crate) const CHANNEL: &str = "threadmill";
 
-/// The parent, predecessor or tip that there is none of.
-pub(crate) const NONE: i64 = -1;
-
 const FIRST: &str = "
 CREATE TABLE threadmill.meta (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),

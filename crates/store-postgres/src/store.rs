@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
+use threadmill_store::relational;
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
@@ -156,7 +157,7 @@ impl PostgresStore {
     pub async fn window_cost(&self, scope: &Scope, query: WindowQuery) -> StoreResult<WindowCost> {
         let client = self.connections.reader().await?;
         let db = Db::counting(&client, self.connections.deadline());
-        read::window::window(&db, scope, &query).await?;
+        relational::window(&db, scope, &query).await?;
         Ok(db.cost())
     }
 }
@@ -227,7 +228,7 @@ impl DurableStore for PostgresStore {
         if let Some(window) = self.replicas.window(&self.connections, scope, &query).await? {
             return Ok(window);
         }
-        reading!(self.connections, snapshot, db => read::window::window(db, scope, &query))
+        reading!(self.connections, snapshot, db => relational::window(db, scope, &query))
     }
 
     async fn changes(
@@ -237,27 +238,27 @@ impl DurableStore for PostgresStore {
         after: Position,
         limits: PageLimits,
     ) -> StoreResult<Changes> {
-        reading!(self.connections, snapshot, db => read::changes::changes(db, scope, thread, after, limits))
+        reading!(self.connections, snapshot, db => relational::changes(db, scope, thread, after, limits))
     }
 
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
-        reading!(self.connections, snapshot, db => read::threads::thread(db, scope, thread))
+        reading!(self.connections, snapshot, db => relational::thread(db, scope, thread))
     }
 
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
-        reading!(self.connections, snapshot, db => read::lists::threads(db, scope, &query))
+        reading!(self.connections, snapshot, db => relational::threads(db, scope, &query))
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {
-        reading!(self.connections, snapshot, db => read::lists::summaries(db, scope, since, limit))
+        reading!(self.connections, snapshot, db => relational::summaries(db, scope, since, limit))
     }
 
     async fn message(&self, scope: &Scope, thread: &ThreadId, message: &MessageId) -> StoreResult<Message> {
-        reading!(self.connections, snapshot, db => read::threads::message(db, scope, thread, message))
+        reading!(self.connections, snapshot, db => relational::message(db, scope, thread, message))
     }
 
     async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>> {
-        reading!(self.connections, snapshot, db => read::threads::branches(db, scope, thread, skip, limit))
+        reading!(self.connections, snapshot, db => relational::branches(db, scope, thread, skip, limit))
     }
 
     async fn run(&self, scope: &Scope, run: &RunId) -> StoreResult<RunRead> {
@@ -296,10 +297,10 @@ impl DurableStore for PostgresStore {
     }
 
     async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage> {
-        reading!(self.connections, snapshot, db => read::export::export(db, scope, thread, from, bytes))
+        reading!(self.connections, snapshot, db => relational::export(db, scope, thread, from, bytes))
     }
 
     async fn digest(&self) -> StoreResult<[u8; 32]> {
-        reading!(self.connections, snapshot, db => read::digest::digest(db))
+        reading!(self.connections, snapshot, db => relational::digest(db))
     }
 }

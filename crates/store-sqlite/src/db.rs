@@ -21,11 +21,22 @@ pub struct Cost {
 pub(crate) struct Db<'c> {
     conn: &'c Connection,
     cost: Cell<Cost>,
+    epoch: u64,
 }
 
 impl<'c> Db<'c> {
     pub(crate) fn new(conn: &'c Connection) -> Self {
-        Self { conn, cost: Cell::default() }
+        Self::at(conn, 0)
+    }
+
+    /// As [`Self::new`], for what concerns positions: `epoch` is the store's part of every thread's.
+    pub(crate) fn at(conn: &'c Connection, epoch: u64) -> Self {
+        Self { conn, cost: Cell::default(), epoch }
+    }
+
+    /// The store's part of every epoch.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// What the statements run so far cost.

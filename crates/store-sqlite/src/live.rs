@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use threadmill_proto::{MessageId, RunId, Scope, ThreadId};
+use threadmill_proto::{MessageId, RunId, RunStatus, Scope, ThreadId};
+use threadmill_store::relational::{RunRow, Target};
 
 use crate::stream::Stream;
 
@@ -48,14 +49,42 @@ pub(crate) struct LiveRun {
     pub(crate) num: i64,
     pub(crate) scope: Scope,
     pub(crate) run: RunId,
-    pub(crate) thread: ThreadId,
-    pub(crate) message: MessageId,
-    pub(crate) message_key: i64,
+    pub(crate) thread: (i64, ThreadId),
+    pub(crate) message: (i64, MessageId),
     pub(crate) fence: u64,
     pub(crate) sealed: bool,
     pub(crate) stream: SharedStream,
     /// The first journal row that has chunks of it.
     pub(crate) journal_from: Option<i64>,
+}
+
+impl LiveRun {
+    /// A run with nothing in its stream yet.
+    pub(crate) fn of(row: RunRow, scope: Scope) -> Self {
+        Self {
+            num: row.num,
+            scope,
+            run: row.id,
+            thread: (row.thread, row.thread_id),
+            message: (row.message, row.message_id),
+            fence: row.fence,
+            sealed: row.status != RunStatus::Live,
+            stream: SharedStream::default(),
+            journal_from: None,
+        }
+    }
+
+    /// What an append is checked against.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            num: self.num,
+            thread: self.thread.clone(),
+            message: self.message.clone(),
+            live: !self.sealed,
+            fence: self.fence,
+            length: lock(&self.stream).length(),
+        }
+    }
 }
 
 /// What an operation does to the runs, once it has succeeded.

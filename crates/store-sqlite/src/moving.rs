@@ -11,15 +11,17 @@ use rusqlite::{Connection, Row as SqlRow, params};
 use threadmill_proto::{from_cbor, to_cbor};
 use threadmill_store::StoreResult;
 use threadmill_store::moving::{Cell, FIRST, Key, Moving, Page, Row, Sums, Table, add_to};
+use threadmill_store::relational::{self, NONE, Stretch, at_once, key, owner_at};
 
-use crate::codec::{Chunks, Stretch, bare_body, key, owner_at, root};
+use crate::codec::{Chunks, bare_body};
 use crate::db::{Db, Step};
 use crate::directory::Directory;
 use crate::fail::{Done, damage, unavailable};
 use crate::live::{LiveStreams, lock};
+use crate::read::Snapshot;
 use crate::rows::branch;
 use crate::stream::Stream;
-use crate::{open, read, schema};
+use crate::{open, schema};
 
 /// A page ends after a row that exceeds this: bodies are up to a mebibyte each.
 const PAGE_BYTES: usize = 8 << 20;
@@ -186,7 +188,8 @@ impl Source {
     /// # Errors
     /// What SQLite says.
     pub fn digest(&self) -> StoreResult<[u8; 32]> {
-        Ok(read::digest::digest(&Db::new(&self.conn), &self.live)?)
+        let snapshot = Snapshot { db: &Db::new(&self.conn), live: &self.live };
+        Ok(at_once(relational::digest(&snapshot))?)
     }
 }
 
@@ -350,7 +353,7 @@ fn tip(db: &Db<'_>, thread: i64, row: &mut Row) -> Done<()> {
     };
     let (tenant, total) = (*tenant, u64::try_from(*total).map_err(damage)?);
     let lineage: Vec<Stretch> = from_cbor(lineage)?;
-    let (mut last, mut written) = (root(thread), root(thread));
+    let (mut last, mut written) = (key(thread, NONE), key(thread, NONE));
     if let Some(depth) = total.checked_sub(1) {
         let owner = owner_at(&lineage, depth)?.branch;
         let message = branch::slot(db, tenant, thread, owner, depth)?.ok_or_else(|| damage("a tip's slot is empty"))?;

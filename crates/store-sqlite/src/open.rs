@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use threadmill_proto::RunStatus;
+use threadmill_store::relational::{take, take_varint};
 
 use crate::codec::Chunks;
 use crate::db::{Db, Step};
 use crate::fail::{Done, damage};
-use crate::live::{Effect, LiveRun, LiveRuns, LiveStreams, SharedStream, lock};
-use crate::rows::{principal, run, thread};
+use crate::live::{Effect, LiveRun, LiveRuns, LiveStreams, lock};
+use crate::rows::{principal, run};
 use crate::schema;
-use crate::stream::{Stream, take, take_varint};
+use crate::stream::Stream;
 
 /// Statements each connection keeps prepared: a few more than there are.
 const STATEMENTS: usize = 128;
@@ -56,22 +56,10 @@ pub(crate) fn live_runs(conn: &Connection, streams: &LiveStreams) -> Done<LiveRu
     let mut live = LiveRuns::default();
     let mut shared = HashMap::new();
     for row in run::unended(&db)? {
-        let thread = thread::by_num(&db, row.thread)?;
-        let stream = SharedStream::default();
-        shared.insert(row.num, stream.clone());
-        streams.put(row.num, stream.clone());
-        live.apply(&Effect::Started(Box::new(LiveRun {
-            num: row.num,
-            scope: principal::scope(&db, thread.owner)?,
-            run: row.id.clone(),
-            thread: thread.id,
-            message: row.message_id.clone(),
-            message_key: row.message_key(),
-            fence: row.fence,
-            sealed: row.status == RunStatus::Stopping,
-            stream,
-            journal_from: None,
-        })));
+        let run = LiveRun::of(row.clone(), principal::scope(&db, row.owner)?);
+        shared.insert(row.num, run.stream.clone());
+        streams.put(row.num, run.stream.clone());
+        live.apply(&Effect::Started(Box::new(run)));
     }
     replay(&db, &mut live, &shared)?;
     for stream in shared.values() {

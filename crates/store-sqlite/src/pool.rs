@@ -21,6 +21,8 @@ const FEW: u64 = 64;
 /// The readers' connections.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    /// The store's part of every epoch.
+    epoch: u64,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
     /// Reads since the last look.
@@ -52,11 +54,12 @@ impl Drop for Borrowed {
 }
 
 impl Pool {
-    pub(crate) fn new(connections: Vec<Connection>) -> Arc<Self> {
+    pub(crate) fn new(connections: Vec<Connection>, epoch: u64) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(connections.len()));
         Arc::new(Self {
-            permits,
+            epoch,
             idle: Mutex::new(connections),
+            permits,
             reads: AtomicU64::new(0),
             look: Mutex::new(Look { at: Instant::now(), warm: false }),
         })
@@ -97,8 +100,9 @@ impl Pool {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let conn = lock(&self.idle).pop().ok_or_else(closed)?;
         let borrowed = Borrowed { pool: self.clone(), conn: Some(conn), _permit: permit };
+        let epoch = self.epoch;
         let task = tokio::task::spawn_blocking(move || match &borrowed.conn {
-            Some(conn) => in_snapshot(conn, read),
+            Some(conn) => in_snapshot(conn, epoch, read),
             None => Err(unavailable("the store is closed").into()),
         });
         let done = task.await.map_err(unavailable)?;
@@ -112,9 +116,9 @@ impl Pool {
     }
 }
 
-fn in_snapshot<T>(conn: &Connection, read: impl FnOnce(&Db<'_>) -> Done<T>) -> Done<T> {
+fn in_snapshot<T>(conn: &Connection, epoch: u64, read: impl FnOnce(&Db<'_>) -> Done<T>) -> Done<T> {
     let snapshot = conn.unchecked_transaction()?;
-    let value = read(&Db::new(&snapshot))?;
+    let value = read(&Db::at(&snapshot, epoch))?;
     snapshot.commit()?;
     Ok(value)
 }
@@ -129,7 +133,7 @@ mod tests {
         let path = directory.path().join("a.db");
         let writer = Connection::open(&path).expect("a file");
         writer.execute_batch("CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(100000))").expect("a table");
-        let pool = Pool::new(vec![Connection::open(&path).expect("the file")]);
+        let pool = Pool::new(vec![Connection::open(&path).expect("the file")], 0);
         let rest = || pool.rest_now(&mut lock(&pool.look));
         assert!(!rest(), "nothing was read yet");
         let count =

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
+use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
@@ -16,11 +17,12 @@ use threadmill_store::{
 use crate::db::{Cost, Db};
 use crate::directory::Directory;
 use crate::fail::{Done, unavailable};
-use crate::live::LiveStreams;
 use crate::options::SqliteOptions;
 use crate::pool::Pool;
+use crate::read::Snapshot;
+use crate::write::Operation;
 use crate::writer::{Settings, Shared, Writer};
-use crate::{open, read, rows, schema, write};
+use crate::{open, read, rows, schema};
 
 /// How often a read that met a run's end in mid-read is begun again. Each time a run must end just then.
 const RETRIES: usize = 8;
@@ -65,7 +67,7 @@ impl SqliteStore {
         let live = open::live_runs(&conn, &shared.streams)?;
         let readers =
             (0..options.readers.max(1)).map(|_| open::reader(&database, options.cache_kib)).collect::<Done<_>>()?;
-        let readers = Arc::clone(shared.readers.get_or_init(|| Pool::new(readers)));
+        let readers = Arc::clone(shared.readers.get_or_init(|| Pool::new(readers, epoch)));
         let settings =
             Settings { epoch, checkpoint_pages: options.checkpoint_pages, keep_streams: options.keep_streams };
         Ok(Self { writer: Writer::start(conn, live, settings, shared.clone())?, readers, directory, epoch, shared })
@@ -88,12 +90,12 @@ impl SqliteStore {
     /// # Errors
     /// As [`DurableStore::window`].
     pub async fn window_cost(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Cost> {
-        let (scope, epoch) = (scope.clone(), self.epoch);
-        let read = move |db: &Db<'_>| {
-            read::window::window(db, epoch, &scope, &query)?;
-            Ok(db.cost())
+        let scope = scope.clone();
+        let read = move |rows: Snapshot<'_>| {
+            at_once(relational::window(&rows, &scope, &query))?;
+            Ok(rows.db.cost())
         };
-        self.readers.read(read).await
+        self.read(read).await
     }
 
     /// Steps of SQLite's machine that writes took so far: what each kind of write is held to.
@@ -106,20 +108,32 @@ impl SqliteStore {
         self.shared.sink.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads in one snapshot.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Snapshot<'_>) -> Done<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let shared = self.shared.clone();
+        self.readers.read(move |db| read(Snapshot { db, live: &shared.streams })).await
+    }
+
     /// Reads a run again if it ended in mid-read.
     async fn read_run<T: Send + 'static>(
         &self,
-        read: impl Fn(&Db<'_>, &LiveStreams) -> Done<Option<T>> + Clone + Send + 'static,
+        read: impl Fn(Snapshot<'_>) -> Done<Option<T>> + Clone + Send + 'static,
     ) -> StoreResult<T> {
         for _ in 0..RETRIES {
-            let (read, shared) = (read.clone(), self.shared.clone());
-            let found = self.readers.read(move |db| read(db, &shared.streams)).await?;
-            if let Some(found) = found {
+            if let Some(found) = self.read(read.clone()).await? {
                 return Ok(found);
             }
         }
         Err(unavailable("the run keeps ending"))
     }
+}
+
+/// What an operation answers that tells the sink nothing.
+fn quiet<T>(work: impl Future<Output = Done<T>>) -> Done<Outcome<T>> {
+    at_once(work).map(Outcome::quiet)
 }
 
 #[async_trait]
@@ -129,8 +143,7 @@ impl DurableStore for SqliteStore {
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
-        let work = move |db: &Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| at_once(relational::apply(rows, &transaction))).await
     }
 
     async fn append_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
@@ -138,14 +151,12 @@ impl DurableStore for SqliteStore {
     }
 
     async fn renew_leases(&self, lease: Lease) -> StoreResult<()> {
-        let work = move |db: &Db<'_>, _: &_, _| write::lease::renew(db, &lease).map(write::Outcome::plain);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::renew(rows, &lease))).await
     }
 
     async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>> {
         let run = run.clone();
-        let work = move |db: &Db<'_>, _: &_, epoch| write::lease::claim(db, &run, &lease, now, epoch);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::claim(rows, &run, &lease, now))).await
     }
 
     async fn unended_runs(&self) -> StoreResult<Vec<LeasedRun>> {
@@ -154,24 +165,17 @@ impl DurableStore for SqliteStore {
 
     async fn acquire_lock(&self, scope: &Scope, request: LockRequest) -> StoreResult<LockAnswer> {
         let scope = scope.clone();
-        let work = move |db: &Db<'_>, _: &_, epoch| {
-            write::lock::acquire(db, &scope, &request, epoch).map(write::Outcome::plain)
-        };
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::acquire(rows, &scope, &request))).await
     }
 
     async fn renew_lock(&self, scope: &Scope, lock: &LockToken, until: Millis) -> StoreResult<LockGrant> {
         let (scope, lock) = (scope.clone(), lock.clone());
-        let work = move |db: &Db<'_>, _: &_, epoch| {
-            write::lock::renew(db, &scope, &lock, until, epoch).map(write::Outcome::plain)
-        };
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::renew_lock(rows, &scope, &lock, until))).await
     }
 
     async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> StoreResult<LockGrant> {
         let (scope, lock) = (scope.clone(), lock.clone());
-        let work = move |db: &Db<'_>, _: &_, _| write::lock::release(db, &scope, &lock).map(write::Outcome::plain);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::release(rows, &scope, &lock))).await
     }
 
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
@@ -181,9 +185,8 @@ impl DurableStore for SqliteStore {
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
-        let (scope, epoch) = (scope.clone(), self.epoch);
-        let read = move |db: &Db<'_>| read::window::window(db, epoch, &scope, &query);
-        self.readers.read(read).await
+        let scope = scope.clone();
+        self.read(move |rows| at_once(relational::window(&rows, &scope, &query))).await
     }
 
     async fn changes(
@@ -193,62 +196,53 @@ impl DurableStore for SqliteStore {
         after: Position,
         limits: PageLimits,
     ) -> StoreResult<Changes> {
-        let (scope, thread, epoch) = (scope.clone(), thread.clone(), self.epoch);
-        let read = move |db: &Db<'_>| read::changes::changes(db, epoch, &scope, &thread, after, limits);
-        self.readers.read(read).await
+        let (scope, thread) = (scope.clone(), thread.clone());
+        self.read(move |rows| at_once(relational::changes(&rows, &scope, &thread, after, limits))).await
     }
 
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let read = move |db: &Db<'_>| read::threads::thread(db, &scope, &thread);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::thread(&rows, &scope, &thread))).await
     }
 
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
         let scope = scope.clone();
-        let read = move |db: &Db<'_>| read::lists::threads(db, &scope, &query);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::threads(&rows, &scope, &query))).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {
         let scope = scope.clone();
-        let read = move |db: &Db<'_>| read::lists::summaries(db, &scope, since, limit);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::summaries(&rows, &scope, since, limit))).await
     }
 
     async fn message(&self, scope: &Scope, thread: &ThreadId, message: &MessageId) -> StoreResult<Message> {
         let (scope, thread, message) = (scope.clone(), thread.clone(), message.clone());
-        let read = move |db: &Db<'_>| read::threads::message(db, &scope, &thread, &message);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::message(&rows, &scope, &thread, &message))).await
     }
 
     async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> StoreResult<Vec<Branch>> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let read = move |db: &Db<'_>| read::threads::branches(db, &scope, &thread, skip, limit);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::branches(&rows, &scope, &thread, skip, limit))).await
     }
 
     async fn run(&self, scope: &Scope, run: &RunId) -> StoreResult<RunRead> {
         let (scope, run) = (scope.clone(), run.clone());
-        self.read_run(move |db, live| read::runs::run(db, live, &scope, &run)).await
+        self.read_run(move |rows| read::runs::run(rows, &scope, &run)).await
     }
 
     async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> StoreResult<StreamPage> {
         let (scope, run) = (scope.clone(), run.clone());
-        self.read_run(move |db, live| read::runs::stream(db, live, &scope, &run, from, bytes)).await
+        self.read_run(move |rows| read::runs::stream(rows, &scope, &run, from, bytes)).await
     }
 
     async fn import_begin(&self, scope: &Scope, thread: ImportThread) -> StoreResult<ImportState> {
         let scope = scope.clone();
-        let work = move |db: &Db<'_>, _: &_, _| write::import::begin(db, &scope, &thread);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::import_begin(rows, &scope, &thread))).await
     }
 
-    async fn import_rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> StoreResult<()> {
+    async fn import_rows(&self, scope: &Scope, thread: &ThreadId, added: Vec<ImportRow>) -> StoreResult<()> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let work =
-            move |db: &Db<'_>, _: &_, _| write::import::rows(db, &scope, &thread, &rows).map(write::Outcome::plain);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::import_rows(rows, &scope, &thread, &added))).await
     }
 
     async fn import_finish(
@@ -258,26 +252,23 @@ impl DurableStore for SqliteStore {
         default_branch: Option<BranchId>,
     ) -> StoreResult<Thread> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let work =
-            move |db: &Db<'_>, _: &_, epoch| write::import::finish(db, epoch, &scope, &thread, default_branch.as_ref());
-        self.writer.ask(work).await
+        let finish = move |rows: &mut Operation<'_>| {
+            at_once(relational::import_finish(rows, &scope, &thread, default_branch.as_ref()))
+        };
+        self.writer.ask(finish).await
     }
 
     async fn import_abort(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<()> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let work = move |db: &Db<'_>, _: &_, _| write::import::abort(db, &scope, &thread);
-        self.writer.ask(work).await
+        self.writer.ask(move |rows| quiet(relational::import_abort(rows, &scope, &thread))).await
     }
 
     async fn export(&self, scope: &Scope, thread: &ThreadId, from: u64, bytes: usize) -> StoreResult<ExportPage> {
         let (scope, thread) = (scope.clone(), thread.clone());
-        let read = move |db: &Db<'_>| read::export::export(db, &scope, &thread, from, bytes);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::export(&rows, &scope, &thread, from, bytes))).await
     }
 
     async fn digest(&self) -> StoreResult<[u8; 32]> {
-        let shared = self.shared.clone();
-        let read = move |db: &Db<'_>| read::digest::digest(db, &shared.streams);
-        self.readers.read(read).await
+        self.read(move |rows| at_once(relational::digest(&rows))).await
     }
 }

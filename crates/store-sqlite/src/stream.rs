@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
+use threadmill_store::relational::{put_varint, take, take_varint};
 
 use crate::fail::{Done, damage};
 
@@ -17,36 +18,6 @@ const TOOL_INPUT: u8 = 3;
 
 /// Chunks between two notes of where one begins, so that reading from the middle skips little.
 const MARK_EVERY: u64 = 256;
-
-/// Writes an integer in as few bytes as it needs (LEB128).
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
-
-/// Takes an integer off the front.
-pub(crate) fn take_varint(bytes: &mut &[u8]) -> Done<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    Err(damage("an integer of the journal has no end"))
-}
-
-/// Takes `count` bytes off the front.
-pub(crate) fn take<'b>(bytes: &mut &'b [u8], count: u64) -> Done<&'b [u8]> {
-    let split = usize::try_from(count).ok().and_then(|count| bytes.split_at_checked(count));
-    let (head, tail) = split.ok_or_else(|| damage("the journal ends in mid-chunk"))?;
-    *bytes = tail;
-    Ok(head)
-}
 
 /// The parts a stream has opened, in order: what a delta's number refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

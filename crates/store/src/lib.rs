@@ -19,6 +19,7 @@ mod text;
 pub mod conformance;
 pub mod hot;
 pub mod moving;
+pub mod relational;
 
 pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{

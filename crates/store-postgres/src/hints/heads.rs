@@ -10,10 +10,11 @@ use threadmill_store::{Hint, StoreResult, Subject};
 use tokio::time::sleep;
 
 use super::{HintMode, Hints, Key, lock};
-use crate::codec::{id, uint};
+use crate::codec::uint;
 use crate::db::{Db, get};
 use crate::fail::Done;
 use crate::session::{Connections, reading};
+use threadmill_store::store_id as id;
 
 /// The pause where notifications do not arrive.
 const POLL: Duration = Duration::from_millis(250);

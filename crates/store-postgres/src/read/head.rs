@@ -6,10 +6,12 @@ use threadmill_store::{Missing, RunHead, Standing, ThreadHead, birth};
 use tokio_postgres::Row;
 
 use super::runs::stream_end;
-use crate::codec::{body_from_blob, id, uint};
+use crate::codec::uint;
 use crate::db::{Db, get};
 use crate::fail::Done;
-use crate::rows::{RunRow, ThreadRow, run_columns, thread_columns, visible};
+use crate::rows::{RUN_COLUMNS, THREAD_COLUMNS, read_run, read_thread, run_columns, thread_columns, visible};
+use threadmill_store::relational::body_from_blob;
+use threadmill_store::store_id as id;
 
 /// A thread's head, whoever's it is.
 pub(crate) async fn head(db: &Db<'_>, tenant: &TenantId, thread: &ThreadId) -> Done<ThreadHead> {
@@ -31,8 +33,8 @@ pub(crate) async fn head(db: &Db<'_>, tenant: &TenantId, thread: &ThreadId) -> D
           WHERE r.open = $1 ORDER BY r.num"
     );
     let row = db.one(THREAD, &[&tenant.as_str(), &thread.as_str()]).await?.ok_or(Missing::Thread)?;
-    let thread = ThreadRow::read(&row)?;
-    let user = id!(UserId, get(&row, ThreadRow::COLUMNS)?)?;
+    let thread = read_thread(&row)?;
+    let user = id!(UserId, get(&row, THREAD_COLUMNS)?)?;
     let runs = db.all(RUNS, &[&thread.num]).await?;
     Ok(ThreadHead {
         scope: Scope { tenant: tenant.clone(), user },
@@ -49,7 +51,7 @@ pub(crate) async fn standing(db: &Db<'_>, scope: &Scope, thread: &ThreadId) -> D
 }
 
 fn run(row: &Row) -> Done<RunHead> {
-    let run = RunRow::read(row)?;
-    let end = get::<Option<i64>>(row, RunRow::COLUMNS + 1)?.map_or(Ok(0), uint)?;
-    Ok(RunHead { info: run.shown(end), body: body_from_blob(get(row, RunRow::COLUMNS)?)?, folded: run.folded })
+    let run = read_run(row)?;
+    let end = get::<Option<i64>>(row, RUN_COLUMNS + 1)?.map_or(Ok(0), uint)?;
+    Ok(RunHead { info: run.shown(end), body: body_from_blob(get(row, RUN_COLUMNS)?)?, folded: run.folded })
 }

@@ -6,10 +6,11 @@ use threadmill_store::{LeasedRun, Missing, RunRead, StreamPage};
 use tokio_postgres::Row;
 
 use crate::chunks::unpack;
-use crate::codec::{body_from_blob, int, uint};
+use crate::codec::{int, uint};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
-use crate::rows::{RunRow, run_columns};
+use crate::rows::{RUN_COLUMNS, read_run, run_columns};
+use threadmill_store::relational::{RunRow, body_from_blob};
 
 /// Rows of a stream read at once.
 const BATCH: i64 = 256;
@@ -37,7 +38,7 @@ macro_rules! own_run {
 fn length(run: &RunRow, end: Option<i64>) -> Done<u64> {
     match run.status {
         RunStatus::Ended => Ok(run.length),
-        RunStatus::Live | RunStatus::Stopping => end.map_or(Ok(0), uint),
+        RunStatus::Live | RunStatus::Stopping => Ok(end.map_or(Ok(0), uint)?),
     }
 }
 
@@ -54,9 +55,9 @@ pub(crate) async fn run(db: &Db<'_>, scope: &Scope, id: &RunId) -> Done<RunRead>
     );
     let row = db.one(SQL, &[&scope.tenant.as_str(), &scope.user.as_str(), &id.as_str()]).await?;
     let row = row.ok_or(Missing::Run)?;
-    let run = RunRow::read(&row)?;
-    let body: Body = body_from_blob(get(&row, RunRow::COLUMNS)?)?;
-    let length = length(&run, get(&row, RunRow::COLUMNS + 1)?)?;
+    let run = read_run(&row)?;
+    let body: Body = body_from_blob(get(&row, RUN_COLUMNS)?)?;
+    let length = length(&run, get(&row, RUN_COLUMNS + 1)?)?;
     Ok(RunRead {
         info: run.shown(length),
         thread: run.thread_id,
@@ -72,8 +73,8 @@ pub(crate) async fn stream(db: &Db<'_>, scope: &Scope, id: &RunId, from: u64, by
         concat!("SELECT ", run_columns!(), ", ", stream_end!(), own_run!(), "WHERE n.id = $1 AND r.owner = u.num");
     let row = db.one(SQL, &[&scope.tenant.as_str(), &scope.user.as_str(), &id.as_str()]).await?;
     let row = row.ok_or(Missing::Run)?;
-    let run = RunRow::read(&row)?;
-    let kept: Option<i64> = get(&row, RunRow::COLUMNS)?;
+    let run = read_run(&row)?;
+    let kept: Option<i64> = get(&row, RUN_COLUMNS)?;
     let end = length(&run, kept)?;
     let closed = run.status == RunStatus::Ended;
     if kept.is_none() && end > 0 {
@@ -132,11 +133,11 @@ pub(crate) async fn unended(db: &Db<'_>) -> Done<Vec<LeasedRun>> {
 }
 
 fn leased(row: &Row) -> Done<LeasedRun> {
-    let run = RunRow::read(row)?;
+    let run = read_run(row)?;
     Ok(LeasedRun {
         scope: Scope {
-            tenant: TenantId::parse(get(row, RunRow::COLUMNS)?).map_err(damage)?,
-            user: UserId::parse(get(row, RunRow::COLUMNS + 1)?).map_err(damage)?,
+            tenant: TenantId::parse(get(row, RUN_COLUMNS)?).map_err(damage)?,
+            user: UserId::parse(get(row, RUN_COLUMNS + 1)?).map_err(damage)?,
         },
         run: run.id,
         thread: run.thread_id,
@@ -159,8 +160,8 @@ pub(super) async fn of_thread(db: &Db<'_>, thread: i64) -> Done<Vec<(RunRow, u64
     let rows = db.all(SQL, &[&thread]).await?;
     rows.iter()
         .map(|row| {
-            let run = RunRow::read(row)?;
-            let length = length(&run, get(row, RunRow::COLUMNS)?)?;
+            let run = read_run(row)?;
+            let length = length(&run, get(row, RUN_COLUMNS)?)?;
             Ok((run, length))
         })
         .collect()

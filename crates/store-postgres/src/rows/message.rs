@@ -1,43 +1,13 @@
 //! The message row, and the slots that every page is made of.
 
-use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, ForkOption, Message, MessageId, MessageStatus, Millis, Role};
+use threadmill_proto::ForkOption;
+use threadmill_store::relational::{MessageRow, Siblings, Slot, body_from_blob, number, role_from, status_from};
+use threadmill_store::store_id as id;
 use tokio_postgres::Row;
 
-use crate::codec::{body_from_blob, id, number, role_from, status_from, uint};
+use crate::codec::uint;
 use crate::db::get;
 use crate::fail::Done;
-
-/// A row of `messages`, with its branch's id.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageRow {
-    pub(crate) num: i64,
-    pub(crate) id: MessageId,
-    pub(crate) role: Role,
-    pub(crate) status: MessageStatus,
-    pub(crate) rev: u64,
-    pub(crate) branch: i64,
-    pub(crate) branch_id: BranchId,
-    pub(crate) depth: u64,
-    pub(crate) created_at: Millis,
-    pub(crate) body: Body,
-}
-
-/// What a slot holds: the message and its place among its siblings.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) message: MessageRow,
-    pub(crate) siblings: Option<Siblings>,
-}
-
-/// A message's place among the messages that follow the same one.
-#[derive(Debug)]
-pub(crate) struct Siblings {
-    pub(crate) index: u64,
-    pub(crate) total: u64,
-    pub(crate) previous: Option<ForkOption>,
-    pub(crate) next: Option<ForkOption>,
-}
 
 /// The columns of `messages m` and `branches b`.
 macro_rules! message_columns {
@@ -70,50 +40,30 @@ macro_rules! slots_from {
 }
 pub(crate) use slots_from;
 
-impl MessageRow {
-    /// How many columns it has.
-    pub(crate) const COLUMNS: usize = 10;
+/// How many columns a message has.
+pub(crate) const MESSAGE_COLUMNS: usize = 10;
 
-    pub(crate) fn read(row: &Row) -> Done<Self> {
-        Ok(Self {
-            num: number(get(row, 0)?),
-            id: id!(MessageId, get(row, 1)?)?,
-            role: role_from(get(row, 2)?)?,
-            status: status_from(get(row, 3)?)?,
-            rev: uint(get(row, 4)?)?,
-            branch: number(get(row, 5)?),
-            branch_id: id!(BranchId, get(row, 6)?)?,
-            depth: uint(get(row, 7)?)?,
-            created_at: uint(get(row, 8)?)?,
-            body: body_from_blob(get(row, 9)?)?,
-        })
-    }
-
-    /// The message as a window shows it, whole.
-    pub(crate) fn shown(self) -> Message {
-        Message {
-            id: self.id,
-            role: self.role,
-            parts: self.body.parts,
-            metadata: self.body.metadata,
-            status: self.status,
-            branch: self.branch_id,
-            depth: self.depth,
-            rev: self.rev,
-            created_at: self.created_at,
-            previews: Vec::new(),
-        }
-    }
+pub(crate) fn read_message(row: &Row) -> Done<MessageRow> {
+    Ok(MessageRow {
+        num: number(get(row, 0)?),
+        id: id!(MessageId, get(row, 1)?)?,
+        role: role_from(get(row, 2)?)?,
+        status: status_from(get(row, 3)?)?,
+        rev: uint(get(row, 4)?)?,
+        branch: number(get(row, 5)?),
+        branch_id: id!(BranchId, get(row, 6)?)?,
+        depth: uint(get(row, 7)?)?,
+        created_at: uint(get(row, 8)?)?,
+        body: body_from_blob(get(row, 9)?)?,
+    })
 }
 
-impl Slot {
-    pub(crate) fn read(row: &Row) -> Done<Self> {
-        Ok(Self { message: MessageRow::read(row)?, siblings: siblings(row)? })
-    }
+pub(crate) fn read_slot(row: &Row) -> Done<Slot> {
+    Ok(Slot { message: read_message(row)?, siblings: siblings(row)? })
 }
 
 fn siblings(row: &Row) -> Done<Option<Siblings>> {
-    const AT: usize = MessageRow::COLUMNS;
+    const AT: usize = MESSAGE_COLUMNS;
     let Some(index) = get::<Option<i64>>(row, AT)? else {
         return Ok(None);
     };

@@ -3,16 +3,10 @@
 use std::collections::HashMap;
 
 use threadmill_proto::{Scope, TenantId, UserId};
+use threadmill_store::relational::Principal;
 
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
-
-/// A scope by its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Principal {
-    pub(crate) tenant: i64,
-    pub(crate) user: i64,
-}
 
 const FIND: &str = "SELECT k.tenant, k.id, u.tenant, u.num FROM unnest($1::text[], $2::text[]) k (tenant, id)
      JOIN threadmill.tenants t ON t.id = k.tenant

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use threadmill_proto::{BranchId, MessageId};
-use threadmill_store::Missing;
+use threadmill_store::relational::{BranchRow, Followers, MessageRow, NONE, Pred, key, number, owner_at, ranges};
 
 use super::Mark;
-use super::thread::{Followers, Pred, ThreadSheet};
-use crate::codec::{int, key, number, owner_at, ranges, uint};
+use super::thread::ThreadSheet;
+use crate::codec::{int, uint};
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
-use crate::rows::{BranchRow, MessageRow, branch_columns, message_columns};
-use crate::schema::NONE;
+use crate::rows::{MESSAGE_COLUMNS, branch_columns, message_columns, read_branch, read_message};
 
 /// The key of the one message that follows another (of a branch, in the slot before a depth) while there is no row
 /// about its followers: it stands in the next slot of that branch, or in the first slot of one that forks there.
@@ -46,9 +45,9 @@ const FOLLOWERS: &str = concat!(
 /// What a forkpoint row, or else the one follower, says.
 pub(crate) fn followers(total: Option<i64>, last: Option<i64>, only: Option<i64>) -> Done<Followers> {
     Ok(match (total, last, only) {
-        (Some(total), Some(last), _) => Followers { total: uint(total)?, last: number(last), noted: Mark::Kept },
-        (_, _, Some(only)) => Followers { total: 1, last: number(only), noted: Mark::Fresh },
-        (_, _, None) => Followers { total: 0, last: NONE, noted: Mark::Fresh },
+        (Some(total), Some(last), _) => Followers { total: uint(total)?, last: number(last) },
+        (_, _, Some(only)) => Followers { total: 1, last: number(only) },
+        (_, _, None) => Followers::NOBODY,
     })
 }
 
@@ -63,7 +62,7 @@ impl ThreadSheet {
         if !self.branches.contains_key(&num) {
             const SQL: &str = concat!("SELECT ", branch_columns!(), " FROM threadmill.branches b WHERE b.key = $1");
             if let Some(row) = db.one(SQL, &[&self.key(num)]).await? {
-                self.note_branch(BranchRow::read(&row)?);
+                self.note_branch(read_branch(&row)?);
             }
         }
         self.branches.get(&num).map(|entry| entry.row.clone()).ok_or_else(|| damage("a branch is not there"))
@@ -78,20 +77,12 @@ impl ThreadSheet {
                 " FROM threadmill.branches b WHERE b.tenant = $1 AND b.thread = $2 AND b.id = $3"
             );
             match db.one(SQL, &[&self.row.tenant, &self.row.num, &id.as_str()]).await? {
-                Some(row) => self.note_branch(BranchRow::read(&row)?),
+                Some(row) => self.note_branch(read_branch(&row)?),
                 None => self.note_no_branch(id),
             }
         }
         let num = self.branch_ids.get(id).copied().flatten();
         Ok(num.and_then(|num| self.branches.get(&num)).map(|entry| entry.row.clone()))
-    }
-
-    /// The branch named, or the thread's default one.
-    pub(crate) async fn named_or_default(&mut self, db: &Db<'_>, id: Option<&BranchId>) -> Done<Arc<BranchRow>> {
-        match id {
-            Some(id) => Ok(self.find_branch(db, id).await?.ok_or(Missing::Branch)?),
-            None => self.branch(db, self.row.default_branch).await,
-        }
     }
 
     /// A message by its number.
@@ -104,7 +95,7 @@ impl ThreadSheet {
                   JOIN threadmill.branches b ON b.key = m.branch WHERE m.key = $1"
             );
             if let Some(row) = db.one(SQL, &[&self.key(num)]).await? {
-                self.note_message(MessageRow::read(&row)?);
+                self.note_message(read_message(&row)?);
             }
         }
         self.messages.get(&num).map(|entry| entry.row.clone()).ok_or_else(|| damage("a slot's message is not there"))
@@ -121,7 +112,7 @@ impl ThreadSheet {
                   WHERE m.tenant = $1 AND m.thread = $2 AND m.id = $3"
             );
             match db.one(SQL, &[&self.row.tenant, &self.row.num, &id.as_str()]).await? {
-                Some(row) => self.note_message(MessageRow::read(&row)?),
+                Some(row) => self.note_message(read_message(&row)?),
                 None => self.note_no_message(id),
             }
         }
@@ -129,11 +120,6 @@ impl ThreadSheet {
             Some(num) => self.message(db, num).await.map(Some),
             None => Ok(None),
         }
-    }
-
-    /// A message by its id that must be there.
-    pub(crate) async fn find_message(&mut self, db: &Db<'_>, id: &MessageId) -> Done<Arc<MessageRow>> {
-        Ok(self.look_up(db, id).await?.ok_or(Missing::Message)?)
     }
 
     /// The number of the message in a slot of a line.
@@ -175,8 +161,8 @@ impl ThreadSheet {
         let (owners, firsts, ends) = arrays(self.row.num, &ranges(&line.lineage, from, to));
         let rows = db.all(SQL, &[&owners, &firsts, &ends]).await?;
         for row in &rows {
-            let message = MessageRow::read(row)?;
-            let slot = (number(get(row, MessageRow::COLUMNS)?), uint(get(row, MessageRow::COLUMNS + 1)?)?);
+            let message = read_message(row)?;
+            let slot = (number(get(row, MESSAGE_COLUMNS)?), uint(get(row, MESSAGE_COLUMNS + 1)?)?);
             self.slots.entry(slot).or_insert(message.num);
             self.note_message(message);
         }
@@ -190,26 +176,14 @@ impl ThreadSheet {
         Ok(num.and_then(|num| self.messages.get(num)).map(|entry| entry.row.clone()))
     }
 
-    /// The message before a slot of a line.
-    pub(crate) async fn pred_at(&mut self, db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Option<Pred>> {
-        let Some(before) = depth.checked_sub(1) else {
-            return Ok(None);
-        };
-        if depth == line.total {
-            return Ok(Some(Pred { num: line.tip, branch: line.tip_branch, depth: before }));
-        }
-        let num = self.slot(db, line, before).await?.ok_or_else(|| damage("the slot before a message is empty"))?;
-        Ok(Some(Pred { num, branch: self.message(db, num).await?.branch, depth: before }))
-    }
-
     /// What follows a message, or begins a line.
     pub(crate) async fn followers(&mut self, db: &Db<'_>, pred: Option<Pred>) -> Done<Followers> {
         let num = pred.map_or(NONE, |pred| pred.num);
-        if let Some(known) = self.followers.get(&num) {
+        if let Some((known, _)) = self.followers.get(&num) {
             return Ok(*known);
         }
         if self.mark == Mark::Fresh {
-            return followers(None, None, None);
+            return Ok(Followers::NOBODY);
         }
         let (branch, depth) = pred.map_or((NONE, 0), |pred| (pred.branch, int(pred.depth + 1)));
         let row = db.one(FOLLOWERS, &[&self.key(num), &self.key(branch), &depth]).await?;

@@ -5,22 +5,21 @@
 //! What a sheet has once read stays true until the commit: a thread's rows are written under the lock of the
 //! thread's row alone, a run's chunks under the lock of the run's.
 
+mod draft;
 mod load;
-mod lock;
 mod run;
 mod thread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use threadmill_proto::{LockName, RunId, Scope, ThreadId};
-use threadmill_store::Secret;
+use threadmill_store::relational::{Principal, ReceiptRow, ThreadRow};
+use threadmill_store::{IdempotencyKey, LockRow, Secret};
 
-use crate::rows::Principal;
-
+pub(crate) use draft::Draft;
 pub(crate) use load::{followers, only_follower};
-pub(crate) use lock::LockSheet;
 pub(crate) use run::RunSheet;
-pub(crate) use thread::{ChangeRow, Followers, Link, Pred, ThreadSheet};
+pub(crate) use thread::{ChangeRow, ThreadSheet};
 
 /// What is to be done about a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +54,26 @@ pub(crate) struct Reserved {
 /// The hash of a client's key.
 pub(crate) type KeyHash = [u8; 32];
 
+/// The place of a key in the table.
+pub(crate) fn key_hash(key: &IdempotencyKey) -> KeyHash {
+    *blake3::hash(key.key.as_bytes()).as_bytes()
+}
+
 /// An answer that is kept.
 #[derive(Debug, Clone)]
-pub(crate) struct ReceiptRow {
+pub(crate) struct Receipt {
     pub(crate) tenant: i64,
-    pub(crate) digest: Vec<u8>,
-    pub(crate) thread: Option<i64>,
-    /// Empty: it made a thread that was deleted.
-    pub(crate) answer: Vec<u8>,
-    /// It made its thread.
-    pub(crate) makes: bool,
+    pub(crate) row: ReceiptRow,
     pub(crate) mark: Mark,
+}
+
+/// A lock under its row's lock.
+#[derive(Debug, Clone)]
+pub(crate) struct LockSheet {
+    pub(crate) row: LockRow,
+    pub(crate) mark: Mark,
+    /// The database's epoch: where tokens begin.
+    pub(crate) epoch: u64,
 }
 
 /// What is remembered of a thread that its owner deleted.
@@ -93,9 +101,11 @@ pub(crate) struct Sheet {
     pub(crate) runs: BTreeMap<i64, RunSheet>,
     pub(crate) run_ids: HashMap<(i64, RunId), i64>,
     /// By user and key.
-    pub(crate) receipts: HashMap<(i64, KeyHash), ReceiptRow>,
+    pub(crate) receipts: HashMap<(i64, KeyHash), Receipt>,
     pub(crate) locks: BTreeMap<(i64, LockName), LockSheet>,
     pub(crate) graves: Vec<Grave>,
+    /// Bodies up to a checkpoint, by thread and message, of messages that no thread here knows.
+    pub(crate) checkpoints: BTreeMap<(i64, i64), Vec<u8>>,
     /// Threads that their owners deleted, by owner: those of this commit and those that were looked for.
     pub(crate) remembered: BTreeSet<(i64, ThreadId)>,
     /// Tombstones to be made.
@@ -119,11 +129,6 @@ impl Sheet {
         self.runs.get(self.run_ids.get(&(tenant, id.clone()))?)
     }
 
-    /// A run by its id, to be changed.
-    pub(crate) fn run_mut(&mut self, tenant: i64, id: &RunId) -> Option<&mut RunSheet> {
-        self.runs.get_mut(self.run_ids.get(&(tenant, id.clone()))?)
-    }
-
     /// Puts a thread in, or back.
     pub(crate) fn put_thread(&mut self, thread: ThreadSheet) {
         self.thread_ids.insert((thread.row.tenant, thread.row.id.clone()), thread.row.num);
@@ -137,12 +142,12 @@ impl Sheet {
     }
 
     /// Remembers that its owner deleted a thread, and keeps the key that made it.
-    pub(crate) fn remember(&mut self, thread: &ThreadSheet) {
-        let (owner, num, id) = (thread.row.owner, thread.row.num, thread.row.id.clone());
+    pub(crate) fn remember(&mut self, thread: &ThreadRow) {
+        let (owner, num, id) = (thread.owner, thread.num, thread.id.clone());
         let mut key = None;
         for ((_, hash), receipt) in &mut self.receipts {
-            if receipt.thread == Some(num) && receipt.makes {
-                (receipt.thread, receipt.answer) = (None, Vec::new());
+            if receipt.row.thread == Some(num) && receipt.row.makes {
+                (receipt.row.thread, receipt.row.answer) = (None, Vec::new());
                 key = Some(*hash);
             }
         }
@@ -153,8 +158,8 @@ impl Sheet {
 
     /// Forgets that its owner deleted a thread, which is there again. The receipt that made the one before it is this one's
     /// from now on: what repeats that request makes nothing as long as the thread or its tombstone is there, and no longer.
-    pub(crate) fn unremember(&mut self, thread: &ThreadSheet) {
-        let (owner, num, id) = (thread.row.owner, thread.row.num, thread.row.id.clone());
+    pub(crate) fn unremember(&mut self, thread: &ThreadRow) {
+        let (owner, num, id) = (thread.owner, thread.num, thread.id.clone());
         self.tombstones.retain(|tombstone| tombstone.owner != owner || tombstone.id != id);
         self.remembered.remove(&(owner, id.clone()));
         self.returned.push((owner, id, num));
@@ -170,7 +175,7 @@ impl Sheet {
         self.run_ids.retain(|_, run| runs.contains_key(run));
         let freed = &mut self.freed;
         self.receipts.retain(|place, receipt| {
-            let goes = receipt.thread == Some(num);
+            let goes = receipt.row.thread == Some(num);
             if goes && receipt.mark == Mark::Kept {
                 freed.push(*place);
             }

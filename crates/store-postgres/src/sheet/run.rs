@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use threadmill_store::relational::RunRow;
+
 use crate::chunks::Packed;
-use crate::rows::RunRow;
 
 use super::Mark;
 

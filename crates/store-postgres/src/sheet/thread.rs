@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ChainHash, MessageId, Millis};
-
-use crate::rows::{BranchRow, MessageRow, ThreadRow};
-use crate::schema::NONE;
+use threadmill_store::relational::{BranchRow, Followers, MessageRow, NONE, Pred, Sibling, ThreadRow};
 
 use super::Mark;
 
@@ -33,24 +31,6 @@ pub(crate) struct ChangeRow {
     pub(crate) record: Vec<u8>,
 }
 
-/// The message that others follow, and where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pred {
-    pub(crate) num: i64,
-    pub(crate) branch: i64,
-    pub(crate) depth: u64,
-}
-
-/// The messages that follow one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Followers {
-    pub(crate) total: u64,
-    /// The last of them to be made.
-    pub(crate) last: i64,
-    /// There is a row about them: so it is where there are at least two.
-    pub(crate) noted: Mark,
-}
-
 /// A message's place among its siblings, to be written. Messages and branches by id.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -71,7 +51,8 @@ pub(crate) struct ThreadSheet {
     pub(super) message_ids: HashMap<MessageId, Option<i64>>,
     pub(super) slots: BTreeMap<(i64, u64), i64>,
     pub(crate) new_slots: Vec<(i64, u64, i64)>,
-    pub(super) followers: BTreeMap<i64, Followers>,
+    /// By the message that they follow, and whether there is a row about them: so it is where there are at least two.
+    pub(super) followers: BTreeMap<i64, (Followers, Mark)>,
     /// By message.
     pub(crate) links: BTreeMap<i64, Link>,
     /// Links that are in the database and get a next one, by message.
@@ -101,12 +82,6 @@ impl ThreadSheet {
         }
     }
 
-    /// The row, to be changed.
-    pub(crate) fn change(&mut self) -> &mut ThreadRow {
-        self.mark = self.mark.touched();
-        &mut self.row
-    }
-
     /// Notes a branch that was read. What is known already stays: it may have changed here since.
     pub(crate) fn note_branch(&mut self, row: BranchRow) {
         self.branch_ids.entry(row.id.clone()).or_insert(Some(row.num));
@@ -131,23 +106,22 @@ impl ThreadSheet {
 
     /// Notes what follows a message, unless it is known.
     pub(crate) fn note_followers(&mut self, pred: i64, followers: Followers) {
-        self.followers.entry(pred).or_insert(followers);
+        self.followers.entry(pred).or_insert((followers, Mark::Kept));
     }
 
     /// Adds a branch.
     pub(crate) fn add_branch(&mut self, row: BranchRow) {
         self.branch_ids.insert(row.id.clone(), Some(row.num));
         self.branches.insert(row.num, Entry { row: Arc::new(row), mark: Mark::Fresh });
-        self.change().branches += 1;
     }
 
-    /// Adds a message in a slot.
+    /// Adds a message in a slot, which nothing follows yet.
     pub(crate) fn add_message(&mut self, row: MessageRow) {
         self.slots.insert((row.branch, row.depth), row.num);
         self.new_slots.push((row.branch, row.depth, row.num));
         self.message_ids.insert(row.id.clone(), Some(row.num));
+        self.followers.insert(row.num, (Followers::NOBODY, Mark::Kept));
         self.messages.insert(row.num, Entry { row: Arc::new(row), mark: Mark::Fresh });
-        self.change().messages += 1;
     }
 
     /// Adds a slot that shares a message.
@@ -178,9 +152,25 @@ impl ThreadSheet {
         true
     }
 
-    /// Notes that `new` follows `pred` (none: it begins a line) after the siblings there are.
-    pub(crate) fn follow(&mut self, pred: Option<Pred>, followers: Followers) {
-        self.followers.insert(pred.map_or(NONE, |pred| pred.num), followers);
+    /// Notes that a message follows `pred` (none: it begins a line) after those that did, of which `last` was the last.
+    pub(crate) fn link(&mut self, pred: Option<Pred>, before: Followers, last: Option<&Sibling>, new: &Sibling) {
+        let pred = pred.map_or(NONE, |pred| pred.num);
+        let mark = match self.followers.get(&pred) {
+            Some((_, mark)) if before.total > 1 => mark.touched(),
+            Some(_) | None => Mark::Fresh,
+        };
+        self.followers.insert(pred, (Followers { total: before.total + 1, last: new.num }, mark));
+        let Some(last) = last else { return };
+        let next = (new.id.clone(), new.branch.clone());
+        if before.total == 1 {
+            self.links.insert(last.num, Link { pred, index: 0, prev: None, next: Some(next) });
+        } else if let Some(link) = self.links.get_mut(&last.num) {
+            link.next = Some(next);
+        } else {
+            self.relinked.insert(last.num, next);
+        }
+        let prev = Some((last.id.clone(), last.branch.clone()));
+        self.links.insert(new.num, Link { pred, index: before.total, prev, next: None });
     }
 
     /// The branches to be inserted or updated.
@@ -195,8 +185,12 @@ impl ThreadSheet {
 
     /// What is to be written about followers, by predecessor.
     pub(crate) fn forkpoints(&self) -> impl Iterator<Item = (i64, Followers)> {
-        let written =
-            self.followers.iter().filter(|(_, followers)| followers.total > 1 && followers.noted != Mark::Kept);
-        written.map(|(pred, followers)| (*pred, *followers))
+        let written = self.followers.iter().filter(|(_, (followers, mark))| followers.total > 1 && *mark != Mark::Kept);
+        written.map(|(pred, (followers, _))| (*pred, *followers))
+    }
+
+    /// Whether a message is written with the thread, whatever is to be written of it otherwise.
+    pub(crate) fn writes(&self, message: i64) -> bool {
+        self.messages.get(&message).is_some_and(|entry| entry.mark != Mark::Kept)
     }
 }

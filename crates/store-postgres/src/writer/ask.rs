@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use threadmill_proto::{BranchId, LockName, MessageId, Millis, RunId, Scope, Thread, ThreadId};
+use threadmill_store::relational::thread_named;
 use threadmill_store::{
     ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, LockAnswer, LockGrant,
     LockRequest, LockToken, Transaction,
 };
 
-use crate::sheet::KeyHash;
-use crate::write;
+use crate::sheet::{KeyHash, key_hash};
 
 /// One operation. It can be run again: a commit that met another node's is done over.
 #[derive(Debug)]
@@ -145,9 +145,9 @@ impl<'a> Needs<'a> {
         self.scopes.insert(scope);
         self.making.insert(scope);
         self.under(scope, transaction.under.as_ref());
-        self.receipts.extend(transaction.key.iter().map(|key| (scope, write::key_hash(key))));
+        self.receipts.extend(transaction.key.iter().map(|key| (scope, key_hash(key))));
         for command in &transaction.commands {
-            if let Some(thread) = write::thread_named(command) {
+            if let Some(thread) = thread_named(command) {
                 self.thread(scope, thread);
             }
             self.command(scope, command);

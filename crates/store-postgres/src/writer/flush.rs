@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use threadmill_store::relational::{self, Outcome};
 use threadmill_store::{Committing, StoreResult};
 
 use super::ask::{Answer, Ask, Needs};
@@ -9,8 +10,7 @@ use super::{lock, store};
 use crate::db::{Db, Write};
 use crate::fail::{Done, Fail, Trouble};
 use crate::origin::is_its_writers;
-use crate::sheet::Sheet;
-use crate::write::{self, Appended, Checkpoint};
+use crate::sheet::{Draft, Sheet};
 
 /// What a commit answers and tells, once it is known to have taken effect.
 pub(super) struct Flushed {
@@ -73,7 +73,6 @@ struct Flush<'f> {
     sheet: Sheet,
     answers: Vec<StoreResult<Answer>>,
     out: Vec<Committing>,
-    checkpoints: Vec<Checkpoint>,
 }
 
 /// Runs operations and commits them together.
@@ -97,13 +96,13 @@ async fn work(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Done<(Flushed, Vec<W
     let needs = Needs::of(asks.iter().copied());
     let mut sheet = lock::prepare(db, &needs).await?;
     lock::lock(db, &needs, &mut sheet, stamp).await?;
-    let mut flush = Flush { db, sheet, answers: Vec::new(), out: Vec::new(), checkpoints: Vec::new() };
+    let mut flush = Flush { db, sheet, answers: Vec::new(), out: Vec::new() };
     for ask in asks {
         flush.operate(ask).await?;
     }
     let mut positions = flush.positions().await?;
     let summaries = store::place_summaries(&flush.sheet, &mut flush.out, &mut positions);
-    let writes = store::writes(&flush.sheet, &flush.checkpoints, &summaries, &positions);
+    let writes = store::writes(&flush.sheet, &summaries, &positions);
     Ok((Flushed { answers: flush.answers, out: flush.out }, writes))
 }
 
@@ -125,37 +124,35 @@ impl Flush<'_> {
     }
 
     async fn answer(&mut self, ask: &Ask) -> Done<(Answer, Vec<Committing>)> {
-        let (db, sheet) = (self.db, &mut self.sheet);
-        let quiet = |answer| Ok((answer, Vec::new()));
-        match ask {
+        let mut draft = Draft::new(self.db, &mut self.sheet);
+        let rows = &mut draft;
+        let mut told = Vec::new();
+        let answer = match ask {
             Ask::Apply(transaction) => {
-                let (committed, out) = write::apply(db, sheet, transaction).await?;
-                Ok((Answer::Committed(committed), out))
+                let Outcome { answer, out } = relational::apply(rows, transaction).await?;
+                told = out;
+                Answer::Committed(answer)
             }
             Ask::Append(append) => {
-                let Appended { out, checkpoint } = write::append(sheet, append)?;
-                self.checkpoints.extend(checkpoint);
-                Ok((Answer::Done, out.into_iter().collect()))
+                told.extend(relational::append(rows, append).await?);
+                Answer::Done
             }
-            Ask::Renew(lease) => write::renew(sheet, lease).and_then(|()| quiet(Answer::Done)),
-            Ask::Claim(run, lease, now) => quiet(Answer::Claimed(write::claim(sheet, run, lease, *now)?)),
-            Ask::Acquire(scope, request) => quiet(Answer::Lock(write::lock::acquire(sheet, scope, request)?)),
-            Ask::Prolong(scope, lock, until) => quiet(Answer::Grant(write::lock::renew(sheet, scope, lock, *until)?)),
-            Ask::Release(scope, lock) => quiet(Answer::Grant(write::lock::release(sheet, scope, lock)?)),
-            Ask::ImportBegin(scope, import) => quiet(Answer::Import(write::begin(sheet, scope, import)?)),
-            Ask::ImportRows(scope, thread, rows) => {
-                write::rows(db, sheet, scope, thread, rows).await?;
-                quiet(Answer::Done)
-            }
+            Ask::Renew(lease) => done(relational::renew(rows, lease).await?),
+            Ask::Claim(run, lease, now) => Answer::Claimed(relational::claim(rows, run, lease, *now).await?),
+            Ask::Acquire(scope, request) => Answer::Lock(relational::acquire(rows, scope, request).await?),
+            Ask::Prolong(scope, lock, until) => Answer::Grant(relational::renew_lock(rows, scope, lock, *until).await?),
+            Ask::Release(scope, lock) => Answer::Grant(relational::release(rows, scope, lock).await?),
+            Ask::ImportBegin(scope, import) => Answer::Import(relational::import_begin(rows, scope, import).await?),
+            Ask::ImportRows(scope, thread, added) => done(relational::import_rows(rows, scope, thread, added).await?),
             Ask::ImportFinish(scope, thread, branch) => {
-                let (thread, out) = write::finish(db, sheet, scope, thread, branch.as_ref()).await?;
-                Ok((Answer::Thread(thread), out))
+                let Outcome { answer, out } = relational::import_finish(rows, scope, thread, branch.as_ref()).await?;
+                told = out;
+                Answer::Thread(answer)
             }
-            Ask::ImportAbort(scope, thread) => {
-                write::abort(sheet, scope, thread)?;
-                quiet(Answer::Done)
-            }
-        }
+            Ask::ImportAbort(scope, thread) => done(relational::import_abort(rows, scope, thread).await?),
+        };
+        draft.settle();
+        Ok((answer, told))
     }
 
     /// The newest places in the logs of those whose log grows, under their locks.
@@ -170,4 +167,8 @@ impl Flush<'_> {
         }
         Ok(lock::users(self.db, users).await?.into_iter().collect())
     }
+}
+
+fn done((): ()) -> Answer {
+    Answer::Done
 }

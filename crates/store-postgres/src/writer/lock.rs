@@ -9,19 +9,18 @@
 use std::collections::BTreeSet;
 
 use threadmill_proto::{LockName, RunId, RunStatus, Scope, ThreadId};
+use threadmill_store::relational::{NONE, Principal, ReceiptRow};
 
 use super::ask::Needs;
 use super::flush::Stamp;
 use crate::codec::uint;
 use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage};
-use crate::rows::intern;
 use crate::rows::{
-    BranchRow, MessageRow, Principal, RunRow, ThreadRow, branch_columns, lock_columns, message_columns, read_lock,
-    run_columns, thread_columns,
+    BRANCH_COLUMNS, MESSAGE_COLUMNS, RUN_COLUMNS, branch_columns, intern, lock_columns, message_columns, read_branch,
+    read_lock, read_message, read_run, read_thread, run_columns, thread_columns,
 };
-use crate::schema::NONE;
-use crate::sheet::{LockSheet, Mark, ReceiptRow, Reserved, RunSheet, Sheet, ThreadSheet, followers, only_follower};
+use crate::sheet::{LockSheet, Mark, Receipt, Reserved, RunSheet, Sheet, ThreadSheet, followers, only_follower};
 
 /// The numbers of the threads named by `$1`, `$2` (tenant and id), and of those of the runs `$3`, `$4`.
 macro_rules! threads_named {
@@ -210,7 +209,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
         sheet.remembered.insert((get(row, 0)?, thread));
     }
     for row in &threads {
-        sheet.put_thread(ThreadSheet::new(ThreadRow::read(row)?, Mark::Kept));
+        sheet.put_thread(ThreadSheet::new(read_thread(row)?, Mark::Kept));
     }
     note_runs(db, sheet, &runs).await?;
     note_locks(sheet, &locks)?;
@@ -218,9 +217,9 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
         note_line(sheet, row)?;
     }
     for row in &messages {
-        let thread: i64 = get(row, MessageRow::COLUMNS)?;
+        let thread: i64 = get(row, MESSAGE_COLUMNS)?;
         if let Some(thread) = sheet.threads.get_mut(&thread) {
-            thread.note_message(MessageRow::read(row)?);
+            thread.note_message(read_message(row)?);
         }
     }
     note_receipts(sheet, &receipts)?;
@@ -229,7 +228,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
 }
 
 async fn note_runs(db: &Db<'_>, sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
-    let read = |row| Ok((RunRow::read(row)?, uint(get(row, RunRow::COLUMNS)?)?));
+    let read = |row| Ok((read_run(row)?, uint(get(row, RUN_COLUMNS)?)?));
     let rows = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
     let open = || rows.iter().filter(|(row, _)| row.status != RunStatus::Ended);
     let nums: Vec<i64> = open().map(|(row, _)| row.num).collect();
@@ -256,11 +255,11 @@ fn note_locks(sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
 }
 
 fn note_line(sheet: &mut Sheet, row: &tokio_postgres::Row) -> Done<()> {
-    const AT: usize = BranchRow::COLUMNS;
-    let branch = BranchRow::read(row)?;
+    const AT: usize = BRANCH_COLUMNS;
+    let branch = read_branch(row)?;
     let follow = followers(get(row, AT + 1)?, get(row, AT + 2)?, get(row, AT + 3)?)?;
     if let Some(thread) = sheet.threads.get_mut(&get::<i64>(row, AT)?) {
-        thread.note_followers(branch.tip, follow);
+        thread.note_followers(branch.tip.map_or(NONE, |tip| tip.num), follow);
         thread.note_branch(branch);
     }
     Ok(())
@@ -270,14 +269,8 @@ fn note_receipts(sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
     for row in rows {
         let key: &[u8] = get(row, 1)?;
         let key = key.try_into().map_err(|_| damage("a receipt's key has not 32 bytes"))?;
-        let receipt = ReceiptRow {
-            tenant: get(row, 2)?,
-            digest: get(row, 3)?,
-            thread: get(row, 4)?,
-            answer: get(row, 5)?,
-            makes: get(row, 6)?,
-            mark: Mark::Kept,
-        };
+        let kept = ReceiptRow { digest: get(row, 3)?, thread: get(row, 4)?, answer: get(row, 5)?, makes: get(row, 6)? };
+        let receipt = Receipt { tenant: get(row, 2)?, row: kept, mark: Mark::Kept };
         let place = (get(row, 0)?, key);
         if get(row, 7)? {
             sheet.receipts.insert(place, receipt);

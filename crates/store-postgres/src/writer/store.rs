@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use threadmill_proto::{Summary, to_cbor};
+use threadmill_store::relational::{
+    BranchRow, MessageRow, NONE, Principal, RunRow, body_to_blob, key, outcome_to, role_to, run_status_to, status_to,
+};
 use threadmill_store::{Committing, TOMBSTONES};
 use tokio_postgres::types::ToSql;
 
-use crate::codec::{body_to_blob, int, key, outcome_to, role_to, run_status_to, status_to, text_to};
+use crate::codec::{int, text_to};
 use crate::db::{Write, columns};
-use crate::rows::{BranchRow, MessageRow, Principal, RunRow};
-use crate::sheet::{Grave, KeyHash, Mark, ReceiptRow, Sheet, ThreadSheet};
-use crate::write::Checkpoint;
+use crate::sheet::{Grave, KeyHash, Mark, Receipt, Sheet, ThreadSheet};
 
 /// The newest entry of each thread in its owner's log.
 pub(super) type Summaries = BTreeMap<(Principal, String), Summary>;
@@ -28,12 +29,7 @@ impl Writes {
 }
 
 /// Everything that a commit writes, in an order in which no statement meets what a later one removes.
-pub(super) fn writes(
-    sheet: &Sheet,
-    checkpoints: &[Checkpoint],
-    summaries: &Summaries,
-    positions: &BTreeMap<i64, u64>,
-) -> Vec<Write> {
+pub(super) fn writes(sheet: &Sheet, summaries: &Summaries, positions: &BTreeMap<i64, u64>) -> Vec<Write> {
     let mut writes = Writes::default();
     remember(&mut writes, sheet);
     bury(&mut writes, &sheet.graves);
@@ -47,8 +43,8 @@ pub(super) fn writes(
     writes.add(
         "UPDATE threadmill.messages m SET body = k.body
          FROM unnest($1::int8[], $2::bytea[]) k (key, body) WHERE m.key = k.key",
-        &last_of_each(checkpoints),
-        |rows| columns!(rows; c => key(c.thread, c.message), c.body.clone()),
+        &checkpoints(sheet),
+        |rows| columns!(rows; ((thread, message), body) => key(*thread, *message), body.to_vec()),
     );
     summary_rows(&mut writes, summaries, positions);
     receipt_rows(&mut writes, sheet);
@@ -56,10 +52,11 @@ pub(super) fn writes(
     writes.0
 }
 
-/// A statement changes a row once: of several checkpoints of a message the last one counts.
-fn last_of_each(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
-    let by_message: BTreeMap<_, _> = checkpoints.iter().map(|c| ((c.thread, c.message), c)).collect();
-    by_message.into_values().collect()
+/// Checkpoints of messages that are not written anyway, after them in their run.
+fn checkpoints(sheet: &Sheet) -> Vec<(&(i64, i64), &[u8])> {
+    let written = |thread: &i64, message| sheet.threads.get(thread).is_some_and(|thread| thread.writes(message));
+    let left = sheet.checkpoints.iter().filter(|((thread, message), _)| !written(thread, *message));
+    left.map(|(place, body)| (place, body.as_slice())).collect()
 }
 
 /// Tombstones, of which each user has a bounded number. The user's row is locked, since a deletion is in the summary log.
@@ -163,6 +160,11 @@ fn of_threads<'t, T>(
     threads.iter().flat_map(|thread| rows(thread).into_iter().map(|row| (*thread, row))).collect()
 }
 
+/// The last message on a line, and where that was first written.
+fn tip(row: &BranchRow) -> (i64, i64) {
+    row.tip.map_or((NONE, NONE), |tip| (tip.num, tip.branch))
+}
+
 fn branch_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
     let fresh: Vec<(_, &BranchRow)> = of_threads(threads, |thread| thread.branches_marked(Mark::Fresh).collect());
     writes.add(
@@ -173,7 +175,7 @@ fn branch_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
         &fresh,
         |rows| {
             columns!(rows; (t, b) => t.key(b.num), t.row.tenant, t.row.num, b.id.as_str().to_owned(), t.key(b.parent),
-                int(b.fork_depth), int(b.total), b.made, t.key(b.tip), t.key(b.tip_branch), to_cbor(&b.lineage))
+                int(b.fork_depth), int(b.total), b.made, t.key(tip(b).0), t.key(tip(b).1), to_cbor(&b.lineage))
         },
     );
     let changed: Vec<(_, &BranchRow)> = of_threads(threads, |thread| thread.branches_marked(Mark::Changed).collect());
@@ -182,7 +184,7 @@ fn branch_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) k (key, total, tip, tip_branch)
          WHERE b.key = k.key",
         &changed,
-        |rows| columns!(rows; (t, b) => t.key(b.num), int(b.total), t.key(b.tip), t.key(b.tip_branch)),
+        |rows| columns!(rows; (t, b) => t.key(b.num), int(b.total), t.key(tip(b).0), t.key(tip(b).1)),
     );
     let slots = of_threads(threads, |thread| thread.new_slots.clone());
     writes.add(
@@ -353,7 +355,7 @@ fn summary_rows(writes: &mut Writes, summaries: &Summaries, positions: &BTreeMap
 }
 
 fn receipt_rows(writes: &mut Writes, sheet: &Sheet) {
-    let receipts: Vec<(&(i64, KeyHash), &ReceiptRow)> =
+    let receipts: Vec<(&(i64, KeyHash), &Receipt)> =
         sheet.receipts.iter().filter(|(_, receipt)| receipt.mark == Mark::Fresh).collect();
     writes.add(
         // Not one that another node has made for the same key since it was looked for: its thread is there.
@@ -369,8 +371,8 @@ fn receipt_rows(writes: &mut Writes, sheet: &Sheet) {
          SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::bytea[], $7::bool[])",
         &receipts,
         |rows| {
-            columns!(rows; ((owner, key), r) => r.tenant, *owner, key.to_vec(), r.digest.clone(), r.thread,
-                r.answer.clone(), r.makes)
+            columns!(rows; ((owner, key), r) => r.tenant, *owner, key.to_vec(), r.row.digest.clone(), r.row.thread,
+                r.row.answer.clone(), r.row.makes)
         },
     );
 }

@@ -1,46 +1,26 @@
 //! The branch row: where a line leaves its parent, and which branches own its slots.
 
 use rusqlite::{Row, params};
-use threadmill_proto::{BranchId, Segment, from_cbor, to_cbor};
-use threadmill_store::Missing;
+use threadmill_proto::{BranchId, from_cbor, to_cbor};
+use threadmill_store::relational::{BranchRow, ThreadRow, key, number, owner_at};
+use threadmill_store::store_id as id;
 
-use super::ThreadRow;
-use crate::codec::{Stretch, id, key, number, owner_at};
 use crate::db::Db;
 use crate::fail::{Done, damage};
 
-/// The parent of a line of its own.
-pub(crate) const NO_PARENT: i64 = -1;
+const COLUMNS: &str = "key, id, parent, fork_depth, total, made, lineage";
 
-/// A row of `branches`.
-#[derive(Debug, Clone)]
-pub(crate) struct BranchRow {
-    pub(crate) tenant: i64,
-    pub(crate) thread: i64,
-    pub(crate) num: i64,
-    pub(crate) id: BranchId,
-    pub(crate) parent: i64,
-    pub(crate) fork_depth: u64,
-    pub(crate) total: u64,
-    /// How many messages the thread had when it was made.
-    pub(crate) made: i64,
-    pub(crate) lineage: Vec<Stretch>,
-}
-
-const COLUMNS: &str = "tenant, thread, key, id, parent, fork_depth, total, made, lineage";
-
-pub(crate) fn read(row: &Row<'_>) -> Done<BranchRow> {
-    let name: String = row.get(3)?;
-    let lineage: Vec<u8> = row.get(8)?;
+fn read(row: &Row<'_>) -> Done<BranchRow> {
+    let name: String = row.get(1)?;
+    let lineage: Vec<u8> = row.get(6)?;
     Ok(BranchRow {
-        tenant: row.get(0)?,
-        thread: row.get(1)?,
-        num: number(row.get(2)?),
+        num: number(row.get(0)?),
         id: id!(BranchId, &name)?,
-        parent: row.get(4)?,
-        fork_depth: row.get(5)?,
-        total: row.get(6)?,
-        made: row.get(7)?,
+        parent: row.get(2)?,
+        fork_depth: row.get(3)?,
+        total: row.get(4)?,
+        made: row.get(5)?,
+        tip: None,
         lineage: from_cbor(&lineage)?,
     })
 }
@@ -60,14 +40,6 @@ pub(crate) fn find(db: &Db<'_>, thread: &ThreadRow, branch: &BranchId) -> Done<O
     )
 }
 
-/// The branch named, or the thread's default one.
-pub(crate) fn named_or_default(db: &Db<'_>, thread: &ThreadRow, branch: Option<&BranchId>) -> Done<BranchRow> {
-    match branch {
-        Some(branch) => Ok(find(db, thread, branch)?.ok_or(Missing::Branch)?),
-        None => get(db, thread.num, thread.default_branch),
-    }
-}
-
 /// Branches in the order of their making, from a number on.
 pub(crate) fn list(db: &Db<'_>, thread: i64, from: i64, limit: u32) -> Done<Vec<BranchRow>> {
     db.all(
@@ -81,20 +53,20 @@ pub(crate) fn list(db: &Db<'_>, thread: i64, from: i64, limit: u32) -> Done<Vec<
 pub(crate) fn id_of(db: &Db<'_>, thread: i64, num: i64) -> Done<BranchId> {
     db.one("SELECT id FROM branches WHERE key = ?1", [key(thread, num)], |row| {
         let name: String = row.get(0)?;
-        id!(BranchId, &name)
+        Ok(id!(BranchId, &name)?)
     })?
     .ok_or_else(|| damage("a branch is not there"))
 }
 
 /// Writes a new row.
-pub(crate) fn insert(db: &Db<'_>, row: &BranchRow) -> Done<()> {
+pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &BranchRow) -> Done<()> {
     db.change(
         "INSERT INTO branches (tenant, thread, key, id, parent, fork_depth, total, made, lineage)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
-            row.tenant,
-            row.thread,
-            key(row.thread, row.num),
+            thread.tenant,
+            thread.num,
+            key(thread.num, row.num),
             row.id.as_str(),
             row.parent,
             row.fork_depth,
@@ -107,26 +79,18 @@ pub(crate) fn insert(db: &Db<'_>, row: &BranchRow) -> Done<()> {
 }
 
 /// Writes a row's length back.
-pub(crate) fn update_total(db: &Db<'_>, row: &BranchRow) -> Done<()> {
-    db.change("UPDATE branches SET total = ?2 WHERE key = ?1", params![key(row.thread, row.num), row.total])?;
+pub(crate) fn update_total(db: &Db<'_>, thread: &ThreadRow, row: &BranchRow) -> Done<()> {
+    db.change("UPDATE branches SET total = ?2 WHERE key = ?1", params![key(thread.num, row.num), row.total])?;
     Ok(())
 }
 
-impl BranchRow {
-    /// The number of the message in a slot of this line.
-    pub(crate) fn message_at(&self, db: &Db<'_>, depth: u64) -> Done<Option<i64>> {
-        if depth >= self.total {
-            return Ok(None);
-        }
-        let owner = owner_at(&self.lineage, depth)?.branch;
-        slot(db, self.tenant, self.thread, owner, depth)
+/// The number of the message in a slot of a line.
+pub(crate) fn message_at(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64) -> Done<Option<i64>> {
+    if depth >= line.total {
+        return Ok(None);
     }
-
-    /// Who owns which slots, as a window says it.
-    pub(crate) fn segments(&self) -> Vec<Segment> {
-        let segment = |stretch: &Stretch| Segment { branch: stretch.id.clone(), from: stretch.from };
-        self.lineage.iter().map(segment).collect()
-    }
+    let owner = owner_at(&line.lineage, depth)?.branch;
+    slot(db, thread.tenant, thread.num, owner, depth)
 }
 
 /// The number of the message in a branch's own slot.

@@ -2,9 +2,8 @@
 
 use rusqlite::params;
 use threadmill_proto::{LockName, Scope};
-use threadmill_store::LockRow;
+use threadmill_store::{LockRow, store_id as id};
 
-use crate::codec::id;
 use crate::db::Db;
 use crate::fail::Done;
 

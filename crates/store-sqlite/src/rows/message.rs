@@ -2,46 +2,15 @@
 
 use rusqlite::{Row, params};
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, ForkOption, Message, MessageId, MessageStatus, Millis, Role};
-use threadmill_store::{Missing, StoreError};
-
-use super::{BranchRow, ThreadRow};
-use crate::codec::{
-    body_from_blob, body_to_blob, id, key, number, owner_at, role_from, role_to, status_from, status_to,
+use threadmill_proto::{ForkOption, MessageId, Millis};
+use threadmill_store::relational::{
+    BranchRow, MessageRow, Siblings, Slot, ThreadRow, key, number, owner_at, role_from, role_to, status_from, status_to,
 };
+use threadmill_store::{StoreError, store_id as id};
+
+use crate::codec::{body_from_blob, body_to_blob};
 use crate::db::Db;
 use crate::fail::{Done, Fail, damage};
-
-/// A row of `messages`, with its branch's id.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageRow {
-    pub(crate) num: i64,
-    pub(crate) id: MessageId,
-    pub(crate) role: Role,
-    pub(crate) status: MessageStatus,
-    pub(crate) rev: u64,
-    pub(crate) branch: i64,
-    pub(crate) branch_id: BranchId,
-    pub(crate) depth: u64,
-    pub(crate) created_at: Millis,
-    pub(crate) body: Body,
-}
-
-/// What a slot holds: the message and its place among its siblings.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) message: MessageRow,
-    pub(crate) siblings: Option<Siblings>,
-}
-
-/// A message's place among the messages that follow the same one.
-#[derive(Debug)]
-pub(crate) struct Siblings {
-    pub(crate) index: u64,
-    pub(crate) total: u64,
-    pub(crate) previous: Option<ForkOption>,
-    pub(crate) next: Option<ForkOption>,
-}
 
 const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body";
 
@@ -81,16 +50,15 @@ pub(crate) fn get(db: &Db<'_>, thread: i64, num: i64) -> Done<MessageRow> {
 }
 
 /// A message by its id.
-pub(crate) fn find(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Done<MessageRow> {
-    let found = db.one(
+pub(crate) fn find(db: &Db<'_>, tenant: i64, thread: i64, message: &MessageId) -> Done<Option<MessageRow>> {
+    db.one(
         &format!(
             "SELECT {COLUMNS} FROM messages m CROSS JOIN branches b ON b.key = ?4 + m.branch
              WHERE m.tenant = ?1 AND m.thread = ?2 AND m.id = ?3"
         ),
-        params![thread.tenant, thread.num, message.as_str(), key(thread.num, 0)],
+        params![tenant, thread, message.as_str(), key(thread, 0)],
         read,
-    )?;
-    Ok(found.ok_or(Missing::Message)?)
+    )
 }
 
 /// Messages in the order of their making, from a number on.
@@ -117,7 +85,7 @@ pub(crate) fn exists(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Do
 
 /// A slot of a line. Seeks by key alone, the same ones on every thread: this is why a page costs the same at any
 /// depth of any thread.
-pub(crate) fn slot(db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Slot> {
+pub(crate) fn slot(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64) -> Done<Slot> {
     let owner = owner_at(&line.lineage, depth)?.branch;
     db.one(
         &format!(
@@ -129,7 +97,7 @@ pub(crate) fn slot(db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Slot> {
              LEFT JOIN forkpoints p ON p.pred = f.pred
              WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?3 AND s.depth = ?4"
         ),
-        params![line.tenant, line.thread, owner, depth, key(line.thread, 0)],
+        params![thread.tenant, thread.num, owner, depth, key(thread.num, 0)],
         |row| Ok(Slot { message: read(row)?, siblings: siblings(row)? }),
     )?
     .ok_or_else(|| damage(format_args!("slot {depth} of branch {} is empty", line.id)))
@@ -151,12 +119,12 @@ fn option(row: &Row<'_>, at: usize) -> Done<Option<ForkOption>> {
 }
 
 /// When the message in a slot was made.
-pub(crate) fn made_at(db: &Db<'_>, line: &BranchRow, depth: u64) -> Done<Millis> {
+pub(crate) fn made_at(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64) -> Done<Millis> {
     let owner = owner_at(&line.lineage, depth)?.branch;
     db.one(
         "SELECT m.created_at FROM slots s CROSS JOIN messages m ON m.key = ?5 + s.message
          WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?3 AND s.depth = ?4",
-        params![line.tenant, line.thread, owner, depth, key(line.thread, 0)],
+        params![thread.tenant, thread.num, owner, depth, key(thread.num, 0)],
         |row| Ok(row.get(0)?),
     )?
     .ok_or_else(|| damage("a slot is empty"))
@@ -198,22 +166,4 @@ pub(crate) fn update(db: &Db<'_>, thread: i64, row: &MessageRow) -> Done<()> {
 pub(crate) fn update_body(db: &Db<'_>, key: i64, body: &Body) -> Done<()> {
     db.change("UPDATE messages SET body = ?2 WHERE key = ?1", params![key, body_to_blob(key, body)])?;
     Ok(())
-}
-
-impl MessageRow {
-    /// The message as a window shows it, whole.
-    pub(crate) fn shown(self) -> Message {
-        Message {
-            id: self.id,
-            role: self.role,
-            parts: self.body.parts,
-            metadata: self.body.metadata,
-            status: self.status,
-            branch: self.branch_id,
-            depth: self.depth,
-            rev: self.rev,
-            created_at: self.created_at,
-            previews: Vec::new(),
-        }
-    }
 }

@@ -2,17 +2,11 @@
 
 use rusqlite::params;
 use threadmill_proto::Scope;
+use threadmill_store::relational::Principal;
+use threadmill_store::store_id as id;
 
-use crate::codec::id;
 use crate::db::Db;
 use crate::fail::{Done, damage};
-
-/// A scope by its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Principal {
-    pub(crate) tenant: i64,
-    pub(crate) user: i64,
-}
 
 /// The numbers of a scope, if it ever wrote.
 pub(crate) fn find(db: &Db<'_>, scope: &Scope) -> Done<Option<Principal>> {

@@ -1,79 +1,54 @@
-//! The run row.
+//! The run row. One of a deleted thread is none, though its row may still be there.
 
 use rusqlite::{Row, params};
-use threadmill_proto::{BranchId, JsonText, MessageId, Millis, Outcome, RunId, RunInfo, RunStatus};
+use threadmill_proto::{JsonText, RunId};
+use threadmill_store::relational::{RunRow, number, outcome_from, outcome_to, run_status_from, run_status_to};
+use threadmill_store::store_id as id;
 
-use crate::codec::{id, key, number, outcome_from, outcome_to, run_status_from, run_status_to};
 use crate::db::Db;
 use crate::fail::Done;
 
-/// A row of `runs`, with the ids of its branch and message.
-#[derive(Debug, Clone)]
-pub(crate) struct RunRow {
-    pub(crate) num: i64,
-    pub(crate) id: RunId,
-    pub(crate) thread: i64,
-    pub(crate) branch: i64,
-    pub(crate) branch_id: BranchId,
-    pub(crate) message: i64,
-    pub(crate) message_id: MessageId,
-    pub(crate) depth: u64,
-    pub(crate) status: RunStatus,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) fence: u64,
-    pub(crate) owner: String,
-    pub(crate) until: Millis,
-    pub(crate) provider: String,
-    pub(crate) request: JsonText,
-    pub(crate) folded: u64,
-    /// Chunks in its stream; written when it ends, until then the stream itself knows.
-    pub(crate) length: u64,
-    pub(crate) error: Option<String>,
-    pub(crate) started_at: Millis,
-}
-
 const SELECT: &str =
-    "SELECT r.num, r.id, r.thread, r.branch, b.id, r.message, m.id, r.depth, r.status, r.outcome, r.fence, r.owner,
-            r.until, r.provider, r.request, r.folded, r.length, r.error, r.started_at
+    "SELECT r.num, r.tenant, r.id, h.owner, r.thread, h.id, r.branch, b.id, r.message, m.id, r.depth, r.status,
+            r.outcome, r.fence, r.owner, r.until, r.provider, r.request, r.folded, r.length, r.error, r.started_at,
+            r.ended_at
      FROM runs r
+     CROSS JOIN threads h ON h.num = r.thread
      CROSS JOIN branches b ON b.key = (r.thread << 32) | r.branch
      CROSS JOIN messages m ON m.key = (r.thread << 32) | r.message";
 
 fn read(row: &Row<'_>) -> Done<RunRow> {
-    let (name, branch, message): (String, String, String) = (row.get(1)?, row.get(4)?, row.get(6)?);
-    let outcome: Option<i64> = row.get(9)?;
+    let text = |at: usize| row.get::<_, String>(at);
     Ok(RunRow {
         num: row.get(0)?,
-        id: id!(RunId, &name)?,
-        thread: row.get(2)?,
-        branch: row.get(3)?,
-        branch_id: id!(BranchId, &branch)?,
-        message: number(row.get(5)?),
-        message_id: id!(MessageId, &message)?,
-        depth: row.get(7)?,
-        status: run_status_from(row.get(8)?)?,
-        outcome: outcome.map(outcome_from).transpose()?,
-        fence: row.get(10)?,
-        owner: row.get(11)?,
-        until: row.get(12)?,
-        provider: row.get(13)?,
-        request: JsonText(row.get(14)?),
-        folded: row.get(15)?,
-        length: row.get(16)?,
-        error: row.get(17)?,
-        started_at: row.get(18)?,
+        tenant: row.get(1)?,
+        id: id!(RunId, &text(2)?)?,
+        owner: row.get(3)?,
+        thread: row.get(4)?,
+        thread_id: id!(ThreadId, &text(5)?)?,
+        branch: row.get(6)?,
+        branch_id: id!(BranchId, &text(7)?)?,
+        message: number(row.get(8)?),
+        message_id: id!(MessageId, &text(9)?)?,
+        depth: row.get(10)?,
+        status: run_status_from(row.get(11)?)?,
+        outcome: row.get::<_, Option<i64>>(12)?.map(outcome_from).transpose()?,
+        fence: row.get(13)?,
+        holder: row.get(14)?,
+        until: row.get(15)?,
+        provider: row.get(16)?,
+        request: JsonText(row.get(17)?),
+        folded: row.get(18)?,
+        length: row.get(19)?,
+        error: row.get(20)?,
+        started_at: row.get(21)?,
+        ended_at: row.get(22)?,
     })
 }
 
-/// A run of this tenant by its id. One of a deleted thread is none, though its row may still be there.
+/// A run of this tenant by its id.
 pub(crate) fn find(db: &Db<'_>, tenant: i64, run: &RunId) -> Done<Option<RunRow>> {
-    db.one(
-        &format!(
-            "{SELECT} WHERE r.tenant = ?1 AND r.id = ?2 AND EXISTS (SELECT 1 FROM threads t WHERE t.num = r.thread)"
-        ),
-        params![tenant, run.as_str()],
-        read,
-    )
+    db.one(&format!("{SELECT} WHERE r.tenant = ?1 AND r.id = ?2"), params![tenant, run.as_str()], read)
 }
 
 /// The run that writes a message.
@@ -106,9 +81,9 @@ pub(crate) fn of_thread(db: &Db<'_>, thread: i64) -> Done<Vec<RunRow>> {
 }
 
 /// Writes a new row; returns its number. If a run of a deleted thread still has the id, it goes now.
-pub(crate) fn insert(db: &Db<'_>, tenant: i64, row: &RunRow) -> Done<i64> {
+pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
     let sql = "DELETE FROM runs WHERE tenant = ?1 AND id = ?2 RETURNING num";
-    if let Some(gone) = db.one(sql, params![tenant, row.id.as_str()], |row| Ok(row.get::<_, i64>(0)?))? {
+    if let Some(gone) = db.one(sql, params![row.tenant, row.id.as_str()], |row| Ok(row.get::<_, i64>(0)?))? {
         db.change("DELETE FROM streams WHERE run = ?1", [gone])?;
     }
     db.insert(
@@ -116,7 +91,7 @@ pub(crate) fn insert(db: &Db<'_>, tenant: i64, row: &RunRow) -> Done<i64> {
                            folded, length, started_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13)",
         params![
-            tenant,
+            row.tenant,
             row.id.as_str(),
             row.thread,
             row.branch,
@@ -124,7 +99,7 @@ pub(crate) fn insert(db: &Db<'_>, tenant: i64, row: &RunRow) -> Done<i64> {
             row.depth,
             run_status_to(row.status),
             row.fence,
-            row.owner,
+            row.holder,
             row.until,
             row.provider,
             row.request.0,
@@ -134,7 +109,7 @@ pub(crate) fn insert(db: &Db<'_>, tenant: i64, row: &RunRow) -> Done<i64> {
 }
 
 /// Writes back what can change, bar the lease.
-pub(crate) fn update(db: &Db<'_>, row: &RunRow, ended_at: Option<Millis>) -> Done<()> {
+pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
     db.change(
         "UPDATE runs SET status = ?2, outcome = ?3, fence = ?4, folded = ?5, length = ?6, error = ?7, ended_at = ?8
          WHERE num = ?1",
@@ -146,31 +121,17 @@ pub(crate) fn update(db: &Db<'_>, row: &RunRow, ended_at: Option<Millis>) -> Don
             row.folded,
             row.length,
             row.error,
-            ended_at,
+            row.ended_at,
         ],
     )?;
     Ok(())
 }
 
-impl RunRow {
-    /// The run as readers see it, with the given offset.
-    pub(crate) fn shown(&self, offset: u64) -> RunInfo {
-        RunInfo {
-            id: self.id.clone(),
-            branch: self.branch_id.clone(),
-            message: self.message_id.clone(),
-            depth: self.depth,
-            status: self.status,
-            outcome: self.outcome,
-            offset,
-            provider: self.provider.clone(),
-            started_at: self.started_at,
-            error: self.error.clone(),
-        }
-    }
-
-    /// The key of its message.
-    pub(crate) fn message_key(&self) -> i64 {
-        key(self.thread, self.message)
-    }
+/// Writes a lease back.
+pub(crate) fn update_lease(db: &Db<'_>, row: &RunRow) -> Done<()> {
+    db.change(
+        "UPDATE runs SET fence = ?2, owner = ?3, until = ?4 WHERE num = ?1",
+        params![row.num, row.fence, row.holder, row.until],
+    )?;
+    Ok(())
 }

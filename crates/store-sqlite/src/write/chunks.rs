@@ -1,15 +1,12 @@
-//! Chunks: checked against the run's token without a query, and gathered into one journal row a commit.
+//! The journal row of a commit: every run's chunks in it, gathered without a query.
 
-use rusqlite::params;
-use threadmill_store::{ChunkAppend, ChunkBatch, Committing, Missing, StoreError};
+use threadmill_proto::Chunk;
+use threadmill_store::relational::put_varint;
 
-use super::lock::admit;
 use crate::codec::Chunks;
 use crate::db::Db;
-use crate::fail::{Done, invalid};
-use crate::live::{LiveRuns, SharedStream, lock};
-use crate::rows::message;
-use crate::stream::put_varint;
+use crate::fail::Done;
+use crate::live::{SharedStream, lock};
 
 /// The journal row of the commit under way.
 #[derive(Debug, Default)]
@@ -20,6 +17,18 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// Adds chunks to a run's stream and to the row.
+    pub(crate) fn add(&mut self, run: i64, stream: SharedStream, chunks: &[Chunk]) {
+        let mut open = lock(&stream);
+        let range = open.append(chunks);
+        put_varint(&mut self.body, run.unsigned_abs());
+        put_varint(&mut self.body, range.len() as u64);
+        self.body.extend_from_slice(&open.bytes()[range]);
+        drop(open);
+        self.runs.push(run);
+        self.streams.push(stream);
+    }
+
     /// The runs that have chunks in it.
     pub(crate) fn runs(&self) -> &[i64] {
         &self.runs
@@ -40,64 +49,4 @@ impl Journal {
             lock(stream).show();
         }
     }
-}
-
-/// Checks an append and puts it into the journal row; `epoch` is the store's part of the epoch. Changes nothing if it is refused.
-pub(crate) fn append(
-    db: &Db<'_>,
-    live: &LiveRuns,
-    journal: &mut Journal,
-    append: &ChunkAppend,
-    epoch: u64,
-) -> Done<Option<Committing>> {
-    let Some(run) = live.find(&append.scope, &append.run) else {
-        return Err(refusal(db, append)?.into());
-    };
-    if run.sealed || run.fence != append.fence {
-        return Err(StoreError::Fenced.into());
-    }
-    admit(db, &append.scope, append.under.as_ref(), epoch)?;
-    let mut stream = lock(&run.stream);
-    if stream.length() != append.from {
-        return Err(invalid(format_args!("the stream ends at {}, not at {}", stream.length(), append.from)));
-    }
-    if let Some(body) = &append.checkpoint {
-        message::update_body(db, run.message_key, body)?;
-        db.change(
-            "UPDATE runs SET folded = ?2 WHERE num = ?1",
-            params![run.num, append.from + append.chunks.len() as u64],
-        )?;
-    }
-    if append.chunks.is_empty() {
-        return Ok(None);
-    }
-    let range = stream.append(&append.chunks);
-    put_varint(&mut journal.body, run.num.unsigned_abs());
-    put_varint(&mut journal.body, range.len() as u64);
-    journal.body.extend_from_slice(&stream.bytes()[range]);
-    journal.runs.push(run.num);
-    journal.streams.push(run.stream.clone());
-    Ok(Some(Committing::Chunks(ChunkBatch {
-        tenant: append.scope.tenant.clone(),
-        thread: run.thread.clone(),
-        run: run.run.clone(),
-        message: run.message.clone(),
-        from: append.from,
-        chunks: append.chunks.clone(),
-    })))
-}
-
-/// Why a run that is not live takes no chunks: it has ended, or is not the caller's.
-fn refusal(db: &Db<'_>, append: &ChunkAppend) -> Done<StoreError> {
-    let owned = db.one(
-        "SELECT 1 FROM runs r CROSS JOIN tenants t ON t.id = ?1 AND t.num = r.tenant
-         CROSS JOIN threads h ON h.num = r.thread CROSS JOIN users u ON u.num = h.owner AND u.id = ?2
-         WHERE r.tenant = (SELECT num FROM tenants WHERE id = ?1) AND r.id = ?3",
-        params![append.scope.tenant.as_str(), append.scope.user.as_str(), append.run.as_str()],
-        |_| Ok(()),
-    )?;
-    Ok(match owned {
-        Some(()) => StoreError::Fenced,
-        None => Missing::Run.into(),
-    })
 }

@@ -1,18 +1,8 @@
-//! What a transaction does to the rows. Everything here runs on the writer, inside a savepoint.
+//! What the writer does to the rows: the rules' rows on its connection, chunks in the journal, and the removal of what
+//! was deleted. Everything here runs on the writer.
 
 pub(crate) mod chunks;
-pub(crate) mod import;
-pub(crate) mod lease;
-mod lines;
-pub(crate) mod lock;
-mod log;
-mod messages;
-mod receipt;
+pub(crate) mod operation;
 pub(crate) mod removal;
-mod runs;
-mod threads;
-mod transaction;
-mod work;
 
-pub(crate) use transaction::apply;
-pub(crate) use work::Outcome;
+pub(crate) use operation::Operation;

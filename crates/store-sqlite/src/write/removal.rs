@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use rusqlite::{ToSql, params};
 use threadmill_proto::ThreadId;
 use threadmill_store::TOMBSTONES;
+use threadmill_store::relational::{NONE, ThreadRow, key};
 
-use crate::codec::{key, root};
 use crate::db::Db;
 use crate::fail::Done;
 use crate::live::Effect;
-use crate::rows::ThreadRow;
 
 /// How long a step goes on removing.
 const STEP: Duration = Duration::from_millis(4);
@@ -122,7 +121,7 @@ pub(crate) fn step(db: &Db<'_>) -> Done<Left> {
 
 /// Removes the next few rows of a thread. False if there are none.
 fn remove_some(db: &Db<'_>, thread: i64, tenant: i64) -> Done<bool> {
-    let (from, to) = (key(thread, 0), root(thread));
+    let (from, to) = (key(thread, 0), key(thread, NONE));
     let keyed: [(&str, &[&dyn ToSql]); 4] = [
         (
             "DELETE FROM messages WHERE key IN (SELECT key FROM messages WHERE key BETWEEN ?1 AND ?2 LIMIT ?3)",

@@ -2,14 +2,14 @@
 
 use threadmill_store::{Committing, StoreError};
 
-use super::job::{Answer, Turn, Verdict, judge};
+use super::job::{Answer, Job, Turn, Verdict};
 use super::plant::{Plant, planted};
 use super::{Op, State};
 use crate::db::Db;
 use crate::fail::{Fail, unavailable};
 use crate::live::Effect;
-use crate::write::Outcome;
-use crate::write::chunks::{self, Journal};
+use crate::write::Operation;
+use crate::write::chunks::Journal;
 
 /// What a commit gathers.
 #[derive(Default)]
@@ -88,26 +88,23 @@ impl State {
     fn operate(&mut self, op: Op, group: &mut Group, failed: bool) -> (Verdict, Answer) {
         match op {
             op if failed => (Verdict::Refused, skip(op)),
-            Op::Job(job) => self.in_savepoint(|state, db| job(Turn::Run(db, &state.live, state.settings.epoch))),
-            Op::Append(append, reply) if append.checkpoint.is_none() => {
-                let db = Db::new(&self.conn);
-                let done = chunks::append(&db, &self.live, &mut group.journal, &append, self.settings.epoch);
+            // Chunks alone change nothing in the file before the commit's one row of them.
+            Op::Append(job) => {
+                let db = Db::at(&self.conn, self.settings.epoch);
+                let done = job(Turn::Run(Operation::new(&db, &self.live, &mut group.journal)));
                 self.shared.count(&db);
-                judge(done.map(outcome), reply)
+                done
             }
-            Op::Append(append, reply) => self.in_savepoint(|state, db| {
-                let done = chunks::append(db, &state.live, &mut group.journal, &append, state.settings.epoch);
-                judge(done.map(outcome), reply)
-            }),
+            Op::Job(job) | Op::Checkpoint(job) => self.in_savepoint(job, &mut group.journal),
             Op::Close(reply) => (Verdict::Refused, super::job::answer(Ok(()), reply)),
         }
     }
 
-    fn in_savepoint(&self, work: impl FnOnce(&Self, &Db<'_>) -> (Verdict, Answer)) -> (Verdict, Answer) {
+    fn in_savepoint(&self, job: Job, journal: &mut Journal) -> (Verdict, Answer) {
         let run = |sql| self.conn.execute_batch(sql);
         let begun = run("SAVEPOINT op");
-        let db = Db::new(&self.conn);
-        let (mut verdict, answer) = work(self, &db);
+        let db = Db::at(&self.conn, self.settings.epoch);
+        let (mut verdict, answer) = job(Turn::Run(Operation::new(&db, &self.live, journal)));
         self.shared.count(&db);
         let ended = match &verdict {
             Verdict::Kept { .. } => run("RELEASE op"),
@@ -197,10 +194,6 @@ impl State {
     }
 }
 
-fn outcome(out: Option<Committing>) -> Outcome<()> {
-    Outcome { answer: (), out: out.into_iter().collect(), effects: Vec::new() }
-}
-
 pub(super) fn broken(fail: Fail) -> rusqlite::Error {
     match fail {
         Fail::Broken(error) => error,
@@ -212,7 +205,7 @@ pub(super) fn broken(fail: Fail) -> rusqlite::Error {
 fn skip(op: Op) -> Answer {
     let told = unavailable("an earlier write of the same commit failed");
     match op {
-        Op::Append(_, reply) | Op::Close(reply) => super::job::answer(Err(told), reply),
-        Op::Job(job) => job(Turn::Skipped(told)).1,
+        Op::Append(job) | Op::Checkpoint(job) | Op::Job(job) => job(Turn::Skipped(told)).1,
+        Op::Close(reply) => super::job::answer(Err(told), reply),
     }
 }

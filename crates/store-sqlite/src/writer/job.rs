@@ -1,12 +1,12 @@
 //! One operation as the writer sees it: something to run in a savepoint, and an answer to give after the commit.
 
+use threadmill_store::relational::Outcome;
 use threadmill_store::{Committing, StoreError};
 
 use super::Reply;
-use crate::db::Db;
 use crate::fail::{Done, Fail};
-use crate::live::{Effect, LiveRuns};
-use crate::write::Outcome;
+use crate::live::Effect;
+use crate::write::Operation;
 
 /// Gives the answer: the operation's own, or the group's failure instead.
 pub(super) type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
 
 /// What an operation is given: what it runs on, or why it is not run.
 pub(super) enum Turn<'t> {
-    Run(&'t Db<'t>, &'t LiveRuns, u64),
+    Run(Operation<'t>),
     Skipped(StoreError),
 }
 
@@ -39,19 +39,19 @@ pub(super) fn answer<T: Send + 'static>(result: Result<T, StoreError>, reply: Re
 
 /// Makes an operation of a function and the place its answer goes.
 pub(super) fn boxed<T: Send + 'static>(
-    work: impl FnOnce(&Db<'_>, &LiveRuns, u64) -> Done<Outcome<T>> + Send + 'static,
+    work: impl FnOnce(&mut Operation<'_>) -> Done<Outcome<T>> + Send + 'static,
     reply: Reply<T>,
 ) -> Job {
     Box::new(move |turn| match turn {
-        Turn::Run(db, live, epoch) => judge(work(db, live, epoch), reply),
-        Turn::Skipped(why) => judge(Err(why.into()), reply),
+        Turn::Run(mut operation) => judge(work(&mut operation), operation.effects, reply),
+        Turn::Skipped(why) => (Verdict::Refused, answer(Err(why), reply)),
     })
 }
 
 /// Splits a result into what the writer and what the caller needs.
-pub(super) fn judge<T: Send + 'static>(done: Done<Outcome<T>>, reply: Reply<T>) -> (Verdict, Answer) {
+fn judge<T: Send + 'static>(done: Done<Outcome<T>>, effects: Vec<Effect>, reply: Reply<T>) -> (Verdict, Answer) {
     match done {
-        Ok(Outcome { answer: value, out, effects }) => (Verdict::Kept { out, effects }, answer(Ok(value), reply)),
+        Ok(Outcome { answer: value, out }) => (Verdict::Kept { out, effects }, answer(Ok(value), reply)),
         Err(Fail::Refused(error)) => (Verdict::Refused, answer(Err(error), reply)),
         Err(Fail::Broken(error)) => {
             let told = crate::fail::unavailable(&error);

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{ChunkAppend, CommitSink, StoreResult};
 use tokio::sync::oneshot;
 
@@ -27,7 +28,7 @@ use crate::fail::{Done, unavailable};
 use crate::files::Files;
 use crate::live::{LiveRuns, LiveStreams, lock};
 use crate::pool::Pool;
-use crate::write::{Outcome, removal};
+use crate::write::{Operation, removal};
 
 use checkpoint::{Checkpoints, Load};
 use group::Group;
@@ -54,7 +55,10 @@ pub(crate) type Reply<T> = oneshot::Sender<StoreResult<T>>;
 
 /// What the writer can be asked.
 enum Op {
-    Append(ChunkAppend, Reply<()>),
+    /// Chunks. Those that come right after a commit wait for others.
+    Append(Job),
+    /// Chunks with a checkpoint.
+    Checkpoint(Job),
     Job(Job),
     Close(Reply<()>),
 }
@@ -139,14 +143,19 @@ impl Writer {
     /// Runs `work` in a commit of the writer's and returns its answer once that is durable.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Db<'_>, &LiveRuns, u64) -> Done<Outcome<T>> + Send + 'static,
+        work: impl FnOnce(&mut Operation<'_>) -> Done<Outcome<T>> + Send + 'static,
     ) -> StoreResult<T> {
         self.send(|reply| Op::Job(job::boxed(work, reply))).await
     }
 
     /// Appends chunks.
     pub(crate) async fn append(&self, append: ChunkAppend) -> StoreResult<()> {
-        self.send(|reply| Op::Append(append, reply)).await
+        let op = if append.checkpoint.is_some() { Op::Checkpoint } else { Op::Append };
+        let work = move |rows: &mut Operation<'_>| {
+            let out = at_once(relational::append(rows, &append))?;
+            Ok(Outcome { answer: (), out: out.into_iter().collect() })
+        };
+        self.send(|reply| op(job::boxed(work, reply))).await
     }
 
     /// Finishes what waits, checkpoints, and ends the thread.
@@ -242,7 +251,7 @@ impl State {
     fn gather(&self, first: Op, queue: &Receiver<Op>) -> Vec<Op> {
         let due = self.committed + GAP;
         let mut all = vec![first];
-        while let Some(Op::Append(..)) = all.last()
+        while let Some(Op::Append(_) | Op::Checkpoint(_)) = all.last()
             && all.len() < GROUP
         {
             match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {

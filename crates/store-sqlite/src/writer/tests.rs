@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use tempfile::TempDir;
 use threadmill_proto::{RunId, Scope};
 use threadmill_store::conformance::kit::{body, branch_id, delta, lease, message_id, run_id, scope, thread_id};
+use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
     ChunkAppend, Command, CommitSink, Committed, Committing, IfMoved, NewMessage, StoreError, StoreResult, Transaction,
 };
@@ -14,7 +15,8 @@ use threadmill_store::{
 use super::stands::Stands;
 use super::{Settings, Shared, Writer};
 use crate::live::lock;
-use crate::{open, read, schema, write};
+use crate::write::Operation;
+use crate::{open, read, schema};
 
 /// What the test and the hook inside each commit share.
 #[derive(Default)]
@@ -103,7 +105,8 @@ impl Bench {
 
     fn shown(&self) -> u64 {
         let db = crate::db::Db::new(&self.reader);
-        let read = read::runs::run(&db, &self.shared.streams, &ann(), &run());
+        let snapshot = read::Snapshot { db: &db, live: &self.shared.streams };
+        let read = read::runs::run(snapshot, &ann(), &run());
         let read = read.expect("reads").expect("it has not ended");
         read.info.offset
     }
@@ -127,7 +130,7 @@ fn run() -> RunId {
 
 async fn apply(writer: &Writer, commands: Vec<Command>) -> StoreResult<Committed> {
     let transaction = Transaction { scope: ann(), at: 1, key: None, under: None, commands };
-    let work = move |db: &crate::db::Db<'_>, live: &_, epoch| write::apply(db, live, epoch, &transaction);
+    let work = move |rows: &mut Operation<'_>| at_once(relational::apply(rows, &transaction));
     writer.ask(work).await
 }
 
@@ -246,10 +249,10 @@ async fn after_a_failed_commit_nothing_is_written_or_acknowledged() {
 
 /// Sets how many pages the file may have.
 async fn room(bench: &Bench, pages: u32) {
-    let work = move |db: &crate::db::Db<'_>, _: &_, _| {
+    let work = move |rows: &mut Operation<'_>| {
         let sql = format!("PRAGMA max_page_count = {pages}");
-        let most: u32 = db.one(&sql, [], |row| Ok(row.get(0)?))?.unwrap_or(0);
-        Ok(write::Outcome::plain(most))
+        let most: u32 = rows.db.one(&sql, [], |row| Ok(row.get(0)?))?.unwrap_or(0);
+        Ok(Outcome::quiet(most))
     };
     bench.writer.ask(work).await.expect("it is set");
 }
