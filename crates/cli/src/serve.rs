@@ -105,7 +105,7 @@ impl Serve {
             system: config.context.system.clone(),
         };
         let engine = backend.engine(&config, providers, context).await?;
-        engine.set_flags(flags);
+        engine.flags().set(flags);
         flags::watch(&engine, file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::sync::lock;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
-/// with a window for each of the [`crate::delivery::connection::OPENS`] that may be read at once.
+/// with a window for each of the openings that may be read at once.
 const SOFT_LIMIT: usize = 3 << 19;
 /// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
 /// resumes many threads at once must not fall behind by its own requests.
@@ -189,14 +189,14 @@ impl Queue {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     queue: Mutex<Queue>,
     ready: Notify,
     /// Something was taken out.
     taken: Notify,
 }
 
-impl Outbox {
+impl SendQueue {
     /// One whose bytes are counted besides.
     pub(crate) fn counted(ledger: Option<Arc<dyn Ledger>>) -> Arc<Self> {
         let queue = Queue { items: VecDeque::new(), bytes: 0, overflown: false, ledger };
@@ -330,7 +330,7 @@ mod tests {
         })
     }
 
-    fn drain(outbox: &Outbox) -> Vec<(u64, u64)> {
+    fn drain(queue: &SendQueue) -> Vec<(u64, u64)> {
         let ends = |next: Outgoing| match next {
             Outgoing::Frame(frame) => match &frame.frame {
                 ServerFrame::Chunks { from, to, .. } => (*from, *to),
@@ -338,23 +338,23 @@ mod tests {
             },
             other => panic!("{other:?}"),
         };
-        std::iter::from_fn(|| outbox.pop()).map(ends).collect()
+        std::iter::from_fn(|| queue.pop()).map(ends).collect()
     }
 
     #[test]
     fn neighbours_are_joined_and_repetitions_are_not() {
-        let outbox = Outbox::default();
+        let queue = SendQueue::default();
         for (from, to) in [(0, 2), (2, 3), (3, 5)] {
-            outbox.push(chunks(from, to));
+            queue.push(chunks(from, to));
         }
-        outbox.repeat(chunks(0, 4));
-        outbox.repeat(chunks(4, 5));
-        outbox.push(chunks(5, 6));
-        outbox.push(chunks(6, 9));
-        outbox.repeat(chunks(9, 10));
-        outbox.push(chunks(10, 11));
-        assert_eq!(drain(&outbox), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
-        assert_eq!(lock(&outbox.queue).bytes, 0, "what was sent is not counted any more");
+        queue.repeat(chunks(0, 4));
+        queue.repeat(chunks(4, 5));
+        queue.push(chunks(5, 6));
+        queue.push(chunks(6, 9));
+        queue.repeat(chunks(9, 10));
+        queue.push(chunks(10, 11));
+        assert_eq!(drain(&queue), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
+        assert_eq!(lock(&queue.queue).bytes, 0, "what was sent is not counted any more");
     }
 
     #[derive(Debug, Default)]
@@ -374,36 +374,36 @@ mod tests {
     fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
         let count = Arc::new(Count::default());
         let counted = || count.0.load(std::sync::atomic::Ordering::Relaxed);
-        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
+        let queue = SendQueue::counted(Some(Arc::clone(&count) as _));
         for (from, to) in [(0, 2), (2, 3), (5, 6)] {
-            outbox.push(chunks(from, to));
+            queue.push(chunks(from, to));
         }
-        assert_eq!(counted(), lock(&outbox.queue).bytes);
-        outbox.pop();
+        assert_eq!(counted(), lock(&queue.queue).bytes);
+        queue.pop();
         assert!(counted() > 0);
-        outbox.pop();
+        queue.pop();
         assert_eq!(counted(), 0);
-        outbox.push(chunks(6, 7));
-        outbox.forget(&ThreadId::parse("t").expect("an id"));
+        queue.push(chunks(6, 7));
+        queue.forget(&ThreadId::parse("t").expect("an id"));
         assert_eq!(counted(), 0);
-        outbox.push(chunks(6, 7));
-        while !lock(&outbox.queue).overflown {
-            outbox.push(chunks(0, 9_000));
+        queue.push(chunks(6, 7));
+        while !lock(&queue.queue).overflown {
+            queue.push(chunks(0, 9_000));
         }
         assert_eq!(counted(), 0, "a connection that is given up holds nothing");
-        let outbox = Outbox::counted(Some(Arc::clone(&count) as _));
-        outbox.push(chunks(0, 2));
-        drop(outbox);
+        let queue = SendQueue::counted(Some(Arc::clone(&count) as _));
+        queue.push(chunks(0, 2));
+        drop(queue);
         assert_eq!(counted(), 0);
     }
 
     #[test]
     fn a_reset_says_so_to_every_subscription_before_one_opens() {
-        let outbox = Outbox::default();
-        outbox.push(chunks(0, 2));
-        outbox.repeat(chunks(0, 1));
-        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
-        let said: Vec<_> = std::iter::from_fn(|| outbox.pop())
+        let queue = SendQueue::default();
+        queue.push(chunks(0, 2));
+        queue.repeat(chunks(0, 1));
+        queue.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
+        let said: Vec<_> = std::iter::from_fn(|| queue.pop())
             .map(|next| match next {
                 Outgoing::Frame(frame) => match &frame.frame {
                     ServerFrame::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),

@@ -1,7 +1,7 @@
 //! One subscription: what of a thread's changes it shows, and what it has already.
 //!
 //! It decides and sends nothing: what is sent is the union of what a connection's subscriptions of a thread
-//! show, which `follower.rs` makes.
+//! show, which `group.rs` makes.
 
 use std::sync::Arc;
 

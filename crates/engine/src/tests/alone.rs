@@ -21,7 +21,7 @@ use crate::{ContextPolicy, Engine, OpenRequest, Outgoing, Watcher};
 
 /// Stands between the store and the hub, and keeps what it is told while it is closed.
 struct Gate {
-    hub: Arc<Hub>,
+    hub: Arc<dyn Hub>,
     kept: Mutex<Option<Vec<Committing>>>,
 }
 
@@ -57,6 +57,7 @@ impl Provider for Silent {
 struct Bench {
     store: Arc<MemoryStore>,
     gate: Arc<Gate>,
+    _engine: Arc<Engine>,
     watcher: Watcher,
     scope: Scope,
 }
@@ -74,8 +75,8 @@ impl Bench {
         store.attach(Arc::clone(&gate) as _);
         let scope =
             Scope { tenant: TenantId::parse("default").expect("an id"), user: UserId::parse("ada").expect("an id") };
-        let watcher = Watcher::new(engine, scope.clone());
-        let bench = Self { store, gate, watcher, scope };
+        let watcher = engine.delivery().connect(scope.clone(), None);
+        let bench = Self { store, gate, _engine: engine, watcher, scope };
         let create = Command::CreateThread { id: thread(), branch: branch(), title: "t".into(), metadata: None };
         bench.apply(create).await;
         bench.say("m0").await;

@@ -56,7 +56,7 @@ async fn bench(threads: &[&str]) -> (Arc<Planted>, Arc<Engine>, Watcher) {
     for of in threads {
         create(&*store, of).await;
     }
-    let watcher = Watcher::new(Arc::clone(&engine), scope());
+    let watcher = engine.delivery().connect(scope(), None);
     (store, engine, watcher)
 }
 
@@ -179,7 +179,7 @@ async fn a_subscription_that_is_closed_or_opened_anew_meanwhile_is_not_brought_t
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(watcher.try_next().is_none(), "the first was given up");
     drop(watcher);
-    assert!(engine.hub.followed_topics().is_empty(), "nothing is followed for nobody");
+    assert!(engine.hub.topics().is_empty(), "nothing is followed for nobody");
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn an_opening_ends_with_its_connection() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     drop(watcher);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(engine.hub.followed_topics().is_empty());
+    assert!(engine.hub.topics().is_empty());
 }
 
 /// Panics once at a call.
@@ -247,7 +247,7 @@ async fn a_node_that_can_make_no_write_is_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_read_only_is_not_ready_until_a_write_passes() {
     let (store, engine, _watcher) = bench(&[]).await;
-    engine.note::<()>(&Err(StoreError::ReadOnly("full".into())));
+    engine.node().note::<()>(&Err(StoreError::ReadOnly("full".into())));
     store.plan(|name, _| if name == "acquire_lock" { Deed::Fail } else { Deed::Serve });
     // A write that changes nothing passes, which proves nothing.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -255,7 +255,7 @@ async fn a_store_that_is_read_only_is_not_ready_until_a_write_passes() {
     store.plan(|_, _| Deed::Serve);
     // Nobody asks, and still it is found out.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert!(!engine.is_read_only());
+    assert!(!engine.node().is_read_only());
     assert_eq!(engine.ready().await, Ready::Yes);
 }
 
@@ -273,7 +273,7 @@ async fn reading_on_goes_on_after_a_panic() {
     bench.say("m2").await;
     bench.hint(4);
     assert_eq!(bench.sent(1).await, ["event 4"]);
-    assert!(bench.watcher.engine.task_panics().contains(&("reading", 1)));
+    assert!(bench.engine.task_panics().contains(&("reading", 1)));
 }
 
 /// Hints are taken in while heads are being compared, however long that takes.

@@ -37,7 +37,7 @@ pub(crate) enum By {
 
 /// Stands between the store and the hub.
 struct Gate {
-    hub: Arc<Hub>,
+    hub: Arc<dyn Hub>,
     by: Mutex<By>,
 }
 
@@ -140,6 +140,7 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<MemoryStore>,
     gate: Arc<Gate>,
     said: broadcast::Sender<Hint>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) watcher: Watcher,
 }
 
@@ -182,7 +183,8 @@ impl Bench {
         );
         let gate = Arc::new(Gate { hub: Arc::clone(&engine.hub), by: Mutex::new(By::Us) });
         store.attach(Arc::clone(&gate) as _);
-        let bench = Self { store, gate, said, watcher: Watcher::new(engine, scope()) };
+        let watcher = engine.delivery().connect(scope(), None);
+        let bench = Self { store, gate, said, engine, watcher };
         let branch = BranchId::parse("b").expect("an id");
         bench.apply(Command::CreateThread { id: thread(), branch, title: "t".into(), metadata: None }).await;
         bench.say("m0").await;

@@ -133,7 +133,7 @@ pub(super) fn expired() -> Problem {
 pub(super) async fn expiry(engine: &Engine, until: Option<Millis>) {
     let Some(until) = until else { return std::future::pending().await };
     loop {
-        let left = Duration::from_millis(until.saturating_sub(engine.now()));
+        let left = Duration::from_millis(until.saturating_sub(engine.node().now()));
         if left.is_zero() {
             return;
         }

@@ -53,7 +53,7 @@ impl FromRequest<App> for ImportFields {
     async fn from_request(request: Request, app: &App) -> Answer<Self> {
         let limit = IMPORT.body_bytes.max(app.engine.limits().body_bytes);
         let body = received(request, limit).await?;
-        app.engine.read_import(move || fields(body)).await?.map(Self)
+        app.engine.transfer().read_rows(move || fields(body)).await?.map(Self)
     }
 }
 

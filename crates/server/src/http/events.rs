@@ -39,7 +39,7 @@ pub(super) async fn follow(
 ) -> Result<Response, ApiProblem> {
     let unknown = || ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials.");
     let Identity { scope, until } = caller.ok_or_else(unknown)?;
-    app.engine.may_connect()?;
+    app.engine.node().may_connect()?;
     let thread = path_id(&id, ThreadId::parse)?;
     let token = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("cursor"));
     let cursor = match token {
@@ -50,7 +50,7 @@ pub(super) async fn follow(
         ),
     };
     let place = app.limiter.stream(&scope)?;
-    let watcher = Watcher::counted(app.engine.clone(), scope, peer.map(|Extension(peer)| peer as _));
+    let watcher = app.engine.delivery().connect(scope, peer.map(|Extension(peer)| peer as _));
     let request = OpenRequest {
         sub: SUB,
         thread: thread.clone(),
@@ -62,7 +62,7 @@ pub(super) async fn follow(
         resume: cursor.clone().map(|cursor| (cursor, 0, None)),
     };
     watcher.open(request).await?;
-    let leaving = app.engine.leaving();
+    let leaving = app.engine.node().leaving();
     let cursor = cursor.unwrap_or_default();
     let reader = Reader { app, watcher, leaving, until, thread, cursor, over: false, _place: place };
     let events = stream::unfold(reader, |mut reader| async move {
@@ -96,7 +96,7 @@ impl Reader {
                 outgoing = self.watcher.next() => outgoing,
                 () = moving(&mut self.leaving) => {
                     self.over = true;
-                    let within = self.app.engine.some_time(RECONNECT_WITHIN);
+                    let within = self.app.engine.node().some_time(RECONNECT_WITHIN);
                     return Some(SseEvent::default().retry(within).comment("the node is about to stop"));
                 }
                 () = auth::expiry(&self.app.engine, self.until) => {

@@ -10,7 +10,7 @@ use super::body::Caller;
 
 /// `GET /v1/flags`. The answer is the caller's own, so nobody on the way may keep it.
 pub(super) async fn flags(State(app): State<App>, Caller(scope): Caller, headers: HeaderMap) -> Response {
-    let flags = app.engine.flags();
+    let flags = app.engine.flags().current();
     let body = json!({"rev": flags.rev(), "flags": flags.all_for(&scope)}).to_string();
     // Of the whole answer: two users of one browser have different ones at the same revision.
     let tag = format!("\"{}\"", &blake3::hash(body.as_bytes()).to_hex()[..20]);

@@ -214,7 +214,7 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
     }
     let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
     let watched = is_watched(asked.uri.path());
-    let identity = app.guard.identity(asked, app.engine.now());
+    let identity = app.guard.identity(asked, app.engine.node().now());
     let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
     if !watched {
         app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;

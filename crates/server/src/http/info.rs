@@ -20,7 +20,7 @@ pub(super) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<
         .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "node": app.engine.node(),
+        "node": app.engine.node().name(),
         "mode": app.engine.mode().now().name(),
         "tenant": scope.tenant.as_str(),
         "user": scope.user.as_str(),

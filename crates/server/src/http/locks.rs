@@ -61,7 +61,7 @@ pub(super) async fn acquire(
         wait: fields.number("wait", 0, 0, WAIT)?,
     };
     fields.finish()?;
-    let held = app.engine.acquire_lock(&scope, wish).await?;
+    let held = app.engine.locks().acquire(&scope, wish).await?;
     let mut lock = granted(&held.name, &held.grant);
     if let Value::Object(map) = &mut lock {
         map.insert("holder".into(), held.holder.into());
@@ -79,7 +79,7 @@ pub(super) async fn renew(
     let lock = token(&mut fields, path_id(&name, LockName::parse)?)?;
     let ttl = ttl(&mut fields)?;
     fields.finish()?;
-    let grant = app.engine.renew_lock(&scope, &lock, ttl).await?;
+    let grant = app.engine.locks().renew(&scope, &lock, ttl).await?;
     Ok(Json(json!({"lock": granted(&lock.name, &grant)})))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn release(
 ) -> Answer<Json<Value>> {
     let lock = token(&mut fields, path_id(&name, LockName::parse)?)?;
     fields.finish()?;
-    let grant = app.engine.release_lock(&scope, &lock).await?;
+    let grant = app.engine.locks().release(&scope, &lock).await?;
     Ok(Json(json!({"lock": granted(&lock.name, &grant)})))
 }
 
@@ -103,8 +103,8 @@ pub(super) async fn read(
     Path(name): Path<String>,
 ) -> Answer<Json<Value>> {
     let name = path_id(&name, LockName::parse)?;
-    let read = app.engine.lock_read(&scope, &name).await?;
-    let held = read.held && read.until > app.engine.now();
+    let read = app.engine.locks().read(&scope, &name).await?;
+    let held = read.held && read.until > app.engine.node().now();
     let time = |at| (read.token > 0).then(|| shape::iso(at));
     let (since, until) = (time(read.since), time(read.until));
     Ok(Json(json!({"lock": {
@@ -114,7 +114,7 @@ pub(super) async fn read(
 
 /// `GET /v1/locks`: what this node counted.
 pub(super) async fn stats(State(app): State<App>, _: Caller) -> Json<Value> {
-    let stats = app.engine.lock_stats();
+    let stats = app.engine.locks().stats();
     let spread = |s: Spread| json!({"count": s.count, "p50": s.p50, "p90": s.p90, "p99": s.p99, "max": s.max});
     let outcomes = stats.outcomes;
     Json(json!({

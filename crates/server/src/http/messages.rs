@@ -53,7 +53,7 @@ pub(super) async fn window(
             limits: app.engine.page_limits(),
         };
         let seen = seen?.of(&request.thread)?;
-        Ok(app.engine.window(&scope, request, seen.as_ref()).await?)
+        Ok(app.engine.threads().window(&scope, request, seen.as_ref()).await?)
     };
     match (window.await, cbor) {
         (Ok(window), true) => {
@@ -117,7 +117,7 @@ pub(super) async fn append(
     let terms = fields.terms(minted);
     let request = append_request(fields)?;
     let _place = app.place_to_run(&scope, run.is_some())?;
-    let written = app.engine.append(&scope, terms.clone(), &thread, request, run).await;
+    let written = app.engine.threads().append(&scope, terms.clone(), &thread, request, run).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     Ok(Placed(StatusCode::CREATED, written_value(&written, Some(&thread))))
 }
@@ -130,7 +130,7 @@ pub(super) async fn read(
     seen: Seen,
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
-    let message = app.engine.message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
+    let message = app.engine.threads().message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
     Ok(Json(json!({"message": shape::message_to_value(&message, Some(&thread))})))
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn part(
     let index: usize = part
         .parse()
         .map_err(|_| ApiProblem::new(ErrorCode::InvalidParameter, "A part is named by its index, from 0."))?;
-    let message = app.engine.message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
+    let message = app.engine.threads().message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
     match message.parts.get(index) {
         Some(part) => Ok(Json(json!({"part": shape::part_to_value(part)}))),
         None => {
@@ -195,7 +195,7 @@ pub(super) async fn edit(
     fields.finish()?;
     let request = EditRequest { message: message.clone(), edit, rev, branch, copy, run };
     let _place = app.place_to_run(&scope, request.run.is_some())?;
-    let written = app.engine.edit(&scope, terms.clone(), &thread, request).await;
+    let written = app.engine.threads().edit(&scope, terms.clone(), &thread, request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let forked = written.message.as_ref().is_some_and(|now| now.id != message);
     let mut value = written_value(&written, Some(&thread));
@@ -215,7 +215,7 @@ pub(super) async fn remove(
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
     let terms = fields.terms(None);
     fields.finish()?;
-    let written = app.engine.remove(&scope, terms, &thread, &message).await?;
+    let written = app.engine.threads().remove(&scope, terms, &thread, &message).await?;
     Ok(Placed(StatusCode::OK, written_value(&written, Some(&thread))))
 }
 

@@ -91,7 +91,7 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     with_local_recorder(&app.meters.recorder, || {
         node(&app.engine, ready, connections);
         edge(&app);
-        locks(app.engine.lock_stats());
+        locks(app.engine.locks().stats());
         if let Some(tier) = app.engine.tier() {
             hot(tier);
         }
@@ -101,10 +101,10 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
 fn node(engine: &Engine, ready: bool, connections: u64) {
-    gauge!("threadmill_info", "version" => env!("CARGO_PKG_VERSION"), "node" => engine.node().to_owned()).set(1);
+    gauge!("threadmill_info", "version" => env!("CARGO_PKG_VERSION"), "node" => engine.node().name().to_owned()).set(1);
     gauge!("threadmill_ready").set(f64::from(ready));
     gauge!("threadmill_connections").set(connections as f64);
-    gauge!("threadmill_runs").set(engine.running() as f64);
+    gauge!("threadmill_runs").set(engine.runs().running() as f64);
     for (task, panics) in engine.task_panics() {
         counter!("threadmill_task_panics_total", "task" => task).absolute(panics);
     }

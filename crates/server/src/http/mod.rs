@@ -63,9 +63,9 @@ impl App {
             return Ok(None);
         }
         let live = Live {
-            user: self.engine.running_of(scope),
-            tenant: self.engine.running_in(&scope.tenant),
-            node: self.engine.running(),
+            user: self.engine.runs().running_of(scope),
+            tenant: self.engine.runs().running_in(&scope.tenant),
+            node: self.engine.runs().running(),
         };
         Ok(Some(self.limiter.start(scope, live)?))
     }

@@ -32,13 +32,13 @@ pub(super) async fn be(
     let activity = activity.as_deref().map_or(Some(Activity::Viewing), Activity::named);
     let activity =
         activity.ok_or_else(|| ApiProblem::new(ErrorCode::InvalidRequest, "`state` is viewing or typing."))?;
-    app.engine.be_present(&scope, &thread, &device, activity).await?;
+    app.engine.presence().set(&scope, &thread, &device, activity).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/threads/{thread}/presence`.
 pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let present = app.engine.presence(&scope, &path_id(&id, ThreadId::parse)?).await?;
+    let present = app.engine.presence().list(&scope, &path_id(&id, ThreadId::parse)?).await?;
     let present: Vec<_> =
         present.iter().map(|(device, activity)| json!({"device": device, "state": activity.name()})).collect();
     Ok(Json(json!({"present": present, "sayAgainWithin": PRESENT_FOR.as_secs()})))

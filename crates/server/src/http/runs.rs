@@ -9,7 +9,7 @@ use threadmill_proto::{RunId, ThreadId, json as shape};
 use super::body::{Caller, Fields, fence, path_id, taken};
 use super::position::Placed;
 use super::{ApiProblem, App, messages};
-use threadmill_engine::{NewRun, RunRequest, Terms, problem_of};
+use threadmill_engine::{NewRun, RunRequest, Terms};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -36,7 +36,7 @@ pub(super) async fn start(
     fields.finish()?;
     let request = RunRequest { branch, regenerate, run };
     let _place = app.place_to_run(&scope, true)?;
-    let written = app.engine.start_run(&scope, terms.clone(), &thread, request).await;
+    let written = app.engine.threads().start_run(&scope, terms.clone(), &thread, request).await;
     let mut written = written.map_err(|problem| taken(problem.into(), &terms))?;
     written.message = written.run_message.take();
     Ok(Placed(StatusCode::CREATED, messages::written_value(&written, Some(&thread))))
@@ -44,7 +44,7 @@ pub(super) async fn start(
 
 /// `GET /v1/runs/{run}`.
 pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let run = app.engine.store().run(&scope, &path_id(&id, RunId::parse)?).await.map_err(problem_of)?;
+    let run = app.engine.runs().read(&scope, &path_id(&id, RunId::parse)?).await?;
     Ok(Json(json!({"run": shape::run_to_value(&run.info), "thread": run.thread.as_str()})))
 }
 
@@ -56,6 +56,6 @@ pub(super) async fn stop(
     headers: HeaderMap,
 ) -> Answer<Json<Value>> {
     let terms = Terms { key: None, under: fence(&headers)? };
-    let run = app.engine.stop(&scope, terms, &path_id(&id, RunId::parse)?).await?;
+    let run = app.engine.runs().stop(&scope, terms, &path_id(&id, RunId::parse)?).await?;
     Ok(Json(json!({"run": shape::run_to_value(&run)})))
 }

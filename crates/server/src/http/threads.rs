@@ -10,7 +10,7 @@ use threadmill_store::ListQuery;
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::position::Placed;
 use super::{ApiProblem, App, messages, runs};
-use threadmill_engine::{CreateRequest, UpdateRequest, problem_of};
+use threadmill_engine::{CreateRequest, UpdateRequest};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -19,7 +19,7 @@ pub(super) async fn list(State(app): State<App>, Caller(scope): Caller, query: Q
     let limit = query.count("limit", 50, app.engine.limits().list_page)?.max(1);
     if query.text("since").is_some() {
         let since = query.number("since", 0, u64::MAX)?;
-        let page = app.engine.store().summaries(&scope, since, limit).await.map_err(problem_of)?;
+        let page = app.engine.threads().summaries(&scope, since, limit).await?;
         let threads: Vec<_> = page.items.iter().map(shape::summary_to_value).collect();
         return Ok(Json(json!({"threads": threads, "pos": page.pos, "more": page.more})));
     }
@@ -31,7 +31,7 @@ pub(super) async fn list(State(app): State<App>, Caller(scope): Caller, query: Q
     };
     let title = query.text("title").filter(|title| !title.is_empty()).map(str::to_owned);
     let list = ListQuery { limit, below, archived, title };
-    let page = app.engine.store().threads(&scope, list).await.map_err(problem_of)?;
+    let page = app.engine.threads().list(&scope, list).await?;
     let threads: Vec<_> = page.threads.iter().map(shape::summary_to_value).collect();
     Ok(Json(json!({"threads": threads, "nextPage": page.next.map(|next| next.to_string()), "pos": page.pos})))
 }
@@ -47,7 +47,7 @@ pub(super) async fn create(State(app): State<App>, Caller(scope): Caller, mut fi
     fields.finish()?;
     let request = CreateRequest { id, title, metadata, message, run };
     let _place = app.place_to_run(&scope, request.run.is_some())?;
-    let written = app.engine.create(&scope, terms.clone(), request).await;
+    let written = app.engine.threads().create(&scope, terms.clone(), request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let thread = written.thread.as_ref().map(|thread| thread.id.clone());
     Ok(Placed(StatusCode::CREATED, messages::written_value(&written, thread.as_ref())))
@@ -56,7 +56,7 @@ pub(super) async fn create(State(app): State<App>, Caller(scope): Caller, mut fi
 /// `GET /v1/threads/{thread}`.
 pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
     let id = path_id(&id, ThreadId::parse)?;
-    let thread = app.engine.store().thread(&scope, &id).await.map_err(problem_of)?;
+    let thread = app.engine.threads().thread(&scope, &id).await?;
     Ok(Json(json!({"thread": shape::thread_to_value(&thread)})))
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn update(
         ));
     }
     let change = UpdateRequest { title, archived, default_branch: branch };
-    let written = app.engine.update(&scope, terms, &id, change).await?;
+    let written = app.engine.threads().update(&scope, terms, &id, change).await?;
     Ok(Placed(StatusCode::OK, messages::written_value(&written, Some(&id))))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn delete(
 ) -> Answer<StatusCode> {
     let terms = fields.terms(None);
     fields.finish()?;
-    app.engine.delete(&scope, terms, &path_id(&id, ThreadId::parse)?).await?;
+    app.engine.threads().delete(&scope, terms, &path_id(&id, ThreadId::parse)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn branches(
     let id = path_id(&id, ThreadId::parse)?;
     let skip = query.number("skip", 0, u64::MAX)?;
     let limit = query.count("limit", 100, 1000)?.max(1);
-    let branches = app.engine.store().branches(&scope, &id, skip, limit).await.map_err(problem_of)?;
+    let branches = app.engine.threads().branches(&scope, &id, skip, limit).await?;
     let next = (branches.len() == limit as usize).then(|| skip + u64::from(limit));
     let rows: Vec<_> = branches
         .iter()

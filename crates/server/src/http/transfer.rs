@@ -21,7 +21,7 @@ fn invalid(detail: impl Into<String>) -> ApiProblem {
 pub(super) async fn begin(State(app): State<App>, Caller(scope): Caller, mut fields: Fields) -> Answer<Json<Value>> {
     let id = fields.thread_id("id")?.ok_or_else(|| invalid("`id` is missing."))?;
     let time = |text: Option<String>| match text {
-        None => Ok(app.engine.now()),
+        None => Ok(app.engine.node().now()),
         Some(text) => shape::parse_iso(&text).map_err(|why| invalid(format!("{why}."))),
     };
     let created_at = time(fields.text("createdAt")?)?;
@@ -34,7 +34,7 @@ pub(super) async fn begin(State(app): State<App>, Caller(scope): Caller, mut fie
         updated_at: time(fields.text("updatedAt")?)?,
     };
     fields.finish()?;
-    let state = match app.engine.import_begin(&scope, thread).await? {
+    let state = match app.engine.transfer().begin(&scope, thread).await? {
         ImportState::Begun => "begun",
         ImportState::AlreadyThere => "already-there",
         ImportState::Taken => "taken",
@@ -60,8 +60,8 @@ pub(super) async fn rows(
     let thread = path_id(&id, ThreadId::parse)?;
     let Some(Value::Array(items)) = fields.value("rows") else { return Err(invalid("`rows` must be an array.")) };
     fields.finish()?;
-    let rows = app.engine.read_import(move || read_rows(items)).await??;
-    app.engine.import_rows(&scope, &thread, rows).await?;
+    let rows = app.engine.transfer().read_rows(move || read_rows(items)).await??;
+    app.engine.transfer().rows(&scope, &thread, rows).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -75,14 +75,14 @@ pub(super) async fn finish(
     let thread = path_id(&id, ThreadId::parse)?;
     let branch = fields.branch_id("defaultBranch")?;
     fields.finish()?;
-    let thread = app.engine.import_finish(&scope, &thread, branch).await?;
+    let thread = app.engine.transfer().finish(&scope, &thread, branch).await?;
     Ok(Json(json!({"thread": shape::thread_to_value(&thread)})))
 }
 
 /// `DELETE /v1/import/threads/{thread}`: removes a begun import.
 pub(super) async fn abort(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<StatusCode> {
     let thread = path_id(&id, ThreadId::parse)?;
-    app.engine.import_abort(&scope, &thread).await?;
+    app.engine.transfer().abort(&scope, &thread).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn export(
 ) -> Answer<Json<Value>> {
     let thread = path_id(&id, ThreadId::parse)?;
     let from = query.number("from", 0, u64::MAX)?;
-    let page = app.engine.export(&scope, &thread, from).await?;
+    let page = app.engine.transfer().export(&scope, &thread, from).await?;
     let mut map = Map::new();
     map.insert("thread".into(), shape::thread_to_value(&page.thread));
     map.insert("rows".into(), page.rows.iter().map(format::to_value).collect());

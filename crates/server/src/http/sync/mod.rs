@@ -70,18 +70,18 @@ impl Session {
             let detail = format!("The client speaks {oldest} to {newest}, the server {VERSION}.");
             return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
         }
-        app.engine.may_connect()?;
-        let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.now())?;
+        app.engine.node().may_connect()?;
+        let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.node().now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
         let ledger = peer.map(|peer| Arc::clone(peer) as _);
-        let watcher = Watcher::counted(app.engine.clone(), identity.scope.clone(), ledger);
-        let (flags, leaving, modes) = (app.engine.watch_flags(), app.engine.leaving(), app.engine.mode());
+        let watcher = app.engine.delivery().connect(identity.scope.clone(), ledger);
+        let (flags, leaving, modes) = (app.engine.flags().watch(), app.engine.node().leaving(), app.engine.mode());
         let mode = Mode::Full;
         let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };
         session.watcher.say(ServerFrame::Welcome {
             version: VERSION,
-            node: app.engine.node().into(),
+            node: app.engine.node().name().into(),
             heartbeat: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
             user: session.identity.scope.user.as_str().into(),
         });
@@ -142,7 +142,7 @@ impl Session {
             }
             Due::Mode => return Ok(self.news_of_mode().map(Shared::new)),
             Due::Heartbeat => {
-                let now = self.app.engine.now();
+                let now = self.app.engine.node().now();
                 return Ok(Some(Shared::new(ServerFrame::Pong { token: 0, now })));
             }
         }
@@ -178,11 +178,11 @@ impl Session {
                 watcher.close(sub);
             }
             ClientFrame::Authenticate { token } => {
-                self.identity = self.app.guard.auth.renewed(&self.identity, &token, self.app.engine.now())?;
+                self.identity = self.app.guard.auth.renewed(&self.identity, &token, self.app.engine.node().now())?;
             }
             ClientFrame::FollowList { since } => watcher.begin_follow_list(since),
             ClientFrame::Ping { token } => {
-                watcher.say(ServerFrame::Pong { token, now: self.app.engine.now() });
+                watcher.say(ServerFrame::Pong { token, now: self.app.engine.node().now() });
             }
         }
         Ok(())

@@ -66,7 +66,7 @@ pub struct LockStats {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct LockCounters {
     inner: Mutex<Inner>,
 }
 
@@ -107,7 +107,7 @@ impl Newest<f64> {
     }
 }
 
-impl Counters {
+impl LockCounters {
     fn count(&self, count: impl FnOnce(&mut Inner)) {
         count(&mut lock(&self.inner));
     }
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_newest_times_and_outcomes_count() {
-        let counters = Counters::default();
+        let counters = LockCounters::default();
         assert_eq!(counters.read(0).waits, Spread::default());
         counters.missed(Duration::from_secs(1));
         for ms in 1..=100 {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::sync::lock;
@@ -43,14 +44,14 @@ impl Health {
 pub(crate) struct Tasks(Mutex<BTreeMap<&'static str, Health>>);
 
 impl Tasks {
-    /// Runs a task until it ends by itself, beginning it again after every panic.
+    /// Runs a task until it ends by itself or is aborted, beginning it again after every panic.
     pub(crate) fn run<T: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
         name: &'static str,
         begin: impl Fn() -> T + Send + Sync + 'static,
-    ) {
+    ) -> AbortHandle {
         let tasks = Arc::clone(self);
-        tokio::spawn(async move { tasks.again(name, begin).await });
+        tokio::spawn(async move { tasks.again(name, begin).await }).abort_handle()
     }
 
     /// The same, in the caller's own task.

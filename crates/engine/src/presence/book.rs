@@ -8,7 +8,7 @@ use threadmill_proto::Scope;
 use threadmill_store::hot::ThreadKey;
 use tokio::time::Instant;
 
-use crate::hot::presence::Activity;
+use crate::presence::activity::Activity;
 use crate::shares::{Bounds, Full, Share, Shares};
 use crate::sync::lock;
 

@@ -1,7 +1,10 @@
-//! The one place where a store's error becomes an error code.
+//! What callers are told: the one place where a store's error becomes an error code.
 
 use threadmill_proto::{ErrorCode, Problem};
 use threadmill_store::{Conflict, Missing, StoreError};
+
+/// The result of asking the engine.
+pub type Answer<T> = Result<T, Problem>;
 
 /// How long to wait before trying a busy store again, in milliseconds.
 const RETRY_MS: u32 = 1000;
