@@ -17,8 +17,7 @@ use threadmill_store::hot::{self, HintEvent, HotStore as _, Partition};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{sleep, timeout_at};
 
-use crate::cluster::hub::{ClusterHub, DeferredHint};
-use crate::cluster::reader::Queue;
+use crate::cluster::hub::{ClusterHub, DeferredHint, Queue};
 
 /// The pause before the hot tier is listened to again, should it have ended.
 const RELISTEN: Duration = Duration::from_secs(1);

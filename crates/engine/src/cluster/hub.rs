@@ -43,6 +43,9 @@ pub(crate) struct DeferredHint {
     pub(crate) due: Instant,
 }
 
+/// What is to be done by a task that may be begun again: what waits in it outlives a panic of whoever takes it out.
+pub(crate) type Queue<T> = tokio::sync::Mutex<mpsc::UnboundedReceiver<T>>;
+
 /// What a hub asks for.
 pub(crate) struct Asked {
     pub(crate) due: mpsc::UnboundedReceiver<Due>,

@@ -11,14 +11,14 @@ use threadmill_proto::Scope;
 use threadmill_proto::frame::ResetReason;
 use threadmill_store::hot::{Place, ThreadKey};
 use threadmill_store::{Changes, DurableStore, PageLimits, StoreError, StoreResult};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::cluster::followed::FollowedTopic;
 use crate::cluster::heads::compare_all;
 use crate::cluster::hints::{Ear, expire, listen, listen_hot};
-use crate::cluster::hub::{Asked, ClusterHub, Due};
+use crate::cluster::hub::{Asked, ClusterHub, Due, Queue};
 use crate::cluster::tail::Step;
 use crate::delivery::ends::RunKey;
 use crate::delivery::hub::Hub as _;
@@ -38,9 +38,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 /// The longest pause after a reading panicked.
 const LONGEST_PANIC: Duration = Duration::from_secs(5);
-
-/// What is to be done by a task that may be begun again: what waits in it outlives a panic of whoever takes it out.
-pub(crate) type Queue<T> = tokio::sync::Mutex<mpsc::UnboundedReceiver<T>>;
 
 /// Whoever writes runs on this node, to be told what the log says of them.
 pub(crate) trait RunsOver: Send + Sync {

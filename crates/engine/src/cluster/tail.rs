@@ -512,3 +512,6 @@ impl Tail {
         self.following().map(|following| (following.birth, following.published.epoch))
     }
 }
+
+#[cfg(test)]
+mod tests;
