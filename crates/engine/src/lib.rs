@@ -41,8 +41,10 @@ use threadmill_store::{DurableStore, PageLimits, Peers};
 use tokio::task::AbortHandle;
 
 pub use delivery::connection::{Connection, Delivery, Watcher};
-pub use delivery::queue::{Ledger, Outgoing, Shared};
+pub use delivery::event::{Delivered, Encoding, Shared};
+pub use delivery::queue::{Ledger, Outgoing};
 pub use delivery::request::OpenRequest;
+pub use delivery::run_feed::{Fed, RunFeed};
 pub use flags::Board;
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockWish, Locks};
@@ -62,9 +64,10 @@ pub use threads::requests::{
 pub use threads::write::Threads;
 pub use transfer::{Transfer, export_page, pieces as import_pieces, settled as settled_rows};
 
-use cluster::hub::{Asked, ClusterHub};
+use cluster::hub::ClusterHub;
 use cluster::reader::Cluster;
-use delivery::hub::{Hub, LocalHub};
+use delivery::commits::Commits;
+use delivery::hub::{Hub, Intake, LocalHub};
 use delivery::snapshot::page_limits;
 use hot::window_cache::WindowCache;
 use node::drain::{Elsewhere, Work};
@@ -124,7 +127,7 @@ impl Drop for Engine {
 /// What an engine is made of.
 struct Parts {
     store: Arc<dyn DurableStore>,
-    others: Option<(Arc<ClusterHub>, Asked, Others)>,
+    others: Option<Others>,
     providers: Providers,
     limits: Limits,
     context: ContextPolicy,
@@ -157,9 +160,7 @@ impl Engine {
         limits: Limits,
         context: ContextPolicy,
     ) -> Arc<Self> {
-        let (hub, asked) = ClusterHub::new(Arc::clone(&others.peers), others.tier.clone());
-        let mut engine =
-            Self::assemble(Parts { store, others: Some((hub, asked, others)), providers, limits, context });
+        let mut engine = Self::assemble(Parts { store, others: Some(others), providers, limits, context });
         engine.keep();
         Arc::new(engine)
     }
@@ -167,17 +168,28 @@ impl Engine {
     fn assemble(parts: Parts) -> Self {
         let Parts { store, others, providers, limits, context } = parts;
         let (node, registry, counters) = (Node::new(), Arc::<Registry>::default(), Arc::<LockCounters>::default());
-        let (peers, tier) = others
-            .as_ref()
-            .map_or((None, None), |(_, _, others)| (Some(Arc::clone(&others.peers)), others.tier.clone()));
-        let hub: Arc<dyn Hub> = match &others {
-            Some((hub, ..)) => Arc::clone(hub) as _,
-            None => Arc::new(LocalHub::default()),
+        let (peers, tier) = match others {
+            Some(Others { peers, tier }) => (Some(peers), tier),
+            None => (None, None),
         };
-        store.attach(Arc::clone(&hub) as _);
-        let cluster = others.map(|(hub, asked, _)| {
-            Cluster::start(&hub, asked, Arc::clone(&store), Arc::clone(&registry) as _, node.tasks())
-        });
+        let commits = Arc::<Commits>::default();
+        let (hub, cluster): (Arc<dyn Hub>, _) = match &peers {
+            Some(peers) => {
+                let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits));
+                let (store, runs) = (Arc::clone(&store), Arc::clone(&registry) as _);
+                let cluster = Cluster::start(&hub, asked, store, runs, node.tasks());
+                (hub, Some(cluster))
+            }
+            None => (Arc::new(LocalHub::new(Arc::clone(&commits))), None),
+        };
+        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub) }));
+        let publisher = {
+            let hub = Arc::clone(&hub);
+            node.tasks().run("fan-out", move || {
+                let (commits, hub) = (Arc::clone(&commits), Arc::clone(&hub));
+                async move { commits.publish_all(&*hub).await }
+            })
+        };
         let shared = tier.clone().zip(peers.clone());
         let reads =
             Reads::new(Arc::clone(&store), Arc::clone(&hub), WindowCache::new(Arc::clone(&store), shared), limits);
@@ -211,7 +223,7 @@ impl Engine {
             transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
             presence: Presence::new(store, peers, tier.clone()),
             flags: Board::default(),
-            tasks: Vec::new(),
+            tasks: vec![publisher],
             _cluster: cluster,
             node,
             hub,

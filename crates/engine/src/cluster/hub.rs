@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster::followed::FollowedTopic;
 use crate::cluster::lists::{self, ListTail, Read};
+use crate::delivery::commits::Commits;
 use crate::delivery::ends::Ends;
 use crate::delivery::hub::Hub;
 use crate::delivery::lists::Lists;
@@ -61,14 +62,15 @@ pub(crate) struct ClusterHub {
     tier: Option<Arc<Tier>>,
     due: mpsc::UnboundedSender<Due>,
     deferred: mpsc::UnboundedSender<DeferredHint>,
+    commits: Arc<Commits>,
 }
 
 impl ClusterHub {
     /// A hub that follows nothing yet, and what it will ask for.
-    pub(crate) fn new(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Arc<Self>, Asked) {
+    pub(crate) fn new(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>, commits: Arc<Commits>) -> (Arc<Self>, Asked) {
         let ((due, all_due), (deferred, all_deferred)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let (topics, lists, ends) = (TopicMap::default(), Lists::default(), Ends::default());
-        let hub = Arc::new(Self { topics, lists, ends, peers, tier, due, deferred });
+        let hub = Arc::new(Self { topics, lists, ends, peers, tier, due, deferred, commits });
         (hub, Asked { due: all_due, deferred: all_deferred })
     }
 
@@ -187,16 +189,17 @@ fn spread(tier: &Tier, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>,
 }
 
 impl CommitSink for ClusterHub {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         for item in batch {
             match item {
-                Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
-                Committing::Chunks(batch) => self.publish_chunks(batch),
+                Committing::Event { tenant, thread, event } => self.publish_event(&tenant, &thread, &event),
+                Committing::Chunks(batch) => self.publish_chunks(&batch),
                 Committing::Summary { scope, summary } => {
                     if let Some(tier) = &self.tier {
-                        tier.summary(scope, summary.pos);
+                        tier.summary(&scope, summary.pos);
                     }
-                    self.schedule_list(scope, self.lists.change(scope, |list| lists::committed(list, summary)));
+                    let read = self.lists.change(&scope, |list| lists::committed(list, summary));
+                    self.schedule_list(&scope, read);
                 }
             }
         }
@@ -225,6 +228,10 @@ impl Hub for ClusterHub {
         if topic.claim_reading() {
             self.ask(Due::Topic(key.clone()));
         }
+    }
+
+    fn settle(&self) {
+        self.commits.publish(self);
     }
 
     fn has_peers(&self) -> bool {

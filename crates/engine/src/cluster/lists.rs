@@ -66,14 +66,14 @@ impl ListTail {
 }
 
 /// An entry of this node is durable.
-pub(crate) fn committed(list: &mut List<ListTail>, summary: &Summary) -> Read {
+pub(crate) fn committed(list: &mut List<ListTail>, summary: Summary) -> Read {
     let tail = &mut list.tail;
     match tail.published {
         Some(published) if summary.pos <= published => return Read::NotDue,
         Some(published) if summary.pos == published + 1 => tail.published = Some(summary.pos),
         Some(_) | None => return tail.hint(summary.pos),
     }
-    list.send(summary.pos, vec![summary.clone()]);
+    list.send(summary.pos, vec![summary]);
     Read::NotDue
 }
 

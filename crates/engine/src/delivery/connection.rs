@@ -1,20 +1,23 @@
 //! One connection's view of what is delivered: its queue, its subscriptions, and the list if it follows that.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use threadmill_proto::{Anchor, ErrorCode, Limits, Problem, Scope, ServerFrame, ThreadId};
+use threadmill_proto::{Anchor, ErrorCode, Limits, Problem, RunId, Scope, ThreadId};
 use threadmill_store::SummaryPage;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
+use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::hub::Hub;
 use crate::delivery::open::{Opener, StillOpen};
-use crate::delivery::queue::{Ledger, Outgoing, SendQueue, Shared};
+use crate::delivery::queue::{Ledger, Outgoing, SendQueue};
 use crate::delivery::request::OpenRequest;
+use crate::delivery::run_feed::RunFeed;
 use crate::delivery::snapshot::Snapshot;
 use crate::delivery::topic::Topic;
 use crate::delivery::topics::{SharedTopic, TopicKey};
@@ -60,6 +63,14 @@ impl Delivery {
     #[must_use]
     pub fn connect(self: &Arc<Self>, scope: Scope, ledger: Option<Arc<dyn Ledger>>) -> Watcher {
         Watcher::new(Arc::clone(self), scope, ledger)
+    }
+
+    /// Follows one run from an offset of its stream on.
+    ///
+    /// # Errors
+    /// There is no such run, or its stream does not go so far.
+    pub async fn follow_run(&self, scope: Scope, run: RunId, offset: u64) -> Answer<RunFeed> {
+        RunFeed::open(Arc::clone(&self.hub), Arc::clone(&self.snapshot), scope, run, offset).await
     }
 
     /// Connections that are open.
@@ -175,7 +186,7 @@ impl Watcher {
         self.close(sub);
         match self.enter(&request) {
             Ok(number) => self.begin(request, number),
-            Err(problem) => self.say(ServerFrame::Failed { sub: Some(sub), problem }),
+            Err(problem) => self.say(Delivered::Failed { sub, problem }),
         }
     }
 
@@ -266,9 +277,13 @@ impl Connection {
         self.queue.has_enough()
     }
 
-    /// Queues a frame of the connection itself.
-    pub fn say(&self, frame: ServerFrame) {
-        self.queue.push(Shared::new(frame));
+    /// Queues something that the connection's own protocol says, in its turn among the rest.
+    pub fn say_own(&self, said: impl Any + Send + Sync) {
+        self.say(Delivered::Own(Box::new(said)));
+    }
+
+    fn say(&self, event: Delivered) {
+        self.queue.push(Shared::new(event));
     }
 
     /// Opens a subscription, or opens one of its number anew. Its first frames are queued when this returns. Any
@@ -331,7 +346,7 @@ impl Connection {
 
     fn say_failure(&self, sub: u32, done: Answer<()>) {
         if let Err(problem) = done {
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say(Delivered::Failed { sub, problem });
         }
     }
 
@@ -416,7 +431,7 @@ impl Connection {
     /// # Errors
     /// What the store says.
     pub async fn follow_list(&self, since: u64) -> Answer<()> {
-        self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
+        self.say(Delivered::Summary { pos: since, items: Vec::new() });
         self.follow_list_from(since).await
     }
 
@@ -426,7 +441,7 @@ impl Connection {
         let asked = std::mem::take(&mut *lock(&self.list_asked));
         let Some(since) = asked.iter().min().copied() else { return };
         for since in asked {
-            self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
+            self.say(Delivered::Summary { pos: since, items: Vec::new() });
         }
         self.follow_list_through(since).await;
     }
@@ -508,7 +523,7 @@ impl Connection {
 
     fn say_entries(&self, page: SummaryPage) {
         if !page.items.is_empty() {
-            self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
+            self.say(Delivered::Summary { pos: page.pos, items: page.items });
         }
     }
 

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ErrorCode, Event, Problem, ServerFrame, ThreadId};
+use threadmill_proto::{ErrorCode, Event, Problem, ThreadId};
 
-use crate::delivery::queue::{SendQueue, Shared};
+use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::delivery::subscription::{Piece, Subscription};
 
-/// See the module.
+/// A connection, with all its subscriptions of one thread.
 #[derive(Debug)]
 pub(crate) struct Follower {
     queue: Arc<SendQueue>,
@@ -87,7 +88,7 @@ impl Follower {
         self.queue.forget(thread);
         for subscription in self.subscriptions.iter().filter(|known| !known.is_opening()) {
             let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.queue.push(Shared::new(ServerFrame::Failed { sub: Some(subscription.id), problem }));
+            self.queue.push(Shared::new(Delivered::Failed { sub: subscription.id, problem }));
         }
     }
 

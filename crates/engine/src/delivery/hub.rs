@@ -1,7 +1,7 @@
 //! The hub: carries what became durable to whoever watches, in order and without a gap.
 //!
-//! It is the store's [`CommitSink`], so it learns of every commit of this node after it is durable and in commit order;
-//! nothing is published that a crash can take back. A topic (one thread) holds its followers and the folds of its live
+//! It is a [`CommitSink`] behind the store's: it learns of every commit of this node after it is durable and in commit order
+//! ([`crate::delivery::commits`]); nothing is published that a crash can take back. A topic (one thread) holds its followers and the folds of its live
 //! runs behind one lock, so that a snapshot and the live stream meet exactly.
 //!
 //! [`LocalHub`] is that of a node alone on its store, where the commits of this node are all there are. Where other
@@ -14,6 +14,7 @@ use threadmill_proto::{Change, ErrorCode, Event, Position, Problem, Scope, Strea
 use threadmill_store::{ChunkBatch, CommitSink, Committing};
 use tokio::time::{Instant, timeout_at};
 
+use crate::delivery::commits::Commits;
 use crate::delivery::ends::Ends;
 use crate::delivery::lists::Lists;
 use crate::delivery::queue::SendQueue;
@@ -40,6 +41,9 @@ pub(crate) trait Hub: CommitSink {
 
     /// Has what a topic lacks read, unless that is under way.
     fn schedule_read(&self, key: &TopicKey, topic: &mut dyn Tracked);
+
+    /// Publishes now what became durable before the call.
+    fn settle(&self);
 
     /// Whether other nodes may write, too.
     fn has_peers(&self) -> bool;
@@ -152,15 +156,33 @@ impl Drop for TopicGuard {
     }
 }
 
+/// What the store's writer is handed: it leaves commits and goes on.
+pub(crate) struct Intake {
+    pub(crate) commits: Arc<Commits>,
+    pub(crate) hub: Arc<dyn Hub>,
+}
+
+impl CommitSink for Intake {
+    fn committed(&self, batch: Vec<Committing>) {
+        self.commits.put(batch, &*self.hub);
+    }
+}
+
 /// The hub of a node that has the store to itself.
 #[derive(Debug, Default)]
 pub(crate) struct LocalHub {
     topics: TopicMap<Topic>,
     lists: Lists<()>,
     ends: Ends,
+    commits: Arc<Commits>,
 }
 
 impl LocalHub {
+    /// A hub that publishes what is left in `commits`.
+    pub(crate) fn new(commits: Arc<Commits>) -> Self {
+        Self { commits, ..Self::default() }
+    }
+
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
         if let Change::RunStarted { .. } = event.record.change {
@@ -191,13 +213,13 @@ impl LocalHub {
 }
 
 impl CommitSink for LocalHub {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         for item in batch {
             match item {
-                Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
-                Committing::Chunks(batch) => self.publish_chunks(batch),
+                Committing::Event { tenant, thread, event } => self.publish_event(&tenant, &thread, &event),
+                Committing::Chunks(batch) => self.publish_chunks(&batch),
                 Committing::Summary { scope, summary } => {
-                    self.lists.change(scope, |list| list.send(summary.pos, vec![summary.clone()]));
+                    self.lists.change(&scope, |list| list.send(summary.pos, vec![summary]));
                 }
             }
         }
@@ -218,6 +240,10 @@ impl Hub for LocalHub {
     }
 
     fn schedule_read(&self, _: &TopicKey, _: &mut dyn Tracked) {}
+
+    fn settle(&self) {
+        self.commits.publish(self);
+    }
 
     fn has_peers(&self) -> bool {
         false

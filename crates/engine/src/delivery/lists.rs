@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use threadmill_proto::{Scope, ServerFrame, Summary};
+use threadmill_proto::{Scope, Summary};
 
-use crate::delivery::queue::{SendQueue, Shared};
+use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::sync::lock;
 
 /// A connection that follows a user's list.
@@ -37,7 +38,7 @@ pub(crate) struct List<T> {
 impl<T> List<T> {
     /// Sends entries to everybody who follows it. They reach `pos`.
     pub(crate) fn send(&mut self, pos: u64, items: Vec<Summary>) {
-        let frame = Shared::new(ServerFrame::Summaries { pos, items });
+        let frame = Shared::new(Delivered::Summary { pos, items });
         for watcher in &mut self.watchers {
             match &mut watcher.held {
                 Some(held) => held.push(Arc::clone(&frame)),

@@ -5,14 +5,17 @@
 //! events that a protocol encodes. Where other nodes write too, the room above it decides when what comes next
 //! ([`topics::Tracked`]).
 
+pub(crate) mod commits;
 pub(crate) mod connection;
 pub(crate) mod ends;
+pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod hub;
 pub(crate) mod lists;
 pub(crate) mod open;
 pub(crate) mod queue;
 pub(crate) mod request;
+pub(crate) mod run_feed;
 pub(crate) mod snapshot;
 pub(crate) mod subscription;
 pub(crate) mod topic;

@@ -16,13 +16,14 @@ use std::time::Duration;
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
-    BranchId, Change, Chunk, Cursor, ErrorCode, Event, Limits, MessageId, Position, Problem, RunId, Scope, ServerFrame,
-    ThreadId, Window,
+    BranchId, Change, Chunk, Cursor, ErrorCode, Event, Limits, MessageId, Position, Problem, RunId, Scope, ThreadId,
+    Window,
 };
 use threadmill_store::{Changes, PageLimits, WindowQuery};
 
+use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::hub::Hub;
-use crate::delivery::queue::{SendQueue, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::delivery::request::OpenRequest;
 use crate::delivery::snapshot::{Snapshot, page_limits};
 use crate::delivery::subscription::{Shown, View};
@@ -96,8 +97,8 @@ pub(crate) struct Opener<'c> {
 }
 
 impl Opener<'_> {
-    fn say(&self, frame: ServerFrame) {
-        self.queue.push(Shared::new(frame));
+    fn say(&self, event: Delivered) {
+        self.queue.push(Shared::new(event));
     }
 
     fn key(&self, request: &OpenRequest) -> TopicKey {
@@ -114,12 +115,16 @@ impl Opener<'_> {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
             let Some(reason) = self.resume(topic, request, number, cursor, &shown).await? else { return Ok(()) };
             if let Some(subscription) = lock(topic).topic_mut().opened(self.queue, request.sub, number) {
-                self.say(ServerFrame::Reset { sub: request.sub, reason });
+                self.say(Delivered::Reset { sub: request.sub, reason });
                 subscription.reopen();
             }
         }
         for wait in WAITS {
             let window = self.snapshot.window(self.scope, self.query(request)).await?;
+            // What is stored may be ahead of what was published.
+            if !window.runs.is_empty() {
+                self.hub.settle();
+            }
             let Cursor { position, runs } = &window.cursor;
             let reach = self.hub.reached(&key, topic, *position, runs).await?;
             if reach == Reach::There && self.show(topic, request.sub, number, window) {
@@ -164,7 +169,7 @@ impl Opener<'_> {
             return true;
         };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
-        self.say(ServerFrame::Window { sub, window });
+        self.say(Delivered::Window { sub, window });
         for frame in subscription.frames_of(&thread, waiting) {
             self.queue.repeat(frame);
         }
@@ -175,7 +180,7 @@ impl Opener<'_> {
     fn say_deleted(&self, sub: u32, number: u64) {
         if self.wanted.is_open(number) {
             let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say(Delivered::Failed { sub, problem });
         }
     }
 
@@ -352,7 +357,7 @@ impl Opener<'_> {
         let offset = |(from, _, to): &(StreamOffset, _, u64)| StreamOffset { run: from.run.clone(), offset: *to };
         let offsets = missed.streams.iter().map(offset).collect();
         let waiting = subscription.go_live(shown.clone(), reached, offsets);
-        self.say(ServerFrame::Resumed { sub: request.sub });
+        self.say(Delivered::Resumed { sub: request.sub });
         self.repeat_missed(&request.thread, shown, missed, messages);
         for frame in subscription.frames_of(&request.thread, waiting) {
             self.queue.repeat(frame);
@@ -370,13 +375,13 @@ impl Opener<'_> {
                 // Its stream follows from the beginning.
                 body.parts.clear();
             }
-            let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
+            let full = Shared::new(Delivered::Change { thread: thread.clone(), event: event.clone() });
             self.queue.repeat(View::of(shown, &event.record.change).frame(thread, &event, &full));
         }
         for ((from, chunks, to), message) in missed.streams.into_iter().zip(messages) {
             if to > from.offset {
                 let (thread, run, from) = (thread.clone(), from.run, from.offset);
-                self.queue.repeat(Shared::new(ServerFrame::Chunks { thread, run, message, from, to, chunks }));
+                self.queue.repeat(Shared::new(Delivered::Chunks { thread, run, message, from, to, chunks }));
             }
         }
     }

@@ -1,20 +1,19 @@
 //! A connection's outgoing queue, bounded in bytes.
 //!
-//! A frame is encoded once, however many connections send it. Deltas of one run that wait side by side are
+//! What waits is shared with other connections ([`crate::delivery::event`]). Deltas of one run that wait side by side are
 //! joined when they are taken, unless one of them is a repetition for a subscription that came later: the other
 //! subscriptions of the thread leave that out, and must not find it joined with what they lack. Past the soft limit
 //! a thread's frames are dropped and its subscriptions start over from a fresh window; past the hard limit the
 //! connection is closed with a code that says to come back.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use threadmill_core::coalesce;
+use threadmill_proto::ThreadId;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ServerFrame, ThreadId, to_cbor};
 use tokio::sync::Notify;
 
+use crate::delivery::event::{Delivered, Shared};
 use crate::sync::lock;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
@@ -25,75 +24,11 @@ const SOFT_LIMIT: usize = 3 << 19;
 const ENOUGH: usize = 256 << 10;
 /// Bytes that may wait before the connection is closed: room for one long repetition besides a few windows.
 const HARD_LIMIT: usize = 6 << 20;
-/// What a frame costs beyond its own size: the queue entry and its share of the encoding.
-const FRAME_COST: usize = 64;
-
-/// A frame that many connections send.
-#[derive(Debug)]
-pub struct Shared {
-    /// The frame.
-    pub frame: ServerFrame,
-    cbor: OnceLock<Bytes>,
-}
-
-impl Shared {
-    /// A frame to send to any number of connections.
-    #[must_use]
-    pub fn new(frame: ServerFrame) -> Arc<Self> {
-        Arc::new(Self { frame, cbor: OnceLock::new() })
-    }
-
-    /// The frame as CBOR, encoded at the first call.
-    pub fn cbor(&self) -> Bytes {
-        self.cbor.get_or_init(|| to_cbor(&self.frame).into()).clone()
-    }
-
-    fn cost(&self) -> usize {
-        self.cbor().len() + FRAME_COST
-    }
-
-    /// Whether this holds the chunks right after those of `before`.
-    fn continues(&self, before: &Self) -> bool {
-        match (&before.frame, &self.frame) {
-            (ServerFrame::Chunks { run, to, .. }, ServerFrame::Chunks { run: next, from, .. }) => {
-                run == next && to == from
-            }
-            _ => false,
-        }
-    }
-
-    /// This frame's chunks from an offset within them on, as they were published: one an offset.
-    pub(crate) fn chunks_from(&self, offset: u64) -> Option<Arc<Self>> {
-        let mut frame = self.frame.clone();
-        let ServerFrame::Chunks { from, to, chunks, .. } = &mut frame else { return None };
-        if !(*from..*to).contains(&offset) {
-            return None;
-        }
-        chunks.drain(..usize::try_from(offset - *from).ok()?);
-        *from = offset;
-        Some(Self::new(frame))
-    }
-
-    /// This frame's chunks with those of the frames that continue it.
-    fn joined(&self, rest: &[Arc<Self>]) -> Arc<Self> {
-        let mut frame = self.frame.clone();
-        if let ServerFrame::Chunks { to, chunks, .. } = &mut frame {
-            for next in rest {
-                if let ServerFrame::Chunks { to: end, chunks: more, .. } = &next.frame {
-                    more.iter().for_each(|chunk| coalesce::push(chunks, chunk.clone()));
-                    *to = *end;
-                }
-            }
-        }
-        Self::new(frame)
-    }
-}
-
 /// What the connection does next.
 #[derive(Debug)]
 pub enum Outgoing {
     /// Send this.
-    Frame(Arc<Shared>),
+    Event(Arc<Shared>),
     /// This subscription was dropped for slowness: open it anew.
     Resync(u32),
     /// Read the next page of the list.
@@ -102,7 +37,7 @@ pub enum Outgoing {
     TooSlow,
 }
 
-/// A place in the queue.
+/// An entry of the queue.
 #[derive(Debug)]
 enum Queued {
     /// A frame as it happened.
@@ -162,8 +97,8 @@ impl Queue {
     fn forget(&mut self, thread: &ThreadId) {
         let mut freed = 0;
         self.items.retain(|item| match item {
-            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
-                freed += frame.cost();
+            Queued::Live(frame) | Queued::Repeated(frame) if frame.event.is_about(thread) => {
+                freed += frame.bytes();
                 false
             }
             Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
@@ -175,7 +110,7 @@ impl Queue {
         if self.overflown {
             return;
         }
-        self.add(frame.cost());
+        self.add(frame.bytes());
         if self.bytes > HARD_LIMIT {
             self.overflown = true;
             self.items.clear();
@@ -187,7 +122,7 @@ impl Queue {
     }
 }
 
-/// See the module.
+/// What waits to be sent on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     queue: Mutex<Queue>,
@@ -213,6 +148,12 @@ impl SendQueue {
     pub(crate) fn repeat(&self, frame: Arc<Shared>) {
         lock(&self.queue).push(frame, Queued::Repeated);
         self.ready.notify_one();
+    }
+
+    /// Bytes that wait, for tests.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.queue).bytes
     }
 
     /// Past the soft limit.
@@ -243,10 +184,21 @@ impl SendQueue {
         let mut queue = lock(&self.queue);
         queue.forget(thread);
         for sub in subs {
-            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason });
+            let reset = Shared::new(Delivered::Reset { sub: *sub, reason });
             queue.push(reset, Queued::Live);
         }
         queue.items.extend(subs.iter().map(|sub| Queued::Task(Outgoing::Resync(*sub))));
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Drops all that waits, and says so to the one reader there is.
+    pub(crate) fn restart(&self) {
+        let mut queue = lock(&self.queue);
+        queue.items.clear();
+        let bytes = queue.bytes;
+        queue.sub(bytes);
+        queue.items.push_back(Queued::Task(Outgoing::Resync(0)));
         drop(queue);
         self.ready.notify_one();
     }
@@ -270,7 +222,7 @@ impl SendQueue {
             Queued::Live(frame) => (frame, true),
             Queued::Repeated(frame) => (frame, false),
         };
-        queue.sub(first.cost());
+        queue.sub(first.bytes());
         // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
         let mut more: Vec<Arc<Shared>> = Vec::new();
         while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
@@ -278,37 +230,18 @@ impl SendQueue {
                 break;
             }
             let after = Arc::clone(after);
-            queue.sub(after.cost());
+            queue.sub(after.bytes());
             queue.items.pop_front();
             more.push(after);
         }
         drop(queue);
         self.taken.notify_waiters();
-        Some(Outgoing::Frame(if more.is_empty() { first } else { first.joined(&more) }))
+        Some(Outgoing::Event(if more.is_empty() { first } else { first.joined(&more) }))
     }
 
     /// Waits until there is something to pop.
     pub(crate) async fn ready(&self) {
         self.ready.notified().await;
-    }
-}
-
-fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
-    match frame {
-        ServerFrame::Event { thread, .. }
-        | ServerFrame::Chunks { thread, .. }
-        | ServerFrame::Advance { thread, .. } => thread == of,
-        ServerFrame::Window { window, .. } => window.thread == *of,
-        ServerFrame::Welcome { .. }
-        | ServerFrame::Refused(_)
-        | ServerFrame::Resumed { .. }
-        | ServerFrame::Reset { .. }
-        | ServerFrame::Summaries { .. }
-        | ServerFrame::Failed { .. }
-        | ServerFrame::Pong { .. }
-        | ServerFrame::Closing { .. }
-        | ServerFrame::Flags { .. }
-        | ServerFrame::Mode { .. } => false,
     }
 }
 
@@ -320,7 +253,7 @@ mod tests {
 
     fn chunks(from: u64, to: u64) -> Arc<Shared> {
         let delta = |at: u64| Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") };
-        Shared::new(ServerFrame::Chunks {
+        Shared::new(Delivered::Chunks {
             thread: ThreadId::parse("t").expect("an id"),
             run: RunId::parse("r").expect("an id"),
             message: MessageId::parse("m").expect("an id"),
@@ -332,8 +265,8 @@ mod tests {
 
     fn drain(queue: &SendQueue) -> Vec<(u64, u64)> {
         let ends = |next: Outgoing| match next {
-            Outgoing::Frame(frame) => match &frame.frame {
-                ServerFrame::Chunks { from, to, .. } => (*from, *to),
+            Outgoing::Event(frame) => match &frame.event {
+                Delivered::Chunks { from, to, .. } => (*from, *to),
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
@@ -405,8 +338,8 @@ mod tests {
         queue.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
         let said: Vec<_> = std::iter::from_fn(|| queue.pop())
             .map(|next| match next {
-                Outgoing::Frame(frame) => match &frame.frame {
-                    ServerFrame::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
+                Outgoing::Event(frame) => match &frame.event {
+                    Delivered::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
                     other => panic!("{other:?}"),
                 },
                 Outgoing::Resync(sub) => format!("open {sub}"),

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use threadmill_proto::{BranchId, Limits, Position, RunId, Scope, ThreadId, Window};
-use threadmill_store::{Changes, PageLimits, StreamPage, SummaryPage, WindowQuery};
+use threadmill_store::{Changes, PageLimits, RunRead, StreamPage, SummaryPage, WindowQuery};
 
 use crate::problem::Answer;
 
@@ -21,6 +21,9 @@ pub(crate) trait Snapshot: Send + Sync {
 
     /// A run's chunks from an offset on, about so many bytes of them.
     async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> Answer<StreamPage>;
+
+    /// How a run stands, and whose thread it is of.
+    async fn run(&self, scope: &Scope, run: &RunId) -> Answer<RunRead>;
 
     /// A page of a user's summary log.
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> Answer<SummaryPage>;

@@ -10,12 +10,13 @@ use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    BranchId, Change, Chunk, Cursor, Event, Message, MessageId, Part, RunId, RunInfo, ServerFrame, ThreadId, Window,
+    BranchId, Change, Chunk, Cursor, Event, Message, MessageId, Part, RunId, RunInfo, ThreadId, Window,
 };
 use threadmill_store::{PageLimits, RunHead, preview};
 
+use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::group::Follower;
-use crate::delivery::queue::{SendQueue, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::delivery::subscription::{Piece, Subscription};
 
 /// The most bytes of a message in a live event. A larger one comes as its window shows it, on every node alike: twenty of a
@@ -58,11 +59,51 @@ impl LiveRun {
     }
 }
 
+/// Somebody who follows one run, and reads the stored stream whenever what waits is too much.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    run: RunId,
+    queue: Arc<SendQueue>,
+}
+
+impl Feed {
+    pub(crate) fn is(&self, queue: &Arc<SendQueue>) -> bool {
+        Arc::ptr_eq(&self.queue, queue)
+    }
+
+    fn chunks(&self, run: &RunId, frame: &Arc<Shared>) {
+        if *run != self.run {
+            return;
+        }
+        if self.queue.is_behind() {
+            self.queue.restart();
+        } else {
+            self.queue.push(Arc::clone(frame));
+        }
+    }
+
+    /// The ends that it waits for: of its run, and of the thread.
+    fn change(&self, event: &Event, full: &Arc<Shared>) {
+        match &event.record.change {
+            Change::RunEnded { run, .. } if *run == self.run => self.queue.push(Arc::clone(full)),
+            Change::ThreadDeleted => self.queue.push(Arc::clone(full)),
+            _ => {}
+        }
+    }
+
+    /// What was published does not go on: it is read anew.
+    fn resync(&self) {
+        self.queue.restart();
+    }
+}
+
 /// One thread's watchers and live runs.
 #[derive(Debug, Default)]
 pub(crate) struct Topic {
     /// One a connection, with all its subscriptions of this thread.
     pub(crate) followers: Vec<Follower>,
+    /// Those who follow one run of it.
+    pub(crate) feeds: Vec<Feed>,
     pub(crate) live: BTreeMap<RunId, LiveRun>,
     /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
     pub(crate) keepers: usize,
@@ -86,6 +127,11 @@ impl Topic {
         }
     }
 
+    /// Enters somebody who follows one run.
+    pub(crate) fn enter_feed(&mut self, run: &RunId, queue: &Arc<SendQueue>) {
+        self.feeds.push(Feed { run: run.clone(), queue: Arc::clone(queue) });
+    }
+
     /// One subscription of a connection.
     pub(crate) fn of(&mut self, queue: &Arc<SendQueue>, sub: u32) -> Option<&mut Subscription> {
         self.follower(queue)?.of(sub)
@@ -106,7 +152,7 @@ impl Topic {
 
     /// Whether somebody needs it.
     pub(crate) fn is_watched(&self) -> bool {
-        !self.followers.is_empty() || self.keepers > 0
+        !self.followers.is_empty() || !self.feeds.is_empty() || self.keepers > 0
     }
 
     /// Brings a window's streaming messages to what the live folds hold, and says so in its cursor. False if a run is not
@@ -143,11 +189,22 @@ impl Topic {
             | Change::MessageRemoved(_)
             | Change::RunStopping { .. } => {}
         }
-        let event = &*shown(event);
-        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
-        for follower in &mut self.followers {
-            follower.event(thread, event, &full);
+        if self.followers.is_empty() && self.feeds.is_empty() {
+            return self.ends_with(event);
         }
+        let shown = &*shown(event);
+        let full = Shared::new(Delivered::Change { thread: thread.clone(), event: shown.clone() });
+        for follower in &mut self.followers {
+            follower.event(thread, shown, &full);
+        }
+        for feed in &self.feeds {
+            feed.change(event, &full);
+        }
+        self.ends_with(event);
+    }
+
+    /// Nothing of a thread follows its deletion.
+    fn ends_with(&mut self, event: &Event) {
         if matches!(event.record.change, Change::ThreadDeleted) {
             self.end();
         }
@@ -158,11 +215,11 @@ impl Topic {
         let Some(live) = self.live.get_mut(run) else { return };
         let to = from + chunks.len() as u64;
         live.fold.extend(chunks, to);
-        if self.followers.is_empty() {
+        if self.followers.is_empty() && self.feeds.is_empty() {
             return;
         }
         let (message, branch, depth) = (live.message.clone(), live.branch.clone(), live.depth);
-        let frame = Shared::new(ServerFrame::Chunks {
+        let frame = Shared::new(Delivered::Chunks {
             thread: thread.clone(),
             run: run.clone(),
             message,
@@ -174,6 +231,9 @@ impl Topic {
         for follower in &mut self.followers {
             follower.chunks(thread, &piece, &frame);
         }
+        for feed in &self.feeds {
+            feed.chunks(run, &frame);
+        }
     }
 
     /// What was published does not go on: everybody starts over from a window.
@@ -182,6 +242,7 @@ impl Topic {
         for follower in &mut self.followers {
             follower.start_over(thread, reason);
         }
+        self.feeds.iter().for_each(|feed| feed.resync());
     }
 
     /// The thread is not there any more, as the durable tier says.
@@ -189,12 +250,14 @@ impl Topic {
         for follower in &mut self.followers {
             follower.vanish(thread);
         }
+        self.feeds.iter().for_each(|feed| feed.resync());
         self.end();
     }
 
     /// The id is free again: who watched this thread must not see the next one of its name.
     pub(crate) fn end(&mut self) {
         self.followers.clear();
+        self.feeds.clear();
         self.live.clear();
     }
 }

@@ -10,7 +10,7 @@ use threadmill_proto::{
     Anchor, BranchId, Cursor, ErrorCode, Limits, Message, MessageId, MessageStatus, Position, Problem, RunId,
     RunStatus, Scope, ThreadId, Window,
 };
-use threadmill_store::{Changes, DurableStore, PageLimits, StoreResult, StreamPage, SummaryPage, WindowQuery};
+use threadmill_store::{Changes, DurableStore, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, WindowQuery};
 
 use crate::delivery::hub::Hub;
 use crate::delivery::open::WAITS;
@@ -55,6 +55,10 @@ impl Snapshot for Reads {
 
     async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> Answer<StreamPage> {
         self.store.stream(scope, run, from, bytes).await.map_err(problem_of)
+    }
+
+    async fn run(&self, scope: &Scope, run: &RunId) -> Answer<RunRead> {
+        self.store.run(scope, run).await.map_err(problem_of)
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> Answer<SummaryPage> {
@@ -110,6 +114,8 @@ impl Reads {
         window: &mut Window,
         seen: &[StreamOffset],
     ) -> Answer<bool> {
+        // What is stored may be ahead of what was published.
+        self.hub.settle();
         // Whoever watches may leave meanwhile, and nothing would be read on any more.
         let kept = self.hub.known(key).and_then(|_| self.hub.keep(key));
         let known = self.hub.known(key);

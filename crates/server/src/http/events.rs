@@ -15,7 +15,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_proto::cursor::{Cursor, StreamOffset};
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ServerFrame, ThreadId, json as shape};
+use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ThreadId, json as shape};
 use tokio::sync::watch;
 
 use super::auth::{self, Identity};
@@ -23,7 +23,7 @@ use super::body::{MaybeCaller, Query, path_id};
 use super::serve::limiter::Share;
 use super::serve::peers::Peer;
 use super::{ApiProblem, App};
-use threadmill_engine::{Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Watcher};
+use threadmill_engine::{Delivered, Encoding, Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SUB: u32 = 1;
@@ -100,13 +100,13 @@ impl Reader {
                     return Some(SseEvent::default().retry(within).comment("the node is about to stop"));
                 }
                 () = auth::expiry(&self.app.engine, self.until) => {
-                    let frame = ServerFrame::Failed { sub: None, problem: auth::expired() };
-                    return self.event(&frame);
+                    let expired = Shared::new(Delivered::Failed { sub: SUB, problem: auth::expired() });
+                    return self.event(&expired);
                 }
             };
             match outgoing {
-                Outgoing::Frame(frame) => {
-                    if let Some(event) = self.event(&frame.frame) {
+                Outgoing::Event(event) => {
+                    if let Some(event) = self.event(&event) {
                         return Some(event);
                     }
                 }
@@ -123,21 +123,20 @@ impl Reader {
         None
     }
 
-    fn event(&mut self, frame: &ServerFrame) -> Option<SseEvent> {
-        let (name, value) = self.take(frame)?;
+    /// The event as it is sent, with the cursor moved past it.
+    fn event(&mut self, shared: &Shared) -> Option<SseEvent> {
+        let name = name_of(&shared.event)?;
+        self.pass(&shared.event);
+        let data = shared.encoded(Encoding::EVENTS, |event| data_of(event).into());
         let id = shape::cursor_token(&self.thread, &self.cursor);
-        Some(SseEvent::default().event(name).id(id).data(value.to_string()))
+        Some(SseEvent::default().event(name).id(id).data(String::from_utf8_lossy(&data)))
     }
 
-    /// The frame as an event's name and data, with the cursor moved past it.
-    fn take(&mut self, frame: &ServerFrame) -> Option<(&'static str, Value)> {
-        match frame {
-            ServerFrame::Window { window, .. } => {
-                self.cursor = window.cursor.clone();
-                Some(("window", shape::window_to_value(window)))
-            }
-            ServerFrame::Reset { reason, .. } => Some(("reset", json!({"reason": name_of(*reason)}))),
-            ServerFrame::Event { event, .. } => {
+    /// Moves the cursor past an event.
+    fn pass(&mut self, event: &Delivered) {
+        match event {
+            Delivered::Window { window, .. } => self.cursor = window.cursor.clone(),
+            Delivered::Change { event, .. } => {
                 self.cursor.position = event.position();
                 match &event.record.change {
                     Change::RunStarted { run, .. } => {
@@ -147,45 +146,54 @@ impl Reader {
                     Change::ThreadDeleted => self.over = true,
                     _ => {}
                 }
-                Some(("change", shape::event_to_value(&self.thread, event)))
             }
-            ServerFrame::Chunks { run, message, from, to, chunks, .. } => {
-                match self.cursor.runs.iter_mut().find(|known| known.run == *run) {
-                    Some(known) => known.offset = *to,
-                    None => self.cursor.runs.push(StreamOffset { run: run.clone(), offset: *to }),
-                }
-                let chunks: Vec<_> = chunks.iter().map(shape::chunk_to_value).collect();
-                let value = json!({
-                    "run": run.as_str(), "messageId": message.as_str(), "from": from, "to": to, "chunks": chunks,
-                });
-                Some(("chunks", value))
-            }
-            ServerFrame::Advance { position, total, .. } => {
-                self.cursor.position = *position;
-                Some(("advance", json!({"seq": position.seq, "total": total})))
-            }
-            ServerFrame::Failed { problem, .. } => {
-                self.over = true;
-                Some(("problem", shape::problem_to_value(problem)))
-            }
-            ServerFrame::Resumed { .. }
-            | ServerFrame::Welcome { .. }
-            | ServerFrame::Refused(_)
-            | ServerFrame::Summaries { .. }
-            | ServerFrame::Pong { .. }
-            | ServerFrame::Closing { .. }
-            | ServerFrame::Flags { .. }
-            | ServerFrame::Mode { .. } => None,
+            Delivered::Chunks { run, to, .. } => match self.cursor.runs.iter_mut().find(|known| known.run == *run) {
+                Some(known) => known.offset = *to,
+                None => self.cursor.runs.push(StreamOffset { run: run.clone(), offset: *to }),
+            },
+            Delivered::Advance { position, .. } => self.cursor.position = *position,
+            Delivered::Failed { .. } => self.over = true,
+            Delivered::Reset { .. } | Delivered::Resumed { .. } | Delivered::Summary { .. } | Delivered::Own(_) => {}
         }
     }
 }
 
+/// An event's name; none if it is not for these readers.
+fn name_of(event: &Delivered) -> Option<&'static str> {
+    match event {
+        Delivered::Window { .. } => Some("window"),
+        Delivered::Reset { .. } => Some("reset"),
+        Delivered::Change { .. } => Some("change"),
+        Delivered::Chunks { .. } => Some("chunks"),
+        Delivered::Advance { .. } => Some("advance"),
+        Delivered::Failed { .. } => Some("problem"),
+        Delivered::Resumed { .. } | Delivered::Summary { .. } | Delivered::Own(_) => None,
+    }
+}
+
+/// An event's data: the same for every reader, so it is encoded once.
+fn data_of(event: &Delivered) -> String {
+    let value = match event {
+        Delivered::Window { window, .. } => shape::window_to_value(window),
+        Delivered::Reset { reason, .. } => json!({"reason": reason_name(*reason)}),
+        Delivered::Change { thread, event } => shape::event_to_value(thread, event),
+        Delivered::Chunks { run, message, from, to, chunks, .. } => {
+            let chunks: Vec<_> = chunks.iter().map(shape::chunk_to_value).collect();
+            json!({"run": run.as_str(), "messageId": message.as_str(), "from": from, "to": to, "chunks": chunks})
+        }
+        Delivered::Advance { position, total, .. } => json!({"seq": position.seq, "total": total}),
+        Delivered::Failed { problem, .. } => shape::problem_to_value(problem),
+        Delivered::Resumed { .. } | Delivered::Summary { .. } | Delivered::Own(_) => Value::Null,
+    };
+    value.to_string()
+}
+
 /// What readers are told of a reset. Frozen.
-fn name_of(reason: ResetReason) -> &'static str {
+fn reason_name(reason: ResetReason) -> &'static str {
     match reason {
         ResetReason::Epoch => "epoch",
         ResetReason::Expired => "expired",
-        ResetReason::TooFar => "toofar",
+        ResetReason::TooFar => "too_far",
         ResetReason::Slow => "slow",
     }
 }

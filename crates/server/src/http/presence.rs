@@ -41,5 +41,7 @@ pub(super) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id)
     let present = app.engine.presence().list(&scope, &path_id(&id, ThreadId::parse)?).await?;
     let present: Vec<_> =
         present.iter().map(|(device, activity)| json!({"device": device, "state": activity.name()})).collect();
-    Ok(Json(json!({"present": present, "sayAgainWithin": PRESENT_FOR.as_secs()})))
+    let ttl = PRESENT_FOR.as_secs();
+    // `sayAgainWithin` is what it was called: clients of the release before this one read that.
+    Ok(Json(json!({"present": present, "ttl": ttl, "sayAgainWithin": ttl})))
 }

@@ -1,5 +1,6 @@
 //! A conversation with a client in frames, whatever carries them: `socket.rs` a WebSocket, `post.rs` answers to POST.
 
+mod frames;
 mod post;
 mod socket;
 
@@ -16,7 +17,7 @@ use super::App;
 use super::auth::{self, Identity};
 use super::serve::peers::Peer;
 use threadmill_engine::flags::Flags;
-use threadmill_engine::{Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
+use threadmill_engine::{Delivered, Leaving, Modes, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
 
 pub(super) use post::post;
 pub(super) use socket::upgrade;
@@ -24,7 +25,7 @@ pub(super) use socket::upgrade;
 /// The server says something at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// See the module.
+/// A conversation with one client.
 struct Session {
     app: App,
     identity: Identity,
@@ -79,16 +80,16 @@ impl Session {
         let (flags, leaving, modes) = (app.engine.flags().watch(), app.engine.node().leaving(), app.engine.mode());
         let mode = Mode::Full;
         let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };
-        session.watcher.say(ServerFrame::Welcome {
+        session.watcher.say_own(ServerFrame::Welcome {
             version: VERSION,
             node: app.engine.node().name().into(),
             heartbeat: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
             user: session.identity.scope.user.as_str().into(),
         });
         let rev = session.flags.borrow_and_update().rev();
-        session.watcher.say(ServerFrame::Flags { rev });
+        session.watcher.say_own(ServerFrame::Flags { rev });
         if let Some(frame) = session.news_of_mode() {
-            session.watcher.say(frame);
+            session.watcher.say_own(frame);
         }
         Ok(session)
     }
@@ -123,7 +124,7 @@ impl Session {
     /// Does what is due: a frame to send, or nothing.
     fn take(&mut self, due: Due) -> Result<Option<Arc<Shared>>, Over> {
         match due {
-            Due::Outgoing(Outgoing::Frame(frame)) => return Ok(Some(frame)),
+            Due::Outgoing(Outgoing::Event(event)) => return Ok(Some(event)),
             // Neither is waited for: what they read goes through the queue, and the client is answered meanwhile.
             Due::Outgoing(Outgoing::Resync(sub)) => self.watcher.begin_resync(sub),
             Due::Outgoing(Outgoing::List) => self.watcher.begin_read_list(),
@@ -131,19 +132,19 @@ impl Session {
             Due::Expired => return Err(Over::Refused(auth::expired())),
             Due::Flags => {
                 let rev = self.flags.borrow_and_update().rev();
-                return Ok(Some(Shared::new(ServerFrame::Flags { rev })));
+                return Ok(Some(said(ServerFrame::Flags { rev })));
             }
             Due::Leaving => {
                 let within = u32::try_from(RECONNECT_WITHIN.as_millis()).unwrap_or(u32::MAX);
                 return Ok(match *self.leaving.borrow_and_update() {
-                    Leaving::Moving => Some(Shared::new(ServerFrame::Closing { reconnect_within: within })),
+                    Leaving::Moving => Some(said(ServerFrame::Closing { reconnect_within: within })),
                     Leaving::No | Leaving::Finishing => None,
                 });
             }
-            Due::Mode => return Ok(self.news_of_mode().map(Shared::new)),
+            Due::Mode => return Ok(self.news_of_mode().map(said)),
             Due::Heartbeat => {
                 let now = self.app.engine.node().now();
-                return Ok(Some(Shared::new(ServerFrame::Pong { token: 0, now })));
+                return Ok(Some(said(ServerFrame::Pong { token: 0, now })));
             }
         }
         Ok(None)
@@ -164,7 +165,7 @@ impl Session {
         match frame {
             ClientFrame::Hello { .. } => {
                 let problem = Problem::new(ErrorCode::InvalidFrame, "Hello is said once, at the beginning.");
-                watcher.say(ServerFrame::Failed { sub: None, problem });
+                watcher.say_own(ServerFrame::Failed { sub: None, problem });
             }
             ClientFrame::Subscribe { sub, thread, branch, anchor, before, after, cursor, from, to } => {
                 let resume = cursor.map(|cursor| (cursor, from, to));
@@ -182,7 +183,7 @@ impl Session {
             }
             ClientFrame::FollowList { since } => watcher.begin_follow_list(since),
             ClientFrame::Ping { token } => {
-                watcher.say(ServerFrame::Pong { token, now: self.app.engine.node().now() });
+                watcher.say_own(ServerFrame::Pong { token, now: self.app.engine.node().now() });
             }
         }
         Ok(())
@@ -226,8 +227,13 @@ impl Feed {
 
     fn refuse(&mut self, problem: Problem) -> Option<Arc<Shared>> {
         self.over = true;
-        Some(Shared::new(ServerFrame::Refused(problem)))
+        Some(said(ServerFrame::Refused(problem)))
     }
+}
+
+/// A frame of the protocol's own.
+fn said(frame: ServerFrame) -> Arc<Shared> {
+    Shared::new(Delivered::Own(Box::new(frame)))
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Problem {

@@ -25,7 +25,9 @@ use super::super::serve::bodies::BodyShare;
 use super::super::serve::limiter::Share;
 use super::super::serve::peers::Peer;
 use super::super::{ApiProblem, App};
+use super::frames::{encoded, own};
 use super::{Feed, Session, malformed};
+use threadmill_engine::Delivered;
 
 const SEQUENCE: &str = "application/cbor-seq";
 const EVENTS: &str = "text/event-stream";
@@ -148,7 +150,7 @@ fn events(app: &App, feed: Feed, place: Share) -> Response {
     let counted = (app.connections.enter(feed.session.scope()), place);
     let stream = stream::unfold((feed, counted), |(mut feed, counted)| async move {
         let frame = feed.next().await?;
-        let event = Event::default().data(BASE64_STANDARD.encode(frame.cbor()));
+        let event = Event::default().data(BASE64_STANDARD.encode(encoded(&frame)));
         Some((Ok::<_, Infallible>(event), (feed, counted)))
     });
     Sse::new(stream).into_response()
@@ -176,29 +178,42 @@ async fn held(mut feed: Feed, wait: Duration) -> Vec<u8> {
             () = over => None,
         };
         let Some(frame) = next else { break };
-        answer.extend_from_slice(&frame.cbor());
-        if !told && tells(&frame.frame) {
+        answer.extend_from_slice(&encoded(&frame));
+        if !told && tells(&frame.event) {
             (until, told) = (Instant::now() + BATCH, true);
         }
     }
     answer
 }
 
-/// Whether a frame is worth an answer of its own.
-fn tells(frame: &ServerFrame) -> bool {
+/// Whether an event is worth an answer of its own.
+fn tells(event: &Delivered) -> bool {
+    match event {
+        Delivered::Resumed { .. } => false,
+        Delivered::Summary { items, .. } => !items.is_empty(),
+        Delivered::Own(_) => own(event).is_some_and(says_something),
+        Delivered::Window { .. }
+        | Delivered::Reset { .. }
+        | Delivered::Change { .. }
+        | Delivered::Chunks { .. }
+        | Delivered::Failed { .. }
+        | Delivered::Advance { .. } => true,
+    }
+}
+
+/// The same for what the protocol says itself.
+fn says_something(frame: &ServerFrame) -> bool {
     match frame {
-        ServerFrame::Welcome { .. }
-        | ServerFrame::Resumed { .. }
-        | ServerFrame::Flags { .. }
-        | ServerFrame::Mode { .. } => false,
-        ServerFrame::Summaries { items, .. } => !items.is_empty(),
+        ServerFrame::Welcome { .. } | ServerFrame::Flags { .. } | ServerFrame::Mode { .. } => false,
         // The heartbeat.
         ServerFrame::Pong { token, .. } => *token != 0,
         ServerFrame::Refused(_)
         | ServerFrame::Window { .. }
+        | ServerFrame::Resumed { .. }
         | ServerFrame::Reset { .. }
         | ServerFrame::Event { .. }
         | ServerFrame::Chunks { .. }
+        | ServerFrame::Summaries { .. }
         | ServerFrame::Failed { .. }
         | ServerFrame::Closing { .. }
         | ServerFrame::Advance { .. } => true,

@@ -16,6 +16,7 @@ use super::super::body::MaybeCaller;
 use super::super::serve::peers::{Peer, Unsent};
 use super::super::serve::refusals::Refusal;
 use super::super::{ApiProblem, App};
+use super::frames::encoded;
 use super::{Due, Over, Session, malformed};
 
 const SUBPROTOCOL: &str = "threadmill.v1.cbor";
@@ -130,7 +131,7 @@ impl Connection {
         while let Some(due) = next {
             match session.take(due) {
                 Ok(Some(frame)) => {
-                    if matches!(self.feed(frame.cbor()).await, Flow::Over) {
+                    if matches!(self.feed(encoded(&frame)).await, Flow::Over) {
                         return Flow::Over;
                     }
                 }
