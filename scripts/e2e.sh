@@ -4,6 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=$1
+# A page of yesterday fails in places that nobody understands.
+page=apps/chat/dist/index.html
+[ -e "$page" ] || { echo "The page is not built: npm run build" >&2; exit 1; }
+newer=$(find apps/chat/{src,index.html,vite.config.ts} packages/*/src packages/client/wasm apps/chat/wasm -newer "$page" -type f -print -quit)
+[ -z "$newer" ] || { echo "The page is older than $newer: npm run build" >&2; exit 1; }
 data=$(mktemp -d)
 log=$data/serve.log
 server='' model=''
@@ -35,6 +40,8 @@ for _ in $(seq 300); do
   read -rt 0.2 <> <(:) || true
 done
 [ -n "$address" ] || { echo "the server did not start:" >&2; cat "$log" >&2; exit 1; }
+node -e 'fetch(process.argv[1]).then(answer => answer.text()).then(text => process.stdout.write(text))' "$address/" |
+  cmp -s - "$page" || { echo "$binary has another page than $page: build it again" >&2; exit 1; }
 if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
   "$binary" import "$THREADMILL_REAL_DATA"/*.jsonl --url "$address"
 else

@@ -27,6 +27,16 @@ function clone(root, folder) {
   }
 }
 
+/** What `npm ci` puts there, this checkout's own packages for those of the other one: its builds are not to be leant on. */
+function install(root, folder) {
+  const home = join(folder, 'node_modules');
+  mkdirSync(join(home, '@threadmill'), { recursive: true });
+  for (const name of readdirSync(join(root, 'node_modules')))
+    if (name !== '@threadmill') symlinkSync(join(root, 'node_modules', name), join(home, name));
+  for (const name of ['client', 'react'])
+    symlinkSync(join(folder, 'packages', name), join(home, '@threadmill', name));
+}
+
 const tarballs = folder => readdirSync(folder).filter(file => file.endsWith('.tgz'));
 
 function refuses(folder, name, word, env) {
@@ -40,7 +50,7 @@ function refuses(folder, name, word, env) {
 export function checkFreshCheckout(root, folder) {
   clone(root, folder);
   for (const name of ['client', 'react']) refuses(folder, name, 'npm ci');
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  install(root, folder);
   // Without Rust at hand: what can be had of node alone.
   const withoutRust = {
     ...process.env,

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, GlobalSection, GlobalType};
 use wasm_encoder::{Function, Instruction, Module, ValType};
-use wasmparser::{FunctionBody, Parser};
+use wasmparser::{FunctionBody, Parser, Payload};
 
 /// The name under which the host finds the number.
 const NAME: &str = "fuel";
@@ -14,6 +14,12 @@ const NAME: &str = "fuel";
 /// The module with fuel, which is empty at first. It must have globals and exports of its own, as Rust's have, and
 /// import none.
 pub(crate) fn add(module: &[u8]) -> Result<Vec<u8>> {
+    for payload in Parser::new(0).parse_all(module) {
+        // An imported global would come before its own ones, and the fuel would be counted past another.
+        if matches!(payload?, Payload::ImportSection(imports) if imports.count() > 0) {
+            bail!("the module imports something, so that its globals may not be its own");
+        }
+    }
     let mut pass = Pass { fuel: None, exported: false };
     let mut out = Module::new();
     pass.parse_core_module(&mut out, Parser::new(0), module).map_err(|error| anyhow!("the module: {error}"))?;
@@ -101,10 +107,10 @@ impl Pass {
 mod tests {
     use super::*;
     use wasm_encoder::{EntityType, FunctionSection, ImportSection, TypeSection};
-    use wasmparser::{Operator, Payload, Validator};
+    use wasmparser::{Operator, Validator};
 
     /// A module of one function, whose body is a loop in a loop.
-    fn nested_loops() -> Vec<u8> {
+    fn nested_loops(imports: &ImportSection) -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([], []);
         let mut functions = FunctionSection::new();
@@ -128,7 +134,11 @@ mod tests {
         let mut exports = ExportSection::new();
         exports.export("run", ExportKind::Func, 0);
         let mut module = Module::new();
-        module.section(&types).section(&functions).section(&globals).section(&exports).section(&code);
+        module.section(&types);
+        if !imports.is_empty() {
+            module.section(imports);
+        }
+        module.section(&functions).section(&globals).section(&exports).section(&code);
         module.finish()
     }
 
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn each_function_and_each_loop_burns_and_the_module_is_valid() -> Result<()> {
-        let fuelled = add(&nested_loops())?;
+        let fuelled = add(&nested_loops(&ImportSection::new()))?;
         Validator::new().validate_all(&fuelled)?;
         assert_eq!(burns(&fuelled, 1)?, 3, "the function and its two loops");
         assert_eq!(burns(&fuelled, 0)?, 0, "another global is left alone");
@@ -156,11 +166,17 @@ mod tests {
 
     #[test]
     fn a_module_that_has_no_globals_to_begin_with_is_refused() {
+        assert!(add(&Module::new().finish()).is_err());
+    }
+
+    /// Its globals would be counted from the first imported one.
+    #[test]
+    fn a_module_that_imports_is_refused() {
         let mut imports = ImportSection::new();
         let kind = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
         imports.import("env", "a", EntityType::Global(kind));
-        let mut module = Module::new();
-        module.section(&imports);
-        assert!(add(&module.finish()).is_err());
+        let module = nested_loops(&imports);
+        Validator::new().validate_all(&module).expect("it is a module");
+        assert!(add(&module).expect_err("it is refused").to_string().contains("imports"));
     }
 }

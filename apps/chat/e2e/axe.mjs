@@ -25,14 +25,18 @@ async function findings(page) {
   );
 }
 
-/** Waits for what fades: it is not its own colour yet. What moves for ever is left alone. */
+/** Waits for what fades, and for what fades after it: it is not its own colour yet. What moves for ever is left alone. */
 function faded(page) {
   return page.evaluate(async () => {
-    await new Promise(requestAnimationFrame);
-    const ending = document
-      .getAnimations()
-      .filter(({ effect }) => Number.isFinite(effect?.getComputedTiming().endTime));
-    await Promise.all(ending.map(({ finished }) => finished.catch(() => {})));
+    for (;;) {
+      await new Promise(requestAnimationFrame);
+      const ending = document
+        .getAnimations()
+        .filter(({ effect }) => Number.isFinite(effect?.getComputedTiming().endTime))
+        .filter(({ playState }) => playState === 'running');
+      if (ending.length === 0) return;
+      await Promise.all(ending.map(({ finished }) => finished.catch(() => {})));
+    }
   });
 }
 
@@ -237,6 +241,19 @@ async function sizeChecks(browser) {
     await page.focus('.skip');
     await page.keyboard.press('Enter');
     must((await page.evaluate(() => document.activeElement?.id)) === 'main', 'it moved no focus');
+    await page.context().close();
+  });
+  await check('without motion a change of theme is there at once', async () => {
+    const page = await openPage(browser, `/t/${id}`, { reducedMotion: 'reduce', colorScheme: 'light' });
+    await rowsShown(page);
+    const [changing, ink] = await page.evaluate(() => {
+      const name = document.querySelector('[aria-current="page"] .thread-name');
+      const before = getComputedStyle(name).color;
+      document.documentElement.dataset.theme = 'dark';
+      const after = getComputedStyle(name).color;
+      return [document.getAnimations().length, after !== before];
+    });
+    must(changing === 0 && ink, `${changing} transitions of what has none`);
     await page.context().close();
   });
   await check("in the system's colours the bubble of a question has an edge", async () => {

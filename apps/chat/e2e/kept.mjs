@@ -84,9 +84,18 @@ export async function prefetchChecks(browser) {
     const other = await threadWith('Passed by.', 'Passed by');
     const asked = [];
     page.on('request', request => request.url().includes(other) && asked.push(request.url()));
-    await page.waitForSelector(`[data-thread="${other}"]`);
-    await page.hover(`[data-thread="${other}"] a`);
+    const link = `[data-thread="${other}"] a`;
+    await page.waitForSelector(link);
+    // The page's own clock: by another, a busy machine rests where it passes.
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 60_000);
+    await page.hover(link);
+    must(await page.isVisible(`${link}:hover`), 'the pointer is not there');
+    await page.clock.runFor(70);
     await page.mouse.move(900, 300);
+    must(!(await page.isVisible(`${link}:hover`)), 'the pointer is there still');
+    await page.clock.runFor(1_000);
+    await page.clock.resume();
     await page.waitForTimeout(300);
     must(asked.length === 0, asked.join(' '));
     await api('DELETE', `/threads/${other}`);

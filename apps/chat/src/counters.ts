@@ -11,7 +11,7 @@ declare global {
   }
 }
 
-const counters: Counters = { listRenders: 0, rowRenders: {} };
+const counters: Counters = { listRenders: 0, rowRenders: Object.create(null) };
 if (typeof window !== 'undefined') window.__threadmillCounters = counters;
 
 /** The message list rendered. */

@@ -1,7 +1,7 @@
 //! Text as it was written. A long one is laid out in pieces, a few a turn: one paragraph of a megabyte would hold the
 //! page up for half a second.
 
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { Slices } from './markdown/slices';
 
 /** What is laid out as one: so many letters, or so many lines if they are short. */
@@ -60,11 +60,28 @@ function renderPiece({ text, broken }: Piece, index: number) {
   );
 }
 
+/** Whether pieces that were drawn stay as they are, but for the last of them. */
+function goOn(before: readonly Piece[], now: readonly Piece[]): boolean {
+  return before.slice(0, -1).every(({ text }, at) => text === now[at]?.text);
+}
+
+/** The pieces of a text, and a number for those that go on from one another: others are to come in turns of their own. */
+function usePieces(text: string): readonly [readonly Piece[], number] {
+  const pieces = useMemo(() => piecesOf(text), [text]);
+  const [held, setHeld] = useState({ pieces, version: 0 });
+  if (held.pieces === pieces) return [pieces, held.version];
+  const version = goOn(held.pieces, pieces) ? held.version : held.version + 1;
+  setHeld({ pieces, version });
+  return [pieces, version];
+}
+
 /** The letters of a text, laid out in pieces if they are many. */
 export function Pieces({ text }: { text: string }) {
-  const pieces = useMemo(() => piecesOf(text), [text]);
+  const [pieces, version] = usePieces(text);
   if (pieces.length < 2) return text;
-  return <Slices things={pieces} weightOf={weightOf} render={renderPiece} most={pieces.length} />;
+  return (
+    <Slices key={version} things={pieces} weightOf={weightOf} render={renderPiece} most={pieces.length} />
+  );
 }
 
 /** A text, each line in its own direction. */

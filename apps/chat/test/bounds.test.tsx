@@ -1,6 +1,7 @@
 //! Nothing a message holds takes the page away: hostile Markdown, words that objects know, nesting, sizes.
 
 import { readFileSync } from 'node:fs';
+import type { Part, Row } from '@threadmill/client';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
@@ -13,6 +14,7 @@ import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
 import { slicesOf } from '../src/markdown/slices';
 import { DrawnWhole } from '../src/markdown/turns';
 import { piecesOf } from '../src/plain-text';
+import { PrintedThread } from '../src/print/printed-thread';
 import { restOf } from '../src/thread/edit-box';
 import { OtherPart } from '../src/thread/other-part';
 
@@ -78,6 +80,57 @@ it('what is printed is drawn whole', () => {
   );
   expect(out.match(/<li/g)).toHaveLength(4_000);
   expect(out).not.toContain('Show more');
+});
+
+describe('on paper', () => {
+  const message = (...parts: { type: string }[]) =>
+    renderToStaticMarkup(
+      <PrintedThread
+        title="A thread"
+        notice={undefined}
+        messages={[
+          {
+            ...{
+              id: 'm',
+              role: 'assistant',
+              status: 'complete',
+              depth: 0,
+              branch: 'b',
+              rev: 1,
+              createdAt: 0,
+            },
+            parts,
+          } as Row,
+        ]}
+      />,
+    );
+
+  it('reasoning, tools and data are open', () => {
+    const out = message(
+      { type: 'reasoning', text: 'First this.' } as Part,
+      { type: 'tool-search', state: 'output-available', input: { q: 'needle' }, output: 'found' } as Part,
+      { type: 'data-x', data: { word: 'datum' } } as Part,
+    );
+    expect(out.match(/<details[^>]*open/g)).toHaveLength(3);
+    for (const word of ['First this.', 'needle', 'found', 'done', 'datum']) expect(out).toContain(word);
+    expect(out).not.toContain('print-notice');
+  });
+
+  it('a long one is printed as far as it goes, and that is said', () => {
+    const out = message({ type: 'reasoning', text: `${'a'.repeat(19_999)}😀${'b'.repeat(50_000)}` } as Part);
+    expect(textOf(out)).toContain('a'.repeat(19_999));
+    expect(out).not.toMatch(/[b\ud83d]{2}/);
+    expect(out).toContain('49 KB more are not printed.');
+  });
+
+  it('what nobody knows who said is printed', () => {
+    expect(message()).toContain('Assistant');
+    const odd = { id: 'm', role: '__proto__', createdAt: 0, parts: [{ type: 'text', text: 'said' }] };
+    const out = renderToStaticMarkup(
+      <PrintedThread title="" notice={undefined} messages={[odd as unknown as Row]} />,
+    );
+    expect(textOf(out)).toContain('said');
+  });
 });
 
 describe('words that objects know', () => {

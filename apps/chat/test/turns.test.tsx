@@ -2,10 +2,14 @@
 
 // @vitest-environment happy-dom
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ReactNode } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { MarkdownBlocks } from '../src/markdown/markdown';
+import { takeParser } from '../src/markdown/parser';
 import { spend, useTurn } from '../src/markdown/turns';
 import { PlainText, piecesOf } from '../src/plain-text';
 
@@ -31,9 +35,14 @@ async function frame(): Promise<void> {
 }
 
 /** How many of them each frame draws, until all are there. */
-async function growth(content: ReactNode, selector: string, all: number): Promise<number[]> {
-  const root = document.body.appendChild(document.createElement('div'));
-  flushSync(() => createRoot(root).render(content));
+async function growth(
+  content: ReactNode,
+  selector: string,
+  all: number,
+  root = document.body.appendChild(document.createElement('div')),
+  react = createRoot(root),
+): Promise<number[]> {
+  flushSync(() => react.render(content));
   const steps: number[] = [];
   let before = 0;
   for (let tries = 0; before < all && tries < 1_000; tries += 1) {
@@ -63,4 +72,29 @@ it('a megabyte of plain text comes in pieces, a few a frame', async () => {
   const text = 'word '.repeat(200_000);
   const steps = await growth(<PlainText text={text} />, '.plain-piece', piecesOf(text).length);
   expect(Math.max(...steps)).toBeLessThanOrEqual(5);
+});
+
+it('a megabyte whose beginning changes comes in pieces again, one that goes on keeps those it has', async () => {
+  const text = 'word '.repeat(200_000);
+  const count = (text: string) => piecesOf(text).length;
+  const root = document.body.appendChild(document.createElement('div'));
+  const react = createRoot(root);
+  await growth(<PlainText text={text} />, '.plain-piece', count(text), root, react);
+  const first = root.querySelector('.plain-piece');
+  const longer = `${text}more`;
+  flushSync(() => react.render(<PlainText text={longer} />));
+  expect([root.querySelector('.plain-piece'), root.textContent]).toEqual([first, longer]);
+
+  const shifted = `edited ${longer}`;
+  const steps = await growth(<PlainText text={shifted} />, '.plain-piece', count(shifted), root, react);
+  expect(Math.max(...steps)).toBeLessThanOrEqual(5);
+  expect(root.textContent).toBe(shifted);
+});
+
+it('blocks that may take long to read are read one a frame, whatever they turn out to be', async () => {
+  const source = `- ${'a '.repeat(30_000)}`;
+  const blocks = Array.from({ length: 4 }, (_, at) => `${source}${at}`);
+  takeParser(new WebAssembly.Module(readFileSync(join(import.meta.dirname, '../wasm/markdown.wasm'))));
+  const steps = await growth(<MarkdownBlocks blocks={blocks} />, 'ul', 4);
+  expect(Math.max(...steps)).toBe(1);
 });

@@ -197,8 +197,15 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         bail!("there is no configuration file {}", file.display());
     }
     let file = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
-    merged(Toml::file(file)).context("the configuration cannot be used")
+    merged(Toml::file(file)).map_err(|error| {
+        let hint = if error.path.first().is_some_and(|table| table == "limits") { LIMITS_HINT } else { "" };
+        anyhow::Error::new(error).context(format!("the configuration cannot be used{hint}"))
+    })
 }
+
+/// What to write instead of a limit that is none.
+const LIMITS_HINT: &str = ": a limit is at least 1, since 0 would serve nobody; 0 is for `runs` alone, and a key that is \
+    left out has its default";
 
 /// A file's text as a configuration, as [`load`] reads the file.
 pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
@@ -316,6 +323,13 @@ mod tests {
         assert_eq!(config.providers.len(), 1);
         std::fs::write(&file, "lisen = '127.0.0.1:1'\n").expect("a file");
         assert!(load(Some(&file)).is_err());
+        for key in ["head_seconds", "connections", "requests_per_user", "unsent_bytes", "unknown_connections"] {
+            std::fs::write(&file, format!("[limits]\n{key} = 0\n")).expect("a file");
+            let error = format!("{:#}", load(Some(&file)).expect_err("a node that answers nobody"));
+            assert!(error.contains("at least 1") && error.contains(key), "{error}");
+        }
+        std::fs::write(&file, "[limits]\nruns = 0\nruns_per_user = 0\nruns_per_tenant = 0\n").expect("a file");
+        assert_eq!(load(Some(&file)).expect("a configuration").limits.runs, 0);
         std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

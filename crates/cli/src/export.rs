@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
+use serde_json::Value;
 use threadmill_formats::{lines, rows};
 use threadmill_proto::ThreadId;
 use threadmill_store::ImportRow;
@@ -28,27 +29,86 @@ pub(crate) struct Export {
     output: Option<PathBuf>,
 }
 
+/// Where an export goes. A file gets its name once it is whole: what was there before stays until then, and what a full
+/// disk has cut off is not taken for an export.
+struct Target {
+    out: BufWriter<Box<dyn Write + Send>>,
+    /// What messages call it.
+    name: String,
+    partial: Option<Partial>,
+}
+
+/// A file that is not whole yet; removed unless it gets there.
+struct Partial {
+    file: File,
+    at: PathBuf,
+    whole: PathBuf,
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After the renaming there is nothing of this name, and of a failure there are better words than of this one.
+        let _ = std::fs::remove_file(&self.at);
+    }
+}
+
+impl Target {
+    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self::of(std::io::stdout(), "the standard output".into(), None));
+        };
+        let name = path.display().to_string();
+        let cannot = || format!("{name} cannot be written");
+        if path.is_dir() {
+            bail!("{name} is a directory: name a file in it");
+        }
+        // A device or a pipe is written to as it is.
+        if path.exists() && !path.is_file() {
+            let file = File::create(path).with_context(cannot)?;
+            return Ok(Self::of(file, name, None));
+        }
+        // Where a link leads to, if it does.
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut at = whole.clone().into_os_string();
+        at.push(format!(".{}.partial", std::process::id()));
+        let file = File::create(&at).with_context(cannot)?;
+        let out = file.try_clone().with_context(cannot)?;
+        Ok(Self::of(out, name, Some(Partial { file, at: at.into(), whole })))
+    }
+
+    fn of(out: impl Write + Send + 'static, name: String, partial: Option<Partial>) -> Self {
+        Self { out: BufWriter::new(Box::new(out)), name, partial }
+    }
+
+    fn line(&mut self, line: &Value) -> anyhow::Result<()> {
+        writeln!(self.out, "{line}").with_context(|| format!("{} cannot be written", self.name))
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        let Self { out, name, partial } = &mut self;
+        let done = out.flush().and_then(|()| match partial {
+            None => Ok(()),
+            Some(Partial { file, at, whole }) => file.sync_all().and_then(|()| std::fs::rename(at, whole)),
+        });
+        done.with_context(|| format!("{name} cannot be written"))
+    }
+}
+
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.place.must_exist()?;
         let mut opened = self.place.open()?;
-        let mut out: Box<dyn Write + Send> = match &self.output {
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-                Box::new(BufWriter::new(file))
-            }
-            None => Box::new(BufWriter::new(std::io::stdout())),
-        };
+        let mut out = Target::open(self.output.as_deref())?;
         let threads = if self.threads.is_empty() {
             all(opened.library.as_mut()).await?
         } else {
             self.threads.iter().map(|id| ThreadId::parse(id)).collect::<Result<_, _>>()?
         };
         for thread in threads {
-            one(opened.library.as_mut(), &thread, out.as_mut()).await.with_context(|| format!("thread {thread}"))?;
+            let written = one(opened.library.as_mut(), &thread, &mut out).await;
+            written.with_context(|| format!("thread {thread}"))?;
         }
-        out.flush()?;
-        drop(out);
+        out.finish()?;
         opened.close().await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -71,25 +131,24 @@ async fn all(library: &mut dyn Library) -> anyhow::Result<Vec<ThreadId>> {
     Ok(found.into_iter().map(|summary| summary.thread).collect())
 }
 
-async fn one(library: &mut dyn Library, thread: &ThreadId, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+async fn one(library: &mut dyn Library, thread: &ThreadId, out: &mut Target) -> anyhow::Result<()> {
     let (mut from, mut messages, mut branches) = (0, 0, 0);
     loop {
         let page = library.export(thread, from).await?;
         if from == 0 {
-            writeln!(out, "{}", lines::head(&page.thread))?;
+            out.line(&lines::head(&page.thread))?;
         }
         for row in &page.rows {
             match row {
                 ImportRow::Branch { .. } => branches += 1,
                 ImportRow::Message(_) => messages += 1,
             }
-            writeln!(out, "{}", rows::to_value(row))?;
+            out.line(&rows::to_value(row))?;
         }
         match page.next {
             Some(next) => from = next,
             None => break,
         }
     }
-    writeln!(out, "{}", lines::end(messages, branches))?;
-    Ok(())
+    out.line(&lines::end(messages, branches))
 }

@@ -111,7 +111,8 @@ impl Serve {
         say_who_is_believed(config.auth, address, link.as_deref());
         let descriptors = descriptors::raised();
         let limits = config.limits.http(descriptors);
-        tracing::info!(descriptors, connections = limits.connections, "open files, and how many may be connections");
+        let (connections, runs) = (limits.connections, limits.runs.node);
+        tracing::info!(descriptors, connections, runs, "open files, and how many may be connections and runs");
         let guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
         let drain = Duration::from_secs(config.drain_seconds);
         let stop = {

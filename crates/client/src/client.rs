@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::credentials::{Credentials, supply};
 use crate::driver::{self, Parts, Shared, until};
+use crate::edit::Edit;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::http::Http;
@@ -173,13 +174,13 @@ impl Client {
         self.sent(writes::send(thread, &message)?).await
     }
 
-    /// Edits a message; where an answer depends on it, that forks the thread. A plain text replaces the message's only
-    /// text and leaves files and all else in it; where it has several texts, the server refuses to choose.
+    /// Edits a message by an [`EditText`](crate::EditText) or [`WholeParts`](crate::WholeParts); where an answer depends
+    /// on it, that forks the thread.
     ///
     /// # Errors
     /// [`Error::Outbox`].
-    pub async fn edit(&self, thread: ThreadId, message: MessageId, content: NewMessage) -> Result<Written, Error> {
-        self.add(writes::edit(thread, message, &content)?).await
+    pub async fn edit(&self, thread: ThreadId, message: MessageId, edit: impl Into<Edit>) -> Result<Written, Error> {
+        self.add(writes::edit(thread, message, &edit.into())?).await
     }
 
     /// Has an answer given again, on a branch of its own.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::Credentials;
+use crate::edit::{Edit, WholeMessage};
 use crate::error::Error;
 use crate::ids::mint;
 use crate::writes::{self, Answered, NewMessage, Write};
@@ -12,8 +13,8 @@ use serde_json::Value;
 use threadmill_core::engine::Fetch;
 use threadmill_core::list::{ListPage, ListRequest};
 use threadmill_core::window::PageRequest;
-use threadmill_proto::json::{message_from_value, problem_from_value, summary_from_value};
-use threadmill_proto::{BranchId, ErrorCode, Message, MessageId, RunId, ThreadId, Window, from_cbor};
+use threadmill_proto::json::{message_from_value, problem_from_value, summary_from_value, value_from_slice};
+use threadmill_proto::{BranchId, ErrorCode, MessageId, RunId, ThreadId, Window, from_cbor};
 
 const CBOR: &str = "application/cbor";
 /// A request that is not answered by then is lost: the server holds none of them longer than a minute.
@@ -119,7 +120,7 @@ impl Http {
         if answer.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        Ok(answer.json().await?)
+        value_from_slice(&answer.bytes().await?).map_err(|error| Error::Malformed(error.to_string()))
     }
 
     /// Version, providers and limits of the server.
@@ -172,19 +173,13 @@ impl Http {
         Ok(Appended { message: id(&answer["message"], MessageId::parse)?, run: run_of(&answer)? })
     }
 
-    /// Edits a message; where an answer depends on it, that forks the thread. A plain text replaces the message's only
-    /// text and leaves files and all else in it; where it has several texts, the server refuses to choose.
+    /// Edits a message by an [`EditText`](crate::EditText) or [`WholeParts`](crate::WholeParts); where an answer depends
+    /// on it, that forks the thread.
     ///
     /// # Errors
     /// As [`Http::call`].
-    pub async fn edit(
-        &self,
-        thread: &ThreadId,
-        edits: &MessageId,
-        text: &str,
-        provider: Option<&str>,
-    ) -> Result<Edited, Error> {
-        let write = writes::edit(thread.clone(), edits.clone(), &message(text, provider))?;
+    pub async fn edit(&self, thread: &ThreadId, edits: &MessageId, edit: impl Into<Edit>) -> Result<Edited, Error> {
+        let write = writes::edit(thread.clone(), edits.clone(), &edit.into())?;
         let answer = self.perform(&write).await?;
         edited(&answer, &answer["message"])
     }
@@ -210,9 +205,9 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::call`].
-    pub async fn message(&self, thread: &ThreadId, message: &MessageId) -> Result<Message, Error> {
+    pub async fn message(&self, thread: &ThreadId, message: &MessageId) -> Result<WholeMessage, Error> {
         let mut answer = self.call(Method::GET, &format!("/threads/{thread}/messages/{message}"), None).await?;
-        message_from_value(answer["message"].take()).map_err(Error::Malformed)
+        message_from_value(answer["message"].take()).map(WholeMessage::read).map_err(Error::Malformed)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, patience: Patience) -> RequestBuilder {
@@ -281,7 +276,7 @@ async fn accepted(answer: Response) -> Result<Response, Error> {
     let problem = if cbor {
         from_cbor(&body).ok()
     } else {
-        serde_json::from_slice(&body).ok().and_then(|value| problem_from_value(value).ok())
+        value_from_slice(&body).ok().and_then(|value| problem_from_value(value).ok())
     };
     Err(problem.map_or(Error::Status(status.as_u16()), Error::Problem))
 }

@@ -34,6 +34,7 @@ mod client;
 mod clock;
 mod credentials;
 mod driver;
+mod edit;
 mod error;
 mod flags;
 mod http;
@@ -46,6 +47,7 @@ mod writes;
 
 pub use client::Client;
 pub use clock::Clock;
+pub use edit::{Edit, EditText, WholeMessage, WholeParts};
 pub use error::Error;
 pub use flags::Flags;
 pub use http::{Appended, Edited, Http, NewThread};

@@ -4,16 +4,19 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use threadmill_core::outbox::Purpose;
+use threadmill_core::window::text_of;
 use threadmill_proto::json::part_to_value;
 use threadmill_proto::{BranchId, InvalidId, MessageId, Part, RunId, ThreadId};
 
+use crate::edit::Edit;
 use crate::error::Error;
 use crate::ids::mint;
 
 /// A message to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// What it says.
+    /// What it says. A row of a view may hold previews of long parts: whoever says again what a row says reads it with
+    /// [`Http::message`](crate::Http::message) first.
     pub parts: Vec<Part>,
     /// The branch; the default one if none is named.
     pub branch: Option<BranchId>,
@@ -62,17 +65,7 @@ impl NewMessage {
     }
 
     fn shown(&self) -> String {
-        let text = |part: &Part| match part {
-            Part::Text { text, .. } => Some(text.clone()),
-            Part::Reasoning { .. }
-            | Part::Tool(_)
-            | Part::File { .. }
-            | Part::SourceUrl { .. }
-            | Part::Data { .. }
-            | Part::StepStart
-            | Part::Other { .. } => None,
-        };
-        self.parts.iter().filter_map(text).collect()
+        text_of(&self.parts)
     }
 }
 
@@ -243,19 +236,16 @@ pub(crate) fn send(thread: ThreadId, message: &NewMessage) -> Result<Write, Erro
     Ok(Write { message: Some(id), run, text: Some(message.shown()), ..write })
 }
 
-/// A plain text is an edit of the message's only text: its other parts stay. Anything else replaces all of them.
-pub(crate) fn edit(thread: ThreadId, message: MessageId, content: &NewMessage) -> Result<Write, Error> {
-    let (run, run_body) = run_of(&content.answered)?;
-    let what = match content.parts.as_slice() {
-        [Part::Text { text, extra: None }] => ("text", text.as_str().into()),
-        _ => ("parts", content.parts()),
-    };
-    let mut body = body([("id", mint().into()), what]);
-    put(&mut body, "branch", content.branch.as_ref().map(|branch| branch.as_str().into()));
+pub(crate) fn edit(thread: ThreadId, message: MessageId, edit: &Edit) -> Result<Write, Error> {
+    let (run, run_body) = run_of(&edit.answered)?;
+    let (rev, fields) = edit.fields();
+    let mut body = body([("id", mint().into()), ("rev", rev.into())]);
+    fields.into_iter().for_each(|(name, value)| put(&mut body, name, Some(value)));
+    put(&mut body, "branch", edit.branch.as_ref().map(|branch| branch.as_str().into()));
     put(&mut body, "run", run_body);
     let path = format!("/threads/{thread}/messages/{message}");
     let write = Write::new(WriteKind::Edit, thread, path, Some(body));
-    Ok(Write { message: Some(message), run, text: Some(content.shown()), ..write })
+    Ok(Write { message: Some(message), run, text: Some(edit.shown()), ..write })
 }
 
 pub(crate) fn regenerate(thread: ThreadId, message: MessageId) -> Result<Write, Error> {
@@ -333,19 +323,19 @@ fn put(body: &mut Value, name: &str, value: Option<Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::EditText;
 
     #[test]
     fn an_edit_by_a_text_names_no_other_part() {
-        let edited = |parts: Vec<Part>| {
-            let content = NewMessage { parts, ..NewMessage::text("") };
+        let edited = |change: Edit| {
             let (thread, message) = (ThreadId::parse("t").expect("an id"), MessageId::parse("m").expect("an id"));
-            edit(thread, message, &content).expect("a write").body.expect("a body")
+            edit(thread, message, &change).expect("a write").body.expect("a body")
         };
-        let text = |text: &str| Part::Text { text: text.into(), extra: None };
-        let one = edited(vec![text("words")]);
-        assert_eq!((&one["text"], one.get("parts")), (&json!("words"), None));
-        let all = edited(vec![text("one"), text("two")]);
-        assert_eq!((all["parts"].as_array().map(Vec::len), all.get("text")), (Some(2), None));
+        let one = edited(EditText::only(7, "words").into());
+        assert_eq!((&one["text"], one.get("parts"), &one["rev"]), (&json!("words"), None, &json!(7)));
+        let some = edited(EditText::of(7, [(2, "words".into())]).into());
+        assert_eq!((&some["texts"], some.get("parts")), (&json!([{"part": 2, "text": "words"}]), None));
+        assert_eq!(some["rev"], 7);
     }
 
     #[test]
@@ -357,7 +347,8 @@ mod tests {
         let writes = [
             create(Some("title"), &said).expect("a write"),
             send(thread(), &said).expect("a write"),
-            edit(thread(), message(), &said).expect("a write"),
+            edit(thread(), message(), &Edit::from(EditText::only(1, "words")).answered(said.answered.clone()))
+                .expect("a write"),
             regenerate(thread(), message()).expect("a write"),
             stop(thread(), run),
             remove(thread(), message()),

@@ -114,6 +114,12 @@ impl Fold {
         &self.parts
     }
 
+    /// The metadata so far, put together here: it costs as much as it is long.
+    #[must_use]
+    pub fn metadata(&self) -> Option<JsonText> {
+        self.metadata.to_text()
+    }
+
     /// The tool call or replaceable value that a chunk is about.
     #[must_use]
     pub fn changed_by(&self, chunk: &Chunk) -> Option<usize> {
@@ -199,7 +205,10 @@ impl Fold {
             Chunk::Other { .. } => Folded::Nothing,
             Chunk::ToolInputDelta { call_id, delta } => self.input(call_id, delta),
             Chunk::ToolInputStart { call_id, name, dynamic } => {
-                self.call(call_id, name, *dynamic).state = INPUT_STREAMING.into();
+                let tool = self.call(call_id, name, *dynamic);
+                tool.state = INPUT_STREAMING.into();
+                // A call that is begun again has nothing of what it was before.
+                (tool.input, tool.output, tool.error) = (None, None, None);
                 Folded::Parts
             }
             Chunk::ToolInputAvailable { call_id, name, input, dynamic } => {

@@ -6,6 +6,7 @@
 
 use crate::query::{Query, decimal};
 use crate::queue::Queue;
+use crate::session::passes;
 use alloc::string::String;
 use alloc::vec::Vec;
 use threadmill_proto::{Problem, Summary, ThreadId, TitleFilter};
@@ -77,6 +78,16 @@ pub struct ListPage {
     pub pos: u64,
 }
 
+/// What became of a page request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Answered {
+    /// It came, or will not come.
+    Settled,
+    /// It did not come now; after so many milliseconds it may.
+    Again(u32),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Load {
     Idle,
@@ -144,10 +155,11 @@ impl List {
         Some(ListRequest { title: self.title.clone(), page: self.next.clone() })
     }
 
-    /// The answer to a page request.
-    pub fn on_page(&mut self, answer: Result<ListPage, Problem>) {
+    /// The answer to a page request. What passes by itself is worth asking again, by [`List::want`], after so many
+    /// milliseconds and not at once.
+    pub fn on_page(&mut self, answer: Result<ListPage, Problem>) -> Answered {
         if self.load != Load::InFlight {
-            return;
+            return Answered::Settled;
         }
         self.load = Load::Idle;
         match answer {
@@ -157,8 +169,13 @@ impl List {
                 self.next = page.next;
                 page.threads.into_iter().for_each(|entry| self.put(entry));
             }
-            Err(problem) => self.head.problem = Some(problem),
+            Err(problem) => {
+                let again = passes(problem.code).then(|| Answered::Again(problem.retry_after.unwrap_or(0)));
+                self.head.problem = Some(problem);
+                return again.unwrap_or(Answered::Settled);
+            }
         }
+        Answered::Settled
     }
 
     /// Changes of the summary log. Those that overtake the first page count too: it may have been read
@@ -233,7 +250,7 @@ mod tests {
         let mut list = List::new(None);
         list.poll_page();
         let pos = threads.iter().map(|entry| entry.pos).max().unwrap_or(0);
-        list.on_page(Ok(ListPage { threads, next: next.map(Into::into), pos }));
+        let _ = list.on_page(Ok(ListPage { threads, next: next.map(Into::into), pos }));
         list
     }
 
@@ -251,7 +268,7 @@ mod tests {
         list.want();
         list.poll_page();
         list.on_summaries(&[Summary { deleted: true, ..entry("b", 5)? }, entry("a", 4)?]);
-        list.on_page(Ok(ListPage { threads: vec![entry("b", 2)?, entry("a", 1)?], next: None, pos: 3 }));
+        let _ = list.on_page(Ok(ListPage { threads: vec![entry("b", 2)?, entry("a", 1)?], next: None, pos: 3 }));
         assert_eq!(names(&list), ["a", "c"]);
         Ok(())
     }
@@ -279,7 +296,7 @@ mod tests {
     fn a_filter_holds_for_live_changes_too() -> Result<(), InvalidId> {
         let mut list = List::new(Some("oo"));
         list.poll_page();
-        list.on_page(Ok(ListPage::default()));
+        let _ = list.on_page(Ok(ListPage::default()));
         list.on_summaries(&[entry("foo", 1)?, entry("bar", 2)?]);
         assert_eq!(names(&list), ["foo"]);
         Ok(())

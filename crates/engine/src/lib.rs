@@ -42,9 +42,10 @@ use tokio::task::AbortHandle;
 
 pub use delivery::connection::{Connection, Delivery, Watcher};
 pub use delivery::event::{Delivered, Encoding, Shared};
-pub use delivery::queue::{Ledger, Outgoing};
+pub use delivery::queue::Outgoing;
 pub use delivery::request::OpenRequest;
 pub use delivery::run_feed::{Fed, RunFeed};
+pub use delivery::unsent::{Account, Unsent};
 pub use flags::Board;
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockWish, Locks};
@@ -191,9 +192,11 @@ impl Engine {
             })
         };
         let shared = tier.clone().zip(peers.clone());
-        let reads =
-            Reads::new(Arc::clone(&store), Arc::clone(&hub), WindowCache::new(Arc::clone(&store), shared), limits);
-        let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&reads) as _, Arc::clone(node.tasks()), limits);
+        let unsent = Arc::<Unsent>::default();
+        let windows = WindowCache::new(Arc::clone(&store), shared);
+        let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, Arc::clone(&unsent), limits);
+        let (snapshot, tasks) = (Arc::clone(&reads) as _, Arc::clone(node.tasks()));
+        let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent);
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters));
         let runs = Runs::new(runs::Needs {
             store: Arc::clone(&store),

@@ -1,8 +1,25 @@
-//! What a row may be like that is brought in.
+//! What a thread and its rows may be like that are brought in.
 
 use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{MessageStatus, Part, Role};
-use threadmill_store::ImportRow;
+use threadmill_store::{ImportRow, ImportThread};
+
+/// Refuses the head of a thread whose metadata is none or is larger than a whole message. What has the limit of a request
+/// may have been brought in by an earlier release, which looked at it only where it came over HTTP.
+///
+/// # Errors
+/// Says what is wrong with it, or which limit and by how much.
+pub fn check_head(thread: &ImportThread) -> Result<(), String> {
+    let Some(metadata) = &thread.metadata else { return Ok(()) };
+    if !metadata.0.trim_start().starts_with('{') {
+        return Err("the thread's metadata is not an object".into());
+    }
+    let bytes = metadata.0.len();
+    if bytes > IMPORT.message_bytes {
+        return Err(format!("the thread's metadata has {bytes} bytes; the limit is {}", IMPORT.message_bytes));
+    }
+    Ok(())
+}
 
 /// Refuses a message that no release can have stored. Ordinary limits do not hold here: what was exported can be read,
 /// and runs of earlier releases wrote more than a request may bring.

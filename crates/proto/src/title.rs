@@ -16,7 +16,10 @@ impl TitleFilter {
     /// The words of `text`; without any, every title is found.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { words: fold(text).split_whitespace().map(Into::into).collect() }
+        let mut words: Vec<String> = fold(text).split_whitespace().map(Into::into).collect();
+        words.sort_unstable();
+        words.dedup();
+        Self { words }
     }
 
     /// Whether every title is found.

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
@@ -27,11 +28,13 @@ pub(crate) struct Db<'c> {
     client: &'c ClientWrapper,
     deadline: Duration,
     cost: Option<Mutex<WindowCost>>,
+    /// Statements sent, but for those that prepare others.
+    statements: AtomicU64,
 }
 
 impl<'c> Db<'c> {
     pub(crate) fn new(client: &'c ClientWrapper, deadline: Duration) -> Self {
-        Self { client, deadline, cost: None }
+        Self { client, deadline, cost: None, statements: AtomicU64::new(0) }
     }
 
     /// A connection that has the server count what its statements read.
@@ -45,6 +48,15 @@ impl<'c> Db<'c> {
             Ok(cost) => *cost,
             Err(poisoned) => *poisoned.into_inner(),
         })
+    }
+
+    /// Statements sent so far.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, statements: usize) {
+        self.statements.fetch_add(statements as u64, Ordering::Relaxed);
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Done<T> {
@@ -69,6 +81,7 @@ impl<'c> Db<'c> {
                 *cost += read;
             }
         }
+        self.count(1);
         self.within(self.client.query(&statement, params)).await
     }
 
@@ -80,11 +93,13 @@ impl<'c> Db<'c> {
     /// Changes rows; returns how many.
     pub(crate) async fn change(&self, sql: &str, params: &[Param<'_>]) -> Done<u64> {
         let statement = self.prepare(sql).await?;
+        self.count(1);
         self.within(self.client.execute(&statement, params)).await
     }
 
     /// Statements without values.
     pub(crate) async fn batch(&self, sql: &str) -> Done<()> {
+        self.count(1);
         self.within(self.client.batch_execute(sql)).await
     }
 
@@ -103,6 +118,7 @@ impl<'c> Db<'c> {
         for write in writes {
             statements.push(self.prepare(write.sql).await?);
         }
+        self.count(writes.len() + 1);
         let params: Vec<Vec<Param<'_>>> = writes
             .iter()
             .map(|write| write.columns.iter().map(|column| -> Param<'_> { &**column }).collect())

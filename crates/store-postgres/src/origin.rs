@@ -29,6 +29,23 @@ struct Origin {
     kept: Option<String>,
 }
 
+/// What stands for the system's identifier where the role may not read it.
+const UNREAD: &str = "-";
+
+impl Origin {
+    /// Whether the database is what it remembers. Of two roles one may read the system's identifier and the other not:
+    /// then the rest of the origin decides.
+    fn is_kept(&self) -> bool {
+        let Some(kept) = &self.kept else { return false };
+        match (kept.split_once('/'), self.is.split_once('/')) {
+            (Some((before, kept)), Some((now, is))) => {
+                kept == is && (before == now || before == UNREAD || now == UNREAD)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Whether the row `m` of `meta` was written by the transaction that its origin names, in the last of the six fields.
 macro_rules! is_its_writers {
     () => {
@@ -69,7 +86,7 @@ pub(crate) async fn settle(client: &Client, purpose: Purpose) -> Result<(), Erro
             Purpose::Writing => client.batch_execute("UPDATE threadmill.meta SET epoch = epoch WHERE false").await,
         };
     };
-    if origin.kept.as_ref() == Some(&origin.is) {
+    if origin.is_kept() {
         return Ok(());
     }
     client.batch_execute("BEGIN; SELECT 1 FROM threadmill.meta WHERE one FOR UPDATE").await?;
@@ -85,10 +102,11 @@ async fn draw(client: &Client) -> Result<(), Error> {
     // The row names the transaction that writes it.
     const KEEP: &str = "UPDATE threadmill.meta SET epoch = $1,
          origin = $2 || '/' || (txid_current() % 4294967296)::text WHERE one";
-    let Some(Origin { is, kept }) = look(client).await? else { return Ok(()) };
-    if kept.as_ref() == Some(&is) {
+    let Some(origin) = look(client).await? else { return Ok(()) };
+    if origin.is_kept() {
         return Ok(());
     }
+    let Origin { is, kept } = origin;
     let row = client.query_one(ASK, &[]).await?;
     let (epoch, now, random): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let next = next_epoch(epoch.unsigned_abs(), now.unsigned_abs(), random.cast_unsigned());

@@ -1,6 +1,7 @@
 //! Connections: how they are made, what every one is told first, and which pool has them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -140,9 +141,21 @@ pub(crate) struct Connections {
     readers: Pool,
     writer: Pool,
     deadline: Duration,
+    /// Statements that the writer's commits were made of.
+    statements: AtomicU64,
 }
 
 impl Connections {
+    /// Statements that the writer's commits were made of.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Adds those of a commit.
+    pub(crate) fn count(&self, statements: u64) {
+        self.statements.fetch_add(statements, Ordering::Relaxed);
+    }
+
     /// Connections to a database that is migrated first. None is made yet.
     pub(crate) fn new(config: &Config, tls: &Tls, options: &PostgresOptions) -> StoreResult<Self> {
         Self::of(config, tls, options, Checked::For)
@@ -158,6 +171,7 @@ impl Connections {
             readers: pool(config, tls, options, options.readers.max(1), checked(Purpose::Reading))?,
             writer: pool(config, tls, options, 1, checked(Purpose::Writing))?,
             deadline: options.deadline,
+            statements: AtomicU64::new(0),
         })
     }
 

@@ -143,6 +143,12 @@ impl PostgresStore {
         maintenance::sweep(&self.connections, int(ended_before)).await
     }
 
+    /// Statements that writes took so far: what each kind of write is held to.
+    #[must_use]
+    pub fn write_statements(&self) -> u64 {
+        self.connections.statements()
+    }
+
     /// What PostgreSQL counts for a window: the gate that holds its cost to that of a short thread.
     ///
     /// # Errors

@@ -92,7 +92,10 @@ impl<'c> Db<'c> {
 
     /// Changes rows; returns how many.
     pub(crate) fn change(&self, sql: &str, params: impl Params) -> Done<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let changed = statement.execute(params)?;
+        self.count(&statement);
+        Ok(changed)
     }
 
     /// Inserts a row; returns its number.

@@ -12,18 +12,28 @@ use crate::db::Db;
 use crate::fail::{Done, unavailable};
 use crate::live::lock;
 
-/// After so long without a read the connections give back their caches: what a flood of reads has filled is not kept
-/// for as long as the node runs. The operating system still has the pages.
-pub(crate) const REST: Duration = Duration::from_secs(15);
+/// How often it is looked whether the connections are much used; those that are not give back their caches, so that what
+/// a flood of reads has filled is not kept for as long as the node runs. The operating system still has the pages.
+const LOOK: Duration = Duration::from_secs(15);
+/// Reads between two looks that are few: a node that nobody uses has some of its own.
+const FEW: u64 = 64;
 
 /// The readers' connections.
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
-    opened: Instant,
-    /// When the last read began, in milliseconds since then; 0 once the caches are given back.
-    used: AtomicU64,
+    /// Reads since the last look.
+    reads: AtomicU64,
+    look: Mutex<Look>,
+}
+
+/// What the last look saw.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    /// Something was read since the caches were given back.
+    warm: bool,
 }
 
 /// A borrowed connection. It goes back before its permit does, whatever becomes of the read or of who asked.
@@ -44,19 +54,30 @@ impl Drop for Borrowed {
 impl Pool {
     pub(crate) fn new(connections: Vec<Connection>) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(connections.len()));
-        Arc::new(Self { permits, idle: Mutex::new(connections), opened: Instant::now(), used: AtomicU64::new(0) })
+        Arc::new(Self {
+            permits,
+            idle: Mutex::new(connections),
+            reads: AtomicU64::new(0),
+            look: Mutex::new(Look { at: Instant::now(), warm: false }),
+        })
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    /// Gives back the caches if it is time to look and there were few reads. True if it did.
+    pub(crate) fn rest(&self) -> bool {
+        let mut look = lock(&self.look);
+        if look.at.elapsed() < LOOK {
+            return false;
+        }
+        look.at = Instant::now();
+        self.rest_now(&mut look)
     }
 
-    /// Gives back the caches if nothing was read for so long. True if it did.
-    pub(crate) fn rest(&self, after: Duration) -> bool {
-        let used = self.used.load(Ordering::Relaxed);
-        let rests = used > 0 && u128::from(self.now().saturating_sub(used)) >= after.as_millis();
+    fn rest_now(&self, look: &mut Look) -> bool {
+        let reads = self.reads.swap(0, Ordering::Relaxed);
+        look.warm |= reads > 0;
+        let rests = look.warm && reads < FEW;
         if rests {
-            self.used.store(0, Ordering::Relaxed);
+            look.warm = false;
             for conn in lock(&self.idle).iter() {
                 if let Err(error) = conn.release_memory() {
                     tracing::debug!(%error, "a cache could not be given back");
@@ -72,7 +93,7 @@ impl Pool {
         read: impl FnOnce(&Db<'_>) -> Done<T> + Send + 'static,
     ) -> StoreResult<T> {
         let closed = || unavailable("the store is closed");
-        self.used.store(self.now(), Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let conn = lock(&self.idle).pop().ok_or_else(closed)?;
         let borrowed = Borrowed { pool: self.clone(), conn: Some(conn), _permit: permit };
@@ -109,12 +130,17 @@ mod tests {
         let writer = Connection::open(&path).expect("a file");
         writer.execute_batch("CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(100000))").expect("a table");
         let pool = Pool::new(vec![Connection::open(&path).expect("the file")]);
-        assert!(!pool.rest(Duration::ZERO), "nothing was read yet");
+        let rest = || pool.rest_now(&mut lock(&pool.look));
+        assert!(!rest(), "nothing was read yet");
         let count =
             async || pool.read(|db| db.one("SELECT count(*) FROM t", (), |row| Ok(row.get::<_, i64>(0)?))).await;
         let read = count().await.expect("a count");
-        assert!(!pool.rest(Duration::from_secs(3600)));
-        assert!(pool.rest(Duration::ZERO) && !pool.rest(Duration::ZERO));
+        assert!(!pool.rest(), "it is too early");
+        assert!(rest() && !rest());
+        for _ in 0..FEW {
+            count().await.expect("a count");
+        }
+        assert!(!rest() && rest(), "they are in use, and then they are not");
         assert_eq!(count().await.expect("a count"), read);
     }
 }

@@ -96,6 +96,12 @@ impl SqliteStore {
         self.readers.read(read).await
     }
 
+    /// Steps of SQLite's machine that writes took so far: what each kind of write is held to.
+    #[must_use]
+    pub fn write_steps(&self) -> u64 {
+        self.shared.steps()
+    }
+
     fn sink(&self) -> RwLockWriteGuard<'_, Option<Arc<dyn CommitSink>>> {
         self.shared.sink.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +144,7 @@ impl DurableStore for SqliteStore {
 
     async fn claim_run(&self, run: &LeasedRun, lease: Lease, now: Millis) -> StoreResult<Option<u64>> {
         let run = run.clone();
-        let work = move |db: &Db<'_>, _: &_, _| write::lease::claim(db, &run, &lease, now);
+        let work = move |db: &Db<'_>, _: &_, epoch| write::lease::claim(db, &run, &lease, now, epoch);
         self.writer.ask(work).await
     }
 

@@ -41,6 +41,13 @@ pub fn next_epoch(kept: u64, now: Millis, random: u64) -> Option<u64> {
     (next <= LARGEST - (1 << 40)).then_some(next)
 }
 
+/// The next fencing token of a run: above all that the run had, and above all that an earlier epoch gave. So a token of
+/// a history that was lost is not given again.
+#[must_use]
+pub fn next_fence(fence: u64, epoch: u64) -> u64 {
+    fence.max(epoch) + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,7 +27,7 @@ pub use command::{
 };
 pub use digest::Digest;
 pub use durable::{ChunkBatch, CommitSink, Committing, DurableStore};
-pub use epoch::next_epoch;
+pub use epoch::{next_epoch, next_fence};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use lock::{HowGranted, LONGEST_GRANT, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
 pub use memory::{MemoryCopy, MemoryStore};

@@ -2,9 +2,9 @@
 //! repeated until they are answered.
 
 import { mint } from './ids.js';
-import { isObject } from './json.js';
-import { ORIGIN_REFUSED, OriginCheck } from './origin.js';
-import { type Problem, ProblemError, problemOf, unreachable } from './problem.js';
+import { isObject, jsonOf } from './json.js';
+import type { OriginCheck } from './origin.js';
+import { ORIGIN_REFUSED, type Problem, ProblemError, problemOf, unreachable } from './problem.js';
 import { soon, unlessAborted } from './promises.js';
 import type { Client, ClientOptions } from './types.js';
 
@@ -32,7 +32,7 @@ export class Access {
   #expires = Number.POSITIVE_INFINITY;
   /** The credential that is being asked for: however many wait for it, it is asked for once. */
   #renewing: Promise<string | undefined> | undefined;
-  #origin: OriginCheck | undefined;
+  #origin: Promise<OriginCheck> | undefined;
   /** Whom the credentials name. */
   #subject: string | undefined;
 
@@ -72,7 +72,7 @@ export class Access {
     const signal = AbortSignal.any([this.ended, init.signal ?? AbortSignal.timeout(DEADLINE)]);
     let used: string | undefined;
     const send = async () => {
-      used = this.#getToken && (await unlessAborted(this.#credential(), signal));
+      used = await this.#credentialFor(signal, init.signal);
       return fetch(this.base + path, { ...this.#signed(init, used), signal });
     };
     const response = await send();
@@ -84,8 +84,16 @@ export class Access {
 
   /** Why a request got no answer: the server is out of reach, or refuses pages of this origin. */
   async unanswered(): Promise<ProblemError> {
-    this.#origin ??= new OriginCheck(this.base);
-    return (await this.#origin.refusal()) ?? unreachable();
+    const own = globalThis.location?.origin;
+    if (!own || own === 'null' || this.base.startsWith(`${own}/`)) return unreachable();
+    this.#origin ??= import('./origin.js').then(({ OriginCheck }) => new OriginCheck(this.base));
+    try {
+      return (await (await soon(this.#origin))?.refusal(own)) ?? unreachable();
+    } catch {
+      // There is no network for the check either.
+      this.#origin = undefined;
+      return unreachable();
+    }
   }
 
   /**
@@ -102,7 +110,8 @@ export class Access {
     const init = jsonRequest(method, body, key ?? mint());
     if (signal) init.signal = signal;
     const unanswered = () => this.unanswered();
-    const response = await persist(() => this.fetch(path, init), signal ?? this.ended, unanswered);
+    const over = signal ? AbortSignal.any([this.ended, signal]) : this.ended;
+    const response = await persist(() => this.fetch(path, init), over, unanswered);
     return bodyOf(response);
   }
 
@@ -135,6 +144,19 @@ export class Access {
   async #credential(): Promise<string | undefined> {
     if (Date.now() >= this.#expires) this.#token = undefined;
     return this.#token ?? this.renew();
+  }
+
+  /** The credential, or why there is none: no server was asked. */
+  async #credentialFor(
+    signal: AbortSignal,
+    own: AbortSignal | null | undefined,
+  ): Promise<string | undefined> {
+    try {
+      return this.#getToken && (await unlessAborted(this.#credential(), signal));
+    } catch (error) {
+      if (error instanceof ProblemError || own?.aborted) throw error;
+      throw new ProblemError({ code: 'no_credential', detail: `getToken: ${String(error)}`, status: 0 });
+    }
   }
 
   #signed(init: RequestInit, token: string | undefined): RequestInit {
@@ -173,9 +195,10 @@ function subjectOf(token: string): string | undefined {
 export function jsonRequest(method: string, body: unknown, key: string): RequestInit {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (method !== 'GET') headers['idempotency-key'] = key;
-  if (body === undefined) return { method, headers };
+  const json = jsonOf(body);
+  if (json === undefined) return { method, headers };
   headers['content-type'] = 'application/json';
-  return { method, headers, body: JSON.stringify(body) };
+  return { method, headers, body: json };
 }
 
 export async function bodyOf<T>(response: Response): Promise<T> {
@@ -189,7 +212,7 @@ async function persist(
   unanswered: () => Promise<ProblemError>,
 ): Promise<Response> {
   for (let tries = 1; ; tries++) {
-    const answer = await attempt().catch(() => undefined);
+    const answer = await attempt().catch(unasked);
     signal.throwIfAborted();
     if (answer?.ok) return answer;
     const problem = answer ? await problemOf(answer) : await unanswered();
@@ -200,6 +223,11 @@ async function persist(
     await new Promise(resolve => setTimeout(resolve, wait));
     signal.throwIfAborted();
   }
+}
+
+/** For `catch`: nothing where there was no answer; a problem says that no server was asked, which is no better soon. */
+export function unasked(error: unknown): undefined {
+  if (error instanceof ProblemError) throw error;
 }
 
 /** Adapters speak to the server past the client's own words: this is how they find it. */

@@ -1,7 +1,7 @@
 //! The HTTP API: plain reads, and writes one try at a time.
 
 import { type Access, bodyOf, jsonRequest } from './access.js';
-import { type ProblemError, problemOf, unreachable } from './problem.js';
+import { ProblemError, problemOf, unreachable } from './problem.js';
 import type { Message, Part, ServerInfo } from './types.js';
 import { messagePath, threadPath, type Write } from './writes.js';
 
@@ -40,8 +40,8 @@ export class Api {
     try {
       const response = await this.#access.fetch(path, jsonRequest(method, body, key));
       return response.ok ? { answer: await bodyOf(response) } : { problem: await problemOf(response) };
-    } catch {
-      return { problem: unreachable() };
+    } catch (error) {
+      return { problem: error instanceof ProblemError ? error : unreachable() };
     }
   }
 

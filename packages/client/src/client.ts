@@ -219,8 +219,13 @@ export class SyncClient implements Client {
   }
 
   close(): void {
-    this.#keeper.flush();
+    this.#flush();
     this.#shut();
+  }
+
+  #flush(): void {
+    this.#keeper.flush();
+    this.drafts.flush();
   }
 
   /** Nothing is said, asked or kept any more. */
@@ -277,9 +282,7 @@ export class SyncClient implements Client {
     }
     if (resting) this.#host.call(Call.rest, number);
     void this.#keeper.window(id).then(window => {
-      // What is kept is the window that was seen last, whatever branch and place it is of.
-      if (window && (branch ?? window.branch) === window.branch && holds(window, anchor))
-        handle.restore(window);
+      if (window && isOf(window, branch) && holds(window, anchor)) handle.restore(window);
     });
     this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
   }
@@ -399,7 +402,7 @@ export class SyncClient implements Client {
   #listen(): void {
     const { signal } = this.#listeners;
     // What is due is written before the page may go.
-    const flush = () => this.#keeper.flush();
+    const flush = () => this.#flush();
     listen(globalThis, 'pagehide', signal, flush);
     listen(globalThis.document, 'visibilitychange', signal, flush);
     // A page that was put aside, or that shares no channel, is not told that the user signed out.
@@ -419,6 +422,14 @@ function socketUrl({ base, user }: Access): string {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   if (user !== undefined) url.searchParams.set('user', user);
   return url.href;
+}
+
+/**
+ * Whether a kept window is of the branch that a view opens; what is kept is the one that was seen last. Where none is
+ * named it is the default one: a message sent from it goes to the branch it shows. Without a network it is all there is.
+ */
+function isOf(window: KeptWindow, branch: string | undefined): boolean {
+  return (branch ?? (offline() ? window.branch : window.defaultBranch)) === window.branch;
 }
 
 /** Whether a kept window shows what a view opens at. Without a network it is shown anyway: it is all there is. */

@@ -3,9 +3,16 @@
 import { type Kept, keptStrings } from './kept.js';
 import type { Drafts } from './types.js';
 
+/** Storing a longer draft can take longer than a frame: it waits until nothing was typed for so many milliseconds. */
+const LARGE = 32 * 1024;
+const QUIET = 300;
+
 export class KeptDrafts implements Drafts {
   readonly #kept: Kept;
   readonly #prefix: string;
+  /** What is to be stored, by its key. */
+  readonly #due = new Map<string, string>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `name` keeps the drafts of people who share a browser apart, and those of different servers. */
   constructor(name: string, kept: Kept = keptStrings()) {
@@ -15,16 +22,30 @@ export class KeptDrafts implements Drafts {
   }
 
   get(place: string): string {
-    return this.#kept.get(this.#prefix + place) ?? '';
+    const key = this.#prefix + place;
+    return this.#due.get(key) ?? this.#kept.get(key) ?? '';
   }
 
   set(place: string, text: string): void {
-    if (text === '') this.#kept.remove(this.#prefix + place);
-    else this.#kept.set(this.#prefix + place, text);
+    this.#due.set(this.#prefix + place, text);
+    clearTimeout(this.#timer);
+    if (text.length > LARGE) this.#timer = setTimeout(() => this.flush(), QUIET);
+    else this.flush();
+  }
+
+  /** Stores what is due now: the page may be about to go. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    for (const [key, text] of this.#due) {
+      if (text === '') this.#kept.remove(key);
+      else this.#kept.set(key, text);
+    }
+    this.#due.clear();
   }
 
   /** The user signs out: nothing stays. */
   clear(): void {
+    this.#due.clear();
     for (const key of this.#kept.keys(this.#prefix)) this.#kept.remove(key);
   }
 }

@@ -6,9 +6,11 @@ import { type CoreModule, loadCore } from './core.js';
 import { Flags } from './flags.js';
 import { Frames, pageFrames } from './frames.js';
 import { keptStrings } from './kept.js';
-import { soon } from './promises.js';
+import { soon, unlessAborted } from './promises.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
 
+/** Milliseconds that the core may take to load. */
+const CORE_PATIENCE = 20_000;
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
 
@@ -39,10 +41,15 @@ export async function createClient(given: ClientOptions): Promise<Client> {
 const CORES = new Map<unknown, Promise<CoreModule>>();
 
 function coreOf(source: WasmSource | Promise<WasmSource>): Promise<CoreModule> {
-  const core = CORES.get(source) ?? Promise.resolve(source).then(loadCore);
+  const core = CORES.get(source) ?? inTime(Promise.resolve(source).then(loadCore));
   CORES.set(source, core);
   core.catch(() => CORES.delete(source));
   return core;
+}
+
+/** A server may take the request for the core and never answer it: there is another engine. */
+function inTime<T>(core: Promise<T>): Promise<T> {
+  return unlessAborted(core, AbortSignal.timeout(CORE_PATIENCE));
 }
 
 /** A client that is replaced by one of the other engine when the flag changes. */

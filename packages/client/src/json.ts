@@ -12,6 +12,16 @@ const LATEST = 8.64e15;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** An escape in JSON; those of this group are half a letter of two, which the sender cut through. */
+const ESCAPE = /\\(?:(ud[89a-f]..)|.)/g;
+
+/** As a request says it. No server that reads Unicode takes half a letter: it becomes the sign for what is none. */
+export function jsonOf(value: unknown): string | undefined {
+  const json = JSON.stringify(value) as string | undefined;
+  if (!json?.includes('\\ud')) return json;
+  return json.replace(ESCAPE, (said, half?: string) => (half ? '\ufffd' : said));
+}
+
 export function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -23,10 +33,6 @@ export function fieldOf(object: Fields, name: string): unknown {
 
 export function isText(value: unknown): value is string {
   return typeof value === 'string';
-}
-
-export function isTextOrNone(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === 'string';
 }
 
 /** A number that counts something. */

@@ -63,7 +63,7 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> {
     this.text(at).append(delta);
     if (part.type !== 'text') return;
     if (at === this.#parts.findLastIndex(({ type }) => type === 'text')) this.all.append(delta);
-    else this.all.become(joined(this.parts()));
+    else this.#rejoin();
   }
 
   /** A part came or changed. Says whether that is news for those who show no input of a tool as it grows. */
@@ -71,7 +71,7 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> {
     const before = this.#parts[at];
     this.#parts[at] = part;
     this.#grow(at, part);
-    if (before?.type === 'text' || part.type === 'text') this.all.become(joined(this.parts()));
+    if (before?.type === 'text' || part.type === 'text') this.#rejoin();
     if (isSameInput(before, part)) {
       this.#inputTimer ??= setTimeout(() => this.touch(), INPUT_WAIT);
       return false;
@@ -119,6 +119,11 @@ export class LiveMessage extends FrameStore<readonly PreviewPart[]> {
     for (const [at, text] of this.#texts) if (at >= parts.length) text.become('');
     const same = before.length === parts.length && this.#parts.every((part, at) => part === before[at]);
     if (!same) this.touch();
+  }
+
+  /** The joined text is another, not only at its end. */
+  #rejoin(): void {
+    this.all.stale(() => joined(this.parts()));
   }
 
   #grow(at: number, part: PreviewPart): void {

@@ -1,10 +1,8 @@
 //! Whether a server that gives no answer refuses the page's origin. The browser hides such a refusal from the page: it
-//! looks the same as a server that is out of reach.
+//! looks the same as a server that is out of reach. Loaded when a request gets no answer: few pages are elsewhere.
 
-import { ProblemError } from './problem.js';
+import { ORIGIN_REFUSED, ProblemError } from './problem.js';
 
-/** The code of the refusal. */
-export const ORIGIN_REFUSED = 'origin_refused';
 /** What looks the same to a page. */
 const OTHERWISE =
   'If it runs with that, it may refuse its own name (--allow-host), or a proxy answers while it is down.';
@@ -21,19 +19,17 @@ export class OriginCheck {
     this.#base = base;
   }
 
-  /** The refusal; nothing if the server is out of reach or the page is its own. Asked once for many who want to know. */
-  refusal(): Promise<ProblemError | undefined> {
+  /** The refusal of the page's own origin; nothing if the server is out of reach. Asked once for many who want to know. */
+  refusal(own: string): Promise<ProblemError | undefined> {
     const now = Date.now();
     if (now - this.#asked >= HOLDS) {
       this.#asked = now;
-      this.#answer = this.#ask();
+      this.#answer = this.#ask(own);
     }
     return this.#answer;
   }
 
-  async #ask(): Promise<ProblemError | undefined> {
-    const own = globalThis.location?.origin;
-    if (!own || own === 'null' || own === new URL(this.#base).origin) return undefined;
+  async #ask(own: string): Promise<ProblemError | undefined> {
     // A form could send this, so the browser lets it through, with the origin, and says only that there was an answer.
     // A server that takes the origin has answered before, and is not asked.
     const init = { method: 'POST', mode: 'no-cors', credentials: 'omit' } as const;

@@ -5,14 +5,14 @@ import type { Api, Tried } from './api.js';
 import { Call, type CallKind } from './core.js';
 import type { Frames } from './frames.js';
 import type { Pending } from './overlay.js';
-import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED, UNSPEAKABLE } from './problem.js';
 import { entryIn, isNamed } from './records.js';
 import { offline } from './status.js';
 import type { Storage } from './storage.js';
 import { FrameStore } from './store.js';
 import type { OutboxHandle, OutboxItem, SyncStatus } from './types.js';
 import type { Stage } from './wire.js';
-import type { Write } from './writes.js';
+import { plainly, textOf, textsOf, type Write } from './writes.js';
 
 /** A write as it is stored and as tabs hand it to each other. */
 export interface Entry {
@@ -64,14 +64,6 @@ const DISCARDED: Problem = {
   code: 'discarded',
   detail: 'Given up.',
   status: 0,
-};
-
-/** A write that says what no request can. */
-const UNSPEAKABLE: Problem = {
-  code: 'invalid_body',
-  detail: 'Not plain data.',
-  hint: 'Send what JSON can say: no functions, no big integers, nothing that contains itself.',
-  status: 400,
 };
 
 /** Writes that are over and remembered, so that nobody brings one back who has not heard of it. */
@@ -431,17 +423,9 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 }
 
-/** A write as it is sent: what JSON cannot say is in no request, and could be neither stored nor told. */
-function plainly(write: Write): Write | undefined {
-  try {
-    return JSON.parse(JSON.stringify(write)) as Write;
-  } catch {
-    return undefined;
-  }
-}
-
 function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
-  const { key, kind, threadId, messageId, runId, text, texts } = write;
+  const { key, kind, threadId, messageId, runId } = write;
+  const [text, texts] = [textOf(write), textsOf(write)];
   return {
     key,
     kind,

@@ -2,7 +2,7 @@
 //! changed, threads that are being made.
 
 import type { OutboxItem, Row, ThreadSnapshot, ThreadSummary } from './types.js';
-import type { Write } from './writes.js';
+import { partsOf, textOf, textsOf, type Write } from './writes.js';
 
 /** A write that concerns what is shown. */
 export interface Pending {
@@ -31,7 +31,7 @@ export class Overlay {
 
   /** A write was acknowledged: its message stays until the log brings it. */
   acknowledge(write: Write): void {
-    if (write.parts && write.kind !== 'edit') this.#echoes.set(write.key, { write, since: Date.now() });
+    if (isMade(write)) this.#echoes.set(write.key, { write, since: Date.now() });
   }
 
   /** Something acknowledged is shown that the log has not brought. */
@@ -62,8 +62,8 @@ export class Overlay {
     const rows = base.rows.map(row => this.#marked(row));
     const held = new Set(base.rows.map(row => row.id));
     const add = (write: Write, item?: OutboxItem) => {
-      const { messageId, parts } = write;
-      if (messageId === undefined || parts === undefined || held.has(messageId) || base.hasNewer) return;
+      const { messageId } = write;
+      if (messageId === undefined || !isMade(write) || held.has(messageId) || base.hasNewer) return;
       if (!isFor(write, base)) return;
       const depth = Math.max(base.total, (rows.at(-1)?.depth ?? -1) + 1);
       rows.push(this.#row(write.key, depth, { ...fresh(write, base, depth), ...outboxOf(item) }));
@@ -72,9 +72,7 @@ export class Overlay {
       if (held.has(write.messageId ?? '') || Date.now() - since >= ECHO) this.#echoes.delete(key);
       else add(write);
     }
-    for (const { write, item } of this.#pending) {
-      if (write.kind === 'send' || write.kind === 'create') add(write, item);
-    }
+    for (const { write, item } of this.#pending) add(write, item);
     this.#made = this.#making;
     this.#making = new Map();
     return { ...base, rows };
@@ -99,6 +97,11 @@ export class Overlay {
   }
 }
 
+/** The write makes a message of its own. */
+function isMade(write: Write): boolean {
+  return (write.kind === 'send' || write.kind === 'create') && partsOf(write) !== undefined;
+}
+
 /** The branch a write goes to is the one that is shown; where none is named, it is the default one. */
 function isFor({ body }: Write, { branch, defaultBranch }: ThreadSnapshot): boolean {
   const goesTo = (body as { branch?: string } | undefined)?.branch ?? defaultBranch;
@@ -107,8 +110,9 @@ function isFor({ body }: Write, { branch, defaultBranch }: ThreadSnapshot): bool
 }
 
 /** The row as an edit leaves it: the texts it replaces are whole, all else is as it was. */
-function edited(row: Row, { kind, texts, parts: all }: Write): Row {
-  if (kind !== 'edit') return row;
+function edited(row: Row, write: Write): Row {
+  if (write.kind !== 'edit') return row;
+  const [texts, all] = [textsOf(write), partsOf(write)];
   // The edit of an earlier release, which replaces everything.
   if (!texts) return all ? { ...row, parts: all } : row;
   const only = row.parts.findIndex(part => part.type === 'text');
@@ -130,7 +134,7 @@ function fresh(write: Write, { branch }: ThreadSnapshot, depth: number): Row {
   return {
     id: write.messageId ?? write.key,
     role: 'user',
-    parts: write.parts ?? [],
+    parts: partsOf(write) ?? [],
     status: 'complete',
     depth,
     branch: branch ?? '',
@@ -147,7 +151,8 @@ export function overList(
   if (pending.length === 0) return threads;
   let list = [...threads];
   for (const { write, item } of pending) {
-    const { threadId, kind, text } = write;
+    const { threadId, kind } = write;
+    const text = textOf(write);
     if (item.state === 'failed') continue;
     if (kind === 'delete' || kind === 'archive') list = list.filter(thread => thread.id !== threadId);
     else if (kind === 'rename') {

@@ -3,6 +3,9 @@
 /** The hint of what the core itself states: it carries no texts. All others come from the server. */
 const TRY_AGAIN = 'Check the connection and try again.';
 
+/** The code of a server's refusal of the page's origin, which the browser hides. */
+export const ORIGIN_REFUSED = 'origin_refused';
+
 export interface Problem {
   code: string;
   detail?: string;
@@ -34,6 +37,14 @@ export class ProblemError extends Error {
 export const INVALID_ID: Problem = {
   code: 'invalid_id',
   detail: 'No id.',
+  status: 400,
+};
+
+/** A write that says what no request can. */
+export const UNSPEAKABLE: Problem = {
+  code: 'invalid_body',
+  detail: 'Not plain data.',
+  hint: 'Send what JSON can say: no functions, no big integers, nothing that contains itself.',
   status: 400,
 };
 

@@ -19,6 +19,29 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
   });
 }
 
+/** What becomes of each item, in their order; never more than so many at a time, and none after one has failed. */
+export async function inStep<T, R>(
+  items: readonly T[],
+  atATime: number,
+  act: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const done: R[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < items.length) {
+      const at = next++;
+      try {
+        done[at] = await act(items[at] as T);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: atATime }, work));
+  return done;
+}
+
 export class Waiters<T> {
   #waiting: { resolve: (value: T) => void; reject: (error: Error) => void }[] = [];
 

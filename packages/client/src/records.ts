@@ -1,61 +1,131 @@
 //! What the browser has kept is parsed before it is shown: another release may have written it, or anything that runs
-//! on the same origin. A record that is not as it should be is no record.
+//! on the same origin. A record that is not as it should be is no record. What each may hold is a table.
 
-import { type Fields, fieldOf, isCount, isObject, isPlain, isText, isTextOrNone, isTime } from './json.js';
+import { fieldOf, isCount, isObject, isPlain, isText, isTime } from './json.js';
 import type { KeptWindow } from './keeper.js';
 import type { Entry } from './outbox.js';
-import type { Fork, ForkOption, Part, Row, TextEdit, ThreadSummary } from './types.js';
-import type { Write } from './writes.js';
+import type { Problem } from './problem.js';
+import type { Row, ThreadSummary } from './types.js';
 
-const ROLES: readonly unknown[] = ['system', 'user', 'assistant'];
-const STATUSES: readonly unknown[] = ['complete', 'streaming', 'stopped', 'interrupted', 'failed', 'removed'];
-const KINDS: readonly unknown[] = [
-  'create',
-  'send',
-  'edit',
-  'regenerate',
-  'remove',
-  'stop',
-  'rename',
-  'archive',
-  'delete',
-];
-const METHODS: readonly unknown[] = ['POST', 'PATCH', 'DELETE'];
-const STATES: readonly unknown[] = ['pending', 'sending', 'failed'];
+type Check = (value: unknown) => boolean;
+/** The fields of an object, and what each must be. Others are unknown. */
+type Shape = Readonly<Record<string, Check>>;
+
+const orNone =
+  (fits: Check): Check =>
+  value =>
+    value === undefined || fits(value);
+const oneOf =
+  (...words: unknown[]): Check =>
+  value =>
+    words.includes(value);
+/** A hole in a list is an item too, which `every` alone passes over. */
+const listOf =
+  (fits: Check): Check =>
+  value =>
+    Array.isArray(value) && [...value].every(item => fits(item));
+const shape =
+  (fields: Shape): Check =>
+  value =>
+    fieldsIn(value, fields) !== undefined;
+const isAnything: Check = () => true;
+const isId: Check = value => isText(value) && value !== '';
+const isFlag: Check = value => typeof value === 'boolean';
+const isPath: Check = value => isText(value) && value.startsWith('/');
+const isTextOrNone = orNone(isText);
+const areParts = listOf(isPart);
+
+const OPTION = orNone(shape({ branch: isText, message: isText }));
+const ROW: Shape = {
+  id: isId,
+  role: oneOf('system', 'user', 'assistant'),
+  parts: areParts,
+  status: oneOf('complete', 'streaming', 'stopped', 'interrupted', 'failed', 'removed'),
+  depth: isCount,
+  branch: isText,
+  rev: isCount,
+  createdAt: isTime,
+  metadata: isAnything,
+  run: isTextOrNone,
+  fork: orNone(shape({ index: isCount, total: isCount, previous: OPTION, next: OPTION })),
+  previews: orNone(listOf(shape({ part: isCount, bytes: isCount }))),
+};
+
+const WINDOW: Shape = {
+  id: isText,
+  keptAt: isCount,
+  rows: isAnything,
+  total: isCount,
+  branch: isTextOrNone,
+  defaultBranch: isTextOrNone,
+  title: isTextOrNone,
+};
+
+const SUMMARY: Shape = {
+  id: isId,
+  title: isText,
+  snippet: isText,
+  running: isFlag,
+  archived: isFlag,
+  updatedAt: isTime,
+};
+
+/** What is shown of a request's body are its words. */
+const BODY: Shape = {
+  title: isTextOrNone,
+  branch: isTextOrNone,
+  text: isTextOrNone,
+  texts: orNone(listOf(shape({ text: isText, part: orNone(isCount) }))),
+  parts: orNone(areParts),
+  message: orNone(shape({ parts: orNone(areParts) })),
+};
+
+const WRITE: Shape = {
+  key: isId,
+  kind: oneOf('create', 'send', 'edit', 'regenerate', 'remove', 'stop', 'rename', 'archive', 'delete'),
+  threadId: isText,
+  messageId: isTextOrNone,
+  runId: isTextOrNone,
+  parts: orNone(areParts),
+  method: oneOf('POST', 'PATCH', 'DELETE'),
+  path: isPath,
+  body: orNone(shape(BODY)),
+};
+
+const ENTRY: Shape = {
+  // Somebody has written it: what a later release has added to it is kept.
+  write: shape(WRITE),
+  order: isCount,
+  createdAt: isTime,
+  tried: isFlag,
+  state: oneOf('pending', 'sending', 'failed'),
+  error: isAnything,
+};
+
+const PROBLEM: Shape = { code: isText, detail: isTextOrNone, hint: isTextOrNone, status: isCount };
 
 /** A window of this thread; nothing if the record is none. */
 export function windowIn(record: unknown, threadId: string): KeptWindow | undefined {
-  if (!isObject(record) || !isPlain(record)) return undefined;
-  const { id, keptAt, rows, total, branch, defaultBranch, title } = record;
-  const parsed = allOf(rows, rowIn);
-  const fits = id === threadId && isCount(keptAt) && isCount(total) && parsed !== undefined;
-  if (!fits || !isTextOrNone(branch) || !isTextOrNone(defaultBranch) || !isTextOrNone(title))
-    return undefined;
-  // One place a row, and each id once: what lists them goes by both.
-  const inOrder = parsed.every((row, at) => at === 0 || row.depth > (parsed[at - 1]?.depth ?? 0));
-  if (!inOrder || new Set(parsed.map(row => row.id)).size < parsed.length) return undefined;
-  return { id, keptAt, rows: parsed, total, ...given({ branch, defaultBranch, title }) };
+  const window = isPlain(record) ? fieldsIn<KeptWindow>(record, WINDOW) : undefined;
+  const rows = allIn<Row>(window?.rows, ROW);
+  if (!rows || window?.id !== threadId) return undefined;
+  // One place a row: what lists them goes by it.
+  const inOrder = rows.every((row, at) => at === 0 || row.depth > (rows[at - 1]?.depth ?? 0));
+  return inOrder ? { ...window, rows } : undefined;
 }
 
 /** The list of threads; nothing if the record is none. */
 export function listIn(record: unknown): readonly ThreadSummary[] | undefined {
-  const threads = allOf(record, summaryIn);
-  const ids = new Set(threads?.map(thread => thread.id));
-  return threads && ids.size === threads.length ? threads : undefined;
+  return allIn<ThreadSummary>(record, SUMMARY);
 }
 
 /** A write as it was stored, under its own key; nothing if the record is none. */
 export function entryIn(record: unknown): Entry | undefined {
-  if (!isObject(record) || !isPlain(record)) return undefined;
-  const write = writeIn(record.write);
-  const { order, createdAt, tried, state, error } = record;
-  const fits = isCount(order) && isTime(createdAt) && STATES.includes(state);
-  if (!write || !fits || typeof tried !== 'boolean') return undefined;
-  const known = { write, order, createdAt, tried, state } as Entry;
-  if (!isObject(error)) return known;
-  const { code, detail, hint, status } = error;
-  if (!isText(code) || !isTextOrNone(detail) || !isTextOrNone(hint) || !isCount(status)) return known;
-  return { ...known, error: { code, status, ...given({ detail, hint }) } };
+  const entry = isPlain(record) ? fieldsIn<Entry>(record, ENTRY) : undefined;
+  if (!entry) return undefined;
+  const { error: stored, ...known } = entry;
+  const error = fieldsIn<Problem>(stored, PROBLEM);
+  return error ? { ...known, error } : known;
 }
 
 /** Whether a record says that it is a write with this key: one that nobody here can read may be of a later release. */
@@ -63,96 +133,28 @@ export function isNamed(record: unknown, key: string): boolean {
   return isObject(record) && isObject(record.write) && fieldOf(record.write, 'key') === key;
 }
 
-/** A write is what somebody has written: what a later release has added to it is kept. */
-function writeIn(value: unknown): Write | undefined {
+function isPart(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const type = fieldOf(value, 'type');
+  return isText(type) && ((type !== 'text' && type !== 'reasoning') || isText(fieldOf(value, 'text')));
+}
+
+/** The known fields of an object that are there; nothing if one of them is not as it should be. */
+function fieldsIn<T>(value: unknown, fields: Shape): T | undefined {
   if (!isObject(value)) return undefined;
-  const { key, kind, threadId, messageId, runId, text, parts, texts, method, path } = value;
-  const named = isText(key) && key !== '' && isText(threadId) && isText(path) && path.startsWith('/');
-  const known = KINDS.includes(kind) && METHODS.includes(method);
-  const shown =
-    (parts === undefined || allOf(parts, partIn)) && (texts === undefined || allOf(texts, textIn));
-  if (!named || !known || !shown) return undefined;
-  if (!isTextOrNone(messageId) || !isTextOrNone(runId) || !isTextOrNone(text)) return undefined;
-  if (value.body !== undefined && !isBody(value.body)) return undefined;
-  return value as unknown as Write;
-}
-
-/** What is shown of a request's body are its words. */
-function isBody(value: unknown): boolean {
-  return isObject(value) && isTextOrNone(value.title) && isTextOrNone(value.branch);
-}
-
-/** What an edit makes of a text part. */
-function textIn(value: unknown): TextEdit | undefined {
-  if (!isObject(value)) return undefined;
-  const { part, text } = value;
-  return isText(text) && (part === undefined || isCount(part)) ? (value as unknown as TextEdit) : undefined;
-}
-
-function rowIn(value: unknown): Row | undefined {
-  if (!isObject(value)) return undefined;
-  const { id, role, status, depth, branch, rev, createdAt, metadata, run } = value;
-  const named =
-    isText(id) && id !== '' && isText(branch) && ROLES.includes(role) && STATUSES.includes(status);
-  const counted = isCount(depth) && isCount(rev) && isTime(createdAt);
-  const parts = allOf(value.parts, partIn);
-  if (!named || !counted || !parts || !isTextOrNone(run)) return undefined;
-  const fork = forkIn(value.fork);
-  const previews = value.previews === undefined ? undefined : allOf(value.previews, previewIn);
-  if ((value.fork !== undefined && !fork) || (value.previews !== undefined && !previews)) return undefined;
-  const fixed = { id, role, parts, status, depth, branch, rev, createdAt } as Row;
-  return { ...fixed, ...given({ metadata, run, fork, previews }) };
-}
-
-function partIn(value: unknown): Part | undefined {
-  if (!isObject(value) || !isText(fieldOf(value, 'type'))) return undefined;
-  const worded = value.type === 'text' || value.type === 'reasoning';
-  return worded && !isText(fieldOf(value, 'text')) ? undefined : (value as Part);
-}
-
-function previewIn(value: unknown): { part: number; bytes: number } | undefined {
-  if (!isObject(value)) return undefined;
-  const { part, bytes } = value;
-  return isCount(part) && isCount(bytes) ? { part, bytes } : undefined;
-}
-
-function forkIn(value: unknown): Fork | undefined {
-  if (!isObject(value)) return undefined;
-  const { index, total } = value;
-  const [previous, next] = [optionIn(value.previous), optionIn(value.next)];
-  if (!isCount(index) || !isCount(total)) return undefined;
-  return { index, total, ...given({ previous, next }) };
-}
-
-function optionIn(value: unknown): ForkOption | undefined {
-  if (!isObject(value)) return undefined;
-  const { branch, message } = value;
-  return isText(branch) && isText(message) ? { branch, message } : undefined;
-}
-
-function summaryIn(value: unknown): ThreadSummary | undefined {
-  if (!isObject(value)) return undefined;
-  const { id, title, snippet, running, archived, updatedAt } = value;
-  const worded = isText(id) && id !== '' && isText(title) && isText(snippet);
-  const flagged = typeof running === 'boolean' && typeof archived === 'boolean';
-  if (!worded || !flagged || !isTime(updatedAt)) return undefined;
-  return { id, title, snippet, running, archived, updatedAt };
-}
-
-/** Every item, parsed; nothing if it is no list or one of them is not as it should be. */
-function allOf<T>(list: unknown, parse: (item: unknown) => T | undefined): T[] | undefined {
-  if (!Array.isArray(list)) return undefined;
-  const parsed: T[] = [];
-  for (const item of list) {
-    const known = parse(item);
-    if (known === undefined) return undefined;
-    parsed.push(known);
+  const known: Record<string, unknown> = {};
+  for (const [name, fits] of Object.entries(fields)) {
+    const field = fieldOf(value, name);
+    if (!fits(field)) return undefined;
+    if (field !== undefined) known[name] = field;
   }
-  return parsed;
+  return known as T;
 }
 
-/** The fields that are there. */
-function given<T extends Fields>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const there = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(there) as { [K in keyof T]?: Exclude<T[K], undefined> };
+/** Every item, each id once; nothing if it is no list or one of them is not as it should be. */
+function allIn<T extends { id: string }>(list: unknown, fields: Shape): readonly T[] | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const all = Array.from(list, item => fieldsIn<T>(item, fields));
+  const ids = new Set(all.map(item => item?.id));
+  return ids.has(undefined) || ids.size < all.length ? undefined : (all as T[]);
 }

@@ -12,6 +12,8 @@ export class TextStream implements StreamHandle {
   /** The sinks' text is no beginning of this one. */
   #rewritten = false;
   #ended: boolean;
+  /** Makes the text, which is another by now, for whoever wants it. */
+  #remake: (() => string) | undefined;
 
   constructor(frames: Frames, text: string, state: 'open' | 'ended') {
     this.#frames = frames;
@@ -25,11 +27,13 @@ export class TextStream implements StreamHandle {
   }
 
   text(): string {
+    this.#catchUp();
     return this.#text;
   }
 
   attach(sink: StreamSink): () => void {
     // The others have less: they are brought up to date first, so that one text is shown to all.
+    this.#catchUp();
     this.publish();
     // Kept when the text has ended too: a run may take the message up again.
     this.#sinks.add(sink);
@@ -41,7 +45,8 @@ export class TextStream implements StreamHandle {
   }
 
   append(delta: string): void {
-    if (delta === '') return;
+    // What makes the text has it already.
+    if (delta === '' || this.#remake) return;
     this.#text += delta;
     this.#pending += delta;
     this.#frames.markStream(this);
@@ -49,6 +54,7 @@ export class TextStream implements StreamHandle {
 
   /** The text is now this, whether it goes on from the one before or not. */
   become(text: string): void {
+    this.#remake = undefined;
     if (text.startsWith(this.#text)) {
       this.append(text.slice(this.#text.length));
       return;
@@ -56,6 +62,15 @@ export class TextStream implements StreamHandle {
     this.#text = text;
     this.#rewritten = true;
     this.#frames.markStream(this);
+  }
+
+  /**
+   * The text is another now, and costs as much as it is long to make: that is done once a frame, and not at all while
+   * nobody reads it. `make` is called later, and has what is appended until then.
+   */
+  stale(make: () => string): void {
+    this.#remake = make;
+    if (this.used) this.#frames.markStream(this);
   }
 
   /** A run writes it, from this text on. */
@@ -66,7 +81,7 @@ export class TextStream implements StreamHandle {
 
   /** The text is final. The caller shows the row's status in the same publish. */
   end(text: string): void {
-    if (this.#ended && text === this.#text) return;
+    if (this.#ended && text === this.text()) return;
     this.become(text);
     this.publish();
     this.#ended = true;
@@ -74,6 +89,7 @@ export class TextStream implements StreamHandle {
   }
 
   publish(): void {
+    if (this.used) this.#catchUp();
     const [delta, rewritten] = [this.#pending, this.#rewritten];
     this.#pending = '';
     this.#rewritten = false;
@@ -82,5 +98,8 @@ export class TextStream implements StreamHandle {
       if (rewritten) sink.reset(this.#text);
       else sink.append(delta);
     }
+  }
+  #catchUp(): void {
+    if (this.#remake) this.become(this.#remake());
   }
 }

@@ -2,6 +2,7 @@
 //! effect, and a message can be shown before the server knows of it.
 
 import { mint } from './ids.js';
+import { jsonOf } from './json.js';
 import type {
   CreateThreadInput,
   EditInput,
@@ -22,16 +23,26 @@ export interface Write {
   readonly messageId?: string;
   /** The run it starts or, if `kind` is `stop`, stops. */
   readonly runId?: string;
-  /** What a person would recognise it by. */
-  readonly text?: string;
-  /** The parts of the message it makes. */
-  readonly parts?: readonly Part[];
-  /** The texts it replaces, if it is an edit. */
-  readonly texts?: readonly TextEdit[];
   readonly method: 'POST' | 'PATCH' | 'DELETE';
   /** Under `/v1`. */
   readonly path: string;
-  readonly body?: unknown;
+  /** All that is sent, and the only place that says it: a write is stored, and told to every tab. */
+  readonly body?: Body | undefined;
+  /** The parts an edit of an earlier release makes its message of. */
+  readonly parts?: readonly Part[];
+}
+
+/** What is sent, as far as anything of it is shown. */
+export interface Body {
+  readonly title?: string | undefined;
+  readonly branch?: string | undefined;
+  /** The message that a thread begins with. */
+  readonly message?: unknown;
+  readonly parts?: readonly Part[];
+  /** What an edit replaces: the only text, or these. */
+  readonly text?: string | undefined;
+  readonly texts?: readonly TextEdit[] | undefined;
+  readonly [more: string]: unknown;
 }
 
 interface Answer {
@@ -53,7 +64,7 @@ export function createThread({ title, ...input }: CreateThreadInput): Write {
   const message = input.message === undefined ? undefined : userMessage(input.message);
   const run = message && runOf(input);
   const body = { id: threadId, title, message, run };
-  return { ...write('create', threadId, 'POST', '/threads', body), ...shown(message, run) };
+  return { ...write('create', threadId, 'POST', '/threads', body), ...made(message, run) };
 }
 
 export function send(threadId: string, input: SendInput): Write {
@@ -63,21 +74,18 @@ export function send(threadId: string, input: SendInput): Write {
   const body = { ...message, branch, after, run };
   return {
     ...write('send', threadId, 'POST', `${threadPath(threadId)}/messages`, body),
-    ...shown(message, run),
+    ...made(message, run),
   };
 }
 
 export function edit(threadId: string, messageId: string, input: EditInput): Write {
   const { branch, rev } = input;
   const what = 'texts' in input ? { texts: input.texts } : { text: input.text };
-  const texts = what.texts ?? [{ text: what.text }];
   const run = runOf(input);
   const body = { id: mint(), ...what, rev, branch, run };
   return {
     ...write('edit', threadId, 'PATCH', messagePath(threadId, messageId), body),
     messageId,
-    texts,
-    text: texts.map(({ text }) => text).join('\n\n'),
     ...(run && { runId: run.id }),
   };
 }
@@ -102,7 +110,7 @@ export function removeMessage(threadId: string, messageId: string): Write {
 }
 
 export function renameThread(threadId: string, title: string): Write {
-  return { ...write('rename', threadId, 'PATCH', threadPath(threadId), { title }), text: title };
+  return write('rename', threadId, 'PATCH', threadPath(threadId), { title });
 }
 
 export function archiveThread(threadId: string, archived: boolean): Write {
@@ -130,6 +138,34 @@ export function regeneratedOf(answer: unknown): { runId: string; messageId: stri
   return { runId: run?.id ?? '', messageId: message?.id ?? '', branch: run?.branch ?? '' };
 }
 
+/** The write as it is sent; nothing if it says what JSON cannot, which could be neither stored nor told. */
+export function plainly(write: Write): Write | undefined {
+  try {
+    return JSON.parse(jsonOf(write) ?? '') as Write;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parts of the message that a write makes. */
+export function partsOf({ body, parts }: Write): readonly Part[] | undefined {
+  return parts ?? body?.parts ?? (body?.message as Body | undefined)?.parts;
+}
+
+/** The texts an edit replaces. */
+export function textsOf({ kind, body }: Write): readonly TextEdit[] | undefined {
+  if (kind !== 'edit' || !body) return undefined;
+  return body.texts ?? (body.text === undefined ? undefined : [{ text: body.text }]);
+}
+
+/** What a person would recognise a write by. */
+export function textOf(write: Write): string | undefined {
+  if (write.kind === 'rename') return write.body?.title;
+  const texts = textsOf(write)?.map(({ text }) => text);
+  const said = partsOf(write)?.map(part => (part.type === 'text' ? String(part.text) : ''));
+  return texts?.join('\n\n') ?? said?.join('');
+}
+
 /** The ids that a write has minted. */
 export function idsOf({ messageId, runId }: Write): { messageId?: string; runId?: string } {
   return { ...(messageId && { messageId }), ...(runId && { runId }) };
@@ -148,26 +184,19 @@ function write(
   threadId: string,
   method: Write['method'],
   path: string,
-  body?: unknown,
+  body?: Body,
 ): Write {
   return { key: mint(), kind, threadId, method, path, body };
 }
 
-/** What is shown of a message that is made or changed, and of the run that answers it. */
-function shown(message?: { id: string; parts: Part[] }, run?: { id: string }) {
-  return {
-    ...(message && { messageId: message.id, parts: message.parts, text: textOf(message.parts) }),
-    ...(run && { runId: run.id }),
-  };
+/** The ids of a message that is made, and of the run that answers it. */
+function made(message?: { id: string }, run?: { id: string }) {
+  return { ...(message && { messageId: message.id }), ...(run && { runId: run.id }) };
 }
 
 function userMessage(content: string | Part[]): { id: string; role: 'user'; parts: Part[] } {
   const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
   return { id: mint(), role: 'user', parts };
-}
-
-function textOf(parts: readonly Part[]): string {
-  return parts.map(part => (part.type === 'text' ? String(part.text) : '')).join('');
 }
 
 /** Absent fields are left out of what is sent. */

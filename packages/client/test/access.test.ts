@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Access, accessOf, bindAccess } from '../src/access.js';
+import { RELEASED } from '../src/problem.js';
 import type { Client } from '../src/types.js';
 import { token } from './browser.js';
 
@@ -128,6 +129,44 @@ describe('Access', () => {
     expect((await access.fetch('/info')).status).toBe(200);
     expect([asked, sent.length]).toEqual([2, 1]);
     timeout.mockRestore();
+  });
+
+  it('says that there is no credential, and asks for none again by itself', async () => {
+    let asked = 0;
+    const getToken = () => {
+      asked += 1;
+      return Promise.reject(new Error('the session has ended'));
+    };
+    const refusal = { code: 'no_credential', status: 0, message: 'getToken: Error: the session has ended' };
+    await expect(write(new Access({ url: 'http://server', getToken }))).rejects.toMatchObject(refusal);
+    expect([asked, sent.length]).toEqual([1, 0]);
+
+    const deadline = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal);
+    const never = () => new Promise<string>(() => {});
+    const late = write(new Access({ url: 'http://server', getToken: never }));
+    late.catch(() => {});
+    deadline.abort(new DOMException('late', 'TimeoutError'));
+    await expect(late).rejects.toMatchObject({ code: 'no_credential' });
+    expect(sent.length).toBe(0);
+    timeout.mockRestore();
+  });
+
+  it('says that it has ended, also where a request has a signal of its own', async () => {
+    const access = new Access({ url: 'http://server' });
+    vi.stubGlobal('fetch', (_: string, init: RequestInit) => {
+      sent.push(new Headers(init.headers));
+      return new Promise((_, reject) =>
+        init.signal?.addEventListener('abort', () => reject(new Error('over'))),
+      );
+    });
+    const ended = access.json('GET', '/info', undefined, new AbortController().signal);
+    ended.catch(() => {});
+    await vi.advanceTimersByTimeAsync(1);
+    access.end(RELEASED);
+    await vi.advanceTimersByTimeAsync(60_000);
+    await expect(ended).rejects.toMatchObject({ code: 'released' });
+    expect(sent.length).toBe(1);
   });
 
   it('takes a token for what it is, whatever it says of itself', async () => {

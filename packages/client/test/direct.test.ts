@@ -212,6 +212,30 @@ describe('a thread', () => {
     expect(client.outbox.getSnapshot()).toEqual([]);
   });
 
+  it('refuses a write that is no plain data, as the other engine does', async () => {
+    for (const data of [10n, { toJSON: () => JSON.parse('{') }]) {
+      const parts = [{ type: 'data-x', data }];
+      await expect(client.send('t', { parts })).rejects.toMatchObject({ code: 'invalid_body', status: 400 });
+    }
+    expect(server.count('/messages')).toBe(0);
+  });
+
+  it('has a part with all its fields, but for what the server says of one it has cut', async () => {
+    server.add(1);
+    const own = [
+      { type: 'data-x', preview: 'mine' },
+      { type: 'data-y', preview: { bytes: 'many' } },
+      { type: 'data-z', preview: null },
+    ];
+    const cut = { type: 'text', text: 'a', preview: { bytes: 40_000, href: '/v1/whole' } };
+    server.message(0).parts = [...own, cut];
+    const thread = client.thread('t');
+    await pass(100);
+    const [row] = thread.getSnapshot().rows;
+    expect(row?.parts).toEqual([...own, { type: 'text', text: 'a' }]);
+    expect(row?.previews).toEqual([{ part: 3, bytes: 40_000 }]);
+  });
+
   it('is counted, and outlives its last release by a moment', async () => {
     server.add(1);
     const thread = client.thread('t');

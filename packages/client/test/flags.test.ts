@@ -146,6 +146,39 @@ describe('KeptDrafts', () => {
     expect([ann.get('t1'), bob.get('t1')]).toEqual(['', 'other']);
   });
 
+  it('stores a large text when it is quiet for a moment, or at the end, and a small one at once', () => {
+    vi.useFakeTimers();
+    try {
+      const drafts = new KeptDrafts('ann');
+      const set = vi.spyOn(storage, 'setItem');
+      const large = 'x'.repeat(1_000_000);
+      for (let letters = 0; letters < 20; letters++) {
+        drafts.set('t', large + 'y'.repeat(letters));
+        vi.advanceTimersByTime(100);
+      }
+      expect([set.mock.calls.length, drafts.get('t').length]).toEqual([0, 1_000_019]);
+      vi.advanceTimersByTime(300);
+      expect(set).toHaveBeenCalledTimes(1);
+      expect(new KeptDrafts('ann').get('t').length).toBe(1_000_019);
+
+      drafts.set('t', `${large}end`);
+      drafts.flush();
+      expect(new KeptDrafts('ann').get('t')).toBe(`${large}end`);
+
+      drafts.set('t', large);
+      drafts.set('t', 'small');
+      expect(new KeptDrafts('ann').get('t')).toBe('small');
+      drafts.set('t', large);
+      drafts.set('t', '');
+      drafts.set('u', large);
+      drafts.clear();
+      vi.advanceTimersByTime(10_000);
+      expect([drafts.get('t'), drafts.get('u'), storage.map.size]).toEqual(['', '', 0]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('remembers for the page what the storage does not take', () => {
     const kept = keptStrings();
     const drafts = new KeptDrafts('ann', kept);

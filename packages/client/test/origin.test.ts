@@ -92,6 +92,18 @@ describe('a server that is out of reach', () => {
     client.close();
   });
 
+  it('is what it is where the check cannot be loaded, which is tried again', async () => {
+    server = 'refuses the origin';
+    const access = new Access({ url: 'http://server.test' });
+    vi.resetModules();
+    vi.doMock('../src/origin.js', () => {
+      throw new TypeError('Failed to fetch');
+    });
+    expect((await access.unanswered()).code).toBe('unavailable');
+    vi.doUnmock('../src/origin.js');
+    expect((await access.unanswered()).code).toBe('origin_refused');
+  });
+
   it('is not asked again if it is the page’s own, or the page has no origin', async () => {
     server = 'refuses the origin';
     for (const origin of ['http://server.test', 'null', undefined]) {

@@ -384,9 +384,48 @@ describe('the outbox', () => {
     leader.send('plain');
     await added.kept;
     const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as Entry;
-    expect(structuredClone(entry).write.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
+    expect(structuredClone(entry).write.body?.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
     await browser.settle();
     expect([browser.server.done.length, leader.items]).toEqual([2, []]);
+  });
+
+  it('keeps and tells a text in one place', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const follower = browser.open('follower');
+    const stored = vi.spyOn(browser.storage, 'put');
+    const given = [
+      writes.send('t', { text: 'only once' }),
+      writes.createThread({ message: 'only once' }),
+      writes.edit('t', 'm', { texts: [{ part: 0, text: 'only once' }] }),
+      writes.renameThread('t', 'only once'),
+    ];
+    const told = vi.spyOn(follower.outbox, 'told');
+    for (const write of given) await leader.outbox.add(write).kept;
+    await browser.settle();
+    const records = stored.mock.calls.map(([, , entry]) => entry);
+    const news = told.mock.calls.map(([message]) => message).filter(({ say }) => say === 'entry');
+    expect(records.length + news.length).toBeGreaterThan(given.length * 2);
+    for (const said of [...records, ...news]) expect(JSON.stringify(said).split('only once').length).toBe(2);
+    expect(given.map(writes.textOf)).toEqual(given.map(() => 'only once'));
+  });
+
+  it('sends half a letter as the sign for what is none, in texts, titles and names of fields', async () => {
+    const browser = new Browser();
+    const leader = browser.open('leader');
+    const sent = vi.spyOn(browser.server, 'try');
+    const said = 'a\ud83d \ude00b \ud83d\ude00 \\ud83d \n"\u0001"';
+    const whole = 'a\ufffd \ufffdb \ud83d\ude00 \\ud83d \n"\u0001"';
+    const data = { type: 'data-x', data: { '\udc00': [said] } };
+    leader.outbox.add(writes.send('t', { parts: [{ type: 'text', text: said }, data] }));
+    leader.outbox.add(writes.renameThread('u', said));
+    await browser.settle();
+    const parts = [
+      { type: 'text', text: whole },
+      { type: 'data-x', data: { '\ufffd': [whole] } },
+    ];
+    expect(sent.mock.calls[0]?.[0].body?.parts).toEqual(parts);
+    expect(sent.mock.calls[1]?.[0].body?.title).toBe(whole);
   });
 
   it('reads what is no write out of the store, and drops it', async () => {

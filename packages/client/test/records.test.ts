@@ -144,12 +144,16 @@ describe('a kept write', () => {
     const whole = entry();
     expect(entryIn(structuredClone(whole))).toEqual(whole);
     const texts = [{ text: 'two' }, { part: 3, text: 'three' }];
-    const edit = { ...whole, write: { ...whole.write, kind: 'edit', texts, later: { field: 1 } } };
+    const edit = { ...whole, write: { ...whole.write, kind: 'edit', body: { texts }, later: { field: 1 } } };
     expect(entryIn(structuredClone(edit))).toEqual(edit);
     for (const other of [[{}], [{ text: 1 }], [{ part: -1, text: '' }], {}, 'text']) {
-      expect(entryIn({ ...edit, write: { ...edit.write, texts: other } })).toBeUndefined();
+      expect(entryIn({ ...edit, write: { ...edit.write, body: { texts: other } } })).toBeUndefined();
     }
-    for (const body of [{ title: {} }, { branch: 7 }, 'text', null, []]) {
+    // The first release said each text twice.
+    const twice = { ...whole, write: { ...whole.write, text: 'one', parts: whole.write.body.parts } };
+    expect(entryIn(structuredClone(twice))).toEqual(twice);
+    const beginnings = [{ message: 7 }, { message: { parts: [{}] } }, { parts: [{ type: 7 }] }, { text: 1 }];
+    for (const body of [{ title: {} }, { branch: 7 }, 'text', null, [], ...beginnings]) {
       expect(entryIn({ ...whole, write: { ...whole.write, kind: 'create', body } })).toBeUndefined();
     }
     for (const change of [{ createdAt: 9e15 }, { order: 1e300 }]) {

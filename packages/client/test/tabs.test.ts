@@ -270,6 +270,20 @@ describe('users of one browser', () => {
   });
 });
 
+describe('a large draft', () => {
+  it.each(['sync', 'direct'] as const)('is stored when the page goes, with the %s engine', async engine => {
+    const client = await open({ engine, tabs: 'off', user: 'ann' });
+    const stored = () => [...browser.strings.map].find(([key]) => key.startsWith('threadmill.draft.'))?.[1];
+    client.drafts.set('t', 'x'.repeat(100_000));
+    expect(stored()).toBeUndefined();
+    browser.events.dispatchEvent(new Event('pagehide'));
+    expect(stored()?.length).toBe(100_000);
+    client.drafts.set('t', 'y'.repeat(100_001));
+    client.close();
+    expect(stored()?.length).toBe(100_001);
+  });
+});
+
 describe('signing out', () => {
   it('reaches pages that share no channel, and those that were put aside', async () => {
     const options = { tabs: 'off', user: 'ann' } as const;

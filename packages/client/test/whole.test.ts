@@ -51,12 +51,13 @@ describe('an edit', () => {
     const write = writes.edit('t', 'm', { texts, rev: 3, branch: 'b' });
     expect(write.body).toMatchObject({ texts, rev: 3, branch: 'b' });
     expect(write.body).not.toHaveProperty('parts');
-    expect([write.parts, write.texts, write.text]).toEqual([undefined, texts, 'one\n\ntwo']);
+    expect([writes.partsOf(write), writes.textsOf(write)]).toEqual([undefined, texts]);
+    expect(writes.textOf(write)).toBe('one\n\ntwo');
   });
 
   it('by one text leaves the choice of the part to the server', () => {
-    const { body, texts } = writes.edit('t', 'm', { text: 'new' });
-    expect(JSON.parse(JSON.stringify(body))).toEqual({ id: expect.any(String), text: 'new' });
-    expect(texts).toEqual([{ text: 'new' }]);
+    const write = writes.edit('t', 'm', { text: 'new' });
+    expect(JSON.parse(JSON.stringify(write.body))).toEqual({ id: expect.any(String), text: 'new' });
+    expect(writes.textsOf(write)).toEqual([{ text: 'new' }]);
   });
 });

@@ -79,9 +79,11 @@ export class BlockStream {
   readonly tail = (element: HTMLElement | null): (() => void) | undefined => {
     if (!element) return;
     this.element = element;
-    this.shown = new TailText(element);
+    const shown = new TailText(element);
+    this.shown = shown;
     this.writeTail();
     return () => {
+      shown.close();
       this.element = undefined;
       this.shown = undefined;
     };

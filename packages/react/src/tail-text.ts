@@ -1,5 +1,6 @@
 //! Text that only grows, written into an element past React. It is laid out in pieces: with each addition the browser
-//! lays out the last piece alone, so a long paragraph costs no more at its end than at its start.
+//! lays out the last piece alone, so a long paragraph costs no more at its end than at its start. Many pieces at once are
+//! written a few a frame: a megabyte would be laid out in one task.
 
 /** What is laid out as one: so many letters, or so many lines if they are short. */
 const PIECE = 4 * 1024;
@@ -8,6 +9,9 @@ const LINES = 120;
 const LONG_LINE = 2 * PIECE;
 /** or anywhere. */
 const LONGEST_LINE = 3 * PIECE;
+
+/** Pieces in a frame: their layout takes a few milliseconds. */
+const A_FRAME = 4;
 
 /** What a piece has. */
 interface Size {
@@ -49,14 +53,24 @@ function putInLine({ style }: HTMLElement): void {
 export class TailText {
   private piece: HTMLElement;
   private size = NOTHING;
+  /** What follows the last piece and is written in later frames, while one is asked for. */
+  private rest = '';
+  private frame: number | undefined;
 
   constructor(private readonly element: HTMLElement) {
     this.piece = element;
   }
 
+  /** Nothing is written any more: another may write into the element. */
+  close(): void {
+    if (this.frame !== undefined) cancelAnimationFrame(this.frame);
+    this.frame = undefined;
+    this.rest = '';
+  }
+
   /** Shows this text alone. If it is there already it stays as it is: what is selected in it stays selected. */
   keep(text: string): void {
-    if (this.element.textContent !== text) {
+    if (this.frame !== undefined || this.element.textContent !== text) {
       this.replace(text);
       return;
     }
@@ -66,30 +80,47 @@ export class TailText {
 
   /** Shows this text alone. */
   replace(text: string): void {
+    this.close();
     const end = endOfPiece(text, NOTHING);
     const first = end < 0 ? text : text.slice(0, end);
     this.element.replaceChildren(first);
     this.piece = this.element;
     this.size = { length: first.length, lines: linesOf(first) };
-    if (end >= 0) this.goOn(text, end);
+    if (end >= 0) this.goOn(text.slice(end), first.endsWith('\n'));
   }
 
   /** Adds to what is shown. */
   append(text: string): void {
+    if (this.frame !== undefined) {
+      this.rest += text;
+      return;
+    }
     const end = endOfPiece(text, this.size);
-    this.write(end < 0 ? text : text.slice(0, end));
-    if (end >= 0) this.goOn(text, end);
+    const first = end < 0 ? text : text.slice(0, end);
+    this.write(first);
+    if (end >= 0) this.goOn(text.slice(end), first.endsWith('\n'));
   }
 
-  /** What follows the end of a piece. */
-  private goOn(text: string, end: number): void {
-    let from = end;
-    for (let next = end; next >= 0; from += Math.max(0, next)) {
-      this.begin(text.charAt(from - 1) === '\n');
-      const rest = text.slice(from, from + LONGEST_LINE + 2);
-      next = endOfPiece(rest, NOTHING);
-      this.write(next < 0 ? rest : rest.slice(0, next));
+  /** What follows the end of a piece, on a line of its own or not. */
+  private goOn(text: string, ownLine: boolean): void {
+    let [from, own] = [0, ownLine];
+    for (let pieces = 0; pieces < A_FRAME; pieces += 1) {
+      this.begin(own);
+      const near = text.slice(from, from + LONGEST_LINE + 2);
+      const end = endOfPiece(near, NOTHING);
+      const piece = end < 0 ? near : near.slice(0, end);
+      this.write(piece);
+      if (end < 0) return;
+      from += end;
+      own = piece.endsWith('\n');
     }
+    this.rest = text.slice(from);
+    this.frame = requestAnimationFrame(() => {
+      const { rest } = this;
+      this.frame = undefined;
+      this.rest = '';
+      this.goOn(rest, own);
+    });
   }
 
   private write(text: string): void {

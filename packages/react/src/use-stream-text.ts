@@ -26,11 +26,15 @@ export function useStreamText(
       if (!element || !handle) return;
       const stream = part === undefined ? handle.stream(messageId) : handle.live(messageId).stream(part);
       const written = new TailText(element);
-      return stream.attach({
+      const detach = stream.attach({
         reset: text => written.keep(text),
         append: delta => written.append(delta),
         end: () => {},
       });
+      return () => {
+        written.close();
+        detach();
+      };
     },
     [handle, messageId, part],
   );

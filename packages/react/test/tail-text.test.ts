@@ -2,8 +2,35 @@
 
 // @vitest-environment happy-dom
 
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { TailText } from '../src/tail-text';
+
+let frames: Map<number, () => void>;
+let asked: number;
+
+beforeEach(() => {
+  frames = new Map();
+  asked = 0;
+  vi.stubGlobal('requestAnimationFrame', (then: () => void) => {
+    frames.set(++asked, then);
+    return asked;
+  });
+  vi.stubGlobal('cancelAnimationFrame', (id: number) => frames.delete(id));
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** One frame. */
+function frame(): void {
+  const now = [...frames.values()];
+  frames.clear();
+  for (const then of now) then();
+}
+
+/** All frames until nothing more is written. */
+function settle(): void {
+  while (frames.size > 0) frame();
+}
 
 const PIECE = 12 * 1024 + 2;
 
@@ -29,6 +56,7 @@ const TEXTS = [
 it.each(TEXTS)('%s, at once', (_, text) => {
   const element = document.createElement('div');
   new TailText(element).replace(text);
+  settle();
   expect(element.textContent).toBe(text);
   expect(Math.max(...lengths(element))).toBeLessThanOrEqual(PIECE);
 });
@@ -38,6 +66,7 @@ it.each(TEXTS)('%s, as it arrives', (_, text) => {
   const tail = new TailText(element);
   tail.replace(text.slice(0, 10));
   for (let at = 10; at < text.length; at += 700) tail.append(text.slice(at, at + 700));
+  settle();
   expect(element.textContent).toBe(text);
   expect(Math.max(...lengths(element))).toBeLessThanOrEqual(PIECE);
 });
@@ -58,6 +87,7 @@ it('a piece within a line has no line end before it', () => {
   tail.replace('a line\n'.repeat(10_000));
   expect(element.querySelector('span')?.style.display).toBe('block');
   tail.replace('short');
+  settle();
   expect(element.innerHTML).toBe('short');
 });
 
@@ -67,10 +97,50 @@ it('pieces that share a line are all in it: a copy has a line end before and aft
   // The first pieces end with a line, a later one begins with a line that is broken.
   tail.replace('a line\n'.repeat(1_000));
   tail.append('word '.repeat(10_000));
+  settle();
   let begins = element.firstChild?.textContent?.endsWith('\n');
   for (const span of element.querySelectorAll('span')) {
     const ends = span === element.lastElementChild || span.textContent.endsWith('\n');
     expect(span.style.display).toBe(begins && ends ? 'block' : 'inline-block');
     begins = ends;
   }
+});
+
+it('writes a megabyte a few pieces a frame, and what comes meanwhile after it', () => {
+  const element = document.createElement('div');
+  const tail = new TailText(element);
+  const text = 'a line of some words\n'.repeat(50_000);
+  const steps: number[] = [];
+  const count = () => element.querySelectorAll('span').length;
+  tail.replace(text);
+  steps.push(count());
+  tail.append('and more');
+  while (frames.size > 0) {
+    const before = count();
+    frame();
+    steps.push(count() - before);
+  }
+  expect(element.textContent).toBe(`${text}and more`);
+  expect(Math.max(...steps)).toBeLessThanOrEqual(4);
+  expect(steps.length).toBeGreaterThan(20);
+});
+
+it('writes nothing more of a text that was replaced, or into an element that it has left', () => {
+  const element = document.createElement('div');
+  const tail = new TailText(element);
+  const text = 'word '.repeat(100_000);
+  tail.replace(text);
+  tail.replace('short');
+  settle();
+  expect(element.textContent).toBe('short');
+  tail.replace(text);
+  // The same text again, of which some is shown.
+  tail.keep(text);
+  settle();
+  expect(element.textContent).toBe(text);
+  tail.replace(text);
+  tail.close();
+  new TailText(element).replace('another');
+  settle();
+  expect(element.textContent).toBe('another');
 });

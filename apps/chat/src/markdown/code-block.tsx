@@ -9,16 +9,7 @@ import { type CodeNode, cachedHighlight, highlight, languageName } from './highl
 export const CodeBlock = memo(function CodeBlock({ code, info }: { code: string; info: string }) {
   const language = info.trim().split(/\s+/, 1)[0] ?? '';
   const [nodes, setNodes] = useState(() => cachedHighlight(code, language));
-  useEffect(() => {
-    if (nodes) return;
-    let gone = false;
-    void highlight(code, language).then(found => {
-      if (!gone && found) setNodes(found);
-    });
-    return () => {
-      gone = true;
-    };
-  }, [nodes, code, language]);
+  useEffect(() => (nodes ? undefined : highlight(code, language, setNodes)), [nodes, code, language]);
   return (
     <figure className="code">
       <figcaption>

@@ -12,6 +12,8 @@ const MOST_LINES = 2_000;
 /** The language of short unnamed code is guessed; of long code that costs too much. */
 const LONGEST_GUESS = 4_000;
 const KEPT = 200;
+/** Codes that wait for their turn; of more, those that were asked for first stay plain. */
+const WAITING = 200;
 /** Milliseconds for one code. Usual code takes 1 to 20. */
 const A_CODE = 1_000;
 /** Milliseconds for the worker's script to come. */
@@ -19,8 +21,6 @@ const LOADING = 15_000;
 
 /** Nothing is kept of code that stays plain, so that it is not tried again. */
 const cache = new Map<string, readonly CodeNode[] | undefined>();
-/** The same code twice is coloured once. */
-const underWay = new Map<string, Promise<readonly CodeNode[] | undefined>>();
 
 const NAMES: ReadonlyMap<string, string> = new Map([
   ['js', 'JavaScript'],
@@ -54,58 +54,100 @@ export function languageName(language: string): string {
   return NAMES.get(language.toLowerCase()) ?? language.charAt(0).toUpperCase() + language.slice(1, 24);
 }
 
-const keyOf = (code: string, language: string) => `${language}\n${code}`;
+const keyOf = (code: string, language: string) => `${language.toLowerCase()}\n${code}`;
 
 /** The spans, if this code was coloured before: a row that comes back looks as it did at once. */
 export function cachedHighlight(code: string, language: string): readonly CodeNode[] | undefined {
   return cache.get(keyOf(code, language));
 }
 
-/** The spans, or nothing if the language is unknown, or the code too long or too hard. */
-export async function highlight(code: string, language: string): Promise<readonly CodeNode[] | undefined> {
-  if (code.length > (language === '' ? LONGEST_GUESS : LONGEST)) return undefined;
-  if (code.split('\n', MOST_LINES).length === MOST_LINES) return undefined;
+/**
+ * Calls back with the spans; not if the language is unknown, or the code too long or too hard. Whoever shows the code no
+ * more calls what is returned: nobody waits behind code that is not seen.
+ */
+export function highlight(
+  code: string,
+  language: string,
+  found: (nodes: readonly CodeNode[]) => void,
+): () => void {
   const key = keyOf(code, language);
-  if (code.trim() === '' || cache.has(key)) return cache.get(key);
-  const asked = underWay.get(key) ?? queue.colour(code, language.toLowerCase());
-  underWay.set(key, asked);
-  const nodes = await asked;
-  underWay.delete(key);
-  remember(key, nodes);
-  return nodes;
+  const known = cache.get(key);
+  if (known) found(known);
+  if (cache.has(key) || !isColourable(code, language)) return () => {};
+  return queue.colour(code, language.toLowerCase(), nodes => nodes && found(nodes));
 }
 
-function remember(key: string, nodes: readonly CodeNode[] | undefined): void {
-  cache.set(key, nodes);
+function isColourable(code: string, language: string): boolean {
+  if (code.length > (language === '' ? LONGEST_GUESS : LONGEST) || code.trim() === '') return false;
+  return code.split('\n', MOST_LINES).length < MOST_LINES;
+}
+
+function remember({ code, language }: ColourJob, nodes: readonly CodeNode[] | undefined): void {
+  cache.set(keyOf(code, language), nodes);
   const oldest = cache.keys().next();
   if (cache.size > KEPT && !oldest.done) cache.delete(oldest.value);
 }
 
+type Done = (nodes: readonly CodeNode[] | undefined) => void;
+
 interface Job extends ColourJob {
-  done(nodes: readonly CodeNode[] | undefined): void;
+  /** Who waits for it. */
+  readonly wanted: Set<Done>;
 }
 
-/** Gives a worker one job at a time, and another worker the next if that takes too long. */
+/**
+ * Gives a worker one job at a time, and another worker the next if that takes too long. What was asked for last is coloured
+ * first: it is what the reader has come to.
+ */
 export class ColourQueue {
-  private readonly jobs: Job[] = [];
+  private readonly waiting = new Map<string, Job>();
+  /** What the worker has. */
+  private current: Job | undefined;
   private worker: Worker | undefined;
   private loaded = false;
   private deadline: ReturnType<typeof setTimeout> | undefined;
   private given = 0;
 
-  constructor(private readonly start: () => Worker) {}
+  /** `finished` hears of each job, also of those that nobody waits for any more. */
+  constructor(
+    private readonly start: () => Worker,
+    private readonly finished: (job: ColourJob, nodes: readonly CodeNode[] | undefined) => void,
+  ) {}
 
-  /** Nothing comes of it if there are no workers. */
-  colour(code: string, language: string): Promise<readonly CodeNode[] | undefined> {
-    return new Promise(done => {
-      this.given += 1;
-      this.jobs.push({ id: this.given, code, language, done });
-      if (this.jobs.length === 1) this.work();
-    });
+  /**
+   * Nothing comes of it if there are no workers. The same code twice is coloured once. `done` is not called after what is
+   * returned was, nor for what waits behind too much else.
+   */
+  colour(code: string, language: string, done: Done): () => void {
+    const key = keyOf(code, language);
+    const isCurrent = this.current?.code === code && this.current.language === language;
+    const known = isCurrent ? this.current : this.waiting.get(key);
+    const job = known ?? { id: ++this.given, code, language, wanted: new Set<Done>() };
+    job.wanted.add(done);
+    if (!isCurrent) {
+      // Last in the map is first in turn.
+      this.waiting.delete(key);
+      this.waiting.set(key, job);
+      const [oldest = key] = this.waiting.keys();
+      if (this.waiting.size > WAITING) this.waiting.delete(oldest);
+    }
+    if (!this.current) this.next();
+    return () => {
+      job.wanted.delete(done);
+      if (job.wanted.size === 0 && this.waiting.get(key) === job) this.waiting.delete(key);
+    };
+  }
+
+  private next(): void {
+    const [key, job] = [...this.waiting].at(-1) ?? [];
+    this.current = job;
+    if (key === undefined) return;
+    this.waiting.delete(key);
+    this.work();
   }
 
   private work(): void {
-    const job = this.jobs[0];
+    const job = this.current;
     if (!job) return;
     try {
       this.worker ??= this.started();
@@ -130,7 +172,7 @@ export class ColourQueue {
       this.loaded = true;
       clearTimeout(this.deadline);
       this.work();
-    } else if (answer.id === this.jobs[0]?.id) this.finish(answer.nodes);
+    } else if (answer.id === this.current?.id) this.finish(answer.nodes);
   }
 
   private failed(): void {
@@ -141,11 +183,14 @@ export class ColourQueue {
 
   private finish(nodes: readonly CodeNode[] | undefined): void {
     clearTimeout(this.deadline);
-    this.jobs.shift()?.done(nodes);
-    this.work();
+    const job = this.current;
+    if (job) this.finished(job, nodes);
+    for (const done of job?.wanted ?? []) done(nodes);
+    this.next();
   }
 }
 
 const queue = new ColourQueue(
   () => new Worker(new URL('./highlight-worker.ts', import.meta.url), { type: 'module' }),
+  remember,
 );

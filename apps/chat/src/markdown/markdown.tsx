@@ -7,10 +7,10 @@ import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
 import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from './ops';
 import { type Outline, outlineAfter, pageLevels } from './outline';
-import { parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
+import { fuelFor, parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
 import { proseOf } from './prose';
 import { Slices } from './slices';
-import { spend, spendFuel, useTurn } from './turns';
+import { elementsOf, spend, useTurn } from './turns';
 
 /** The blocks of a text, in order. More of them may come at the end. */
 export function MarkdownBlocks({ blocks }: { blocks: readonly string[] }) {
@@ -62,7 +62,7 @@ export const MarkdownBlock = memo(function MarkdownBlock(props: { source: string
 function ParsedBlock({ source, outline }: { source: string; outline: string }) {
   const ready = useSyncExternalStore(subscribeToParser, parserIsReady, parserIsReady);
   useEffect(requestParser, []);
-  const mine = useTurn(ready, guessedWeight(source));
+  const mine = useTurn(ready, guessedWeight(source) + parsingWeight(source));
   const drawn = useMemo(
     () => (ready && mine ? drawnOf(source, outline) : undefined),
     [ready, mine, source, outline],
@@ -76,10 +76,18 @@ function guessedWeight(source: string): number {
   return Math.min(MOST_GUESSED, (FENCE.test(source) ? CODE_BLOCK : 4) + source.length / 50);
 }
 
+/**
+ * What parsing may cost, counted before it is done: several texts that burn all of their fuel would share a task. Shorter
+ * ones are counted when they are parsed: a frame's worth of them at their worst is below 100 ms.
+ */
+function parsingWeight({ length }: string): number {
+  return length > LONG ? elementsOf(fuelFor(length)) : 0;
+}
+
 /** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
 function drawnOf(source: string, outline: string) {
   const { nodes, fuel } = parseMarkdown(source);
-  spendFuel(fuel);
+  spend(Math.max(0, elementsOf(fuel) - parsingWeight(source)));
   if (!nodes) return undefined;
   // Its turn has counted what was guessed. A paragraph has no slices: of whatever else it is, this is more than comes now.
   spend(
@@ -94,6 +102,7 @@ function drawnOf(source: string, outline: string) {
 
 const FENCE = /^\s*(?:`{3}|~{3})/;
 const MOST_GUESSED = 400;
+const LONG = 8 * 1024;
 
 type Levels = ReadonlyMap<MarkNode, number>;
 

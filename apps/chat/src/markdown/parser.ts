@@ -36,8 +36,8 @@ export interface Parsed {
   readonly fuel: number;
 }
 
-/** The fuel that a text of so many bytes is given. */
-function fuelFor(bytes: number): number {
+/** The fuel that a text of so many bytes is given, and may be gone before it is known. */
+export function fuelFor(bytes: number): number {
   return FUEL_AT_FIRST + Math.min(bytes, LONGEST) * FUEL_A_BYTE;
 }
 

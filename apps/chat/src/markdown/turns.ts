@@ -60,9 +60,9 @@ export function spend(elements: number): void {
   refillLater();
 }
 
-/** Says that a text was parsed. */
-export function spendFuel(fuel: number): void {
-  spend(fuel / FUEL_AN_ELEMENT);
+/** What so much fuel of the parser is worth, in elements. */
+export function elementsOf(fuel: number): number {
+  return fuel / FUEL_AN_ELEMENT;
 }
 
 /** On a server nobody waits for a frame. */

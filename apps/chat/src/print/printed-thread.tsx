@@ -9,7 +9,11 @@ import { OtherPart } from '../thread/other-part';
 import { RowAsText } from '../thread/row-as-text';
 import { textOf } from '../thread/whole-texts';
 
-const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
+const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
+  ['user', 'You'],
+  ['assistant', 'Assistant'],
+  ['system', 'System'],
+]);
 
 /** What is printed, and what is not. */
 export interface Print {
@@ -27,7 +31,7 @@ export function PrintedThread({ title, messages, notice }: Print) {
       {messages.map(message => (
         <section key={message.id} className={`print-message print-${message.role}`}>
           <h2>
-            {WHO[message.role]}
+            {WHO.get(message.role) ?? message.role}
             <time>{new Date(message.createdAt).toLocaleString()}</time>
           </h2>
           <Boundary instead={() => <RowAsText row={message} />}>
@@ -40,8 +44,14 @@ export function PrintedThread({ title, messages, notice }: Print) {
 }
 
 function PrintedParts({ message: { parts, role } }: { message: Message | Row }) {
-  // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
-  return parts.map((part, index) => <PrintedPart key={index} part={part} role={role} />);
+  return (
+    <DrawnWhole value={true}>
+      {parts.map((part, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: parts of a message are told apart by their number alone
+        <PrintedPart key={index} part={part} role={role} />
+      ))}
+    </DrawnWhole>
+  );
 }
 
 function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] }) {
@@ -56,9 +66,7 @@ function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] 
   }
   return (
     <div className="md">
-      <DrawnWhole value={true}>
-        <MarkdownBlocks blocks={splitBlocks(text)} />
-      </DrawnWhole>
+      <MarkdownBlocks blocks={splitBlocks(text)} />
     </div>
   );
 }

@@ -5,25 +5,31 @@ import { useSyncStatus } from '@threadmill/react';
 import { useState } from 'react';
 import { OutboxPanel } from './outbox-panel';
 
-const WORDS: Readonly<Record<SyncStatus['connection'], string>> = {
-  connecting: 'Connecting',
-  live: 'Connected',
-  reconnecting: 'Reconnecting',
-  offline: 'Offline',
-  refused: 'Refused',
-};
+const WORDS: ReadonlyMap<string, string> = new Map<SyncStatus['connection'], string>([
+  ['connecting', 'Connecting'],
+  ['live', 'Connected'],
+  ['reconnecting', 'Reconnecting'],
+  ['offline', 'Offline'],
+  ['refused', 'Refused'],
+]);
 
-/** What a connection to a server is worth that lacks something. */
-const LACKS = {
-  degraded: {
-    words: 'Connected, degraded',
-    hint: "The server's cache is away. Everything works, perhaps slower.",
-  },
-  'read-only': {
-    words: 'Connected, read-only',
-    hint: 'The server takes no changes. They wait in this browser.',
-  },
-};
+/** What a connection to a server is worth that lacks something, by the server's word for it. */
+const LACKS: ReadonlyMap<string | undefined, { readonly words: string; readonly hint: string }> = new Map([
+  [
+    'degraded',
+    {
+      words: 'Connected, degraded',
+      hint: "The server's cache is away. Everything works, perhaps slower.",
+    },
+  ],
+  [
+    'read-only',
+    {
+      words: 'Connected, read-only',
+      hint: 'The server takes no changes. They wait in this browser.',
+    },
+  ],
+]);
 
 function waitingWords({ pending, failed }: SyncStatus): string {
   const words = [pending > 0 ? `${pending} waiting` : '', failed > 0 ? `${failed} failed` : ''];
@@ -33,14 +39,14 @@ function waitingWords({ pending, failed }: SyncStatus): string {
 export function ConnectionNote() {
   const status = useSyncStatus({ smooth: true });
   const { connection, error, failed, mode } = status;
-  const lacks = connection === 'live' && mode && mode !== 'full' ? LACKS[mode] : undefined;
+  const lacks = connection === 'live' ? LACKS.get(mode) : undefined;
   const [open, setOpen] = useState(false);
   const waiting = waitingWords(status);
   return (
     <div className="connection" data-state={lacks ? mode : connection} title={lacks?.hint ?? error?.hint}>
       <span className="connection-dot" aria-hidden="true" />
       <span role="status">
-        {lacks?.words ?? WORDS[connection]}
+        {lacks?.words ?? WORDS.get(connection)}
         <span className="visually-hidden">{waiting && `, ${waiting}`}</span>
       </span>
       {waiting && (

@@ -8,17 +8,20 @@ import { isConnected } from '../connected';
 import { navigate } from '../route';
 import { failureWords, isWorthRetrying, pendingWords } from '../thread/row-outbox';
 
-const WHAT: Readonly<Record<OutboxKind, string>> = {
-  create: 'New thread',
-  send: 'Message',
-  edit: 'Edit',
-  regenerate: 'Another answer',
-  remove: 'Deleting a message',
-  stop: 'Stopping an answer',
-  rename: 'New title',
-  archive: 'Archiving a thread',
-  delete: 'Deleting a thread',
-};
+const WHAT: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
+  ['create', 'New thread'],
+  ['send', 'Message'],
+  ['edit', 'Edit'],
+  ['regenerate', 'Another answer'],
+  ['remove', 'Deleting a message'],
+  ['stop', 'Stopping an answer'],
+  ['rename', 'New title'],
+  ['archive', 'Archiving a thread'],
+  ['delete', 'Deleting a thread'],
+]);
+
+/** A kind that only a later release knows is a change. */
+const whatOf = ({ kind }: OutboxItem) => WHAT.get(kind) ?? 'A change';
 
 /** Letters that tell a write from the others. */
 const GLANCE = 300;
@@ -58,7 +61,7 @@ function Items({ onClose }: { onClose: () => void }) {
         {items.map(item => (
           <li key={item.key} data-state={item.state}>
             <button type="button" className="outbox-what" onClick={() => go(item)}>
-              {item.text ? `${WHAT[item.kind]}: ${item.text.slice(0, GLANCE)}` : WHAT[item.kind]}
+              {item.text ? `${whatOf(item)}: ${item.text.slice(0, GLANCE)}` : whatOf(item)}
             </button>
             <p>{item.state === 'failed' ? failureWords(item) : pendingWords(item, connected)}</p>
             <div className="outbox-acts">

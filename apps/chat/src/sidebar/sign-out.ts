@@ -8,12 +8,15 @@ import { forgetShell } from '../shell';
 /** One for both directions: a page does not hear itself. */
 let others: BroadcastChannel | undefined;
 
-/** Forgets everything and begins anew. */
+/** Forgets everything and begins anew. Rejects, after all else is forgotten, if something of it could not be. */
 export async function signOut(client: Client): Promise<void> {
-  await client.signOut();
-  forgetProvider();
-  forgetPlaces();
-  await forgetShell();
+  try {
+    await client.signOut();
+  } finally {
+    forgetProvider();
+    forgetPlaces();
+    await forgetShell();
+  }
   others?.postMessage('');
   location.assign('/');
 }

@@ -19,6 +19,7 @@ import { enterKeyHint, isComposed, isSend } from '../keys';
 import { piecesOf } from '../plain-text';
 import { words } from '../reports';
 import { sizeInWords } from '../text';
+import { withLineEnds } from './line-ends';
 import { useThreadActions } from './thread-actions';
 import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
@@ -130,7 +131,7 @@ function Editor({ row, from, onClose }: { row: Row; from: MessageTexts; onClose:
   const save = () => {
     if (empty || changed) return;
     const edits: TextEdit[] = from.texts.flatMap(({ part, text }, at) => {
-      const now = texts[at] ?? text;
+      const now = withLineEnds(text, texts[at] ?? text);
       return now === text ? [] : [{ part, text: now }];
     });
     // Nothing to write: another version that says the same is of use to nobody.

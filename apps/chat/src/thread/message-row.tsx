@@ -22,7 +22,11 @@ interface MessageRowProps {
   readonly editing: boolean;
 }
 
-const WHO = { user: 'You', assistant: 'Assistant', system: 'System' } as const;
+const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
+  ['user', 'You'],
+  ['assistant', 'Assistant'],
+  ['system', 'System'],
+]);
 
 export const MessageRow = memo(function MessageRow({ row, handle, observe, last, editing }: MessageRowProps) {
   countRowRender(row.id);
@@ -36,7 +40,7 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
       data-status={row.status}
       data-last={last || undefined}
       data-outbox={row.outbox && `${row.outbox.kind} ${row.outbox.state}`}
-      aria-label={WHO[row.role]}
+      aria-label={WHO.get(row.role)}
     >
       <Boundary of={editing ? 'editing' : row} instead={() => <RowAsText row={row} />}>
         {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}

@@ -1,14 +1,16 @@
 //! Parts that are not text: reasoning, tools, files, sources, data.
 
 import type { PreviewPart } from '@threadmill/client';
-import { useContext, useState } from 'react';
+import { type ReactNode, useContext, useState } from 'react';
 import { jsonOf } from '../json';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
+import { DrawnWhole } from '../markdown/turns';
 import { PlainText } from '../plain-text';
+import { cutTo, sizeInWords } from '../text';
 import { MessageIsWritten, toolNote } from './tool-note';
 
-/** Longer content is drawn once it is unfolded. */
+/** Longer content is drawn once it is unfolded; on paper so much of it is. */
 const SHORT = 20_000;
 
 export function OtherPart({ part }: { part: PreviewPart }) {
@@ -24,21 +26,59 @@ export function OtherPart({ part }: { part: PreviewPart }) {
 
 const text = (value: unknown) => (typeof value === 'string' ? value : '');
 
-function Folded(props: { title: string; text: string; note?: string; prose?: boolean }) {
-  const { title, text, note, prose } = props;
+interface FoldedProps {
+  readonly title: string;
+  readonly text: string;
+  readonly note?: string;
+  readonly prose?: boolean;
+}
+
+function Folded(props: FoldedProps) {
+  const onPaper = useContext(DrawnWhole);
+  return onPaper ? <Unfolded {...props} /> : <Foldable {...props} />;
+}
+
+function Foldable({ text, prose, ...head }: FoldedProps) {
   const [open, setOpen] = useState(false);
   return (
     <details className="folded" onToggle={event => setOpen(event.currentTarget.open)}>
-      <summary>
-        <bdi>{title}</bdi>
-        {/* Else a screen reader says "searchdone". */}
-        {note ? <span className="visually-hidden">, </span> : null}
-        {note ? <span className="folded-note">{note}</span> : null}
-      </summary>
-      <div className={prose ? 'folded-prose' : 'folded-code'} dir={prose ? undefined : 'ltr'}>
-        {(open || text.length <= SHORT) && <PlainText text={text} />}
-      </div>
+      <Summary {...head} />
+      <FoldedText prose={prose}>{(open || text.length <= SHORT) && <PlainText text={text} />}</FoldedText>
     </details>
+  );
+}
+
+/** Nobody opens anything on paper: it is open, as far as it is not too long. */
+function Unfolded({ text, prose, ...head }: FoldedProps) {
+  const shown = cutTo(text, SHORT);
+  const left = text.length - shown.length;
+  return (
+    <details className="folded" open={true}>
+      <Summary {...head} />
+      <FoldedText prose={prose}>
+        <PlainText text={shown} />
+      </FoldedText>
+      {left > 0 && <p className="print-notice">{sizeInWords(left)} more are not printed.</p>}
+    </details>
+  );
+}
+
+function Summary({ title, note }: { title: string; note?: string }) {
+  return (
+    <summary>
+      <bdi>{title}</bdi>
+      {/* Else a screen reader says "searchdone". */}
+      {note ? <span className="visually-hidden">, </span> : null}
+      {note ? <span className="folded-note">{note}</span> : null}
+    </summary>
+  );
+}
+
+function FoldedText({ prose, children }: { prose: boolean | undefined; children: ReactNode }) {
+  return (
+    <div className={prose ? 'folded-prose' : 'folded-code'} dir={prose ? undefined : 'ltr'}>
+      {children}
+    </div>
   );
 }
 

@@ -55,8 +55,10 @@ function GrowingText(props: { row: Row; handle: ThreadHandle; at: number; text: 
     [stream, writing],
   );
   useLayoutEffect(() => {
-    if (!writing && element.current && element.current.textContent !== text)
-      element.current.textContent = text;
+    if (writing || !element.current || element.current.textContent === text) return;
+    // What is not there whole yet, and too long to come at once, comes in pieces.
+    if (text.length > LONG) setWrote(false);
+    else element.current.textContent = text;
   }, [writing, text]);
   // What was not written here has no nodes to keep, and may be laid out in pieces.
   if (!writing && !wrote && text.length > LONG) return <PlainText text={text} />;

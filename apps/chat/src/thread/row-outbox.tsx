@@ -12,36 +12,39 @@ import { useThreadActions } from './thread-actions';
 const STEADY = 600;
 
 /** What is under way; what it is called while it waits; and while it waits for the connection. */
-const DOING: Readonly<Record<OutboxKind, readonly [string, string, string]>> = {
-  create: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
-  send: ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back'],
-  edit: ['Saving the edit', 'Waiting to be saved', 'Will be saved when the connection is back'],
-  regenerate: ['Asking again', 'Waiting to ask again', 'Asks again when the connection is back'],
-  remove: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
-  stop: ['Stopping', 'Waiting to stop', 'Stops when the connection is back'],
-  rename: ['Renaming', 'Waiting to be renamed', 'Will be renamed when the connection is back'],
-  archive: ['Archiving', 'Waiting to be archived', 'Will be archived when the connection is back'],
-  delete: ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back'],
-};
+const DOING: ReadonlyMap<string, readonly [string, string, string]> = new Map<
+  OutboxKind,
+  readonly [string, string, string]
+>([
+  ['create', ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back']],
+  ['send', ['Sending', 'Waiting to be sent', 'Will be sent when the connection is back']],
+  ['edit', ['Saving the edit', 'Waiting to be saved', 'Will be saved when the connection is back']],
+  ['regenerate', ['Asking again', 'Waiting to ask again', 'Asks again when the connection is back']],
+  ['remove', ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back']],
+  ['stop', ['Stopping', 'Waiting to stop', 'Stops when the connection is back']],
+  ['rename', ['Renaming', 'Waiting to be renamed', 'Will be renamed when the connection is back']],
+  ['archive', ['Archiving', 'Waiting to be archived', 'Will be archived when the connection is back']],
+  ['delete', ['Deleting', 'Waiting to be deleted', 'Will be deleted when the connection is back']],
+]);
 
 /** The state of a write that is not over, in a few words. */
 export function pendingWords({ kind, state }: OutboxItem, connected: boolean): string {
-  return DOING[kind][!connected ? 2 : state === 'pending' ? 1 : 0];
+  return DOING.get(kind)?.[!connected ? 2 : state === 'pending' ? 1 : 0] ?? 'Waiting';
 }
 
-const FAILED: Readonly<Partial<Record<OutboxKind, string>>> = {
-  create: 'Not sent.',
-  send: 'Not sent.',
-  edit: 'The edit was not saved.',
-  regenerate: 'No other answer was asked for.',
-  remove: 'Not deleted.',
-  rename: 'Not renamed.',
-  delete: 'Not deleted.',
-};
+const FAILED: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
+  ['create', 'Not sent.'],
+  ['send', 'Not sent.'],
+  ['edit', 'The edit was not saved.'],
+  ['regenerate', 'No other answer was asked for.'],
+  ['remove', 'Not deleted.'],
+  ['rename', 'Not renamed.'],
+  ['delete', 'Not deleted.'],
+]);
 
 /** What failed, and why. */
 export function failureWords({ kind, error }: OutboxItem): string {
-  return `${FAILED[kind] ?? 'Not done.'} ${words(error)}`;
+  return `${FAILED.get(kind) ?? 'Not done.'} ${words(error)}`;
 }
 
 /** Shown after a moment only: most writes are over by then. */

@@ -65,6 +65,7 @@ impl Schema {
         };
         match name.unwrap_or_default() {
             "array" => format!("list of {}", self.kind(&schema["items"])),
+            "integer" if schema["minimum"] == 1 => "whole number from 1".into(),
             "integer" => "whole number".into(),
             "boolean" => "`true` or `false`".into(),
             "object" => "table".into(),

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -16,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 use threadmill_formats::lines::{self as format, Line};
+use threadmill_proto::json::value_from_slice;
 use threadmill_proto::{BranchId, ThreadId};
 use threadmill_store::{ImportRow, ImportState, ImportThread};
 use uuid::Uuid;
@@ -28,12 +30,15 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Rows that go together, unless their texts reach [`BATCH_BYTES`] first.
 const BATCH_ROWS: usize = 500;
 const BATCH_BYTES: usize = 512 << 10;
+/// Skipped threads that are named; a source without an end may bring any number.
+const MAX_SKIPPED: usize = 1_000;
 
 /// Reads Open Assistant trees and what `threadmill export` writes; the file's lines say which.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  threadmill import trees.jsonl --data ./data\n  \
     threadmill import *.jsonl --url http://127.0.0.1:7430 --user ada --json\n\n\
-    Exit status: 0 if every thread was imported or there already, 3 if some were skipped, 1 on failure.")]
+    Exit status: 0 if every thread was imported or there already, 3 if some were skipped or a file changed while it \
+    was read, 1 on failure.")]
 pub(crate) struct Import {
     /// Files to read, one JSON value a line
     #[arg(required = true, value_name = "FILE")]
@@ -56,8 +61,28 @@ pub(crate) struct Summary {
     pub(crate) messages: u64,
     /// Branches in the new threads.
     pub(crate) branches: u64,
-    /// Threads that were skipped, and why.
+    /// Threads that were skipped, and why: the first [`MAX_SKIPPED`].
     pub(crate) skipped: Vec<Skipped>,
+    /// How many more were.
+    pub(crate) more_skipped: u64,
+    /// Files that were written to while they were read.
+    pub(crate) changed: Vec<String>,
+}
+
+/// What tells a file that was written to.
+#[derive(PartialEq, Eq)]
+struct Looks {
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Looks {
+    fn of(file: &File) -> anyhow::Result<Self> {
+        let found = file.metadata()?;
+        // Of a pipe or a device they say nothing.
+        let modified = found.is_file().then(|| found.modified().ok()).flatten();
+        Ok(Self { bytes: if found.is_file() { found.len() } else { 0 }, modified })
+    }
 }
 
 /// A thread that was skipped.
@@ -90,7 +115,11 @@ impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut sizes = 0;
         for file in &self.files {
-            sizes += file.metadata().with_context(|| format!("{} cannot be read", file.display()))?.len();
+            let found = file.metadata().with_context(|| format!("{} cannot be read", file.display()))?;
+            if found.is_dir() {
+                anyhow::bail!("{} is a directory: name the files in it", file.display());
+            }
+            sizes += found.len();
         }
         let mut opened = self.place.open()?;
         let bar = ProgressBar::new(sizes)
@@ -99,13 +128,19 @@ impl Import {
         for path in &self.files {
             let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
             let name = path.display().to_string();
-            let summary = lines(&mut BufReader::new(file), &name, opened.library.as_mut(), &bar).await?;
+            let before = Looks::of(&file)?;
+            let mut reader = BufReader::new(file);
+            let summary = lines(&mut reader, &name, opened.library.as_mut(), &bar).await?;
             total.add(summary);
+            if before != Looks::of(reader.get_ref())? {
+                total.changed.push(name);
+            }
         }
         bar.finish_and_clear();
         opened.close().await?;
         total.print(self.json)?;
-        Ok(if total.skipped.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+        let all = total.skipped.is_empty() && total.changed.is_empty();
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(3) })
     }
 }
 
@@ -115,7 +150,17 @@ impl Summary {
         self.unchanged += other.unchanged;
         self.messages += other.messages;
         self.branches += other.branches;
-        self.skipped.extend(other.skipped);
+        self.more_skipped += other.more_skipped;
+        other.skipped.into_iter().for_each(|skipped| self.skip(skipped));
+        self.changed.extend(other.changed);
+    }
+
+    fn skip(&mut self, skipped: Skipped) {
+        if self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(skipped);
+        } else {
+            self.more_skipped += 1;
+        }
     }
 
     fn print(&self, json: bool) -> anyhow::Result<()> {
@@ -129,6 +174,12 @@ impl Summary {
         }
         for skipped in &self.skipped {
             println!("skipped {}:{}: {}", skipped.file, skipped.line, skipped.reason);
+        }
+        if self.more_skipped > 0 {
+            println!("skipped {} more", self.more_skipped);
+        }
+        for file in &self.changed {
+            println!("{file} changed while it was read: import it again once nobody writes to it");
         }
         Ok(())
     }
@@ -145,7 +196,8 @@ pub(crate) async fn lines(
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
-        let read = std::io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut buffer)?;
+        let read = std::io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut buffer);
+        let read = read.with_context(|| format!("{file}:{}: the rest cannot be read", job.line + 1))?;
         if read == 0 {
             break;
         }
@@ -189,7 +241,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn line(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let done = match serde_json::from_slice::<Value>(bytes) {
+        let done = match value_from_slice(bytes) {
             Err(error) => {
                 // The position within the line is the column; the line is ours.
                 let why = format!("not JSON at column {}: {}", error.column(), plain(&error));
@@ -213,7 +265,7 @@ impl Job<'_> {
                     return Err(error);
                 }
                 if !self.skipping {
-                    self.summary.skipped.push(Skipped { file: self.file.into(), line: self.line, reason });
+                    self.summary.skip(Skipped { file: self.file.into(), line: self.line, reason });
                 }
                 self.skipping = true;
                 Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_engine::{check_title, export_page, settled_rows};
-use threadmill_formats::check::check;
+use threadmill_formats::check::{check, check_head};
 use threadmill_proto::{BranchId, Limits, Scope, Summary, ThreadId};
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
@@ -44,6 +44,7 @@ impl Library for Local {
 
     async fn begin(&mut self, thread: ImportThread) -> Step<ImportState> {
         check_title(&thread.title, &Limits::DEFAULT).map_err(|problem| Refusal::Thread(problem.detail))?;
+        check_head(&thread).map_err(Refusal::Thread)?;
         step(self.store.import_begin(&self.scope, thread).await)
     }
 

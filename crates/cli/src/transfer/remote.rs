@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use threadmill_engine::import_pieces;
 use threadmill_formats::rows as format;
+use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
@@ -43,9 +44,14 @@ impl Remote {
 
     /// Sends a request, again for as long as it is refused for now. `Thread` if the server found fault with what was sent.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Step<Value> {
+        let body = body.map(|body| body.to_string());
+        if let Some(bytes) = body.as_ref().map(String::len).filter(|bytes| *bytes > IMPORT.body_bytes) {
+            let why = format!("a row of it makes a request of {bytes} bytes; the limit is {}", IMPORT.body_bytes);
+            return Err(Refusal::Thread(why));
+        }
         let mut left = TRIES;
         loop {
-            match self.ask_once(method.clone(), path, body.as_ref()).await? {
+            match self.ask_once(method.clone(), path, body.as_deref()).await? {
                 Ok(value) => return Ok(value),
                 Err(later) if left == 0 => return Err(Refusal::Target(anyhow!(later))),
                 Err(_) => tokio::time::sleep(PAUSE).await,
@@ -55,24 +61,29 @@ impl Remote {
     }
 
     /// Sends a request once. The inner error is a refusal that passes by itself.
-    async fn ask_once(&self, method: Method, path: &str, body: Option<&Value>) -> Step<Result<Value, String>> {
+    async fn ask_once(&self, method: Method, path: &str, body: Option<&str>) -> Step<Result<Value, String>> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request.header("x-threadmill-user", &self.user);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request.header("content-type", "application/json").body(body.to_owned());
         }
         let answer = async {
             let response = request.send().await?;
             let status = response.status();
             let text = response.text().await?;
-            Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+            Ok((status, shape::value_from_str(&text).unwrap_or(Value::Null)))
         };
         let (status, value) = match answer.await {
             Ok(answer) => answer,
-            Err(error) => return Err(self.fault(error).await),
+            // Whoever hung up, a proxy or a server that was stopped, the thread is not to blame for it.
+            Err(error) => {
+                let error: reqwest::Error = error;
+                let error = anyhow::Error::new(error).context(format!("{} does not answer", self.base));
+                return Err(Refusal::Target(error));
+            }
         };
         if status.is_success() {
             return Ok(Ok(value));
@@ -92,18 +103,6 @@ impl Remote {
 pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
     threadmill_engine::providers::openai::install_tls();
     reqwest::Client::builder().tcp_nodelay(true).build().context("the HTTP client cannot be set up")
-}
-
-impl Remote {
-    /// Whose fault it is that a request was not answered. A server refuses what is too large by hanging up while it is
-    /// still being sent; if it answers another question, it was the request.
-    async fn fault(&self, error: reqwest::Error) -> Refusal {
-        let lives = !error.is_connect() && self.client.get(format!("{}/info", self.base)).send().await.is_ok();
-        if lives {
-            return Refusal::Thread("the server hung up on it, as it does on what is too large".into());
-        }
-        Refusal::Target(anyhow::Error::new(error).context(format!("{} does not answer", self.base)))
-    }
 }
 
 fn target<T>(step: Step<T>) -> anyhow::Result<T> {
@@ -127,7 +126,7 @@ impl Library for Remote {
         map.insert("createdAt".into(), shape::iso(thread.created_at).into());
         map.insert("updatedAt".into(), shape::iso(thread.updated_at).into());
         if let Some(metadata) = thread.metadata {
-            map.insert("metadata".into(), serde_json::from_str(&metadata.0).unwrap_or_default());
+            map.insert("metadata".into(), shape::value_from_str(&metadata.0).unwrap_or_default());
         }
         let answer = self.ask(Method::POST, "/import/threads", Some(Value::Object(map))).await?;
         match answer.get("state").and_then(Value::as_str) {

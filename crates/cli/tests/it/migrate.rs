@@ -113,7 +113,7 @@ async fn a_library_moves_whole() {
     assert!(ann.store.apply(deletion).await.expect("answers").replayed);
     let page = store.stream(&ann.scope, &run_id("ended"), 0, 1_000).await.expect("reads");
     assert_eq!((page.chunks.len(), page.closed), (2, true));
-    let end = ann.end("sealed", 2, Outcome::Stopped, "sealed");
+    let end = ann.end("sealed", ann.claim("sealed").await, Outcome::Stopped, "sealed");
     ann.ok([end]).await;
     let mut under = ann.transaction([ann.say_on("m31", "main")]);
     under.under = Some(library.lock);

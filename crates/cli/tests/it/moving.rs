@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use threadmill_mock_provider::Mock;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::api::{text, text_of, until};
 use crate::node::{Setup, command};
@@ -149,6 +150,130 @@ async fn a_server_that_takes_nobody_s_requests_ends_the_import() {
     let (status, out, errors) = command(&["import", &file.display().to_string(), "--url", &url]);
     assert_eq!(status, 1, "{out}");
     assert!(errors.contains("route_not_found"), "{errors}");
+}
+
+/// A proxy that cuts a request, or a server that is restarted within the second: what is asked next is answered, and yet
+/// the thread is not to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_connection_is_not_blamed_on_the_thread() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("one.jsonl");
+    let one = thread("a", &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, one).expect("the file is written");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let proxy = tokio::spawn(async move {
+        loop {
+            let (mut peer, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 4096];
+            let read = peer.read(&mut head).await.expect("a request");
+            if head[..read].starts_with(b"GET ") {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                peer.write_all(answer).await.expect("an answer");
+            }
+        }
+    });
+    let name = file.display().to_string();
+    let (status, out, errors) =
+        tokio::task::spawn_blocking(move || command(&["import", &name, "--url", &url])).await.expect("a command");
+    proxy.abort();
+    assert_eq!(status, 1, "{out}");
+    assert!(errors.contains("does not answer") && !out.contains("skipped"), "{out}{errors}");
+}
+
+/// Both ways have the same limit for what a thread itself carries, so that neither writes what the other refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_s_own_metadata_has_one_limit() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("heads.jsonl");
+    let with = |id: &str, metadata: Value| {
+        let whole = thread(id, &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+        let (first, rest) = whole.split_once('\n').expect("lines");
+        let mut first: Value = serde_json::from_str(first).expect("JSON");
+        first["thread"]["metadata"] = metadata;
+        format!("{first}\n{rest}")
+    };
+    let of = |bytes: usize| json!({"a": "x".repeat(bytes)});
+    let all = [("large", of(500_000)), ("huge", of(1_200_000)), ("list", json!([1]))];
+    std::fs::write(&file, all.map(|(id, metadata)| with(id, metadata)).concat()).expect("the file is written");
+    let data = folder.path().join("data").display().to_string();
+    let node = Setup::new().start();
+    let url = format!("http://{}", node.address());
+    for place in [["--data", &data], ["--url", &url]] {
+        let (status, summary) = import(&file, &place);
+        assert_eq!((status, &summary["imported"]), (3, &json!(1)), "{place:?}: {summary}");
+        assert_eq!(summary["skipped"].as_array().map(Vec::len), Some(2), "{summary}");
+    }
+    let exported = export(&["--data", &data]);
+    assert_eq!(exported, export(&["--url", &url]));
+    std::fs::write(&file, exported).expect("the file is written");
+    let node = Setup::new().start();
+    let (status, summary) = import(&file, &["--url", &format!("http://{}", node.address())]);
+    assert_eq!((status, &summary["imported"]), (0, &json!(1)), "{summary}");
+}
+
+/// JSON of the app's own that looks like what the reader hands numbers on as.
+#[tokio::test(flavor = "multi_thread")]
+async fn opaque_json_is_moved_as_it_is_written() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("odd.jsonl");
+    let odd = r#"{"$serde_json::private::Number":"12","n":{"$serde_json::private::Number":"x"},"r":{"$serde_json::private::RawValue":"[1]"}}"#;
+    let parts = json!([
+        {"type": "dynamic-tool", "toolName": "f", "toolCallId": "c", "state": "output-available", "input": "ODD",
+            "output": "ODD"},
+        {"type": "data-x", "data": "ODD"},
+        {"type": "text", "text": "hi", "providerMetadata": "ODD"},
+        {"type": "unheard-of", "x": "ODD"},
+    ]);
+    let messages = [
+        message("q", 0, "complete", &json!([text("why")]), &Value::Null),
+        message("a", 1, "complete", &parts, &json!("ODD")),
+    ];
+    let whole = thread("odd", &messages).replace("\"archived\"", "\"metadata\":\"ODD\",\"archived\"");
+    std::fs::write(&file, whole.replace("\"ODD\"", odd)).expect("the file is written");
+    let data = folder.path().join("data").display().to_string();
+    let node = Setup::new().start();
+    let url = format!("http://{}", node.address());
+    for place in [["--data", &data], ["--url", &url]] {
+        let (status, summary) = import(&file, &place);
+        assert_eq!(status, 0, "{place:?}: {summary}");
+        let exported = export(&place);
+        assert_eq!(exported.matches(odd).count(), 7, "{place:?}: {exported}");
+    }
+}
+
+/// What the commands are given that is no good source or target: they say which it is, and leave what was there.
+#[test]
+fn what_cannot_be_read_or_written_is_named() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data").display().to_string();
+    let file = folder.path().join("one.jsonl");
+    let one = thread("a", &[message("q", 0, "complete", &json!([text("hi")]), &Value::Null)]);
+    std::fs::write(&file, one).expect("the file is written");
+    assert_eq!(import(&file, &["--data", &data]).0, 0);
+
+    let here = folder.path().display().to_string();
+    let (status, _, errors) = command(&["import", &here, "--data", &data]);
+    assert!(status == 1 && errors.contains(&here) && errors.contains("is a directory"), "{errors}");
+    let (status, _, errors) = command(&["import", "/dev/zero", "--data", &data]);
+    assert!(status == 1 && errors.contains("/dev/zero:1") && errors.contains("64 MiB"), "{errors}");
+
+    let to = |path: &str| command(&["export", "--user", "ada", "--data", &data, "--output", path]);
+    let (status, _, errors) = to("/dev/full");
+    assert!(status == 1 && errors.contains("/dev/full cannot be written"), "{errors}");
+    let (status, _, errors) = to(&here);
+    assert!(status == 1 && errors.contains("is a directory"), "{errors}");
+
+    let kept = folder.path().join("kept.jsonl");
+    std::fs::write(&kept, "what was there\n").expect("the file is written");
+    let kept_name = kept.display().to_string();
+    let (status, ..) = command(&["export", "--data", &data, "--thread", "nowhere", "--output", &kept_name]);
+    assert_eq!(status, 1);
+    assert_eq!(std::fs::read_to_string(&kept).expect("it is there"), "what was there\n");
+    assert_eq!(to(&kept_name).0, 0);
+    assert_eq!(rows(&std::fs::read_to_string(&kept).expect("it is there")).len(), 4);
+    let left = std::fs::read_dir(folder.path()).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+    assert_eq!(left.filter(|name| name.to_string_lossy().contains("partial")).count(), 0);
 }
 
 /// The first release's file of an answer that was being written: a text that is open, a tool that nobody runs any more.

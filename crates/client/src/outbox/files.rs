@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use threadmill_proto::json::value_from_slice;
 
 const LOCK: &str = "lock";
 const WHOLE: &str = "json";
@@ -91,7 +92,7 @@ impl Directory {
 fn read(path: &Path) -> io::Result<(String, Value)> {
     let unreadable = || io::Error::new(ErrorKind::InvalidData, format!("{} is no write", path.display()));
     let key = path.file_stem().and_then(|key| key.to_str()).ok_or_else(unreadable)?;
-    let value = serde_json::from_slice(&fs::read(path)?).map_err(|_| unreadable())?;
+    let value = value_from_slice(&fs::read(path)?).map_err(|_| unreadable())?;
     Ok((key.into(), value))
 }
 

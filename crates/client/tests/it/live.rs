@@ -1,6 +1,6 @@
 //! What a reader sees.
 
-use threadmill_client::{Phase, Row, Side, View};
+use threadmill_client::{EditText, Phase, Row, Side, View};
 use threadmill_proto::frame::Mode;
 use threadmill_proto::{Anchor, BranchId, MessageId, MessageStatus, ThreadId};
 
@@ -93,7 +93,8 @@ async fn an_edit_forks_and_the_reader_may_follow() {
     let world = World::new().await;
     let (thread, view) = world.thread_of(3).await;
     let second = view.with(|view| view.rows().nth(1).map(|row| row.message.id.clone())).expect("a row");
-    let edited = world.client.http().edit(&thread, &second, "another second", None).await.expect("an edit");
+    let edited =
+        world.client.http().edit(&thread, &second, EditText::only(1, "another second")).await.expect("an edit");
     let told = |view: &View| view.head().default_branch.as_ref() == Some(&edited.branch);
     if view.with(|view| view.head().branch != Some(edited.branch.clone())) {
         view.until(PATIENCE, told).await.expect("the news of the fork");

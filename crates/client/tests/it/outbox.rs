@@ -4,8 +4,8 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::json;
-use threadmill_client::{Answered, Archive, Client, Error, NewMessage, Options, State};
-use threadmill_proto::{Anchor, ThreadId};
+use threadmill_client::{Answered, Archive, Client, Edit, EditText, Error, NewMessage, Options, State};
+use threadmill_proto::{Anchor, MessageId, Part, ThreadId};
 use threadmill_server::http::Auth;
 
 use crate::wire::Deed;
@@ -216,7 +216,7 @@ async fn everything_that_can_be_written_goes_through_the_outbox() {
     let run = again.run.clone();
     let again = again.acknowledged().await.expect("taken");
     assert!(run.is_some() && again.run == run && again.branch.is_some());
-    let edited = client.edit(thread.clone(), first, NewMessage::text("another first")).await.expect("kept");
+    let edited = client.edit(thread.clone(), first, EditText::only(1, "another first")).await.expect("kept");
     let edited = edited.acknowledged().await.expect("taken");
     assert!(edited.forked);
     let removed = client.remove(thread.clone(), edited.message.expect("an id")).await.expect("kept");
@@ -230,4 +230,58 @@ async fn everything_that_can_be_written_goes_through_the_outbox() {
     client.delete(thread.clone()).await.expect("kept").acknowledged().await.expect("deleted");
     let gone = client.http().call(Method::GET, &format!("/threads/{thread}"), None).await;
     assert_eq!(gone.expect_err("it is deleted").code(), Some("thread_not_found"));
+}
+
+/// A row shows the beginning of a long text. Whoever edits the message has read all of it, or names the text that is
+/// new: nothing that a row does not show is lost, and nothing that somebody else wrote meanwhile.
+#[tokio::test]
+async fn an_edit_loses_nothing_that_a_row_does_not_show() {
+    let world = World::new().await;
+    let client = &world.client;
+    let long = "word ".repeat(8_282);
+    let text = |text: &str| Part::Text { text: text.into(), extra: None };
+    let file = Part::File { media_type: "image/png".into(), url: "data:,".into(), filename: None };
+    let said = NewMessage { parts: vec![text(&long), file.clone(), text("end")], ..NewMessage::text("") };
+    let made = client.create_thread(None, said).await.expect("kept");
+    let (thread, message): (ThreadId, MessageId) = (made.thread.clone(), made.message.clone());
+    made.acknowledged().await.expect("taken");
+    let view = client.open(thread.clone(), None, Anchor::Tip);
+    view.until(PATIENCE, |view| view.head().total == 1).await.expect("the thread opens");
+    let row = view.with(|view| view.rows().next().cloned()).expect("a row");
+    assert!(!row.message.previews.is_empty(), "it shows a preview");
+
+    let edit = async |edit: Edit| {
+        let edited = client.edit(thread.clone(), message.clone(), edit).await.expect("kept");
+        edited.acknowledged().await.map(drop)
+    };
+    edit(EditText::of(row.message.rev, [(2, "new end".into())]).into()).await.expect("taken");
+    let whole = client.http().message(&thread, &message).await.expect("the message");
+    assert_eq!(whole.parts, [text(&long), file.clone(), text("new end")]);
+
+    let late = edit(EditText::of(row.message.rev, [(2, "late".into())]).into()).await;
+    assert_eq!(late.expect_err("it was made from what is gone").code(), Some("message_changed"));
+
+    edit(whole.into_parts().change(|parts| parts.push(text("more"))).into()).await.expect("taken");
+    let whole = client.http().message(&thread, &message).await.expect("the message");
+    assert_eq!(whole.parts, [text(&long), file, text("new end"), text("more")]);
+}
+
+/// An edit of all parts is one of the metadata too, which therefore goes along.
+#[tokio::test]
+async fn an_edit_of_all_parts_keeps_the_metadata() {
+    let world = World::new().await;
+    let client = &world.client;
+    let (thread, _view) = world.thread_of(1).await;
+    let metadata = r#"{"n":123456789012345678901234567890}"#;
+    let body: serde_json::Value = serde_json::from_str(&format!(
+        r#"{{"role":"user","parts":[{{"type":"text","text":"a"}}],"metadata":{metadata}}}"#
+    ))
+    .expect("JSON");
+    let answer =
+        client.http().call(Method::POST, &format!("/threads/{thread}/messages"), Some(body)).await.expect("taken");
+    let message = MessageId::parse(answer["message"]["id"].as_str().expect("an id")).expect("an id");
+    let whole = client.http().message(&thread, &message).await.expect("the message");
+    client.http().edit(&thread, &message, whole.into_parts()).await.expect("taken");
+    let whole = client.http().message(&thread, &message).await.expect("the message");
+    assert_eq!(whole.metadata.as_ref().map(|metadata| metadata.0.as_str()), Some(metadata));
 }

@@ -1,5 +1,6 @@
 //! Views that nobody looks at.
 
+use threadmill_client::EditText;
 use threadmill_proto::Anchor;
 
 use crate::wire::Deed;
@@ -42,7 +43,8 @@ async fn a_view_rests_on_the_branch_it_shows() {
     let (thread, view) = world.thread_of(3).await;
     let first = view.with(|view| view.rows().next().map(|row| row.message.id.clone())).expect("a row");
     let main = view.with(|view| view.head().branch.clone()).expect("a branch");
-    let fork = world.client.http().edit(&thread, &first, "another first", None).await.expect("an edit").branch;
+    let fork =
+        world.client.http().edit(&thread, &first, EditText::only(1, "another first")).await.expect("an edit").branch;
     view.until(PATIENCE, |view| view.head().default_branch.as_ref() == Some(&fork)).await.expect("the news of it");
     view.switch(fork.clone());
     view.until(PATIENCE, |view| view.head().branch.as_ref() == Some(&fork)).await.expect("the fork");

@@ -1,6 +1,7 @@
 //! The engine's way to the server: its own connection, or the leader's.
 
-use super::{Company, Engine, Following, Output};
+use super::lists::Following;
+use super::{Company, Engine, Output};
 use crate::Now;
 use crate::session::{Action, Heard, Transport, Way};
 use crate::tabs::{Act, Role};
@@ -100,7 +101,7 @@ impl Engine {
                 self.on_thread(now, &thread, |view| view.on_advance(position, longer));
             }
             ServerFrame::Chunks { thread, run, message: _, from, to, chunks } => {
-                self.on_thread(now, &thread, |view| view.on_chunks(&run, from, to, &chunks));
+                self.on_thread(now, &thread, |view| view.on_chunks(now, &run, from, to, &chunks));
             }
             ServerFrame::Summaries { pos, items } => self.summaries(pos, &items),
             ServerFrame::Failed { sub, problem } => {
@@ -197,9 +198,7 @@ impl Engine {
 
     fn up(&mut self) {
         self.subscribe_all();
-        for list in self.lists.values_mut().filter(|list| !list.head().ready) {
-            list.want();
-        }
+        self.want_lists();
         self.follow();
     }
 

@@ -7,22 +7,22 @@
 
 mod io;
 mod link;
+mod lists;
 mod views;
 
 pub use io::{Company, Fetch, Follows, Input, Output};
 
-use alloc::vec::Vec;
-
 use crate::Now;
 use crate::backoff::Backoff;
-use crate::list::{List, ListPage};
+use crate::list::List;
 use crate::numbered::Numbered;
 use crate::outbox::{Outbox, Step};
 use crate::queue::Queue;
 use crate::session::{Session, Status};
 use crate::tabs::{Role, Tabs};
 use crate::window::{Side, View};
-use threadmill_proto::{ClientFrame, ErrorCode, Problem, Summary};
+use lists::{Feed, ListSlot};
+use threadmill_proto::{ErrorCode, Problem};
 use views::Slot;
 
 /// Bytes of views held unless the host says otherwise.
@@ -33,23 +33,6 @@ enum Asked {
     Open(u32, u32),
     Page(u32, Side),
     List(u32),
-}
-
-/// The summary log as this connection follows it.
-#[derive(Debug, Default)]
-struct Feed {
-    /// The last place seen; none before a list was read.
-    pos: Option<u64>,
-    following: Following,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Following {
-    #[default]
-    No,
-    /// From this place on; what comes before the answer is for other tabs, which may be further.
-    Asked(u64),
-    Yes,
 }
 
 /// A client without I/O.
@@ -63,7 +46,7 @@ pub struct Engine {
     backoff: Backoff,
     slots: Numbered<Slot>,
     room: usize,
-    lists: Numbered<List>,
+    lists: Numbered<ListSlot>,
     feed: Feed,
     asked: Numbered<Asked>,
     shown: Option<Status>,
@@ -119,7 +102,7 @@ impl Engine {
     /// A list, as it is now.
     #[must_use]
     pub fn list(&self, list: u32) -> Option<&List> {
-        self.lists.get(list)
+        self.lists.get(list).map(|slot| &slot.list)
     }
 
     /// What the connection is like.
@@ -160,18 +143,18 @@ impl Engine {
             Input::Switch(view, branch) => self.with(view, |view| view.switch(branch)),
             Input::Edge(view, edge) => self.with(view, |view| view.set_edge(edge)),
             Input::OpenList { list, title } => {
-                self.lists.insert(list, List::new(title.as_deref()));
+                self.lists.insert(list, ListSlot::new(title.as_deref()));
             }
             Input::ReleaseList(list) => {
                 self.lists.remove(list);
             }
             Input::LoadList(list) => {
-                if let Some(list) = self.lists.get_mut(list) {
-                    list.want();
+                if let Some(slot) = self.lists.get_mut(list) {
+                    slot.want();
                 }
             }
             Input::Page(request, answer) => self.page(now, request, answer),
-            Input::ListPage(request, answer) => self.list_page(request, answer),
+            Input::ListPage(request, answer) => self.list_page(now, request, answer),
             Input::Write { number, thread, purpose, tried, follows } => {
                 self.outbox.add(number, thread, purpose, tried);
                 self.feeding = follows == Follows::Another;
@@ -189,9 +172,10 @@ impl Engine {
     }
 
     fn deadline(&self) -> Option<Now> {
-        let retries = self.slots.values().filter_map(|slot| slot.retry);
+        let views = self.slots.values().flat_map(|slot| [slot.retry, slot.view.deadline()]);
+        let lists = self.lists.values().map(|slot| slot.retry);
         let others = [self.session.deadline(), self.tabs.deadline(), self.outbox.deadline()];
-        retries.chain(others.into_iter().flatten()).min()
+        views.chain(lists).chain(others).flatten().min()
     }
 
     fn number(&mut self) -> u32 {
@@ -203,33 +187,7 @@ impl Engine {
         self.session.tick(now);
         self.tabs.tick(now);
         self.tick_views(now);
-    }
-
-    fn summaries(&mut self, pos: u64, items: &[Summary]) {
-        match self.feed.following {
-            Following::Asked(since) if pos == since && items.is_empty() => self.feed.following = Following::Yes,
-            Following::Yes => self.feed.pos = self.feed.pos.map(|seen| seen.max(pos)),
-            Following::No | Following::Asked(_) => {}
-        }
-        self.lists.values_mut().for_each(|list| list.on_summaries(items));
-    }
-
-    fn list_page(&mut self, request: u32, answer: Result<ListPage, Problem>) {
-        let Some(Asked::List(list)) = self.asked.remove(request) else { return };
-        let Some(list) = self.lists.get_mut(list) else { return };
-        if let Ok(page) = &answer {
-            self.feed.pos.get_or_insert(page.pos);
-        }
-        list.on_page(answer);
-        self.follow();
-    }
-
-    fn follow(&mut self) {
-        let following = self.feed.following != Following::No;
-        if let (true, false, Some(since)) = (self.session.is_live(), following, self.feed.pos) {
-            self.feed.following = Following::Asked(since);
-            self.send(&ClientFrame::FollowList { since });
-        }
+        self.tick_lists(now);
     }
 
     fn settle(&mut self, now: Now) {
@@ -252,22 +210,6 @@ impl Engine {
         if self.shown.as_ref() != Some(self.session.status()) {
             self.shown = Some(self.session.status().clone());
             self.outputs.push(Output::Status(self.session.status().clone()));
-        }
-    }
-
-    fn settle_lists(&mut self) {
-        let lists: Vec<u32> = self.lists.numbers();
-        for id in lists {
-            let request = self.number();
-            let Some(list) = self.lists.get_mut(id) else { continue };
-            let page = list.poll_page();
-            while let Some(patch) = list.poll_patch() {
-                self.outputs.push(Output::List(id, patch));
-            }
-            if let Some(page) = page {
-                self.asked.insert(request, Asked::List(id));
-                self.outputs.push(Output::Fetch(request, Fetch::List(page)));
-            }
         }
     }
 }

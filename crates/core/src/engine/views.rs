@@ -9,7 +9,7 @@ use crate::window::{Need, View};
 use threadmill_proto::{Anchor, BranchId, ClientFrame, Problem, ThreadId, Window};
 
 /// Milliseconds, and as many again by chance, before a passing failure is tried again.
-const AGAIN: u64 = 500;
+pub(super) const AGAIN: u64 = 500;
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -112,6 +112,7 @@ impl Engine {
     }
 
     pub(super) fn tick_views(&mut self, now: Now) {
+        self.slots.values_mut().for_each(|slot| slot.view.tick(now));
         for view in self.slots.numbers() {
             let Some(slot) = self.slots.get_mut(view).filter(|slot| slot.retry.is_some_and(|at| at <= now)) else {
                 continue;

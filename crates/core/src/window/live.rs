@@ -1,6 +1,7 @@
 //! Events and chunks: carrying the window on along the log.
 
-use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, View};
+use super::{Head, Link, Live, Need, Patch, Phase, Row, Side, Unsaid, View, WAIT};
+use crate::Now;
 use crate::fold::{Fold, Folded, is_open};
 use alloc::boxed::Box;
 use alloc::{vec, vec::Vec};
@@ -49,7 +50,7 @@ impl View {
 
     /// The log went on with changes this view does not show.
     pub fn on_advance(&mut self, position: Position, longer: Option<(&BranchId, u64)>) -> Need {
-        if !matches!(self.link, Link::Live(_)) {
+        if !self.is_live() {
             return Need::Nothing;
         }
         if position.epoch < self.position.epoch {
@@ -64,9 +65,10 @@ impl View {
         Need::Nothing
     }
 
-    /// Chunks `from..to` of a run.
-    pub fn on_chunks(&mut self, run: &RunId, from: u64, to: u64, chunks: &[Chunk]) -> Need {
-        if !matches!(self.link, Link::Live(_)) {
+    /// Chunks `from..to` of a run. Text is told at once; a tool's input and the metadata, which are told as a whole,
+    /// at once if that was a second ago, and else by [`View::tick`].
+    pub fn on_chunks(&mut self, now: Now, run: &RunId, from: u64, to: u64, chunks: &[Chunk]) -> Need {
+        if !self.is_live() {
             return Need::Nothing;
         }
         let Some(at) = self.runs.iter().position(|live| live.run == *run) else {
@@ -78,22 +80,26 @@ impl View {
         } else if from == offset {
             self.resumes = 0;
             self.fold(at, to, chunks);
+            self.say(now, at);
             Need::Nothing
         } else {
             self.resume()
         }
     }
 
+    /// What is held is carried on.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.link, Link::Live(_))
+    }
+
     /// A later epoch is the same history: the server went on from this view's position, by its hash, before it let the
     /// view be live, and tells everybody to start over where it cannot.
     fn is_next(&self, position: &Position) -> bool {
-        matches!(self.link, Link::Live(_))
-            && position.epoch >= self.position.epoch
-            && position.seq == self.position.seq + 1
+        self.is_live() && position.epoch >= self.position.epoch && position.seq == self.position.seq + 1
     }
 
     fn out_of_step(&mut self, position: &Position) -> Need {
-        let live = matches!(self.link, Link::Live(_));
+        let live = self.is_live();
         let seen = position.epoch >= self.position.epoch && position.seq <= self.position.seq;
         if live && !seen { self.resume() } else { Need::Nothing }
     }
@@ -289,8 +295,6 @@ impl View {
     fn fold(&mut self, at: usize, to: u64, chunks: &[Chunk]) {
         let live = &mut self.runs[at];
         let mut growth = Growth::new(&live.message);
-        // Inputs are shown as a whole, so once a batch, however many deltas made them grow.
-        let mut inputs: Vec<usize> = Vec::new();
         for chunk in chunks {
             let before = live.fold.parts().len();
             match live.fold.apply(chunk) {
@@ -305,16 +309,15 @@ impl View {
                         growth.changed(closed, &parts[closed]);
                     }
                     for part in touched(&live.fold, before, chunk) {
+                        live.unsaid.inputs.retain(|unsaid| *unsaid != part);
                         growth.changed(part, &parts[part]);
                     }
                     live.open.extend((before..parts.len()).filter(|part| is_open(&parts[*part])));
                 }
-                Folded::Input(part) if !inputs.contains(&part) => inputs.push(part),
-                Folded::Input(_) | Folded::Metadata | Folded::Nothing => {}
+                Folded::Input(part) if !live.unsaid.inputs.contains(&part) => live.unsaid.inputs.push(part),
+                Folded::Metadata => live.unsaid.metadata = true,
+                Folded::Input(_) | Folded::Nothing => {}
             }
-        }
-        for part in inputs {
-            growth.changed(part, &live.fold.parts()[part]);
         }
         live.fold.extend(&[], to);
         for patch in growth.patches {
@@ -322,15 +325,59 @@ impl View {
         }
     }
 
+    /// Says what grew in a run's message and is told as a whole, if it is time.
+    fn say(&mut self, now: Now, at: usize) {
+        let live = &mut self.runs[at];
+        if live.unsaid.due().is_none_or(|due| now < due) {
+            return;
+        }
+        live.unsaid.said = Some(now);
+        let metadata = core::mem::take(&mut live.unsaid.metadata);
+        let mut growth = Growth::new(&live.message);
+        for part in live.unsaid.inputs.drain(..) {
+            growth.changed(part, &live.fold.parts()[part]);
+        }
+        let row = self.rows.iter().position(|row| metadata && row.message.id == growth.message);
+        for patch in growth.patches {
+            self.patches.push(patch);
+        }
+        if let Some(row) = row {
+            self.update(row);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        for at in 0..self.runs.len() {
+            self.say(now, at);
+        }
+    }
+
+    /// When [`View::tick`] has something to say.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Now> {
+        self.runs.iter().filter_map(|live| live.unsaid.due()).min()
+    }
+
     /// The row is now so. What a run writes is sent along as far as it has come.
     fn update(&mut self, at: usize) {
         let row = &mut self.rows[at];
-        let live = self.runs.iter().find(|live| row.run.is_some() && live.message == row.message.id);
+        let live = self.runs.iter_mut().find(|live| row.run.is_some() && live.message == row.message.id);
         if let Some(live) = live {
             row.message.parts = live.fold.parts().to_vec();
+            row.message.metadata = live.fold.metadata();
+            live.unsaid.metadata = false;
         }
         let patch = Patch::Update(Box::new(row.clone()));
         self.patches.push(patch);
+    }
+}
+
+impl Unsaid {
+    /// When it may be said, if there is any.
+    fn due(&self) -> Option<Now> {
+        let any = self.metadata || !self.inputs.is_empty();
+        any.then(|| self.said.map_or(0, |said| said + WAIT))
     }
 }
 

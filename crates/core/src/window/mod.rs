@@ -12,9 +12,13 @@
 //!
 //! | link \ input | opened | window | resumed | event, chunks, advance | reset | failed | drop | page |
 //! |---|---|---|---|---|---|---|---|---|
-//! | `Down` | held, subscribe | – | – | – | – | – | – | merged |
-//! | `Asked` | held, subscribe | held, `Live` | `Live` | ignored: the answer starts over | ignored | over | `Down` | merged |
+//! | `Down` | held, subscribe | – | – | – | – | – | – | merged, or kept wanted |
+//! | `Asked` | held, subscribe | held, `Live` | `Live` | ignored: the answer starts over | ignored | over | `Down` | merged, or kept wanted |
 //! | `Live` | held, subscribe | – | – | applied, or resume | `Asked` | over | `Down` | merged, perhaps resume |
+//!
+//! A page of a later epoch is that of a server which was started anew. Whether it continues what is held is known
+//! once the server has gone on from the cursor, or sent a window: while neither is so the page stays wanted, and it
+//! is read again then.
 //!
 //! A jump or a switch opens anew; what is held stays, and stays live, until the new window is there, and for
 //! good if it cannot be had. After `ThreadDeleted` nothing has an effect any more.
@@ -31,6 +35,7 @@ mod row;
 pub use page::PageRequest;
 pub use row::{Head, HeadRun, Patch, Phase, Row, Side, text_of};
 
+use crate::Now;
 use crate::fold::{Fold, is_open};
 use crate::queue::Queue;
 use crate::session::passes;
@@ -50,6 +55,8 @@ pub const MAX_ROWS: usize = 100;
 pub const MAX_BYTES: usize = 768 << 10;
 /// Windows and pages that do not fit what is held before the reader is told, or made to wait.
 const MISSES: u8 = 3;
+/// Milliseconds between two times that something is told as a whole that grows bit by bit.
+const WAIT: u64 = 1_000;
 
 /// Whether the reader is at the live edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +100,18 @@ struct Live {
     fold: Fold,
     /// Parts of the fold to which more text may come.
     open: Vec<usize>,
+    unsaid: Unsaid,
+}
+
+/// What grew in a run's message and is told as a whole, so at most once in [`WAIT`]: told at each delta it would cost
+/// the square of its length.
+#[derive(Debug, Clone, Default)]
+struct Unsaid {
+    /// Tool calls whose input grew.
+    inputs: Vec<usize>,
+    metadata: bool,
+    /// When something of it was told last.
+    said: Option<Now>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +120,8 @@ enum Load {
     Idle,
     Wanted,
     InFlight,
+    /// Wanted, once the subscription has shown that what the server says now is of the history that is held.
+    Held,
 }
 
 /// One view.
@@ -366,8 +387,10 @@ impl View {
     /// A window for subscription `sub`, after a reset: it replaces whatever is held.
     pub fn on_window(&mut self, sub: u32, window: Window) {
         if self.link == Link::Asked(sub) {
+            let held = self.take_held();
             self.hold(window);
             self.link = Link::Live(sub);
+            held.for_each(|side| self.want(side));
         }
     }
 
@@ -402,7 +425,22 @@ impl View {
         if self.link == Link::Asked(sub) {
             self.link = Link::Live(sub);
             self.confirmed = self.announced;
+            self.take_held().for_each(|side| self.want(side));
         }
+    }
+
+    /// The sides whose pages waited for the subscription; they wait no more.
+    fn take_held(&mut self) -> impl Iterator<Item = Side> + use<> {
+        [Side::Older, Side::Newer]
+            .map(|side| {
+                let held = *self.load(side) == Load::Held;
+                if held {
+                    *self.load(side) = Load::Idle;
+                }
+                held.then_some(side)
+            })
+            .into_iter()
+            .flatten()
     }
 
     /// What is held is void; a window follows on the same subscription.
@@ -567,7 +605,7 @@ impl Live {
     fn new(run: RunId, status: RunStatus, message: &Message, offset: u64) -> Self {
         let open = (0..message.parts.len()).filter(|at| is_open(&message.parts[*at])).collect();
         let fold = Fold::from_body(body_of(message), offset);
-        Self { run, message: message.id.clone(), status, fold, open }
+        Self { run, message: message.id.clone(), status, fold, open, unsaid: Unsaid::default() }
     }
 }
 

@@ -81,6 +81,11 @@ impl View {
                 self.patches.push(Patch::Loaded { side, added: 0, problem: None });
                 Need::Nothing
             }
+            // Nobody has said yet what the server kept when it was started anew.
+            Ok(page) if page.cursor.position.epoch > self.position.epoch && !self.is_live() => {
+                *self.load(side) = Load::Held;
+                Need::Nothing
+            }
             Ok(page) if self.fits(side, &page) => self.merge(side, page),
             Ok(_) if self.misses < MISSES => {
                 self.misses += 1;
@@ -126,7 +131,7 @@ impl View {
     /// A page of a later epoch is known to be of the same history once the server has gone on from here.
     fn is_of_one_history(&self, page: &Position) -> bool {
         let here = &self.position;
-        let later = matches!(self.link, Link::Live(_)) && page.epoch > here.epoch && page.seq >= here.seq;
+        let later = self.is_live() && page.epoch > here.epoch && page.seq >= here.seq;
         page.epoch == here.epoch || later
     }
 

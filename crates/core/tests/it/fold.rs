@@ -188,3 +188,20 @@ fn no_tool_call_outlives_its_run() {
     let output = Chunk::ToolOutputAvailable { call_id: s("c"), output: JsonText(s("2")) };
     assert_eq!(calls(&[available, output])[0].0, "output-available");
 }
+
+/// A call that is begun again is another one: nothing of what it was is shown beside its new input, and that input grows
+/// from its first delta.
+#[test]
+fn a_tool_call_begun_again_begins_from_nothing() {
+    let json = |text: &str| JsonText(text.into());
+    let start = || Chunk::ToolInputStart { call_id: "a".into(), name: "t".into(), dynamic: false };
+    let delta = |delta: &str| Chunk::ToolInputDelta { call_id: "a".into(), delta: delta.into() };
+    let input =
+        Chunk::ToolInputAvailable { call_id: "a".into(), name: "t".into(), input: json("{\"a\":1}"), dynamic: false };
+    let output = Chunk::ToolOutputAvailable { call_id: "a".into(), output: json("1") };
+    let error = Chunk::ToolOutputError { call_id: "a".into(), error: "no".into() };
+    let fold = whole(&[start(), input, output, error, start(), delta("{\"b"), delta("\":2")]);
+    let [Part::Tool(tool)] = fold.parts() else { panic!("{:?}", fold.parts()) };
+    assert_eq!((tool.state.as_str(), &tool.output, &tool.error), ("input-streaming", &None, &None));
+    assert_eq!(tool.input, Some(json(r#""{\"b\":2""#)));
+}

@@ -2,6 +2,7 @@
 
 mod copy;
 mod fold;
+mod list;
 mod model;
 mod outbox;
 mod session;

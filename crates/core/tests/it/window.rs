@@ -6,8 +6,10 @@ use crate::model::{Server, thread};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use threadmill_core::engine::{Company, Engine, Fetch, Input, Output, unanswered};
-use threadmill_core::window::{Edge, PageRequest, Patch, Side};
-use threadmill_proto::{Anchor, Chunk, ErrorCode, Problem, ServerFrame, Window, to_cbor};
+use threadmill_core::window::{Edge, Need, PageRequest, Patch, Side, View};
+use threadmill_proto::{
+    Anchor, Chunk, ErrorCode, JsonText, MessageId, Part, Problem, RunId, ServerFrame, Window, to_cbor,
+};
 
 const VIEW: u32 = 1;
 
@@ -452,32 +454,163 @@ fn an_opening_that_is_refused_for_now_is_tried_again() {
     }
 }
 
+/// A view of a thread where a run has begun, and what the host was told of its message since it was last asked.
+struct Growing {
+    world: World,
+    run: RunId,
+    message: MessageId,
+    to: u64,
+}
+
+impl Growing {
+    fn new() -> Self {
+        let mut world = opened(2);
+        world.server.start_run();
+        world.quiet();
+        let view = world.engine.view(VIEW).expect("an open view");
+        let run = view.cursor().runs.first().expect("a run that is followed").run.clone();
+        let message = view.rows().last().expect("its row").message.id.clone();
+        Self { world, run, message, to: 0 }
+    }
+
+    fn say(&mut self, chunks: Vec<Chunk>) -> Vec<Patch> {
+        let from = self.to;
+        self.to += chunks.len() as u64;
+        let (run, message) = (self.run.clone(), self.message.clone());
+        let frame = ServerFrame::Chunks { thread: thread(), run, message, from, to: self.to, chunks };
+        self.told(Input::Received(to_cbor(&frame)))
+    }
+
+    fn wait(&mut self, time: u64) -> Vec<Patch> {
+        self.world.now += time;
+        self.told(Input::Tick)
+    }
+
+    fn told(&mut self, input: Input) -> Vec<Patch> {
+        self.world.engine.handle(self.world.now, input);
+        let mut told = Vec::new();
+        loop {
+            match self.world.engine.poll_output() {
+                Output::View(_, patch @ (Patch::Part { .. } | Patch::Update(_))) => told.push(patch),
+                Output::Wait(until) => {
+                    self.world.deadline = until;
+                    return told;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn input_start(call_id: &str) -> Chunk {
+    Chunk::ToolInputStart { call_id: call_id.into(), name: "t".into(), dynamic: true }
+}
+
+fn input_delta(call_id: &str) -> Chunk {
+    Chunk::ToolInputDelta { call_id: call_id.into(), delta: "x".into() }
+}
+
+fn metadata(json: &str) -> Chunk {
+    Chunk::Metadata { metadata: JsonText(json.into()) }
+}
+
 /// A row shows the whole input of a tool each time: who joined in late, or calls two tools by turns, would otherwise
 /// pay for it with each delta.
 #[test]
 fn inputs_that_grow_by_turns_are_shown_once_a_batch() {
-    let mut world = opened(2);
-    world.server.start_run();
-    world.quiet();
-    let view = world.engine.view(VIEW).expect("an open view");
-    let run = view.cursor().runs.first().expect("a run that is followed").run.clone();
-    let message = view.rows().last().expect("its row").message.id.clone();
+    let mut growing = Growing::new();
     let calls = ["a", "b"];
-    let start = |id: &str| Chunk::ToolInputStart { call_id: id.into(), name: "t".into(), dynamic: true };
-    let delta = |n: usize| Chunk::ToolInputDelta { call_id: calls[n % 2].into(), delta: "x".into() };
-    let chunks: Vec<Chunk> = calls.into_iter().map(start).chain((0..1_000).map(delta)).collect();
-    let to = chunks.len() as u64;
-    let frame = ServerFrame::Chunks { thread: thread(), run, message, from: 0, to, chunks };
-    world.engine.handle(world.now, Input::Received(to_cbor(&frame)));
+    let deltas = (0..1_000).map(|n| input_delta(calls[n % 2]));
+    let told = growing.say(calls.into_iter().map(input_start).chain(deltas).collect());
+    assert_eq!(told.len(), 4, "two calls that begin, and the input of each");
+}
+
+/// Nor with each batch: a megabyte that comes in a thousand of them would cost the square of it.
+#[test]
+fn an_input_that_grows_is_shown_once_a_second_and_when_it_is_whole() {
+    let mut growing = Growing::new();
+    growing.say(vec![input_start("a")]);
     let mut shown = 0;
-    loop {
-        match world.engine.poll_output() {
-            Output::View(_, Patch::Part { .. }) => shown += 1,
-            Output::Wait(_) => break,
-            _ => {}
-        }
+    for _ in 0..1_000 {
+        shown += growing.say(vec![input_delta("a")]).len();
+        shown += growing.wait(10).len();
     }
-    assert_eq!(shown, 4, "two calls that begin, and the input of each");
+    assert!((9..=11).contains(&shown), "{shown} times in ten seconds");
+    growing.say(vec![input_delta("a")]);
+    let rest = growing.world.deadline.expect("what was not shown is due").saturating_sub(growing.world.now);
+    assert!(rest <= 1_000, "in {rest} ms");
+    let told = growing.wait(rest);
+    let [Patch::Part { part: 0, value, .. }] = &told[..] else { panic!("{told:?}") };
+    let Part::Tool(tool) = &**value else { panic!("{value:?}") };
+    assert_eq!(tool.input.as_ref().map(|input| input.0.len()), Some(1_001 + 2), "to the last delta");
+    let whole = Chunk::ToolInputAvailable {
+        call_id: "a".into(),
+        name: "t".into(),
+        input: JsonText("{}".into()),
+        dynamic: true,
+    };
+    growing.say(vec![input_delta("a")]);
+    assert_eq!(growing.say(vec![whole]).len(), 1, "at once");
+    assert_eq!(growing.wait(1_000), [], "and not again");
+}
+
+/// What a run says of itself is there while it runs, as it is after a reload.
+#[test]
+fn metadata_is_live() {
+    let mut growing = Growing::new();
+    let told = growing.say(vec![metadata("{\"warnings\":[\"w\"]}"), metadata("{\"n\":1}")]);
+    let [Patch::Update(row)] = &told[..] else { panic!("{told:?}") };
+    let kept = row.message.metadata.as_ref().expect("metadata").0.clone();
+    assert!(kept.contains("warnings") && kept.contains("\"n\":1"), "{kept}");
+    assert!(row.run.is_some());
+    let view = growing.world.engine.view(VIEW).expect("an open view");
+    assert_eq!(view.rows().last().map(|row| row.message.metadata.clone()), Some(row.message.metadata.clone()));
+    // A provider that counts with each token does not have the whole message told with each.
+    let told: usize = (0..100).map(|n| growing.say(vec![metadata(&format!("{{\"n\":{n}}}"))]).len()).sum();
+    assert_eq!(told, 0);
+    let told = growing.wait(1_000);
+    assert!(
+        matches!(&told[..], [Patch::Update(row)] if row.message.metadata.as_ref().is_some_and(|m| m.0.contains("99")))
+    );
+}
+
+/// The server was started anew, and a page is there before the connection: it is neither refused for good nor asked for
+/// again and again, but asked for once the log has gone on from here.
+#[test]
+fn a_page_of_a_restarted_server_waits_for_the_connection() {
+    let mut world = World::new(200, Anchor::Tip);
+    world.quiet();
+    let before = world.fetches;
+    world.run(Op::Restart);
+    world.run(Op::Load(Side::Older));
+    for _ in 0..5 {
+        world.run(Op::Read);
+        world.run(Op::Page);
+    }
+    assert_eq!(world.fetches, before + 1, "it is not asked for over and over");
+    assert!(world.engine.view(VIEW).expect("an open view").head().loading_older);
+    world.quiet();
+    assert_eq!(world.fetches, before + 2, "and then once");
+    assert_eq!(range(&world), (125, 200, 200));
+    world.true_window();
+}
+
+#[test]
+fn a_page_of_a_restarted_server_is_asked_for_after_a_reset_too() {
+    let mut server = Server::with_messages(200);
+    let mut view = View::new(thread(), None, Anchor::Tip);
+    let (opening, request) = view.poll_open().expect("a window is asked for");
+    assert_eq!(view.on_open(opening, Ok(server.window(&request))), Need::Subscribe);
+    assert!(view.subscribe(1).is_some());
+    view.want(Side::Older);
+    let (side, page) = view.poll_page().expect("a page is asked for");
+    server.begin_epoch();
+    assert_eq!(view.on_page(side, Ok(server.window(&page))), Need::Nothing);
+    assert_eq!(view.poll_page(), None);
+    view.on_window(1, server.window(&request));
+    let (side, page) = view.poll_page().expect("it is asked for again");
+    let _ = view.on_page(side, Ok(server.window(&page)));
+    assert_eq!(view.head().from, 125);
 }
 
 /// Coming back again and again to a thread where nothing happens costs no window.

@@ -15,12 +15,13 @@ use tokio::time::sleep;
 use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::hub::Hub;
 use crate::delivery::open::{Opener, StillOpen};
-use crate::delivery::queue::{Ledger, Outgoing, SendQueue};
+use crate::delivery::queue::{Outgoing, SendQueue};
 use crate::delivery::request::OpenRequest;
 use crate::delivery::run_feed::RunFeed;
 use crate::delivery::snapshot::Snapshot;
 use crate::delivery::topic::Topic;
 use crate::delivery::topics::{SharedTopic, TopicKey};
+use crate::delivery::unsent::{Account, Unsent};
 use crate::problem::Answer;
 use crate::supervise::Tasks;
 use crate::sync::lock;
@@ -44,6 +45,8 @@ pub struct Delivery {
     snapshot: Arc<dyn Snapshot>,
     tasks: Arc<Tasks>,
     limits: Limits,
+    /// What waits to be sent on all of them.
+    unsent: Arc<Unsent>,
     /// Connections that are open.
     connections: AtomicUsize,
 }
@@ -55,14 +58,26 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(hub: Arc<dyn Hub>, snapshot: Arc<dyn Snapshot>, tasks: Arc<Tasks>, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { hub, snapshot, tasks, limits, connections: AtomicUsize::new(0) })
+    pub(crate) fn new(
+        hub: Arc<dyn Hub>,
+        snapshot: Arc<dyn Snapshot>,
+        tasks: Arc<Tasks>,
+        limits: Limits,
+        unsent: Arc<Unsent>,
+    ) -> Arc<Self> {
+        Arc::new(Self { hub, snapshot, tasks, limits, unsent, connections: AtomicUsize::new(0) })
     }
 
-    /// A connection without subscriptions, on behalf of a user. What waits to be sent is counted in `ledger` besides.
+    /// What waits to be sent.
     #[must_use]
-    pub fn connect(self: &Arc<Self>, scope: Scope, ledger: Option<Arc<dyn Ledger>>) -> Watcher {
-        Watcher::new(Arc::clone(self), scope, ledger)
+    pub fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
+    }
+
+    /// A connection without subscriptions, on behalf of a user. What waits to be sent counts in `account`.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>, scope: Scope, account: Option<Arc<Account>>) -> Watcher {
+        Watcher::new(Arc::clone(self), scope, account)
     }
 
     /// Follows one run from an offset of its stream on.
@@ -155,12 +170,12 @@ impl Drop for Opening {
 }
 
 impl Watcher {
-    fn new(delivery: Arc<Delivery>, scope: Scope, ledger: Option<Arc<dyn Ledger>>) -> Self {
+    fn new(delivery: Arc<Delivery>, scope: Scope, account: Option<Arc<Account>>) -> Self {
         delivery.connections.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
             delivery,
             scope,
-            queue: SendQueue::counted(ledger),
+            queue: SendQueue::counted(account),
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),

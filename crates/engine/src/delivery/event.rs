@@ -165,6 +165,21 @@ impl Shared {
         self.bytes
     }
 
+    /// What it holds while it waits: a window is one connection's own, and there twice, as it is and encoded.
+    pub(crate) fn held(&self) -> usize {
+        match &self.event {
+            Delivered::Window { .. } => 2 * self.bytes,
+            Delivered::Resumed { .. }
+            | Delivered::Change { .. }
+            | Delivered::Chunks { .. }
+            | Delivered::Advance { .. }
+            | Delivered::Reset { .. }
+            | Delivered::Summary { .. }
+            | Delivered::Failed { .. }
+            | Delivered::Own(_) => self.bytes,
+        }
+    }
+
     /// Whether this holds the chunks right after those of `before`.
     pub(crate) fn continues(&self, before: &Self) -> bool {
         match (&before.event, &self.event) {

@@ -20,3 +20,4 @@ pub(crate) mod snapshot;
 pub(crate) mod subscription;
 pub(crate) mod topic;
 pub(crate) mod topics;
+pub(crate) mod unsent;

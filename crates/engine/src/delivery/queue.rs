@@ -14,6 +14,7 @@ use threadmill_proto::frame::ResetReason;
 use tokio::sync::Notify;
 
 use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::unsent::Account;
 use crate::sync::lock;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
@@ -57,67 +58,73 @@ impl Queued {
     }
 }
 
-/// Counts what waits to be sent, for whoever bounds that.
-pub trait Ledger: Send + Sync + std::fmt::Debug {
-    /// So many bytes more.
-    fn add(&self, bytes: usize);
-    /// So many bytes less.
-    fn sub(&self, bytes: usize);
-}
-
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Queued>,
+    /// What the events cost, and what they hold in memory.
     bytes: usize,
+    held: usize,
     overflown: bool,
-    ledger: Option<Arc<dyn Ledger>>,
+    /// Where what is held counts besides.
+    account: Option<Arc<Account>>,
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.sub(self.bytes);
+        self.clear();
     }
 }
 
 impl Queue {
-    fn add(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        if let Some(ledger) = &self.ledger {
-            ledger.add(bytes);
+    fn count(&mut self, event: &Shared) {
+        self.bytes += event.bytes();
+        self.held += event.held();
+        if let Some(account) = &self.account {
+            account.add(event.held());
         }
     }
 
-    fn sub(&mut self, bytes: usize) {
-        self.bytes -= bytes;
-        if let Some(ledger) = &self.ledger {
-            ledger.sub(bytes);
+    fn discount(&mut self, event: &Shared) {
+        self.bytes -= event.bytes();
+        self.held -= event.held();
+        if let Some(account) = &self.account {
+            account.sub(event.held());
         }
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        if let Some(account) = &self.account {
+            account.sub(self.held);
+        }
+        (self.bytes, self.held) = (0, 0);
     }
 
     fn forget(&mut self, thread: &ThreadId) {
-        let mut freed = 0;
+        let mut gone = Vec::new();
         self.items.retain(|item| match item {
-            Queued::Live(frame) | Queued::Repeated(frame) if frame.event.is_about(thread) => {
-                freed += frame.bytes();
+            Queued::Live(event) | Queued::Repeated(event) if event.event.is_about(thread) => {
+                gone.push(Arc::clone(event));
                 false
             }
             Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
         });
-        self.sub(freed);
+        for event in gone {
+            self.discount(&event);
+        }
     }
 
-    fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
+    fn push(&mut self, event: Arc<Shared>, queued: impl FnOnce(Arc<Shared>) -> Queued) {
         if self.overflown {
             return;
         }
-        self.add(frame.bytes());
+        self.count(&event);
         if self.bytes > HARD_LIMIT {
             self.overflown = true;
-            self.items.clear();
-            self.sub(self.bytes);
+            self.clear();
             self.items.push_back(Queued::Task(Outgoing::TooSlow));
         } else {
-            self.items.push_back(place(frame));
+            self.items.push_back(queued(event));
         }
     }
 }
@@ -133,8 +140,9 @@ pub(crate) struct SendQueue {
 
 impl SendQueue {
     /// One whose bytes are counted besides.
-    pub(crate) fn counted(ledger: Option<Arc<dyn Ledger>>) -> Arc<Self> {
-        let queue = Queue { items: VecDeque::new(), bytes: 0, overflown: false, ledger };
+    pub(crate) fn counted(account: Option<Arc<Account>>) -> Arc<Self> {
+        let mut queue = Queue::default();
+        queue.account = account;
         Arc::new(Self { queue: Mutex::new(queue), ready: Notify::new(), taken: Notify::new() })
     }
 
@@ -195,9 +203,7 @@ impl SendQueue {
     /// Drops all that waits, and says so to the one reader there is.
     pub(crate) fn restart(&self) {
         let mut queue = lock(&self.queue);
-        queue.items.clear();
-        let bytes = queue.bytes;
-        queue.sub(bytes);
+        queue.clear();
         queue.items.push_back(Queued::Task(Outgoing::Resync(0)));
         drop(queue);
         self.ready.notify_one();
@@ -222,7 +228,7 @@ impl SendQueue {
             Queued::Live(frame) => (frame, true),
             Queued::Repeated(frame) => (frame, false),
         };
-        queue.sub(first.bytes());
+        queue.discount(&first);
         // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
         let mut more: Vec<Arc<Shared>> = Vec::new();
         while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
@@ -230,7 +236,7 @@ impl SendQueue {
                 break;
             }
             let after = Arc::clone(after);
-            queue.sub(after.bytes());
+            queue.discount(&after);
             queue.items.pop_front();
             more.push(after);
         }
@@ -250,6 +256,7 @@ mod tests {
     use threadmill_proto::{Chunk, MessageId, RunId};
 
     use super::*;
+    use crate::delivery::unsent::Unsent;
 
     fn chunks(from: u64, to: u64) -> Arc<Shared> {
         let delta = |at: u64| Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") };
@@ -290,24 +297,11 @@ mod tests {
         assert_eq!(lock(&queue.queue).bytes, 0, "what was sent is not counted any more");
     }
 
-    #[derive(Debug, Default)]
-    struct Count(std::sync::atomic::AtomicUsize);
-
-    impl Ledger for Count {
-        fn add(&self, bytes: usize) {
-            self.0.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-        }
-
-        fn sub(&self, bytes: usize) {
-            self.0.fetch_sub(bytes, std::sync::atomic::Ordering::Relaxed);
-        }
-    }
-
     #[test]
     fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
-        let count = Arc::new(Count::default());
-        let counted = || count.0.load(std::sync::atomic::Ordering::Relaxed);
-        let queue = SendQueue::counted(Some(Arc::clone(&count) as _));
+        let account = Arc::new(Arc::new(Unsent::default()).account());
+        let counted = || usize::try_from(account.bytes()).expect("a size");
+        let queue = SendQueue::counted(Some(Arc::clone(&account)));
         for (from, to) in [(0, 2), (2, 3), (5, 6)] {
             queue.push(chunks(from, to));
         }
@@ -324,7 +318,7 @@ mod tests {
             queue.push(chunks(0, 9_000));
         }
         assert_eq!(counted(), 0, "a connection that is given up holds nothing");
-        let queue = SendQueue::counted(Some(Arc::clone(&count) as _));
+        let queue = SendQueue::counted(Some(Arc::clone(&account)));
         queue.push(chunks(0, 2));
         drop(queue);
         assert_eq!(counted(), 0);

@@ -1,7 +1,6 @@
 //! Following one run by offset: every chunk once and in order, then the end, whoever writes it and however slowly it is
 //! read.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_proto::{ErrorCode, Outcome};

@@ -17,6 +17,7 @@ use crate::delivery::open::WAITS;
 use crate::delivery::snapshot::{Snapshot, page_limits};
 use crate::delivery::topic::settle;
 use crate::delivery::topics::{Reach, TopicKey};
+use crate::delivery::unsent::Unsent;
 use crate::hot::window_cache::WindowCache;
 use crate::problem::{Answer, problem_of};
 use crate::sync::lock;
@@ -33,6 +34,7 @@ pub(crate) struct Reads {
     store: Arc<dyn DurableStore>,
     hub: Arc<dyn Hub>,
     windows: WindowCache,
+    unsent: Arc<Unsent>,
     turns: Arc<Turns>,
     limits: Limits,
 }
@@ -40,6 +42,7 @@ pub(crate) struct Reads {
 #[async_trait]
 impl Snapshot for Reads {
     async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+        self.unsent.room(Some(scope)).await?;
         let _turn = self.turns.turn(scope, 1).await;
         self.windows.window(scope, query).await.map_err(problem_of)
     }
@@ -71,9 +74,10 @@ impl Reads {
         store: Arc<dyn DurableStore>,
         hub: Arc<dyn Hub>,
         windows: WindowCache,
+        unsent: Arc<Unsent>,
         limits: Limits,
     ) -> Arc<Self> {
-        Arc::new(Self { store, hub, windows, turns: Turns::new(READS), limits })
+        Arc::new(Self { store, hub, windows, unsent, turns: Turns::new(READS), limits })
     }
 
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.

@@ -177,8 +177,16 @@ async fn no_tool_call_runs_on_in_a_message_that_has_ended() {
         let function = json!({"name": "f", "arguments": arguments});
         delta(&json!({"tool_calls": [{"index": index, "id": id, "function": function}]}))
     };
-    let frames =
-        [call(0, "c", "{\"a\":"), call(0, "", "1}"), call(1, "d", ""), call(2, "e", "{oh"), finish("tool_calls")];
+    // What looks like the JSON reader's own number is JSON like any other.
+    let odd = "{\"$serde_json::private::Number\":\"x\"}";
+    let frames = [
+        call(0, "c", "{\"a\":"),
+        call(0, "", "1}"),
+        call(1, "d", ""),
+        call(2, "e", "{oh"),
+        call(3, "n", odd),
+        finish("tool_calls"),
+    ];
     let tools = |parts: &[Part]| -> Vec<(String, String, Option<String>)> {
         let tool = |part: &Part| match part {
             Part::Tool(tool) => Some((
@@ -197,6 +205,7 @@ async fn no_tool_call_runs_on_in_a_message_that_has_ended() {
         failed("{\"a\":1}", "The tool was not run."),
         failed("{}", "The tool was not run."),
         failed("\"{oh\"", "The input is not JSON."),
+        failed(odd, "The tool was not run."),
     ];
     assert_eq!(tools(&answered.message.parts), want);
     let answered = world.ask(Script::events(&frames[..1])).await;

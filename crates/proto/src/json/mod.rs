@@ -7,6 +7,7 @@ mod event;
 mod message;
 mod part;
 mod plain;
+mod read;
 mod window;
 
 pub use chunk::{chunk_from_value, chunk_to_value};
@@ -17,6 +18,7 @@ pub use plain::{
     iso, outcome_word, parse_iso, problem_from_value, problem_to_value, run_to_value, summary_from_value,
     summary_to_value, thread_from_value, thread_to_value,
 };
+pub use read::{value_from_slice, value_from_str};
 pub use window::{cursor_token, parse_cursor, window_from_value, window_to_value};
 
 use serde_json::{Map, Value};
@@ -27,7 +29,7 @@ use crate::JsonText;
 pub type Malformed = String;
 
 pub(crate) fn raw(json: &JsonText) -> Value {
-    serde_json::from_str(&json.0).unwrap_or(Value::Null)
+    value_from_str(&json.0).unwrap_or(Value::Null)
 }
 
 pub(crate) fn text_of(value: &Value) -> JsonText {
@@ -78,7 +80,7 @@ mod tests {
         let spelled = [("1e999", "1e+999"), ("1E5", "1e+5")];
         for (number, kept) in same.map(|number| (number, number)).into_iter().chain(spelled) {
             let part = |number: &str| format!(r#"{{"type":"data-x","data":[{number},{{"a":{number}}}]}}"#);
-            let read = serde_json::from_str(&part(number)).expect("it is JSON");
+            let read = value_from_str(&part(number)).expect("it is JSON");
             let cbor = crate::to_cbor(&part_from_value(read).expect("it is a part"));
             let read: crate::Part = crate::from_cbor(&cbor).expect("it is a part");
             assert_eq!(part_to_value(&read).to_string(), part(kept));
@@ -87,13 +89,22 @@ mod tests {
 
     #[test]
     fn numbers_are_kept_wherever_json_is_opaque() {
-        let number = "123456789012345678901234567890";
+        kept_wherever_json_is_opaque("123456789012345678901234567890");
+    }
+
+    #[test]
+    fn so_is_what_looks_like_a_number_of_the_reader_s_own() {
+        kept_wherever_json_is_opaque(r#"{"$serde_json::private::Number":"x"}"#);
+        kept_wherever_json_is_opaque(r#"{"$serde_json::private::RawValue":"[1]"}"#);
+    }
+
+    fn kept_wherever_json_is_opaque(number: &str) {
         for part in [
             format!(r#"{{"type":"tool-x","toolCallId":"c","state":"s","input":{number},"output":{{"a":-0}}}}"#),
             format!(r#"{{"type":"text","text":"t","providerMetadata":{{"n":{number}}}}}"#),
             format!(r#"{{"type":"unheard-of","n":{number}}}"#),
         ] {
-            let read = part_from_value(serde_json::from_str(&part).expect("it is JSON")).expect("it is a part");
+            let read = part_from_value(value_from_str(&part).expect("it is JSON")).expect("it is a part");
             assert_eq!(part_to_value(&read).to_string(), part);
         }
     }

@@ -88,7 +88,7 @@ fn fields(received: Received) -> Answer<Fields> {
         let detail = format!("The body is declared as `{media}`.");
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
     }
-    match serde_json::from_slice(&bytes) {
+    match json::value_from_slice(&bytes) {
         Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under }),
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),

@@ -50,7 +50,7 @@ pub(super) async fn follow(
         ),
     };
     let place = app.limiter.stream(&scope)?;
-    let watcher = app.engine.delivery().connect(scope, peer.map(|Extension(peer)| peer as _));
+    let watcher = app.engine.delivery().connect(scope, peer.map(|Extension(peer)| Arc::clone(&peer.account)));
     let request = OpenRequest {
         sub: SUB,
         thread: thread.clone(),

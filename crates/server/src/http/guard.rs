@@ -17,6 +17,7 @@ use super::auth::{Auth, Identity, Shown, default_tenant};
 use super::serve::HttpLimits;
 use super::serve::bodies::{BodyShare, CountedBody, TimedBody};
 use super::serve::peers::Peer;
+use super::serve::refusals::Refusal;
 use super::{ApiProblem, App, cors, proxies, strict};
 
 /// What says nothing of anybody: probes and monitoring.
@@ -220,13 +221,12 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;
     }
     let identity = identity?;
-    if identity.is_some()
-        && let Some(peer) = peer
-    {
-        peer.known();
+    if let (Some(scope), Some(peer)) = (&scope, peer) {
+        peer.known(scope);
     }
     if !watched {
-        app.room().await?;
+        let room = app.engine.delivery().unsent().room(scope.as_ref()).await;
+        room.inspect_err(|_| app.limiter.refusals.note(Refusal::UnsentBytes))?;
     }
     let share = BodyShare::new(&app.limiter, scope.as_ref());
     request.extensions_mut().insert(share.clone());

@@ -117,7 +117,7 @@ fn node(engine: &Engine, ready: bool, connections: u64) {
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
 fn edge(app: &App) {
     gauge!("threadmill_peers").set(app.peers.count() as f64);
-    gauge!("threadmill_unsent_bytes").set(app.peers.unsent() as f64);
+    gauge!("threadmill_unsent_bytes").set(app.engine.delivery().unsent().all() as f64);
     gauge!("threadmill_body_bytes").set(app.limiter.all(Kind::BodyBytes) as f64);
     gauge!("threadmill_streams").set(app.limiter.all(Kind::Streams) as f64);
     for refusal in Refusal::ALL {

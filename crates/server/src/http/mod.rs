@@ -69,22 +69,7 @@ impl App {
         };
         Ok(Some(self.limiter.start(scope, live)?))
     }
-
-    /// Waits until others have read enough of what they were sent, but not for long.
-    async fn room(&self) -> Result<(), ApiProblem> {
-        let until = tokio::time::Instant::now() + serve::ROOM;
-        while self.peers.is_pressed() {
-            if tokio::time::Instant::now() >= until {
-                return Err(serve::pressed(&self.limiter).into());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
 }
-
-/// Between two looks whether there is room.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// All routes over an engine, and what bounds those who use them.
 fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (Router, Arc<Limiter>) {

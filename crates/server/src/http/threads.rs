@@ -10,7 +10,7 @@ use threadmill_store::ListQuery;
 use super::body::{Caller, Fields, Query, path_id, taken};
 use super::position::Placed;
 use super::{ApiProblem, App, messages, runs};
-use threadmill_engine::{CreateRequest, UpdateRequest};
+use threadmill_engine::{CreateRequest, UpdateRequest, check_title};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -30,6 +30,9 @@ pub(super) async fn list(State(app): State<App>, Caller(scope): Caller, query: Q
         Some(_) => return Err(ApiProblem::new(ErrorCode::InvalidParameter, "`archived` must be true or false.")),
     };
     let title = query.text("title").filter(|title| !title.is_empty()).map(str::to_owned);
+    if let Some(title) = &title {
+        check_title(title, app.engine.limits())?;
+    }
     let list = ListQuery { limit, below, archived, title };
     let page = app.engine.threads().list(&scope, list).await?;
     let threads: Vec<_> = page.threads.iter().map(shape::summary_to_value).collect();

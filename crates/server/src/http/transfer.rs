@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use threadmill_formats::{check, rows as format};
-use threadmill_proto::{ErrorCode, ThreadId, json as shape};
+use threadmill_proto::{ErrorCode, JsonText, ThreadId, json as shape};
 use threadmill_store::{ImportRow, ImportState, ImportThread};
 
 use super::body::{Caller, Fields, ImportFields, Query, path_id};
@@ -28,12 +28,13 @@ pub(super) async fn begin(State(app): State<App>, Caller(scope): Caller, mut fie
     let thread = ImportThread {
         id,
         title: fields.text("title")?.unwrap_or_default(),
-        metadata: fields.metadata()?,
+        metadata: fields.value("metadata").filter(|json| !json.is_null()).map(|json| JsonText(json.to_string())),
         archived: fields.flag("archived")?.unwrap_or(false),
         created_at,
         updated_at: time(fields.text("updatedAt")?)?,
     };
     fields.finish()?;
+    check::check_head(&thread).map_err(|why| invalid(format!("{why}.")))?;
     let state = match app.engine.transfer().begin(&scope, thread).await? {
         ImportState::Begun => "begun",
         ImportState::AlreadyThere => "already-there",

@@ -100,8 +100,8 @@ pub(crate) struct Sheet {
     pub(crate) remembered: BTreeSet<(i64, ThreadId)>,
     /// Tombstones to be made.
     pub(crate) tombstones: Vec<Tombstone>,
-    /// Tombstones of threads that are there again.
-    pub(crate) returned: Vec<(i64, ThreadId)>,
+    /// Tombstones of threads that are there again, each with its owner and the thread's number now.
+    pub(crate) returned: Vec<(i64, ThreadId, i64)>,
     /// Keys that are free again, since their thread was deleted, though their receipts are not removed yet.
     pub(crate) freed: Vec<(i64, KeyHash)>,
     pub(crate) threads_reserved: Vec<Reserved>,
@@ -146,16 +146,18 @@ impl Sheet {
                 key = Some(*hash);
             }
         }
-        self.returned.retain(|returned| *returned != (owner, id.clone()));
+        self.returned.retain(|(user, returned, _)| *user != owner || *returned != id);
         self.remembered.insert((owner, id.clone()));
         self.tombstones.push(Tombstone { owner, num, id, key });
     }
 
-    /// Forgets that its owner deleted a thread, which is there again.
-    pub(crate) fn unremember(&mut self, owner: i64, id: &ThreadId) {
-        self.tombstones.retain(|tombstone| tombstone.owner != owner || tombstone.id != *id);
+    /// Forgets that its owner deleted a thread, which is there again. The receipt that made the one before it is this one's
+    /// from now on: what repeats that request makes nothing as long as the thread or its tombstone is there, and no longer.
+    pub(crate) fn unremember(&mut self, thread: &ThreadSheet) {
+        let (owner, num, id) = (thread.row.owner, thread.row.num, thread.row.id.clone());
+        self.tombstones.retain(|tombstone| tombstone.owner != owner || tombstone.id != id);
         self.remembered.remove(&(owner, id.clone()));
-        self.returned.push((owner, id.clone()));
+        self.returned.push((owner, id, num));
     }
 
     /// Takes a thread out with its runs and receipts: its ids are free again.

@@ -12,6 +12,8 @@ use super::Mark;
 pub(crate) struct RunSheet {
     pub(crate) row: Arc<RunRow>,
     pub(crate) mark: Mark,
+    /// The database's epoch: where tokens begin.
+    pub(crate) epoch: u64,
     /// Chunks in its stream, those of this commit included.
     pub(crate) length: u64,
     /// Where the chunks of this commit begin.
@@ -21,13 +23,13 @@ pub(crate) struct RunSheet {
 
 impl RunSheet {
     /// A run as the database has it, with its stream's end.
-    pub(crate) fn kept(row: RunRow, length: u64) -> Self {
-        Self { row: Arc::new(row), mark: Mark::Kept, length, from: length, packed: Packed::default() }
+    pub(crate) fn kept(row: RunRow, length: u64, epoch: u64) -> Self {
+        Self { row: Arc::new(row), mark: Mark::Kept, epoch, length, from: length, packed: Packed::default() }
     }
 
     /// A run that begins.
-    pub(crate) fn fresh(row: RunRow) -> Self {
-        Self { mark: Mark::Fresh, ..Self::kept(row, 0) }
+    pub(crate) fn fresh(row: RunRow, epoch: u64) -> Self {
+        Self { mark: Mark::Fresh, ..Self::kept(row, 0, epoch) }
     }
 
     /// The row, to be changed.

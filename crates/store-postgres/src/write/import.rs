@@ -146,7 +146,7 @@ pub(crate) async fn finish(
     let summary = summary_of(db, &mut thread, false).await?;
     let shown = thread.row.shown(line.id.clone());
     let tenant = scope.tenant.clone();
-    sheet.unremember(thread.row.owner, id);
+    sheet.unremember(&thread);
     sheet.put_thread(thread);
     let event = Committing::Event { tenant, thread: id.clone(), event };
     Ok((shown, vec![event, Committing::Summary { scope: scope.clone(), summary }]))

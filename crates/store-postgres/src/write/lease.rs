@@ -1,7 +1,7 @@
 //! Leases: who may write a run, and until when.
 
 use threadmill_proto::{Millis, RunStatus};
-use threadmill_store::{Lease, LeasedRun};
+use threadmill_store::{Lease, LeasedRun, next_fence};
 
 use crate::codec::fits;
 use crate::fail::Done;
@@ -33,8 +33,9 @@ pub(crate) fn claim(sheet: &mut Sheet, claimed: &LeasedRun, lease: &Lease, now: 
         RunStatus::Live => run.row.until < now,
     };
     Ok(free.then(|| {
+        let epoch = run.epoch;
         let row = run.change();
-        row.fence += 1;
+        row.fence = next_fence(row.fence, epoch);
         row.holder.clone_from(&lease.owner);
         row.until = lease.until;
         row.fence

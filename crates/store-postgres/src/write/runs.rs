@@ -2,7 +2,7 @@
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Change, MessageId, MessageStatus, Outcome, Role, RunId, RunStatus};
-use threadmill_store::{Applied, Command, Conflict, StoppingRun, StoreError};
+use threadmill_store::{Applied, Command, Conflict, StoppingRun, StoreError, next_fence};
 
 use super::lines::{Placed, Placing};
 use super::work::Work;
@@ -97,7 +97,7 @@ impl Work<'_> {
             ended_at: None,
         };
         let (info, fence) = (row.shown(0), row.fence);
-        self.runs.insert(num, RunSheet::fresh(row));
+        self.runs.insert(num, RunSheet::fresh(row, self.thread.row.base));
         let message = self.reference(&placed.row);
         let shown = placed.row.shown();
         self.log(Change::RunStarted { run: id.clone(), message, provider: provider.clone() }, Some(shown.clone()));
@@ -118,11 +118,12 @@ impl Work<'_> {
     /// Seals a run: nothing is appended any more, and whoever seals it has the only valid token. One that is
     /// sealed already keeps its state and changes hands.
     pub(super) fn seal_run(&mut self, id: &RunId) -> Done<StoppingRun> {
+        let epoch = self.thread.row.base;
         let run = self.find_run(id)?;
         let was_live = run.row.status == RunStatus::Live;
         let row = run.change();
         row.status = RunStatus::Stopping;
-        row.fence += 1;
+        row.fence = next_fence(row.fence, epoch);
         let stopping = StoppingRun { run: id.clone(), fence: row.fence };
         self.thread.change().updated_at = self.at;
         if was_live {

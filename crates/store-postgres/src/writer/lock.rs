@@ -46,7 +46,7 @@ const THREADS: &str = concat!(
 const RUNS: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM threadmill.runs r WHERE r.num = ANY (ARRAY(
+    ", (SELECT epoch FROM threadmill.meta WHERE one) FROM threadmill.runs r WHERE r.num = ANY (ARRAY(
         SELECT r.num FROM threadmill.threads t
         JOIN threadmill.runs r ON r.open = t.num
         WHERE t.num = ANY (ARRAY(",
@@ -229,18 +229,19 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
 }
 
 async fn note_runs(db: &Db<'_>, sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
-    let rows = rows.iter().map(RunRow::read).collect::<Done<Vec<_>>>()?;
-    let open = || rows.iter().filter(|row| row.status != RunStatus::Ended);
-    let nums: Vec<i64> = open().map(|row| row.num).collect();
+    let read = |row| Ok((RunRow::read(row)?, uint(get(row, RunRow::COLUMNS)?)?));
+    let rows = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
+    let open = || rows.iter().filter(|(row, _)| row.status != RunStatus::Ended);
+    let nums: Vec<i64> = open().map(|(row, _)| row.num).collect();
     let mut ends = std::collections::HashMap::new();
     if !nums.is_empty() {
         for row in &db.all(ENDS, &[&nums]).await? {
             ends.insert(get::<i64>(row, 0)?, uint(get(row, 1)?)?);
         }
     }
-    for row in rows {
+    for (row, epoch) in rows {
         let length = ends.get(&row.num).copied().unwrap_or(row.length);
-        sheet.put_run(RunSheet::kept(row, length));
+        sheet.put_run(RunSheet::kept(row, length, epoch));
     }
     Ok(())
 }

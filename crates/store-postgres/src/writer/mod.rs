@@ -238,6 +238,7 @@ impl Worker {
         };
         let db = Db::new(&client, self.connections.deadline());
         let ending = flush(&db, asks, &self.stamp).await;
+        self.connections.count(db.statements());
         let clean = match &ending {
             Ending::Committed(_) => true,
             Ending::Failed(Fail::Broken(trouble)) if trouble.kind == Kind::Lost => false,

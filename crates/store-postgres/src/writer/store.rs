@@ -65,10 +65,13 @@ fn last_of_each(checkpoints: &[Checkpoint]) -> Vec<&Checkpoint> {
 /// Tombstones, of which each user has a bounded number. The user's row is locked, since a deletion is in the summary log.
 fn remember(writes: &mut Writes, sheet: &Sheet) {
     writes.add(
-        "DELETE FROM threadmill.tombstones t USING unnest($1::int8[], $2::text[]) k (owner, thread)
-         WHERE t.thread = k.thread AND t.owner = k.owner",
+        "WITH back AS (
+            DELETE FROM threadmill.tombstones t USING unnest($1::int8[], $2::text[], $3::int8[]) k (owner, thread, num)
+            WHERE t.thread = k.thread AND t.owner = k.owner RETURNING t.owner, t.key, k.num)
+         UPDATE threadmill.receipts r SET thread = back.num FROM back
+         WHERE r.owner = back.owner AND r.key = back.key AND r.answer = ''",
         &sheet.returned,
-        |rows| columns!(rows; (owner, id) => *owner, id.as_str().to_owned()),
+        |rows| columns!(rows; (owner, id, num) => *owner, id.as_str().to_owned(), *num),
     );
     writes.add(
         "WITH k AS (

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use threadmill_proto::{Anchor, Scope, ThreadId};
+use threadmill_store::conformance::Rig;
+use threadmill_store::conformance::costs::of_each_write;
 use threadmill_store::conformance::kit::{branch_id, scope};
 use threadmill_store::conformance::shapes::{import, line, nested};
 use threadmill_store::{DurableStore as _, PageLimits, WindowQuery};
@@ -103,4 +105,65 @@ async fn a_window_costs_the_same_on_every_thread() {
     gate.hold((&short, Some("b62"), 98), &twisted, None, 60 + sizes.nested).await;
     let middle = format!("b{}", sizes.nested / 2);
     gate.hold((&short, Some("b62"), 98), &twisted, Some(&middle), 60 + sizes.nested / 2).await;
+}
+
+struct Open(Arc<PostgresStore>);
+
+#[async_trait::async_trait]
+impl Rig for Open {
+    fn store(&self) -> Arc<dyn threadmill_store::DurableStore> {
+        self.0.clone()
+    }
+
+    async fn restart(&mut self) {}
+}
+
+/// Statements that the commit of one write of each kind may send.
+const WRITES: &[(&str, u64)] = &[
+    ("a thread", 18),
+    ("a message", 18),
+    ("a message after the tip", 18),
+    ("a message after one that moved", 19),
+    ("ten messages", 27),
+    ("an edit of the tip", 17),
+    ("an edit that forks", 23),
+    ("another edit that forks there", 25),
+    ("a removal", 17),
+    ("a title", 16),
+    ("a title that is there", 10),
+    ("a start", 21),
+    ("the first chunks", 7),
+    ("chunks", 7),
+    ("a checkpoint", 9),
+    ("a renewal", 6),
+    ("a stop", 18),
+    ("a stop that is over", 11),
+    ("a claim", 7),
+    ("an end", 20),
+    ("an answer anew", 26),
+    ("an edit beside a run", 20),
+    ("a lock", 8),
+    ("a lock again", 7),
+    ("a message with a key under a lock", 22),
+    ("the same again", 12),
+    ("a lock given back", 7),
+    ("an import begun", 12),
+    ("an import's rows", 95),
+    ("an import finished", 17),
+    ("a deletion", 19),
+];
+
+#[tokio::test]
+async fn a_write_costs_no_more_than_it_did() {
+    let database = Database::fresh().await;
+    let rig = Open(database.open().await);
+    let costs = of_each_write(&rig, || rig.0.write_statements()).await;
+    for (name, statements) in &costs {
+        println!("proof: {name}, statements of its commit | {statements}");
+    }
+    for ((name, statements), (held, most)) in costs.iter().zip(WRITES) {
+        assert_eq!(name, held);
+        assert!(statements <= most, "{name}: {statements} statements, {most} before");
+    }
+    assert_eq!(costs.len(), WRITES.len());
 }

@@ -258,7 +258,8 @@ async fn nothing_follows_an_end_that_another_node_made() {
             let stopping = async {
                 tokio::time::sleep(std::time::Duration::from_millis(20 + n)).await;
                 // The other node seals and ends in one commit: no moment between for the writer to notice.
-                let commands = [stopper.stop(&run), stopper.end(&run, 2, threadmill_proto::Outcome::Stopped, "x")];
+                let fence = stopper.before_everything().await.epoch + 1;
+                let commands = [stopper.stop(&run), stopper.end(&run, fence, threadmill_proto::Outcome::Stopped, "x")];
                 let ended = stopper.ok(commands).await;
                 let Some(Applied::Ended { run, .. }) = ended.applied.last() else { panic!("{ended:?}") };
                 run.offset

@@ -169,7 +169,7 @@ pub(crate) fn finish(
             messages: row.messages.unsigned_abs(),
         },
     };
-    removal::unremember(db, who.user, id)?;
+    removal::unremember(db, &row)?;
     write_record(db, &mut row, &record)?;
     thread::update(db, &row)?;
     let summary = write_summary(db, who, summary_of(db, &row)?)?;

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 use threadmill_proto::{Millis, RunStatus};
-use threadmill_store::{Lease, LeasedRun};
+use threadmill_store::{Lease, LeasedRun, next_fence};
 
 use super::work::Outcome;
 use crate::db::Db;
@@ -17,7 +17,13 @@ pub(crate) fn renew(db: &Db<'_>, lease: &Lease) -> Done<()> {
 }
 
 /// Takes a run over if nobody holds it any more, or if it is stopping.
-pub(crate) fn claim(db: &Db<'_>, claimed: &LeasedRun, lease: &Lease, now: Millis) -> Done<Outcome<Option<u64>>> {
+pub(crate) fn claim(
+    db: &Db<'_>,
+    claimed: &LeasedRun,
+    lease: &Lease,
+    now: Millis,
+    epoch: u64,
+) -> Done<Outcome<Option<u64>>> {
     let Some(who) = principal::find(db, &claimed.scope)? else {
         return Ok(Outcome::plain(None));
     };
@@ -35,7 +41,7 @@ pub(crate) fn claim(db: &Db<'_>, claimed: &LeasedRun, lease: &Lease, now: Millis
     if !free {
         return Ok(Outcome::plain(None));
     }
-    let fence = row.fence + 1;
+    let fence = next_fence(row.fence, epoch);
     db.change(
         "UPDATE runs SET fence = ?2, owner = ?3, until = ?4 WHERE num = ?1",
         params![row.num, fence, lease.owner, lease.until],

@@ -88,9 +88,20 @@ pub(crate) fn is_remembered(db: &Db<'_>, user: i64, thread: &ThreadId) -> Done<b
     Ok(db.one(sql, params![user, thread.as_str()], |_| Ok(()))?.is_some())
 }
 
-/// Forgets that a user deleted a thread, which is there again.
-pub(crate) fn unremember(db: &Db<'_>, user: i64, thread: &ThreadId) -> Done<()> {
-    db.change("DELETE FROM tombstones WHERE user = ?1 AND thread = ?2", params![user, thread.as_str()])?;
+/// Forgets that a user deleted a thread, which is there again. The receipt that made the one before it is this one's from
+/// now on: what repeats that request makes nothing as long as the thread or its tombstone is there, and no longer.
+pub(crate) fn unremember(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
+    let maker: Option<Option<String>> = db.one(
+        "DELETE FROM tombstones WHERE user = ?1 AND thread = ?2 RETURNING key",
+        params![row.owner, row.id.as_str()],
+        |row| Ok(row.get(0)?),
+    )?;
+    if let Some(Some(key)) = maker {
+        db.change(
+            "UPDATE receipts SET thread = ?4 WHERE tenant = ?1 AND user = ?2 AND key = ?3 AND answer = x''",
+            params![row.tenant, row.owner, key, row.num],
+        )?;
+    }
     Ok(())
 }
 

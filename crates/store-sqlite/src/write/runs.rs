@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::params;
 use threadmill_proto::message::Body;
 use threadmill_proto::{Change, MessageId, MessageStatus, Outcome, Role, RunId, RunStatus};
-use threadmill_store::{Applied, Command, Conflict, StoppingRun, StoreError};
+use threadmill_store::{Applied, Command, Conflict, StoppingRun, StoreError, next_fence};
 
 use super::lines::{Placed, Placing};
 use super::work::Work;
@@ -125,7 +125,7 @@ impl Work<'_> {
     pub(crate) fn seal_run(&mut self, mut row: RunRow) -> Done<StoppingRun> {
         let was_live = row.status == RunStatus::Live;
         row.status = RunStatus::Stopping;
-        row.fence += 1;
+        row.fence = next_fence(row.fence, self.epoch);
         run::update(self.db, &row, None)?;
         self.effects.push(Effect::Fenced { run: row.num, fence: row.fence, sealed: true });
         self.thread.updated_at = self.at;

@@ -2,7 +2,7 @@
 
 use threadmill_store::{Committing, StoreError};
 
-use super::job::{Answer, Job, Verdict, judge};
+use super::job::{Answer, Turn, Verdict, judge};
 use super::plant::{Plant, planted};
 use super::{Op, State};
 use crate::db::Db;
@@ -23,6 +23,11 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Takes operations that are not run.
+    pub(super) fn skip(&mut self, ops: Vec<Op>) {
+        self.answers.extend(ops.into_iter().map(skip));
+    }
+
     /// Whether there are rows to be removed now.
     pub(super) fn buried(&self) -> bool {
         self.buried
@@ -48,8 +53,7 @@ fn again(error: &StoreError) -> StoreError {
 impl State {
     /// Runs the operations and commits. On an error nothing of them is known to be kept.
     pub(super) fn commit(&mut self, ops: Vec<Op>, group: &mut Group) -> Result<(), StoreError> {
-        let begun = self.conn.execute_batch("BEGIN IMMEDIATE");
-        let mut broken = begun.err();
+        let mut broken = self.begin().err();
         for op in ops {
             let (verdict, answer) = self.operate(op, group, broken.is_some());
             group.answers.push(answer);
@@ -83,11 +87,12 @@ impl State {
     /// Runs one operation, unless the group has failed already.
     fn operate(&mut self, op: Op, group: &mut Group, failed: bool) -> (Verdict, Answer) {
         match op {
-            _ if failed => skip(op),
-            Op::Job(job) => self.in_savepoint(|state, db| job(db, &state.live, state.settings.epoch)),
+            op if failed => (Verdict::Refused, skip(op)),
+            Op::Job(job) => self.in_savepoint(|state, db| job(Turn::Run(db, &state.live, state.settings.epoch))),
             Op::Append(append, reply) if append.checkpoint.is_none() => {
                 let db = Db::new(&self.conn);
                 let done = chunks::append(&db, &self.live, &mut group.journal, &append, self.settings.epoch);
+                self.shared.count(&db);
                 judge(done.map(outcome), reply)
             }
             Op::Append(append, reply) => self.in_savepoint(|state, db| {
@@ -101,7 +106,9 @@ impl State {
     fn in_savepoint(&self, work: impl FnOnce(&Self, &Db<'_>) -> (Verdict, Answer)) -> (Verdict, Answer) {
         let run = |sql| self.conn.execute_batch(sql);
         let begun = run("SAVEPOINT op");
-        let (mut verdict, answer) = work(self, &Db::new(&self.conn));
+        let db = Db::new(&self.conn);
+        let (mut verdict, answer) = work(self, &db);
+        self.shared.count(&db);
         let ended = match &verdict {
             Verdict::Kept { .. } => run("RELEASE op"),
             Verdict::Refused => run("ROLLBACK TO op; RELEASE op"),
@@ -131,6 +138,7 @@ impl State {
     fn seal(&mut self, group: &mut Group) -> Result<(), rusqlite::Error> {
         let db = Db::new(&self.conn);
         let row = group.journal.write(&db).map_err(broken)?;
+        self.shared.count(&db);
         for run in group.journal.runs() {
             if let Some(run) = self.live.get_mut(*run) {
                 run.journal_from = run.journal_from.or(row);
@@ -200,16 +208,11 @@ pub(super) fn broken(fail: Fail) -> rusqlite::Error {
     }
 }
 
-/// An operation that is not run because the file has failed.
-fn skip(op: Op) -> (Verdict, Answer) {
-    let told = || unavailable("an earlier write of the same commit failed");
+/// The answer to an operation that is not run because the file has failed: why, as everybody in the group is told.
+fn skip(op: Op) -> Answer {
+    let told = unavailable("an earlier write of the same commit failed");
     match op {
-        Op::Append(_, reply) | Op::Close(reply) => (Verdict::Refused, super::job::answer(Err(told()), reply)),
-        Op::Job(job) => (Verdict::Refused, dropped(job)),
+        Op::Append(_, reply) | Op::Close(reply) => super::job::answer(Err(told), reply),
+        Op::Job(job) => job(Turn::Skipped(told)).1,
     }
-}
-
-/// A job that never runs drops its reply, and the caller hears that the store is closed.
-fn dropped(job: Job) -> Answer {
-    Box::new(move |_| drop(job))
 }

@@ -21,8 +21,14 @@ pub(super) enum Verdict {
     Broken(rusqlite::Error),
 }
 
+/// What an operation is given: what it runs on, or why it is not run.
+pub(super) enum Turn<'t> {
+    Run(&'t Db<'t>, &'t LiveRuns, u64),
+    Skipped(StoreError),
+}
+
 /// An operation.
-pub(super) type Job = Box<dyn FnOnce(&Db<'_>, &LiveRuns, u64) -> (Verdict, Answer) + Send>;
+pub(super) type Job = Box<dyn FnOnce(Turn<'_>) -> (Verdict, Answer) + Send>;
 
 /// Answers with `result`, unless the group fails. Whoever asked may have gone away: that is no error.
 pub(super) fn answer<T: Send + 'static>(result: Result<T, StoreError>, reply: Reply<T>) -> Answer {
@@ -36,7 +42,10 @@ pub(super) fn boxed<T: Send + 'static>(
     work: impl FnOnce(&Db<'_>, &LiveRuns, u64) -> Done<Outcome<T>> + Send + 'static,
     reply: Reply<T>,
 ) -> Job {
-    Box::new(move |db, live, epoch| judge(work(db, live, epoch), reply))
+    Box::new(move |turn| match turn {
+        Turn::Run(db, live, epoch) => judge(work(db, live, epoch), reply),
+        Turn::Skipped(why) => judge(Err(why.into()), reply),
+    })
 }
 
 /// Splits a result into what the writer and what the caller needs.

@@ -12,6 +12,7 @@ mod stands;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -25,7 +26,7 @@ use crate::db::Db;
 use crate::fail::{Done, unavailable};
 use crate::files::Files;
 use crate::live::{LiveRuns, LiveStreams, lock};
-use crate::pool::{self, Pool};
+use crate::pool::Pool;
 use crate::write::{Outcome, removal};
 
 use checkpoint::{Checkpoints, Load};
@@ -68,12 +69,23 @@ pub(crate) struct Shared {
     /// The files that must stay where they are.
     files: Files,
     stands: Mutex<Stands>,
+    /// Steps of SQLite's machine that the operations took.
+    steps: AtomicU64,
 }
 
 impl Shared {
     /// What a store on these files shares.
     pub(crate) fn watching(files: Files) -> Self {
         Self { files, ..Self::default() }
+    }
+
+    /// Steps of SQLite's machine that the operations took so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, db: &Db<'_>) {
+        self.steps.fetch_add(db.cost().vm_steps, Ordering::Relaxed);
     }
 
     fn sink(&self) -> Option<Arc<dyn CommitSink>> {
@@ -114,7 +126,9 @@ impl Writer {
             committed: Instant::now(),
             removing: true,
             removed: Instant::now(),
+            others: None,
         };
+        state.others = Some(state.count_others()?);
         let thread = std::thread::Builder::new()
             .name("threadmill-writer".into())
             .spawn(move || state.run(&queue))
@@ -190,6 +204,8 @@ struct State {
     removing: bool,
     /// When a step of removal ended last.
     removed: Instant,
+    /// SQLite's count of what other connections committed, as it was last; none if it is to be asked anew.
+    others: Option<i64>,
 }
 
 impl State {
@@ -245,7 +261,7 @@ impl State {
 
     fn idle(&mut self) {
         self.shared.look_for_files();
-        if self.shared.readers.get().is_some_and(|readers| readers.rest(pool::REST)) {
+        if self.shared.readers.get().is_some_and(|readers| readers.rest()) {
             let _ = self.conn.release_memory();
         }
         if self.removing {
@@ -275,8 +291,8 @@ impl State {
         self.removed = Instant::now();
     }
 
-    fn remove_step(&self) -> rusqlite::Result<removal::Left> {
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+    fn remove_step(&mut self) -> rusqlite::Result<removal::Left> {
+        self.begin()?;
         let left = removal::step(&Db::new(&self.conn)).map_err(group::broken)?;
         self.conn.execute_batch("COMMIT")?;
         self.note_commit();
@@ -289,7 +305,10 @@ impl State {
         }
         let mut group = Group::default();
         let result = match self.shared.failure() {
-            Some(failure) => Err(failure),
+            Some(failure) => {
+                group.skip(ops);
+                Err(failure)
+            }
             None => self.commit(ops, &mut group),
         };
         match result {

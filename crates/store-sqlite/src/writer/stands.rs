@@ -3,14 +3,15 @@
 //! | state | what led to it | further writes | ends |
 //! |---|---|---|---|
 //! | `Writes` | | pass | |
-//! | `Full` | the disk had no room | are tried, and refused if there still is none | with the first that passes |
-//! | `Failed` | any other failure of a write or a sync; a file that is not there any more | are refused | never |
+//! | `Full` | a write failed: the disk, a quota or a limit had no room | are tried, and refused if there still is none | with the first that passes |
+//! | `Failed` | any other failure, of a sync above all; a file that is not there any more or was changed by others | are refused | never |
 //!
 //! A write that finds no room leaves nothing behind: frames of the log without their commit are skipped by whoever
 //! reads it, and a page that was not moved into the file is still in the log. After a failed sync nobody knows what is
 //! on the disk, not even the kernel.
 
-use rusqlite::ErrorCode;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{ErrorCode, ffi};
 use threadmill_store::StoreError;
 
 use super::{Shared, State};
@@ -63,14 +64,24 @@ impl Shared {
     /// Fails for good if a file is not where it was. Returns whether all are.
     pub(super) fn look_for_files(&self) -> bool {
         let Some(path) = self.files.lost() else { return true };
-        let why = format!("{} is gone or was replaced while it was in use", path.display());
+        self.fail_for_good(format!("{} is gone or was replaced while it was in use", path.display()));
+        false
+    }
+
+    fn fail_for_good(&self, why: String) {
         let mut stands = lock(&self.stands);
         if !matches!(*stands, Stands::Failed(_)) {
             tracing::error!("{why}: the store is read-only from now on");
             *stands = Stands::Failed(why);
         }
-        false
     }
+}
+
+/// Whether a write found no room. SQLite says so of a full disk alone; a quota or a limit of the file's size is a write
+/// that failed, as a broken disk's is. Each leaves nothing behind that anybody reads.
+fn finds_no_room(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(ffi::SQLITE_IOERR_WRITE)
 }
 
 impl State {
@@ -81,9 +92,43 @@ impl State {
         }
     }
 
+    /// Begins a transaction that writes, unless others have written: the directory is this process's alone, so somebody
+    /// put rows or a copy back (`.restore`) under what is known here and was acknowledged.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        loop {
+            self.conn.execute_batch("BEGIN IMMEDIATE")?;
+            let others = self.count_others()?;
+            if self.others.replace(others).is_none_or(|before| before == others) {
+                return Ok(());
+            }
+            self.conn.execute_batch("ROLLBACK")?;
+            if !self.log_is_empty()? {
+                break;
+            }
+        }
+        self.shared.fail_for_good("threadmill.db was changed by another program while it was in use".into());
+        Err(rusqlite::Error::InvalidQuery)
+    }
+
+    /// A number that changes with every commit of another connection, and with a checkpoint that empties the log.
+    pub(super) fn count_others(&self) -> rusqlite::Result<i64> {
+        self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    }
+
+    /// Whether nothing was written since the log was emptied, as an operator's checkpoint may do.
+    fn log_is_empty(&self) -> rusqlite::Result<bool> {
+        let (pages, _) = self.conn.wal_checkpoint_v2(rusqlite::DEFAULT_NAME, CheckpointMode::PASSIVE)?;
+        Ok(pages == 0)
+    }
+
     /// Takes note of a failed write, whose transaction is rolled back. Returns what to tell those who asked.
     pub(super) fn fail(&mut self, error: &rusqlite::Error) -> StoreError {
-        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        if let Some(known) = self.shared.failure() {
+            return known;
+        }
+        // After an error in mid-write SQLite counts what it throws away, too.
+        self.others = None;
+        if finds_no_room(error) {
             match self.reload() {
                 Ok(()) => return self.full(error),
                 Err(error) => tracing::error!(?error, "the runs under way could not be read again"),

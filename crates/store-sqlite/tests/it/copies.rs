@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{LockName, Millis};
+use threadmill_proto::{LockName, Millis, Outcome};
 use threadmill_store::conformance::kit::{Chat, refused, scope, thread_id};
 use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
@@ -112,6 +112,9 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
     let mut store = open(directory.path());
     let create = chat(&store, 1).create("t");
     let before = chat(&store, 1).ok([create]).await.position;
+    let answered = |store: &Arc<SqliteStore>| Chat { thread: thread_id("answered"), ..chat(store, 1) };
+    let begun = [answered(&store).create("t"), answered(&store).start("r")];
+    answered(&store).ok(begun).await;
     let old = take(&store, 1).await;
     match copied {
         Copied::DirectoryClosed | Copied::DatabaseClosed => {
@@ -123,7 +126,8 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
             copy(directory.path(), kept.path(), copied);
         }
     }
-    // What is lost: a message, and a grant that somebody still believes in.
+    // What is lost: a message, a grant and a run's lease that somebody still believes in.
+    let believed = answered(&store).claim("r").await;
     let say = chat(&store, 2).say("lost");
     let seen = chat(&store, 2).ok([say]).await.position;
     let forgotten = take(&store, 3).await;
@@ -137,6 +141,10 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
         write.under = Some(stale.clone());
         refused(store.apply(write).await, &StoreError::Superseded);
     }
+    let fence = answered(&store).claim("r").await;
+    assert!(fence > believed && fence < 1 << 53, "{case}: {fence} after {believed}");
+    let stale = answered(&store).end("r", believed, Outcome::Complete, "what was lost");
+    refused(answered(&store).apply([stale]).await, &StoreError::Fenced);
     let new = take(&store, 9).await;
     assert!(new.token > forgotten.token, "{case}: {new:?} after {forgotten:?}");
     assert!(new.token < 1 << 53, "{case}: {new:?} is no number of JSON");

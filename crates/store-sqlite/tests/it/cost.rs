@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use threadmill_proto::{Anchor, Scope, ThreadId};
+use threadmill_store::conformance::Rig;
+use threadmill_store::conformance::costs::of_each_write;
 use threadmill_store::conformance::kit::{branch_id, scope};
 use threadmill_store::conformance::shapes::{import, line, nested};
 use threadmill_store::{DurableStore as _, PageLimits, WindowQuery};
@@ -95,4 +97,65 @@ async fn a_window_costs_the_same_on_every_thread() {
     gate.hold(&short, &twisted, None, 60 + sizes.nested).await;
     let middle = format!("b{}", sizes.nested / 2);
     gate.hold(&short, &twisted, Some(&middle), 60 + sizes.nested / 2).await;
+}
+
+struct Open(Arc<SqliteStore>);
+
+#[async_trait::async_trait]
+impl Rig for Open {
+    fn store(&self) -> Arc<dyn threadmill_store::DurableStore> {
+        self.0.clone()
+    }
+
+    async fn restart(&mut self) {}
+}
+
+/// Steps of SQLite's machine that each kind of write may take.
+const WRITES: &[(&str, u64)] = &[
+    ("a thread", 406),
+    ("a message", 515),
+    ("a message after the tip", 561),
+    ("a message after one that moved", 618),
+    ("ten messages", 2531),
+    ("an edit of the tip", 408),
+    ("an edit that forks", 843),
+    ("another edit that forks there", 821),
+    ("a removal", 370),
+    ("a title", 321),
+    ("a title that is there", 55),
+    ("a start", 937),
+    ("the first chunks", 11),
+    ("chunks", 11),
+    ("a checkpoint", 69),
+    ("a renewal", 38),
+    ("a stop", 548),
+    ("a stop that is over", 145),
+    ("a claim", 128),
+    ("an end", 549),
+    ("an answer anew", 1027),
+    ("an edit beside a run", 484),
+    ("a lock", 65),
+    ("a lock again", 21),
+    ("a message with a key under a lock", 659),
+    ("the same again", 87),
+    ("a lock given back", 97),
+    ("an import begun", 173),
+    ("an import's rows", 11637),
+    ("an import finished", 345),
+    ("a deletion", 350),
+];
+
+#[tokio::test]
+async fn a_write_costs_no_more_than_it_did() {
+    let directory = TempDir::new().expect("a directory");
+    let rig = Open(SqliteStore::open(directory.path(), SqliteOptions::default()).expect("opens"));
+    let costs = of_each_write(&rig, || rig.0.write_steps()).await;
+    for (name, steps) in &costs {
+        println!("proof: {name}, steps of SQLite's machine | {steps}");
+    }
+    for ((name, steps), (held, most)) in costs.iter().zip(WRITES) {
+        assert_eq!(name, held);
+        assert!(steps <= most, "{name}: {steps} steps, {most} before");
+    }
+    assert_eq!(costs.len(), WRITES.len());
 }

@@ -59,17 +59,88 @@ async fn a_directory_that_is_removed_is_noticed() {
     refuses(chat, "threadmill").await;
 }
 
+/// Rows that somebody puts back, as `.restore` does, keep the file where it is.
+#[tokio::test]
+async fn rows_that_are_put_back_are_noticed() {
+    let directory = TempDir::new().expect("a directory");
+    let mut chat = begin(directory.path()).await;
+    let (path, copy) = (directory.path().join("threadmill.db"), directory.path().join("copy"));
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute("VACUUM INTO ?1", [copy.to_str().expect("a path")]).expect("copies");
+    // Whoever reads, or moves the log into the file, changes nothing.
+    let say = chat.say("read");
+    chat.ok([say]).await;
+    for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] {
+        other.execute_batch(&format!("PRAGMA wal_checkpoint({mode})")).expect("checkpoints");
+        let say = chat.say(mode);
+        chat.ok([say]).await;
+    }
+    let restore = format!(
+        "ATTACH '{}' AS kept; DELETE FROM changes; INSERT INTO changes SELECT * FROM kept.changes",
+        copy.display()
+    );
+    other.execute_batch(&restore).expect("puts rows back");
+    refuses(chat, "threadmill.db").await;
+}
+
+/// A limit that a write meets is no broken disk: once it is gone, writes pass.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_limit_of_the_files_size_is_a_full_disk() {
+    use std::io::BufRead;
+    let run = "trap '' XFSZ; ulimit -S -f 2048; exec \"$0\" --exact files::writer_under_a_limit --ignored --nocapture";
+    let program = std::env::current_exe().expect("this program");
+    let mut writer = std::process::Command::new("sh");
+    let writer = writer.args(["-c", run]).arg(program).stdout(std::process::Stdio::piped());
+    let mut writer = writer.spawn().expect("it runs");
+    let mut says = std::io::BufReader::new(writer.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(says.any(|line| line.contains("FULL")), "it never found the disk full");
+    let limit = ["--fsize=unlimited:unlimited", "--pid", &writer.id().to_string()].map(str::to_owned);
+    let raised = std::process::Command::new("prlimit").args(limit).status().expect("there is prlimit");
+    assert!(raised.success());
+    assert!(says.any(|line| line.contains("WRITES")), "it never wrote again");
+    assert!(writer.wait().expect("it ends").success());
+}
+
+#[tokio::test]
+#[ignore = "it is the other process of a_limit_of_the_files_size_is_a_full_disk"]
+async fn writer_under_a_limit() {
+    let directory = TempDir::new().expect("a directory");
+    let mut chat = begin(directory.path()).await;
+    let text = "x".repeat(100_000);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut full = false;
+    for n in 0.. {
+        let say = chat.say_as(&format!("m{n}"), threadmill_proto::Role::User, &text);
+        match chat.apply([say]).await {
+            Ok(_) if full => break,
+            Ok(_) => {}
+            Err(StoreError::ReadOnly(why)) => {
+                if !full {
+                    println!("FULL {why}");
+                }
+                full = true;
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing was mended");
+    }
+    println!("WRITES");
+}
+
 /// A bit of a message that flipped on the disk: an error that names the message, in every read, and never altered text.
 #[tokio::test]
 async fn altered_text_is_shown_to_nobody() {
     let directory = TempDir::new().expect("a directory");
     let mut chat = begin(directory.path()).await;
-    let say = chat.say("m0");
-    chat.ok([say]).await;
+    let both = [chat.say("m0"), chat.say("m1")];
+    chat.ok(both).await;
     let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
-    let whole: Vec<u8> = file.query_row("SELECT body FROM messages", [], |row| row.get(0)).expect("reads");
-    let put = |body: &[u8]| file.execute("UPDATE messages SET body = ?1", [body]).expect("writes");
-    let query = || chat.query(threadmill_proto::Anchor::Tip, 1, 0);
+    let whole: Vec<u8> =
+        file.query_row("SELECT body FROM messages WHERE id = 'm0'", [], |row| row.get(0)).expect("reads");
+    let put = |body: &[u8]| file.execute("UPDATE messages SET body = ?1 WHERE id = 'm0'", [body]).expect("writes");
+    let query = || chat.query(threadmill_proto::Anchor::Tip, 2, 0);
     for at in 0..whole.len() * 8 {
         let mut damaged = whole.clone();
         damaged[at / 8] ^= 1 << (at % 8);
@@ -86,10 +157,8 @@ async fn altered_text_is_shown_to_nobody() {
         }
     }
     put(&whole);
-    assert_eq!(chat.line("main").await, ["m0"]);
+    assert_eq!(chat.line("main").await, ["m0", "m1"]);
     // A body of another row is not this one's.
-    let say = chat.say("m1");
-    chat.clone().ok([say]).await;
     file.execute("UPDATE messages SET body = (SELECT body FROM messages WHERE id = 'm0')", []).expect("writes");
     let moved = chat.store.message(&chat.scope, &chat.thread, &message_id("m1")).await;
     assert!(matches!(moved, Err(StoreError::Internal { .. })), "{moved:?}");

@@ -183,10 +183,14 @@ async fn what_is_remembered_is_bounded() {
     making.key = Some(key("k", 1));
     store.apply(making.clone()).await.expect("it is made");
     first.ok([first.delete()]).await;
+    // Nobody else may write to it while it is open.
+    store.close().await.expect("closes");
+    drop((first, store));
     let file = Connection::open(directory.path().join("threadmill.db")).expect("opens");
     let others = "WITH RECURSIVE n (ord) AS (SELECT 1 UNION ALL SELECT ord + 1 FROM n WHERE ord < ?1)
          INSERT INTO tombstones (user, ord, thread) SELECT t.user, n.ord, 'x' || n.ord FROM n, tombstones t";
     file.execute(others, [TOMBSTONES - 1]).expect("inserts");
+    let store = open(directory.path());
     refused(store.apply(making.clone()).await, &StoreError::Deleted);
     let mut second = chat(&store, "second");
     let create = second.create("second");
@@ -196,4 +200,37 @@ async fn what_is_remembered_is_bounded() {
     assert_eq!(u64::try_from(left).expect("a count"), TOMBSTONES);
     assert_eq!(count(&file, "SELECT count(*) FROM receipts"), 0);
     store.apply(making).await.expect("it is forgotten");
+}
+
+/// A thread that an import brought back has the receipt of the one before it, which goes with it.
+#[tokio::test]
+async fn what_made_a_thread_that_came_back_is_remembered_no_longer_than_it() {
+    let directory = TempDir::new().expect("a directory");
+    let store = open(directory.path());
+    let mut chat = chat(&store, "t");
+    let mut making = chat.transaction([chat.create("t")]);
+    making.key = Some(key("k", 1));
+    store.apply(making.clone()).await.expect("it is made");
+    chat.ok([chat.delete()]).await;
+    let file = Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let of_nothing = "SELECT count(*) FROM receipts r WHERE r.thread IS NULL
+         AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.user = r.user AND t.key = r.key)";
+    for _ in 0..2 {
+        import(&store, &chat).await;
+        refused(store.apply(making.clone()).await, &StoreError::Deleted);
+        assert_eq!(count(&file, of_nothing), 0);
+        assert_eq!(count(&file, "SELECT count(*) FROM receipts"), 1);
+        chat.ok([chat.delete()]).await;
+        refused(store.apply(making.clone()).await, &StoreError::Deleted);
+        assert_eq!(count(&file, "SELECT count(*) FROM tombstones WHERE key IS NOT NULL"), 1);
+    }
+}
+
+async fn import(store: &Arc<SqliteStore>, chat: &Chat) {
+    let (title, id) = (String::new(), chat.thread.clone());
+    let import = ImportThread { id, title, metadata: None, archived: false, created_at: 1, updated_at: 2 };
+    assert_eq!(store.import_begin(&chat.scope, import).await.expect("begins"), ImportState::Begun);
+    let branch = ImportRow::Branch { id: branch_id("main"), parent: None, fork_depth: 0 };
+    store.import_rows(&chat.scope, &chat.thread, vec![branch]).await.expect("a row is added");
+    store.import_finish(&chat.scope, &chat.thread, None).await.expect("finishes");
 }

@@ -4,7 +4,7 @@ use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{Anchor, ChainHash, Change, Event, MessageStatus, Outcome, Position};
 
 use super::Rig;
-use super::kit::Chat;
+use super::kit::{Chat, stopping_in};
 use crate::{Changes, KEEP_CHANGES, PageLimits, chain};
 
 fn events(changes: Changes) -> Vec<Event> {
@@ -21,14 +21,12 @@ async fn head(chat: &Chat) -> Position {
 /// Every seq once, each hash from the one before, from every position.
 pub async fn the_log_is_contiguous_and_chained(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
-    let steps = [
-        vec![chat.say("m0"), chat.start("r")],
-        vec![chat.edit("m0", "x")],
-        vec![chat.end("r", 2, Outcome::Stopped, "")],
-        vec![chat.remove("m0-2")],
-    ];
-    for commands in steps {
-        chat.ok(commands).await;
+    let begun = [chat.say("m0"), chat.start("r")];
+    chat.ok(begun).await;
+    let edit = chat.edit("m0", "x");
+    let fence = stopping_in(&chat.ok([edit]).await).fence;
+    for command in [chat.end("r", fence, Outcome::Stopped, ""), chat.remove("m0-2")] {
+        chat.ok([command]).await;
     }
     let all = events(chat.since(chat.before_everything().await).await);
     let mut hash = ChainHash::default();

@@ -100,7 +100,7 @@ async fn reads_right(rig: &dyn Rig) -> Chat {
     let mut again = ann.transaction([ann.stop("sealed"), ann.say_on("m3", "main")]);
     again.key = Some(key("k", 1));
     assert!(ann.store.apply(again).await.expect("replays").replayed);
-    let end = ann.end("sealed", 2, Outcome::Stopped, "sealed");
+    let end = ann.end("sealed", ann.claim("sealed").await, Outcome::Stopped, "sealed");
     ann.ok([end]).await;
 
     let mut eve = chat(rig, "umbrella", "eve");

@@ -246,6 +246,15 @@ impl Chat {
         Command::EndRun { run: run_id(run), fence, outcome, body: body(text), error: None }
     }
 
+    /// Takes a run over that nobody holds; its new token.
+    pub async fn claim(&self, run: &str) -> u64 {
+        let runs = self.store.unended_runs().await.expect("reads");
+        let run = runs.iter().find(|found| found.scope == self.scope && found.run.as_str() == run);
+        let claimed =
+            self.store.claim_run(run.expect("it has not ended"), lease("claimant", u64::MAX >> 1), u64::MAX >> 1);
+        claimed.await.expect("asks").expect("it is free")
+    }
+
     /// Appends texts to a run.
     pub async fn stream(&self, run: &str, fence: u64, from: u64, texts: &[&str]) -> StoreResult<()> {
         let chunks: Vec<Chunk> = texts.iter().map(|text| delta(text)).collect();

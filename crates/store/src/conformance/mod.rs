@@ -6,6 +6,7 @@
 //!
 //! makes one test of each. They use the trait and nothing else.
 
+pub mod costs;
 pub mod formats;
 pub mod kit;
 pub mod shapes;

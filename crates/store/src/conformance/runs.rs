@@ -91,9 +91,9 @@ pub async fn one_run_is_live_on_a_branch(rig: &mut dyn Rig) {
     assert_eq!(started_in(&chat.ok([start]).await).0.branch.as_str(), "fork-f");
     // A run that is stopping still has the branch.
     let (stop, on_main) = (chat.stop("r"), chat.say_on("m1", "main"));
-    chat.ok([stop]).await;
+    let fence = stopping_in(&chat.ok([stop]).await).fence;
     conflict(chat.apply([on_main.clone()]).await, busy);
-    let end = chat.end("r", 2, Outcome::Stopped, "");
+    let end = chat.end("r", fence, Outcome::Stopped, "");
     chat.ok([end, on_main]).await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use threadmill_proto::{Event, Outcome};
 
 use super::Rig;
-use super::kit::{Chat, conflict, delta, key, refused, run_id};
+use super::kit::{Chat, conflict, delta, key, refused, run_id, stopping_in};
 use crate::{Changes, CommitSink, Committing, Conflict, StoreError};
 
 #[derive(Default)]
@@ -129,8 +129,10 @@ pub async fn the_sink_hears_nothing_of_refusals_and_replays(rig: &mut dyn Rig) {
     conflict(chat.apply(commands).await, Conflict::IdTaken);
     refused(chat.stream("r", 9, 0, &["x"]).await, &StoreError::Fenced);
     chat.stream("r", 1, 0, &[]).await.expect("nothing passes");
-    let (stop, end) = (chat.stop("r"), chat.end("r", 2, Outcome::Stopped, ""));
-    chat.ok([stop.clone(), end]).await;
+    let stop = chat.stop("r");
+    let fence = stopping_in(&chat.ok([stop.clone()]).await).fence;
+    let end = chat.end("r", fence, Outcome::Stopped, "");
+    chat.ok([end]).await;
     ear.take();
     chat.ok([stop]).await;
     assert_eq!(ear.take(), []);

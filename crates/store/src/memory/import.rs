@@ -112,7 +112,12 @@ pub(super) fn finish(
     out.push(Committing::Event { tenant: scope.tenant.clone(), thread: id.clone(), event });
     summarise(state, out, scope, thread.summary());
     let user = state.users.entry(scope.clone()).or_default();
-    user.tombstones.retain(|(gone, _)| gone != id);
+    // What made the one before it makes nothing as long as this one, or its tombstone, is there.
+    let makers: Vec<String> =
+        user.tombstones.extract_if(.., |(gone, _)| gone == id).filter_map(|(_, maker)| maker).collect();
+    for maker in makers {
+        user.receipts.entry(maker).and_modify(|receipt| receipt.thread = Some(id.clone()));
+    }
     let shown = thread.shown();
     state.threads.insert((scope.tenant.clone(), id.clone()), thread);
     Ok(shown)

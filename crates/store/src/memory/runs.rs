@@ -94,7 +94,7 @@ impl Work<'_> {
         let run = &mut self.thread.runs[at];
         let was_live = run.info.status == RunStatus::Live;
         run.info.status = RunStatus::Stopping;
-        run.fence += 1;
+        run.fence = next_fence(run.fence, self.thread.epoch);
         let stopping = StoppingRun { run: id.clone(), fence: run.fence };
         self.thread.updated_at = self.at;
         if was_live {
@@ -137,6 +137,11 @@ impl Work<'_> {
         self.log(ended, Some(message.clone()));
         Ok(Applied::Ended { run: info, message })
     }
+}
+
+/// A token that no earlier epoch gave, either: what was lost with its history is not given again.
+fn next_fence(fence: u64, epoch: u64) -> u64 {
+    fence.max(epoch) + 1
 }
 
 fn refuse_unless_answer(message: &Message) -> StoreResult<()> {
@@ -203,6 +208,7 @@ pub(super) fn renew_leases(state: &mut State, lease: &Lease) {
 }
 
 pub(super) fn claim_run(state: &mut State, claimed: &LeasedRun, lease: &Lease, now: Millis) -> Option<u64> {
+    let epoch = state.epoch;
     let run = state.run_mut(&claimed.scope, &claimed.run).ok()?;
     let free = match run.info.status {
         RunStatus::Ended => false,
@@ -210,7 +216,7 @@ pub(super) fn claim_run(state: &mut State, claimed: &LeasedRun, lease: &Lease, n
         RunStatus::Live => run.lease.until < now,
     };
     free.then(|| {
-        run.fence += 1;
+        run.fence = next_fence(run.fence, epoch);
         run.lease = lease.clone();
         run.fence
     })

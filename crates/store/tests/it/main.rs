@@ -1,6 +1,7 @@
 //! The models pass the suites that they are the models of.
 
 mod hot;
+mod rewound;
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
 //! The history of a thread as the messages that `useChat` begins with.
 
 import { type Access, accessOf } from '../access.js';
+import { previewBytes } from '../preview-marks.js';
 import { ProblemError } from '../problem.js';
+import { inStep } from '../promises.js';
 import type { Client, MessageStatus, Part } from '../types.js';
 import type { ChatMessage } from './types.js';
 
@@ -9,6 +11,8 @@ import type { ChatMessage } from './types.js';
 const PAGE = 200;
 /** Messages that are loaded if nothing else is asked for. */
 const LIMIT = 500;
+/** Messages that are read in full at a time: as many requests as browsers make of one server without HTTP/2. */
+const AT_A_TIME = 6;
 
 export interface HistoryOptions {
   /** The branch; the thread's default one if none is named. */
@@ -63,12 +67,11 @@ export async function loadMessages<M extends ChatMessage = ChatMessage>(
     [anchor, branch] = [`depth:${window.firstDepth}`, window.branch];
     if (!window.hasOlder) break;
   }
-  const messages: ChatMessage[] = [];
-  for (const message of pages.flat()) {
-    messages.push(await whole(access, threadId, message, options.signal));
-  }
+  const messages = await inStep(pages.flat(), AT_A_TIME, message =>
+    whole(access, threadId, message, options.signal),
+  );
   // The server keeps parts as the SDK made them: which kinds of them there are is the app's to say.
-  return messages as readonly ChatMessage[] as M[];
+  return messages as M[];
 }
 
 async function read(
@@ -96,7 +99,7 @@ async function whole(
   signal: AbortSignal | undefined,
 ): Promise<ChatMessage> {
   let { parts } = message;
-  if (parts.some(part => part.preview !== undefined)) {
+  if (parts.some(part => previewBytes(part) !== undefined)) {
     const path = `/threads/${encodeURIComponent(threadId)}/messages/${encodeURIComponent(message.id)}`;
     const answer = await access.json<{ message: MessageJson }>('GET', path, undefined, signal);
     parts = answer.message.parts;

@@ -8,7 +8,8 @@ import { KeptDrafts } from '../drafts.js';
 import { Flags } from '../flags.js';
 import { Frames, pageFrames } from '../frames.js';
 import { type Kept, keptStrings } from '../kept.js';
-import { RELEASED } from '../problem.js';
+import { listen } from '../listen.js';
+import { ProblemError, RELEASED, UNSPEAKABLE } from '../problem.js';
 import { Storage } from '../storage.js';
 import type {
   Anchor,
@@ -64,6 +65,7 @@ export class DirectClient implements Client {
   readonly #views = new Counted<DirectThread>();
   readonly #lists = new Counted<DirectList>();
   readonly #flagsPoller: Poller;
+  readonly #listeners = new AbortController();
   #windows = 0;
 
   constructor(options: ClientOptions, surroundings: DirectSurroundings = {}) {
@@ -91,6 +93,10 @@ export class DirectClient implements Client {
       return FLAGS_PACE;
     });
     this.#flagsPoller.kick();
+    // The page may be about to go.
+    const flush = () => this.drafts.flush();
+    listen(globalThis, 'pagehide', this.#listeners.signal, flush);
+    listen(globalThis.document, 'visibilitychange', this.#listeners.signal, flush);
     bindAccess(this, access);
   }
 
@@ -185,13 +191,17 @@ export class DirectClient implements Client {
   }
 
   close(): void {
+    this.#listeners.abort();
+    this.drafts.flush();
     this.#flagsPoller.close();
     this.#views.close();
     this.#lists.close();
   }
 
   /** Sends, and looks at once at what may have changed: the thread written to, or every one if it is not known. */
-  async #write(write: writes.Write): Promise<unknown> {
+  async #write(given: writes.Write): Promise<unknown> {
+    const write = writes.plainly(given);
+    if (!write) throw new ProblemError(UNSPEAKABLE);
     const answer = await this.status.write(this.#api.write(write));
     for (const view of this.#views.views()) {
       if (write.kind === 'stop' || view.threadId === write.threadId) view.refresh();

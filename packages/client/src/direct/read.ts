@@ -1,6 +1,7 @@
 //! What the direct engine reads: windows, threads and list pages as JSON.
 
-import type { Access } from '../access.js';
+import { type Access, unasked } from '../access.js';
+import { previewBytes } from '../preview-marks.js';
 import { problemOf, unreachable } from '../problem.js';
 import type { ForkOption, MessageStatus, Part, Row } from '../types.js';
 
@@ -66,9 +67,7 @@ export interface ListJson {
 
 /** Reads once: who polls tries again anyway. */
 export async function read<T>(access: Access, path: string): Promise<T> {
-  const response = await access
-    .fetch(path, { headers: { accept: 'application/json' } })
-    .catch(() => undefined);
+  const response = await access.fetch(path, { headers: { accept: 'application/json' } }).catch(unasked);
   if (!response) throw await access.unanswered();
   if (!response.ok) throw await problemOf(response);
   return (await response.json().catch(() => Promise.reject(unreachable()))) as T;
@@ -130,7 +129,7 @@ function rowOf(message: MessageJson, fork: ForkJson | undefined, run: string | u
   });
   return {
     ...fixed,
-    parts: parts.map(({ preview: _, ...part }) => part as Part),
+    parts: parts.map(withoutMark),
     createdAt: Date.parse(createdAt),
     ...(metadata === undefined || metadata === null ? {} : { metadata }),
     ...(fork ? { fork: forkOf(fork) } : {}),
@@ -139,12 +138,13 @@ function rowOf(message: MessageJson, fork: ForkJson | undefined, run: string | u
   };
 }
 
-function forkOf({ index, total, previous, next }: ForkJson): NonNullable<Row['fork']> {
-  return { index, total, ...(previous ? { previous } : {}), ...(next ? { next } : {}) };
+/** The part without what the server says of it. */
+function withoutMark(part: Part): Part {
+  if (previewBytes(part) === undefined) return part;
+  const { preview: _, ...own } = part;
+  return own as Part;
 }
 
-function previewBytes(part: Part): number | undefined {
-  const { preview } = part;
-  if (typeof preview !== 'object' || preview === null || !('bytes' in preview)) return undefined;
-  return Number(preview.bytes);
+function forkOf({ index, total, previous, next }: ForkJson): NonNullable<Row['fork']> {
+  return { index, total, ...(previous ? { previous } : {}), ...(next ? { next } : {}) };
 }

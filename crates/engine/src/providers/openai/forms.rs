@@ -1,6 +1,7 @@
 //! The forms in which endpoints say things: finish reasons, errors, keep-alives, and what they send beside an answer.
 
 use serde_json::Value;
+use threadmill_proto::json::value_from_str;
 
 use crate::providers::failure::{ProviderError, classify};
 use crate::providers::openai::surrogates::{mark, whole};
@@ -21,7 +22,7 @@ pub(crate) fn unified(reason: &str) -> &'static str {
 }
 
 pub(crate) fn parse(data: &str) -> Option<Value> {
-    serde_json::from_str(&mark(data)).ok()
+    value_from_str(&mark(data)).ok()
 }
 
 /// The word after the last frame, in quotes too.

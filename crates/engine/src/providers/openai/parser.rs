@@ -7,6 +7,7 @@
 //! how the answer ended is in the message if it did not simply stop.
 
 use serde_json::{Map, Value, json};
+use threadmill_proto::json::value_from_str;
 use threadmill_proto::{Chunk, JsonText, Limits};
 
 use crate::providers::failure::{Failure, ProviderError, classify};
@@ -554,7 +555,7 @@ impl Parser {
         }
         if self.usage != self.told
             && !hides
-            && let Some(usage) = self.usage.as_deref().and_then(|usage| serde_json::from_str(usage).ok())
+            && let Some(usage) = self.usage.as_deref().and_then(|usage| value_from_str(usage).ok())
         {
             map.insert("usage".into(), usage);
         }

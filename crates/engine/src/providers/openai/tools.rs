@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
+use threadmill_proto::json::value_from_str;
 use threadmill_proto::{Chunk, JsonText};
 
 use crate::providers::openai::surrogates::{Joiner, whole};
@@ -108,7 +109,7 @@ impl Tools {
                 // A tool without parameters.
                 call.arguments = "{}".into();
             }
-            if serde_json::from_str::<Value>(&call.arguments).is_ok() {
+            if value_from_str(&call.arguments).is_ok() {
                 out.push(Chunk::ToolInputAvailable { call_id, name, input: JsonText(call.arguments), dynamic: true });
             } else if !cut {
                 let input = JsonText(Value::String(call.arguments).to_string());

@@ -19,7 +19,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use threadmill_proto::{ErrorCode, Problem};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -183,10 +182,4 @@ impl Serving {
 fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// What a request is told that would wait for too long for others to read theirs.
-pub(crate) fn pressed(limiter: &Limiter) -> Problem {
-    limiter.refusals.note(Refusal::UnsentBytes);
-    Problem { retry_after: Some(1_000), ..Problem::new(ErrorCode::Overloaded, "Too much waits to be read by others.") }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -254,6 +253,3 @@ impl HttpBody for LastByte {
         self.body.size_hint()
     }
 }
-
-/// How long a request may wait for others' answers to be read before it is refused.
-pub(crate) const ROOM: Duration = Duration::from_secs(1);

@@ -20,8 +20,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::accept::Acceptor;
-pub(super) use self::accept::pressed;
-pub(super) use self::bodies::ROOM;
 pub use self::limits::{Cap, HttpLimits, Rates};
 use self::peers::Peers;
 use super::{Auth, Guard, guard, routes};
@@ -50,7 +48,7 @@ pub async fn serve(
         return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
     guard.listens_on(address);
-    let peers = Peers::new(guard.limits);
+    let peers = Peers::new(guard.limits, engine.delivery().unsent());
     let (router, limiter) = routes(Arc::clone(&engine), guard, Arc::clone(&peers));
     let (leave, leaving) = watch::channel(false);
     // Whatever is still open when this returns is closed with it.
@@ -81,7 +79,7 @@ async fn sweep(peers: Arc<Peers>, limiter: Arc<limiter::Limiter>) {
     loop {
         tokio::select! {
             _ = looks.tick() => {}
-            () = peers.pressed.notified() => {}
+            () = peers.unsent().pressed.notified() => {}
         }
         peers.sweep(&limiter.refusals);
         limiter.refusals.say(peers.now());

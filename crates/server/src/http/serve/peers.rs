@@ -26,7 +26,8 @@ use tokio::time::Instant;
 
 use super::limits::HttpLimits;
 use super::refusals::{Refusal, Refusals};
-use threadmill_engine::Ledger;
+use threadmill_engine::{Account, Unsent as AllUnsent};
+use threadmill_proto::Scope;
 
 /// Milliseconds since the node began to listen.
 pub(super) type Moment = u64;
@@ -69,7 +70,8 @@ pub(crate) struct Peer {
     /// Since when it is blocked and behind, plus one; 0 if it is not.
     blocked: AtomicU64,
     behind: AtomicU64,
-    unsent: AtomicU64,
+    /// What it has not taken yet.
+    pub(crate) account: Arc<Account>,
     /// Whether a request's body was dropped before its end.
     unread: AtomicBool,
     /// Bytes that came on a WebSocket before a caller was known.
@@ -87,9 +89,7 @@ pub(crate) struct Peers {
     limits: HttpLimits,
     open: Mutex<HashMap<u64, Arc<Peer>>>,
     next: AtomicU64,
-    unsent: AtomicU64,
-    /// Too much waits: look now.
-    pub(super) pressed: Notify,
+    unsent: Arc<AllUnsent>,
     /// A socket was closed.
     pub(super) left: Notify,
 }
@@ -101,25 +101,9 @@ pub(crate) struct Unsent {
     bytes: usize,
 }
 
-impl Ledger for Peer {
-    fn add(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        self.unsent.fetch_add(bytes, Ordering::Relaxed);
-        let all = self.peers.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if all > self.peers.limits.unsent_bytes {
-            self.peers.pressed.notify_one();
-        }
-    }
-
-    fn sub(&self, bytes: usize) {
-        self.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.peers.unsent.fetch_sub(bytes as u64, Ordering::Relaxed);
-    }
-}
-
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.peer.sub(self.bytes);
+        self.peer.account.sub(self.bytes);
     }
 }
 
@@ -191,8 +175,10 @@ impl Peer {
     }
 
     /// A caller showed who they are.
-    pub(crate) fn known(&self) {
-        self.known.store(true, Ordering::Relaxed);
+    pub(crate) fn known(&self, scope: &Scope) {
+        if !self.known.swap(true, Ordering::Relaxed) {
+            self.account.belongs_to(scope);
+        }
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -219,7 +205,7 @@ impl Peer {
 
     /// Counts bytes as not sent until what is returned is dropped.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Unsent {
-        self.add(bytes);
+        self.account.add(bytes);
         Unsent { peer: Arc::clone(self), bytes }
     }
 
@@ -283,14 +269,14 @@ impl Peer {
 }
 
 impl Peers {
-    pub(super) fn new(limits: HttpLimits) -> Arc<Self> {
+    pub(super) fn new(limits: HttpLimits, unsent: &Arc<AllUnsent>) -> Arc<Self> {
+        unsent.bound(limits.unsent_bytes);
         Arc::new(Self {
             began: Instant::now(),
             limits,
             open: Mutex::default(),
             next: AtomicU64::new(0),
-            unsent: AtomicU64::new(0),
-            pressed: Notify::new(),
+            unsent: Arc::clone(unsent),
             left: Notify::new(),
         })
     }
@@ -311,7 +297,7 @@ impl Peers {
             since: AtomicU64::new(self.now()),
             blocked: AtomicU64::new(0),
             behind: AtomicU64::new(0),
-            unsent: AtomicU64::new(0),
+            account: Arc::new(self.unsent.account()),
             unread: AtomicBool::new(false),
             greeting: AtomicU64::new(0),
             known: AtomicBool::new(false),
@@ -331,13 +317,9 @@ impl Peers {
         lock(&self.open).values().filter(|peer| !matches!(peer.phase(), Phase::Open | Phase::Leaving)).count()
     }
 
-    pub(crate) fn unsent(&self) -> u64 {
-        self.unsent.load(Ordering::Relaxed)
-    }
-
-    /// Whether more waits to be sent than may.
-    pub(crate) fn is_pressed(&self) -> bool {
-        self.unsent() > self.limits.unsent_bytes
+    /// What waits to be sent.
+    pub(super) fn unsent(&self) -> &Arc<AllUnsent> {
+        &self.unsent
     }
 
     fn all(&self) -> Vec<Arc<Peer>> {
@@ -378,7 +360,7 @@ impl Peers {
                 peer.end();
             }
         }
-        if self.is_pressed() {
+        if self.unsent.is_pressed() {
             self.cut_behind(now, all, refusals);
         }
     }
@@ -389,12 +371,12 @@ impl Peers {
             .filter_map(|peer| Some((peer.behind_for(now).filter(|behind| *behind >= BEHIND_MS)?, peer)))
             .collect();
         behind.sort_unstable_by_key(|(behind, _)| std::cmp::Reverse(*behind));
-        let mut left = self.unsent();
+        let mut left = self.unsent.all();
         for (_, peer) in behind {
             if left <= self.limits.unsent_bytes / 4 * 3 {
                 break;
             }
-            let waits = peer.unsent.load(Ordering::Relaxed);
+            let waits = peer.account.bytes();
             if waits > 0 {
                 left = left.saturating_sub(waits);
                 refusals.note(Refusal::UnsentBytes);
@@ -413,6 +395,8 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use threadmill_proto::{TenantId, UserId};
+
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -421,13 +405,22 @@ mod tests {
         tokio::time::advance(Duration::from_secs(seconds)).await;
     }
 
+    fn peers(limits: HttpLimits) -> Arc<Peers> {
+        Peers::new(limits, &Arc::default())
+    }
+
+    fn ann() -> Scope {
+        let (tenant, user) = (TenantId::parse("t").expect("an id"), UserId::parse("ann").expect("an id"));
+        Scope { tenant, user }
+    }
+
     fn ended(peer: &Peer) -> bool {
         peer.ended.load(Ordering::Acquire)
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_end() {
-        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let (peers, refusals) = (peers(HttpLimits::DEFAULT), Refusals::default());
         let [silent, idle, slow, busy, socket, leaving] = [(); 6].map(|()| peers.enter(HERE, false));
         for peer in [&idle, &slow, &busy, &socket, &leaving] {
             peer.begin();
@@ -461,7 +454,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_socket_without_a_hello_says_little() {
-        let peers = Peers::new(HttpLimits::DEFAULT);
+        let peers = peers(HttpLimits::DEFAULT);
         let [stranger, known] = [(); 2].map(|()| peers.enter(HERE, false));
         for peer in [&stranger, &known] {
             peer.begin();
@@ -469,13 +462,13 @@ mod tests {
             peer.upgrade();
             assert!(!peer.heard(16 << 10));
         }
-        known.known();
+        known.known(&ann());
         assert!(stranger.heard(1) && !known.heard(1 << 20));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_cut_and_who_takes_a_little_is_not() {
-        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let (peers, refusals) = (peers(HttpLimits::DEFAULT), Refusals::default());
         let [dead, slow] = [(); 2].map(|()| peers.enter(HERE, false));
         for peer in [&dead, &slow] {
             peer.begin();
@@ -493,7 +486,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_too_much_waits_those_behind_for_longest_go() {
         let limits = HttpLimits { unsent_bytes: 1_000, ..HttpLimits::DEFAULT };
-        let (peers, refusals) = (Peers::new(limits), Refusals::default());
+        let (peers, refusals) = (peers(limits), Refusals::default());
         let [first, second, third, quick] = [(); 4].map(|()| peers.enter(HERE, false));
         let mut held = Vec::new();
         for peer in [&first, &second, &third] {
@@ -506,16 +499,16 @@ mod tests {
         peers.sweep(&refusals);
         assert!(ended(&first) && ended(&second) && !ended(&third) && !ended(&quick));
         held.clear();
-        assert_eq!((peers.unsent(), refusals.count(Refusal::UnsentBytes)), (0, 2));
+        assert_eq!((peers.unsent().all(), refusals.count(Refusal::UnsentBytes)), (0, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_peer_takes_the_place_of_one_that_is_idle_and_unknown() {
-        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let (peers, refusals) = (peers(HttpLimits::DEFAULT), Refusals::default());
         let known: Vec<_> = (0..10).map(|_| peers.enter(HERE, false)).collect();
         for peer in &known {
             peer.begin();
-            peer.known();
+            peer.known(&ann());
             peer.finish();
         }
         pass(5).await;
@@ -528,14 +521,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_with_too_many_unknown_peers_loses_those_that_are_busy_too() {
-        let (peers, refusals) = (Peers::new(HttpLimits::DEFAULT), Refusals::default());
+        let (peers, refusals) = (peers(HttpLimits::DEFAULT), Refusals::default());
         let elsewhere = peers.enter(IpAddr::from([10, 0, 0, 1]), false);
         let [known, body, socket] = [(); 3].map(|()| peers.enter(HERE, false));
         for peer in [&elsewhere, &known, &body, &socket] {
             peer.begin();
         }
         socket.upgrade();
-        known.known();
+        known.known(&ann());
         pass(1).await;
         peers.evict_idle(Some(HERE), &refusals);
         assert!(ended(&body) && ended(&socket) && !ended(&known) && !ended(&elsewhere));

@@ -75,8 +75,8 @@ impl Session {
         let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.node().now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
-        let ledger = peer.map(|peer| Arc::clone(peer) as _);
-        let watcher = app.engine.delivery().connect(identity.scope.clone(), ledger);
+        let account = peer.map(|peer| Arc::clone(&peer.account));
+        let watcher = app.engine.delivery().connect(identity.scope.clone(), account);
         let (flags, leaving, modes) = (app.engine.flags().watch(), app.engine.node().leaving(), app.engine.mode());
         let mode = Mode::Full;
         let mut session = Self { app: app.clone(), identity, watcher, flags, leaving, modes, mode, heartbeat };

@@ -89,7 +89,7 @@ impl Connection {
             }
         };
         if let Some(peer) = &self.peer {
-            peer.known();
+            peer.known(session.scope());
         }
         let _counted = self.app.connections.enter(session.scope());
         loop {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::conformance::kit::{body, key, lease};
 use crate::{
-    ChunkAppend, CommitSink, Committed, Committing, DurableStore, PageLimits, StoreError, StoreResult, Transaction,
+    Applied, ChunkAppend, Command, CommitSink, Committed, Committing, DurableStore, PageLimits, StoreError,
+    StoreResult, Transaction,
 };
 use threadmill_proto::{Chunk, Position, Scope, ThreadId};
 
@@ -16,6 +17,8 @@ pub(super) struct Side {
     pub(super) store: Arc<dyn DurableStore>,
     heard: Arc<Heard>,
     positions: Vec<Position>,
+    /// The store's epoch, once it has answered: where tokens of runs begin that are not their first.
+    epoch: u64,
     pub(super) last: Option<Committed>,
 }
 
@@ -70,13 +73,28 @@ impl Side {
     pub(super) fn new(store: Arc<dyn DurableStore>) -> Self {
         let heard = Arc::new(Heard::default());
         store.attach(heard.clone());
-        Self { store, heard, positions: vec![Position { epoch: 1, ..Position::default() }], last: None }
+        Self { store, heard, positions: vec![Position { epoch: 1, ..Position::default() }], epoch: 1, last: None }
+    }
+
+    /// The store's own token for the nth of a run.
+    fn fence(&self, nth: u64) -> u64 {
+        if nth <= 1 { nth } else { self.epoch + nth - 1 }
+    }
+
+    /// A token's number among its run's.
+    fn nth(&self, fence: u64) -> u64 {
+        if fence <= self.epoch { fence } else { fence - self.epoch + 1 }
     }
 
     pub(super) async fn answer(&mut self, request: &Request) -> String {
         let store = self.store.clone();
         match request.clone() {
-            Request::Apply { who, at, key: named, commands } => {
+            Request::Apply { who, at, key: named, mut commands } => {
+                for command in &mut commands {
+                    if let Command::EndRun { fence, .. } = command {
+                        *fence = self.fence(*fence);
+                    }
+                }
                 let transaction = Transaction {
                     scope: who,
                     at,
@@ -87,14 +105,15 @@ impl Side {
                 let answer = store.apply(transaction).await;
                 self.last = answer.as_ref().ok().cloned();
                 self.positions.extend(self.last.as_ref().map(|ok| ok.position));
-                show(answer)
+                self.epoch = self.epoch.max(self.positions.last().map_or(0, |position| position.epoch));
+                show(answer.map(|committed| self.with_nth_fences(committed)))
             }
             Request::Chunks { who, run, fence, from, texts, checkpoint } => {
                 let end = store.run(&who, &run).await.map_or(0, |run| run.info.offset);
                 let append = ChunkAppend {
                     scope: who,
                     run,
-                    fence,
+                    fence: self.fence(fence),
                     under: None,
                     from: from.unwrap_or(end),
                     chunks: texts.iter().map(|text| chunk(text)).collect(),
@@ -109,7 +128,7 @@ impl Side {
                     Some(run) => store.claim_run(run, lease("n2", 1_550), now).await,
                     None => Ok(None),
                 };
-                format!("{runs:?} {}", show(claim))
+                format!("{runs:?} {}", show(claim.map(|fence| fence.map(|fence| self.nth(fence)))))
             }
             Request::Window(who, query) => show(store.window(&who, query).await),
             Request::Changes { who, thread, nth, spoil } => {
@@ -134,6 +153,23 @@ impl Side {
             }
             Request::Export(who, thread, bytes) => export(&*store, &who, &thread, bytes).await,
         }
+    }
+
+    fn with_nth_fences(&self, mut committed: Committed) -> Committed {
+        for applied in &mut committed.applied {
+            match applied {
+                Applied::Started { fence, .. } => *fence = self.nth(*fence),
+                Applied::Stopping(run) | Applied::Message { stopping: Some(run), .. } => {
+                    run.fence = self.nth(run.fence)
+                }
+                Applied::Message { stopping: None, .. }
+                | Applied::Thread(_)
+                | Applied::AlreadyOver(_)
+                | Applied::Ended { .. }
+                | Applied::Deleted => {}
+            }
+        }
+        committed
     }
 
     /// What the sink heard since the last time.
