@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use threadmill_engine::{ContextPolicy, Engine};
-use threadmill_server::http::{Guard, dev_refusal, serve};
+use threadmill_server::{Guard, dev_refusal, serve};
 use tokio::net::TcpListener;
 
 use crate::backend::Backend;
