@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the build needs beyond cargo itself. No tool has to be installed by hand.
 
 mod fuel;
+mod layers;
 mod tidy;
 mod wasm;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 const USAGE: &str =
     "cargo xtask wasm   build packages/client/wasm from crates/wasm, and the page's Markdown from crates/markdown-wasm
-cargo xtask tidy   check what no compiler checks: file headers, file lengths, what core imports";
+cargo xtask tidy   check what no compiler checks: file headers, file lengths, layers, what core imports";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);

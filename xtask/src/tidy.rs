@@ -1,7 +1,7 @@
-//! What no compiler checks: every source file says what it is for, none is too long, and what
-//! runs in browsers asks its host for nothing.
+//! What no compiler checks: every source file says what it is for, none is too long, rooms look only where they may, and
+//! what runs in browsers asks its host for nothing.
 
-use crate::wasm;
+use crate::{layers, wasm};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             check_file(&file, &mut findings)?;
         }
     }
+    layers::check(root, &mut findings)?;
     for (what, built) in
         [("the browser core", wasm::compile(root)?), ("the page's Markdown", wasm::compile_markdown(root)?)]
     {

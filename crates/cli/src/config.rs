@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
-use threadmill_server::http::{Auth as HttpAuth, Link, Tokens};
+use threadmill_server::{Auth as HttpAuth, Link, Tokens};
 
 use crate::flags::FlagConfig;
 

@@ -175,10 +175,10 @@ impl Watch {
         match read.and_then(|config| flags(&config, &self.overrides).map_err(|error| format!("{error:#}"))) {
             Ok(flags) => {
                 let rev = flags.rev();
-                if rev != self.engine.flags().rev() {
+                if rev != self.engine.flags().current().rev() {
                     tracing::info!(rev, "the flags have changed");
                 }
-                self.engine.set_flags(flags);
+                self.engine.flags().set(flags);
             }
             Err(why) => {
                 tracing::warn!(file = %self.file.display(), why, "the configuration file cannot be used; the flags stay as they are");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use threadmill_engine::{ContextPolicy, Engine};
-use threadmill_server::http::{Guard, dev_refusal, serve};
+use threadmill_server::{Guard, dev_refusal, serve};
 use tokio::net::TcpListener;
 
 use crate::backend::Backend;
@@ -105,7 +105,7 @@ impl Serve {
             system: config.context.system.clone(),
         };
         let engine = backend.engine(&config, providers, context).await?;
-        engine.set_flags(flags);
+        engine.flags().set(flags);
         flags::watch(&engine, file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use threadmill_proto::Scope;
 use tokio::sync::watch;
 
-use crate::Engine;
-
 /// The flag of the sync engine itself: off sends clients back to plain requests.
 pub const SCALABLE_SYNC: &str = "scalable-sync";
 
@@ -114,7 +112,7 @@ fn rev(rules: &BTreeMap<String, Rule>) -> u64 {
 
 /// The flags in force, and who waits for them to change.
 #[derive(Debug)]
-pub(crate) struct Board(watch::Sender<Arc<Flags>>);
+pub struct Board(watch::Sender<Arc<Flags>>);
 
 impl Default for Board {
     fn default() -> Self {
@@ -122,22 +120,22 @@ impl Default for Board {
     }
 }
 
-impl Engine {
+impl Board {
     /// The flags in force.
     #[must_use]
-    pub fn flags(&self) -> Arc<Flags> {
-        Arc::clone(&self.board.0.borrow())
+    pub fn current(&self) -> Arc<Flags> {
+        Arc::clone(&self.0.borrow())
     }
 
     /// Tells when the flags change, and what they are.
     #[must_use]
-    pub fn watch_flags(&self) -> watch::Receiver<Arc<Flags>> {
-        self.board.0.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Arc<Flags>> {
+        self.0.subscribe()
     }
 
     /// Puts other flags in force. Connections are told if they differ.
-    pub fn set_flags(&self, flags: Flags) {
-        self.board.0.send_if_modified(|known| {
+    pub fn set(&self, flags: Flags) {
+        self.0.send_if_modified(|known| {
             let differ = **known != flags;
             if differ {
                 *known = Arc::new(flags);

@@ -1,4 +1,18 @@
 //! The engine: threads, runs, live delivery. It knows no HTTP and no database.
+//!
+//! It is a house of rooms, and each looks only at those before it in this list (`cargo xtask tidy` checks that):
+//!
+//! 1. `sync`, `problem`, `shares`, `supervise`, `telemetry`: what everybody needs.
+//! 2. `node`: clock and ids, readiness, leaving.
+//! 3. `delivery`: what became durable, to every connection; knows neither the node nor what is below.
+//! 4. `hot`: the hot tier.
+//! 5. `cluster`: following the log that other nodes write, too.
+//! 6. `providers`: who answers.
+//! 7. `threads`: what users write and read, and the permit that every write passes.
+//! 8. `runs`: answers being written.
+//! 9. `locks`, `flags`, `transfer`, `presence`.
+//!
+//! [`Engine`] puts them together and hands out services; nothing else knows it.
 
 mod cluster;
 mod delivery;
@@ -6,65 +20,63 @@ pub mod flags;
 mod hot;
 mod locks;
 mod node;
+mod presence;
+mod problem;
 pub mod providers;
 mod runs;
 mod shares;
+mod supervise;
 mod sync;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod transfer;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use threadmill_proto::{Limits, Problem, Scope, TenantId};
-use threadmill_store::{DurableStore, PageLimits, Peers, StoreError, StoreResult};
-use tokio::sync::{Notify, Semaphore, watch};
+use threadmill_proto::Limits;
+use threadmill_store::{DurableStore, PageLimits, Peers};
+use tokio::task::AbortHandle;
 
-pub use delivery::connection::{Connection, Watcher};
-pub use delivery::open::OpenRequest;
-pub use delivery::queue::{Outgoing, Shared};
+pub use delivery::connection::{Connection, Delivery, Watcher};
+pub use delivery::event::{Delivered, Encoding, Shared};
+pub use delivery::queue::Outgoing;
+pub use delivery::request::OpenRequest;
+pub use delivery::run_feed::{Fed, RunFeed};
 pub use delivery::unsent::{Account, Unsent};
-pub use hot::presence::{Activity, PRESENT_FOR};
+pub use flags::Board;
 pub use hot::tier::{Tier, TierReading};
-pub use locks::{LockHeld, LockStats, LockWish, Outcomes, Spread, THRESHOLD};
-pub use node::readiness::{Leaving, Modes, RECONNECT_WITHIN, Ready};
+pub use locks::{LockHeld, LockWish, Locks};
+pub use node::readiness::{Modes, Ready};
+pub use node::{Leaving, Node, RECONNECT_WITHIN};
+pub use presence::{Activity, PRESENT_FOR, Presence};
+pub use problem::{Answer, problem_of};
 pub use providers::Providers;
+pub use providers::context::ContextPolicy;
+pub use runs::Runs;
+pub use telemetry::{LockStats, Outcomes, Spread, THRESHOLD};
 pub use threads::check::{check_body, check_title};
 pub use threads::edit::Edit;
-pub use threads::problem::problem_of;
-pub use threads::write::{
+pub use threads::requests::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };
-pub use transfer::{export_page, pieces as import_pieces, settled as settled_rows};
+pub use threads::write::Threads;
+pub use transfer::{Transfer, export_page, pieces as import_pieces, settled as settled_rows};
 
-use delivery::hub::Hub;
-use locks::Locks;
-use node::supervise::Tasks;
-use runs::registry::{Patient, Registry};
-use threads::permit::Permits;
-use threads::turns::Turns;
-
-/// The result of asking the engine.
-pub type Answer<T> = Result<T, Problem>;
-
-/// What a run's context may hold. The default is a policy, not a promise: it fits models with 32 k tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextPolicy {
-    /// Tokens of history, at about four bytes a token; whole messages, newest first.
-    pub tokens: usize,
-    /// Messages of history at the most.
-    pub messages: u32,
-    /// Put before the history.
-    pub system: Option<String>,
-}
-
-impl Default for ContextPolicy {
-    fn default() -> Self {
-        Self { tokens: 16_000, messages: 100, system: None }
-    }
-}
+use cluster::hub::ClusterHub;
+use cluster::reader::Cluster;
+use delivery::commits::Commits;
+use delivery::hub::{Hub, Intake, LocalHub};
+use delivery::snapshot::page_limits;
+use hot::window_cache::WindowCache;
+use node::drain::{Elsewhere, Work};
+use node::readiness::Readiness;
+use runs::registry::Registry;
+use telemetry::LockCounters;
+use threads::read::Reads;
+use threads::writer::Writer;
 
 /// What a node shares with others.
 #[derive(Clone)]
@@ -81,46 +93,45 @@ impl std::fmt::Debug for Others {
     }
 }
 
-/// See the module.
+/// The services of a node. Its tasks end when it is dropped.
 pub struct Engine {
-    store: Arc<dyn DurableStore>,
-    hub: Arc<Hub>,
-    board: flags::Board,
-    providers: Providers,
-    registry: Registry,
+    node: Arc<Node>,
+    readiness: Arc<Readiness>,
+    hub: Arc<dyn Hub>,
+    tier: Option<Arc<Tier>>,
+    delivery: Arc<Delivery>,
+    threads: Threads,
+    runs: Arc<Runs>,
     locks: Locks,
-    node: String,
+    flags: Board,
+    transfer: Transfer,
+    presence: Presence,
+    providers: Providers,
     limits: Limits,
-    context: ContextPolicy,
-    leaving: watch::Sender<Leaving>,
-    /// The last write was refused for the durable tier's sake.
-    read_only: watch::Sender<bool>,
-    /// Who is in which thread by this node's own connections.
-    present: hot::presence::Book,
-    /// Tasks that live as long as the engine.
-    tasks: Arc<Tasks>,
-    /// A comparison of heads is due.
-    heads: Arc<Notify>,
-    /// Whether writes could be made when that was last asked.
-    probe: node::readiness::Probe,
-    /// Connections.
-    watchers: AtomicUsize,
-    /// Every write passes it on its way to the disk.
-    writes: Permits,
-    /// Windows that are read at once.
-    reads: Arc<Turns>,
-    /// What waits to be sent.
-    unsent: Arc<Unsent>,
-    /// Appends that wait for a run to end.
-    patient: Patient,
-    /// The turn of one request of an import whose JSON is read.
-    imports: Semaphore,
+    tasks: Vec<AbortHandle>,
+    /// What is read of other nodes' commits.
+    _cluster: Option<Cluster>,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Engine").field("node", &self.node.name()).finish_non_exhaustive()
     }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// What an engine is made of.
+struct Parts {
+    store: Arc<dyn DurableStore>,
+    others: Option<Others>,
+    providers: Providers,
+    limits: Limits,
+    context: ContextPolicy,
 }
 
 impl Engine {
@@ -134,11 +145,10 @@ impl Engine {
         limits: Limits,
         context: ContextPolicy,
     ) -> Answer<Arc<Self>> {
-        let engine = Self::assemble(store, Hub::default(), providers, limits, context);
-        engine.sweep_all().await?;
-        engine.spawn_sweeper();
-        engine.sweep_presence();
-        Ok(engine)
+        let mut engine = Self::assemble(Parts { store, others: None, providers, limits, context });
+        engine.runs.sweep_all().await?;
+        engine.keep();
+        Ok(Arc::new(engine))
     }
 
     /// Attaches to a store that other nodes may use, too: follows what they commit, and leaves their runs to them for
@@ -151,128 +161,142 @@ impl Engine {
         limits: Limits,
         context: ContextPolicy,
     ) -> Arc<Self> {
-        let Others { peers, tier } = others;
-        let (hub, wants) = Hub::among(Arc::clone(&peers), tier);
-        let engine = Self::assemble(store, hub, providers, limits, context);
-        engine.follow(wants);
-        engine.spawn_sweeper();
-        engine.sweep_presence();
-        engine
+        let mut engine = Self::assemble(Parts { store, others: Some(others), providers, limits, context });
+        engine.keep();
+        Arc::new(engine)
     }
 
-    fn assemble(
-        store: Arc<dyn DurableStore>,
-        hub: Hub,
-        providers: Providers,
-        limits: Limits,
-        context: ContextPolicy,
-    ) -> Arc<Self> {
-        let hub = Arc::new(hub);
-        store.attach(Arc::clone(&hub) as _);
-        Arc::new(Self {
-            store,
-            hub,
-            board: flags::Board::default(),
-            providers,
-            registry: Registry::default(),
-            locks: Locks::default(),
-            node: node::ids::node_name(),
-            limits,
-            context,
-            leaving: watch::Sender::new(Leaving::No),
-            read_only: watch::Sender::new(false),
-            present: hot::presence::Book::default(),
-            tasks: Arc::default(),
-            heads: Arc::default(),
-            probe: node::readiness::Probe::default(),
-            watchers: AtomicUsize::new(0),
-            writes: Permits::default(),
-            reads: Turns::new(threads::read::READS),
-            unsent: Arc::default(),
-            patient: Patient::default(),
-            imports: Semaphore::new(1),
-        })
-    }
-
-    /// The store, for reads that need nothing of the engine.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn DurableStore> {
-        &self.store
-    }
-
-    /// What this node can rely on, and every change of that.
-    #[must_use]
-    pub fn mode(&self) -> Modes {
-        Modes { tier: self.tier().map(|tier| tier.mode()), read_only: self.read_only.subscribe() }
-    }
-
-    /// Takes note of whether the durable tier takes writes.
-    fn note<T>(&self, written: &StoreResult<T>) {
-        let refused = match written {
-            Ok(_) => false,
-            Err(StoreError::ReadOnly(_)) => true,
-            // Of the request, or of the moment.
-            Err(_) => return,
+    fn assemble(parts: Parts) -> Self {
+        let Parts { store, others, providers, limits, context } = parts;
+        let (node, registry, counters) = (Node::new(), Arc::<Registry>::default(), Arc::<LockCounters>::default());
+        let (peers, tier) = match others {
+            Some(Others { peers, tier }) => (Some(peers), tier),
+            None => (None, None),
         };
-        if self.read_only.send_replace(refused) != refused {
-            if refused {
-                tracing::error!("the durable tier refuses writes: mode read-only");
-            } else {
-                tracing::info!("the durable tier takes writes again");
+        let commits = Arc::<Commits>::default();
+        let (hub, cluster): (Arc<dyn Hub>, _) = match &peers {
+            Some(peers) => {
+                let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits));
+                let (store, runs) = (Arc::clone(&store), Arc::clone(&registry) as _);
+                let cluster = Cluster::start(&hub, asked, store, runs, node.tasks());
+                (hub, Some(cluster))
             }
+            None => (Arc::new(LocalHub::new(Arc::clone(&commits))), None),
+        };
+        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub) }));
+        let publisher = {
+            let hub = Arc::clone(&hub);
+            node.tasks().run("fan-out", move || {
+                let (commits, hub) = (Arc::clone(&commits), Arc::clone(&hub));
+                async move { commits.publish_all(&*hub).await }
+            })
+        };
+        let shared = tier.clone().zip(peers.clone());
+        let unsent = Arc::<Unsent>::default();
+        let windows = WindowCache::new(Arc::clone(&store), shared);
+        let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, Arc::clone(&unsent), limits);
+        let (snapshot, tasks) = (Arc::clone(&reads) as _, Arc::clone(node.tasks()));
+        let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent);
+        let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters));
+        let runs = Runs::new(runs::Needs {
+            store: Arc::clone(&store),
+            node: Arc::clone(&node),
+            hub: Arc::clone(&hub),
+            writer: writer.clone(),
+            registry,
+            providers: providers.clone(),
+            context: context.clone(),
+            limits,
+        });
+        let threads = Threads::new(threads::write::Needs {
+            store: Arc::clone(&store),
+            node: Arc::clone(&node),
+            writer: writer.clone(),
+            reads,
+            hub: Arc::clone(&hub),
+            providers: providers.clone(),
+            context,
+            limits,
+            after: Arc::clone(&runs) as _,
+        });
+        let tier_tasks = tier.as_ref().map(|tier| Arc::clone(tier.tasks()));
+        Self {
+            readiness: Readiness::new(Arc::clone(&node), Arc::clone(&store), tier_tasks),
+            locks: Locks::new(Arc::clone(&store), writer.clone(), counters),
+            transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
+            presence: Presence::new(store, peers, tier.clone()),
+            flags: Board::default(),
+            tasks: vec![publisher],
+            _cluster: cluster,
+            node,
+            hub,
+            tier,
+            delivery,
+            threads,
+            runs,
+            providers,
+            limits,
         }
+    }
+
+    /// Starts what lasts as long as the engine.
+    fn keep(&mut self) {
+        self.tasks.extend(self.runs.keep(&self.node, Arc::clone(&self.readiness)));
+        self.tasks.push(self.presence.keep(self.node.tasks()));
+    }
+
+    /// What users write and read.
+    #[must_use]
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Answers being written.
+    #[must_use]
+    pub fn runs(&self) -> &Arc<Runs> {
+        &self.runs
+    }
+
+    /// Live connections.
+    #[must_use]
+    pub fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
+    }
+
+    /// Locks.
+    #[must_use]
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// The flags in force.
+    #[must_use]
+    pub fn flags(&self) -> &Board {
+        &self.flags
+    }
+
+    /// Moving threads in and out.
+    #[must_use]
+    pub fn transfer(&self) -> &Transfer {
+        &self.transfer
+    }
+
+    /// Who is in which thread.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     /// The hot tier, if there is one.
     #[must_use]
     pub fn tier(&self) -> Option<&Arc<Tier>> {
-        self.hub.tier()
-    }
-
-    /// Runs a task of the node's for as long as it lasts: after a panic it is begun again, counted and logged.
-    pub fn supervise<T: Future<Output = ()> + Send + 'static>(
-        &self,
-        name: &'static str,
-        begin: impl Fn() -> T + Send + Sync + 'static,
-    ) {
-        self.tasks.run(name, begin);
-    }
-
-    /// The same, in the caller's own task, which may end it.
-    pub async fn supervised<T: Future<Output = ()>>(&self, name: &'static str, begin: impl Fn() -> T) {
-        self.tasks.again(name, begin).await;
-    }
-
-    /// How often each task of the node has panicked.
-    #[must_use]
-    pub fn task_panics(&self) -> Vec<(&'static str, u64)> {
-        let mut all = self.tasks.panics();
-        all.extend(self.tier().into_iter().flat_map(|tier| tier.tasks().panics()));
-        all
-    }
-
-    /// Runs that this node writes now.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.registry.running()
-    }
-
-    /// Those of them that are a user's.
-    #[must_use]
-    pub fn running_of(&self, scope: &Scope) -> usize {
-        self.registry.running_of(scope)
-    }
-
-    /// Those of them that are a tenant's.
-    #[must_use]
-    pub fn running_in(&self, tenant: &TenantId) -> usize {
-        self.registry.running_in(tenant)
-    }
-
-    /// What waits to be sent.
-    #[must_use]
-    pub fn unsent(&self) -> &Arc<Unsent> {
-        &self.unsent
+        self.tier.as_ref()
     }
 
     /// The limits in force.
@@ -281,27 +305,75 @@ impl Engine {
         &self.limits
     }
 
+    /// How much a page may hold.
+    #[must_use]
+    pub fn page_limits(&self) -> PageLimits {
+        page_limits(&self.limits)
+    }
+
     /// The providers configured.
     #[must_use]
     pub fn providers(&self) -> &Providers {
         &self.providers
     }
 
-    /// This process's name.
+    /// What this node can rely on, and every change of that.
     #[must_use]
-    pub fn node(&self) -> &str {
-        &self.node
+    pub fn mode(&self) -> Modes {
+        Modes { tier: self.tier.as_ref().map(|tier| tier.mode()), read_only: self.node.read_only() }
     }
 
-    /// How much a page may hold.
-    #[must_use]
-    pub fn page_limits(&self) -> PageLimits {
-        PageLimits { bytes: self.limits.page_bytes, preview: self.limits.part_preview_bytes }
+    /// Whether requests may come now: reads and writes are answered, and no task of the node is broken. Asks the store at
+    /// most once a second.
+    pub async fn ready(&self) -> Ready {
+        self.readiness.ready().await
     }
 
-    /// The server's clock, for showing ages.
+    /// Leaves: no run begins any more, those under way are waited for up to `patience` and then ended as interrupted
+    /// with their text kept, and connections are asked to move.
+    pub async fn leave(&self, patience: Duration) {
+        let elsewhere = if self.hub.has_peers() { Elsewhere::OtherNodes } else { Elsewhere::Nowhere };
+        self.node.leave(self, elsewhere, patience).await;
+    }
+
+    /// Lets go of every run, each ended as interrupted with its text kept, and waits for that up to `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.node.shut_down(self, patience).await;
+    }
+
+    /// Runs a task of the node's for as long as it lasts: after a panic it is begun again, counted and logged.
+    pub fn supervise<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        begin: impl Fn() -> T + Send + Sync + 'static,
+    ) {
+        self.node.tasks().run(name, begin);
+    }
+
+    /// The same, in the caller's own task, which may end it.
+    pub async fn supervised<T: Future<Output = ()>>(&self, name: &'static str, begin: impl Fn() -> T) {
+        self.node.tasks().again(name, begin).await;
+    }
+
+    /// How often each task of the node has panicked.
     #[must_use]
-    pub fn now(&self) -> threadmill_proto::Millis {
-        node::ids::now()
+    pub fn task_panics(&self) -> Vec<(&'static str, u64)> {
+        let mut all = self.node.tasks().panics();
+        all.extend(self.tier.iter().flat_map(|tier| tier.tasks().panics()));
+        all
+    }
+}
+
+impl Work for Engine {
+    fn runs(&self) -> usize {
+        self.runs.running()
+    }
+
+    fn let_go(&self) {
+        self.runs.let_go();
+    }
+
+    fn connections(&self) -> usize {
+        self.delivery.connections()
     }
 }

@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use threadmill_core::fold::Fold;
 use threadmill_proto::message::Body;
-use threadmill_proto::{Anchor, BranchId, ErrorCode, Message, MessageStatus, Problem, Scope, Thread, ThreadId};
+use threadmill_proto::{Anchor, BranchId, ErrorCode, Limits, Message, MessageStatus, Problem, Scope, Thread, ThreadId};
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, PageLimits, StoreResult, WindowQuery,
 };
+use tokio::sync::Semaphore;
 
+use crate::node::Node;
+use crate::problem::{Answer, problem_of};
 use crate::threads::check::check_title;
 use crate::threads::permit::cost_of_rows;
 use crate::threads::read::stored_fold;
-use crate::{Answer, Engine, problem_of};
+use crate::threads::writer::Writer;
 
 /// Rows of a piece at the most.
 const PIECE_ROWS: usize = 128;
@@ -26,12 +29,32 @@ const PIECE_BYTES: usize = 128 << 10;
 /// What beginning, showing or removing an import costs at the write permit.
 const STEP: u64 = 64 << 10;
 
-impl Engine {
+/// Brings threads in and gives them out.
+pub struct Transfer {
+    store: Arc<dyn DurableStore>,
+    node: Arc<Node>,
+    writer: Writer,
+    limits: Limits,
+    /// The turn of one request of an import whose JSON is read.
+    imports: Semaphore,
+}
+
+impl std::fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transfer").finish_non_exhaustive()
+    }
+}
+
+impl Transfer {
+    pub(crate) fn new(store: Arc<dyn DurableStore>, node: Arc<Node>, writer: Writer, limits: Limits) -> Self {
+        Self { store, node, writer, limits, imports: Semaphore::new(1) }
+    }
+
     /// Reads what an import brings, beside the node's other work and one request at a time.
     ///
     /// # Errors
     /// The reading ran into a defect.
-    pub async fn read_import<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+    pub async fn read_rows<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
         let defect = "The request could not be read.";
         let _turn = self.imports.acquire().await.map_err(|_| Problem::new(ErrorCode::Unavailable, defect))?;
         tokio::task::spawn_blocking(read).await.map_err(|_| Problem::new(ErrorCode::Internal, defect))
@@ -41,25 +64,25 @@ impl Engine {
     ///
     /// # Errors
     /// The title is too long, or the node is leaving.
-    pub async fn import_begin(self: &Arc<Self>, scope: &Scope, thread: ImportThread) -> Answer<ImportState> {
-        self.may_begin()?;
+    pub async fn begin(&self, scope: &Scope, thread: ImportThread) -> Answer<ImportState> {
+        self.node.may_begin()?;
         check_title(&thread.title, &self.limits)?;
         let (store, whose) = (Arc::clone(&self.store), scope.clone());
         let write = async move { store.import_begin(&whose, thread).await };
-        self.admitted(scope, STEP, write, |_, state| state).await
+        self.writer.admitted(scope, STEP, write, |state| state).await
     }
 
     /// Adds rows to an import.
     ///
     /// # Errors
     /// A row does not go on from those before it, or the node is leaving.
-    pub async fn import_rows(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> Answer<()> {
+    pub async fn rows(&self, scope: &Scope, thread: &ThreadId, rows: Vec<ImportRow>) -> Answer<()> {
         for piece in pieces(settled(rows)) {
-            self.may_begin()?;
+            self.node.may_begin()?;
             let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
             let cost = cost_of_rows(&piece);
             let write = async move { store.import_rows(&whose, &thread, piece).await };
-            self.admitted(scope, cost, write, |_, ()| ()).await?;
+            self.writer.admitted(scope, cost, write, |()| ()).await?;
         }
         Ok(())
     }
@@ -68,25 +91,20 @@ impl Engine {
     ///
     /// # Errors
     /// It has no branch, or not the one named.
-    pub async fn import_finish(
-        self: &Arc<Self>,
-        scope: &Scope,
-        thread: &ThreadId,
-        default_branch: Option<BranchId>,
-    ) -> Answer<Thread> {
+    pub async fn finish(&self, scope: &Scope, thread: &ThreadId, default_branch: Option<BranchId>) -> Answer<Thread> {
         let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
         let write = async move { store.import_finish(&whose, &thread, default_branch).await };
-        self.admitted(scope, STEP, write, |_, shown| shown).await
+        self.writer.admitted(scope, STEP, write, |shown| shown).await
     }
 
     /// Removes an import that is not finished.
     ///
     /// # Errors
     /// There is none.
-    pub async fn import_abort(self: &Arc<Self>, scope: &Scope, thread: &ThreadId) -> Answer<()> {
+    pub async fn abort(&self, scope: &Scope, thread: &ThreadId) -> Answer<()> {
         let (store, whose, thread) = (Arc::clone(&self.store), scope.clone(), thread.clone());
         let write = async move { store.import_abort(&whose, &thread).await };
-        self.admitted(scope, STEP, write, |_, ()| ()).await
+        self.writer.admitted(scope, STEP, write, |()| ()).await
     }
 
     /// A page of a thread's rows, in the order of their making.

@@ -62,7 +62,7 @@ pub enum Committing {
 /// answered. It is called on the store's own writer and must not block or call the store.
 pub trait CommitSink: Send + Sync {
     /// One commit's worth.
-    fn committed(&self, batch: &[Committing]);
+    fn committed(&self, batch: Vec<Committing>);
 }
 
 /// The truth. Every read and write names its scope; what another user owns is not found.

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use threadmill_server::http::{Cap, HttpLimits, Rates};
+use threadmill_server::{Cap, HttpLimits, Rates};
 
 /// Of the process' file descriptors, those that are not for peers: a quarter up to this many, else a twentieth. [`FILES`]
 /// are among them, and a connection to its provider for each run.

@@ -8,7 +8,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::json;
 use threadmill_client::{Client, Error};
-use threadmill_server::http::{Auth, Tokens};
+use threadmill_server::{Auth, Tokens};
 use tokio::sync::watch;
 
 use crate::wire::Deed;

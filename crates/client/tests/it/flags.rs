@@ -13,7 +13,7 @@ async fn flags_are_asked_for_and_followed() {
     let known = world.client.flags().await.expect("an answer");
     assert!(known.is_on(SCALABLE_SYNC, false) && known.is_on("unheard-of", true) && !known.is_on("unheard-of", false));
     for share in [Share::Off, Share::On] {
-        world.engine.set_flags(Flags::new(BTreeMap::from([("new-thing".into(), Rule::of(share))])));
+        world.engine.flags().set(Flags::new(BTreeMap::from([("new-thing".into(), Rule::of(share))])));
         let on = share == Share::On;
         let heard = watch.wait_for(|flags| flags.rev() != known.rev() && flags.is_on("new-thing", !on) == on);
         tokio::time::timeout(PATIENCE, heard).await.expect("in time").expect("the client is there");

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use threadmill_client::{Answered, Archive, Client, Edit, EditText, Error, NewMessage, Options, State};
 use threadmill_proto::{Anchor, MessageId, Part, ThreadId};
-use threadmill_server::http::Auth;
+use threadmill_server::Auth;
 
 use crate::wire::Deed;
 use crate::world::{PATIENCE, Place, World};

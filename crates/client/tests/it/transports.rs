@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use threadmill_client::{Client, Clock};
 use threadmill_proto::Anchor;
-use threadmill_server::http::Auth;
+use threadmill_server::Auth;
 
 use crate::wire::{Count, Deed};
 use crate::world::{PATIENCE, Place, answer_through, thread_of};

@@ -12,7 +12,7 @@ use threadmill_client::{Client, Http, Options, ThreadView, View};
 use threadmill_engine::providers::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError};
 use threadmill_engine::{ContextPolicy, Engine, Providers};
 use threadmill_proto::{Anchor, Chunk, Limits, MessageId, MessageStatus, ThreadId};
-use threadmill_server::http::{Auth, Guard, HttpLimits, serve};
+use threadmill_server::{Auth, Guard, HttpLimits, serve};
 use threadmill_store::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

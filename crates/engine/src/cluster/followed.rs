@@ -1,327 +1,238 @@
-//! Where a node stands with one thread that other nodes write, too.
+//! A topic that other nodes write too, kept in step with its log: [`Tail`] says what comes next, and what was committed
+//! here or read of the log and the streams is published in that order.
 //!
-//! Commits of this node come by themselves and in order; those of others are heard of, late or never. So a topic is
-//! published from one place on, contiguously: a commit of this node if it is what comes next, everything else as it is
-//! read from the durable log and the stored streams. What was heard only says how far to read. One reading is under way
-//! a topic, however many watch it.
-//!
-//! On a store that no other node uses there is no tail: what the store's own commits say is all there is.
+//! The table of states and events is [`super::tail`]'s. Whatever changes a topic of this room goes through here, so that
+//! the live folds of the topic and the offsets of the tail are the same.
 
 use std::collections::BTreeMap;
 
-use threadmill_proto::{Change, Event, Position, RunId, Scope, StreamOffset};
-use threadmill_store::Watching;
+use bytes::Bytes;
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::{
+    Change, Chunk, Event, Message, MessageStatus, Outcome, Position, RunId, StreamOffset, ThreadId,
+};
+use threadmill_store::hot::{Place, ThreadKey};
+use threadmill_store::{StreamPage, ThreadHead, Watching};
 use tokio::sync::watch;
 
+use crate::cluster::tail::{RunTail, Step, Tail, Turn};
 use crate::delivery::topic::{LiveRun, Topic};
+use crate::delivery::topics::{Reach, Tracked};
+use crate::hot::tier::chunks_of;
 
-/// See the module.
-pub(crate) struct Tail {
-    /// Where following began, and where it is now. None until the durable tier has said where the thread stands.
-    pub(crate) place: Option<Followed>,
-    /// The furthest change that was heard of.
-    pub(crate) wanted: u64,
-    /// The log is to be read whatever was heard.
-    pub(crate) recheck: bool,
-    /// Streams' ends that were heard of before it was known which runs are live.
-    pub(crate) early: BTreeMap<RunId, u64>,
-    /// A reading is under way or asked for.
-    pub(crate) reading: bool,
-    /// There is no such thread.
-    pub(crate) gone: bool,
-    /// Changes whenever something above does, for those who wait.
-    pub(crate) moved: watch::Sender<u64>,
-    _watching: Watching,
+/// A thread's readers, and how far its log was published to them.
+#[derive(Debug)]
+pub(crate) struct FollowedTopic {
+    topic: Topic,
+    tail: Tail,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Followed {
-    pub(crate) scope: Scope,
-    pub(crate) birth: u64,
-    pub(crate) base: Position,
-    pub(crate) published: Position,
-}
-
-impl std::fmt::Debug for Tail {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tail").field("place", &self.place).field("wanted", &self.wanted).finish_non_exhaustive()
-    }
-}
-
-/// What is to be read next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Where the thread stands.
-    Head,
-    /// A run's chunks from an offset on, up to one that was heard of. The hot tier may be asked about a thread of this
-    /// birth and epoch, unless the end of the stream must be found.
-    Stream { scope: Scope, run: RunId, from: u64, wanted: u64, tier: Option<(u64, u64)> },
-    /// The changes after a position, up to one that was heard of.
-    Changes { scope: Scope, after: Position, wanted: u64 },
-}
-
-/// Whether a topic has come to a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// It has.
-    There,
-    /// It will have when more is read.
-    Before,
-    /// It began after that place: what came between is not published to anyone.
-    Past,
-    /// There is no such thread.
-    Gone,
-}
-
-/// Whether an event may be published now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Next,
-    /// It was published, or is part of where following began.
-    Over,
-    /// Something before it is to be read first.
-    Later,
-}
-
-impl Tail {
+impl FollowedTopic {
+    /// One whose thread may stand anywhere.
     pub(crate) fn new(watching: Watching) -> Self {
-        Self {
-            place: None,
-            wanted: 0,
-            recheck: false,
-            early: BTreeMap::new(),
-            reading: false,
-            gone: false,
-            moved: watch::Sender::new(0),
-            _watching: watching,
-        }
+        Self { topic: Topic::default(), tail: Tail::new(watching) }
     }
 
-    pub(crate) fn tell(&self) {
-        self.moved.send_modify(|count| *count += 1);
-    }
-
-    /// Follows again what was gone: the id may have been used anew.
-    pub(crate) fn revive(&mut self) {
-        self.gone = false;
-    }
-
-    pub(crate) fn forget(&mut self) {
-        (self.place, self.recheck) = (None, false);
-        self.wanted = 0;
-        self.early.clear();
-    }
-}
-
-impl Topic {
-    /// For those who wait for the topic to come somewhere. None on a store of one node: there it always has.
-    pub(crate) fn moved(&self) -> Option<watch::Receiver<u64>> {
-        self.tail.as_ref().map(|tail| tail.moved.subscribe())
-    }
-
-    /// Whether the topic has come to a position and these offsets of its live runs. What is missing is wanted from now
-    /// on; the caller sees to its being read.
-    pub(crate) fn reach(&mut self, position: Position, runs: &[StreamOffset]) -> Reach {
-        let Some(tail) = &mut self.tail else { return Reach::There };
-        if tail.gone {
-            return Reach::Gone;
-        }
-        let Some(Followed { base, published, .. }) = &tail.place else { return Reach::Before };
-        if published.epoch > position.epoch || base.seq > position.seq {
-            return Reach::Past;
-        }
-        if published.epoch < position.epoch || published.seq < position.seq {
-            tail.recheck |= published.epoch < position.epoch;
-            tail.wanted = tail.wanted.max(position.seq);
-            return Reach::Before;
-        }
-        // A run that was just found has said more than is known of it here, and somebody may have read that elsewhere.
-        let known = self.live.values().all(|live| !live.fresh && live.has_what_was_found());
-        let mut reach = if known { Reach::There } else { Reach::Before };
-        for claim in runs {
-            let live = self.live.get_mut(&claim.run).filter(|live| live.fold.offset() < claim.offset);
-            if let Some(live) = live.filter(|live| live.checked < claim.offset) {
-                live.wanted = live.wanted.max(claim.offset);
-                reach = Reach::Before;
-            }
-        }
-        reach
-    }
-
-    /// Whether other nodes may write, so that what is durable is published only when it was looked for.
-    pub(crate) fn is_followed(&self) -> bool {
-        self.tail.is_some()
+    /// How far it has come, for hints.
+    pub(crate) fn tail(&mut self) -> &mut Tail {
+        &mut self.tail
     }
 
     /// The thread's birth and the epoch its log is in, as far as that is known.
     pub(crate) fn identity(&self) -> Option<(u64, u64)> {
-        self.tail.as_ref()?.place.as_ref().map(|place| (place.birth, place.published.epoch))
-    }
-
-    /// The last position that was published, if that is known.
-    pub(crate) fn place(&self) -> Option<Position> {
-        self.tail.as_ref()?.place.as_ref().map(|place| place.published)
-    }
-
-    /// Whether what is published from now on continues a position, with nothing between that only others have had.
-    pub(crate) fn goes_on_from(&self, position: Position) -> bool {
-        let Some(tail) = &self.tail else { return true };
-        let from = tail.place.as_ref().map(|place| (place.published.epoch, place.base.seq));
-        tail.gone || from.is_some_and(|(epoch, seq)| epoch == position.epoch && seq <= position.seq)
-    }
-
-    /// Whether it is known where the thread stands, and what its runs had said when that was looked for.
-    pub(crate) fn begun(&self) -> Reach {
-        let Some(tail) = &self.tail else { return Reach::There };
-        let whole = self.live.values().all(LiveRun::has_what_was_found);
-        match (tail.gone, tail.place.is_some() && whole) {
-            (true, _) => Reach::Gone,
-            (false, true) => Reach::There,
-            (false, false) => Reach::Before,
-        }
-    }
-
-    /// The log has come to a change, on somebody's word.
-    pub(crate) fn heard_change(&mut self, seq: u64) {
-        if let Some(tail) = &mut self.tail {
-            tail.wanted = tail.wanted.max(seq);
-        }
-    }
-
-    /// A stream has come to an offset, on somebody's word. Of a run that is not live nothing is noted: its start is in
-    /// the log, and with that its stream is read.
-    pub(crate) fn heard_chunks(&mut self, run: &RunId, offset: u64) {
-        let Some(tail) = &mut self.tail else { return };
-        match (self.live.get_mut(run), &tail.place) {
-            (Some(live), _) => live.wanted = live.wanted.max(offset),
-            (None, None) => {
-                let early = tail.early.entry(run.clone()).or_default();
-                *early = offset.max(*early);
-            }
-            (None, Some(_)) => {}
-        }
-    }
-
-    /// Whether chunks up to an offset are missing that the hot tier is about to bring.
-    pub(crate) fn is_worth_waiting(&self, run: &RunId, offset: u64) -> bool {
-        let known = self.tail.as_ref().is_some_and(|tail| tail.place.is_some());
-        let live = self.live.get(run).filter(|live| known && !live.fresh && !live.silent);
-        live.is_some_and(|live| live.fold.offset() < offset)
-    }
-
-    /// The hot tier was asked for what follows an offset, up to another, and has not got it yet. Whether the durable tier
-    /// need not be asked: because the hot one is waited for once, or because what was asked for came meanwhile.
-    pub(crate) fn put_off(&mut self, run: &RunId, from: u64, wanted: u64) -> bool {
-        let Some(live) = self.live.get_mut(run) else { return true };
-        let came = live.fold.offset() > from;
-        let waits = !live.silent && !came;
-        if waits {
-            live.awaited = wanted;
-        }
-        waits || came
-    }
-
-    /// The time is over that the hot tier had to bring chunks up to an offset.
-    pub(crate) fn waited_in_vain(&mut self, run: &RunId, offset: u64) {
-        if let Some(live) = self.live.get_mut(run).filter(|live| live.fold.offset() < offset) {
-            (live.awaited, live.silent) = (0, true);
-            self.heard_chunks(run, offset);
-        }
-    }
-
-    /// The hot tier is waited for no more, for whatever it was.
-    pub(crate) fn stop_waiting(&mut self) {
-        for live in self.live.values_mut() {
-            live.awaited = 0;
-        }
-    }
-
-    /// The log stands at `seq` as of now, or is not there: reads it if that is not what was published.
-    pub(crate) fn compare(&mut self, seq: Option<u64>) {
-        let Some(tail) = &mut self.tail else { return };
-        tail.recheck |= tail.place.as_ref().map(|place| place.published.seq) != seq;
-    }
-
-    /// Claims the reading, if there is something to read and nobody reads.
-    pub(crate) fn claim_reading(&mut self) -> bool {
-        let due = self.peek().is_some();
-        self.tail.as_mut().is_some_and(|tail| due && !std::mem::replace(&mut tail.reading, true))
+        self.tail.identity()
     }
 
     /// What the reader reads next. Nothing ends the reading.
     pub(crate) fn next_step(&mut self) -> Option<Step> {
-        let step = self.peek();
-        let tail = self.tail.as_mut()?;
-        match step {
-            Some(Step::Changes { .. }) => tail.recheck = false,
-            Some(Step::Head | Step::Stream { .. }) => {}
-            None => tail.reading = false,
-        }
-        step
+        self.tail.next_step()
     }
 
-    fn peek(&self) -> Option<Step> {
-        let tail = self.tail.as_ref().filter(|tail| !tail.gone)?;
-        let Some(Followed { scope, published, birth, .. }) = &tail.place else { return Some(Step::Head) };
-        let behind = self.live.iter().find(|(_, live)| live.is_behind() && !live.is_put_off());
-        if let Some((run, live)) = behind {
-            let (scope, run, from, wanted) = (scope.clone(), run.clone(), live.fold.offset(), live.wanted);
-            let tier = (!live.fresh).then_some((*birth, published.epoch));
-            return Some(Step::Stream { scope, run, from, wanted, tier });
-        }
-        // An end is not published before what it ends: the log is not read again and again until that is there.
-        let waits = self.live.values().any(LiveRun::is_put_off);
-        let due = !waits && (tail.recheck || tail.wanted > published.seq);
-        due.then(|| Step::Changes { scope: scope.clone(), after: *published, wanted: tail.wanted })
-    }
-
-    /// A reading failed: it is to be done again.
-    pub(crate) fn failed(&mut self) {
-        if let Some(tail) = &mut self.tail {
-            tail.recheck = true;
+    /// A change of this node is durable: published if it is what comes next.
+    pub(crate) fn committed(&mut self, thread: &ThreadId, event: &Event) {
+        if self.tail.turn(event) == Turn::Next {
+            self.publish(thread, event);
         }
     }
 
-    /// Whether an event is what comes next. An end comes after the chunks before it, as far as they are kept.
-    pub(crate) fn turn(&mut self, event: &Event) -> Turn {
-        let Some(tail) = &mut self.tail else { return Turn::Next };
-        if matches!(event.record.change, Change::ThreadDeleted) {
-            return Turn::Next;
+    /// Chunks of this node are durable: published if they are what comes next.
+    pub(crate) fn committed_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        self.publish_chunks(thread, run, from, chunks);
+        self.tail.hint_chunks(run, from + chunks.len() as u64);
+    }
+
+    fn publish(&mut self, thread: &ThreadId, event: &Event) {
+        self.topic.publish(thread, event);
+        self.tail.published(event);
+    }
+
+    /// Chunks that do not go on from what was published are left out: their end is a target, and they are read.
+    fn publish_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        let Some(known) = self.tail.run_mut(run).filter(|known| known.published == from) else { return };
+        known.published += chunks.len() as u64;
+        self.topic.publish_chunks(thread, run, from, chunks);
+    }
+
+    /// Begins to follow from where the thread stands.
+    pub(crate) fn head_read(&mut self, head: ThreadHead) {
+        let ThreadHead { scope, birth, position, runs } = head;
+        let tails: BTreeMap<_, _> =
+            runs.iter().map(|run| (run.info.id.clone(), RunTail::found(run.folded, run.info.offset))).collect();
+        if self.tail.place(scope, birth, position, tails) {
+            self.topic.live = runs.into_iter().map(|run| (run.info.id.clone(), LiveRun::found(run))).collect();
         }
-        let seq = event.record.seq;
-        let published = match &tail.place {
-            Some(place) if place.published.epoch == event.epoch => place.published.seq,
-            Some(_) | None => {
-                tail.recheck |= tail.place.is_some();
-                tail.wanted = tail.wanted.max(seq);
-                return Turn::Later;
+        self.tail.notify();
+    }
+
+    /// Publishes what was read of the log. Runs that are sealed or over by it are returned, with how they ended:
+    /// whoever writes them here must let go.
+    pub(crate) fn log_read(
+        &mut self,
+        thread: &ThreadId,
+        events: Vec<Event>,
+        head: Position,
+        target: u64,
+    ) -> Vec<(RunId, Option<Outcome>)> {
+        let mut over = Vec::new();
+        if self.tail.begins_epoch(head.epoch) && !self.topic.live.is_empty() {
+            // The log says nothing of how far the streams of its runs have come in this epoch.
+            self.start_over(thread, ResetReason::Epoch);
+            return over;
+        }
+        self.tail.adopt_epoch(head.epoch);
+        for mut event in events {
+            match self.tail.turn(&event) {
+                Turn::Over => continue,
+                Turn::Later => return over,
+                Turn::Next => {}
             }
-        };
-        if seq <= published {
-            return Turn::Over;
+            match &event.record.change {
+                Change::RunStarted { .. } => {
+                    // Its stream follows from the beginning. One that is over comes with its message as it is now.
+                    let streaming = |body: &&mut Message| body.status == MessageStatus::Streaming;
+                    event.body.as_mut().filter(streaming).into_iter().for_each(|body| body.parts.clear());
+                }
+                Change::RunStopping { run } => over.push((run.clone(), None)),
+                Change::RunEnded { run, outcome, .. } => over.push((run.clone(), Some(*outcome))),
+                _ => {}
+            }
+            self.publish(thread, &event);
+            if let Change::RunStarted { run, .. } = &event.record.change
+                && let Some(run) = self.tail.run_mut(run)
+            {
+                match event.body.as_ref().map(|body| body.status) {
+                    // What was heard of its chunks so far was of a run that nobody here knew.
+                    Some(MessageStatus::Streaming) => run.unread = true,
+                    Some(_) | None => run.verified = u64::MAX,
+                }
+            }
         }
-        if seq > published + 1 {
-            tail.wanted = tail.wanted.max(seq);
-            return Turn::Later;
-        }
-        if let Change::RunEnded { run, offset, .. } = &event.record.change
-            && let Some(live) = self.live.get_mut(run)
-            && live.fold.offset() < *offset
-            && live.checked < *offset
-        {
-            live.wanted = live.wanted.max(*offset);
-            tail.wanted = tail.wanted.max(seq);
-            return Turn::Later;
-        }
-        Turn::Next
+        self.tail.log_verified(head, target);
+        over
     }
 
-    /// An event was published.
-    pub(crate) fn published(&mut self, event: &Event) {
-        let Some(tail) = &mut self.tail else { return };
-        if let Some(place) = &mut tail.place {
-            place.published = event.position();
+    /// Publishes chunks that were read, from an offset on. What this node committed itself meanwhile was published
+    /// already. Returns the offset before them that was known.
+    fn chunks_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) -> u64 {
+        let known = self.tail.run_mut(run).map_or(0, |run| run.published);
+        let news = known.checked_sub(from).and_then(|known| chunks.get(usize::try_from(known).ok()?..));
+        if let Some(news) = news.filter(|news| !news.is_empty()) {
+            self.publish_chunks(thread, run, known, news);
         }
-        tail.tell();
+        self.tail.notify();
+        known
+    }
+
+    /// The hot tier says that a run's stream has come to an offset, and perhaps with what. Whether that is what comes
+    /// next here, and was published; otherwise its end is a target.
+    pub(crate) fn hot_chunks(&mut self, thread: &ThreadKey, run: &RunId, end: Place, entries: &[Bytes]) -> bool {
+        let from = end.seq.saturating_sub(entries.len() as u64);
+        let ours = self.identity() == Some((thread.birth, end.epoch));
+        let next = self.tail.run_mut(run).filter(|_| ours).is_some_and(|run| {
+            run.silent = false;
+            !run.unread && (from..end.seq).contains(&run.published)
+        });
+        let chunks = if next { chunks_of(entries.iter()) } else { Vec::new() };
+        let whole = next && chunks.len() == entries.len();
+        if whole {
+            self.chunks_read(&thread.thread, run, from, &chunks);
+        } else {
+            self.tail.hint_chunks(run, end.seq);
+        }
+        whole
+    }
+
+    /// Publishes what the hot tier was found to have of a run: it is worth waiting for again.
+    pub(crate) fn hot_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        if let Some(run) = self.tail.run_mut(run) {
+            run.silent = false;
+        }
+        self.chunks_read(thread, run, from, chunks);
+    }
+
+    /// Publishes what was read of a stored stream.
+    pub(crate) fn stream_read(&mut self, thread: &ThreadId, run: &RunId, from: u64, target: u64, page: &StreamPage) {
+        let known = self.chunks_read(thread, run, from, &page.chunks);
+        if known >= from && page.to >= page.end {
+            self.tail.stream_verified(run, target);
+        }
+        self.tail.notify();
+    }
+
+    /// What was published does not go on: everybody starts over from a window.
+    pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
+        self.topic.start_over(thread, reason);
+        self.tail.start_over();
+        self.tail.notify();
+    }
+
+    /// The thread is not there any more, as the durable tier says.
+    pub(crate) fn vanish(&mut self, thread: &ThreadId) {
+        self.topic.vanish(thread);
+        self.tail.end();
+        self.tail.notify();
+    }
+}
+
+impl Tracked for FollowedTopic {
+    fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    fn topic_mut(&mut self) -> &mut Topic {
+        &mut self.topic
+    }
+
+    /// What its live runs have said is read again by whoever follows next.
+    fn is_idle(&self) -> bool {
+        !self.topic.is_watched()
+    }
+
+    fn begun(&self) -> Reach {
+        self.tail.begun()
+    }
+
+    fn reach(&mut self, position: Position, runs: &[StreamOffset]) -> Reach {
+        self.tail.reach(position, runs)
+    }
+
+    fn continues(&self, position: Position) -> bool {
+        self.tail.continues(position)
+    }
+
+    fn published(&self) -> Option<Position> {
+        self.tail.following().map(|following| following.published)
+    }
+
+    fn is_verified(&self) -> bool {
+        true
+    }
+
+    fn claim_reading(&mut self) -> bool {
+        self.tail.claim_reading()
+    }
+
+    fn moved(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.tail.moved())
     }
 }

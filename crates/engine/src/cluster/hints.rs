@@ -1,107 +1,129 @@
-//! What is heard of other nodes' commits: by the durable tier, a little later and nearly always, and by the hot tier, at
-//! once and with what a run has said.
+//! Hints of other nodes' commits: by the durable tier, a little later and nearly always, and by the hot tier, at once and
+//! with what a run has said.
 //!
-//! Both speak of every commit. While the hot tier answers, the durable one's word of a stream is kept back for a moment,
-//! since the piece itself is on its way: who read at once would find the hot tier behind, and the database would be asked
-//! for what comes a millisecond later. A run that was waited for in vain is not waited for again until the hot tier
-//! speaks of it, or is found to have it: over REST it never speaks, and the wait gathers what is read there at once.
+//! Both speak of every commit. While the hot tier answers, the durable one's hint of a stream is deferred for a moment,
+//! since the chunks themselves are on their way: who read at once would find the hot tier behind, and the database would
+//! be asked for what comes a millisecond later. A run that was waited for in vain is not waited for again until the hot
+//! tier speaks of it, or is found to have it: over REST it never speaks, and the wait gathers what is read there at once.
+//!
+//! Nothing here waits for the database: who receives too slowly loses hints, and then heads are compared.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use threadmill_proto::RunId;
 use threadmill_proto::frame::Mode;
 use threadmill_store::Hint;
-use threadmill_store::hot;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use threadmill_store::hot::{self, HintEvent, HotStore as _, Partition};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::{sleep, timeout_at};
 
-use crate::Engine;
-use crate::cluster::reader::Queue;
-use crate::delivery::hub::{Hub, TopicKey};
+use crate::cluster::hub::{ClusterHub, DeferredHint, Queue};
 
-/// How long the hot tier's word is waited for after the durable one's. Between the two were less than 5 ms on an idle
-/// machine; this is what a reader waits once for a run whose writer cannot reach the hot tier.
-const GRACE: Duration = Duration::from_millis(50);
+/// The pause before the hot tier is listened to again, should it have ended.
+const RELISTEN: Duration = Duration::from_secs(1);
 
-/// Word that is kept back.
-pub(crate) struct Word {
-    key: TopicKey,
-    run: RunId,
-    offset: u64,
-    due: Instant,
-}
-
-impl Hub {
-    /// The durable tier says where something stands.
-    pub(crate) fn heard(&self, hint: &Hint) {
-        match hint {
-            Hint::Thread { tenant, thread, seq } => {
-                self.with_known(&(tenant.clone(), thread.clone()), |topic| topic.heard_change(*seq));
-            }
-            Hint::Run { tenant, thread, run, offset } => {
-                let key = (tenant.clone(), thread.clone());
-                let answers = self.tier().is_some_and(|tier| tier.answers());
-                let waits = self.with_known(&key, |topic| {
-                    let waits = answers && topic.is_worth_waiting(run, *offset);
-                    if !waits {
-                        topic.heard_chunks(run, *offset);
-                    }
-                    waits
-                });
-                if waits == Some(true) {
-                    self.wait_for_tier(&key, run, *offset);
+/// The durable tier says where something stands.
+pub(crate) fn take(hub: &ClusterHub, hint: &Hint) {
+    match hint {
+        Hint::Thread { tenant, thread, seq } => {
+            hub.change(&(tenant.clone(), thread.clone()), |topic| topic.tail().hint_change(*seq));
+        }
+        Hint::Run { tenant, thread, run, offset } => {
+            let key = (tenant.clone(), thread.clone());
+            let answers = hub.tier().is_some_and(|tier| tier.answers());
+            let defers = hub.change(&key, |topic| {
+                let defers = answers && topic.tail().should_defer(run, *offset);
+                if !defers {
+                    topic.tail().hint_chunks(run, *offset);
                 }
+                defers
+            });
+            if defers == Some(true) {
+                hub.defer(&key, run, *offset);
             }
-            Hint::Summaries { scope, pos } => self.heard_list(scope, *pos),
-            Hint::Recheck => {}
         }
-    }
-
-    /// The hot tier says where something stands. Which thread of the name is meant matters only for what it brings along:
-    /// everything else is read where that stands.
-    pub(crate) fn heard_hot(&self, hint: &hot::Hint) {
-        match hint {
-            hot::Hint::Thread { thread, head } => {
-                let key = (thread.tenant.clone(), thread.thread.clone());
-                self.with_known(&key, |topic| topic.heard_change(head.seq));
-            }
-            hot::Hint::Run { thread, run, end, entries } => {
-                let key = (thread.tenant.clone(), thread.thread.clone());
-                let taken = self.with_known(&key, |topic| topic.piece_heard(thread, run, *end, entries));
-                if let (Some(true), Some(tier)) = (taken, self.tier()) {
-                    tier.count_hit();
-                }
-            }
-            hot::Hint::Summary { scope, pos } => self.heard_list(scope, *pos),
-        }
-    }
-
-    /// Has everything read that the hot tier was waited for to bring.
-    fn stop_waiting(&self) {
-        for key in self.followed_topics() {
-            self.with_known(&key, crate::delivery::topic::Topic::stop_waiting);
-        }
-    }
-
-    /// Gives the hot tier a moment to bring a run's chunks up to an offset.
-    pub(crate) fn wait_for_tier(&self, key: &TopicKey, run: &RunId, offset: u64) {
-        self.keep_back(Word { key: key.clone(), run: run.clone(), offset, due: Instant::now() + GRACE });
+        Hint::Summaries { scope, pos } => hub.hint_list(scope, *pos),
+        Hint::Recheck => {}
     }
 }
 
-/// Has word heard when its time is over, or at once where nothing is to be waited for. All of it waits equally long, so
-/// the first is always due first.
-pub(crate) async fn wait_out(engine: Weak<Engine>, mut mode: watch::Receiver<Mode>, words: Arc<Queue<Word>>) {
-    let mut words = words.lock().await;
+/// The hot tier says where something stands. Which thread of the name is meant matters only for what it brings along:
+/// everything else is read where that stands.
+fn take_hot(hub: &ClusterHub, hint: &hot::Hint) {
+    match hint {
+        hot::Hint::Thread { thread, head } => {
+            let key = (thread.tenant.clone(), thread.thread.clone());
+            hub.change(&key, |topic| topic.tail().hint_change(head.seq));
+        }
+        hot::Hint::Run { thread, run, end, entries } => {
+            let key = (thread.tenant.clone(), thread.thread.clone());
+            let taken = hub.change(&key, |topic| topic.hot_chunks(thread, run, *end, entries));
+            if let (Some(true), Some(tier)) = (taken, hub.tier()) {
+                tier.count_hit();
+            }
+        }
+        hot::Hint::Summary { scope, pos } => hub.hint_list(scope, *pos),
+    }
+}
+
+/// What hints are taken into, and how a comparison of heads is asked for.
+#[derive(Clone)]
+pub(crate) struct Ear {
+    pub(crate) hub: Arc<ClusterHub>,
+    pub(crate) compare: Arc<Notify>,
+}
+
+/// Takes in what other nodes say by the durable tier. `hints` are those since the node began, the first time.
+pub(crate) async fn listen(ear: Ear, hints: Option<broadcast::Receiver<Hint>>) {
+    let mut hints = match hints {
+        Some(hints) => hints,
+        None => {
+            // Begun again: what was said meanwhile was missed.
+            ear.compare.notify_one();
+            ear.hub.peers().hints()
+        }
+    };
+    loop {
+        match hints.recv().await {
+            Ok(Hint::Recheck) | Err(broadcast::error::RecvError::Lagged(_)) => ear.compare.notify_one(),
+            Ok(hint) => take(&ear.hub, &hint),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Takes in what the hot tier says, and has heads compared whenever it may have missed something.
+pub(crate) async fn listen_hot(ear: Ear) {
+    let Some(tier) = ear.hub.tier() else { return };
+    loop {
+        let mut hints = tier.store().subscribe(Partition::all().collect());
+        while let Some(event) = hints.next().await {
+            match event {
+                HintEvent::Hint(hint) => take_hot(&ear.hub, &hint),
+                HintEvent::Ready(_) => ear.compare.notify_one(),
+                // The durable tier's hints come all the time.
+                HintEvent::Lost(_) => {}
+            }
+        }
+        // Over REST nobody speaks, and another listener that ended has panicked.
+        sleep(RELISTEN).await;
+        if !tier.is_pushed() {
+            return;
+        }
+    }
+}
+
+/// Has deferred hints take effect when their time is over, or at once where nothing is to be waited for. All are deferred
+/// equally long, so the first is always due first.
+pub(crate) async fn expire(ear: Ear, mut mode: watch::Receiver<Mode>, hints: Arc<Queue<DeferredHint>>) {
+    let mut hints = hints.lock().await;
     // What was taken out before a panic is waited for by nobody any more.
-    if let Some(engine) = engine.upgrade() {
-        engine.hub.stop_waiting();
+    for key in ear.hub.threads() {
+        ear.hub.change(&key, |topic| topic.tail().stop_deferring());
     }
-    while let Some(Word { key, run, offset, due }) = words.recv().await {
+    while let Some(DeferredHint { key, run, offset, due }) = hints.recv().await {
         // Either way it is read now, from where there is an answer.
         drop(timeout_at(due, mode.wait_for(|mode| *mode != Mode::Full)).await);
-        let Some(engine) = engine.upgrade() else { return };
-        engine.hub.with_known(&key, |topic| topic.waited_in_vain(&run, offset));
+        ear.hub.change(&key, |topic| topic.tail().defer_expired(&run, offset));
     }
 }

@@ -1,23 +1,30 @@
-//! One connection's view of the engine: its queue, its subscriptions, and the list if it follows that.
+//! One connection's view of what is delivered: its queue, its subscriptions, and the list if it follows that.
 
+use std::any::Any;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use threadmill_proto::{Anchor, ErrorCode, Problem, Scope, ServerFrame, ThreadId};
+use threadmill_proto::{Anchor, ErrorCode, Limits, Problem, RunId, Scope, ThreadId};
 use threadmill_store::SummaryPage;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::delivery::hub::TopicKey;
-use crate::delivery::open::OpenRequest;
-use crate::delivery::queue::{Outbox, Outgoing, Shared};
+use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::hub::Hub;
+use crate::delivery::open::{Opener, StillOpen};
+use crate::delivery::queue::{Outgoing, SendQueue};
+use crate::delivery::request::OpenRequest;
+use crate::delivery::run_feed::RunFeed;
+use crate::delivery::snapshot::Snapshot;
 use crate::delivery::topic::Topic;
-use crate::delivery::unsent::Account;
+use crate::delivery::topics::{SharedTopic, TopicKey};
+use crate::delivery::unsent::{Account, Unsent};
+use crate::problem::Answer;
+use crate::supervise::Tasks;
 use crate::sync::lock;
-use crate::{Answer, Engine, problem_of};
 
 /// Entries of the list that are read at once.
 const LIST_PAGE: u32 = 200;
@@ -31,6 +38,62 @@ const RETRY_MS: u32 = 1000;
 /// The pause before the list is read again that could not be read; it doubles up to [`LIST_LONGEST`].
 const LIST_PAUSE: Duration = Duration::from_millis(100);
 const LIST_LONGEST: Duration = Duration::from_secs(5);
+
+/// What all connections of a node stand on.
+pub struct Delivery {
+    hub: Arc<dyn Hub>,
+    snapshot: Arc<dyn Snapshot>,
+    tasks: Arc<Tasks>,
+    limits: Limits,
+    /// What waits to be sent on all of them.
+    unsent: Arc<Unsent>,
+    /// Connections that are open.
+    connections: AtomicUsize,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        hub: Arc<dyn Hub>,
+        snapshot: Arc<dyn Snapshot>,
+        tasks: Arc<Tasks>,
+        limits: Limits,
+        unsent: Arc<Unsent>,
+    ) -> Arc<Self> {
+        Arc::new(Self { hub, snapshot, tasks, limits, unsent, connections: AtomicUsize::new(0) })
+    }
+
+    /// What waits to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
+    }
+
+    /// A connection without subscriptions, on behalf of a user. What waits to be sent counts in `account`.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>, scope: Scope, account: Option<Arc<Account>>) -> Watcher {
+        Watcher::new(Arc::clone(self), scope, account)
+    }
+
+    /// Follows one run from an offset of its stream on.
+    ///
+    /// # Errors
+    /// There is no such run, or its stream does not go so far.
+    pub async fn follow_run(&self, scope: Scope, run: RunId, offset: u64) -> Answer<RunFeed> {
+        RunFeed::open(Arc::clone(&self.hub), Arc::clone(&self.snapshot), scope, run, offset).await
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
 
 /// How far a connection is with the list.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +115,7 @@ struct Open {
     task: Option<AbortHandle>,
 }
 
-/// See the module. What takes its time is done in tasks of its own, which end with it: whoever waits for the next thing to
+/// A connection, for as long as it lives. What takes its time is done in tasks of its own, which end with it: whoever waits for the next thing to
 /// send waits for none of them.
 #[derive(Debug)]
 pub struct Watcher {
@@ -72,22 +135,22 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         lock(&self.tasks).abort_all();
         self.connection.end();
-        self.engine.watchers.fetch_sub(1, Ordering::Relaxed);
+        self.delivery.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// What a watcher shares with its tasks.
 #[derive(Debug)]
 pub struct Connection {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) scope: Scope,
-    pub(crate) outbox: Arc<Outbox>,
+    delivery: Arc<Delivery>,
+    scope: Scope,
+    queue: Arc<SendQueue>,
     open: Mutex<Vec<Open>>,
     numbers: AtomicU64,
     /// Openings that may read at once.
     slots: Semaphore,
     /// One long repetition is sent at a time.
-    pub(crate) long: tokio::sync::Mutex<()>,
+    long: tokio::sync::Mutex<()>,
     /// Openings under way.
     opening: watch::Sender<usize>,
     list: Mutex<List>,
@@ -107,20 +170,12 @@ impl Drop for Opening {
 }
 
 impl Watcher {
-    /// A connection without subscriptions.
-    #[must_use]
-    pub fn new(engine: Arc<Engine>, scope: Scope) -> Self {
-        Self::counted(engine, scope, None)
-    }
-
-    /// A connection without subscriptions, whose frames are counted while they wait to be sent.
-    #[must_use]
-    pub fn counted(engine: Arc<Engine>, scope: Scope, account: Option<Arc<Account>>) -> Self {
-        engine.watchers.fetch_add(1, Ordering::Relaxed);
+    fn new(delivery: Arc<Delivery>, scope: Scope, account: Option<Arc<Account>>) -> Self {
+        delivery.connections.fetch_add(1, Ordering::Relaxed);
         let connection = Connection {
-            engine,
+            delivery,
             scope,
-            outbox: Outbox::counted(account),
+            queue: SendQueue::counted(account),
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),
@@ -146,7 +201,7 @@ impl Watcher {
         self.close(sub);
         match self.enter(&request) {
             Ok(number) => self.begin(request, number),
-            Err(problem) => self.say(ServerFrame::Failed { sub: Some(sub), problem }),
+            Err(problem) => self.say(Delivered::Failed { sub, problem }),
         }
     }
 
@@ -156,7 +211,7 @@ impl Watcher {
         let opening = Opening(Arc::clone(&connection));
         let task = self.spawn(async move {
             let _opening = opening;
-            if !connection.engine.tasks.once("opening", connection.open_in_turn(&request, number)).await {
+            if !connection.delivery.tasks.once("opening", connection.open_in_turn(&request, number)).await {
                 connection.opening_broke(request.sub, number);
             }
         });
@@ -208,32 +263,42 @@ impl Watcher {
     }
 }
 
+impl StillOpen for Connection {
+    fn is_open(&self, number: u64) -> bool {
+        lock(&self.open).iter().any(|open| open.number == number)
+    }
+}
+
 impl Connection {
     /// The next thing to send, waiting for it.
     pub async fn next(&self) -> Outgoing {
         loop {
-            if let Some(next) = self.outbox.pop() {
+            if let Some(next) = self.queue.pop() {
                 return next;
             }
-            self.outbox.ready().await;
+            self.queue.ready().await;
         }
     }
 
     /// The next thing to send, if there is one now.
     #[must_use]
     pub fn try_next(&self) -> Option<Outgoing> {
-        self.outbox.pop()
+        self.queue.pop()
     }
 
     /// Whether so much waits to be sent that the client should be asked for nothing more.
     #[must_use]
     pub fn has_enough(&self) -> bool {
-        self.outbox.has_enough()
+        self.queue.has_enough()
     }
 
-    /// Queues a frame of the connection itself.
-    pub fn say(&self, frame: ServerFrame) {
-        self.outbox.push(Shared::new(frame));
+    /// Queues something that the connection's own protocol says, in its turn among the rest.
+    pub fn say_own(&self, said: impl Any + Send + Sync) {
+        self.say(Delivered::Own(Box::new(said)));
+    }
+
+    fn say(&self, event: Delivered) {
+        self.queue.push(Shared::new(event));
     }
 
     /// Opens a subscription, or opens one of its number anew. Its first frames are queued when this returns. Any
@@ -249,7 +314,16 @@ impl Connection {
 
     async fn open_as(&self, request: &OpenRequest, number: u64) -> Answer<()> {
         let Some(topic) = self.entered(request, number) else { return Ok(()) };
-        let done = self.fill(&topic, request, number).await;
+        let opener = Opener {
+            hub: &self.delivery.hub,
+            snapshot: &*self.delivery.snapshot,
+            limits: &self.delivery.limits,
+            scope: &self.scope,
+            queue: &self.queue,
+            long: &self.long,
+            wanted: self,
+        };
+        let done = opener.fill(&topic, request, number).await;
         if done.is_err() && self.is_open(number) {
             self.close(request.sub);
         }
@@ -258,18 +332,19 @@ impl Connection {
 
     /// Enters a subscription at its topic. Not one that was closed, or whose connection has ended: nobody would take it out
     /// again.
-    fn entered(&self, request: &OpenRequest, number: u64) -> Option<Arc<Mutex<Topic>>> {
+    fn entered(&self, request: &OpenRequest, number: u64) -> Option<SharedTopic> {
         let open = lock(&self.open);
         let key = self.key(request);
         let wanted = open.iter().any(|open| open.number == number);
-        wanted.then(|| self.engine.hub.entered(&key, &self.outbox, request.sub, number))
+        let enter = &mut |topic: &mut Topic| topic.enter(&self.queue, request.sub, number);
+        wanted.then(|| self.delivery.hub.follow(&key, enter))
     }
 
     /// Opens a subscription when there is a slot and room for it.
     async fn open_in_turn(&self, request: &OpenRequest, number: u64) {
         // It is closed with the connection alone, and then this task is over, too.
         let Ok(_slot) = self.slots.acquire().await else { return };
-        self.outbox.room().await;
+        self.queue.room().await;
         let done = self.open_as(request, number).await;
         self.say_failure(request.sub, done);
     }
@@ -286,14 +361,14 @@ impl Connection {
 
     fn say_failure(&self, sub: u32, done: Answer<()>) {
         if let Err(problem) = done {
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say(Delivered::Failed { sub, problem });
         }
     }
 
     /// Gives a subscription its number, from which later ones of its id are told.
     fn enter(&self, request: &OpenRequest) -> Answer<u64> {
         let mut open = lock(&self.open);
-        if open.len() >= self.engine.limits.subscriptions {
+        if open.len() >= self.delivery.limits.subscriptions {
             let detail = format!("This connection has {} subscriptions already.", open.len());
             return Err(Problem::new(ErrorCode::TooManySubscriptions, detail));
         }
@@ -302,20 +377,15 @@ impl Connection {
         Ok(number)
     }
 
-    /// Whether the subscription of this number has not been closed.
-    pub(crate) fn is_open(&self, number: u64) -> bool {
-        lock(&self.open).iter().any(|open| open.number == number)
-    }
-
     /// Takes everything out where it was entered, and lets nothing be entered any more.
     fn end(&self) {
         let open = std::mem::take(&mut *lock(&self.open));
         *lock(&self.list) = List::Ended;
         let threads: Vec<ThreadId> = open.into_iter().map(|open| open.request.thread).collect();
-        self.engine.hub.leave(&self.scope, &self.outbox, &threads);
+        self.delivery.hub.leave(&self.scope, &self.queue, &threads);
     }
 
-    pub(crate) fn key(&self, request: &OpenRequest) -> TopicKey {
+    fn key(&self, request: &OpenRequest) -> TopicKey {
         (self.scope.tenant.clone(), request.thread.clone())
     }
 
@@ -334,15 +404,17 @@ impl Connection {
             stays
         });
         let key = self.key(&request);
-        lock(&self.engine.hub.topic(&key)).leave(&self.outbox, sub);
-        self.engine.hub.prune(&key);
+        if let Some(topic) = self.delivery.hub.known(&key) {
+            lock(&topic).topic_mut().leave(&self.queue, sub);
+            self.delivery.hub.prune(&key);
+        }
     }
 
     /// Shows other depths from now on.
     pub fn range(&self, sub: u32, from: u64, to: Option<u64>) {
         let Some(request) = self.request(sub) else { return };
-        let topic = self.engine.hub.topic(&self.key(&request));
-        if let Some(subscription) = lock(&topic).of(&self.outbox, sub) {
+        let Some(topic) = self.delivery.hub.known(&self.key(&request)) else { return };
+        if let Some(subscription) = lock(&topic).topic_mut().of(&self.queue, sub) {
             subscription.range(from, to);
         }
     }
@@ -361,8 +433,8 @@ impl Connection {
     /// How a subscription is opened anew, if it was dropped: the client may have opened it anew in the meantime.
     fn dropped(&self, sub: u32) -> Option<OpenRequest> {
         let request = self.request(sub)?;
-        let topic = self.engine.hub.topic(&self.key(&request));
-        let dropped = lock(&topic).of(&self.outbox, sub).is_some_and(|subscription| subscription.is_dropped());
+        let topic = self.delivery.hub.known(&self.key(&request))?;
+        let dropped = lock(&topic).topic_mut().of(&self.queue, sub).is_some_and(|known| known.is_dropped());
         dropped.then_some(OpenRequest { resume: None, anchor: Anchor::Tip, ..request })
     }
 
@@ -374,7 +446,7 @@ impl Connection {
     /// # Errors
     /// What the store says.
     pub async fn follow_list(&self, since: u64) -> Answer<()> {
-        self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
+        self.say(Delivered::Summary { pos: since, items: Vec::new() });
         self.follow_list_from(since).await
     }
 
@@ -384,7 +456,7 @@ impl Connection {
         let asked = std::mem::take(&mut *lock(&self.list_asked));
         let Some(since) = asked.iter().min().copied() else { return };
         for since in asked {
-            self.say(ServerFrame::Summaries { pos: since, items: Vec::new() });
+            self.say(Delivered::Summary { pos: since, items: Vec::new() });
         }
         self.follow_list_through(since).await;
     }
@@ -395,12 +467,12 @@ impl Connection {
         let mut pause = LIST_PAUSE;
         loop {
             let mut done = None;
-            self.engine.tasks.once("list", async { done = Some(self.follow_list_from(since).await) }).await;
+            self.delivery.tasks.once("list", async { done = Some(self.follow_list_from(since).await) }).await;
             match done {
                 Some(Ok(())) => return,
                 Some(Err(problem)) => tracing::warn!(detail = problem.detail, "a list could not be read; trying again"),
                 None => {
-                    self.engine.hub.leave_list(&self.scope, &self.outbox);
+                    self.delivery.hub.leave_list(&self.scope, &self.queue);
                     self.stand(List::Unfollowed);
                 }
             }
@@ -416,7 +488,7 @@ impl Connection {
             *lock(&self.list) = List::Reading(place.min(since));
             return Ok(());
         }
-        self.engine.hub.leave_list(&self.scope, &self.outbox);
+        self.delivery.hub.leave_list(&self.scope, &self.queue);
         self.stand(List::Reading(since));
         self.read_list().await
     }
@@ -428,7 +500,7 @@ impl Connection {
     pub async fn read_list(&self) -> Answer<()> {
         let done = self.read_list_page().await;
         if done.is_err() {
-            self.engine.hub.leave_list(&self.scope, &self.outbox);
+            self.delivery.hub.leave_list(&self.scope, &self.queue);
             self.stand(List::Unfollowed);
         }
         done
@@ -449,31 +521,31 @@ impl Connection {
             if matches!(*list, List::Ended) {
                 return Ok(());
             }
-            self.engine.hub.hold_list(&self.scope, &self.outbox);
+            self.delivery.hub.hold_list(&self.scope, &self.queue);
         }
         let rest = self.list_page(pos).await?;
         if rest.more {
-            self.engine.hub.leave_list(&self.scope, &self.outbox);
+            self.delivery.hub.leave_list(&self.scope, &self.queue);
             self.read_on(pos);
             return Ok(());
         }
         let reached = rest.pos;
         self.say_entries(rest);
         self.stand(List::Live);
-        self.engine.hub.release_list(&self.scope, &self.outbox, reached);
+        self.delivery.hub.release_list(&self.scope, &self.queue, reached);
         Ok(())
     }
 
     fn say_entries(&self, page: SummaryPage) {
         if !page.items.is_empty() {
-            self.say(ServerFrame::Summaries { pos: page.pos, items: page.items });
+            self.say(Delivered::Summary { pos: page.pos, items: page.items });
         }
     }
 
     /// The next page is read when this one has been sent, so that a long list does not fill the queue.
     fn read_on(&self, place: u64) {
         self.stand(List::Reading(place));
-        self.outbox.ask_list();
+        self.queue.ask_list();
     }
 
     /// From now on the connection is there with the list, unless it has ended.
@@ -485,6 +557,6 @@ impl Connection {
     }
 
     async fn list_page(&self, since: u64) -> Answer<SummaryPage> {
-        self.engine.store.summaries(&self.scope, since, LIST_PAGE).await.map_err(problem_of)
+        self.delivery.snapshot.summaries(&self.scope, since, LIST_PAGE).await
     }
 }

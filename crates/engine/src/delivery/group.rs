@@ -8,26 +8,27 @@
 use std::sync::Arc;
 
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ErrorCode, Event, Problem, ServerFrame, ThreadId};
+use threadmill_proto::{ErrorCode, Event, Problem, ThreadId};
 
-use crate::delivery::queue::{Outbox, Shared};
+use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::delivery::subscription::{Piece, Subscription};
 
-/// See the module.
+/// A connection, with all its subscriptions of one thread.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    outbox: Arc<Outbox>,
+    queue: Arc<SendQueue>,
     subscriptions: Vec<Subscription>,
 }
 
 impl Follower {
     /// A connection without subscriptions of the thread.
-    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
-        Self { outbox, subscriptions: Vec::new() }
+    pub(crate) fn new(queue: Arc<SendQueue>) -> Self {
+        Self { queue, subscriptions: Vec::new() }
     }
 
-    pub(crate) fn belongs_to(&self, outbox: &Arc<Outbox>) -> bool {
-        Arc::ptr_eq(&self.outbox, outbox)
+    pub(crate) fn belongs_to(&self, queue: &Arc<SendQueue>) -> bool {
+        Arc::ptr_eq(&self.queue, queue)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,7 +60,7 @@ impl Follower {
         self.check_pace(thread);
         let views = self.subscriptions.iter_mut().filter_map(|subscription| subscription.event(event, full));
         if let Some(view) = views.max() {
-            self.outbox.push(view.frame(thread, event, full));
+            self.queue.push(view.frame(thread, event, full));
         }
     }
 
@@ -71,7 +72,7 @@ impl Follower {
             shown |= subscription.chunks(piece, frame);
         }
         if shown {
-            self.outbox.push(Arc::clone(frame));
+            self.queue.push(Arc::clone(frame));
         }
     }
 
@@ -84,16 +85,16 @@ impl Follower {
 
     /// There is no such thread any more. Those that are just opening find out by themselves.
     pub(crate) fn vanish(&mut self, thread: &ThreadId) {
-        self.outbox.forget(thread);
+        self.queue.forget(thread);
         for subscription in self.subscriptions.iter().filter(|known| !known.is_opening()) {
             let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.outbox.push(Shared::new(ServerFrame::Failed { sub: Some(subscription.id), problem }));
+            self.queue.push(Shared::new(Delivered::Failed { sub: subscription.id, problem }));
         }
     }
 
     /// Drops every live subscription of a connection that is behind: its frames are theirs together.
     fn check_pace(&mut self, thread: &ThreadId) {
-        if self.subscriptions.iter().any(Subscription::is_live) && self.outbox.is_behind() {
+        if self.subscriptions.iter().any(Subscription::is_live) && self.queue.is_behind() {
             self.drop_live(thread, ResetReason::Slow);
         }
     }
@@ -105,7 +106,7 @@ impl Follower {
             dropped.push(subscription.id);
         }
         if !dropped.is_empty() {
-            self.outbox.resync(&dropped, thread, reason);
+            self.queue.resync(&dropped, thread, reason);
         }
     }
 }

@@ -1,335 +1,272 @@
 //! The hub: carries what became durable to whoever watches, in order and without a gap.
 //!
-//! It is the store's [`CommitSink`], so it learns of every commit of this node after it is durable and in commit order;
-//! nothing is published that a crash can take back. A topic (one thread) holds its followers and the
-//! folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly. Where other nodes write
-//! too, `tail.rs` says what of it comes next, and `pull.rs` reads the rest.
+//! It is a [`CommitSink`] behind the store's: it learns of every commit of this node after it is durable and in commit order
+//! ([`crate::delivery::commits`]); nothing is published that a crash can take back. A topic (one thread) holds its followers and the folds of its live
+//! runs behind one lock, so that a snapshot and the live stream meet exactly.
+//!
+//! [`LocalHub`] is that of a node alone on its store, where the commits of this node are all there are. Where other
+//! nodes write too, the room above has a hub of its own.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use threadmill_proto::{Change, Event, Outcome, Scope, TenantId, ThreadId};
-use threadmill_store::hot::{Place, ThreadKey};
-use threadmill_store::{ChunkBatch, CommitSink, Committing, Peers, Subject, SummaryPage};
-use tokio::sync::mpsc;
+use threadmill_proto::{Change, ErrorCode, Event, Position, Problem, Scope, StreamOffset, TenantId, ThreadId};
+use threadmill_store::{ChunkBatch, CommitSink, Committing};
+use tokio::time::{Instant, timeout_at};
 
-use crate::cluster::followed::{Tail, Turn};
-use crate::cluster::hints::Word;
-use crate::delivery::lists::{Lists, Read};
-use crate::delivery::queue::Outbox;
+use crate::delivery::commits::Commits;
+use crate::delivery::ends::Ends;
+use crate::delivery::lists::Lists;
+use crate::delivery::queue::SendQueue;
 use crate::delivery::topic::Topic;
-use crate::hot::tier::Tier;
-use crate::runs::registry::RunKey;
+use crate::delivery::topics::{Reach, SharedTopic, TopicKey, TopicMap, Tracked};
+use crate::problem::Answer;
 use crate::sync::lock;
 
-/// A thread in its tenant.
-pub(crate) type TopicKey = (TenantId, ThreadId);
+/// How long a reader waits for the node to come to what the reader has seen.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When to try again that the node did not come there in time, in milliseconds.
+const RETRY_MS: u32 = 1000;
 
-/// What somebody must read on in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Due {
-    Topic(TopicKey),
-    List(Scope),
-}
-
-/// The other nodes, and whom to tell that something is to be read.
-struct Others {
-    peers: Arc<dyn Peers>,
-    tier: Option<Arc<Tier>>,
-    due: mpsc::UnboundedSender<Due>,
-    words: mpsc::UnboundedSender<Word>,
-}
-
-/// What a hub among others wants done for it.
-pub(crate) struct Wants {
-    pub(crate) due: mpsc::UnboundedReceiver<Due>,
-    pub(crate) words: mpsc::UnboundedReceiver<Word>,
-}
-
-/// See the module.
-#[derive(Default)]
-pub(crate) struct Hub {
-    topics: Mutex<HashMap<TopicKey, Arc<Mutex<Topic>>>>,
-    lists: Lists,
-    ended: Mutex<HashMap<RunKey, tokio::sync::watch::Sender<Option<Outcome>>>>,
-    /// None on a store that no other node uses.
-    others: Option<Others>,
-}
-
-impl std::fmt::Debug for Hub {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").finish_non_exhaustive()
-    }
-}
-
-/// Has a thread followed for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    hub: Arc<Hub>,
-    key: TopicKey,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(topic) = self.hub.known(&self.key) {
-            let mut topic = lock(&topic);
-            topic.keepers = topic.keepers.saturating_sub(1);
-        }
-        self.hub.prune(&self.key);
-    }
-}
-
-impl Hub {
-    /// A hub among other nodes, what it wants read, and word that it keeps back.
-    pub(crate) fn among(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>) -> (Self, Wants) {
-        let ((due, all_due), (words, all_words)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let hub = Self { others: Some(Others { peers, tier, due, words }), ..Self::default() };
-        (hub, Wants { due: all_due, words: all_words })
-    }
-
-    /// The hot tier, if there is one beside the other nodes.
-    pub(crate) fn tier(&self) -> Option<&Arc<Tier>> {
-        self.others.as_ref()?.tier.as_ref()
-    }
-
-    /// The other nodes, if there may be any.
-    pub(crate) fn peers(&self) -> Option<&Arc<dyn Peers>> {
-        self.others.as_ref().map(|others| &others.peers)
-    }
-
-    fn ask(&self, due: Due) {
-        if let Some(others) = &self.others {
-            // Nobody reads once the engine is gone.
-            let _ = others.due.send(due);
-        }
-    }
-
-    /// Sees to it that what a topic lacks is read.
-    pub(crate) fn see_to(&self, key: &TopicKey, topic: &mut Topic) {
-        if topic.claim_reading() {
-            self.ask(Due::Topic(key.clone()));
-        }
-    }
-
-    fn see_to_list(&self, scope: &Scope, read: Read) {
-        match read {
-            Read::Due => self.ask(Due::List(scope.clone())),
-            Read::NotDue => {}
-        }
-    }
-
-    /// The topic of a thread, made if there is none.
-    pub(crate) fn topic(&self, key: &TopicKey) -> Arc<Mutex<Topic>> {
-        Arc::clone(lock(&self.topics).entry(key.clone()).or_default())
-    }
-
-    /// The topic of a thread, with a subscription entered whose snapshot is about to be read.
-    pub(crate) fn entered(&self, key: &TopicKey, outbox: &Arc<Outbox>, sub: u32, number: u64) -> Arc<Mutex<Topic>> {
-        self.followed(key, |topic| topic.enter(outbox, sub, number))
-    }
-
-    /// Has a thread followed, whoever else does, until the answer is dropped. None where there is nobody to follow.
-    pub(crate) fn keep(self: &Arc<Self>, key: &TopicKey) -> Option<Kept> {
-        self.peers()?;
-        self.followed(key, |topic| topic.keepers += 1);
-        Some(Kept { hub: Arc::clone(self), key: key.clone() })
-    }
-
-    /// Changes a topic that is followed from now on.
-    fn followed(&self, key: &TopicKey, change: impl FnOnce(&mut Topic)) -> Arc<Mutex<Topic>> {
-        let mut topics = lock(&self.topics);
-        let shared = Arc::clone(topics.entry(key.clone()).or_default());
-        let mut topic = lock(&shared);
-        if let Some(others) = &self.others {
-            let watched = Subject::Thread(key.0.clone(), key.1.clone());
-            topic.tail.get_or_insert_with(|| Tail::new(others.peers.watch(watched))).revive();
-        }
-        change(&mut topic);
-        self.see_to(key, &mut topic);
-        drop(topic);
-        shared
-    }
-
-    /// Changes a topic that stays for it: no prune comes between.
-    fn with_topic<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> T {
-        let mut topics = lock(&self.topics);
-        let topic = topics.entry(key.clone()).or_default();
-        let mut topic = lock(topic);
-        change(&mut topic)
-    }
+/// What connections, reads and runs need of a hub.
+pub(crate) trait Hub: CommitSink {
+    /// Changes the topic of a thread, made if there is none, which is followed from now on.
+    fn follow(&self, key: &TopicKey, change: &mut dyn FnMut(&mut Topic)) -> SharedTopic;
 
     /// The topic of a thread, if there is one.
-    pub(crate) fn known(&self, key: &TopicKey) -> Option<Arc<Mutex<Topic>>> {
-        lock(&self.topics).get(key).map(Arc::clone)
-    }
+    fn known(&self, key: &TopicKey) -> Option<SharedTopic>;
 
-    /// Forgets a topic that nobody watches and where nothing runs.
-    pub(crate) fn prune(&self, key: &TopicKey) {
-        let mut topics = lock(&self.topics);
-        let idle = topics.get(key).is_some_and(|topic| lock(topic).is_idle());
-        if idle {
-            topics.remove(key);
-        }
-    }
+    /// Forgets a topic that nobody watches and where nothing is lost by it.
+    fn prune(&self, key: &TopicKey);
+
+    /// Has what a topic lacks read, unless that is under way.
+    fn schedule_read(&self, key: &TopicKey, topic: &mut dyn Tracked);
+
+    /// Publishes now what became durable before the call.
+    fn settle(&self);
+
+    /// Whether other nodes may write, too.
+    fn has_peers(&self) -> bool;
+
+    /// Who waits for a run to end.
+    fn ends(&self) -> &Ends;
 
     /// Keeps a user's list entries for a connection from now on, until they are released.
-    pub(crate) fn hold_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
-        let watch = || self.peers().map(|peers| peers.watch(Subject::Summaries(scope.clone())));
-        self.lists.hold(scope, outbox, watch);
-    }
+    fn hold_list(&self, scope: &Scope, queue: &Arc<SendQueue>);
 
     /// Sends a connection the entries that were kept, and all later ones as they come. It has those up to `pos`.
-    pub(crate) fn release_list(&self, scope: &Scope, outbox: &Arc<Outbox>, pos: u64) {
-        self.see_to_list(scope, self.lists.release(scope, outbox, pos));
-    }
+    fn release_list(&self, scope: &Scope, queue: &Arc<SendQueue>, pos: u64);
 
     /// Sends a connection no more list entries.
-    pub(crate) fn leave_list(&self, scope: &Scope, outbox: &Arc<Outbox>) {
-        self.lists.leave(scope, outbox);
-    }
+    fn leave_list(&self, scope: &Scope, queue: &Arc<SendQueue>);
 
-    /// Where a list is to be read on from, and what place was heard of.
-    pub(crate) fn next_place(&self, scope: &Scope) -> Option<(u64, u64)> {
-        self.lists.next_place(scope)
-    }
+    /// The threads that have a topic, for tests.
+    #[cfg(test)]
+    fn topics(&self) -> Vec<TopicKey>;
+}
 
-    /// Sends on what was read of a list.
-    pub(crate) fn list_read(&self, scope: &Scope, after: u64, wanted: u64, page: SummaryPage) {
-        self.lists.read(scope, after, wanted, page);
+impl dyn Hub {
+    /// Has a thread followed, whoever else does, until the answer is dropped. None where there is nobody to follow.
+    pub(crate) fn keep(self: &Arc<Self>, key: &TopicKey) -> Option<TopicGuard> {
+        if !self.has_peers() {
+            return None;
+        }
+        self.follow(key, &mut |topic| topic.keepers += 1);
+        Some(TopicGuard { hub: Arc::clone(self), key: key.clone() })
     }
 
     /// Forgets a connection everywhere it watched.
-    pub(crate) fn leave(&self, scope: &Scope, outbox: &Arc<Outbox>, threads: &[ThreadId]) {
-        self.leave_list(scope, outbox);
+    pub(crate) fn leave(&self, scope: &Scope, queue: &Arc<SendQueue>, threads: &[ThreadId]) {
+        self.leave_list(scope, queue);
         for thread in threads {
             let key = (scope.tenant.clone(), thread.clone());
             if let Some(topic) = self.known(&key) {
-                lock(&topic).followers.retain(|follower| !follower.belongs_to(outbox));
+                lock(&topic).topic_mut().followers.retain(|follower| !follower.belongs_to(queue));
                 self.prune(&key);
             }
         }
     }
 
-    /// Resolves when a run ends, to how it ended. Must be asked for before the run can end.
-    pub(crate) fn watch_end(&self, run: &RunKey) -> tokio::sync::watch::Receiver<Option<Outcome>> {
-        let mut ended = lock(&self.ended);
-        ended.retain(|_, sender| sender.receiver_count() > 0);
-        let sender = ended.entry(run.clone()).or_insert_with(|| tokio::sync::watch::channel(None).0);
-        sender.subscribe()
+    /// Waits until the topic knows where its thread stands.
+    ///
+    /// # Errors
+    /// `unavailable` if that could not be read in time.
+    pub(crate) async fn begun(&self, key: &TopicKey, topic: &Mutex<dyn Tracked>) -> Answer<Reach> {
+        self.wait_for(key, topic, |topic| topic.begun()).await
     }
 
-    /// A run has ended, whoever ended it.
-    pub(crate) fn ended(&self, run: &RunKey, outcome: Outcome) {
-        if let Some(sender) = lock(&self.ended).remove(run) {
-            sender.send_replace(Some(outcome));
+    /// Waits until the topic has come to a position and to these offsets.
+    ///
+    /// # Errors
+    /// `unavailable` if what is missing could not be read in time.
+    pub(crate) async fn reached(
+        &self,
+        key: &TopicKey,
+        topic: &Mutex<dyn Tracked>,
+        position: Position,
+        runs: &[StreamOffset],
+    ) -> Answer<Reach> {
+        self.wait_for(key, topic, |topic| topic.reach(position, runs)).await
+    }
+
+    async fn wait_for(
+        &self,
+        key: &TopicKey,
+        topic: &Mutex<dyn Tracked>,
+        look: impl Fn(&mut dyn Tracked) -> Reach,
+    ) -> Answer<Reach> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut moved = {
+                let mut topic = lock(topic);
+                let reach = look(&mut *topic);
+                let (Reach::Before, Some(moved)) = (reach, topic.moved()) else { return Ok(reach) };
+                self.schedule_read(key, &mut *topic);
+                moved
+            };
+            if timeout_at(deadline, moved.changed()).await.is_err() {
+                let detail = "What another node wrote could not be read in time.";
+                let problem = Problem::new(ErrorCode::Unavailable, detail);
+                return Err(Problem { retry_after: Some(RETRY_MS), ..problem });
+            }
         }
     }
+}
 
-    /// A list's log stands at `pos`, on somebody's word.
-    pub(crate) fn heard_list(&self, scope: &Scope, pos: u64) {
-        self.see_to_list(scope, self.lists.heard(scope, pos));
+/// Has a thread followed for as long as it lives.
+pub(crate) struct TopicGuard {
+    hub: Arc<dyn Hub>,
+    key: TopicKey,
+}
+
+impl std::fmt::Debug for TopicGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TopicGuard").field("key", &self.key).finish_non_exhaustive()
     }
+}
 
-    /// Keeps word back, for `heard.rs`.
-    pub(crate) fn keep_back(&self, word: Word) {
-        if let Some(others) = &self.others {
-            // Nobody waits once the engine is gone.
-            let _ = others.words.send(word);
+impl Drop for TopicGuard {
+    fn drop(&mut self) {
+        if let Some(topic) = self.hub.known(&self.key) {
+            let mut topic = lock(&topic);
+            let keepers = &mut topic.topic_mut().keepers;
+            *keepers = keepers.saturating_sub(1);
         }
+        self.hub.prune(&self.key);
     }
+}
 
-    /// Everything that is followed, threads first.
-    pub(crate) fn subjects(&self) -> Vec<Subject> {
-        // No topic is waited for while the others cannot be found.
-        let topics: Vec<_> = lock(&self.topics).iter().map(|(key, topic)| (key.clone(), Arc::clone(topic))).collect();
-        let threads = topics.into_iter().filter(|(_, topic)| lock(topic).tail.is_some());
-        let threads = threads.map(|((tenant, thread), _)| Subject::Thread(tenant, thread));
-        threads.chain(self.lists.followed().into_iter().map(Subject::Summaries)).collect()
+/// What the store's writer is handed: it leaves commits and goes on.
+pub(crate) struct Intake {
+    pub(crate) commits: Arc<Commits>,
+    pub(crate) hub: Arc<dyn Hub>,
+}
+
+impl CommitSink for Intake {
+    fn committed(&self, batch: Vec<Committing>) {
+        self.commits.put(batch, &*self.hub);
     }
+}
 
-    /// The threads that have a topic.
-    pub(crate) fn followed_topics(&self) -> Vec<TopicKey> {
-        lock(&self.topics).keys().cloned().collect()
-    }
+/// The hub of a node that has the store to itself.
+#[derive(Debug, Default)]
+pub(crate) struct LocalHub {
+    topics: TopicMap<Topic>,
+    lists: Lists<()>,
+    ends: Ends,
+    commits: Arc<Commits>,
+}
 
-    /// A thread's log stands at `seq` as of now, or is not there.
-    pub(crate) fn compare(&self, tenant: &TenantId, thread: &ThreadId, seq: Option<u64>) {
-        self.with_known(&(tenant.clone(), thread.clone()), |topic| topic.compare(seq));
-    }
-
-    /// Changes a topic if there is one, and has read what it lacks then.
-    pub(crate) fn with_known<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic) -> T) -> Option<T> {
-        let topic = self.known(key)?;
-        let mut topic = lock(&topic);
-        let done = change(&mut topic);
-        self.see_to(key, &mut topic);
-        Some(done)
+impl LocalHub {
+    /// A hub that publishes what is left in `commits`.
+    pub(crate) fn new(commits: Arc<Commits>) -> Self {
+        Self { commits, ..Self::default() }
     }
 
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
-        if let Change::RunEnded { run, outcome, .. } = &event.record.change {
-            self.ended(&(tenant.clone(), run.clone()), *outcome);
-        }
-        let begins = matches!(event.record.change, Change::RunStarted { .. });
-        if begins && self.others.is_none() {
-            self.with_topic(&key, |topic| topic.publish(thread, event));
+        if let Change::RunStarted { .. } = event.record.change {
+            // What it says from now on is folded here, whether anybody watches or not.
+            self.topics.change(&key, Topic::default, |topic| topic.publish(thread, event));
             return;
         }
-        let known = self.known(&key);
-        if let Some(tier) = self.tier() {
-            let identity = known.as_ref().and_then(|topic| lock(topic).identity());
-            tell(tier, tenant, thread, identity.map(|(birth, _)| birth), event);
+        if let Change::RunEnded { run, outcome, .. } = &event.record.change {
+            self.ends.ended(&(tenant.clone(), run.clone()), *outcome);
         }
-        let Some(topic) = known else { return };
-        let mut topic = lock(&topic);
-        match topic.turn(event) {
-            Turn::Next => topic.publish(thread, event),
-            Turn::Later => self.see_to(&key, &mut topic),
-            Turn::Over => {}
-        }
-        let idle = topic.is_idle();
-        drop(topic);
+        let Some(topic) = self.topics.known(&key) else { return };
+        let idle = {
+            let mut topic = lock(&topic);
+            topic.publish(thread, event);
+            topic.is_idle()
+        };
         if idle {
-            self.prune(&key);
+            self.topics.prune(&key);
         }
     }
 
     fn publish_chunks(&self, batch: &ChunkBatch) {
         let key = (batch.tenant.clone(), batch.thread.clone());
-        let Some(topic) = self.known(&key) else { return };
-        let mut topic = lock(&topic);
-        if let (Some(tier), Some((birth, epoch))) = (self.tier(), topic.identity()) {
-            let thread = ThreadKey { tenant: batch.tenant.clone(), thread: batch.thread.clone(), birth };
-            tier.chunks(thread, &batch.run, Place { epoch, seq: batch.from }, &batch.chunks);
+        if let Some(topic) = self.topics.known(&key) {
+            lock(&topic).publish_chunks(&batch.thread, &batch.run, batch.from, &batch.chunks);
         }
-        topic.publish_chunks(&batch.thread, &batch.run, batch.from, &batch.chunks);
-        topic.heard_chunks(&batch.run, batch.from + batch.chunks.len() as u64);
-        self.see_to(&key, &mut topic);
     }
 }
 
-/// Has the hot tier say that a change of this node is durable.
-fn tell(tier: &Tier, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>, event: &Event) {
-    tier.change(tenant, thread, birth, Place { epoch: event.epoch, seq: event.record.seq });
-    if let (Change::ThreadDeleted, Some(birth)) = (&event.record.change, birth) {
-        tier.gone(ThreadKey { tenant: tenant.clone(), thread: thread.clone(), birth });
-    }
-}
-
-impl CommitSink for Hub {
-    fn committed(&self, batch: &[Committing]) {
+impl CommitSink for LocalHub {
+    fn committed(&self, batch: Vec<Committing>) {
         for item in batch {
             match item {
-                Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
-                Committing::Chunks(batch) => self.publish_chunks(batch),
+                Committing::Event { tenant, thread, event } => self.publish_event(&tenant, &thread, &event),
+                Committing::Chunks(batch) => self.publish_chunks(&batch),
                 Committing::Summary { scope, summary } => {
-                    if let Some(tier) = self.tier() {
-                        tier.summary(scope, summary.pos);
-                    }
-                    self.see_to_list(scope, self.lists.publish(scope, summary));
+                    self.lists.change(&scope, |list| list.send(summary.pos, vec![summary]));
                 }
             }
         }
+    }
+}
+
+impl Hub for LocalHub {
+    fn follow(&self, key: &TopicKey, change: &mut dyn FnMut(&mut Topic)) -> SharedTopic {
+        self.topics.change(key, Topic::default, change).0
+    }
+
+    fn known(&self, key: &TopicKey) -> Option<SharedTopic> {
+        self.topics.known(key).map(|topic| topic as SharedTopic)
+    }
+
+    fn prune(&self, key: &TopicKey) {
+        self.topics.prune(key);
+    }
+
+    fn schedule_read(&self, _: &TopicKey, _: &mut dyn Tracked) {}
+
+    fn settle(&self) {
+        self.commits.publish(self);
+    }
+
+    fn has_peers(&self) -> bool {
+        false
+    }
+
+    fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    fn hold_list(&self, scope: &Scope, queue: &Arc<SendQueue>) {
+        self.lists.hold(scope, queue, || ());
+    }
+
+    fn release_list(&self, scope: &Scope, queue: &Arc<SendQueue>, _: u64) {
+        self.lists.release(scope, queue);
+    }
+
+    fn leave_list(&self, scope: &Scope, queue: &Arc<SendQueue>) {
+        self.lists.leave(scope, queue);
+    }
+
+    #[cfg(test)]
+    fn topics(&self) -> Vec<TopicKey> {
+        self.topics.keys()
     }
 }

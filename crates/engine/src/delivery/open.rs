@@ -11,24 +11,32 @@
 //! before the two are put together.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
-    Anchor, BranchId, Change, Chunk, Cursor, ErrorCode, Event, MessageId, Position, Problem, RunId, ServerFrame,
-    ThreadId, Window,
+    BranchId, Change, Chunk, Cursor, ErrorCode, Event, Limits, MessageId, Position, Problem, RunId, Scope, ThreadId,
+    Window,
 };
-use threadmill_store::{Changes, Missing, PageLimits, StoreError, WindowQuery};
+use threadmill_store::{Changes, PageLimits, WindowQuery};
 
-use crate::cluster::followed::Reach;
-use crate::delivery::connection::Connection;
-use crate::delivery::queue::Shared;
+use crate::delivery::event::{Delivered, Shared};
+use crate::delivery::hub::Hub;
+use crate::delivery::queue::SendQueue;
+use crate::delivery::request::OpenRequest;
+use crate::delivery::snapshot::{Snapshot, page_limits};
 use crate::delivery::subscription::{Shown, View};
 use crate::delivery::topic::Topic;
+use crate::delivery::topics::{Reach, TopicKey, Tracked};
+use crate::problem::Answer;
 use crate::sync::lock;
-use crate::threads::read::{WAITS, complete};
-use crate::{Answer, problem_of};
 
+/// How long to wait before something is read again, because a run ended under it or has not been published yet.
+pub(crate) const WAITS: [Duration; 8] = {
+    let ms = Duration::from_millis;
+    [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
+};
 /// More than this to replay, and a fresh window is cheaper.
 const REPLAY_BYTES: usize = 256 << 10;
 /// Of all streams that a cursor names, so much is repeated: an answer of the largest size and some more. A reader that
@@ -36,25 +44,6 @@ const REPLAY_BYTES: usize = 256 << 10;
 const STREAMS_BYTES: usize = 2 << 20;
 /// What a chunk costs beside its text.
 const CHUNK_BYTES: usize = 16;
-
-/// What to follow, and from where.
-#[derive(Debug, Clone)]
-pub struct OpenRequest {
-    /// The subscription's number on its connection.
-    pub sub: u32,
-    /// The thread.
-    pub thread: ThreadId,
-    /// The branch; the default one if none is named.
-    pub branch: Option<BranchId>,
-    /// Where the window is put.
-    pub anchor: Anchor,
-    /// Live messages below the anchor.
-    pub before: u32,
-    /// Live messages from the anchor on.
-    pub after: u32,
-    /// Continue from here instead, with the depths that are held.
-    pub resume: Option<(Cursor, u64, Option<u64>)>,
-}
 
 /// How an attempt to catch up came out.
 enum Caught {
@@ -89,25 +78,55 @@ impl Missed {
     }
 }
 
-impl Connection {
+/// Which subscriptions of a connection are still wanted.
+pub(crate) trait StillOpen: Sync {
+    /// Whether the subscription of this number has not been closed.
+    fn is_open(&self, number: u64) -> bool;
+}
+
+/// Opens subscriptions of one connection.
+pub(crate) struct Opener<'c> {
+    pub(crate) hub: &'c Arc<dyn Hub>,
+    pub(crate) snapshot: &'c dyn Snapshot,
+    pub(crate) limits: &'c Limits,
+    pub(crate) scope: &'c Scope,
+    pub(crate) queue: &'c Arc<SendQueue>,
+    /// One long repetition is sent at a time.
+    pub(crate) long: &'c tokio::sync::Mutex<()>,
+    pub(crate) wanted: &'c dyn StillOpen,
+}
+
+impl Opener<'_> {
+    fn say(&self, event: Delivered) {
+        self.queue.push(Shared::new(event));
+    }
+
+    fn key(&self, request: &OpenRequest) -> TopicKey {
+        (self.scope.tenant.clone(), request.thread.clone())
+    }
+
     /// Brings a subscription to life that was entered under a number. Nothing is done for one that was closed meanwhile.
-    pub(crate) async fn fill(&self, topic: &Arc<Mutex<Topic>>, request: &OpenRequest, number: u64) -> Answer<()> {
+    pub(crate) async fn fill(&self, topic: &Mutex<dyn Tracked>, request: &OpenRequest, number: u64) -> Answer<()> {
         let key = self.key(request);
-        if self.engine.begun(&key, topic).await? == Reach::Gone {
-            return Err(problem_of(StoreError::NotFound(Missing::Thread)));
+        if self.hub.begun(&key, topic).await? == Reach::Gone {
+            return Err(Problem::new(ErrorCode::ThreadNotFound, "There is no such thread for you."));
         }
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
             let Some(reason) = self.resume(topic, request, number, cursor, &shown).await? else { return Ok(()) };
-            if let Some(subscription) = lock(topic).opened(&self.outbox, request.sub, number) {
-                self.say(ServerFrame::Reset { sub: request.sub, reason });
+            if let Some(subscription) = lock(topic).topic_mut().opened(self.queue, request.sub, number) {
+                self.say(Delivered::Reset { sub: request.sub, reason });
                 subscription.reopen();
             }
         }
         for wait in WAITS {
-            let window = self.engine.read(&self.scope, self.query(request)).await?;
+            let window = self.snapshot.window(self.scope, self.query(request)).await?;
+            // What is stored may be ahead of what was published.
+            if !window.runs.is_empty() {
+                self.hub.settle();
+            }
             let Cursor { position, runs } = &window.cursor;
-            let reach = self.engine.reached(&key, topic, *position, runs).await?;
+            let reach = self.hub.reached(&key, topic, *position, runs).await?;
             if reach == Reach::There && self.show(topic, request.sub, number, window) {
                 return Ok(());
             }
@@ -120,8 +139,7 @@ impl Connection {
         if let Some(branch) = &request.branch {
             return Ok(branch.clone());
         }
-        let thread = self.engine.store.thread(&self.scope, &request.thread).await.map_err(problem_of)?;
-        Ok(thread.default_branch)
+        self.snapshot.default_branch(self.scope, &request.thread).await
     }
 
     fn query(&self, request: &OpenRequest) -> WindowQuery {
@@ -129,47 +147,47 @@ impl Connection {
             thread: request.thread.clone(),
             branch: request.branch.clone(),
             anchor: request.anchor.clone(),
-            before: request.before.min(self.engine.limits.page_messages),
-            after: request.after.min(self.engine.limits.page_messages),
-            limits: self.engine.page_limits(),
+            before: request.before.min(self.limits.page_messages),
+            after: request.after.min(self.limits.page_messages),
+            limits: page_limits(self.limits),
         }
     }
 
     /// Delivers a window and what happened since it was read. False if it must be read again.
-    fn show(&self, topic: &Arc<Mutex<Topic>>, sub: u32, number: u64, mut window: Window) -> bool {
+    fn show(&self, topic: &Mutex<dyn Tracked>, sub: u32, number: u64, mut window: Window) -> bool {
         let mut topic = lock(topic);
-        if !topic.goes_on_from(window.cursor.position) || !complete(&mut window, &topic) {
+        if !topic.continues(window.cursor.position) || !topic.topic().complete(&mut window) {
             return false;
         }
         let to = if window.has_newer() { Some(window.to) } else { None };
         let shown = Shown { branch: window.branch.clone(), from: window.from, to };
         let (position, offsets) = (window.cursor.position, window.cursor.runs.clone());
         let thread = window.thread.clone();
-        let Some(subscription) = topic.opened(&self.outbox, sub, number) else {
+        let Some(subscription) = topic.topic_mut().opened(self.queue, sub, number) else {
             drop(topic);
             self.say_deleted(sub, number);
             return true;
         };
         let waiting = subscription.go_live_with(shown, position.seq, offsets);
-        self.say(ServerFrame::Window { sub, window });
+        self.say(Delivered::Window { sub, window });
         for frame in subscription.frames_of(&thread, waiting) {
-            self.outbox.repeat(frame);
+            self.queue.repeat(frame);
         }
         true
     }
 
     /// Says that a subscription's thread was deleted under it, unless the reader has closed it.
     fn say_deleted(&self, sub: u32, number: u64) {
-        if self.is_open(number) {
+        if self.wanted.is_open(number) {
             let problem = Problem::new(ErrorCode::ThreadNotFound, "The thread was deleted.");
-            self.say(ServerFrame::Failed { sub: Some(sub), problem });
+            self.say(Delivered::Failed { sub, problem });
         }
     }
 
     /// Goes on from a cursor. `Some` says why the reader must start over instead.
     async fn resume(
         &self,
-        topic: &Arc<Mutex<Topic>>,
+        topic: &Mutex<dyn Tracked>,
         request: &OpenRequest,
         number: u64,
         cursor: &Cursor,
@@ -184,7 +202,7 @@ impl Connection {
                 // Nothing is held meanwhile; what happens waits in the subscription.
                 Caught::Long => {
                     long = Some(self.long.lock().await);
-                    self.outbox.room().await;
+                    self.queue.room().await;
                 }
             }
         }
@@ -194,7 +212,7 @@ impl Connection {
     /// Delivers what a reader missed.
     async fn catch_up(
         &self,
-        topic: &Arc<Mutex<Topic>>,
+        topic: &Mutex<dyn Tracked>,
         request: &OpenRequest,
         number: u64,
         cursor: &Cursor,
@@ -202,7 +220,7 @@ impl Connection {
         has_turn: bool,
     ) -> Answer<Caught> {
         // Taken before the read: what is published from now on waits in the subscription.
-        let ceiling = lock(topic).follower(&self.outbox).and_then(|follower| follower.ceiling(request.sub));
+        let ceiling = lock(topic).topic_mut().follower(self.queue).and_then(|follower| follower.ceiling(request.sub));
         let (mut events, epoch) = match self.changes(&request.thread, cursor.position).await? {
             Ok(found) => found,
             Err(reason) => return Ok(Caught::Reset(reason)),
@@ -211,11 +229,11 @@ impl Connection {
         let position = Position { epoch, ..cursor.position };
         let cursor = &Cursor { position, runs: cursor.runs.clone() };
         let head = events.last().map_or(cursor.position, Event::position);
-        if self.engine.reached(&self.key(request), topic, head, &cursor.runs).await? == Reach::Past {
+        if self.hub.reached(&self.key(request), topic, head, &cursor.runs).await? == Reach::Past {
             return Ok(Caught::Again);
         }
         events.retain(|event| ceiling.is_none_or(|ceiling| event.record.seq <= ceiling));
-        let Some(runs) = self.runs_after(&mut lock(topic), request.sub, cursor, shown, &events) else {
+        let Some(runs) = self.runs_after(lock(topic).topic_mut(), request.sub, cursor, shown, &events) else {
             return Ok(Caught::Again);
         };
         let Some(streams) = self.streams(&runs).await? else { return Ok(Caught::Reset(ResetReason::TooFar)) };
@@ -223,14 +241,13 @@ impl Connection {
         if missed.is_long() && !has_turn {
             return Ok(Caught::Long);
         }
-        Ok(self.replay(&mut lock(topic), request, number, cursor, shown, missed))
+        Ok(self.replay(&mut *lock(topic), request, number, cursor, shown, missed))
     }
 
     /// The changes after a position, all of them, and their epoch; or why they are not to be had.
     async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<(Vec<Event>, u64), ResetReason>> {
-        let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.engine.limits.part_preview_bytes };
-        let read = self.engine.store.changes(&self.scope, thread, after, limits).await;
-        Ok(match read.map_err(problem_of)? {
+        let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.limits.part_preview_bytes };
+        Ok(match self.snapshot.changes(self.scope, thread, after, limits).await? {
             Changes::Since { events, head } if events.last().map_or(after.seq, |last| last.record.seq) == head.seq => {
                 Ok((events, head.epoch))
             }
@@ -266,7 +283,7 @@ impl Connection {
         for known in &cursor.runs {
             if topic.live.contains_key(&known.run) {
                 runs.push(known.clone());
-            } else if topic.of(&self.outbox, sub)?.saw_end_of(&known.run, reached) {
+            } else if topic.of(self.queue, sub)?.saw_end_of(&known.run, reached) {
                 return None;
             }
             // A client's list of runs is not to be trusted: others are not of this thread, or long over.
@@ -289,8 +306,7 @@ impl Connection {
             let mut chunks = Vec::new();
             let mut to = from.offset;
             loop {
-                let page = self.engine.store.stream(&self.scope, &from.run, to, REPLAY_BYTES).await;
-                let page = page.map_err(problem_of)?;
+                let page = self.snapshot.stream(self.scope, &from.run, to, REPLAY_BYTES).await?;
                 let bytes: usize = page.chunks.iter().map(|chunk| CHUNK_BYTES + chunk.bytes()).sum();
                 let Some(rest) = left.checked_sub(bytes) else { return Ok(None) };
                 left = rest;
@@ -307,22 +323,23 @@ impl Connection {
 
     fn replay(
         &self,
-        topic: &mut Topic,
+        tracked: &mut dyn Tracked,
         request: &OpenRequest,
         number: u64,
         cursor: &Cursor,
         shown: &Shown,
         mut missed: Missed,
     ) -> Caught {
-        if !topic.goes_on_from(missed.events.last().map_or(cursor.position, Event::position)) {
+        if !tracked.continues(missed.events.last().map_or(cursor.position, Event::position)) {
             return Caught::Again;
         }
+        let (verified, topic) = (tracked.is_verified(), tracked.topic_mut());
         let mut messages = Vec::new();
         for (from, chunks, to) in &mut missed.streams {
             let Some(live) = topic.live.get(&from.run) else { return Caught::Again };
             messages.push(live.message.clone());
             // It was looked for and is not there: what the reader has was never of this log.
-            if topic.is_followed() && live.fold.offset() < from.offset {
+            if verified && live.fold.offset() < from.offset {
                 return Caught::Reset(ResetReason::Epoch);
             }
             // What is durable and not yet published comes to every subscription together.
@@ -332,7 +349,7 @@ impl Connection {
                 *to = published;
             }
         }
-        let Some(subscription) = topic.opened(&self.outbox, request.sub, number) else {
+        let Some(subscription) = topic.opened(self.queue, request.sub, number) else {
             self.say_deleted(request.sub, number);
             return Caught::Up;
         };
@@ -340,10 +357,10 @@ impl Connection {
         let offset = |(from, _, to): &(StreamOffset, _, u64)| StreamOffset { run: from.run.clone(), offset: *to };
         let offsets = missed.streams.iter().map(offset).collect();
         let waiting = subscription.go_live(shown.clone(), reached, offsets);
-        self.say(ServerFrame::Resumed { sub: request.sub });
+        self.say(Delivered::Resumed { sub: request.sub });
         self.repeat_missed(&request.thread, shown, missed, messages);
         for frame in subscription.frames_of(&request.thread, waiting) {
-            self.outbox.repeat(frame);
+            self.queue.repeat(frame);
         }
         Caught::Up
     }
@@ -358,13 +375,13 @@ impl Connection {
                 // Its stream follows from the beginning.
                 body.parts.clear();
             }
-            let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
-            self.outbox.repeat(View::of(shown, &event.record.change).frame(thread, &event, &full));
+            let full = Shared::new(Delivered::Change { thread: thread.clone(), event: event.clone() });
+            self.queue.repeat(View::of(shown, &event.record.change).frame(thread, &event, &full));
         }
         for ((from, chunks, to), message) in missed.streams.into_iter().zip(messages) {
             if to > from.offset {
                 let (thread, run, from) = (thread.clone(), from.run, from.offset);
-                self.outbox.repeat(Shared::new(ServerFrame::Chunks { thread, run, message, from, to, chunks }));
+                self.queue.repeat(Shared::new(Delivered::Chunks { thread, run, message, from, to, chunks }));
             }
         }
     }

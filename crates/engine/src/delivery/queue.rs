@@ -1,108 +1,35 @@
 //! A connection's outgoing queue, bounded in bytes.
 //!
-//! A frame is encoded once, however many connections send it. Deltas of one run that wait side by side are
+//! What waits is shared with other connections ([`crate::delivery::event`]). Deltas of one run that wait side by side are
 //! joined when they are taken, unless one of them is a repetition for a subscription that came later: the other
 //! subscriptions of the thread leave that out, and must not find it joined with what they lack. Past the soft limit
 //! a thread's frames are dropped and its subscriptions start over from a fresh window; past the hard limit the
 //! connection is closed with a code that says to come back.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use threadmill_core::coalesce;
+use threadmill_proto::ThreadId;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ServerFrame, ThreadId, to_cbor};
 use tokio::sync::Notify;
 
+use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::unsent::Account;
 use crate::sync::lock;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
-/// with a window for each of the [`crate::delivery::connection::OPENS`] that may be read at once.
+/// with a window for each of the openings that may be read at once.
 const SOFT_LIMIT: usize = 3 << 19;
 /// Bytes past which a connection asks for nothing more before they are sent: a client that opens many windows or
 /// resumes many threads at once must not fall behind by its own requests.
 const ENOUGH: usize = 256 << 10;
 /// Bytes that may wait before the connection is closed: room for one long repetition besides a few windows.
 const HARD_LIMIT: usize = 6 << 20;
-/// What a frame costs beyond its own size: the queue entry and its share of the encoding.
-const FRAME_COST: usize = 64;
-
-/// A frame that many connections send.
-#[derive(Debug)]
-pub struct Shared {
-    /// The frame.
-    pub frame: ServerFrame,
-    cbor: OnceLock<Bytes>,
-}
-
-impl Shared {
-    /// A frame to send to any number of connections.
-    #[must_use]
-    pub fn new(frame: ServerFrame) -> Arc<Self> {
-        Arc::new(Self { frame, cbor: OnceLock::new() })
-    }
-
-    /// The frame as CBOR, encoded at the first call.
-    pub fn cbor(&self) -> Bytes {
-        self.cbor.get_or_init(|| to_cbor(&self.frame).into()).clone()
-    }
-
-    fn cost(&self) -> usize {
-        self.cbor().len() + FRAME_COST
-    }
-
-    /// What it holds while it waits: a window is one connection's own, and there twice, as it is and encoded.
-    fn held(&self) -> usize {
-        match &self.frame {
-            ServerFrame::Window { .. } => 2 * self.cost(),
-            _ => self.cost(),
-        }
-    }
-
-    /// Whether this holds the chunks right after those of `before`.
-    fn continues(&self, before: &Self) -> bool {
-        match (&before.frame, &self.frame) {
-            (ServerFrame::Chunks { run, to, .. }, ServerFrame::Chunks { run: next, from, .. }) => {
-                run == next && to == from
-            }
-            _ => false,
-        }
-    }
-
-    /// This frame's chunks from an offset within them on, as they were published: one an offset.
-    pub(crate) fn chunks_from(&self, offset: u64) -> Option<Arc<Self>> {
-        let mut frame = self.frame.clone();
-        let ServerFrame::Chunks { from, to, chunks, .. } = &mut frame else { return None };
-        if !(*from..*to).contains(&offset) {
-            return None;
-        }
-        chunks.drain(..usize::try_from(offset - *from).ok()?);
-        *from = offset;
-        Some(Self::new(frame))
-    }
-
-    /// This frame's chunks with those of the frames that continue it.
-    fn joined(&self, rest: &[Arc<Self>]) -> Arc<Self> {
-        let mut frame = self.frame.clone();
-        if let ServerFrame::Chunks { to, chunks, .. } = &mut frame {
-            for next in rest {
-                if let ServerFrame::Chunks { to: end, chunks: more, .. } = &next.frame {
-                    more.iter().for_each(|chunk| coalesce::push(chunks, chunk.clone()));
-                    *to = *end;
-                }
-            }
-        }
-        Self::new(frame)
-    }
-}
-
 /// What the connection does next.
 #[derive(Debug)]
 pub enum Outgoing {
     /// Send this.
-    Frame(Arc<Shared>),
+    Event(Arc<Shared>),
     /// This subscription was dropped for slowness: open it anew.
     Resync(u32),
     /// Read the next page of the list.
@@ -111,7 +38,7 @@ pub enum Outgoing {
     TooSlow,
 }
 
-/// A place in the queue.
+/// An entry of the queue.
 #[derive(Debug)]
 enum Queued {
     /// A frame as it happened.
@@ -134,7 +61,7 @@ impl Queued {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Queued>,
-    /// What the frames cost, and what they hold in memory.
+    /// What the events cost, and what they hold in memory.
     bytes: usize,
     held: usize,
     overflown: bool,
@@ -149,19 +76,19 @@ impl Drop for Queue {
 }
 
 impl Queue {
-    fn count(&mut self, frame: &Shared) {
-        self.bytes += frame.cost();
-        self.held += frame.held();
+    fn count(&mut self, event: &Shared) {
+        self.bytes += event.bytes();
+        self.held += event.held();
         if let Some(account) = &self.account {
-            account.add(frame.held());
+            account.add(event.held());
         }
     }
 
-    fn discount(&mut self, frame: &Shared) {
-        self.bytes -= frame.cost();
-        self.held -= frame.held();
+    fn discount(&mut self, event: &Shared) {
+        self.bytes -= event.bytes();
+        self.held -= event.held();
         if let Some(account) = &self.account {
-            account.sub(frame.held());
+            account.sub(event.held());
         }
     }
 
@@ -176,42 +103,42 @@ impl Queue {
     fn forget(&mut self, thread: &ThreadId) {
         let mut gone = Vec::new();
         self.items.retain(|item| match item {
-            Queued::Live(frame) | Queued::Repeated(frame) if is_about(&frame.frame, thread) => {
-                gone.push(Arc::clone(frame));
+            Queued::Live(event) | Queued::Repeated(event) if event.event.is_about(thread) => {
+                gone.push(Arc::clone(event));
                 false
             }
             Queued::Live(_) | Queued::Repeated(_) | Queued::Task(_) => true,
         });
-        for frame in gone {
-            self.discount(&frame);
+        for event in gone {
+            self.discount(&event);
         }
     }
 
-    fn push(&mut self, frame: Arc<Shared>, place: impl FnOnce(Arc<Shared>) -> Queued) {
+    fn push(&mut self, event: Arc<Shared>, queued: impl FnOnce(Arc<Shared>) -> Queued) {
         if self.overflown {
             return;
         }
-        self.count(&frame);
+        self.count(&event);
         if self.bytes > HARD_LIMIT {
             self.overflown = true;
             self.clear();
             self.items.push_back(Queued::Task(Outgoing::TooSlow));
         } else {
-            self.items.push_back(place(frame));
+            self.items.push_back(queued(event));
         }
     }
 }
 
-/// See the module.
+/// What waits to be sent on one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+pub(crate) struct SendQueue {
     queue: Mutex<Queue>,
     ready: Notify,
     /// Something was taken out.
     taken: Notify,
 }
 
-impl Outbox {
+impl SendQueue {
     /// One whose bytes are counted besides.
     pub(crate) fn counted(account: Option<Arc<Account>>) -> Arc<Self> {
         let mut queue = Queue::default();
@@ -229,6 +156,12 @@ impl Outbox {
     pub(crate) fn repeat(&self, frame: Arc<Shared>) {
         lock(&self.queue).push(frame, Queued::Repeated);
         self.ready.notify_one();
+    }
+
+    /// Bytes that wait, for tests.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.queue).bytes
     }
 
     /// Past the soft limit.
@@ -259,10 +192,19 @@ impl Outbox {
         let mut queue = lock(&self.queue);
         queue.forget(thread);
         for sub in subs {
-            let reset = Shared::new(ServerFrame::Reset { sub: *sub, reason });
+            let reset = Shared::new(Delivered::Reset { sub: *sub, reason });
             queue.push(reset, Queued::Live);
         }
         queue.items.extend(subs.iter().map(|sub| Queued::Task(Outgoing::Resync(*sub))));
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Drops all that waits, and says so to the one reader there is.
+    pub(crate) fn restart(&self) {
+        let mut queue = lock(&self.queue);
+        queue.clear();
+        queue.items.push_back(Queued::Task(Outgoing::Resync(0)));
         drop(queue);
         self.ready.notify_one();
     }
@@ -300,31 +242,12 @@ impl Outbox {
         }
         drop(queue);
         self.taken.notify_waiters();
-        Some(Outgoing::Frame(if more.is_empty() { first } else { first.joined(&more) }))
+        Some(Outgoing::Event(if more.is_empty() { first } else { first.joined(&more) }))
     }
 
     /// Waits until there is something to pop.
     pub(crate) async fn ready(&self) {
         self.ready.notified().await;
-    }
-}
-
-fn is_about(frame: &ServerFrame, of: &ThreadId) -> bool {
-    match frame {
-        ServerFrame::Event { thread, .. }
-        | ServerFrame::Chunks { thread, .. }
-        | ServerFrame::Advance { thread, .. } => thread == of,
-        ServerFrame::Window { window, .. } => window.thread == *of,
-        ServerFrame::Welcome { .. }
-        | ServerFrame::Refused(_)
-        | ServerFrame::Resumed { .. }
-        | ServerFrame::Reset { .. }
-        | ServerFrame::Summaries { .. }
-        | ServerFrame::Failed { .. }
-        | ServerFrame::Pong { .. }
-        | ServerFrame::Closing { .. }
-        | ServerFrame::Flags { .. }
-        | ServerFrame::Mode { .. } => false,
     }
 }
 
@@ -337,7 +260,7 @@ mod tests {
 
     fn chunks(from: u64, to: u64) -> Arc<Shared> {
         let delta = |at: u64| Chunk::TextDelta { id: "0".into(), delta: format!("{at} ") };
-        Shared::new(ServerFrame::Chunks {
+        Shared::new(Delivered::Chunks {
             thread: ThreadId::parse("t").expect("an id"),
             run: RunId::parse("r").expect("an id"),
             message: MessageId::parse("m").expect("an id"),
@@ -347,70 +270,70 @@ mod tests {
         })
     }
 
-    fn drain(outbox: &Outbox) -> Vec<(u64, u64)> {
+    fn drain(queue: &SendQueue) -> Vec<(u64, u64)> {
         let ends = |next: Outgoing| match next {
-            Outgoing::Frame(frame) => match &frame.frame {
-                ServerFrame::Chunks { from, to, .. } => (*from, *to),
+            Outgoing::Event(frame) => match &frame.event {
+                Delivered::Chunks { from, to, .. } => (*from, *to),
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
         };
-        std::iter::from_fn(|| outbox.pop()).map(ends).collect()
+        std::iter::from_fn(|| queue.pop()).map(ends).collect()
     }
 
     #[test]
     fn neighbours_are_joined_and_repetitions_are_not() {
-        let outbox = Outbox::default();
+        let queue = SendQueue::default();
         for (from, to) in [(0, 2), (2, 3), (3, 5)] {
-            outbox.push(chunks(from, to));
+            queue.push(chunks(from, to));
         }
-        outbox.repeat(chunks(0, 4));
-        outbox.repeat(chunks(4, 5));
-        outbox.push(chunks(5, 6));
-        outbox.push(chunks(6, 9));
-        outbox.repeat(chunks(9, 10));
-        outbox.push(chunks(10, 11));
-        assert_eq!(drain(&outbox), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
-        assert_eq!(lock(&outbox.queue).bytes, 0, "what was sent is not counted any more");
+        queue.repeat(chunks(0, 4));
+        queue.repeat(chunks(4, 5));
+        queue.push(chunks(5, 6));
+        queue.push(chunks(6, 9));
+        queue.repeat(chunks(9, 10));
+        queue.push(chunks(10, 11));
+        assert_eq!(drain(&queue), [(0, 5), (0, 4), (4, 5), (5, 9), (9, 10), (10, 11)]);
+        assert_eq!(lock(&queue.queue).bytes, 0, "what was sent is not counted any more");
     }
 
     #[test]
     fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
         let account = Arc::new(Arc::new(Unsent::default()).account());
         let counted = || usize::try_from(account.bytes()).expect("a size");
-        let outbox = Outbox::counted(Some(Arc::clone(&account)));
+        let queue = SendQueue::counted(Some(Arc::clone(&account)));
         for (from, to) in [(0, 2), (2, 3), (5, 6)] {
-            outbox.push(chunks(from, to));
+            queue.push(chunks(from, to));
         }
-        assert_eq!(counted(), lock(&outbox.queue).bytes);
-        outbox.pop();
+        assert_eq!(counted(), lock(&queue.queue).bytes);
+        queue.pop();
         assert!(counted() > 0);
-        outbox.pop();
+        queue.pop();
         assert_eq!(counted(), 0);
-        outbox.push(chunks(6, 7));
-        outbox.forget(&ThreadId::parse("t").expect("an id"));
+        queue.push(chunks(6, 7));
+        queue.forget(&ThreadId::parse("t").expect("an id"));
         assert_eq!(counted(), 0);
-        outbox.push(chunks(6, 7));
-        while !lock(&outbox.queue).overflown {
-            outbox.push(chunks(0, 9_000));
+        queue.push(chunks(6, 7));
+        while !lock(&queue.queue).overflown {
+            queue.push(chunks(0, 9_000));
         }
         assert_eq!(counted(), 0, "a connection that is given up holds nothing");
-        let outbox = Outbox::counted(Some(Arc::clone(&account)));
-        outbox.push(chunks(0, 2));
-        drop(outbox);
+        let queue = SendQueue::counted(Some(Arc::clone(&account)));
+        queue.push(chunks(0, 2));
+        drop(queue);
         assert_eq!(counted(), 0);
     }
 
     #[test]
     fn a_reset_says_so_to_every_subscription_before_one_opens() {
-        let outbox = Outbox::default();
-        outbox.push(chunks(0, 2));
-        outbox.repeat(chunks(0, 1));
-        outbox.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
-        let said: Vec<_> = std::iter::from_fn(|| outbox.pop())
+        let queue = SendQueue::default();
+        queue.push(chunks(0, 2));
+        queue.repeat(chunks(0, 1));
+        queue.resync(&[4, 7], &ThreadId::parse("t").expect("an id"), ResetReason::Slow);
+        let said: Vec<_> = std::iter::from_fn(|| queue.pop())
             .map(|next| match next {
-                Outgoing::Frame(frame) => match &frame.frame {
-                    ServerFrame::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
+                Outgoing::Event(frame) => match &frame.event {
+                    Delivered::Reset { sub, reason: ResetReason::Slow } => format!("reset {sub}"),
                     other => panic!("{other:?}"),
                 },
                 Outgoing::Resync(sub) => format!("open {sub}"),

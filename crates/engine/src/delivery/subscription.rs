@@ -1,13 +1,13 @@
 //! One subscription: what of a thread's changes it shows, and what it has already.
 //!
 //! It decides and sends nothing: what is sent is the union of what a connection's subscriptions of a thread
-//! show, which `follower.rs` makes.
+//! show, which `group.rs` makes.
 
 use std::sync::Arc;
 
-use threadmill_proto::{BranchId, Change, Event, RunId, ServerFrame, StreamOffset, ThreadId};
+use threadmill_proto::{BranchId, Change, Event, RunId, StreamOffset, ThreadId};
 
-use crate::delivery::queue::Shared;
+use crate::delivery::event::{Delivered, Shared};
 
 /// Which depths of which branch a subscription shows.
 #[derive(Debug, Clone)]
@@ -68,9 +68,10 @@ pub(crate) struct Piece<'p> {
     pub(crate) from: u64,
 }
 
-/// See the module.
+/// One subscription, and how far its reader has been brought.
 #[derive(Debug)]
 pub(crate) struct Subscription {
+    /// The number that its connection gave it.
     pub(crate) id: u32,
     /// Tells it from an earlier one of its id, which may still be being opened.
     pub(crate) number: u64,
@@ -287,7 +288,7 @@ impl View {
             (Self::Length, message) => message,
             (Self::Position, _) => None,
         };
-        Shared::new(ServerFrame::Advance {
+        Shared::new(Delivered::Advance {
             thread: thread.clone(),
             position: event.position(),
             total: longer.map(|message| message.depth + 1),

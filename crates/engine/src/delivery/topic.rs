@@ -1,17 +1,22 @@
 //! One thread at one node: who watches it, and what its live runs have said. It is behind one lock, so that a snapshot
-//! and the live stream meet exactly. What comes next where other nodes write too is for `tail.rs` to say.
+//! and the live stream meet exactly. What comes next is not decided here: whoever publishes knows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use threadmill_core::fold::Fold;
-use threadmill_proto::{BranchId, Change, Chunk, Event, MessageId, Part, RunId, ServerFrame, ThreadId};
+use threadmill_proto::cursor::StreamOffset;
+use threadmill_proto::frame::ResetReason;
+use threadmill_proto::message::Body;
+use threadmill_proto::{
+    BranchId, Change, Chunk, Cursor, Event, Message, MessageId, Part, RunId, RunInfo, ThreadId, Window,
+};
 use threadmill_store::{PageLimits, RunHead, preview};
 
-use crate::cluster::followed::Tail;
+use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::group::Follower;
-use crate::delivery::queue::{Outbox, Shared};
+use crate::delivery::queue::SendQueue;
 use crate::delivery::subscription::{Piece, Subscription};
 
 /// The most bytes of a message in a live event. A larger one comes as its window shows it, on every node alike: twenty of a
@@ -35,52 +40,60 @@ fn shown(event: &Event) -> Cow<'_, Event> {
 /// What a live run has said so far.
 #[derive(Debug)]
 pub(crate) struct LiveRun {
+    /// The message that it writes, and the slot that shows it.
     pub(crate) message: MessageId,
     pub(crate) branch: BranchId,
     pub(crate) depth: u64,
-    /// The change that started it.
+    /// The change that started it; 0 if it was found under way.
     pub(crate) since: u64,
+    /// All that was published of it.
     pub(crate) fold: Fold,
-    /// How far its stream goes, on somebody's word.
-    pub(crate) wanted: u64,
-    /// What was said of its end and looked for in the stored stream: what is missing before that is not there.
-    pub(crate) checked: u64,
-    /// It was found in the log: whatever its stream holds is to be read.
-    pub(crate) fresh: bool,
-    /// Where its stream ended when it was found under way.
-    found: u64,
-    /// How far the hot tier is waited for to bring it.
-    pub(crate) awaited: u64,
-    /// The hot tier was waited for in vain, and has said or had nothing of it since.
-    pub(crate) silent: bool,
 }
 
 impl LiveRun {
-    /// A run as it was found under way.
+    /// A run as it was found under way: with what its chunks fold to as far as it was checkpointed.
     pub(crate) fn found(run: RunHead) -> Self {
         let RunHead { info, body, folded } = run;
-        Self::new(info.message, info.branch, info.depth, Fold::from_body(body, folded), info.offset)
+        let (message, branch, depth) = (info.message, info.branch, info.depth);
+        Self { message, branch, depth, since: 0, fold: Fold::from_body(body, folded) }
+    }
+}
+
+/// Somebody who follows one run, and reads the stored stream whenever what waits is too much.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    run: RunId,
+    queue: Arc<SendQueue>,
+}
+
+impl Feed {
+    pub(crate) fn is(&self, queue: &Arc<SendQueue>) -> bool {
+        Arc::ptr_eq(&self.queue, queue)
     }
 
-    /// A run whose stream ends there.
-    fn new(message: MessageId, branch: BranchId, depth: u64, fold: Fold, found: u64) -> Self {
-        let (since, wanted, checked, awaited) = (0, found, 0, 0);
-        Self { message, branch, depth, since, fold, wanted, checked, fresh: false, found, awaited, silent: false }
+    fn chunks(&self, run: &RunId, frame: &Arc<Shared>) {
+        if *run != self.run {
+            return;
+        }
+        if self.queue.is_behind() {
+            self.queue.restart();
+        } else {
+            self.queue.push(Arc::clone(frame));
+        }
     }
 
-    /// Whether something of it is missing here.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.fresh || self.wanted > self.fold.offset()
+    /// The ends that it waits for: of its run, and of the thread.
+    fn change(&self, event: &Event, full: &Arc<Shared>) {
+        match &event.record.change {
+            Change::RunEnded { run, .. } if *run == self.run => self.queue.push(Arc::clone(full)),
+            Change::ThreadDeleted => self.queue.push(Arc::clone(full)),
+            _ => {}
+        }
     }
 
-    /// Whether what is missing is waited for.
-    pub(crate) fn is_put_off(&self) -> bool {
-        !self.fresh && self.is_behind() && self.awaited >= self.wanted
-    }
-
-    /// Whether its fold holds at least what there was when it was found.
-    pub(crate) fn has_what_was_found(&self) -> bool {
-        self.fold.offset().max(self.checked) >= self.found
+    /// What was published does not go on: it is read anew.
+    fn resync(&self) {
+        self.queue.restart();
     }
 }
 
@@ -89,52 +102,69 @@ impl LiveRun {
 pub(crate) struct Topic {
     /// One a connection, with all its subscriptions of this thread.
     pub(crate) followers: Vec<Follower>,
+    /// Those who follow one run of it.
+    pub(crate) feeds: Vec<Feed>,
     pub(crate) live: BTreeMap<RunId, LiveRun>,
-    /// Where other nodes write too: how far this one has come.
-    pub(crate) tail: Option<Tail>,
     /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
     pub(crate) keepers: usize,
 }
 
 impl Topic {
     /// What a connection follows of this thread, if it does.
-    pub(crate) fn follower(&mut self, outbox: &Arc<Outbox>) -> Option<&mut Follower> {
-        self.followers.iter_mut().find(|follower| follower.belongs_to(outbox))
+    pub(crate) fn follower(&mut self, queue: &Arc<SendQueue>) -> Option<&mut Follower> {
+        self.followers.iter_mut().find(|follower| follower.belongs_to(queue))
     }
 
     /// Enters a subscription whose snapshot is about to be read.
-    pub(crate) fn enter(&mut self, outbox: &Arc<Outbox>, sub: u32, number: u64) {
-        match self.follower(outbox) {
+    pub(crate) fn enter(&mut self, queue: &Arc<SendQueue>, sub: u32, number: u64) {
+        match self.follower(queue) {
             Some(follower) => follower.enter(sub, number),
             None => {
-                let mut follower = Follower::new(Arc::clone(outbox));
+                let mut follower = Follower::new(Arc::clone(queue));
                 follower.enter(sub, number);
                 self.followers.push(follower);
             }
         }
     }
 
+    /// Enters somebody who follows one run.
+    pub(crate) fn enter_feed(&mut self, run: &RunId, queue: &Arc<SendQueue>) {
+        self.feeds.push(Feed { run: run.clone(), queue: Arc::clone(queue) });
+    }
+
     /// One subscription of a connection.
-    pub(crate) fn of(&mut self, outbox: &Arc<Outbox>, sub: u32) -> Option<&mut Subscription> {
-        self.follower(outbox)?.of(sub)
+    pub(crate) fn of(&mut self, queue: &Arc<SendQueue>, sub: u32) -> Option<&mut Subscription> {
+        self.follower(queue)?.of(sub)
     }
 
     /// One subscription of a connection, if it is still the one that was opened under this number.
-    pub(crate) fn opened(&mut self, outbox: &Arc<Outbox>, sub: u32, number: u64) -> Option<&mut Subscription> {
-        self.of(outbox, sub).filter(|subscription| subscription.number == number)
+    pub(crate) fn opened(&mut self, queue: &Arc<SendQueue>, sub: u32, number: u64) -> Option<&mut Subscription> {
+        self.of(queue, sub).filter(|subscription| subscription.number == number)
     }
 
     /// Forgets one subscription of a connection.
-    pub(crate) fn leave(&mut self, outbox: &Arc<Outbox>, sub: u32) {
-        if let Some(follower) = self.follower(outbox) {
+    pub(crate) fn leave(&mut self, queue: &Arc<SendQueue>, sub: u32) {
+        if let Some(follower) = self.follower(queue) {
             follower.leave(sub);
         }
         self.followers.retain(|follower| !follower.is_empty());
     }
 
-    /// Live runs alone keep a topic only where this node would hear of nothing else by itself.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.followers.is_empty() && self.keepers == 0 && (self.live.is_empty() || self.tail.is_some())
+    /// Whether somebody needs it.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.followers.is_empty() || !self.feeds.is_empty() || self.keepers > 0
+    }
+
+    /// Brings a window's streaming messages to what the live folds hold, and says so in its cursor. False if a run is not
+    /// live any more: the store now has its final message.
+    pub(crate) fn complete(&self, window: &mut Window) -> bool {
+        window.cursor.runs.clear();
+        for run in &mut window.runs {
+            let Some(live) = self.live.get(&run.id) else { return false };
+            let message = window.messages.iter_mut().find(|message| message.id == live.message);
+            settle(run, message, &live.fold, &mut window.cursor);
+        }
+        true
     }
 
     /// Sends an event to everybody, and takes note of what it begins or ends.
@@ -143,7 +173,7 @@ impl Topic {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
                 let (message, fold) = (message.id.clone(), Fold::new());
-                self.live.insert(run.clone(), LiveRun { since, ..LiveRun::new(message, branch, depth, fold, 0) });
+                self.live.insert(run.clone(), LiveRun { message, branch, depth, since, fold });
             }
             Change::RunEnded { run, .. } => {
                 self.live.remove(run);
@@ -159,31 +189,37 @@ impl Topic {
             | Change::MessageRemoved(_)
             | Change::RunStopping { .. } => {}
         }
-        let event = &*shown(event);
-        let full = Shared::new(ServerFrame::Event { thread: thread.clone(), event: event.clone() });
-        for follower in &mut self.followers {
-            follower.event(thread, event, &full);
+        if self.followers.is_empty() && self.feeds.is_empty() {
+            return self.ends_with(event);
         }
+        let shown = &*shown(event);
+        let full = Shared::new(Delivered::Change { thread: thread.clone(), event: shown.clone() });
+        for follower in &mut self.followers {
+            follower.event(thread, shown, &full);
+        }
+        for feed in &self.feeds {
+            feed.change(event, &full);
+        }
+        self.ends_with(event);
+    }
+
+    /// Nothing of a thread follows its deletion.
+    fn ends_with(&mut self, event: &Event) {
         if matches!(event.record.change, Change::ThreadDeleted) {
-            self.end_of_thread();
-        } else {
-            self.published(event);
+            self.end();
         }
     }
 
-    /// Sends chunks that continue a live run's stream to everybody. Others are left out: the tail sees to them.
+    /// Sends chunks that continue a live run's stream to everybody. Those of a run that is not live are left out.
     pub(crate) fn publish_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
         let Some(live) = self.live.get_mut(run) else { return };
-        if self.tail.is_some() && from != live.fold.offset() {
-            return;
-        }
         let to = from + chunks.len() as u64;
         live.fold.extend(chunks, to);
-        if self.followers.is_empty() {
+        if self.followers.is_empty() && self.feeds.is_empty() {
             return;
         }
         let (message, branch, depth) = (live.message.clone(), live.branch.clone(), live.depth);
-        let frame = Shared::new(ServerFrame::Chunks {
+        let frame = Shared::new(Delivered::Chunks {
             thread: thread.clone(),
             run: run.clone(),
             message,
@@ -195,5 +231,43 @@ impl Topic {
         for follower in &mut self.followers {
             follower.chunks(thread, &piece, &frame);
         }
+        for feed in &self.feeds {
+            feed.chunks(run, &frame);
+        }
     }
+
+    /// What was published does not go on: everybody starts over from a window.
+    pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
+        self.live.clear();
+        for follower in &mut self.followers {
+            follower.start_over(thread, reason);
+        }
+        self.feeds.iter().for_each(|feed| feed.resync());
+    }
+
+    /// The thread is not there any more, as the durable tier says.
+    pub(crate) fn vanish(&mut self, thread: &ThreadId) {
+        for follower in &mut self.followers {
+            follower.vanish(thread);
+        }
+        self.feeds.iter().for_each(|feed| feed.resync());
+        self.end();
+    }
+
+    /// The id is free again: who watched this thread must not see the next one of its name.
+    pub(crate) fn end(&mut self) {
+        self.followers.clear();
+        self.feeds.clear();
+        self.live.clear();
+    }
+}
+
+/// Brings a run and its message to what a fold holds.
+pub(crate) fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
+    run.offset = fold.offset();
+    if let Some(message) = message {
+        Body { parts: message.parts, metadata: message.metadata } = fold.body();
+        message.previews.clear();
+    }
+    cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
 }

@@ -14,7 +14,7 @@ use threadmill_proto::{ErrorCode, Problem, Scope};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::Answer;
+use crate::problem::Answer;
 use crate::sync::lock;
 
 /// How long a request waits for others' bytes to be taken.

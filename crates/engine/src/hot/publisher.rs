@@ -1,8 +1,10 @@
-//! What a node leaves in the hot tier and says by it: whatever waits goes together, appends of a tail joined, of word the
+//! What a node leaves in the hot tier and says by it: whatever waits goes together, appends of a tail joined, of hints the
 //! newest alone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use threadmill_proto::Scope;
@@ -10,11 +12,10 @@ use threadmill_store::hot::{
     Breaker, Extended, Hint, HotResult, HotStore as _, Keep, Mark, OnGap, PageKey, Place, TailAppend, TailKey,
     ThreadKey,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::hot::presence::PRESENT_FOR;
-use crate::hot::tier::{Tier, Waiting};
-
+/// How long somebody is there who says nothing more.
+pub const PRESENT_FOR: Duration = Duration::from_secs(15);
 /// Bytes of chunks and windows that are sent at once. The tier takes twice as many of one tail.
 const AT_ONCE: usize = 1 << 20;
 /// Things that are sent at once.
@@ -22,7 +23,7 @@ const MANY: u64 = 1024;
 /// What an entry costs besides its bytes.
 const ENTRY: usize = 64;
 
-/// What is spread.
+/// What is published.
 pub(crate) enum Item {
     Change(ThreadKey, Place),
     Chunks { tail: TailKey, after: Place, entries: Vec<Bytes> },
@@ -43,8 +44,27 @@ impl Item {
     }
 }
 
+/// Something that waits to be published, with the room that it takes until it is sent.
+pub(crate) struct Waiting {
+    pub(crate) item: Item,
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+/// What became of what was to be published.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// Left there, or said by it.
+    pub(crate) sent: AtomicU64,
+    /// Found no room, or nobody who took it.
+    pub(crate) dropped: AtomicU64,
+}
+
 /// Sends what waits, together, for as long as the tier is used.
-pub(crate) async fn spread(tier: Weak<Tier>, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+pub(crate) async fn publish(
+    store: Arc<Breaker>,
+    counts: Arc<Published>,
+    waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>,
+) {
     let mut waiting = waiting.lock().await;
     while let Some(first) = waiting.recv().await {
         let mut batch = Batch::default();
@@ -56,13 +76,14 @@ pub(crate) async fn spread(tier: Weak<Tier>, waiting: Arc<tokio::sync::Mutex<mps
             batch.add(next.item);
             rooms.push(next.room);
         }
-        let Some(tier) = tier.upgrade() else { return };
-        batch.send(&tier).await;
+        let (items, sent) = (batch.items, batch.send(&store).await);
+        let count = if sent.is_ok() { &counts.sent } else { &counts.dropped };
+        count.fetch_add(items, Relaxed);
         drop(rooms);
     }
 }
 
-/// What is sent at once: appends to each tail joined, and the newest word of everything.
+/// What is sent at once: appends to each tail joined, and the newest hint of everything.
 #[derive(Default)]
 struct Batch {
     appends: Vec<TailAppend>,
@@ -118,16 +139,9 @@ impl Batch {
         }
     }
 
-    /// Sends everything, and counts what became of it.
-    async fn send(self, tier: &Tier) {
-        let items = self.items;
-        let sent = self.sent(tier.store()).await;
-        tier.count_spread(items, &sent);
-    }
-
     /// Appends, which the tier tells of itself, then says the rest: an end comes after what it ends. What cannot be left
     /// there is not spoken of either: the durable tier's word is on its way.
-    async fn sent(self, store: &Breaker) -> HotResult<()> {
+    async fn send(self, store: &Breaker) -> HotResult<()> {
         if !self.appends.is_empty() {
             let answers = store.extend(self.appends.clone()).await?;
             let again = self.appends.into_iter().zip(answers).filter_map(|(append, answer)| match answer {

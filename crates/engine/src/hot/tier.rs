@@ -13,14 +13,14 @@ use bytes::Bytes;
 use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, HotResult, HotStore, Lifetimes, Mark, MemoryHot, MeterReading, Metered,
-    PageKey, Place, TailKey, TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotStore, Lifetimes, Mark, MemoryHot, MeterReading, Metered, PageKey, Place,
+    TailKey, TailRead, ThreadKey,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
-use crate::hot::publisher::{Item, spread};
-use crate::node::supervise::Tasks;
+use crate::hot::publisher::{Item, Published, Waiting, publish};
+use crate::supervise::Tasks;
 
 /// Things that may wait to be spread. More would mean that the tier does not keep up, and help nobody.
 const WAITING: usize = 8192;
@@ -74,18 +74,10 @@ struct Counts {
     fallbacks: AtomicU64,
     page_hits: AtomicU64,
     page_misses: AtomicU64,
-    spread: AtomicU64,
-    dropped: AtomicU64,
     switches: AtomicU64,
 }
 
-/// Something that waits to be spread, with the room that it takes until it is sent.
-pub(crate) struct Waiting {
-    pub(crate) item: Item,
-    pub(crate) room: OwnedSemaphorePermit,
-}
-
-/// See the module.
+/// A node's use of the hot tier: what waits to be left there, whether it answers, how it was used.
 pub struct Tier {
     store: Arc<Breaker>,
     meters: Arc<Metered>,
@@ -97,6 +89,7 @@ pub struct Tier {
     tasks: Arc<Tasks>,
     mode: watch::Sender<Mode>,
     counts: Counts,
+    published: Arc<Published>,
 }
 
 impl std::fmt::Debug for Tier {
@@ -122,9 +115,12 @@ impl Tier {
             tasks: Arc::default(),
             mode: watch::Sender::new(Mode::Full),
             counts: Counts::default(),
+            published: Arc::default(),
         });
-        let (weak, waiting) = (Arc::downgrade(&tier), Arc::new(tokio::sync::Mutex::new(waiting)));
-        tier.tasks.run("hot-spread", move || spread(weak.clone(), Arc::clone(&waiting)));
+        let (store, counts) = (Arc::clone(&tier.store), Arc::clone(&tier.published));
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let publish = move || publish(Arc::clone(&store), Arc::clone(&counts), Arc::clone(&waiting));
+        tier.tasks.run("hot-spread", publish);
         let (weak, state) = (Arc::downgrade(&tier), tier.store.state());
         tier.tasks.run("hot-mode", move || mind(weak.clone(), state.clone()));
         let weak = Arc::downgrade(&tier);
@@ -155,8 +151,8 @@ impl Tier {
             fallbacks: self.counts.fallbacks.load(Relaxed),
             page_hits: self.counts.page_hits.load(Relaxed),
             page_misses: self.counts.page_misses.load(Relaxed),
-            spread: self.counts.spread.load(Relaxed),
-            dropped: self.counts.dropped.load(Relaxed),
+            spread: self.published.sent.load(Relaxed),
+            dropped: self.published.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
             unverified: self.store.unverified(),
         }
@@ -172,12 +168,6 @@ impl Tier {
         &self.store
     }
 
-    /// Takes note of so many things that were sent together.
-    pub(crate) fn count_spread(&self, items: u64, sent: &HotResult<()>) {
-        let count = if sent.is_ok() { &self.counts.spread } else { &self.counts.dropped };
-        count.fetch_add(items, Relaxed);
-    }
-
     fn put(&self, item: Item) {
         let kib = u32::try_from(item.bytes() >> 10).unwrap_or(u32::MAX).saturating_add(1);
         let leave = if matches!(item, Item::Page(..)) { WINDOWS_LEAVE_KIB } else { 0 };
@@ -185,7 +175,7 @@ impl Tier {
         let room = fits.then(|| Arc::clone(&self.room).try_acquire_many_owned(kib).ok()).flatten();
         let sent = room.is_some_and(|room| self.items.try_send(Waiting { item, room }).is_ok());
         if !sent {
-            self.counts.dropped.fetch_add(1, Relaxed);
+            self.published.dropped.fetch_add(1, Relaxed);
         }
     }
 
@@ -227,7 +217,7 @@ impl Tier {
         if self.answers() {
             self.put(Item::Page(key, page.into()));
         } else if self.memory.put_pages(vec![(key, page.into())]).await.is_err() {
-            self.counts.dropped.fetch_add(1, Relaxed);
+            self.published.dropped.fetch_add(1, Relaxed);
         }
     }
 

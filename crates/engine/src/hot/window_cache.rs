@@ -5,19 +5,29 @@
 //! kept under both and is never wrong, only unused. Where the thread stands, and whether the caller may see it, the
 //! durable tier says at every reading, in one question.
 
+use std::sync::Arc;
+
 use threadmill_proto::{BranchId, Scope, Window, from_cbor, to_cbor};
 use threadmill_store::hot::{PageKey, ThreadKey};
-use threadmill_store::{Standing, StoreResult, WindowQuery};
+use threadmill_store::{DurableStore, Peers, Standing, StoreResult, WindowQuery};
 
-use crate::Engine;
 use crate::hot::tier::Tier;
 
-impl Engine {
+/// Reads windows, by way of the hot tier where there is one.
+pub(crate) struct WindowCache {
+    store: Arc<dyn DurableStore>,
+    /// The tier, and who says where a thread stands.
+    shared: Option<(Arc<Tier>, Arc<dyn Peers>)>,
+}
+
+impl WindowCache {
+    pub(crate) fn new(store: Arc<dyn DurableStore>, shared: Option<(Arc<Tier>, Arc<dyn Peers>)>) -> Self {
+        Self { store, shared }
+    }
+
     /// A window as the store has it: from the hot tier if it is there, from the durable tier if not.
-    pub(crate) async fn page(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
-        let (Some(tier), Some(peers)) = (self.hub.tier(), self.hub.peers()) else {
-            return self.store.window(scope, query).await;
-        };
+    pub(crate) async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
+        let Some((tier, peers)) = &self.shared else { return self.store.window(scope, query).await };
         let asked = Asked::of(&query);
         let standing = peers.standing(scope, &query.thread).await?;
         let kept = asked.read(tier, asked.key(scope, &query, &standing)).await;

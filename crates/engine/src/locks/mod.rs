@@ -2,25 +2,25 @@
 //! backoff with full jitter, cut short when the lock is given back on this node.
 
 mod queue;
-mod stats;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_proto::{ErrorCode, LockName, Millis, Problem, Scope};
 use threadmill_store::hot::{Chance, full_jitter};
-use threadmill_store::{LockAnswer, LockGrant, LockRead, LockRequest, LockToken, StoreError, StoreResult};
+use threadmill_store::{
+    DurableStore, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, StoreError, StoreResult,
+};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use crate::node::ids;
+use crate::problem::{Answer, problem_of};
+use crate::telemetry::{LockCounters, LockStats};
 use crate::threads::permit::WRITE;
-use crate::threads::turns::Turn;
-use crate::{Answer, Engine, node::ids as mint, problem_of, threads::permit};
-
-pub use stats::{LockStats, Outcomes, Spread, THRESHOLD};
+use crate::threads::writer::Writer;
 
 use queue::{Place, Queues};
-use stats::Counters;
 
 /// The span of the first wait; it doubles.
 const BASE: Duration = Duration::from_millis(10);
@@ -55,24 +55,36 @@ pub struct LockHeld {
     pub attempts: u32,
 }
 
-/// The waiting of a node, and its counters.
-#[derive(Debug, Default)]
-pub(crate) struct Locks {
-    queues: Queues,
-    counters: Counters,
+/// Locks of the durable tier, and who waits for them at this node.
+#[derive(Clone)]
+pub struct Locks {
+    store: Arc<dyn DurableStore>,
+    writer: Writer,
+    queues: Arc<Queues>,
+    counters: Arc<LockCounters>,
 }
 
-impl Engine {
+impl std::fmt::Debug for Locks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Locks").field("queues", &self.queues).finish_non_exhaustive()
+    }
+}
+
+impl Locks {
+    pub(crate) fn new(store: Arc<dyn DurableStore>, writer: Writer, counters: Arc<LockCounters>) -> Self {
+        Self { store, writer, queues: Arc::default(), counters }
+    }
+
     /// Asks for a lock until it is granted or the caller's patience ends.
     ///
     /// # Errors
     /// `lock_held` if somebody held it all the while, `overloaded` if too many wait already.
-    pub async fn acquire_lock(self: &Arc<Self>, scope: &Scope, wish: LockWish) -> Answer<LockHeld> {
-        let holder = wish.holder.unwrap_or_else(mint::holder);
+    pub async fn acquire(&self, scope: &Scope, wish: LockWish) -> Answer<LockHeld> {
+        let holder = wish.holder.unwrap_or_else(ids::holder);
         let request = |now| LockRequest { name: wish.name.clone(), holder: holder.clone(), until: now + wish.ttl, now };
         let began = Instant::now();
         let patience = Duration::from_millis(wish.wait);
-        let mut chance = Chance::new(mint::seed());
+        let mut chance = Chance::new(ids::seed());
         let mut place: Option<Place<'_>> = None;
         for attempt in 0.. {
             let answer = match self.likely_held(scope, &wish.name, attempt).await? {
@@ -82,14 +94,14 @@ impl Engine {
             let until = match answer {
                 LockAnswer::Held { until } => until,
                 LockAnswer::Granted(grant) => {
-                    self.locks.counters.granted(grant.how, began.elapsed());
+                    self.counters.granted(grant.how, began.elapsed());
                     let waited = millis(began.elapsed());
                     return Ok(LockHeld { name: wish.name, holder, grant, waited, attempts: attempt + 1 });
                 }
             };
             let left = patience.saturating_sub(began.elapsed());
             if left.is_zero() {
-                self.locks.counters.missed(patience);
+                self.counters.missed(patience);
                 return Err(held(until));
             }
             let place = match &mut place {
@@ -108,14 +120,14 @@ impl Engine {
         if attempt == 0 {
             return Ok(None);
         }
-        let read = self.lock_read(scope, name).await?;
-        Ok((read.held && read.until > mint::now()).then_some(read.until))
+        let read = self.read(scope, name).await?;
+        Ok((read.held && read.until > ids::now()).then_some(read.until))
     }
 
     fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
-        let place = self.locks.queues.enter(scope, name);
+        let place = self.queues.enter(scope, name);
         place.ok_or_else(|| {
-            self.locks.counters.refused();
+            self.counters.refused();
             Problem {
                 code: ErrorCode::Overloaded,
                 detail: "Too many wait for this lock already.".into(),
@@ -125,26 +137,20 @@ impl Engine {
         })
     }
 
-    /// The turn of a write at a lock, which is one like any other: a flood of them waits behind those of others.
-    async fn lock_turn(&self, scope: &Scope) -> Answer<(Turn, permit::Place)> {
-        let place = self.writes.place(scope, WRITE)?;
-        Ok((place.turn().await, place))
-    }
-
     /// Asks once, as of when its turn comes. What is granted to a caller who went away meanwhile is given back.
-    async fn attempt(self: &Arc<Self>, scope: &Scope, request: impl Fn(Millis) -> LockRequest) -> Answer<LockAnswer> {
-        let turn = self.lock_turn(scope).await?;
-        self.locks.counters.asked();
-        let request = request(mint::now());
+    async fn attempt(&self, scope: &Scope, request: impl Fn(Millis) -> LockRequest) -> Answer<LockAnswer> {
+        let turn = self.writer.turn(scope, WRITE).await?;
+        self.counters.asked();
+        let request = request(ids::now());
         let (tell, told) = oneshot::channel();
-        let (engine, scope) = (Arc::clone(self), scope.clone());
+        let (locks, scope) = (self.clone(), scope.clone());
         tokio::spawn(async move {
             let name = request.name.clone();
-            let answer = engine.store.acquire_lock(&scope, request).await;
+            let answer = locks.store.acquire_lock(&scope, request).await;
             drop(turn);
             if let Err(Ok(LockAnswer::Granted(grant))) = tell.send(answer) {
                 let unwanted = LockToken { name, token: grant.token };
-                if let Err(problem) = engine.release_lock(&scope, &unwanted).await {
+                if let Err(problem) = locks.release(&scope, &unwanted).await {
                     tracing::warn!(detail = problem.detail, "a lock that nobody waits for any more runs out by itself");
                 }
             }
@@ -159,21 +165,21 @@ impl Engine {
     ///
     /// # Errors
     /// `fenced` if it has passed on.
-    pub async fn renew_lock(&self, scope: &Scope, lock: &LockToken, ttl: Millis) -> Answer<LockGrant> {
-        let _turn = self.lock_turn(scope).await?;
-        let grant = self.store.renew_lock(scope, lock, mint::now() + ttl).await;
-        grant.map_err(|error| self.lost(error))
+    pub async fn renew(&self, scope: &Scope, lock: &LockToken, ttl: Millis) -> Answer<LockGrant> {
+        let _turn = self.writer.turn(scope, WRITE).await?;
+        let grant = self.store.renew_lock(scope, lock, ids::now() + ttl).await;
+        grant.map_err(|error| self.writer.lost(error))
     }
 
     /// Gives a lock back, and wakes one of those who wait for it on this node.
     ///
     /// # Errors
     /// `fenced` if it has passed on.
-    pub async fn release_lock(&self, scope: &Scope, lock: &LockToken) -> Answer<LockGrant> {
-        let _turn = self.lock_turn(scope).await?;
-        let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.lost(error))?;
-        self.locks.counters.held(Duration::from_millis(mint::now().saturating_sub(grant.since)));
-        self.locks.queues.wake(&(scope.tenant.clone(), lock.name.clone()));
+    pub async fn release(&self, scope: &Scope, lock: &LockToken) -> Answer<LockGrant> {
+        let _turn = self.writer.turn(scope, WRITE).await?;
+        let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.writer.lost(error))?;
+        self.counters.held(Duration::from_millis(ids::now().saturating_sub(grant.since)));
+        self.queues.wake(&(scope.tenant.clone(), lock.name.clone()));
         Ok(grant)
     }
 
@@ -181,27 +187,19 @@ impl Engine {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn lock_read(&self, scope: &Scope, name: &LockName) -> Answer<LockRead> {
+    pub async fn read(&self, scope: &Scope, name: &LockName) -> Answer<LockRead> {
         self.store.lock(scope, name).await.map_err(problem_of)
     }
 
     /// What this node counted.
     #[must_use]
-    pub fn lock_stats(&self) -> LockStats {
-        self.locks.counters.read(self.locks.queues.waiting())
-    }
-
-    /// Counts a refusal for a stale token, and says it.
-    pub(crate) fn lost(&self, error: StoreError) -> Problem {
-        if matches!(error, StoreError::Superseded) {
-            self.locks.counters.fenced();
-        }
-        problem_of(error)
+    pub fn stats(&self) -> LockStats {
+        self.counters.read(self.queues.waiting())
     }
 }
 
 fn held(until: Millis) -> Problem {
-    let left = until.saturating_sub(mint::now());
+    let left = until.saturating_sub(ids::now());
     Problem {
         code: ErrorCode::LockHeld,
         detail: format!("Somebody holds the lock, for {left} ms more if they do not let go before."),

@@ -1,5 +1,6 @@
 //! Providers: who writes the answers. Keys stay here; they reach no log, no error and no browser.
 
+pub mod context;
 mod failure;
 pub mod openai;
 pub mod replay;

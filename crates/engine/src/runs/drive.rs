@@ -5,17 +5,20 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use threadmill_core::coalesce::{Coalesce, Pace, Step};
 use threadmill_core::fold::Fold;
-use threadmill_proto::{Anchor, Chunk, Outcome, RunId, RunInfo, Scope, ThreadId};
-use threadmill_store::{ChunkAppend, StoreError, StoreResult, WindowQuery};
+use threadmill_proto::{Anchor, Chunk, Limits, Outcome, RunId, RunInfo, Scope, ThreadId};
+use threadmill_store::{ChunkAppend, DurableStore, StoreError, StoreResult, WindowQuery};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
-use crate::providers::{ChunkStream, Failure, Prompt, ProviderError};
+use crate::problem::problem_of;
+use crate::providers::context::ContextPolicy;
+use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
 use crate::runs::allowance::Allowance;
+use crate::runs::finish::Finisher;
+use crate::runs::outage::Outage;
 use crate::runs::prompt::{History, asks, turns};
-use crate::runs::registry::LEASE_MS;
-use crate::{Engine, problem_of};
+use crate::runs::registry::Entered;
 
 /// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
 const CHECKPOINT_BYTES: usize = 64 << 10;
@@ -38,7 +41,7 @@ const PACE: Pace = Pace { least: 8, most: u64::MAX / 2, bytes: usize::MAX };
 
 /// One run being written.
 struct Driver {
-    engine: Arc<Engine>,
+    driving: Arc<Driving>,
     scope: Scope,
     run: RunId,
     fence: u64,
@@ -51,14 +54,29 @@ struct Driver {
     started: Instant,
 }
 
-impl Engine {
-    /// Starts to write a run that was just committed. It is entered before this returns, so that a stop finds it.
-    pub(crate) fn spawn_run(self: &Arc<Self>, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64) {
-        let place = Place { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
-        let entered = self.enter(scope, thread, &run.id);
-        let (engine, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
+/// What driving runs needs of the node.
+pub(crate) struct Driving {
+    pub(crate) store: Arc<dyn DurableStore>,
+    pub(crate) providers: Providers,
+    pub(crate) context: ContextPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) finisher: Finisher,
+}
+
+impl Driving {
+    /// Starts to write a run that was just committed, under its fencing token.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        scope: &Scope,
+        thread: &ThreadId,
+        run: &RunInfo,
+        fence: u64,
+        entered: Entered,
+    ) {
+        let slot = BranchSlot { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
+        let (driving, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
         tokio::spawn(async move {
-            let driven = engine.drive(&scope, &place, &provider, &run, fence, entered.let_go.clone()).await;
+            let driven = driving.drive(&scope, &slot, &provider, &run, fence, entered.let_go.clone()).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),
                 Driven::Failed(why) => {
@@ -70,7 +88,7 @@ impl Engine {
                 Driven::Lost => None,
             };
             if let Some((outcome, error)) = outcome {
-                match engine.end_in_time(&scope, &run, fence, outcome, error).await {
+                match driving.finisher.end_in_time(&scope, &run, fence, outcome, error).await {
                     Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
                     Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
                 }
@@ -82,7 +100,7 @@ impl Engine {
     async fn drive(
         self: &Arc<Self>,
         scope: &Scope,
-        place: &Place,
+        slot: &BranchSlot,
         provider: &str,
         run: &RunId,
         fence: u64,
@@ -90,13 +108,13 @@ impl Engine {
     ) -> Driven {
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = self.asked(scope, place, provider) => stream,
+            stream = self.asked(scope, slot, provider) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
         // A failure comes the same way as one in mid answer, so that the message keeps it.
         let stream = stream.unwrap_or_else(|why| Box::pin(futures_util::stream::iter([Err(why)])));
         let driver = Driver {
-            engine: Arc::clone(self),
+            driving: Arc::clone(self),
             scope: scope.clone(),
             run: run.clone(),
             fence,
@@ -111,19 +129,19 @@ impl Engine {
     }
 
     /// Asks the provider about the history before the run's slot.
-    async fn asked(&self, scope: &Scope, place: &Place, provider: &str) -> Result<ChunkStream, ProviderError> {
+    async fn asked(&self, scope: &Scope, slot: &BranchSlot, provider: &str) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
         let provider = self.providers.named(Some(provider)).map_err(unknown)?;
-        provider.open(self.prompt(scope, place).await?).await
+        provider.open(self.prompt(scope, slot).await?).await
     }
 
     /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
-    async fn prompt(&self, scope: &Scope, place: &Place) -> Result<Prompt, ProviderError> {
+    async fn prompt(&self, scope: &Scope, slot: &BranchSlot) -> Result<Prompt, ProviderError> {
         const BYTES_PER_TOKEN: usize = 4;
         let query = WindowQuery {
-            thread: place.thread.clone(),
-            branch: Some(place.branch.clone()),
-            anchor: Anchor::Depth(place.depth),
+            thread: slot.thread.clone(),
+            branch: Some(slot.branch.clone()),
+            anchor: Anchor::Depth(slot.depth),
             before: self.context.messages,
             after: 0,
             limits: threadmill_store::PageLimits {
@@ -146,32 +164,7 @@ impl Engine {
         let history = if window.has_older() { History::Cut } else { History::Whole };
         Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history) })
     }
-}
 
-/// A time in which the store does not answer. A run outlives it: what the provider says meanwhile waits, and others take
-/// a run only over when its lease has stood still for as long.
-struct Outage {
-    over: Instant,
-    pause: Duration,
-}
-
-impl Outage {
-    fn begin() -> Self {
-        Self { over: Instant::now() + Duration::from_millis(LEASE_MS), pause: Duration::from_millis(25) }
-    }
-
-    /// Waits, if the error is that the store does not answer and there is time.
-    async fn endure(&mut self, error: StoreError) -> StoreResult<()> {
-        if !matches!(error, StoreError::Unavailable { .. }) || Instant::now() >= self.over {
-            return Err(error);
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(Duration::from_millis(250));
-        Ok(())
-    }
-}
-
-impl Engine {
     /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is
     /// read; so is one that meets its own chunks, because it took effect after it was given up.
     async fn keep_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
@@ -195,26 +188,10 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Ends a run of this node, over an outage too.
-    async fn end_in_time(
-        &self,
-        scope: &Scope,
-        run: &RunId,
-        fence: u64,
-        outcome: Outcome,
-        why: Option<String>,
-    ) -> StoreResult<()> {
-        let mut outage = Outage::begin();
-        while let Err(error) = self.end(scope, run, fence, outcome, why.clone()).await {
-            outage.endure(error).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Where on its thread a run writes.
-struct Place {
+struct BranchSlot {
     thread: ThreadId,
     branch: threadmill_proto::BranchId,
     depth: u64,
@@ -325,9 +302,9 @@ impl Driver {
             chunks: chunks.into(),
             checkpoint,
         };
-        let engine = Arc::clone(&self.engine);
+        let driving = Arc::clone(&self.driving);
         // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
-        self.commit = Some(tokio::spawn(async move { engine.keep_chunks(append).await }));
+        self.commit = Some(tokio::spawn(async move { driving.keep_chunks(append).await }));
     }
 }
 

@@ -1,21 +1,24 @@
-//! The sweeper: ends runs whose node died, and renews the leases of this one. It never starts billable work.
+//! The sweeper: ends runs whose node died. It never starts billable work.
 //!
 //! A node is dead when a lease of its has not moved for as long as a lease lasts, by the clock of whoever looks: what
 //! the nodes' own clocks say decides nothing. Of several that look, one takes the run over.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_proto::{Millis, Outcome};
-use threadmill_store::{LeasedRun, StoreError};
+use threadmill_store::{DurableStore, LeasedRun, StoreError};
 use tokio::time::Instant;
 
-use crate::runs::registry::{LEASE_MS, RunKey};
-use crate::{Answer, Engine, problem_of};
+use crate::delivery::ends::RunKey;
+use crate::node::{LEASE_MS, Node};
+use crate::problem::{Answer, problem_of};
+use crate::runs::finish::Finisher;
+use crate::runs::registry::Registry;
 
 /// A third of a lease, so that two renewals may fail.
-const EVERY: Duration = Duration::from_secs(5);
+pub(crate) const EVERY: Duration = Duration::from_secs(5);
 
 /// A run of this node that has had no driver for so long has none: two sweeps.
 const UNDRIVEN: Duration = EVERY;
@@ -26,52 +29,36 @@ const SLACK: Duration = Duration::from_millis(500);
 /// Leases as they were seen, and since when they have stood like that.
 type Seen = HashMap<RunKey, (String, Millis, Instant)>;
 
-/// Renews the leases of this node's runs. By itself: a sweep that takes long, or panics, must cost no run its lease.
-async fn renew(engine: Weak<Engine>) {
-    let mut tick = tokio::time::interval(EVERY);
-    loop {
-        tick.tick().await;
-        let Some(engine) = engine.upgrade() else { return };
-        if let Err(error) = engine.store.renew_leases(engine.lease()).await {
-            tracing::warn!(%error, "leases could not be renewed");
-        }
-        if engine.is_read_only() {
-            // Nobody may write here while it is not ready.
-            let _ = engine.recover().await;
-        }
-    }
+/// Ends runs that nobody writes.
+pub(crate) struct Sweeper {
+    pub(crate) store: Arc<dyn DurableStore>,
+    pub(crate) node: Arc<Node>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) finisher: Finisher,
 }
 
-impl Engine {
+impl Sweeper {
     /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds.
-    pub(crate) async fn sweep_all(self: &Arc<Self>) -> Answer<()> {
+    pub(crate) async fn sweep_all(&self) -> Answer<()> {
         for run in self.store.unended_runs().await.map_err(problem_of)? {
             self.take_over(&run, Millis::MAX).await;
         }
         Ok(())
     }
 
-    pub(crate) fn spawn_sweeper(self: &Arc<Self>) {
-        let engine = Arc::downgrade(self);
-        self.tasks.run("leases", move || renew(engine.clone()));
-        let engine = Arc::downgrade(self);
-        self.tasks.run("sweeper", move || {
-            let engine = engine.clone();
-            async move {
-                let mut tick = tokio::time::interval(EVERY);
-                let mut seen = Seen::new();
-                loop {
-                    tick.tick().await;
-                    let Some(engine) = engine.upgrade() else { return };
-                    seen = engine.sweep(seen).await;
-                }
-            }
-        });
+    /// Sweeps for as long as it is let.
+    pub(crate) async fn sweep_for_ever(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(EVERY);
+        let mut seen = Seen::new();
+        loop {
+            tick.tick().await;
+            seen = self.sweep(seen).await;
+        }
     }
 
     /// Ends what nobody writes: runs of other nodes whose lease stands still, and runs of this node that have had no
     /// driver for two sweeps, whatever became of it. Returns those that may be next.
-    async fn sweep(self: &Arc<Self>, mut seen: Seen) -> Seen {
+    async fn sweep(&self, mut seen: Seen) -> Seen {
         let runs = match self.store.unended_runs().await {
             Ok(runs) => runs,
             Err(error) => {
@@ -83,7 +70,7 @@ impl Engine {
         let (now, mut next) = (Instant::now(), Seen::new());
         for run in runs {
             let key = (run.scope.tenant.clone(), run.run.clone());
-            let ours = run.owner == self.node;
+            let ours = run.owner == self.node.name();
             if ours && self.registry.holds(&key) {
                 continue;
             }
@@ -106,10 +93,10 @@ impl Engine {
     }
 
     /// One run that cannot be ended must not keep the others from it.
-    async fn take_over(self: &Arc<Self>, run: &LeasedRun, expired: Millis) {
+    async fn take_over(&self, run: &LeasedRun, expired: Millis) {
         let outcome = if run.stopping { Outcome::Stopped } else { Outcome::Interrupted };
-        let done = match self.store.claim_run(run, self.lease(), expired).await {
-            Ok(Some(fence)) => self.end(&run.scope, &run.run, fence, outcome, None).await,
+        let done = match self.store.claim_run(run, self.node.lease(), expired).await {
+            Ok(Some(fence)) => self.finisher.end(&run.scope, &run.run, fence, outcome, None).await,
             Ok(None) => return,
             Err(error) => Err(error),
         };

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use threadmill_core::fold::Fold;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Chunk, Cursor, JsonText, Limits, MessageId, Outcome, Part, Role, RunId, Scope, ServerFrame,
-    StreamOffset, TenantId, ThreadId, UserId,
+    Anchor, BranchId, Chunk, Cursor, JsonText, Limits, MessageId, Outcome, Part, Role, RunId, Scope, StreamOffset,
+    TenantId, ThreadId, UserId,
 };
 use threadmill_store::{
     ChunkAppend, Command, CommitSink, Committing, DurableStore, IfMoved, Lease, MemoryStore, NewMessage, Transaction,
@@ -17,18 +17,18 @@ use threadmill_store::{
 use crate::delivery::hub::Hub;
 use crate::providers::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use crate::sync::lock;
-use crate::{ContextPolicy, Engine, OpenRequest, Outgoing, Watcher};
+use crate::{ContextPolicy, Delivered, Engine, OpenRequest, Outgoing, Watcher};
 
 /// Stands between the store and the hub, and keeps what it is told while it is closed.
 struct Gate {
-    hub: Arc<Hub>,
+    hub: Arc<dyn Hub>,
     kept: Mutex<Option<Vec<Committing>>>,
 }
 
 impl CommitSink for Gate {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         match lock(&self.kept).as_mut() {
-            Some(kept) => kept.extend_from_slice(batch),
+            Some(kept) => kept.extend(batch),
             None => self.hub.committed(batch),
         }
     }
@@ -41,7 +41,7 @@ impl Gate {
 
     fn open(&self) {
         let kept = lock(&self.kept).take().expect("it was closed");
-        self.hub.committed(&kept);
+        self.hub.committed(kept);
     }
 }
 
@@ -57,6 +57,7 @@ impl Provider for Silent {
 struct Bench {
     store: Arc<MemoryStore>,
     gate: Arc<Gate>,
+    _engine: Arc<Engine>,
     watcher: Watcher,
     scope: Scope,
 }
@@ -74,14 +75,14 @@ impl Bench {
         store.attach(Arc::clone(&gate) as _);
         let scope =
             Scope { tenant: TenantId::parse("default").expect("an id"), user: UserId::parse("ada").expect("an id") };
-        let watcher = Watcher::new(engine, scope.clone());
-        let bench = Self { store, gate, watcher, scope };
+        let watcher = engine.delivery().connect(scope.clone(), None);
+        let bench = Self { store, gate, _engine: engine, watcher, scope };
         let create = Command::CreateThread { id: thread(), branch: branch(), title: "t".into(), metadata: None };
         bench.apply(create).await;
         bench.say("m0").await;
         bench.watcher.open(request(1, None, None)).await.expect("it opens");
-        let Some(Outgoing::Frame(frame)) = bench.watcher.try_next() else { panic!("no window") };
-        let ServerFrame::Window { window, .. } = &frame.frame else { panic!("{frame:?}") };
+        let Some(Outgoing::Event(frame)) = bench.watcher.try_next() else { panic!("no window") };
+        let Delivered::Window { window, .. } = &frame.event else { panic!("{frame:?}") };
         (bench, window.cursor.clone())
     }
 
@@ -144,8 +145,8 @@ impl Bench {
     /// The cursor of a reader that has this much.
     async fn cursor_at(&self, seq: u64, offset: u64) -> Cursor {
         self.watcher.open(request(9, None, None)).await.expect("it opens");
-        let Some(Outgoing::Frame(frame)) = self.watcher.try_next() else { panic!("no window") };
-        let ServerFrame::Window { window, .. } = &frame.frame else { panic!("{frame:?}") };
+        let Some(Outgoing::Event(frame)) = self.watcher.try_next() else { panic!("no window") };
+        let Delivered::Window { window, .. } = &frame.event else { panic!("{frame:?}") };
         self.watcher.close(9);
         assert_eq!(window.cursor.position.seq, seq);
         Cursor { position: window.cursor.position, runs: vec![StreamOffset { run: run(), offset }] }
@@ -155,20 +156,20 @@ impl Bench {
     fn sent(&self) -> Vec<String> {
         std::iter::from_fn(|| self.watcher.try_next())
             .map(|next| match next {
-                Outgoing::Frame(frame) => words(&frame.frame),
+                Outgoing::Event(frame) => words(&frame.event),
                 other => format!("{other:?}"),
             })
             .collect()
     }
 }
 
-fn words(frame: &ServerFrame) -> String {
+fn words(frame: &Delivered) -> String {
     match frame {
-        ServerFrame::Window { sub, window } => format!("window {sub} at {}", window.cursor.position.seq),
-        ServerFrame::Resumed { sub } => format!("resumed {sub}"),
-        ServerFrame::Event { event, .. } => format!("event {}", event.record.seq),
-        ServerFrame::Advance { position, .. } => format!("advance {}", position.seq),
-        ServerFrame::Chunks { from, to, .. } => format!("chunks {from}..{to}"),
+        Delivered::Window { sub, window } => format!("window {sub} at {}", window.cursor.position.seq),
+        Delivered::Resumed { sub } => format!("resumed {sub}"),
+        Delivered::Change { event, .. } => format!("event {}", event.record.seq),
+        Delivered::Advance { position, .. } => format!("advance {}", position.seq),
+        Delivered::Chunks { from, to, .. } => format!("chunks {from}..{to}"),
         other => format!("{other:?}"),
     }
 }
@@ -229,8 +230,8 @@ async fn a_cursor_ahead_of_what_is_published_leaves_no_hole_for_the_others() {
     bench.gate.close();
     bench.say("m1").await;
     bench.watcher.open(request(3, None, None)).await.expect("it opens");
-    let Some(Outgoing::Frame(frame)) = bench.watcher.try_next() else { panic!("no window") };
-    let ServerFrame::Window { window, .. } = &frame.frame else { panic!("{frame:?}") };
+    let Some(Outgoing::Event(frame)) = bench.watcher.try_next() else { panic!("no window") };
+    let Delivered::Window { window, .. } = &frame.event else { panic!("{frame:?}") };
     bench.say("m2").await;
     bench.resume(&window.cursor, None).await;
     assert_eq!(bench.sent(), ["resumed 2"]);

@@ -5,16 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{
-    Anchor, BranchId, Cursor, ErrorCode, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
-};
+use threadmill_proto::{Anchor, BranchId, Cursor, ErrorCode, MessageId, Part, Role, Scope, TenantId, ThreadId, UserId};
 use threadmill_store::{Command, DurableStore, IfMoved, MemoryStore, NewMessage, StoreError, Transaction};
 use tokio::time::{Instant, timeout};
 
 use crate::node::readiness::Ready;
 use crate::tests::others::{By, engine_on};
 use crate::tests::planted::{Deed, Planted};
-use crate::{Engine, OpenRequest, Outgoing, Watcher};
+use crate::{Delivered, Engine, OpenRequest, Outgoing, Shared, Watcher};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -56,17 +54,17 @@ async fn bench(threads: &[&str]) -> (Arc<Planted>, Arc<Engine>, Watcher) {
     for of in threads {
         create(&*store, of).await;
     }
-    let watcher = Watcher::new(Arc::clone(&engine), scope());
+    let watcher = engine.delivery().connect(scope(), None);
     (store, engine, watcher)
 }
 
 /// The next frame, and how long it took.
-async fn next(watcher: &Watcher) -> (ServerFrame, Duration) {
+async fn next(watcher: &Watcher) -> (Arc<Shared>, Duration) {
     let began = Instant::now();
     loop {
         let next = timeout(PATIENCE, watcher.next()).await.expect("something comes");
-        if let Outgoing::Frame(frame) = next {
-            return (frame.frame.clone(), began.elapsed());
+        if let Outgoing::Event(frame) = next {
+            return (frame, began.elapsed());
         }
     }
 }
@@ -81,14 +79,14 @@ async fn a_slow_opening_keeps_nothing_else_of_its_connection_waiting() {
     watcher.begin_open(request(1, "slow", None));
     watcher.begin_open(request(2, "fast", None));
     let (frame, took) = next(&watcher).await;
-    assert!(matches!(frame, ServerFrame::Window { sub: 2, .. }), "{frame:?}");
+    assert!(matches!(frame.event, Delivered::Window { sub: 2, .. }), "{frame:?}");
     assert!(took < Duration::from_millis(500), "{took:?}");
     // What happens in the other thread comes while the first is still being opened.
     apply(&*store, message("fast", "m1", 9, 1)).await;
     let (frame, took) = next(&watcher).await;
-    assert!(matches!(frame, ServerFrame::Event { .. }) && took < Duration::from_millis(500), "{frame:?} {took:?}");
+    assert!(matches!(frame.event, Delivered::Change { .. }) && took < Duration::from_millis(500), "{frame:?} {took:?}");
     let (frame, _) = next(&watcher).await;
-    assert!(matches!(frame, ServerFrame::Window { sub: 1, .. }), "{frame:?}");
+    assert!(matches!(frame.event, Delivered::Window { sub: 1, .. }), "{frame:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,9 +100,9 @@ async fn a_slow_list_keeps_no_thread_waiting() {
     loop {
         let (frame, took) = next(&watcher).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
-        match frame {
-            ServerFrame::Window { .. } => break,
-            ServerFrame::Summaries { items, .. } => assert!(items.is_empty()),
+        match &frame.event {
+            Delivered::Window { .. } => break,
+            Delivered::Summary { items, .. } => assert!(items.is_empty()),
             other => panic!("{other:?}"),
         }
     }
@@ -117,10 +115,10 @@ async fn an_opening_that_panics_is_said_and_may_be_tried_again() {
     store.plan(once("window"));
     watcher.begin_open(request(1, "t", None));
     let (frame, _) = next(&watcher).await;
-    let ServerFrame::Failed { sub: Some(1), problem } = frame else { panic!("{frame:?}") };
+    let Delivered::Failed { sub: 1, problem } = &frame.event else { panic!("{frame:?}") };
     assert_eq!((problem.code, problem.retry_after), (ErrorCode::Unavailable, Some(1000)));
     watcher.begin_open(request(1, "t", None));
-    assert!(matches!(next(&watcher).await.0, ServerFrame::Window { sub: 1, .. }));
+    assert!(matches!(next(&watcher).await.0.event, Delivered::Window { sub: 1, .. }));
     assert!(engine.task_panics().contains(&("opening", 1)));
 }
 
@@ -135,9 +133,9 @@ async fn a_list_that_could_not_be_read_is_read_again() {
         });
         watcher.begin_follow_list(0);
         loop {
-            match next(&watcher).await.0 {
-                ServerFrame::Summaries { items, .. } if items.is_empty() => {}
-                ServerFrame::Summaries { items, .. } => {
+            match &next(&watcher).await.0.event {
+                Delivered::Summary { items, .. } if items.is_empty() => {}
+                Delivered::Summary { items, .. } => {
                     assert_eq!(items.len(), 1);
                     break;
                 }
@@ -158,7 +156,7 @@ async fn of_many_openings_a_few_read_at_once_and_all_are_answered() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(store.calls("window"), crate::delivery::connection::OPENS as u64);
     for _ in &names {
-        assert!(matches!(next(&watcher).await.0, ServerFrame::Window { .. }));
+        assert!(matches!(next(&watcher).await.0.event, Delivered::Window { .. }));
     }
     assert_eq!(*watcher.opening().borrow(), 0);
 }
@@ -174,12 +172,13 @@ async fn a_subscription_that_is_closed_or_opened_anew_meanwhile_is_not_brought_t
     watcher.begin_open(request(1, "slow", None));
     tokio::time::sleep(Duration::from_millis(10)).await;
     watcher.begin_open(request(1, "other", None));
-    let ServerFrame::Window { sub: 1, window } = next(&watcher).await.0 else { panic!("no window") };
+    let (frame, _) = next(&watcher).await;
+    let Delivered::Window { sub: 1, window } = &frame.event else { panic!("no window") };
     assert_eq!(window.thread, thread("other"));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(watcher.try_next().is_none(), "the first was given up");
     drop(watcher);
-    assert!(engine.hub.followed_topics().is_empty(), "nothing is followed for nobody");
+    assert!(engine.hub.topics().is_empty(), "nothing is followed for nobody");
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +190,7 @@ async fn an_opening_ends_with_its_connection() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     drop(watcher);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(engine.hub.followed_topics().is_empty());
+    assert!(engine.hub.topics().is_empty());
 }
 
 /// Panics once at a call.
@@ -247,7 +246,7 @@ async fn a_node_that_can_make_no_write_is_not_ready() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_read_only_is_not_ready_until_a_write_passes() {
     let (store, engine, _watcher) = bench(&[]).await;
-    engine.note::<()>(&Err(StoreError::ReadOnly("full".into())));
+    engine.node().note::<()>(&Err(StoreError::ReadOnly("full".into())));
     store.plan(|name, _| if name == "acquire_lock" { Deed::Fail } else { Deed::Serve });
     // A write that changes nothing passes, which proves nothing.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -255,7 +254,7 @@ async fn a_store_that_is_read_only_is_not_ready_until_a_write_passes() {
     store.plan(|_, _| Deed::Serve);
     // Nobody asks, and still it is found out.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert!(!engine.is_read_only());
+    assert!(!engine.node().is_read_only());
     assert_eq!(engine.ready().await, Ready::Yes);
 }
 
@@ -273,7 +272,7 @@ async fn reading_on_goes_on_after_a_panic() {
     bench.say("m2").await;
     bench.hint(4);
     assert_eq!(bench.sent(1).await, ["event 4"]);
-    assert!(bench.watcher.engine.task_panics().contains(&("reading", 1)));
+    assert!(bench.engine.task_panics().contains(&("reading", 1)));
 }
 
 /// Hints are taken in while heads are being compared, however long that takes.
@@ -307,11 +306,11 @@ async fn large_messages_come_alike_from_every_node() {
         bench.hint(22);
         for n in 0..20_u64 {
             let next = timeout(PATIENCE, bench.watcher.next()).await.expect("it comes");
-            let Outgoing::Frame(frame) = next else { panic!("{next:?}") };
-            let ServerFrame::Event { event, .. } = &frame.frame else { panic!("{:?}", frame.frame) };
+            let Outgoing::Event(frame) = next else { panic!("{next:?}") };
+            let Delivered::Change { event, .. } = &frame.event else { panic!("{:?}", frame.event) };
             let body = event.body.as_ref().expect("a body");
             assert_eq!((event.record.seq, body.previews.is_empty()), (n + 3, false));
-            assert!(frame.cbor().len() < 80 << 10, "{by:?}: {} bytes", frame.cbor().len());
+            assert!(frame.bytes() < 80 << 10, "{by:?}: {} bytes", frame.bytes());
         }
     }
 }

@@ -65,7 +65,7 @@ async fn end(store: &dyn DurableStore, scope: &Scope, run: &RunId) {
 }
 
 async fn append(engine: &Arc<Engine>, scope: &Scope, request: AppendRequest) -> Result<(), Problem> {
-    engine.append(scope, Terms::default(), &thread("t"), request, None).await.map(|_| ())
+    engine.threads().append(scope, Terms::default(), &thread("t"), request, None).await.map(|_| ())
 }
 
 /// Another tenant's run of the same id ends, again and again: whoever waits for ours looks at the store no more often.
@@ -104,7 +104,7 @@ async fn word_of_an_end_that_is_not_there_spins_nobody() {
         async move { append(&engine, &ours, waiting("m1", 10)).await }
     });
     counted.until_called("run", 1).await;
-    engine.hub.ended(&(ours.tenant.clone(), run.clone()), Outcome::Complete);
+    engine.hub.ends().ended(&(ours.tenant.clone(), run.clone()), Outcome::Complete);
     let before = counted.calls("run");
     tokio::time::sleep(Duration::from_secs(10)).await;
     let looked = counted.calls("run") - before;
@@ -150,12 +150,12 @@ async fn wishes_for_locks_pass_the_write_permit() {
     let all: Vec<_> = (0..2000)
         .map(|n| {
             let (engine, flood, wish) = (Arc::clone(&engine), flood.clone(), wish(n));
-            tokio::spawn(async move { engine.acquire_lock(&flood, wish).await.map(|_| ()).map_err(|why| why.code) })
+            tokio::spawn(async move { engine.locks().acquire(&flood, wish).await.map(|_| ()).map_err(|why| why.code) })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(store.calls("acquire_lock"), 256, "so many are written at once");
-    let create = engine.create(&victim, Terms::default(), Default::default());
+    let create = engine.threads().create(&victim, Terms::default(), Default::default());
     timeout(Duration::from_secs(2), create).await.expect("it waits for one turn at most").expect("it is written");
     let mut refused = 0;
     for one in all {
@@ -191,13 +191,13 @@ async fn appends_that_wait_for_an_answer_are_bounded_in_bytes() {
         }));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let held = engine.patient.bytes();
+    let held = engine.threads().waiting_bytes();
     assert!((1 << 20..=8 << 20).contains(&held), "{held} bytes wait");
     assert!(refused.load(Ordering::Relaxed) >= 90);
     // Others wait beside them.
     let other = tokio::spawn({
         let (engine, victim) = (Arc::clone(&engine), victim.clone());
-        async move { engine.append(&victim, Terms::default(), &thread("v"), waiting("v1", 1_000_000), None).await }
+        async move { engine.threads().append(&victim, Terms::default(), &thread("v"), waiting("v1", 1_000_000), None).await }
     });
     tokio::time::sleep(Duration::from_secs(2)).await;
     end(&*store, &victim, &run).await;

@@ -3,6 +3,7 @@
 mod alone;
 mod delivery;
 mod fairness;
+mod feeds;
 mod hints;
 mod others;
 mod planted;

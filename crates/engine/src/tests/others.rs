@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Role, Scope, ServerFrame, TenantId, ThreadId, UserId,
+    Anchor, BranchId, Chunk, Cursor, Limits, MessageId, Part, Role, Scope, TenantId, ThreadId, UserId,
 };
 use threadmill_store::conformance::kit;
 use threadmill_store::{
@@ -21,7 +21,7 @@ use crate::delivery::hub::Hub;
 use crate::providers::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use crate::sync::lock;
 use crate::tests::planted::Planted;
-use crate::{ContextPolicy, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
+use crate::{ContextPolicy, Delivered, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
 /// Longer than a comparison of heads; time is virtual.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,12 +37,12 @@ pub(crate) enum By {
 
 /// Stands between the store and the hub.
 struct Gate {
-    hub: Arc<Hub>,
+    hub: Arc<dyn Hub>,
     by: Mutex<By>,
 }
 
 impl CommitSink for Gate {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         if *lock(&self.by) == By::Us {
             self.hub.committed(batch);
         }
@@ -140,6 +140,7 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<MemoryStore>,
     gate: Arc<Gate>,
     said: broadcast::Sender<Hint>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) watcher: Watcher,
 }
 
@@ -182,7 +183,8 @@ impl Bench {
         );
         let gate = Arc::new(Gate { hub: Arc::clone(&engine.hub), by: Mutex::new(By::Us) });
         store.attach(Arc::clone(&gate) as _);
-        let bench = Self { store, gate, said, watcher: Watcher::new(engine, scope()) };
+        let watcher = engine.delivery().connect(scope(), None);
+        let bench = Self { store, gate, said, engine, watcher };
         let branch = BranchId::parse("b").expect("an id");
         bench.apply(Command::CreateThread { id: thread(), branch, title: "t".into(), metadata: None }).await;
         bench.say("m0").await;
@@ -250,8 +252,8 @@ impl Bench {
     /// Opens a subscription with a window.
     async fn open(&self, sub: u32) -> Cursor {
         self.watcher.open(request(sub, None)).await.expect("it opens");
-        let Outgoing::Frame(frame) = self.watcher.next().await else { panic!("no frame") };
-        let ServerFrame::Window { window, .. } = &frame.frame else { panic!("{frame:?}") };
+        let Outgoing::Event(frame) = self.watcher.next().await else { panic!("no frame") };
+        let Delivered::Window { window, .. } = &frame.event else { panic!("{frame:?}") };
         window.cursor.clone()
     }
 
@@ -273,14 +275,14 @@ fn request(sub: u32, cursor: Option<Cursor>) -> OpenRequest {
 }
 
 fn words(outgoing: &Outgoing) -> String {
-    let Outgoing::Frame(frame) = outgoing else { return format!("{outgoing:?}") };
-    match &frame.frame {
-        ServerFrame::Window { sub, window } => format!("window {sub} at {}", window.cursor.position.seq),
-        ServerFrame::Resumed { sub } => format!("resumed {sub}"),
-        ServerFrame::Reset { sub, reason } => format!("reset {sub}: {reason:?}"),
-        ServerFrame::Event { event, .. } => format!("event {}", event.record.seq),
-        ServerFrame::Chunks { from, to, .. } => format!("chunks {from}..{to}"),
-        ServerFrame::Failed { sub, problem } => format!("failed {sub:?}: {}", problem.code.as_str()),
+    let Outgoing::Event(frame) = outgoing else { return format!("{outgoing:?}") };
+    match &frame.event {
+        Delivered::Window { sub, window } => format!("window {sub} at {}", window.cursor.position.seq),
+        Delivered::Resumed { sub } => format!("resumed {sub}"),
+        Delivered::Reset { sub, reason } => format!("reset {sub}: {reason:?}"),
+        Delivered::Change { event, .. } => format!("event {}", event.record.seq),
+        Delivered::Chunks { from, to, .. } => format!("chunks {from}..{to}"),
+        Delivered::Failed { sub, problem } => format!("failed {sub}: {}", problem.code.as_str()),
         other => format!("{other:?}"),
     }
 }
@@ -432,7 +434,7 @@ async fn a_thread_that_is_gone_is_said_to_be_gone_once() {
     let (bench, _) = Bench::new().await;
     bench.by(By::Others);
     bench.apply(Command::DeleteThread { id: thread() }).await;
-    assert_eq!(bench.sent(1).await, ["failed Some(1): thread_not_found"]);
+    assert_eq!(bench.sent(1).await, ["failed 1: thread_not_found"]);
     let again = bench.watcher.open(request(2, None)).await;
     assert_eq!(again.expect_err("it is gone").code.as_str(), "thread_not_found");
 }
@@ -455,8 +457,8 @@ impl Bench {
         loop {
             let next = timeout(PATIENCE, self.watcher.next()).await;
             let next = next.unwrap_or_else(|_| panic!("the list stands at {entries:?}"));
-            if let Outgoing::Frame(frame) = next
-                && let ServerFrame::Summaries { pos, items } = &frame.frame
+            if let Outgoing::Event(frame) = next
+                && let Delivered::Summary { pos, items } = &frame.event
             {
                 entries.extend(items.iter().map(|item| format!("{} {}", item.pos, item.thread)));
                 if *pos == until {

@@ -1,71 +1,93 @@
 //! Windows and messages as they are read: with what is streaming as far as it is durable, whoever writes it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use threadmill_core::fold::Fold;
 use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    Anchor, Cursor, ErrorCode, Message, MessageId, MessageStatus, Problem, RunId, RunInfo, RunStatus, Scope, ThreadId,
-    Window,
+    Anchor, BranchId, Cursor, ErrorCode, Limits, Message, MessageId, MessageStatus, Position, Problem, RunId,
+    RunStatus, Scope, ThreadId, Window,
 };
-use threadmill_store::{Changes, DurableStore, StoreResult, WindowQuery};
+use threadmill_store::{Changes, DurableStore, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, WindowQuery};
 
-use crate::cluster::followed::Reach;
-use crate::delivery::hub::TopicKey;
-use crate::delivery::topic::Topic;
+use crate::delivery::hub::Hub;
+use crate::delivery::open::WAITS;
+use crate::delivery::snapshot::{Snapshot, page_limits};
+use crate::delivery::topic::settle;
+use crate::delivery::topics::{Reach, TopicKey};
+use crate::delivery::unsent::Unsent;
+use crate::hot::window_cache::WindowCache;
+use crate::problem::{Answer, problem_of};
 use crate::sync::lock;
-use crate::{Answer, Engine, problem_of};
+use crate::threads::turns::Turns;
 
-/// How long to wait before something is read again, because a run ended under it or has not been published yet.
-pub(crate) const WAITS: [Duration; 8] = {
-    let ms = Duration::from_millis;
-    [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
-};
 /// Windows that are read at once, by turns; the others wait for theirs, so that nobody's flood of them is in everybody's
 /// way. The stores have four and eight connections for reading; the rest is for what comes from the hot tier.
-pub(crate) const READS: u64 = 16;
+const READS: u64 = 16;
 /// How much of a stream is read at once.
 const STREAM_PAGE: usize = 256 << 10;
 
-/// Brings a window's streaming messages to what the topic's live folds hold, and says so in its cursor. False if
-/// a run is not live any more: the store now has its final message.
-pub(crate) fn complete(window: &mut Window, topic: &Topic) -> bool {
-    window.cursor.runs.clear();
-    for run in &mut window.runs {
-        let Some(live) = topic.live.get(&run.id) else { return false };
-        let message = window.messages.iter_mut().find(|message| message.id == live.message);
-        settle(run, message, &live.fold, &mut window.cursor);
-    }
-    true
+/// Reads threads, by turns.
+pub(crate) struct Reads {
+    store: Arc<dyn DurableStore>,
+    hub: Arc<dyn Hub>,
+    windows: WindowCache,
+    unsent: Arc<Unsent>,
+    turns: Arc<Turns>,
+    limits: Limits,
 }
 
-/// Brings a run and its message to what a fold holds.
-fn settle(run: &mut RunInfo, message: Option<&mut Message>, fold: &Fold, cursor: &mut Cursor) {
-    run.offset = fold.offset();
-    if let Some(message) = message {
-        Body { parts: message.parts, metadata: message.metadata } = fold.body();
-        message.previews.clear();
-    }
-    cursor.runs.push(StreamOffset { run: run.id.clone(), offset: run.offset });
-}
-
-impl Engine {
-    /// A window as the store has it.
-    pub(crate) async fn read(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
+#[async_trait]
+impl Snapshot for Reads {
+    async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
         self.unsent.room(Some(scope)).await?;
-        let _turn = self.reads.turn(scope, 1).await;
-        self.page(scope, query).await.map_err(problem_of)
+        let _turn = self.turns.turn(scope, 1).await;
+        self.windows.window(scope, query).await.map_err(problem_of)
+    }
+
+    async fn default_branch(&self, scope: &Scope, thread: &ThreadId) -> Answer<BranchId> {
+        let thread = self.store.thread(scope, thread).await.map_err(problem_of)?;
+        Ok(thread.default_branch)
+    }
+
+    async fn changes(&self, scope: &Scope, thread: &ThreadId, after: Position, limits: PageLimits) -> Answer<Changes> {
+        self.store.changes(scope, thread, after, limits).await.map_err(problem_of)
+    }
+
+    async fn stream(&self, scope: &Scope, run: &RunId, from: u64, bytes: usize) -> Answer<StreamPage> {
+        self.store.stream(scope, run, from, bytes).await.map_err(problem_of)
+    }
+
+    async fn run(&self, scope: &Scope, run: &RunId) -> Answer<RunRead> {
+        self.store.run(scope, run).await.map_err(problem_of)
+    }
+
+    async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> Answer<SummaryPage> {
+        self.store.summaries(scope, since, limit).await.map_err(problem_of)
+    }
+}
+
+impl Reads {
+    pub(crate) fn new(
+        store: Arc<dyn DurableStore>,
+        hub: Arc<dyn Hub>,
+        windows: WindowCache,
+        unsent: Arc<Unsent>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, hub, windows, unsent, turns: Turns::new(READS), limits })
     }
 
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
     ///
     /// # Errors
     /// There is no such thread, branch or message.
-    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
+    pub(crate) async fn window_at(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
         let key = (scope.tenant.clone(), query.thread.clone());
         for wait in WAITS {
-            let mut window = self.read(scope, query.clone()).await?;
+            let mut window = self.window(scope, query.clone()).await?;
             let here = window.cursor.position;
             let ahead = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq);
             // What nobody can have seen is not waited for: it was made up.
@@ -83,7 +105,7 @@ impl Engine {
     /// Whether what a reader claims to have seen is not of the thread's log.
     async fn is_made_up(&self, scope: &Scope, thread: &ThreadId, seen: Option<&Cursor>) -> Answer<bool> {
         let Some(seen) = seen else { return Ok(false) };
-        let read = self.store.changes(scope, thread, seen.position, self.page_limits()).await;
+        let read = self.store.changes(scope, thread, seen.position, page_limits(&self.limits)).await;
         Ok(matches!(read.map_err(problem_of)?, Changes::Reset(_)))
     }
 
@@ -96,19 +118,21 @@ impl Engine {
         window: &mut Window,
         seen: &[StreamOffset],
     ) -> Answer<bool> {
+        // What is stored may be ahead of what was published.
+        self.hub.settle();
         // Whoever watches may leave meanwhile, and nothing would be read on any more.
         let kept = self.hub.known(key).and_then(|_| self.hub.keep(key));
         let known = self.hub.known(key);
         if let Some(topic) = &known {
             let Cursor { position, mut runs } = window.cursor.clone();
             runs.extend_from_slice(seen);
-            let reach = self.reached(key, topic, position, &runs).await?;
-            if reach == Reach::There && complete(window, &lock(topic)) {
+            let reach = self.hub.reached(key, topic, position, &runs).await?;
+            if reach == Reach::There && lock(topic).topic().complete(window) {
                 return Ok(true);
             }
         }
         drop(kept);
-        if self.hub.peers().is_none() {
+        if !self.hub.has_peers() {
             return Ok(false);
         }
         window.cursor.runs.clear();
@@ -126,7 +150,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such thread or message.
-    pub async fn message(
+    pub(crate) async fn message(
         &self,
         scope: &Scope,
         thread: &ThreadId,
@@ -142,8 +166,8 @@ impl Engine {
             let _kept = self.hub.known(&key).and_then(|_| self.hub.keep(&key));
             if let (Some(seen), Some(topic)) = (seen, self.hub.known(&key)) {
                 // Of the log, a read has all there is; of the streams, those who follow here are waited for.
-                let here = lock(&topic).place();
-                self.reached(&key, &topic, here.unwrap_or_default(), &seen.runs).await?;
+                let here = lock(&topic).published();
+                self.hub.reached(&key, &topic, here.unwrap_or_default(), &seen.runs).await?;
             }
             if let Some(body) = self.streamed(scope, thread, id).await? {
                 (message.parts, message.metadata) = (body.parts, body.metadata);
@@ -159,18 +183,18 @@ impl Engine {
         // What is followed here is shown as far as it was published, by this as by windows.
         if let Some(topic) = self.hub.known(&(scope.tenant.clone(), thread.clone())) {
             let topic = lock(&topic);
-            let live = topic.live.values().find(|live| live.message == *id);
+            let live = topic.topic().live.values().find(|live| live.message == *id);
             if let Some(live) = live.filter(|_| topic.begun() == Reach::There) {
                 return Ok(Some(live.fold.body()));
             }
         }
-        if self.hub.peers().is_none() {
+        if !self.hub.has_peers() {
             return Ok(None);
         }
-        let (before, limits) = (0, self.page_limits());
+        let (before, limits) = (0, page_limits(&self.limits));
         let (thread, anchor) = (thread.clone(), Anchor::Message(id.clone()));
         let query = WindowQuery { thread, branch: None, anchor, before, after: 1, limits };
-        let window = self.read(scope, query).await?;
+        let window = self.window(scope, query).await?;
         let Some(run) = window.runs.iter().find(|run| run.message == *id) else { return Ok(None) };
         let fold = stored_fold(&*self.store, scope, &run.id).await.map_err(problem_of)?;
         Ok(fold.map(|fold| fold.body()))

@@ -1,150 +1,84 @@
-//! Writing: threads, messages and the runs that answer them, each request one transaction.
+//! Threads: each request becomes one transaction, checked before it is committed.
 
 use std::sync::Arc;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    BranchId, ErrorCode, JsonText, Message, MessageId, Position, Problem, Role, RunId, RunInfo, Scope, Thread, ThreadId,
+    BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, Thread, ThreadId, Window,
 };
-use threadmill_store::{
-    Applied, Command, Committed, IdempotencyKey, IfMoved, LockToken, NewMessage, StoppingRun, StoreResult, Transaction,
-};
+use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, SummaryPage, ThreadPage, WindowQuery};
 use tokio::time::Instant;
 
-use crate::runs::registry::PATIENCE;
+use crate::delivery::hub::Hub;
+use crate::node::{Node, ids};
+use crate::problem::{Answer, problem_of};
+use crate::providers::Providers;
+use crate::providers::context::ContextPolicy;
 use crate::threads::check::{check_body, check_title};
 use crate::threads::edit::Edit;
+use crate::threads::idle::{PATIENCE, Patient, until_idle};
 use crate::threads::permit::cost_of;
-use crate::{Answer, Engine, node::ids as mint, problem_of};
+use crate::threads::read::Reads;
+use crate::threads::requests::{
+    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
+};
+use crate::threads::writer::{AfterCommit, Writer};
 
-/// On what terms a write is made.
-#[derive(Debug, Clone, Default)]
-pub struct Terms {
-    /// Its name, under which a repetition gets the first answer.
-    pub key: Option<IdempotencyKey>,
-    /// The lock that it is made under.
-    pub under: Option<LockToken>,
+/// Writes threads and reads them.
+pub struct Threads {
+    store: Arc<dyn DurableStore>,
+    node: Arc<Node>,
+    writer: Writer,
+    reads: Arc<Reads>,
+    hub: Arc<dyn Hub>,
+    providers: Providers,
+    context: ContextPolicy,
+    limits: Limits,
+    after: Arc<dyn AfterCommit>,
+    /// Appends that wait for a run to end.
+    patient: Patient,
 }
 
-/// A message to write; ids that are missing are minted.
-#[derive(Debug, Clone)]
-pub struct AppendRequest {
-    /// Its id.
-    pub id: Option<MessageId>,
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub body: Body,
-    /// The branch; the default one if none is named.
-    pub branch: Option<BranchId>,
-    /// The message it was written after.
-    pub after: Option<MessageId>,
-    /// What to do if that is no longer the tip.
-    pub if_moved: IfMoved,
-    /// What to do if a run is live.
-    pub when_busy: WhenBusy,
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Threads").finish_non_exhaustive()
+    }
 }
 
-/// What an append does while a run is live on its branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenBusy {
-    /// It is refused with `run_in_progress`.
-    Refuse,
-    /// It waits for the run to end. Nothing is acknowledged, so nothing is promised, before it is written.
-    Wait,
+/// What [`Threads`] stands on.
+pub(crate) struct Needs {
+    pub(crate) store: Arc<dyn DurableStore>,
+    pub(crate) node: Arc<Node>,
+    pub(crate) writer: Writer,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) providers: Providers,
+    pub(crate) context: ContextPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) after: Arc<dyn AfterCommit>,
 }
 
-/// A run to start on what was just written.
-#[derive(Debug, Clone, Default)]
-pub struct NewRun {
-    /// Its id.
-    pub id: Option<RunId>,
-    /// The id of the message it writes.
-    pub message: Option<MessageId>,
-    /// The provider; the default one if none is named.
-    pub provider: Option<String>,
-}
+impl Threads {
+    pub(crate) fn new(needs: Needs) -> Self {
+        let Needs { store, node, writer, reads, hub, providers, context, limits, after } = needs;
+        let patient = Patient::default();
+        Self { store, node, writer, reads, hub, providers, context, limits, after, patient }
+    }
 
-/// A run to start by itself.
-#[derive(Debug, Clone)]
-pub struct RunRequest {
-    /// The branch; the default one if none is named.
-    pub branch: Option<BranchId>,
-    /// The answer to replace, if one is.
-    pub regenerate: Option<MessageId>,
-    /// The rest.
-    pub run: NewRun,
-}
+    async fn write(&self, scope: &Scope, terms: Terms, commands: Vec<Command>) -> Answer<Written> {
+        self.writer.write(scope, terms, commands, Arc::clone(&self.after)).await
+    }
 
-/// A thread to make, with a first message and a run if asked.
-#[derive(Debug, Clone, Default)]
-pub struct CreateRequest {
-    /// Its id.
-    pub id: Option<ThreadId>,
-    /// What lists show; the first user message gives it if empty.
-    pub title: String,
-    /// The app's own JSON.
-    pub metadata: Option<JsonText>,
-    /// The first message.
-    pub message: Option<AppendRequest>,
-    /// The run that answers it.
-    pub run: Option<NewRun>,
-}
-
-/// What of a thread to change.
-#[derive(Debug, Clone, Default)]
-pub struct UpdateRequest {
-    /// A new title.
-    pub title: Option<String>,
-    /// A new flag.
-    pub archived: Option<bool>,
-    /// Another default branch.
-    pub default_branch: Option<BranchId>,
-}
-
-/// A message to change.
-#[derive(Debug, Clone)]
-pub struct EditRequest {
-    /// Which.
-    pub message: MessageId,
-    /// What it shall say.
-    pub edit: Edit,
-    /// The revision that its author has seen, if a change since then is to be refused rather than undone.
-    pub rev: Option<u64>,
-    /// The line it is seen on.
-    pub branch: Option<BranchId>,
-    /// The new message's id, should it fork.
-    pub copy: Option<MessageId>,
-    /// A run that answers it.
-    pub run: Option<NewRun>,
-}
-
-/// What a write did.
-#[derive(Debug, Clone, Default)]
-pub struct Written {
-    /// The thread, where it was made or changed.
-    pub thread: Option<Thread>,
-    /// The message that was written.
-    pub message: Option<Message>,
-    /// The run that was started.
-    pub run: Option<RunInfo>,
-    /// The message that run writes.
-    pub run_message: Option<Message>,
-    /// Where the log is.
-    pub position: Position,
-}
-
-impl Engine {
     /// Makes a thread, with a first message and a run if asked: all or nothing.
     ///
     /// # Errors
     /// The id is taken, a limit is exceeded, or the provider is unknown.
-    pub async fn create(self: &Arc<Self>, scope: &Scope, terms: Terms, request: CreateRequest) -> Answer<Written> {
+    pub async fn create(&self, scope: &Scope, terms: Terms, request: CreateRequest) -> Answer<Written> {
         check_title(&request.title, &self.limits)?;
-        let id = request.id.unwrap_or_else(mint::thread_id);
+        let id = request.id.unwrap_or_else(ids::thread_id);
         let mut commands = vec![Command::CreateThread {
             id: id.clone(),
-            branch: mint::branch_id(),
+            branch: ids::branch_id(),
             title: request.title,
             metadata: request.metadata,
         }];
@@ -167,7 +101,7 @@ impl Engine {
     /// # Errors
     /// The tip moved, a run is live, or a limit is exceeded.
     pub async fn append(
-        self: &Arc<Self>,
+        &self,
         scope: &Scope,
         terms: Terms,
         thread: &ThreadId,
@@ -188,7 +122,7 @@ impl Engine {
 
     /// Appends as soon as no run is live on the branch, within a minute however many begin meanwhile. What waits holds its body, so its bytes are bounded.
     async fn append_when_idle(
-        self: &Arc<Self>,
+        &self,
         scope: &Scope,
         terms: Terms,
         thread: &ThreadId,
@@ -202,7 +136,7 @@ impl Engine {
                     if waits.is_none() {
                         waits = Some(self.patient.enter(scope, cost_of(&commands))?);
                     }
-                    self.until_idle(scope, thread, branch.clone(), until).await?;
+                    until_idle(&*self.store, &self.hub, scope, thread, branch.clone(), until).await?;
                 }
                 done => return done,
             }
@@ -217,11 +151,11 @@ impl Engine {
             after: request.after,
             if_moved: request.if_moved,
             message: NewMessage {
-                id: request.id.unwrap_or_else(mint::message_id),
+                id: request.id.unwrap_or_else(ids::message_id),
                 role: request.role,
                 body: request.body,
             },
-            fork: mint::branch_id(),
+            fork: ids::branch_id(),
         })
     }
 
@@ -232,18 +166,18 @@ impl Engine {
         regenerate: Option<MessageId>,
         run: NewRun,
     ) -> Answer<Command> {
-        self.may_begin()?;
+        self.node.may_begin()?;
         let provider = self.providers.named(run.provider.as_deref())?;
         Ok(Command::StartRun {
             thread: thread.clone(),
             branch,
             regenerate,
-            fork: mint::branch_id(),
-            run: run.id.unwrap_or_else(mint::run_id),
-            message: run.message.unwrap_or_else(mint::message_id),
+            fork: ids::branch_id(),
+            run: run.id.unwrap_or_else(ids::run_id),
+            message: run.message.unwrap_or_else(ids::message_id),
             provider: provider.name.clone(),
-            request: self.request_record(&provider.model),
-            lease: self.lease(),
+            request: self.context.record(&provider.model),
+            lease: self.node.lease(),
         })
     }
 
@@ -251,13 +185,7 @@ impl Engine {
     ///
     /// # Errors
     /// It cannot be edited, or a limit is exceeded.
-    pub async fn edit(
-        self: &Arc<Self>,
-        scope: &Scope,
-        terms: Terms,
-        thread: &ThreadId,
-        request: EditRequest,
-    ) -> Answer<Written> {
+    pub async fn edit(&self, scope: &Scope, terms: Terms, thread: &ThreadId, request: EditRequest) -> Answer<Written> {
         let (body, rev) = match self.edited(scope, thread, &request).await {
             Ok(edited) => edited,
             // A repetition has its answer, whatever the message says by now: the store knows, and does nothing else,
@@ -297,13 +225,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is none, or a run is writing it.
-    pub async fn remove(
-        self: &Arc<Self>,
-        scope: &Scope,
-        terms: Terms,
-        thread: &ThreadId,
-        message: &MessageId,
-    ) -> Answer<Written> {
+    pub async fn remove(&self, scope: &Scope, terms: Terms, thread: &ThreadId, message: &MessageId) -> Answer<Written> {
         let command = Command::Remove { thread: thread.clone(), message: message.clone() };
         self.write(scope, terms, vec![command]).await
     }
@@ -313,7 +235,7 @@ impl Engine {
     /// # Errors
     /// There is no such thread or branch, or the title is too long.
     pub async fn update(
-        self: &Arc<Self>,
+        &self,
         scope: &Scope,
         terms: Terms,
         thread: &ThreadId,
@@ -329,9 +251,9 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such thread.
-    pub async fn delete(self: &Arc<Self>, scope: &Scope, terms: Terms, thread: &ThreadId) -> Answer<Written> {
+    pub async fn delete(&self, scope: &Scope, terms: Terms, thread: &ThreadId) -> Answer<Written> {
         let written = self.write(scope, terms, vec![Command::DeleteThread { id: thread.clone() }]).await?;
-        self.registry.cancel_thread(&(scope.tenant.clone(), thread.clone()));
+        self.after.deleted(&(scope.tenant.clone(), thread.clone()));
         Ok(written)
     }
 
@@ -340,7 +262,7 @@ impl Engine {
     /// # Errors
     /// One is live on the branch, or the provider is unknown.
     pub async fn start_run(
-        self: &Arc<Self>,
+        &self,
         scope: &Scope,
         terms: Terms,
         thread: &ThreadId,
@@ -350,85 +272,65 @@ impl Engine {
         self.write(scope, terms, vec![command]).await
     }
 
-    /// Commits, then starts what the commit started and ends what it sealed. It goes on if the caller goes away.
-    pub(crate) async fn write(
-        self: &Arc<Self>,
-        scope: &Scope,
-        terms: Terms,
-        commands: Vec<Command>,
-    ) -> Answer<Written> {
-        let (cost, thread) = (cost_of(&commands), thread_of(&commands));
-        let Terms { key, under } = terms;
-        let transaction = Transaction { scope: scope.clone(), at: mint::now(), key, under, commands };
-        let (store, whose) = (Arc::clone(&self.store), scope.clone());
-        let write = async move { store.apply(transaction).await };
-        self.admitted(scope, cost, write, move |engine, done| engine.follow_up(&whose, thread.as_ref(), done)).await
-    }
-
-    /// Makes a write in its turn, and what follows from it: `cost` is [`cost_of`] it. It goes on if the caller goes away.
+    /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
     ///
     /// # Errors
-    /// `overloaded` if too much waits already, or what the store says.
-    pub(crate) async fn admitted<T: Send + 'static, U: Send + 'static>(
-        self: &Arc<Self>,
+    /// There is no such thread, branch or message.
+    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
+        self.reads.window_at(scope, query, seen).await
+    }
+
+    /// A whole message, as far as it is durable, at or past what the reader has seen.
+    ///
+    /// # Errors
+    /// There is no such thread or message.
+    pub async fn message(
+        &self,
         scope: &Scope,
-        cost: u64,
-        write: impl Future<Output = StoreResult<T>> + Send + 'static,
-        follow: impl FnOnce(&Arc<Self>, T) -> U + Send + 'static,
-    ) -> Answer<U> {
-        let (place, engine) = (self.writes.place(scope, cost)?, Arc::clone(self));
-        let task = tokio::spawn(async move {
-            let permit = place.turn().await;
-            let written = write.await;
-            drop(permit);
-            engine.note(&written);
-            written.map(|done| follow(&engine, done)).map_err(|error| engine.lost(error))
-        });
-        task.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Internal, "The write was cut short by a defect.")))
+        thread: &ThreadId,
+        id: &MessageId,
+        seen: Option<&Cursor>,
+    ) -> Answer<Message> {
+        self.reads.message(scope, thread, id, seen).await
     }
 
-    fn follow_up(self: &Arc<Self>, scope: &Scope, thread: Option<&ThreadId>, committed: Committed) -> Written {
-        let mut written = Written { position: committed.position, ..Written::default() };
-        for applied in committed.applied {
-            match applied {
-                Applied::Thread(thread) => written.thread = Some(thread),
-                Applied::Message { message, stopping } => {
-                    written.message = Some(message);
-                    self.end_sealed(scope, stopping);
-                }
-                Applied::Started { run, message, fence } => {
-                    if let (Some(thread), false) = (thread, committed.replayed) {
-                        self.spawn_run(scope, thread, &run, fence);
-                    }
-                    written.run = Some(run);
-                    written.run_message = Some(message);
-                }
-                Applied::Stopping(stopping) => self.end_sealed(scope, Some(stopping)),
-                Applied::AlreadyOver(run) => written.run = Some(run),
-                Applied::Ended { run, message } => {
-                    written.run = Some(run);
-                    written.message = Some(message);
-                }
-                Applied::Deleted => {}
-            }
-        }
-        written
+    /// A thread's title, metadata and default branch.
+    ///
+    /// # Errors
+    /// There is no such thread.
+    pub async fn thread(&self, scope: &Scope, thread: &ThreadId) -> Answer<Thread> {
+        self.store.thread(scope, thread).await.map_err(problem_of)
     }
 
-    fn end_sealed(self: &Arc<Self>, scope: &Scope, stopping: Option<StoppingRun>) {
-        let Some(stopping) = stopping else { return };
-        self.registry.cancel(&(scope.tenant.clone(), stopping.run.clone()));
-        let (engine, scope) = (Arc::clone(self), scope.clone());
-        tokio::spawn(async move { engine.end_stopped(&scope, &stopping).await });
+    /// A page of a user's threads, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list(&self, scope: &Scope, query: ListQuery) -> Answer<ThreadPage> {
+        self.store.threads(scope, query).await.map_err(problem_of)
     }
-}
 
-/// The thread that a transaction which starts a run is about.
-fn thread_of(commands: &[Command]) -> Option<ThreadId> {
-    commands.iter().find_map(|command| match command {
-        Command::StartRun { thread, .. } => Some(thread.clone()),
-        _ => None,
-    })
+    /// A page of a user's summary log.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> Answer<SummaryPage> {
+        self.store.summaries(scope, since, limit).await.map_err(problem_of)
+    }
+
+    /// A thread's branches, in the order of their making.
+    ///
+    /// # Errors
+    /// There is no such thread.
+    pub async fn branches(&self, scope: &Scope, thread: &ThreadId, skip: u64, limit: u32) -> Answer<Vec<Branch>> {
+        self.store.branches(scope, thread, skip, limit).await.map_err(problem_of)
+    }
+
+    /// Bytes of appends that wait for a run to end, for tests.
+    #[cfg(test)]
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.patient.bytes()
+    }
 }
 
 fn edit_command(thread: &ThreadId, request: &EditRequest, body: Body, rev: Option<u64>) -> Command {
@@ -438,7 +340,7 @@ fn edit_command(thread: &ThreadId, request: &EditRequest, body: Body, rev: Optio
         branch: request.branch.clone(),
         body,
         rev,
-        fork: mint::branch_id(),
-        copy: request.copy.clone().unwrap_or_else(mint::message_id),
+        fork: ids::branch_id(),
+        copy: request.copy.clone().unwrap_or_else(ids::message_id),
     }
 }

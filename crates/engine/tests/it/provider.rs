@@ -288,7 +288,7 @@ async fn a_prompt_has_turns_that_alternate_and_every_file() {
     let world = World::new().await;
     let thread = ThreadId::parse("p").expect("an id");
     let create = CreateRequest { id: Some(thread.clone()), ..CreateRequest::default() };
-    world.engine.create(&world.scope, Default::default(), create).await.expect("a thread");
+    world.engine.threads().create(&world.scope, Default::default(), create).await.expect("a thread");
     let file = |kind: &str| Part::File {
         media_type: kind.into(),
         url: format!("data:{kind};base64,AAAA"),

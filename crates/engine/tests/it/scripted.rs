@@ -132,7 +132,7 @@ impl World {
             ThreadId::parse(&format!("t{threads}")).expect("an id")
         };
         let request = CreateRequest { id: Some(thread.clone()), ..CreateRequest::default() };
-        self.engine.create(&self.scope, Terms::default(), request).await.expect("a thread");
+        self.engine.threads().create(&self.scope, Terms::default(), request).await.expect("a thread");
         self.ask_in(&thread, vec![Part::text("why")], script).await
     }
 
@@ -149,7 +149,8 @@ impl World {
             if_moved: IfMoved::Append,
             when_busy: WhenBusy::Refuse,
         };
-        let written = self.engine.append(&self.scope, Terms::default(), thread, message, Some(NewRun::default()));
+        let written =
+            self.engine.threads().append(&self.scope, Terms::default(), thread, message, Some(NewRun::default()));
         let run = written.await.expect("it is asked").run.expect("a run");
         let ended = tokio::time::timeout(PATIENCE, self.ended(&run)).await.expect("the run ends");
         let message = self.message(thread, &run.message).await;

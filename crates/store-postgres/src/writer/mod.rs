@@ -56,7 +56,7 @@ impl Sink {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = sink;
     }
 
-    fn tell(&self, out: &[Committing]) {
+    fn tell(&self, out: Vec<Committing>) {
         let sink = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink.filter(|_| !out.is_empty()) {
             sink.committed(out);
@@ -277,9 +277,9 @@ impl Worker {
 
     /// After the commit: the sink first, so that whoever has an answer finds its effect published.
     fn publish(&mut self, flushed: Flushed) -> Vec<StoreResult<Answer>> {
-        self.sink.tell(&flushed.out);
         self.hints.told(&flushed.out);
         self.maintenance.note(&flushed.out);
+        self.sink.tell(flushed.out);
         flushed.answers
     }
 }

@@ -27,7 +27,7 @@ async fn begin(store: &Arc<PostgresStore>) -> Chat {
 struct Ear(Mutex<Vec<u64>>);
 
 impl CommitSink for Ear {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         let mut heard = self.0.lock().expect("no panic");
         for committing in batch {
             if let Committing::Event { event, .. } = committing {

@@ -175,13 +175,13 @@ impl State {
         }
     }
 
-    fn tell_sink(&self, group: &Group) {
+    fn tell_sink(&self, group: &mut Group) {
         if group.out.is_empty() {
             return;
         }
         assert!(!planted(Plant::WriterPanics), "planted");
         if let Some(sink) = self.shared.sink() {
-            sink.committed(&group.out);
+            sink.committed(std::mem::take(&mut group.out));
         }
     }
 

@@ -53,7 +53,7 @@ impl Gate {
 }
 
 impl CommitSink for Gate {
-    fn committed(&self, _: &[Committing]) {
+    fn committed(&self, _: Vec<Committing>) {
         self.told.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -18,9 +18,9 @@ impl Ear {
 }
 
 impl CommitSink for Ear {
-    fn committed(&self, batch: &[Committing]) {
+    fn committed(&self, batch: Vec<Committing>) {
         assert!(!batch.is_empty(), "nothing is no news");
-        self.0.lock().expect("no panic holds it").extend_from_slice(batch);
+        self.0.lock().expect("no panic holds it").extend(batch);
     }
 }
 

@@ -84,7 +84,7 @@ impl MemoryStore {
         let mut out = Vec::new();
         let answer = write(&mut inner.state, &mut out)?;
         if let Some(sink) = inner.sink.as_ref().filter(|_| !out.is_empty()) {
-            sink.committed(&out);
+            sink.committed(out);
         }
         Ok(answer)
     }

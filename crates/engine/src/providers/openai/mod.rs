@@ -3,6 +3,7 @@
 //! What is sent is in `request`, what the bytes of an answer are in `frames` and `parser`. An answer that ends before a
 //! finish reason or `[DONE]` is an error: its text is kept and the run ends as failed.
 
+mod endpoint;
 mod forms;
 mod frames;
 mod parser;
@@ -25,6 +26,8 @@ use crate::providers::{ChunkStream, Failure, Prompt, Provider, ProviderError};
 use frames::Frames;
 use parser::Parser;
 
+pub use endpoint::Endpoint;
+
 /// An answer that says nothing for this long has stalled.
 const STALL: Duration = Duration::from_secs(120);
 /// How long an answer that has given its finish reason may leave `[DONE]` out.
@@ -41,40 +44,7 @@ const STREAM_BYTES: u64 = 512 << 20;
 /// Chunks that wait for their commit; an answer is read no faster than it is kept.
 const WAITING: usize = 16;
 
-/// Where and what to ask.
-#[derive(Clone)]
-pub struct Endpoint {
-    /// Such as `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// The bearer token, if the endpoint wants one.
-    pub key: Option<String>,
-    /// The model to name.
-    pub model: String,
-    /// Tokens of answer at the most.
-    pub max_tokens: Option<u32>,
-}
-
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("model", &self.model).finish_non_exhaustive()
-    }
-}
-
-impl Endpoint {
-    /// What must be in no word of the endpoint that goes on: the key, and credentials within the address.
-    fn secrets(&self) -> Secrets {
-        let url = reqwest::Url::parse(&self.base_url).ok();
-        let in_url = url.iter().flat_map(|url| {
-            let values = url.query_pairs().map(|(_, value)| value.into_owned());
-            let user = (!url.username().is_empty()).then(|| url.username().to_owned());
-            values.chain(user).chain(url.password().map(str::to_owned)).collect::<Vec<_>>()
-        });
-        let keys: Vec<String> = self.key.iter().cloned().chain(in_url).collect();
-        Secrets::new(keys.iter().map(String::as_str))
-    }
-}
-
-/// See the module.
+/// An endpoint, and how it is asked.
 #[derive(Debug)]
 pub struct OpenAi {
     endpoint: Endpoint,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use threadmill_proto::Role;
 
-use crate::providers::openai::Endpoint;
+use crate::providers::openai::endpoint::Endpoint;
 use crate::providers::{Failure, Piece, Prompt, ProviderError, Turn};
 
 const OLD_LIMIT: &str = "max_tokens";

@@ -26,8 +26,8 @@ pub(super) struct Side {
 struct Heard(Mutex<Vec<Committing>>);
 
 impl CommitSink for Heard {
-    fn committed(&self, batch: &[Committing]) {
-        self.0.lock().expect("no panic").extend_from_slice(batch);
+    fn committed(&self, batch: Vec<Committing>) {
+        self.0.lock().expect("no panic").extend(batch);
     }
 }
 

@@ -1,0 +1,96 @@
+//! The gate that every request passes: what is not meant for this server is refused, the rest gets its caller and its
+//! share of what the node holds.
+
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::App;
+use crate::identity::auth::Auth;
+use crate::identity::cors;
+use crate::identity::guard::Asked;
+use crate::problem::ApiProblem;
+use crate::request::strict;
+use crate::serve::bodies::{BodyShare, CountedBody, TimedBody};
+use crate::serve::peers::Peer;
+use crate::serve::refusals::Refusal;
+use crate::serve::watched::is_watched;
+
+/// Refuses what is not meant for this server, says who asks for the rest, and bounds what they may take.
+pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    let meant = strict::one_host(request.uri(), request.headers()).and_then(|()| {
+        let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let host = app.guard.host(request.headers(), authority.as_deref(), request.uri().path())?;
+        app.guard.origin(request.headers(), &host)
+    });
+    if let Err(problem) = meant {
+        return problem.into_response();
+    }
+    // From here on an allowed origin may read whatever is answered.
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let peer = request.extensions().get::<Arc<Peer>>().cloned();
+    let mut response = if cors::is_preflight(request.method(), request.headers()) {
+        cors::preflight()
+    } else {
+        admit(&app, request, peer.as_ref(), next).await.unwrap_or_else(ApiProblem::into_response)
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if let Some(origin) = origin {
+        cors::allow(headers, origin);
+    }
+    // With other origins allowed, an answer differs by who asks, and a cache must know.
+    if !app.guard.origins.is_empty() {
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    match peer {
+        Some(peer) => response.map(|body| Body::new(CountedBody::new(body, peer))),
+        None => response,
+    }
+}
+
+/// Lets a request in that has its form, its caller and its share.
+async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: Next) -> Result<Response, ApiProblem> {
+    strict::plain(request.headers())?;
+    strict::one_of_each(request.uri())?;
+    if let Auth::Link(link) = &app.guard.auth
+        && request.method() == Method::GET
+        && let Some(welcome) = link.welcome(request.uri())
+    {
+        return Ok(welcome);
+    }
+    let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
+    let watched = is_watched(asked.uri.path());
+    let identity = app.guard.identity(asked, app.engine.node().now());
+    let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
+    if !watched {
+        app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;
+    }
+    let identity = identity?;
+    if let (Some(scope), Some(peer)) = (&scope, peer) {
+        peer.known(scope);
+    }
+    if !watched {
+        let room = app.engine.delivery().unsent().room(scope.as_ref()).await;
+        room.inspect_err(|_| app.limiter.refusals.note(Refusal::UnsentBytes))?;
+    }
+    let share = BodyShare::new(&app.limiter, scope.as_ref());
+    request.extensions_mut().insert(share.clone());
+    if let Some(identity) = identity {
+        // What needs a caller refuses the request itself; pages and the greeting of a connection do not.
+        request.extensions_mut().insert(identity);
+    }
+    let limiter = Arc::clone(&app.limiter);
+    let request = request
+        .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
+    let response = next.run(request).await;
+    // Held until now: a request that waits for something waits with its body.
+    drop(share);
+    Ok(response)
+}

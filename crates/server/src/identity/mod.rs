@@ -1,0 +1,7 @@
+//! Who asks, and whether the request may be meant for this server at all.
+
+pub(crate) mod auth;
+pub(crate) mod cors;
+pub(crate) mod guard;
+pub(crate) mod link;
+pub(crate) mod proxies;

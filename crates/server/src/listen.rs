@@ -1,0 +1,93 @@
+//! Listening, serving each peer for as long as it keeps up, and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use threadmill_engine::Engine;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::identity::auth::Auth;
+use crate::identity::guard::{Guard, dev_refusal};
+use crate::routes::routes;
+use crate::serve::accept::Acceptor;
+use crate::serve::limiter::Limiter;
+use crate::serve::peers::Peers;
+
+/// How long answers under way may take once the node has left.
+const FINISH: Duration = Duration::from_secs(1);
+/// Between two looks at all peers.
+const SWEEP: Duration = Duration::from_millis(250);
+/// So many looks are between two times that forgotten rates are dropped.
+const FORGET_EVERY: u32 = 40;
+
+/// Serves until `stop` resolves, to how long runs are waited for: see [`Engine::leave`]. Until the node has left,
+/// requests are answered.
+///
+/// # Errors
+/// The dev identity may not be served on the address, or the listener failed.
+pub async fn serve(
+    engine: Arc<Engine>,
+    mut guard: Guard,
+    listener: TcpListener,
+    stop: impl Future<Output = Duration>,
+) -> std::io::Result<()> {
+    let address: SocketAddr = listener.local_addr()?;
+    if let (Auth::Dev | Auth::Link(_), Some(why)) = (&guard.auth, dev_refusal(address)) {
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
+    }
+    guard.listens_on(address);
+    let peers = Peers::new(guard.limits, engine.delivery().unsent());
+    let (router, limiter) = routes(Arc::clone(&engine), guard, Arc::clone(&peers));
+    let (leave, leaving) = watch::channel(false);
+    // Whatever is still open when this returns is closed with it.
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let (engine, peers, limiter) = (Arc::clone(&engine), Arc::clone(&peers), Arc::clone(&limiter));
+        async move { engine.supervised("peers", || sweep(Arc::clone(&peers), Arc::clone(&limiter))).await }
+    });
+    let acceptor = Acceptor { listener, peers: Arc::clone(&peers), limiter, router, leaving };
+    let accepting = tasks.spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.supervised("accept", || acceptor.run()).await }
+    });
+    engine.leave(stop.await).await;
+    accepting.abort();
+    leave.send_replace(true);
+    // Answers under way go out; connections that stay open for live delivery are cut.
+    let _ = tokio::time::timeout(FINISH, drained(&peers)).await;
+    peers.end_all();
+    Ok(())
+}
+
+/// Lets overdue peers go, says what was refused, and forgets who has not asked for long.
+async fn sweep(peers: Arc<Peers>, limiter: Arc<Limiter>) {
+    let mut looks = tokio::time::interval(SWEEP);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = 0_u32;
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = peers.unsent().pressed.notified() => {}
+        }
+        peers.sweep(&limiter.refusals);
+        limiter.refusals.say(peers.now());
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(FORGET_EVERY) {
+            limiter.forget();
+        }
+    }
+}
+
+/// Resolves when no request is being answered any more.
+async fn drained(peers: &Peers) {
+    loop {
+        let left = peers.left.notified();
+        if peers.asking() == 0 {
+            return;
+        }
+        left.await;
+    }
+}

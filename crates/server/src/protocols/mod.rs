@@ -1,0 +1,5 @@
+//! Protocols of live delivery: each turns what the engine delivers into its own bytes, once for all its readers, and knows
+//! nothing of the others.
+
+pub(crate) mod events;
+pub(crate) mod sync;

@@ -1,0 +1,288 @@
+//! Reading JSON bodies field by field. Every refusal says which field.
+
+use std::error::Error;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+use threadmill_proto::limits::{IMPORT, METADATA_BYTES};
+use threadmill_proto::{
+    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, ThreadId, json, message::Body as MessageBody,
+};
+use threadmill_store::{IdempotencyKey, LockToken};
+
+use crate::app::App;
+use crate::problem::ApiProblem;
+use crate::serve::bodies::BodyRefused;
+use threadmill_engine::Terms;
+
+type Answer<T> = Result<T, ApiProblem>;
+
+fn invalid(detail: impl Into<String>) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest, detail)
+}
+
+/// A JSON object that is taken apart field by field; what is left over is refused.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    map: Map<String, Value>,
+    digest: [u8; 32],
+    key: Option<String>,
+    under: Option<LockToken>,
+}
+
+impl FromRequest<App> for Fields {
+    type Rejection = ApiProblem;
+
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        fields(received(request, app.engine.limits().body_bytes).await?)
+    }
+}
+
+/// The fields of a request that brings rows of an import, which may be larger than others.
+#[derive(Debug)]
+pub(crate) struct ImportFields(pub(crate) Fields);
+
+impl FromRequest<App> for ImportFields {
+    type Rejection = ApiProblem;
+
+    /// Taken apart beside the node's other work, since there is much of it.
+    async fn from_request(request: Request, app: &App) -> Answer<Self> {
+        let limit = IMPORT.body_bytes.max(app.engine.limits().body_bytes);
+        let body = received(request, limit).await?;
+        app.engine.transfer().read_rows(move || fields(body)).await?.map(Self)
+    }
+}
+
+/// A request as it came in.
+struct Received {
+    media: String,
+    key: Option<String>,
+    under: Option<LockToken>,
+    digest: [u8; 32],
+    bytes: Bytes,
+}
+
+async fn received(request: Request, limit: usize) -> Answer<Received> {
+    let (parts, body) = request.into_parts();
+    let declared = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let media = declared.split(';').next().unwrap_or_default().trim().to_owned();
+    let key = idempotency_key(&parts.headers)?;
+    let under = fence(&parts.headers)?;
+    let bytes = whole(body, limit).await?;
+    let mut digest = blake3::Hasher::new();
+    let (method, path) = (parts.method.as_str().as_bytes(), parts.uri.path().as_bytes());
+    digest.update(method).update(b" ").update(path).update(b"\n").update(&bytes);
+    Ok(Received { media, key, under, digest: *digest.finalize().as_bytes(), bytes })
+}
+
+fn fields(received: Received) -> Answer<Fields> {
+    let Received { media, key, under, digest, bytes } = received;
+    if bytes.is_empty() {
+        return Ok(Fields { map: Map::new(), digest, key, under });
+    }
+    if media != "application/json" {
+        let detail = format!("The body is declared as `{media}`.");
+        return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
+    }
+    match json::value_from_slice(&bytes) {
+        Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under }),
+        Ok(_) => Err(invalid("The body must be a JSON object.")),
+        Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
+    }
+}
+
+/// A whole body of at most `limit` bytes.
+async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
+    to_bytes(body, limit).await.map_err(|error| unread(&error, limit))
+}
+
+/// Why a body was not read to its end.
+pub(crate) fn unread(error: &(dyn Error + 'static), limit: usize) -> ApiProblem {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(BodyRefused(problem)) = error.downcast_ref() {
+            return problem.clone().into();
+        }
+        cause = error.source();
+    }
+    ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
+}
+
+fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let limit = threadmill_proto::Limits::DEFAULT.key_bytes;
+    match key.to_str() {
+        Ok(key) if (1..=limit).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(Some(format!("k:{key}")))
+        }
+        _ => Err(ApiProblem::new(ErrorCode::InvalidKey, "The Idempotency-Key header is empty, too long or not ASCII.")),
+    }
+}
+
+/// The lock that a write is made under: `Threadmill-Fence: NAME:TOKEN`. A name may have colons, a token has none.
+pub(crate) fn fence(headers: &axum::http::HeaderMap) -> Answer<Option<LockToken>> {
+    let mut fences = headers.get_all("threadmill-fence").iter();
+    let Some(fence) = fences.next() else { return Ok(None) };
+    let parsed = fence.to_str().ok().and_then(|fence| fence.trim().rsplit_once(':')).and_then(|(name, token)| {
+        let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+        let token = token.parse().ok().filter(|_| digits)?;
+        Some(LockToken { name: LockName::parse(name).ok()?, token })
+    });
+    match (parsed, fences.next()) {
+        (Some(lock), None) => Ok(Some(lock)),
+        (_, Some(_)) => Err(ApiProblem::new(ErrorCode::InvalidFence, "A write is made under one lock.")),
+        (None, None) => Err(ApiProblem::new(ErrorCode::InvalidFence, "The Threadmill-Fence header is not NAME:TOKEN.")),
+    }
+}
+
+impl Fields {
+    /// Fields of an object within the body, for the same request.
+    pub(crate) fn nested(&mut self, name: &str) -> Answer<Option<Self>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self { map, digest: self.digest, key: None, under: None })),
+            Some(_) => Err(invalid(format!("`{name}` must be an object."))),
+        }
+    }
+
+    /// As [`Self::nested`], where `true` stands for an empty object.
+    pub(crate) fn nested_or_true(&mut self, name: &str) -> Answer<Option<Self>> {
+        match self.map.get(name) {
+            Some(Value::Bool(true)) => {
+                self.map.shift_remove(name);
+                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None, under: None }))
+            }
+            Some(Value::Bool(false)) => {
+                self.map.shift_remove(name);
+                Ok(None)
+            }
+            _ => self.nested(name),
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Answer<Option<String>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(invalid(format!("`{name}` must be a string."))),
+        }
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) -> Answer<Option<bool>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(invalid(format!("`{name}` must be true or false."))),
+        }
+    }
+
+    pub(crate) fn value(&mut self, name: &str) -> Option<Value> {
+        self.map.shift_remove(name)
+    }
+
+    fn id<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, InvalidId>) -> Answer<Option<T>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("`{name}`: {rule}.")))
+    }
+
+    pub(crate) fn thread_id(&mut self, name: &str) -> Answer<Option<ThreadId>> {
+        self.id(name, ThreadId::parse)
+    }
+
+    pub(crate) fn branch_id(&mut self, name: &str) -> Answer<Option<BranchId>> {
+        self.id(name, BranchId::parse)
+    }
+
+    pub(crate) fn message_id(&mut self, name: &str) -> Answer<Option<MessageId>> {
+        self.id(name, MessageId::parse)
+    }
+
+    /// The `id` as it stands, valid or not, for the key.
+    pub(crate) fn message_id_peek(&self) -> Option<&str> {
+        self.map.get("id").and_then(Value::as_str)
+    }
+
+    pub(crate) fn run_id(&mut self, name: &str) -> Answer<Option<RunId>> {
+        self.id(name, RunId::parse)
+    }
+
+    pub(crate) fn metadata(&mut self) -> Answer<Option<JsonText>> {
+        match self.map.shift_remove("metadata") {
+            None | Some(Value::Null) => Ok(None),
+            Some(value @ Value::Object(_)) => {
+                let text = value.to_string();
+                if text.len() > METADATA_BYTES {
+                    return Err(invalid(format!(
+                        "`metadata` has {} bytes; the limit is {METADATA_BYTES}.",
+                        text.len()
+                    )));
+                }
+                Ok(Some(JsonText(text)))
+            }
+            Some(_) => Err(invalid("`metadata` must be an object.")),
+        }
+    }
+
+    /// `parts` and `metadata`.
+    pub(crate) fn message_body(&mut self) -> Answer<MessageBody> {
+        let parts = self.map.shift_remove("parts").ok_or_else(|| invalid("`parts` is missing."))?;
+        let parts =
+            json::parts_from_value(parts).map_err(|why| ApiProblem::new(ErrorCode::InvalidParts, format!("{why}.")))?;
+        Ok(MessageBody { parts, metadata: self.metadata()? })
+    }
+
+    /// Refuses what no one took.
+    pub(crate) fn finish(self) -> Answer<()> {
+        if self.under.is_some() {
+            // Whoever sends one relies on it.
+            return Err(ApiProblem::new(ErrorCode::InvalidFence, "This route checks no Threadmill-Fence."));
+        }
+        match self.map.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let name: String = name.chars().take(64).collect();
+                Err(ApiProblem::new(ErrorCode::UnknownField, format!("`{name}` is not a field of this request.")))
+            }
+        }
+    }
+
+    /// The request's lock, and its idempotency key: the header's, or one made of the client-minted id.
+    pub(crate) fn terms(&mut self, minted: Option<String>) -> Terms {
+        let key = self.key.clone().or(minted).map(|key| IdempotencyKey { key, digest: self.digest });
+        Terms { key, under: self.under.take() }
+    }
+
+    /// A whole number, if there is one.
+    pub(crate) fn count(&mut self, name: &str) -> Answer<Option<u64>> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) => Ok(Some(number)),
+                None => Err(invalid(format!("`{name}` must be a whole number."))),
+            },
+        }
+    }
+
+    /// A whole number in `least..=most`.
+    pub(crate) fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> Answer<u64> {
+        match self.map.shift_remove(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => match value.as_u64().filter(|number| (least..=most).contains(number)) {
+                Some(number) => Ok(number),
+                None => Err(invalid(format!("`{name}` must be a whole number from {least} to {most}."))),
+            },
+        }
+    }
+}
+
+/// A minted id used for another request is simply taken; only a header's key is "reused".
+pub(crate) fn taken(problem: ApiProblem, terms: &Terms) -> ApiProblem {
+    let minted = terms.key.as_ref().is_some_and(|key| !key.key.starts_with("k:"));
+    if problem.0.code == ErrorCode::KeyReused && minted {
+        ApiProblem::new(ErrorCode::IdTaken, "The id was used for another request.")
+    } else {
+        problem
+    }
+}

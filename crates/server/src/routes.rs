@@ -1,0 +1,97 @@
+//! Which route is answered where, and what every answer passes on its way out.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use threadmill_engine::Engine;
+use threadmill_proto::{ErrorCode, Problem};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use crate::api::{flags, info, locks, me, messages, presence, runs, threads, transfer};
+use crate::app::App;
+use crate::identity::guard::Guard;
+use crate::ops::meters::Meters;
+use crate::ops::{health, metrics};
+use crate::problem::ApiProblem;
+use crate::protocols::{events, sync};
+use crate::serve::limiter::Limiter;
+use crate::serve::peers::Peers;
+use crate::{assets, gate};
+
+/// All routes over an engine, and what bounds those who use them.
+pub(crate) fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (Router, Arc<Limiter>) {
+    let limiter = Arc::new(Limiter::new(guard.limits));
+    let (connections, meters) = (Arc::default(), Arc::<Meters>::default());
+    let app = App { engine, guard: Arc::new(guard), connections, limiter: Arc::clone(&limiter), peers };
+    let router = Router::new()
+        .nest("/v1", api())
+        .route("/docs", get(docs))
+        .route("/docs/api.md", get(docs))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(move |app| metrics::metrics(app, Arc::clone(&meters))))
+        .fallback(assets::page)
+        .layer(middleware::from_fn_with_state(app.clone(), gate::check))
+        .with_state(app);
+    (router, limiter)
+}
+
+/// The API's description, as it is in the repository.
+async fn docs() -> impl axum::response::IntoResponse {
+    let headers = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (headers, include_str!("../../../docs/api.md"))
+}
+
+fn api() -> Router<App> {
+    Router::new()
+        .route("/info", get(info::info))
+        .route("/threads", get(threads::list).post(threads::create))
+        .route("/threads/{thread}", get(threads::read).patch(threads::update).delete(threads::delete))
+        .route("/threads/{thread}/branches", get(threads::branches))
+        .route("/threads/{thread}/messages", get(messages::window).post(messages::append))
+        .route(
+            "/threads/{thread}/messages/{message}",
+            get(messages::read).patch(messages::edit).delete(messages::remove),
+        )
+        .route("/threads/{thread}/messages/{message}/parts/{part}", get(messages::part))
+        .route("/threads/{thread}/runs", post(runs::start))
+        .route("/threads/{thread}/events", get(events::follow))
+        .route("/threads/{thread}/presence", get(presence::read).post(presence::be))
+        .route("/threads/{thread}/export", get(transfer::export))
+        .route("/runs/{run}", get(runs::read))
+        .route("/runs/{run}/stop", post(runs::stop))
+        .route("/locks", get(locks::stats))
+        .route("/locks/{name}", get(locks::read).post(locks::acquire).patch(locks::renew).delete(locks::release))
+        .route("/import/threads", post(transfer::begin))
+        .route("/import/threads/{thread}", axum::routing::delete(transfer::abort))
+        .route("/import/threads/{thread}/rows", post(transfer::rows))
+        .route("/import/threads/{thread}/finish", post(transfer::finish))
+        .route("/constant", get(info::constant))
+        .route("/flags", get(flags::flags))
+        .route("/me/connections", get(me::connections))
+        .route("/sync", get(sync::upgrade).post(sync::post))
+        .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
+        .method_not_allowed_fallback(|| async {
+            ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
+        })
+        .layer(compressed())
+}
+
+/// Windows, lists and exports are sent smaller to those who take that. Streams of events are not: a coder would keep back
+/// what should be seen at once. Nor is what the live protocol sends, whose frames are small or were chosen to be.
+fn compressed() -> CompressionLayer<impl Predicate> {
+    let smaller = SizeAbove::new(COMPRESSED_FROM)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new("application/cbor-seq"))
+        .and(NotForContentType::const_new("application/octet-stream"));
+    CompressionLayer::new().quality(CompressionLevel::Precise(QUALITY)).compress_when(smaller)
+}
+
+/// Less than a packet's worth is not worth a coder.
+const COMPRESSED_FROM: u64 = 1_024;
+/// Of brotli and gzip alike: past it the size falls slowly and the time does not.
+const QUALITY: i32 = 4;

@@ -1,0 +1,328 @@
+//! One limiter for what users, tenants and the node may take: shares of what is held (streams, runs, bytes of bodies),
+//! and requests a second. What the limits are is in `limits.rs`, what was refused in `refusals.rs`.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use threadmill_proto::{ErrorCode, Problem, Scope, TenantId};
+
+use super::limits::{Cap, HttpLimits, Rates};
+use super::moment::lock;
+use super::refusals::{Refusal, Refusals};
+
+/// When to come back if nothing better is known.
+const RETRY_MS: u32 = 1_000;
+
+/// What there are shares of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Live connections.
+    Streams,
+    /// Runs on their way to being written; those that are written the engine counts.
+    Starts,
+    /// Bytes of bodies.
+    BodyBytes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    User(Scope),
+    Tenant(TenantId),
+    Node,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    limits: HttpLimits,
+    held: Mutex<HashMap<(Kind, Holder), u64>>,
+    rates: RateLimits,
+    pub(crate) refusals: Refusals,
+}
+
+#[derive(Debug)]
+struct RateLimits {
+    users: DefaultKeyedRateLimiter<Scope>,
+    tenants: DefaultKeyedRateLimiter<TenantId>,
+    addresses: DefaultKeyedRateLimiter<IpAddr>,
+    clock: DefaultClock,
+}
+
+/// A share that is held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    limiter: Arc<Limiter>,
+    kind: Kind,
+    scope: Scope,
+    amount: u64,
+}
+
+/// Runs that are being written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) user: usize,
+    pub(crate) tenant: usize,
+    pub(crate) node: usize,
+}
+
+fn limiter<K: Hash + Eq + Clone>(per_second: u32) -> DefaultKeyedRateLimiter<K> {
+    RateLimiter::keyed(Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)))
+}
+
+impl RateLimits {
+    fn new(rates: Rates) -> Self {
+        Self {
+            users: limiter(rates.user),
+            tenants: limiter(rates.tenant),
+            addresses: limiter(rates.address),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Milliseconds until the next one passes, if this one does not.
+    fn over<K: Hash + Eq + Clone>(&self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Option<u32> {
+        let refused = limiter.check_key(key).err()?;
+        let wait = refused.wait_time_from(self.clock.now()).as_millis();
+        Some(u32::try_from(wait).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Forgets who has not asked for a while.
+    fn forget(&self) {
+        self.users.retain_recent();
+        self.users.shrink_to_fit();
+        self.tenants.retain_recent();
+        self.addresses.retain_recent();
+        self.addresses.shrink_to_fit();
+    }
+}
+
+fn of(cap: Cap, holder: &Holder) -> u64 {
+    match holder {
+        Holder::User(_) => cap.user,
+        Holder::Tenant(_) => cap.tenant,
+        Holder::Node => cap.node,
+    }
+}
+
+/// The node is full: nobody's fault who asks now.
+fn full(detail: &str) -> Problem {
+    Problem { retry_after: Some(RETRY_MS), ..Problem::new(ErrorCode::Overloaded, detail) }
+}
+
+/// The caller has taken all it may.
+fn too_much(detail: &str, retry_after: u32) -> Problem {
+    Problem { retry_after: Some(retry_after), ..Problem::new(ErrorCode::RateLimited, detail) }
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: HttpLimits) -> Self {
+        Self {
+            limits,
+            held: Mutex::default(),
+            rates: RateLimits::new(limits.requests_per_second),
+            refusals: Refusals::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &HttpLimits {
+        &self.limits
+    }
+
+    fn cap(&self, kind: Kind) -> Cap {
+        match kind {
+            Kind::Streams => self.limits.streams,
+            Kind::Starts => self.limits.runs,
+            Kind::BodyBytes => self.limits.body_bytes,
+        }
+    }
+
+    /// Takes a share of nothing yet, which [`Share::grow`] makes larger.
+    pub(crate) fn share(self: &Arc<Self>, kind: Kind, scope: &Scope) -> Share {
+        Share { limiter: Arc::clone(self), kind, scope: scope.clone(), amount: 0 }
+    }
+
+    /// Takes one live connection's place.
+    pub(crate) fn stream(self: &Arc<Self>, scope: &Scope) -> Result<Share, Problem> {
+        let mut share = self.share(Kind::Streams, scope);
+        share.grow(1).map_err(|who| self.refuse(Refusal::Streams, who, "too many live connections are open"))?;
+        Ok(share)
+    }
+
+    /// Lets a run be started beside those that are live.
+    pub(crate) fn start(self: &Arc<Self>, scope: &Scope, live: Live) -> Result<Share, Problem> {
+        let mut share = self.share(Kind::Starts, scope);
+        let cap = self.limits.runs;
+        let full = |holder: Holder, live: usize| self.held(Kind::Starts, &holder) + live as u64 >= of(cap, &holder);
+        let over = if full(Holder::User(scope.clone()), live.user)
+            || full(Holder::Tenant(scope.tenant.clone()), live.tenant)
+        {
+            Err(Over::Caller)
+        } else if full(Holder::Node, live.node) {
+            Err(Over::Node)
+        } else {
+            share.grow(1)
+        };
+        over.map_err(|who| self.refuse(Refusal::Runs, who, "too many runs are live"))?;
+        Ok(share)
+    }
+
+    fn held(&self, kind: Kind, holder: &Holder) -> u64 {
+        lock(&self.held).get(&(kind, holder.clone())).copied().unwrap_or_default()
+    }
+
+    /// Everything of a kind that is held on this node.
+    pub(crate) fn all(&self, kind: Kind) -> u64 {
+        self.held(kind, &Holder::Node)
+    }
+
+    /// Counts a refusal and says it to the caller.
+    pub(crate) fn refuse(&self, refusal: Refusal, who: Over, what: &str) -> Problem {
+        self.refusals.note(refusal);
+        match who {
+            Over::Caller => too_much(&format!("Of this user or tenant {what}."), RETRY_MS),
+            Over::Node => full(&format!("On this node {what}.")),
+        }
+    }
+
+    /// Counts a request against its caller's rate, or that of the address it came from.
+    pub(crate) fn request(&self, scope: Option<&Scope>, address: Option<IpAddr>) -> Result<(), Problem> {
+        let rates = &self.rates;
+        let over = match (scope, address) {
+            (Some(scope), _) => rates.over(&rates.users, scope).or_else(|| rates.over(&rates.tenants, &scope.tenant)),
+            (None, Some(address)) => rates.over(&rates.addresses, &address),
+            (None, None) => None,
+        };
+        let Some(wait) = over else { return Ok(()) };
+        self.refusals.note(Refusal::Rate);
+        Err(too_much("Too many requests a second.", wait))
+    }
+
+    /// Forgets rates of those who have not asked for a while.
+    pub(crate) fn forget(&self) {
+        self.rates.forget();
+    }
+}
+
+/// Whose limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Caller,
+    Node,
+}
+
+impl Share {
+    fn holders(&self) -> [Holder; 3] {
+        [Holder::User(self.scope.clone()), Holder::Tenant(self.scope.tenant.clone()), Holder::Node]
+    }
+
+    /// Makes the share larger, or says whose limit that would pass.
+    pub(crate) fn grow(&mut self, by: u64) -> Result<(), Over> {
+        let (cap, kind) = (self.limiter.cap(self.kind), self.kind);
+        let mut held = lock(&self.limiter.held);
+        for holder in self.holders() {
+            let most = of(cap, &holder);
+            let who = if matches!(holder, Holder::Node) { Over::Node } else { Over::Caller };
+            if held.get(&(kind, holder)).copied().unwrap_or_default() + by > most {
+                return Err(who);
+            }
+        }
+        for holder in self.holders() {
+            *held.entry((kind, holder)).or_default() += by;
+        }
+        drop(held);
+        self.amount += by;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
+        let mut held = lock(&self.limiter.held);
+        for holder in self.holders() {
+            let key = (self.kind, holder);
+            if let Some(amount) = held.get_mut(&key) {
+                *amount -= self.amount;
+                if *amount == 0 {
+                    held.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use threadmill_proto::UserId;
+
+    use super::*;
+
+    fn scope(tenant: &str, user: &str) -> Scope {
+        Scope { tenant: TenantId::parse(tenant).expect("an id"), user: UserId::parse(user).expect("an id") }
+    }
+
+    fn limited() -> Arc<Limiter> {
+        let cap = Cap { user: 2, tenant: 3, node: 4 };
+        let rates = Rates { user: 2, tenant: 3, address: 1 };
+        let limits = HttpLimits { streams: cap, runs: cap, requests_per_second: rates, ..HttpLimits::DEFAULT };
+        Arc::new(Limiter::new(limits))
+    }
+
+    fn code(result: Result<Share, Problem>) -> Result<Share, ErrorCode> {
+        result.map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_user_a_tenant_and_the_node_have_their_shares_and_give_them_back() {
+        let limiter = limited();
+        let one = limiter.stream(&scope("a", "x")).expect("the first");
+        let _two = limiter.stream(&scope("a", "x")).expect("the second");
+        assert_eq!(code(limiter.stream(&scope("a", "x"))).err(), Some(ErrorCode::RateLimited), "a user's share");
+        let _three = limiter.stream(&scope("a", "y")).expect("another user");
+        assert_eq!(code(limiter.stream(&scope("a", "z"))).err(), Some(ErrorCode::RateLimited), "a tenant's share");
+        let _four = limiter.stream(&scope("b", "x")).expect("another tenant");
+        assert_eq!(code(limiter.stream(&scope("c", "x"))).err(), Some(ErrorCode::Overloaded), "the node's share");
+        assert_eq!(limiter.refusals.count(Refusal::Streams), 3);
+        drop(one);
+        assert!(limiter.stream(&scope("a", "x")).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_remembered_who_holds_nothing() {
+        let limiter = limited();
+        for number in 0..1_000 {
+            drop(limiter.stream(&scope("a", &format!("u{number}"))));
+        }
+        assert!(lock(&limiter.held).is_empty());
+    }
+
+    #[test]
+    fn runs_that_are_being_started_count_with_those_that_are_written() {
+        let limiter = limited();
+        let live = |user, tenant, node| Live { user, tenant, node };
+        let _starting = limiter.start(&scope("a", "x"), live(0, 0, 0)).expect("the first");
+        assert_eq!(code(limiter.start(&scope("a", "x"), live(1, 1, 1))).err(), Some(ErrorCode::RateLimited));
+        assert_eq!(code(limiter.start(&scope("a", "y"), live(0, 2, 2))).err(), Some(ErrorCode::RateLimited));
+        assert_eq!(code(limiter.start(&scope("b", "y"), live(0, 0, 3))).err(), Some(ErrorCode::Overloaded));
+    }
+
+    #[test]
+    fn too_many_requests_a_second_are_told_when_to_come_back() {
+        let limiter = limited();
+        let ada = scope("a", "x");
+        assert!((0..2).all(|_| limiter.request(Some(&ada), None).is_ok()));
+        let problem = limiter.request(Some(&ada), None).expect_err("a third");
+        assert!(
+            problem.code == ErrorCode::RateLimited && problem.retry_after.is_some_and(|ms| (1..=1_000).contains(&ms))
+        );
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        assert!(limiter.request(None, here).is_ok() && limiter.request(None, here).is_err());
+    }
+}
