@@ -241,7 +241,7 @@ impl Reads for Db<'_> {
 
     async fn newest(&self, who: Principal) -> Done<u64> {
         let row = self.one("SELECT pos FROM threadmill.users WHERE num = $1", &[&who.user]).await?;
-        Ok(row.map_or(Ok(0), |row| Ok::<_, Fail>(uint(get(&row, 0)?)?))?)
+        row.map_or(Ok(0), |row| Ok::<_, Fail>(uint(get(&row, 0)?)?))
     }
 
     async fn scopes(&self) -> Done<Vec<(Scope, Principal)>> {
