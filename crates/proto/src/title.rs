@@ -79,4 +79,9 @@ mod tests {
             assert!(!TitleFilter::new(text).finds(title), "`{text}` does not find `{title}`");
         }
     }
+
+    #[test]
+    fn a_word_that_is_said_again_costs_nothing() {
+        assert_eq!(TitleFilter::new(&"b a B ".repeat(10_000)), TitleFilter::new("a b"));
+    }
 }

@@ -5,27 +5,14 @@
 //! without any other.
 
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
-use threadmill_store::relational::{put_varint, take, take_varint};
+use threadmill_store::relational::{
+    CHUNK_CBOR, delta_from, delta_of, put_bytes, put_varint, take, take_text, take_varint,
+};
 
 use crate::fail::{Done, damage};
 
-const CBOR: u8 = 0;
-const TEXT: u8 = 1;
-const REASONING: u8 = 2;
-const TOOL_INPUT: u8 = 3;
-
 /// Where a part's place would stand if it were named before: its name follows.
 const NEW: u64 = 0;
-
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn take_text(bytes: &mut &[u8]) -> Done<String> {
-    let length = take_varint(bytes)?;
-    Ok(str::from_utf8(take(bytes, length)?).map_err(damage)?.to_owned())
-}
 
 /// A row in the making.
 #[derive(Debug, Clone, Default)]
@@ -39,13 +26,11 @@ impl Packed {
     /// Adds chunks.
     pub(crate) fn push(&mut self, chunks: &[Chunk]) {
         for chunk in chunks {
-            match chunk {
-                Chunk::TextDelta { id, delta } => self.delta(TEXT, id, delta),
-                Chunk::ReasoningDelta { id, delta } => self.delta(REASONING, id, delta),
-                Chunk::ToolInputDelta { call_id, delta } => self.delta(TOOL_INPUT, call_id, delta),
-                other => {
-                    self.bytes.push(CBOR);
-                    put(&mut self.bytes, &to_cbor(other));
+            match delta_of(chunk) {
+                Some((kind, id, text)) => self.delta(kind, id, text),
+                None => {
+                    self.bytes.push(CHUNK_CBOR);
+                    put_bytes(&mut self.bytes, &to_cbor(chunk));
                 }
             }
             self.count += 1;
@@ -58,11 +43,11 @@ impl Packed {
             Some(at) => put_varint(&mut self.bytes, at as u64 + 1),
             None => {
                 put_varint(&mut self.bytes, NEW);
-                put(&mut self.bytes, id.as_bytes());
+                put_bytes(&mut self.bytes, id.as_bytes());
                 self.named.push(id.to_owned());
             }
         }
-        put(&mut self.bytes, text.as_bytes());
+        put_bytes(&mut self.bytes, text.as_bytes());
     }
 }
 
@@ -71,19 +56,13 @@ pub(crate) fn unpack(mut bytes: &[u8]) -> Done<Vec<Chunk>> {
     let (mut chunks, mut named) = (Vec::new(), Vec::new());
     while !bytes.is_empty() {
         let kind = take(&mut bytes, 1)?[0];
-        if kind == CBOR {
+        if kind == CHUNK_CBOR {
             let length = take_varint(&mut bytes)?;
             chunks.push(from_cbor(take(&mut bytes, length)?)?);
             continue;
         }
         let id = part(&mut bytes, &mut named)?;
-        let delta = take_text(&mut bytes)?;
-        chunks.push(match kind {
-            TEXT => Chunk::TextDelta { id, delta },
-            REASONING => Chunk::ReasoningDelta { id, delta },
-            TOOL_INPUT => Chunk::ToolInputDelta { call_id: id, delta },
-            other => return Err(damage(format_args!("a chunk has the unknown kind {other}"))),
-        });
+        chunks.push(delta_from(kind, id, take_text(&mut bytes)?)?);
     }
     Ok(chunks)
 }
@@ -142,7 +121,7 @@ mod tests {
         let mut packed = Packed::default();
         packed.push(&sample());
         assert!(unpack(&packed.bytes[..packed.bytes.len() - 1]).is_err());
-        for bytes in [&[9, 0, 0, 0][..], &[TEXT, 1, 0], &[TEXT, 0xFF]] {
+        for bytes in [&[9, 0, 0, 0][..], &[1, 1, 0], &[1, 0xFF]] {
             assert!(unpack(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -4,9 +4,6 @@ use std::ops::AddAssign;
 
 use tokio_postgres::Row;
 
-use crate::db::get;
-use crate::fail::Done;
-
 /// What the server counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WindowCost {
@@ -37,11 +34,11 @@ fn after(line: &str, word: &str) -> Option<u64> {
 }
 
 /// Adds up a plan, as `EXPLAIN (ANALYZE, BUFFERS)` prints it. A step's pages are in the sum of the step above.
-pub(crate) fn read(plan: &[Row]) -> Done<WindowCost> {
+pub(crate) fn read(plan: &[Row]) -> Result<WindowCost, tokio_postgres::Error> {
     let mut cost = WindowCost { statements: 1, ..WindowCost::default() };
     let mut counted = false;
     for row in plan {
-        let line: String = get(row, 0)?;
+        let line: String = row.try_get(0)?;
         add(&mut cost, &line, &mut counted);
         if line.starts_with("Planning") {
             break;

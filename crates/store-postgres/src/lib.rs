@@ -2,8 +2,8 @@
 //! database.
 //!
 //! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
-//! operations on a sheet of what they read (`sheet`, `write`), and writes what they left in one statement a table.
-//! `read` says what a page is made of, `rows` holds columns, `schema` the layout. `hints` carries word of commits
+//! rules on a sheet of what they read (`sheet`), and writes what they left in one statement a table.
+//! The rules are `threadmill_store::relational`; `read` gives them rows, `rows` holds columns, `schema` the layout. `hints` carries word of commits
 //! between nodes and `peers` answers for it, `origin` notices a database that was rewound, `maintenance` removes what is
 //! gone, `moving` takes in what another store held.
 
@@ -26,6 +26,7 @@ mod schema;
 mod session;
 mod sheet;
 mod store;
+mod supervise;
 mod writer;
 
 pub use durability::Durability;

@@ -11,6 +11,7 @@ use crate::codec::int;
 use crate::db::{Db, get};
 use crate::fail::Done;
 use crate::session::{Connections, reading};
+use crate::supervise::Supervisor;
 use threadmill_store::relational::{NONE, key};
 
 /// Rows removed in one step: a few milliseconds.
@@ -38,9 +39,9 @@ struct Due {
 
 impl Maintenance {
     /// Starts the task. It ends when this is dropped.
-    pub(crate) fn start(connections: Arc<Connections>, keep_streams: u64) -> Self {
+    pub(crate) fn start(connections: Arc<Connections>, keep_streams: u64, tasks: &Supervisor) -> Self {
         let (due, asked) = watch::channel(Due::default());
-        tokio::spawn(work(connections, keep_streams, asked));
+        tasks.run("maintenance", move || work(connections.clone(), keep_streams, asked.clone()));
         Self { due, now: 0 }
     }
 
@@ -112,6 +113,9 @@ async fn dig(db: &Db<'_>) -> Done<Left> {
     if db.change(CHANGES, &[&thread, &STEP]).await? > 0 {
         return Ok(Left::More);
     }
+    if db.change(RUNS, &[&thread]).await? > 0 {
+        return Ok(Left::More);
+    }
     if !runs.is_empty() && db.change(CHUNKS, &[&runs]).await? > 0 {
         return Ok(Left::More);
     }
@@ -155,6 +159,12 @@ const CHANGES: &str = "DELETE FROM threadmill.changes WHERE (thread, seq) IN (
 const RECEIPTS: &str = "DELETE FROM threadmill.receipts WHERE (owner, key) IN (
     SELECT owner, key FROM threadmill.receipts WHERE thread = $1 LIMIT $2)";
 
+/// Some runs with their chunks.
+const RUNS: &str = "WITH few AS (SELECT num FROM threadmill.runs WHERE thread = $1 LIMIT 8),
+     gone AS (DELETE FROM threadmill.chunks c USING few WHERE c.run = few.num)
+     DELETE FROM threadmill.runs r USING few WHERE r.num = few.num";
+
+/// Chunks of runs whose rows went with the thread's: those that had not ended, and all that earlier releases removed.
 const CHUNKS: &str = "DELETE FROM threadmill.chunks WHERE run = ANY (ARRAY(
     SELECT DISTINCT c.run FROM threadmill.chunks c WHERE c.run = ANY ($1::int8[]) LIMIT 8))";
 

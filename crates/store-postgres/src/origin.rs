@@ -136,3 +136,22 @@ fn say(kept: Option<&str>, place: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_that_reads_no_system_identifier_begins_no_epoch() {
+        let is_kept = |is: &str, kept: &str| Origin { is: is.into(), kept: Some(kept.into()) }.is_kept();
+        for (is, kept) in
+            [("7/1/2/3/4/5", "7/1/2/3/4/5"), ("-/1/2/3/4/5", "7/1/2/3/4/5"), ("7/1/2/3/4/5", "-/1/2/3/4/5")]
+        {
+            assert!(is_kept(is, kept), "{is} {kept}");
+        }
+        for (is, kept) in [("8/1/2/3/4/5", "7/1/2/3/4/5"), ("-/1/2/3/4/6", "7/1/2/3/4/5"), ("-", "7")] {
+            assert!(!is_kept(is, kept), "{is} {kept}");
+        }
+        assert!(!Origin { is: "7/1/2/3/4/5".into(), kept: None }.is_kept());
+    }
+}

@@ -19,11 +19,12 @@ use crate::db::{Db, get};
 use crate::durability::{self, Durability};
 use crate::explain::WindowCost;
 use crate::fail::{Done, damage, unavailable};
-use crate::hints::{HintMode, Hints, Listener, Watch};
+use crate::hints::{self, HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
 use crate::replicas::{ReplicaReading, Replicas};
 use crate::session::{self, Connections, reading};
+use crate::supervise::Supervisor;
 use crate::writer::{Answer, Ask, Sink, Writer};
 use crate::{read, rows, schema};
 
@@ -35,6 +36,7 @@ pub struct PostgresStore {
     hints: Arc<Hints>,
     replicas: Replicas,
     node: String,
+    tasks: Supervisor,
 }
 
 impl std::fmt::Debug for PostgresStore {
@@ -75,13 +77,14 @@ impl PostgresStore {
         first.close();
         let connections = Arc::new(Connections::new(&config, &tls, &options)?);
         let (sink, hints) = (Arc::new(Sink::default()), Hints::new());
-        let maintenance = Maintenance::start(connections.clone(), options.keep_streams);
+        let tasks = Supervisor::default();
+        let maintenance = Maintenance::start(connections.clone(), options.keep_streams, &tasks);
         let writer = Writer::start(connections.clone(), node.clone(), sink.clone(), hints.clone(), maintenance);
         let listener = Listener::new(config, tls, node.clone(), options.deadline);
-        hints.start(listener, connections.clone());
+        hints::start(&hints, listener, connections.clone(), &tasks);
         // The writer's connection is made now: whoever opens the store learns at once that it cannot write.
         drop(connections.writer().await?);
-        Ok(Arc::new(Self { writer, connections, sink, hints, replicas, node }))
+        Ok(Arc::new(Self { writer, connections, sink, hints, replicas, node, tasks }))
     }
 
     /// Finishes what was begun and stops. What is asked after it is refused.
@@ -92,6 +95,13 @@ impl PostgresStore {
         self.replicas.close();
         // The sink may hold the store: nobody would ever let go of either.
         self.sink.set(None);
+    }
+
+    /// How often a task of the store's own panicked and was begun anew: the one that listens, the one that polls heads,
+    /// the one that removes what is gone.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.tasks.restarts()
     }
 
     /// How replicas were used.

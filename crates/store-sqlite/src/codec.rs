@@ -1,6 +1,7 @@
 //! How bodies and chunks lie in this file: with a sum before them, so that a page that was damaged on the disk is noticed
 //! and altered text is shown to nobody. Every encoding here is on disk somewhere, so it may grow and may never change.
 
+use rusqlite::types::ValueRef;
 use threadmill_proto::message::Body;
 use threadmill_proto::to_cbor;
 use threadmill_store::relational::{self, CODEC_CBOR};
@@ -44,6 +45,56 @@ fn summed(key: i64, blob: &[u8]) -> Done<Option<&[u8]>> {
             Some(_) | None => Err(damage("its body is damaged on the disk")),
         },
         Some(_) | None => Ok(None),
+    }
+}
+
+/// A sum over a row's columns, so that an altered title is an error as an altered body is.
+pub(crate) struct RowSum(blake3::Hasher);
+
+impl RowSum {
+    /// Begins with a number of the row's key.
+    pub(crate) fn of(key: i64) -> Self {
+        Self(blake3::Hasher::new()).int(key)
+    }
+
+    pub(crate) fn int(mut self, value: i64) -> Self {
+        self.0.update(&value.to_le_bytes());
+        self
+    }
+
+    /// As [`Self::int`], of what no column holds if it is larger.
+    pub(crate) fn uint(self, value: u64) -> Self {
+        self.int(value.cast_signed())
+    }
+
+    pub(crate) fn bytes(mut self, value: &[u8]) -> Self {
+        self.0.update(&(value.len() as u64).to_le_bytes()).update(value);
+        self
+    }
+
+    pub(crate) fn text(self, value: &str) -> Self {
+        self.bytes(value.as_bytes())
+    }
+
+    /// A text that may be missing.
+    pub(crate) fn maybe(self, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.int(1).text(value),
+            None => self.int(0),
+        }
+    }
+
+    pub(crate) fn end(self) -> [u8; SUM] {
+        beginning(&self.0)
+    }
+
+    /// Compares with what the row says. Rows of earlier releases say nothing.
+    pub(crate) fn check(self, row: &rusqlite::Row<'_>, at: usize, what: impl std::fmt::Display) -> Done<()> {
+        match row.get_ref(at)? {
+            ValueRef::Null => Ok(()),
+            ValueRef::Blob(noted) if noted == self.end() => Ok(()),
+            _ => Err(damage(format_args!("{what} is damaged on the disk"))),
+        }
     }
 }
 
@@ -94,6 +145,10 @@ impl Chunks {
 fn sum(key: i64, bytes: &[u8]) -> [u8; SUM] {
     let mut hash = blake3::Hasher::new();
     hash.update(&key.to_le_bytes()).update(bytes);
+    beginning(&hash)
+}
+
+fn beginning(hash: &blake3::Hasher) -> [u8; SUM] {
     let mut sum = [0; SUM];
     sum.copy_from_slice(&hash.finalize().as_bytes()[..SUM]);
     sum

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -223,6 +223,15 @@ UPDATE receipts SET makes = 1
     WHERE thread IS NOT NULL AND substr(answer, 1, 1) = x'82' AND substr(answer, 3, 2) = x'8200';
 CREATE INDEX receipts_making ON receipts (thread) WHERE makes = 1;
 PRAGMA application_id = 1414024548;
+";
+
+/// Sums over the columns of a row, so that a damaged page shows no altered title, snippet or state; none in rows that were
+/// written before. A body has one of its own.
+const SUMS: &str = "
+ALTER TABLE threads ADD COLUMN sum BLOB;
+ALTER TABLE messages ADD COLUMN sum BLOB;
+ALTER TABLE runs ADD COLUMN sum BLOB;
+ALTER TABLE summaries ADD COLUMN sum BLOB;
 ";
 
 /// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.

@@ -7,14 +7,11 @@
 use std::ops::Range;
 
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
-use threadmill_store::relational::{put_varint, take, take_varint};
+use threadmill_store::relational::{
+    CHUNK_CBOR, delta_from, delta_of, put_bytes, put_varint, take, take_text, take_varint,
+};
 
 use crate::fail::{Done, damage};
-
-const CBOR: u8 = 0;
-const TEXT: u8 = 1;
-const REASONING: u8 = 2;
-const TOOL_INPUT: u8 = 3;
 
 /// Chunks between two notes of where one begins, so that reading from the middle skips little.
 const MARK_EVERY: u64 = 256;
@@ -42,44 +39,28 @@ impl Opened {
     }
 
     fn encode(&mut self, out: &mut Vec<u8>, chunk: &Chunk) {
-        let delta = match chunk {
-            Chunk::TextDelta { id, delta } => Some((TEXT, id, delta)),
-            Chunk::ReasoningDelta { id, delta } => Some((REASONING, id, delta)),
-            Chunk::ToolInputDelta { call_id, delta } => Some((TOOL_INPUT, call_id, delta)),
-            _ => None,
-        };
-        let known = delta.and_then(|(kind, id, text)| Some((kind, self.number(id)?, text)));
+        let known = delta_of(chunk).and_then(|(kind, id, text)| Some((kind, self.number(id)?, text)));
         if let Some((kind, number, text)) = known {
             out.push(kind);
             put_varint(out, number);
-            put_varint(out, text.len() as u64);
-            out.extend_from_slice(text.as_bytes());
+            put_bytes(out, text.as_bytes());
             return;
         }
-        let cbor = to_cbor(chunk);
-        out.push(CBOR);
-        put_varint(out, cbor.len() as u64);
-        out.extend_from_slice(&cbor);
+        out.push(CHUNK_CBOR);
+        put_bytes(out, &to_cbor(chunk));
         self.note(chunk);
     }
 
     fn decode(&mut self, bytes: &mut &[u8]) -> Done<Chunk> {
         let kind = take(bytes, 1)?[0];
-        if kind == CBOR {
+        if kind == CHUNK_CBOR {
             let length = take_varint(bytes)?;
             let chunk = from_cbor(take(bytes, length)?)?;
             self.note(&chunk);
             return Ok(chunk);
         }
         let id = self.id(take_varint(bytes)?)?;
-        let length = take_varint(bytes)?;
-        let delta = str::from_utf8(take(bytes, length)?).map_err(damage)?.to_owned();
-        match kind {
-            TEXT => Ok(Chunk::TextDelta { id, delta }),
-            REASONING => Ok(Chunk::ReasoningDelta { id, delta }),
-            TOOL_INPUT => Ok(Chunk::ToolInputDelta { call_id: id, delta }),
-            other => Err(damage(format_args!("a chunk has the unknown kind {other}"))),
-        }
+        Ok(delta_from(kind, id, take_text(bytes)?)?)
     }
 }
 
@@ -249,6 +230,6 @@ mod tests {
         let range = stream.append(&sample());
         assert!(Stream::parse(&stream.bytes()[..range.end - 1]).is_err());
         assert!(Stream::parse(&[9]).is_err());
-        assert!(Stream::parse(&[TEXT, 0, 0]).is_err());
+        assert!(Stream::parse(&[1, 0, 0]).is_err());
     }
 }

@@ -122,6 +122,7 @@ fn bodies() -> Vec<Bad> {
         post(MESSAGES, &say(text("x")), "invalid_key").header("idempotency-key", &"k".repeat(257)),
         post(MESSAGES, &say(text("x")), "idempotency_key_reused").header("idempotency-key", "used"),
         post("/threads", &json!({"title": "x".repeat(513)}), "title_too_long"),
+        get(&format!("/threads?title={}", "x+".repeat(300)), "title_too_long"),
         post("/threads", &json!({"id": "t"}), "id_taken"),
         post("/threads", &json!({"id": ".."}), "invalid_id"),
         post("/threads/nowhere/messages", &say(text("x")), "thread_not_found"),

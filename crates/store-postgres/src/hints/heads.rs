@@ -9,7 +9,7 @@ use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId};
 use threadmill_store::{Hint, StoreResult, Subject};
 use tokio::time::sleep;
 
-use super::{HintMode, Hints, Key, lock};
+use super::state::{HintMode, Hints, Key, lock};
 use crate::codec::uint;
 use crate::db::{Db, get};
 use crate::fail::Done;

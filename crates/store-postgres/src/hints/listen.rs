@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
+use super::state::{HintMode, Hints};
 use super::wire::{self, Heard};
-use super::{HintMode, Hints};
 use crate::fail::Trouble;
 use crate::schema::CHANNEL;
 use crate::session::Tls;
@@ -41,7 +41,7 @@ pub(crate) struct Listener {
 }
 
 /// Listens and sends for as long as the store is open.
-pub(super) async fn work(hints: Arc<Hints>, listener: Listener) {
+pub(super) async fn work(hints: Arc<Hints>, listener: Arc<Listener>) {
     let mut pause = PAUSE;
     loop {
         let began = Instant::now();

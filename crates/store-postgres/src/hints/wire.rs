@@ -7,7 +7,7 @@ use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId};
 
 use threadmill_store::Hint;
 
-use super::Key;
+use super::state::Key;
 
 /// PostgreSQL takes payloads below 8000 bytes.
 const LIMIT: usize = 7900;

@@ -30,6 +30,7 @@ macro_rules! own_run {
         " FROM threadmill.tenants n
           JOIN threadmill.users u ON u.tenant = n.num AND u.id = $2
           JOIN threadmill.runs r ON r.tenant = n.num AND r.id = $3
+          JOIN threadmill.threads t ON t.num = r.thread
           "
     };
 }

@@ -4,7 +4,7 @@ use threadmill_proto::{LockName, Scope, UserId};
 use threadmill_store::{LockRead, LockRow};
 use tokio_postgres::Row;
 
-use super::find_principal;
+use super::principal;
 use crate::codec::uint;
 use crate::db::{Db, get};
 use crate::fail::{Done, damage};
@@ -34,7 +34,7 @@ pub(crate) fn read(row: &Row, at: usize) -> Done<LockRow> {
 pub(crate) async fn stands(db: &Db<'_>, scope: &Scope, name: &LockName) -> Done<LockRead> {
     const SQL: &str =
         concat!("SELECT ", lock_columns!(), " FROM threadmill.locks l WHERE l.name = $1 AND l.tenant = $2");
-    let Some(who) = find_principal(db, scope).await? else {
+    let Some(who) = principal::find(db, scope).await? else {
         return Ok(LockRead::default());
     };
     let row = db.one(SQL, &[&name.as_str(), &who.tenant]).await?;

@@ -9,13 +9,16 @@ use threadmill_proto::{
 };
 use threadmill_store::relational::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Target, ThreadRow,
-    body_from_blob,
+    body_from_blob, body_to_blob,
 };
 use threadmill_store::{IdempotencyKey, LockRow, StoreError};
 
+use super::commit::{Receipt, Sheet, key_hash};
+use super::mark::Mark;
+use super::run::RunSheet;
+use super::thread::{ChangeRow, ThreadSheet};
 use crate::db::{Db, get};
 use crate::fail::{Done, Fail, damage};
-use crate::sheet::{ChangeRow, Mark, Receipt, RunSheet, Sheet, ThreadSheet, key_hash};
 
 /// See the module.
 pub(crate) struct Draft<'d> {
@@ -310,7 +313,7 @@ impl Rows for Draft<'_> {
         let (thread, message) = (target.thread.0, target.message.0);
         let known = self.sheet.threads.get_mut(&thread).is_some_and(|thread| thread.fold(message, body));
         if !known {
-            self.sheet.checkpoints.insert((thread, message), threadmill_store::relational::body_to_blob(body));
+            self.sheet.checkpoints.insert((thread, message), body_to_blob(body));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use threadmill_proto::{BranchId, MessageId};
 use threadmill_store::relational::{BranchRow, Followers, MessageRow, NONE, Pred, key, number, owner_at, ranges};
 
-use super::Mark;
+use super::mark::Mark;
 use super::thread::ThreadSheet;
 use crate::codec::{int, uint};
 use crate::db::{Db, get};

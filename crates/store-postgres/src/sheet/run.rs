@@ -6,7 +6,7 @@ use threadmill_store::relational::RunRow;
 
 use crate::chunks::Packed;
 
-use super::Mark;
+use super::mark::Mark;
 
 /// See the module.
 #[derive(Debug, Clone)]

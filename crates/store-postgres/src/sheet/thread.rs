@@ -7,7 +7,7 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ChainHash, MessageId, Millis};
 use threadmill_store::relational::{BranchRow, Followers, MessageRow, NONE, Pred, Sibling, ThreadRow};
 
-use super::Mark;
+use super::mark::Mark;
 
 /// A row and what is to be done about it.
 #[derive(Debug)]

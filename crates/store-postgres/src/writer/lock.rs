@@ -12,7 +12,7 @@ use threadmill_proto::{LockName, RunId, RunStatus, Scope, ThreadId};
 use threadmill_store::relational::{NONE, Principal, ReceiptRow};
 
 use super::ask::Needs;
-use super::flush::Stamp;
+use super::stamp::Stamp;
 use crate::codec::uint;
 use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage};
@@ -45,7 +45,9 @@ const THREADS: &str = concat!(
 const RUNS: &str = concat!(
     "SELECT ",
     run_columns!(),
-    ", (SELECT epoch FROM threadmill.meta WHERE one) FROM threadmill.runs r WHERE r.num = ANY (ARRAY(
+    ", (SELECT epoch FROM threadmill.meta WHERE one),
+        EXISTS (SELECT 1 FROM threadmill.threads t WHERE t.num = r.thread)
+     FROM threadmill.runs r WHERE r.num = ANY (ARRAY(
         SELECT r.num FROM threadmill.threads t
         JOIN threadmill.runs r ON r.open = t.num
         WHERE t.num = ANY (ARRAY(",
@@ -228,19 +230,26 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
 }
 
 async fn note_runs(db: &Db<'_>, sheet: &mut Sheet, rows: &[tokio_postgres::Row]) -> Done<()> {
-    let read = |row| Ok((read_run(row)?, uint(get(row, RUN_COLUMNS)?)?));
-    let rows = rows.iter().map(read).collect::<Done<Vec<_>>>()?;
-    let open = || rows.iter().filter(|(row, _)| row.status != RunStatus::Ended);
-    let nums: Vec<i64> = open().map(|(row, _)| row.num).collect();
+    let (mut found, mut open) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (run, epoch) = (read_run(row)?, uint(get(row, RUN_COLUMNS)?)?);
+        // One of a deleted thread is none, though its row may still be there.
+        if !get::<bool>(row, RUN_COLUMNS + 1)? {
+            sheet.dead_runs.push((run.id, run.num));
+            continue;
+        }
+        open.extend((run.status != RunStatus::Ended).then_some(run.num));
+        found.push((run, epoch));
+    }
     let mut ends = std::collections::HashMap::new();
-    if !nums.is_empty() {
-        for row in &db.all(ENDS, &[&nums]).await? {
+    if !open.is_empty() {
+        for row in &db.all(ENDS, &[&open]).await? {
             ends.insert(get::<i64>(row, 0)?, uint(get(row, 1)?)?);
         }
     }
-    for (row, epoch) in rows {
-        let length = ends.get(&row.num).copied().unwrap_or(row.length);
-        sheet.put_run(RunSheet::kept(row, length, epoch));
+    for (run, epoch) in found {
+        let length = ends.get(&run.num).copied().unwrap_or(run.length);
+        sheet.put_run(RunSheet::kept(run, length, epoch));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod ask;
 mod flush;
 mod lock;
+mod stamp;
 mod store;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,13 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::db::Db;
-use crate::fail::{Fail, Kind, Trouble, unavailable};
+use crate::fail::{Fail, Kind, Trouble, again, unavailable};
 use crate::hints::Hints;
 use crate::maintenance::Maintenance;
 use crate::session::Connections;
 
 pub(crate) use ask::{Answer, Ask};
-use flush::{Ending, Flushed, Stamp, flush, took_effect};
+use flush::{Ending, Flushed, flush};
+use stamp::{Stamp, took_effect};
 
 /// Operations that go into one commit at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 1024;
@@ -281,14 +283,5 @@ impl Worker {
         self.maintenance.note(&flushed.out);
         self.sink.tell(flushed.out);
         flushed.answers
-    }
-}
-
-/// The same error for another caller.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
-        StoreError::Unavailable { detail, .. } => unavailable(detail),
-        other => unavailable(other),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use threadmill_proto::{Summary, to_cbor};
+use threadmill_proto::{RunId, Summary, to_cbor};
 use threadmill_store::relational::{
     BranchRow, MessageRow, NONE, Principal, RunRow, body_to_blob, key, outcome_to, role_to, run_status_to, status_to,
 };
@@ -102,13 +102,14 @@ fn bury(writes: &mut Writes, graves: &[Grave]) {
     let keys = |graves: &[Grave]| columns!(graves; grave => grave.thread);
     writes.add(
         "INSERT INTO threadmill.graves (thread, runs)
-         SELECT k.thread, ARRAY(SELECT r.num FROM threadmill.runs r WHERE r.thread = k.thread)
+         SELECT k.thread, ARRAY(SELECT r.num FROM threadmill.runs r WHERE r.open = k.thread)
          FROM unnest($1::int8[]) k (thread)",
         graves,
         keys,
     );
     writes.add(
-        "DELETE FROM threadmill.runs r USING unnest($1::int8[]) k (thread) WHERE r.thread = k.thread",
+        // What has not ended is looked for by every sweeper, and on every branch.
+        "DELETE FROM threadmill.runs r USING unnest($1::int8[]) k (thread) WHERE r.open = k.thread",
         graves,
         keys,
     );
@@ -296,6 +297,15 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
                 text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
                 r.ended_at.map(int))
         },
+    );
+    // Their ids are taken by runs of deleted threads, whose rows are only not removed yet.
+    let again = |id: &RunId| sheet.runs.values().any(|run| run.mark == Mark::Fresh && run.row.id == *id);
+    let dead: Vec<i64> = sheet.dead_runs.iter().filter(|(id, _)| again(id)).map(|(_, num)| *num).collect();
+    writes.add(
+        "WITH gone AS (DELETE FROM threadmill.chunks c USING unnest($1::int8[]) k (num) WHERE c.run = k.num)
+         DELETE FROM threadmill.runs r USING unnest($1::int8[]) k (num) WHERE r.num = k.num",
+        &dead,
+        |rows| columns!(rows; num => *num),
     );
     writes.add(
         "INSERT INTO threadmill.runs (num, tenant, id, owner, thread, thread_id, branch, branch_id, message,

@@ -244,6 +244,42 @@ async fn a_deleted_thread_leaves_the_disk() {
     }
 }
 
+/// A deletion itself removes what leads to the rest: the rows of its runs go in steps, and their ids are free at once.
+#[tokio::test]
+async fn a_deleted_threads_runs_go_in_steps() {
+    let database = Database::fresh().await;
+    let store = database.open().await;
+    let mut old = chat(&store);
+    let create = old.create("t");
+    old.ok([create]).await;
+    for n in 0..20 {
+        let (run, start) = (format!("r{n}"), old.start(&format!("r{n}")));
+        old.ok([start]).await;
+        old.stream(&run, 1, 0, &["a"]).await.expect("chunks pass");
+        let end = old.end(&run, 1, Outcome::Complete, "a");
+        old.ok([end]).await;
+    }
+    // Nothing is swept meanwhile.
+    database
+        .sql("ALTER TABLE threadmill.graves ADD COLUMN held boolean; ALTER TABLE threadmill.graves RENAME TO kept")
+        .await;
+    database.sql("CREATE VIEW threadmill.graves AS SELECT thread, runs FROM threadmill.kept WHERE held; GRANT ALL ON threadmill.graves TO PUBLIC").await;
+    let delete = old.delete();
+    old.ok([delete]).await;
+    assert_eq!(database.value("SELECT count(*) FROM threadmill.runs").await, "20");
+    let gone = store.run(&old.scope, &run_id("r3")).await;
+    assert!(matches!(gone, Err(StoreError::NotFound(_))), "{gone:?}");
+    let mut new = Chat { thread: thread_id("new"), ..old.clone() };
+    let begun = [new.create("new"), new.start("r3")];
+    new.ok(begun).await;
+    new.stream("r3", 1, 0, &["b"]).await.expect("chunks pass");
+    assert_eq!(store.stream(&new.scope, &run_id("r3"), 0, 100).await.expect("reads").end, 1);
+    database.sql("DROP VIEW threadmill.graves; ALTER TABLE threadmill.kept RENAME TO graves").await;
+    store.sweep(0).await.expect("sweeps");
+    assert_eq!(database.value("SELECT count(*) FROM threadmill.runs").await, "1");
+    assert_eq!(database.value("SELECT count(*) FROM threadmill.chunks").await, "1");
+}
+
 #[tokio::test]
 async fn chunks_go_when_their_time_is_over() {
     let database = Database::fresh().await;

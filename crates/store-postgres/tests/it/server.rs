@@ -270,6 +270,10 @@ impl Server {
         let free = self.free.lock().expect("no panic").pop();
         let name = match free {
             Some(name) => {
+                // What removes old rows for the store before may still be at work, under locks of its own.
+                let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                self.sql(&name, others).await;
                 self.sql(&name, "DROP SCHEMA IF EXISTS threadmill CASCADE").await;
                 name
             }

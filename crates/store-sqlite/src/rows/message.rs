@@ -8,11 +8,11 @@ use threadmill_store::relational::{
 };
 use threadmill_store::{StoreError, store_id as id};
 
-use crate::codec::{body_from_blob, body_to_blob};
+use crate::codec::{RowSum, body_from_blob, body_to_blob};
 use crate::db::Db;
 use crate::fail::{Done, Fail, damage};
 
-const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body";
+const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body, m.sum";
 
 fn read(row: &Row<'_>) -> Done<MessageRow> {
     let name = row.get_ref(1)?.as_str().map_err(damage)?;
@@ -25,7 +25,7 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
         }
         other => other,
     };
-    Ok(MessageRow {
+    let message = MessageRow {
         num: number(key),
         id: id!(MessageId, name)?,
         role: role_from(row.get(2)?)?,
@@ -36,7 +36,15 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
         depth: row.get(7)?,
         created_at: row.get(8)?,
         body: body_from_blob(key, body).map_err(named)?,
-    })
+    };
+    sum(key, &message).check(row, 10, format_args!("message {name} (of thread number {})", key >> 32))?;
+    Ok(message)
+}
+
+/// Over what stands beside the body, which has a sum of its own: a checkpoint writes that alone.
+fn sum(key: i64, row: &MessageRow) -> RowSum {
+    let states = RowSum::of(key).text(row.id.as_str()).int(role_to(row.role)).int(status_to(row.status)).uint(row.rev);
+    states.int(row.branch).uint(row.depth).uint(row.created_at)
 }
 
 /// A message by its number.
@@ -104,10 +112,10 @@ pub(crate) fn slot(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64
 }
 
 fn siblings(row: &Row<'_>) -> Done<Option<Siblings>> {
-    let Some(index) = row.get::<_, Option<u64>>(10)? else {
+    let Some(index) = row.get::<_, Option<u64>>(11)? else {
         return Ok(None);
     };
-    Ok(Some(Siblings { index, previous: option(row, 11)?, next: option(row, 13)?, total: row.get(15)? }))
+    Ok(Some(Siblings { index, previous: option(row, 12)?, next: option(row, 14)?, total: row.get(16)? }))
 }
 
 fn option(row: &Row<'_>, at: usize) -> Done<Option<ForkOption>> {
@@ -133,8 +141,8 @@ pub(crate) fn made_at(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: 
 /// Writes a new row.
 pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<()> {
     db.change(
-        "INSERT INTO messages (key, tenant, thread, id, role, status, rev, branch, depth, created_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO messages (key, tenant, thread, id, role, status, rev, branch, depth, created_at, body, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             key(thread.num, row.num),
             thread.tenant,
@@ -147,6 +155,7 @@ pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<
             row.depth,
             row.created_at,
             body_to_blob(key(thread.num, row.num), &row.body),
+            sum(key(thread.num, row.num), row).end(),
         ],
     )?;
     Ok(())
@@ -156,8 +165,8 @@ pub(crate) fn insert(db: &Db<'_>, thread: &ThreadRow, row: &MessageRow) -> Done<
 pub(crate) fn update(db: &Db<'_>, thread: i64, row: &MessageRow) -> Done<()> {
     let key = key(thread, row.num);
     db.change(
-        "UPDATE messages SET status = ?2, rev = ?3, body = ?4 WHERE key = ?1",
-        params![key, status_to(row.status), row.rev, body_to_blob(key, &row.body)],
+        "UPDATE messages SET status = ?2, rev = ?3, body = ?4, sum = ?5 WHERE key = ?1",
+        params![key, status_to(row.status), row.rev, body_to_blob(key, &row.body), sum(key, row).end()],
     )?;
     Ok(())
 }

@@ -5,13 +5,14 @@ use threadmill_proto::{JsonText, RunId};
 use threadmill_store::relational::{RunRow, number, outcome_from, outcome_to, run_status_from, run_status_to};
 use threadmill_store::store_id as id;
 
+use crate::codec::RowSum;
 use crate::db::Db;
 use crate::fail::Done;
 
 const SELECT: &str =
     "SELECT r.num, r.tenant, r.id, h.owner, r.thread, h.id, r.branch, b.id, r.message, m.id, r.depth, r.status,
             r.outcome, r.fence, r.owner, r.until, r.provider, r.request, r.folded, r.length, r.error, r.started_at,
-            r.ended_at
+            r.ended_at, r.sum
      FROM runs r
      CROSS JOIN threads h ON h.num = r.thread
      CROSS JOIN branches b ON b.key = (r.thread << 32) | r.branch
@@ -19,7 +20,7 @@ const SELECT: &str =
 
 fn read(row: &Row<'_>) -> Done<RunRow> {
     let text = |at: usize| row.get::<_, String>(at);
-    Ok(RunRow {
+    let run = RunRow {
         num: row.get(0)?,
         tenant: row.get(1)?,
         id: id!(RunId, &text(2)?)?,
@@ -43,7 +44,17 @@ fn read(row: &Row<'_>) -> Done<RunRow> {
         error: row.get(20)?,
         started_at: row.get(21)?,
         ended_at: row.get(22)?,
-    })
+    };
+    sum(&run).check(row, 23, format_args!("run {}", run.id))?;
+    Ok(run)
+}
+
+/// Over what a run is and says. Its lease and its checkpoint move often, and are no text.
+fn sum(row: &RunRow) -> RowSum {
+    let place = RowSum::of(row.tenant).text(row.id.as_str()).int(row.thread).int(row.branch).int(row.message);
+    let state = place.uint(row.depth).int(run_status_to(row.status)).int(row.outcome.map_or(-1, outcome_to));
+    let texts = state.uint(row.fence).text(&row.provider).text(&row.request.0).maybe(row.error.as_deref());
+    texts.uint(row.length).uint(row.started_at).uint(row.ended_at.unwrap_or(0))
 }
 
 /// A run of this tenant by its id.
@@ -88,8 +99,8 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
     }
     db.insert(
         "INSERT INTO runs (tenant, id, thread, branch, message, depth, status, fence, owner, until, provider, request,
-                           folded, length, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13)",
+                           folded, length, started_at, sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13, ?14)",
         params![
             row.tenant,
             row.id.as_str(),
@@ -104,6 +115,7 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
             row.provider,
             row.request.0,
             row.started_at,
+            sum(row).end(),
         ],
     )
 }
@@ -111,7 +123,8 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
 /// Writes back what can change, bar the lease.
 pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
     db.change(
-        "UPDATE runs SET status = ?2, outcome = ?3, fence = ?4, folded = ?5, length = ?6, error = ?7, ended_at = ?8
+        "UPDATE runs SET status = ?2, outcome = ?3, fence = ?4, folded = ?5, length = ?6, error = ?7, ended_at = ?8,
+                         sum = ?9
          WHERE num = ?1",
         params![
             row.num,
@@ -122,6 +135,7 @@ pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
             row.length,
             row.error,
             row.ended_at,
+            sum(row).end(),
         ],
     )?;
     Ok(())
@@ -130,8 +144,8 @@ pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
 /// Writes a lease back.
 pub(crate) fn update_lease(db: &Db<'_>, row: &RunRow) -> Done<()> {
     db.change(
-        "UPDATE runs SET fence = ?2, owner = ?3, until = ?4 WHERE num = ?1",
-        params![row.num, row.fence, row.holder, row.until],
+        "UPDATE runs SET fence = ?2, owner = ?3, until = ?4, sum = ?5 WHERE num = ?1",
+        params![row.num, row.fence, row.holder, row.until, sum(row).end()],
     )?;
     Ok(())
 }

@@ -6,20 +6,21 @@ use threadmill_store::relational::{ThreadRow, hash_from_blob};
 use threadmill_store::{Missing, store_id as id};
 
 use super::principal;
+use crate::codec::RowSum;
 use crate::db::Db;
 use crate::fail::{Done, damage};
 
-const COLUMNS: &str = "num, tenant, owner, id, title, metadata, archived, hidden, default_branch, secret, epoch, \
+const COLUMNS: &str = "num, sum, owner, id, title, metadata, archived, hidden, default_branch, secret, epoch, \
                        seq, hash, branches, messages, created_at, updated_at";
 
 /// `base` is the store's part of the epoch.
-fn read(row: &Row<'_>, base: u64) -> Done<ThreadRow> {
+fn read(row: &Row<'_>, tenant: i64, base: u64) -> Done<ThreadRow> {
     let name: String = row.get(3)?;
     let secret: Vec<u8> = row.get(9)?;
     let hash: Vec<u8> = row.get(12)?;
-    Ok(ThreadRow {
+    let thread = ThreadRow {
         num: row.get(0)?,
-        tenant: row.get(1)?,
+        tenant,
         owner: row.get(2)?,
         id: id!(ThreadId, &name)?,
         title: row.get(4)?,
@@ -36,7 +37,17 @@ fn read(row: &Row<'_>, base: u64) -> Done<ThreadRow> {
         messages: row.get(14)?,
         created_at: row.get(15)?,
         updated_at: row.get(16)?,
-    })
+    };
+    sum(&thread).check(row, 1, format_args!("thread {}", thread.id))?;
+    Ok(thread)
+}
+
+fn sum(row: &ThreadRow) -> RowSum {
+    let named = RowSum::of(row.num).int(row.owner).text(row.id.as_str()).text(&row.title);
+    let shown =
+        named.maybe(row.metadata.as_ref().map(|json| json.0.as_str())).bytes(&[row.archived, row.hidden].map(u8::from));
+    let log = shown.int(row.default_branch).bytes(&row.secret).uint(row.epoch).uint(row.seq).bytes(&row.hash.0);
+    log.int(row.branches).int(row.messages).uint(row.created_at).uint(row.updated_at)
 }
 
 /// A thread of this tenant, whoever owns it and even if an import still hides it.
@@ -44,7 +55,7 @@ pub(crate) fn any(db: &Db<'_>, tenant: i64, thread: &ThreadId) -> Done<Option<Th
     db.one(
         &format!("SELECT {COLUMNS} FROM threads WHERE tenant = ?1 AND id = ?2"),
         params![tenant, thread.as_str()],
-        |row| read(row, db.epoch()),
+        |row| read(row, tenant, db.epoch()),
     )
 }
 
@@ -57,8 +68,10 @@ pub(crate) fn visible(db: &Db<'_>, scope: &Scope, thread: &ThreadId) -> Done<Thr
 
 /// A thread by its number.
 pub(crate) fn by_num(db: &Db<'_>, num: i64) -> Done<ThreadRow> {
-    db.one(&format!("SELECT {COLUMNS} FROM threads WHERE num = ?1"), [num], |row| read(row, db.epoch()))?
-        .ok_or_else(|| damage("a run's thread is not there"))
+    db.one(&format!("SELECT {COLUMNS}, tenant FROM threads WHERE num = ?1"), [num], |row| {
+        read(row, row.get(17)?, db.epoch())
+    })?
+    .ok_or_else(|| damage("a run's thread is not there"))
 }
 
 /// Whether a thread was not deleted.
@@ -66,12 +79,13 @@ pub(crate) fn is_there(db: &Db<'_>, num: i64) -> Done<bool> {
     Ok(db.one("SELECT 1 FROM threads WHERE num = ?1", [num], |_| Ok(()))?.is_some())
 }
 
-/// Makes the row; its number and secret are given here.
-pub(crate) fn insert(db: &Db<'_>, row: &ThreadRow) -> Done<ThreadRow> {
-    let num = db.insert(
+/// Makes the row; its number and secret are given here. It has a sum when it is written back.
+pub(crate) fn insert(db: &Db<'_>, row: ThreadRow) -> Done<ThreadRow> {
+    let made: Option<(i64, [u8; 32])> = db.one(
         "INSERT INTO threads (tenant, owner, id, title, metadata, archived, hidden, default_branch, secret, epoch,
                               seq, hash, branches, messages, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, randomblob(32), 0, 0, ?8, 0, 0, ?9, ?10)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, randomblob(32), 0, 0, ?8, 0, 0, ?9, ?10)
+         RETURNING num, secret",
         params![
             row.tenant,
             row.owner,
@@ -84,15 +98,17 @@ pub(crate) fn insert(db: &Db<'_>, row: &ThreadRow) -> Done<ThreadRow> {
             row.created_at,
             row.updated_at,
         ],
+        |made| Ok((made.get(0)?, made.get(1)?)),
     )?;
-    by_num(db, num)
+    let (num, secret) = made.ok_or_else(|| damage("a thread that was just made is not there"))?;
+    Ok(ThreadRow { num, secret, base: db.epoch(), ..row })
 }
 
 /// Writes back what a transaction changed.
 pub(crate) fn update(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
     db.change(
         "UPDATE threads SET title = ?2, archived = ?3, hidden = ?4, default_branch = ?5, epoch = ?6, seq = ?7,
-                            hash = ?8, branches = ?9, messages = ?10, updated_at = ?11
+                            hash = ?8, branches = ?9, messages = ?10, updated_at = ?11, sum = ?12
          WHERE num = ?1",
         params![
             row.num,
@@ -106,6 +122,7 @@ pub(crate) fn update(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
             row.branches,
             row.messages,
             row.updated_at,
+            sum(row).end(),
         ],
     )?;
     Ok(())

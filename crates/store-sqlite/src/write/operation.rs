@@ -77,7 +77,7 @@ impl Rows for Operation<'_> {
     }
 
     async fn add_thread(&mut self, row: ThreadRow) -> Done<ThreadRow> {
-        thread::insert(self.db, &row)
+        thread::insert(self.db, row)
     }
 
     async fn put_thread(&mut self, row: &ThreadRow) -> Done<()> {

@@ -37,8 +37,10 @@ pub(crate) enum Left {
 pub(crate) fn bury(db: &Db<'_>, row: &ThreadRow) -> Done<Vec<Effect>> {
     let unended: Vec<i64> =
         db.all("SELECT num FROM runs WHERE thread = ?1 AND status < 2", [row.num], |row| Ok(row.get(0)?))?;
-    // What has not ended is looked for at every start, and by the sweeper.
-    db.change("DELETE FROM runs WHERE thread = ?1 AND status < 2", [row.num])?;
+    if !unended.is_empty() {
+        // What has not ended is looked for at every start, and by the sweeper.
+        db.change("DELETE FROM runs WHERE thread = ?1 AND status < 2", [row.num])?;
+    }
     db.change("DELETE FROM threads WHERE num = ?1", [row.num])?;
     db.change("INSERT INTO graves (thread, tenant) VALUES (?1, ?2)", params![row.num, row.tenant])?;
     let mut effects: Vec<Effect> = unended.into_iter().map(Effect::Gone).collect();

@@ -6,7 +6,7 @@ use super::job::{Answer, Job, Turn, Verdict};
 use super::plant::{Plant, planted};
 use super::{Op, State};
 use crate::db::Db;
-use crate::fail::{Fail, unavailable};
+use crate::fail::{Fail, again, unavailable};
 use crate::live::Effect;
 use crate::write::Operation;
 use crate::write::chunks::Journal;
@@ -38,15 +38,6 @@ impl Group {
         for answer in self.answers.drain(..) {
             answer(failure.map(again));
         }
-    }
-}
-
-/// The same error for another caller.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
-        StoreError::Unavailable { detail, .. } => unavailable(detail),
-        other => unavailable(other),
     }
 }
 

@@ -164,6 +164,59 @@ async fn altered_text_is_shown_to_nobody() {
     assert!(matches!(moved, Err(StoreError::Internal { .. })), "{moved:?}");
 }
 
+/// So are a title, a snippet, why a run failed, and who says a message: each in every read that shows it.
+#[tokio::test]
+async fn altered_columns_are_shown_to_nobody() {
+    let directory = TempDir::new().expect("a directory");
+    let mut chat = begin(directory.path()).await;
+    let begun = [chat.say("m0"), chat.start("r")];
+    chat.ok(begun).await;
+    let mut end = chat.end("r", 1, Outcome::Failed, "half");
+    if let threadmill_store::Command::EndRun { error, .. } = &mut end {
+        *error = Some("why".into());
+    }
+    chat.ok([end]).await;
+    let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
+    let query = || chat.query(threadmill_proto::Anchor::Tip, 9, 0);
+    let list = || threadmill_store::ListQuery { limit: 9, ..Default::default() };
+    let (store, scope) = (chat.store.clone(), chat.scope.clone());
+    for (column, of) in [
+        ("title", "threads"),
+        ("title", "summaries"),
+        ("snippet", "summaries"),
+        ("error", "runs"),
+        ("provider", "runs"),
+        ("role", "messages"),
+        ("status", "messages"),
+        ("rev", "messages"),
+    ] {
+        let read = format!("SELECT {column} FROM {of} ORDER BY 1 DESC LIMIT 1");
+        let whole: rusqlite::types::Value = file.query_row(&read, [], |row| row.get(0)).expect("reads");
+        let damaged = match &whole {
+            rusqlite::types::Value::Text(text) => {
+                let mut bytes = text.clone().into_bytes();
+                bytes[0] ^= 1;
+                rusqlite::types::Value::Text(String::from_utf8(bytes).expect("a text"))
+            }
+            rusqlite::types::Value::Integer(number) => rusqlite::types::Value::Integer(number ^ 1),
+            other => panic!("{of}.{column}: {other:?}"),
+        };
+        let put = |from: &rusqlite::types::Value, to: &rusqlite::types::Value| {
+            let put = format!("UPDATE {of} SET {column} = ?2 WHERE {column} = ?1");
+            assert!(file.execute(&put, [from, to]).expect("writes") > 0);
+        };
+        put(&whole, &damaged);
+        let answer = match of {
+            "threads" => store.thread(&scope, &chat.thread).await.map(|_| ()),
+            "summaries" => store.threads(&scope, list()).await.map(|_| ()),
+            "runs" => store.run(&scope, &run_id("r")).await.map(|_| ()),
+            _ => store.window(&scope, query()).await.map(|_| ()),
+        };
+        assert!(matches!(answer, Err(StoreError::Internal { .. })), "{of}.{column}: {answer:?}");
+        put(&damaged, &whole);
+    }
+}
+
 /// The chunks of an answer are no less text than its message: those of one that ended, and those of one under way when
 /// the store was closed.
 #[tokio::test]
@@ -190,7 +243,7 @@ async fn altered_chunks_are_shown_to_nobody() {
     assert_eq!(read.chunks.len(), 2);
     // As if it had not ended.
     drop(chat);
-    file.execute_batch("UPDATE runs SET status = 0; DELETE FROM streams").expect("writes");
+    file.execute_batch("UPDATE runs SET status = 0, sum = NULL; DELETE FROM streams").expect("writes");
     for at in (8..journal.len() * 8).step_by(3) {
         let mut damaged = journal.clone();
         damaged[at / 8] ^= 1 << (at % 8);

@@ -16,7 +16,7 @@ use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v3";
+const NEWEST: &str = "v4";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -78,5 +78,12 @@ async fn the_second_format_reads_right() {
 #[tokio::test]
 async fn the_third_format_reads_right() {
     let (_directory, rig) = copy("v3");
+    the_third_reads_right(&rig).await;
+}
+
+/// It has sums over the columns of rows, and holds what the third does.
+#[tokio::test]
+async fn the_fourth_format_reads_right() {
+    let (_directory, rig) = copy("v4");
     the_third_reads_right(&rig).await;
 }

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use threadmill_proto::change::MessageRef;
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ChainHash, Change, Event, Message, MessageId, Position, Record, Scope, ThreadId};
+use threadmill_proto::{
+    ChainHash, Change, Event, Message, MessageId, MessageStatus, Position, Record, Scope, ThreadId,
+};
 
-use super::fail::damage;
+use super::fail::{Damage, damage};
 use super::read::{Got, Reads};
-use super::rows::ThreadRow;
-use crate::{Changes, PageLimits, chain, preview};
+use super::rows::{MessageRow, ThreadRow};
+use crate::{Changes, PageLimits, chain, commitment, preview};
 
 /// What an event costs in a page beyond its body.
 const ENVELOPE: usize = 128;
@@ -62,7 +65,7 @@ async fn since<R: Reads>(
 ) -> Got<R, Vec<Event>> {
     let (mut events, mut used, mut before) = (Vec::new(), 0, after.hash);
     loop {
-        let bodies = bodies(rows, thread, &kept, limits.preview).await?;
+        let bodies = bodies(rows, thread, &kept).await?;
         for (hash, record) in kept {
             // The chain is there: altered records are an error, and shown to nobody.
             if chain(before, &record) != hash {
@@ -70,7 +73,10 @@ async fn since<R: Reads>(
                 return Err(damage(detail).into());
             }
             before = hash;
-            let body = named(&record.change).and_then(|id| bodies.get(id)).cloned();
+            let body = match named(&record.change).and_then(|id| bodies.get(id)) {
+                None => None,
+                Some(row) => Some(shown(thread, &record.change, row, limits.preview)?),
+            };
             used += ENVELOPE + body.as_ref().map_or(0, Message::bytes);
             if used > limits.bytes && !events.is_empty() {
                 return Ok(events);
@@ -101,18 +107,27 @@ async fn bodies<R: Reads>(
     rows: &R,
     thread: &ThreadRow,
     kept: &[(ChainHash, Record)],
-    limit: usize,
-) -> Got<R, HashMap<MessageId, Message>> {
+) -> Got<R, HashMap<MessageId, MessageRow>> {
     let mut ids: Vec<&MessageId> = kept.iter().filter_map(|(_, record)| named(&record.change)).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     ids.sort_unstable();
     ids.dedup();
-    let shown = |row: super::rows::MessageRow| {
-        let mut message = row.shown();
-        preview(&mut message, limit);
-        (message.id.clone(), message)
-    };
-    Ok(rows.messages_named(thread, &ids).await?.into_iter().map(shown).collect())
+    let found = rows.messages_named(thread, &ids).await?;
+    Ok(found.into_iter().map(|row| (row.id.clone(), row)).collect())
+}
+
+/// A change's message as it is shown. If it is as the change left it, its body is the one that the record commits to:
+/// so one that was kept without a sum is checked here.
+fn shown(thread: &ThreadRow, change: &Change, row: &MessageRow, limit: usize) -> Result<Message, Damage> {
+    let as_it_was = |reference: &&MessageRef| reference.rev == row.rev && row.status != MessageStatus::Streaming;
+    if let Some(reference) = change.message().filter(as_it_was)
+        && reference.commitment != commitment(&thread.secret, &row.body)
+    {
+        return Err(damage(format_args!("message {} of thread {}: its body is damaged", row.id, thread.id)));
+    }
+    let mut message = row.clone().shown();
+    preview(&mut message, limit);
+    Ok(message)
 }

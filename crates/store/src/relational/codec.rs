@@ -3,7 +3,9 @@
 
 use minicbor::{Decode, Encode};
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, ChainHash, MessageStatus, Outcome, Role, RunStatus, Segment, from_cbor, to_cbor};
+use threadmill_proto::{
+    BranchId, ChainHash, Chunk, MessageStatus, Outcome, Role, RunStatus, Segment, from_cbor, to_cbor,
+};
 
 use super::fail::{Damage, damage};
 
@@ -138,6 +140,48 @@ macro_rules! store_id {
         threadmill_proto::$type::parse($text)
             .map_err(|error| $crate::relational::damage(format_args!("a kept {} is bad: {error}", stringify!($type))))
     };
+}
+
+/// A chunk that is kept as CBOR. The other kinds are those of [`delta_of`].
+pub const CHUNK_CBOR: u8 = 0;
+
+/// What nearly every chunk is: the kind of a part, its id, and a text that goes on.
+#[must_use]
+pub fn delta_of(chunk: &Chunk) -> Option<(u8, &str, &str)> {
+    match chunk {
+        Chunk::TextDelta { id, delta } => Some((1, id, delta)),
+        Chunk::ReasoningDelta { id, delta } => Some((2, id, delta)),
+        Chunk::ToolInputDelta { call_id, delta } => Some((3, call_id, delta)),
+        _ => None,
+    }
+}
+
+/// The chunk of these, as [`delta_of`] takes it apart.
+///
+/// # Errors
+/// If the kind is none.
+pub fn delta_from(kind: u8, id: String, delta: String) -> Result<Chunk, Damage> {
+    match kind {
+        1 => Ok(Chunk::TextDelta { id, delta }),
+        2 => Ok(Chunk::ReasoningDelta { id, delta }),
+        3 => Ok(Chunk::ToolInputDelta { call_id: id, delta }),
+        other => Err(damage(format_args!("a chunk has the unknown kind {other}"))),
+    }
+}
+
+/// Takes a text off the front, with its length before it.
+///
+/// # Errors
+/// If the bytes end in it, or are no text.
+pub fn take_text(bytes: &mut &[u8]) -> Result<String, Damage> {
+    let length = take_varint(bytes)?;
+    Ok(str::from_utf8(take(bytes, length)?).map_err(damage)?.to_owned())
+}
+
+/// Writes bytes with their length before them.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 /// Writes an integer in as few bytes as it needs (LEB128).

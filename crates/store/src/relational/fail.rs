@@ -69,6 +69,15 @@ macro_rules! store_fails {
             $crate::StoreError::Unavailable { store: STORE, detail: detail.to_string() }
         }
 
+        /// The error of a commit, for another of those who asked.
+        pub(crate) fn again(error: &$crate::StoreError) -> $crate::StoreError {
+            match error {
+                $crate::StoreError::ReadOnly(why) => $crate::StoreError::ReadOnly(why.clone()),
+                $crate::StoreError::Unavailable { detail, .. } => unavailable(detail),
+                other => unavailable(other),
+            }
+        }
+
         impl From<$crate::relational::Damage> for Fail {
             fn from(damage: $crate::relational::Damage) -> Self {
                 Self::Refused($crate::StoreError::Internal { store: STORE, detail: damage.0 })

@@ -37,9 +37,9 @@ mod work;
 pub use access::{Done, Rows, RunChange, Target, at_once};
 pub use changes::changes;
 pub use codec::{
-    CODEC_CBOR, NONE, Stretch, body_from_blob, body_to_blob, hash_from_blob, key, number, outcome_from, outcome_to,
-    owner_at, put_varint, ranges, role_from, role_to, run_status_from, run_status_to, segments, status_from, status_to,
-    take, take_varint,
+    CHUNK_CBOR, CODEC_CBOR, NONE, Stretch, body_from_blob, body_to_blob, delta_from, delta_of, hash_from_blob, key,
+    number, outcome_from, outcome_to, owner_at, put_bytes, put_varint, ranges, role_from, role_to, run_status_from,
+    run_status_to, segments, status_from, status_to, take, take_text, take_varint,
 };
 pub use export::{digest, export};
 pub use fail::{Damage, Refusal, damage, fits, invalid};
