@@ -103,7 +103,7 @@ pub(crate) struct Following {
     pub(crate) runs: BTreeMap<RunId, RunTail>,
 }
 
-/// See the module's table.
+/// The states of the table above.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     Unplaced {
@@ -144,7 +144,7 @@ pub(crate) enum Turn {
     Later,
 }
 
-/// How far a followed thread has come. See the module.
+/// How far a followed thread has come, and whether somebody reads on.
 pub(crate) struct Tail {
     pub(crate) state: State,
     /// A reading is under way or asked for.

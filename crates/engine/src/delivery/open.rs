@@ -198,7 +198,10 @@ impl Opener<'_> {
             match self.catch_up(topic, request, number, cursor, shown, long.is_some()).await? {
                 Caught::Up => return Ok(None),
                 Caught::Reset(reason) => return Ok(Some(reason)),
-                Caught::Again => tokio::time::sleep(wait).await,
+                Caught::Again => {
+                    self.hub.settle();
+                    tokio::time::sleep(wait).await;
+                }
                 // Nothing is held meanwhile; what happens waits in the subscription.
                 Caught::Long => {
                     long = Some(self.long.lock().await);

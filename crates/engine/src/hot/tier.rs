@@ -1,8 +1,8 @@
 //! The hot tier, as a node among others uses it: chunks that this node committed and windows that it read are left there
-//! for the others, who then need not read them from the durable tier, and word of commits goes by it without a detour.
+//! for the others, who then need not read them from the durable tier, and hints of commits go by it without a detour.
 //!
 //! It is beside the way of a commit, never in it: what is to be spread waits in a bounded queue, and what finds no room
-//! is left out. Whoever misses something there reads the durable tier. Of a thread's log nothing but word is spread:
+//! is left out. Whoever misses something there reads the durable tier. Of a thread's log nothing but hints are spread:
 //! bodies may have been removed since, and only the durable log shows them as they are now.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::supervise::Tasks;
 const WAITING: usize = 8192;
 /// KiB of them. A window may have 256.
 const WAITING_KIB: usize = 32 << 10;
-/// KiB that windows leave free for chunks and word, which somebody waits for.
+/// KiB that windows leave free for chunks and hints, which somebody waits for.
 const WINDOWS_LEAVE_KIB: usize = 16 << 10;
 /// Bytes of windows that a node keeps for itself while the tier is away.
 const MEMORY: usize = 32 << 20;
@@ -40,7 +40,7 @@ const READ: u32 = 512;
 /// How the hot tier was used since the process began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TierReading {
-    /// Pieces of streams that came with its word or could be read there.
+    /// Pieces of streams that came with its hints or could be read there.
     pub hits: u64,
     /// Those that it was asked for, or would have been, and that the durable tier served.
     pub fallbacks: u64,
@@ -180,7 +180,7 @@ impl Tier {
     }
 
     /// A change of this node is durable. Where the thread is not followed here its birth is not known, and need not be:
-    /// word of it is enough.
+    /// a hint is enough.
     pub(crate) fn change(&self, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>, head: Place) {
         let (tenant, thread, birth) = (tenant.clone(), thread.clone(), birth.unwrap_or_default());
         self.put(Item::Change(ThreadKey { tenant, thread, birth }, head));

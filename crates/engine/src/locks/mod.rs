@@ -20,7 +20,7 @@ use crate::telemetry::{LockCounters, LockStats};
 use crate::threads::permit::WRITE;
 use crate::threads::writer::Writer;
 
-use queue::{Place, Queues};
+use queue::{LockWaiter, Queues};
 
 /// The span of the first wait; it doubles.
 const BASE: Duration = Duration::from_millis(10);
@@ -85,7 +85,7 @@ impl Locks {
         let began = Instant::now();
         let patience = Duration::from_millis(wish.wait);
         let mut chance = Chance::new(ids::seed());
-        let mut place: Option<Place<'_>> = None;
+        let mut place: Option<LockWaiter<'_>> = None;
         for attempt in 0.. {
             let answer = match self.likely_held(scope, &wish.name, attempt).await? {
                 Some(until) => LockAnswer::Held { until },
@@ -124,7 +124,7 @@ impl Locks {
         Ok((read.held && read.until > ids::now()).then_some(read.until))
     }
 
-    fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<Place<'e>> {
+    fn place_for<'e>(&'e self, scope: &Scope, name: &LockName) -> Answer<LockWaiter<'e>> {
         let place = self.queues.enter(scope, name);
         place.ok_or_else(|| {
             self.counters.refused();

@@ -20,7 +20,7 @@ const PLACES: Bounds = Bounds { user: 512, tenant: 2048, node: 4096 };
 /// A lock of a tenant.
 type Key = (TenantId, LockName);
 
-/// See the module.
+/// Those who wait at this node, by lock.
 #[derive(Debug)]
 pub(crate) struct Queues {
     waiting: Mutex<HashMap<Key, Waiting>>,
@@ -43,7 +43,7 @@ struct Waiting {
 
 impl Queues {
     /// A place among those who wait; none if there are too many.
-    pub(crate) fn enter(&self, scope: &Scope, name: &LockName) -> Option<Place<'_>> {
+    pub(crate) fn enter(&self, scope: &Scope, name: &LockName) -> Option<LockWaiter<'_>> {
         let share = self.places.take(scope, 1).ok()?;
         let key = (scope.tenant.clone(), name.clone());
         let mut queues = lock(&self.waiting);
@@ -55,7 +55,7 @@ impl Queues {
         waiting.all += 1;
         waiting.of.insert(scope.user.clone(), of_user + 1);
         let bell = Arc::clone(&waiting.bell);
-        Some(Place { queues: self, key, user: scope.user.clone(), bell, _share: share })
+        Some(LockWaiter { queues: self, key, user: scope.user.clone(), bell, _share: share })
     }
 
     /// Wakes one who waits: of all of them only one would get it.
@@ -73,7 +73,7 @@ impl Queues {
 
 /// A place among those who wait, given up when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'q> {
+pub(crate) struct LockWaiter<'q> {
     queues: &'q Queues,
     key: Key,
     user: UserId,
@@ -81,14 +81,14 @@ pub(crate) struct Place<'q> {
     _share: Share,
 }
 
-impl Place<'_> {
+impl LockWaiter<'_> {
     /// Ends when the lock was given back on this node.
     pub(crate) async fn given_back(&self) {
         self.bell.notified().await;
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for LockWaiter<'_> {
     fn drop(&mut self) {
         let mut queues = lock(&self.queues.waiting);
         let Some(waiting) = queues.get_mut(&self.key) else { return };
@@ -117,7 +117,7 @@ mod tests {
         LockName::parse(name).expect("a name")
     }
 
-    fn enter<'q>(queues: &'q Queues, tenant: &str, user: &str, lock: &str) -> Option<Place<'q>> {
+    fn enter<'q>(queues: &'q Queues, tenant: &str, user: &str, lock: &str) -> Option<LockWaiter<'q>> {
         queues.enter(&scope(tenant, user), &name(lock))
     }
 

@@ -26,7 +26,7 @@ struct Entry {
 
 type Names = BTreeMap<String, Entry>;
 
-/// See the module.
+/// The names of a node, by thread.
 #[derive(Debug)]
 pub(crate) struct Book {
     threads: Mutex<HashMap<ThreadKey, Names>>,

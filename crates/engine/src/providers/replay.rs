@@ -23,7 +23,7 @@ pub struct Pair {
     pub answer: String,
 }
 
-/// See the module.
+/// Answers from a list of pairs.
 #[derive(Debug)]
 pub struct Replay {
     pairs: Vec<Pair>,

@@ -4,6 +4,7 @@ mod alone;
 mod delivery;
 mod fairness;
 mod feeds;
+mod hinted;
 mod hints;
 mod others;
 mod planted;

@@ -27,7 +27,7 @@ pub(crate) enum Deed {
 
 type Plan = Box<dyn Fn(&str, &str) -> Deed + Send + Sync>;
 
-/// See the module.
+/// A store, with a plan of what happens at which call.
 pub(crate) struct Planted {
     inner: Arc<dyn DurableStore>,
     calls: Mutex<HashMap<&'static str, u64>>,

@@ -28,7 +28,7 @@ const WAITING: Bounds = Bounds { user: 1024, tenant: 3072, node: 4096 };
 /// Bytes of them. One request has at most 2 MiB.
 const WAITING_BYTES: Bounds = Bounds { user: 16 << 20, tenant: 48 << 20, node: 64 << 20 };
 
-/// See the module.
+/// The node's writes: those in the store's hands, and those that wait for their turn.
 #[derive(Debug)]
 pub(crate) struct Permits {
     turns: Arc<Turns>,
@@ -44,7 +44,7 @@ impl Default for Permits {
 
 /// A place among those who wait, for one write.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct QueuedWrite {
     turns: Arc<Turns>,
     scope: Scope,
     cost: u64,
@@ -56,15 +56,15 @@ impl Permits {
     ///
     /// # Errors
     /// `overloaded` if the user, the tenant or the node has no room for it.
-    pub(crate) fn place(&self, scope: &Scope, cost: u64) -> Result<Place, Problem> {
+    pub(crate) fn place(&self, scope: &Scope, cost: u64) -> Result<QueuedWrite, Problem> {
         let refused = |full: crate::shares::Full| full.problem("The writes that wait for the disk");
         let writes = self.writes.take(scope, 1).map_err(refused)?;
         let bytes = self.bytes.take(scope, cost).map_err(refused)?;
-        Ok(Place { turns: Arc::clone(&self.turns), scope: scope.clone(), cost, _shares: [writes, bytes] })
+        Ok(QueuedWrite { turns: Arc::clone(&self.turns), scope: scope.clone(), cost, _shares: [writes, bytes] })
     }
 }
 
-impl Place {
+impl QueuedWrite {
     /// Waits for this write's turn. The place is held for as long as this is.
     pub(crate) async fn turn(&self) -> Turn {
         self.turns.turn(&self.scope, self.cost).await

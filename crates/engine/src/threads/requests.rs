@@ -19,7 +19,7 @@ pub struct Terms {
 /// A message to write; ids that are missing are minted.
 #[derive(Debug, Clone)]
 pub struct AppendRequest {
-    /// Its id.
+    /// The id that the caller minted, under which a retry finds it.
     pub id: Option<MessageId>,
     /// Who speaks.
     pub role: Role,
@@ -47,7 +47,7 @@ pub enum WhenBusy {
 /// A run to start on what was just written.
 #[derive(Debug, Clone, Default)]
 pub struct NewRun {
-    /// Its id.
+    /// The id that the caller minted, by which it can be stopped at once.
     pub id: Option<RunId>,
     /// The id of the message it writes.
     pub message: Option<MessageId>,
@@ -69,7 +69,7 @@ pub struct RunRequest {
 /// A thread to make, with a first message and a run if asked.
 #[derive(Debug, Clone, Default)]
 pub struct CreateRequest {
-    /// Its id.
+    /// The id that the caller minted: taken for good, also after the thread was deleted.
     pub id: Option<ThreadId>,
     /// What lists show; the first user message gives it if empty.
     pub title: String,

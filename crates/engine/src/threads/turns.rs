@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// See the module.
+/// Who is under way and who waits, within a bound of cost.
 #[derive(Debug)]
 pub(crate) struct Turns {
     most: u64,

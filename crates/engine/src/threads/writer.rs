@@ -13,7 +13,7 @@ use crate::delivery::topics::TopicKey;
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
 use crate::telemetry::LockCounters;
-use crate::threads::permit::{Permits, Place, cost_of};
+use crate::threads::permit::{Permits, QueuedWrite, cost_of};
 use crate::threads::requests::{Terms, Written};
 use crate::threads::turns::Turn;
 
@@ -47,7 +47,7 @@ impl Writer {
     ///
     /// # Errors
     /// `overloaded` if too much waits already.
-    pub(crate) async fn turn(&self, scope: &Scope, cost: u64) -> Answer<(Turn, Place)> {
+    pub(crate) async fn turn(&self, scope: &Scope, cost: u64) -> Answer<(Turn, QueuedWrite)> {
         let place = self.permits.place(scope, cost)?;
         Ok((place.turn().await, place))
     }

@@ -36,7 +36,7 @@ enum Holder {
     Node,
 }
 
-/// See the module.
+/// What users, tenants, addresses and the node hold now.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: HttpLimits,

@@ -63,7 +63,7 @@ refusals! {
     Rate "rate" "requests refused: too many a second"
 }
 
-/// See the module.
+/// How often each was refused or cut.
 #[derive(Debug)]
 pub(crate) struct Refusals {
     counts: Vec<AtomicU64>,

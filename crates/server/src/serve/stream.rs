@@ -14,7 +14,7 @@ use super::limiter::Limiter;
 use super::peers::Peer;
 use super::refusals::Refusal;
 
-/// See the module. The peer's place is given back with it.
+/// A socket with its peer's record. The peer's place is given back with it.
 #[derive(Debug)]
 pub(crate) struct PeerStream {
     tcp: TcpStream,

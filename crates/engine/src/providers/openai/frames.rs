@@ -31,7 +31,7 @@ enum Body {
     Other,
 }
 
-/// See the module.
+/// What came of a stream and is not a whole event yet.
 #[derive(Debug)]
 pub(crate) struct Frames {
     longest: usize,

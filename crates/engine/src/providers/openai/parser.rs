@@ -72,7 +72,7 @@ enum Open {
     Reasoning,
 }
 
-/// See the module.
+/// How far an answer has come.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     secrets: Secrets,

@@ -23,7 +23,7 @@ struct Call {
     joiner: Joiner,
 }
 
-/// See the module.
+/// The tool calls of one answer, while their pieces come.
 #[derive(Debug, Default)]
 pub(crate) struct Tools {
     calls: Vec<Call>,
