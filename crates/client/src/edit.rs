@@ -8,7 +8,17 @@ use serde_json::{Value, json};
 use threadmill_proto::json::{part_to_value, value_from_str};
 use threadmill_proto::{BranchId, Message, Part};
 
-use crate::writes::Answered;
+/// Whether a model answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Answered {
+    /// None.
+    #[default]
+    No,
+    /// The server's first one.
+    ByDefault,
+    /// The provider of this name.
+    By(String),
+}
 
 /// A message as the server holds it: no part of it is cut short.
 #[derive(Debug, Clone, PartialEq, Eq)]

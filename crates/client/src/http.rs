@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::Credentials;
-use crate::edit::{Edit, WholeMessage};
+use crate::edit::{Answered, Edit, WholeMessage};
 use crate::error::Error;
 use crate::ids::mint;
-use crate::writes::{self, Answered, NewMessage, Write};
+use crate::writes::{self, NewMessage, Write};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use threadmill_core::engine::Fetch;

@@ -47,7 +47,7 @@ mod writes;
 
 pub use client::Client;
 pub use clock::Clock;
-pub use edit::{Edit, EditText, WholeMessage, WholeParts};
+pub use edit::{Answered, Edit, EditText, WholeMessage, WholeParts};
 pub use error::Error;
 pub use flags::Flags;
 pub use http::{Appended, Edited, Http, NewThread};
@@ -56,4 +56,4 @@ pub use options::Options;
 pub use outbox::{Item, Refusal, Sent, State, Written};
 pub use threadmill_core::window::{Edge, Head, Phase, Row, Side, View};
 pub use view::ThreadView;
-pub use writes::{Answer, Answered, Archive, NewMessage, WriteKind};
+pub use writes::{Answer, Archive, NewMessage, WriteKind};

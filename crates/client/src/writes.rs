@@ -8,7 +8,7 @@ use threadmill_core::window::text_of;
 use threadmill_proto::json::part_to_value;
 use threadmill_proto::{BranchId, InvalidId, MessageId, Part, RunId, ThreadId};
 
-use crate::edit::Edit;
+use crate::edit::{Answered, Edit};
 use crate::error::Error;
 use crate::ids::mint;
 
@@ -24,18 +24,6 @@ pub struct NewMessage {
     pub after: Option<MessageId>,
     /// Whether a model answers it.
     pub answered: Answered,
-}
-
-/// Whether a model answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Answered {
-    /// None.
-    #[default]
-    No,
-    /// The server's first one.
-    ByDefault,
-    /// The provider of this name.
-    By(String),
 }
 
 impl NewMessage {

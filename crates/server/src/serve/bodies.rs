@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limiter::{Kind, Limiter, Over, Share};
 use super::moment::lock;
-use super::peers::{Peer, Unsent};
+use super::peers::{HeldBytes, Peer};
 use super::refusals::Refusal;
 
 /// Smaller pieces of answers cost more to count than they hold.
@@ -181,7 +181,7 @@ impl CountedBody {
 /// A piece, counted for as long as somebody has it.
 struct Piece {
     data: Bytes,
-    _unsent: Unsent,
+    _held: HeldBytes,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -204,8 +204,8 @@ impl HttpBody for CountedBody {
                     if data.len() < COUNTED_FROM {
                         return data;
                     }
-                    let unsent = peer.hold(data.len());
-                    Bytes::from_owner(Piece { data, _unsent: unsent })
+                    let held = peer.hold(data.len());
+                    Bytes::from_owner(Piece { data, _held: held })
                 })
             })
         }))

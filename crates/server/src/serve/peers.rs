@@ -21,14 +21,14 @@ use std::task::Context;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use threadmill_engine::{Account, Unsent};
+use threadmill_proto::Scope;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::limits::HttpLimits;
 use super::moment::{Moment, lock};
 use super::refusals::{Refusal, Refusals};
-use threadmill_engine::{Account, Unsent as AllUnsent};
-use threadmill_proto::Scope;
 
 /// Whoever is behind for less is not looked at when too much waits: everybody is for a moment.
 const BEHIND_MS: Moment = 200;
@@ -82,19 +82,19 @@ pub(crate) struct Peers {
     limits: HttpLimits,
     open: Mutex<HashMap<u64, Arc<Peer>>>,
     next: AtomicU64,
-    unsent: Arc<AllUnsent>,
+    unsent: Arc<Unsent>,
     /// A socket was closed.
     pub(crate) left: Notify,
 }
 
 /// Answers' bytes that are counted until they are sent, or given up.
 #[derive(Debug)]
-pub(crate) struct Unsent {
+pub(crate) struct HeldBytes {
     peer: Arc<Peer>,
     bytes: usize,
 }
 
-impl Drop for Unsent {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.peer.account.sub(self.bytes);
     }
@@ -202,9 +202,9 @@ impl Peer {
     }
 
     /// Counts bytes as not sent until what is returned is dropped.
-    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Unsent {
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> HeldBytes {
         self.account.add(bytes);
-        Unsent { peer: Arc::clone(self), bytes }
+        HeldBytes { peer: Arc::clone(self), bytes }
     }
 
     /// Lets it go: its socket fails from now on, and its task is woken to see that.
@@ -267,7 +267,7 @@ impl Peer {
 }
 
 impl Peers {
-    pub(crate) fn new(limits: HttpLimits, unsent: &Arc<AllUnsent>) -> Arc<Self> {
+    pub(crate) fn new(limits: HttpLimits, unsent: &Arc<Unsent>) -> Arc<Self> {
         unsent.bound(limits.unsent_bytes);
         Arc::new(Self {
             began: Instant::now(),
@@ -316,7 +316,7 @@ impl Peers {
     }
 
     /// What waits to be sent.
-    pub(crate) fn unsent(&self) -> &Arc<AllUnsent> {
+    pub(crate) fn unsent(&self) -> &Arc<Unsent> {
         &self.unsent
     }
 

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::identity::auth::Identity;
 use crate::problem::ApiProblem;
 use crate::request::caller::MaybeCaller;
-use crate::serve::peers::{Peer, Unsent};
+use crate::serve::peers::{HeldBytes, Peer};
 use crate::serve::refusals::Refusal;
 
 const SUBPROTOCOL: &str = "threadmill.v1.cbor";
@@ -69,7 +69,7 @@ struct Connection {
     socket: WebSocket,
     peer: Option<Arc<Peer>>,
     /// What was written since the last time that all was sent.
-    unsent: Vec<Unsent>,
+    unsent: Vec<HeldBytes>,
 }
 
 /// How a connection goes on.
