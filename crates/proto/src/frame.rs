@@ -94,7 +94,7 @@ pub enum ClientFrame {
         #[n(0)]
         since: u64,
     },
-    /// Answered with `Pong`.
+    /// Answered with `Pong`, after every change of what is followed that this node had made durable before.
     #[n(5)]
     Ping {
         /// Returned as it is.

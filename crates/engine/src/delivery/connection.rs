@@ -292,6 +292,11 @@ impl Connection {
         self.queue.has_enough()
     }
 
+    /// Queues all that is durable on this node by now, before anything that is said next.
+    pub fn catch_up(&self) {
+        self.delivery.hub.settle();
+    }
+
     /// Queues something that the connection's own protocol says, in its turn among the rest.
     pub fn say_own(&self, said: impl Any + Send + Sync) {
         self.say(Delivered::Own(Box::new(said)));

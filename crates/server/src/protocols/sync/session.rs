@@ -176,6 +176,7 @@ impl Session {
             }
             ClientFrame::FollowList { since } => watcher.begin_follow_list(since),
             ClientFrame::Ping { token } => {
+                watcher.catch_up();
                 watcher.say_own(ServerFrame::Pong { token, now: self.app.engine.node().now() });
             }
         }
