@@ -96,6 +96,9 @@ impl Bench {
             _directory: directory,
         };
         bench.apply(beginning()).await.expect("applies");
+        // The writer looks once for what is to be removed, in a commit of its own.
+        until(|| bench.commits() == 2).await;
+        bench.gate.commits.store(1, Ordering::SeqCst);
         bench
     }
 
