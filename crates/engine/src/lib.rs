@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threadmill_proto::Limits;
-use threadmill_store::{DurableStore, PageLimits, Peers};
+use threadmill_store::{Committing, DurableStore, PageLimits, Peers};
 use tokio::task::AbortHandle;
 
 pub use delivery::connection::{Connection, Delivery, Watcher};
@@ -47,6 +47,7 @@ pub use delivery::request::OpenRequest;
 pub use delivery::run_feed::{Fed, RunFeed};
 pub use delivery::unsent::{Account, Unsent};
 pub use flags::Board;
+pub use hot::pages::{EncodedWindow, PageFormat};
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};
@@ -70,6 +71,7 @@ use cluster::reader::Cluster;
 use delivery::commits::Commits;
 use delivery::hub::{Hub, Intake, LocalHub};
 use delivery::snapshot::page_limits;
+use hot::pages::Pages;
 use hot::window_cache::WindowCache;
 use node::drain::{Elsewhere, Work};
 use node::readiness::Readiness;
@@ -183,7 +185,9 @@ impl Engine {
             }
             None => (Arc::new(LocalHub::new(Arc::clone(&commits))), None),
         };
-        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub) }));
+        let pages = peers.is_none().then(|| Arc::new(Pages::new()));
+        let first = pages.clone().map(|pages| Box::new(move |batch: &[Committing]| pages.spoil(batch)) as _);
+        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub), first }));
         let publisher = {
             let hub = Arc::clone(&hub);
             node.tasks().run("fan-out", move || {
@@ -194,7 +198,7 @@ impl Engine {
         let shared = tier.clone().zip(peers.clone());
         let unsent = Arc::<Unsent>::default();
         let windows = WindowCache::new(Arc::clone(&store), shared);
-        let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, Arc::clone(&unsent), limits);
+        let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, pages, Arc::clone(&unsent), limits);
         let (snapshot, tasks) = (Arc::clone(&reads) as _, Arc::clone(node.tasks()));
         let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent);
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters));

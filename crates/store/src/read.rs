@@ -11,7 +11,7 @@ use threadmill_proto::{
 use crate::ImportRow;
 
 /// How much a page may hold.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageLimits {
     /// A page ends before the message that would exceed this, but holds at least one.
     pub bytes: usize,
@@ -20,7 +20,7 @@ pub struct PageLimits {
 }
 
 /// Which page to read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WindowQuery {
     /// The thread.
     pub thread: ThreadId,

@@ -18,6 +18,7 @@ use crate::delivery::snapshot::{Snapshot, page_limits};
 use crate::delivery::topic::settle;
 use crate::delivery::topics::{Reach, TopicKey};
 use crate::delivery::unsent::Unsent;
+use crate::hot::pages::{EncodedWindow, PageFormat, Pages};
 use crate::hot::window_cache::WindowCache;
 use crate::problem::{Answer, problem_of};
 use crate::sync::lock;
@@ -34,6 +35,8 @@ pub(crate) struct Reads {
     store: Arc<dyn DurableStore>,
     hub: Arc<dyn Hub>,
     windows: WindowCache,
+    /// Where the node hears of every commit: encoded windows.
+    pages: Option<Arc<Pages>>,
     unsent: Arc<Unsent>,
     turns: Arc<Turns>,
     limits: Limits,
@@ -74,10 +77,11 @@ impl Reads {
         store: Arc<dyn DurableStore>,
         hub: Arc<dyn Hub>,
         windows: WindowCache,
+        pages: Option<Arc<Pages>>,
         unsent: Arc<Unsent>,
         limits: Limits,
     ) -> Arc<Self> {
-        Arc::new(Self { store, hub, windows, unsent, turns: Turns::new(READS), limits })
+        Arc::new(Self { store, hub, windows, pages, unsent, turns: Turns::new(READS), limits })
     }
 
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
@@ -100,6 +104,33 @@ impl Reads {
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
+    }
+
+    /// As [`Self::window_at`], as it is sent: from memory, if nothing changed since it was read for this user.
+    ///
+    /// # Errors
+    /// There is no such thread, branch or message.
+    pub(crate) async fn encoded(
+        &self,
+        scope: &Scope,
+        query: WindowQuery,
+        seen: Option<&Cursor>,
+        format: PageFormat,
+    ) -> Answer<EncodedWindow> {
+        let Some(pages) = &self.pages else {
+            return Ok(EncodedWindow::of(&self.window_at(scope, query, seen).await?, format));
+        };
+        let stamp = pages.stamp(scope, &query);
+        if let Some(page) = pages.get(&stamp, scope, &query, format, seen) {
+            self.unsent.room(Some(scope)).await?;
+            return Ok(page);
+        }
+        let window = self.window_at(scope, query.clone(), seen).await?;
+        let page = EncodedWindow::of(&window, format);
+        if window.runs.is_empty() {
+            pages.keep(&stamp, scope, query, format, &page);
+        }
+        Ok(page)
     }
 
     /// Whether what a reader claims to have seen is not of the thread's log.

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{
-    BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, Thread, ThreadId, Window,
-};
+use threadmill_proto::{BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, Thread, ThreadId};
 use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, SummaryPage, ThreadPage, WindowQuery};
 use tokio::time::Instant;
 
 use crate::delivery::hub::Hub;
+use crate::hot::pages::{EncodedWindow, PageFormat};
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
 use crate::providers::Providers;
@@ -272,12 +271,19 @@ impl Threads {
         self.write(scope, terms, vec![command]).await
     }
 
-    /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
+    /// A window as it is sent, with its streaming messages as far as they are durable, at or past what the reader has
+    /// seen.
     ///
     /// # Errors
     /// There is no such thread, branch or message.
-    pub async fn window(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
-        self.reads.window_at(scope, query, seen).await
+    pub async fn window(
+        &self,
+        scope: &Scope,
+        query: WindowQuery,
+        seen: Option<&Cursor>,
+        format: PageFormat,
+    ) -> Answer<EncodedWindow> {
+        self.reads.encoded(scope, query, seen, format).await
     }
 
     /// A whole message, as far as it is durable, at or past what the reader has seen.

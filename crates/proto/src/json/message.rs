@@ -1,8 +1,11 @@
 //! Messages.
 
-use serde_json::{Map, Value};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
-use super::{Malformed, iso, number, object, parse_iso, part_to_value, parts_from_value, put, raw, string, text_of};
+use super::part::{PartShape, PreviewShape};
+use super::{Malformed, iso, number, object, parse_iso, parts_from_value, raw, string, text_of, tree};
 use crate::{BranchId, Message, MessageId, MessageStatus, Role, ThreadId};
 
 fn role_word(role: Role) -> &'static str {
@@ -51,27 +54,46 @@ fn status_word(status: MessageStatus) -> &'static str {
 /// A message as JSON. With its thread named, a cut part says where the whole one is.
 #[must_use]
 pub fn message_to_value(message: &Message, thread: Option<&ThreadId>) -> Value {
-    let mut parts: Vec<Value> = message.parts.iter().map(part_to_value).collect();
-    for preview in &message.previews {
-        let href = thread.map(|t| format!("/v1/threads/{t}/messages/{}/parts/{}", message.id, preview.part));
-        let mut mark = Map::new();
-        put(&mut mark, "bytes", Some(preview.bytes));
-        put(&mut mark, "href", href);
-        if let Some(Value::Object(part)) = parts.get_mut(preview.part as usize) {
-            part.insert("preview".into(), Value::Object(mark));
+    tree(&MessageShape { message, thread })
+}
+
+/// A message as it is written.
+pub(super) struct MessageShape<'m> {
+    pub(super) message: &'m Message,
+    pub(super) thread: Option<&'m ThreadId>,
+}
+
+impl Serialize for MessageShape<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let message = self.message;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("id", message.id.as_str())?;
+        map.serialize_entry("role", role_word(message.role))?;
+        map.serialize_entry("parts", &PartsShape(self))?;
+        if let Some(metadata) = &message.metadata {
+            map.serialize_entry("metadata", &raw(metadata))?;
         }
+        map.serialize_entry("status", status_word(message.status))?;
+        map.serialize_entry("branch", message.branch.as_str())?;
+        map.serialize_entry("depth", &message.depth)?;
+        map.serialize_entry("rev", &message.rev)?;
+        map.serialize_entry("createdAt", &iso(message.created_at))?;
+        map.end()
     }
-    let mut map = Map::new();
-    put(&mut map, "id", Some(message.id.as_str()));
-    put(&mut map, "role", Some(role_word(message.role)));
-    put(&mut map, "parts", Some(parts));
-    put(&mut map, "metadata", message.metadata.as_ref().map(raw));
-    put(&mut map, "status", Some(status_word(message.status)));
-    put(&mut map, "branch", Some(message.branch.as_str()));
-    put(&mut map, "depth", Some(message.depth));
-    put(&mut map, "rev", Some(message.rev));
-    put(&mut map, "createdAt", Some(iso(message.created_at)));
-    Value::Object(map)
+}
+
+struct PartsShape<'m>(&'m MessageShape<'m>);
+
+impl Serialize for PartsShape<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let MessageShape { message, thread } = self.0;
+        to.collect_seq((0..).zip(&message.parts).map(|(index, part)| {
+            let preview = message.previews.iter().find(|preview| preview.part == index);
+            let href = |t: &ThreadId| format!("/v1/threads/{t}/messages/{}/parts/{index}", message.id);
+            let preview = preview.map(|cut| PreviewShape { bytes: cut.bytes, href: thread.map(href) });
+            PartShape { part, preview }
+        }))
+    }
 }
 
 /// Reads a message, as an export has it. Preview marks are not read: an export has none.

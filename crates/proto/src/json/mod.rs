@@ -19,8 +19,9 @@ pub use plain::{
     summary_to_value, thread_from_value, thread_to_value,
 };
 pub use read::{value_from_slice, value_from_str};
-pub use window::{cursor_token, parse_cursor, window_from_value, window_to_value};
+pub use window::{cursor_token, parse_cursor, window_from_value, window_to_json};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::JsonText;
@@ -30,6 +31,11 @@ pub type Malformed = String;
 
 pub(crate) fn raw(json: &JsonText) -> Value {
     value_from_str(&json.0).unwrap_or(Value::Null)
+}
+
+/// As a value what is written as text otherwise.
+pub(crate) fn tree(shape: &impl Serialize) -> Value {
+    serde_json::to_value(shape).expect("every key is a text")
 }
 
 pub(crate) fn text_of(value: &Value) -> JsonText {

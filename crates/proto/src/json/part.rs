@@ -1,68 +1,117 @@
 //! Parts, as the AI SDK's `UIMessage` has them.
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::{Malformed, object, optional, put, raw, string, text_of};
+use super::{Malformed, object, optional, raw, string, text_of, tree};
 use crate::{JsonText, Part, ToolPart};
 
 /// A part as JSON.
 #[must_use]
 pub fn part_to_value(part: &Part) -> Value {
-    match part {
-        Part::Text { text, extra } => with_extra(json!({"type": "text", "text": text}), extra.as_ref()),
-        Part::Reasoning { text, extra } => with_extra(json!({"type": "reasoning", "text": text}), extra.as_ref()),
-        Part::Tool(tool) => tool_to_value(tool),
-        Part::File { media_type, url, filename } => {
-            let mut map = Map::new();
-            put(&mut map, "type", Some("file"));
-            put(&mut map, "mediaType", Some(media_type.as_str()));
-            put(&mut map, "url", Some(url.as_str()));
-            put(&mut map, "filename", filename.as_deref());
-            Value::Object(map)
+    tree(&PartShape { part, preview: None })
+}
+
+/// What a part that is cut short says of the whole one.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct PreviewShape {
+    pub(super) bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) href: Option<String>,
+}
+
+/// A part as it is written: straight from its texts. Only opaque JSON in it is read into a tree first.
+pub(super) struct PartShape<'p> {
+    pub(super) part: &'p Part,
+    pub(super) preview: Option<PreviewShape>,
+}
+
+impl Serialize for PartShape<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let extra = match self.part {
+            Part::Text { extra, .. } | Part::Reasoning { extra, .. } => extra.as_ref(),
+            Part::Tool(tool) => tool.extra.as_ref(),
+            Part::Other { json, .. } => Some(json),
+            Part::File { .. } | Part::SourceUrl { .. } | Part::Data { .. } | Part::StepStart => None,
+        };
+        let extra = match extra.map(raw) {
+            Some(Value::Object(extra)) => extra,
+            Some(json) if matches!(self.part, Part::Other { .. }) => return json.serialize(to),
+            Some(_) | None => Map::new(),
+        };
+        let mut object = Entries { map: to.serialize_map(None)?, extra };
+        match self.part {
+            Part::Text { text, .. } => {
+                object.put("type", "text")?;
+                object.put("text", text)?;
+            }
+            Part::Reasoning { text, .. } => {
+                object.put("type", "reasoning")?;
+                object.put("text", text)?;
+            }
+            Part::Tool(tool) => object.tool(tool)?,
+            Part::File { media_type, url, filename } => {
+                object.put("type", "file")?;
+                object.put("mediaType", media_type)?;
+                object.put("url", url)?;
+                object.put_some("filename", filename.as_deref())?;
+            }
+            Part::SourceUrl { source_id, url, title } => {
+                object.put("type", "source-url")?;
+                object.put("sourceId", source_id)?;
+                object.put("url", url)?;
+                object.put_some("title", title.as_deref())?;
+            }
+            Part::Data { name, id, data } => {
+                object.put("type", &format_args!("data-{name}"))?;
+                object.put_some("id", id.as_deref())?;
+                object.put("data", &raw(data))?;
+            }
+            Part::StepStart => object.put("type", "step-start")?,
+            Part::Other { .. } => {}
         }
-        Part::SourceUrl { source_id, url, title } => {
-            let mut map = Map::new();
-            put(&mut map, "type", Some("source-url"));
-            put(&mut map, "sourceId", Some(source_id.as_str()));
-            put(&mut map, "url", Some(url.as_str()));
-            put(&mut map, "title", title.as_deref());
-            Value::Object(map)
-        }
-        Part::Data { name, id, data } => {
-            let mut map = Map::new();
-            put(&mut map, "type", Some(format!("data-{name}")));
-            put(&mut map, "id", id.as_deref());
-            put(&mut map, "data", Some(raw(data)));
-            Value::Object(map)
-        }
-        Part::StepStart => json!({"type": "step-start"}),
-        Part::Other { json, .. } => raw(json),
+        object.put_some("preview", self.preview.as_ref())?;
+        object.end()
     }
 }
 
-fn with_extra(mut value: Value, extra: Option<&JsonText>) -> Value {
-    if let (Value::Object(map), Some(Value::Object(extra))) = (&mut value, extra.map(raw)) {
-        for (key, value) in extra {
-            map.entry(key).or_insert(value);
-        }
-    }
-    value
+/// An object's entries, and those that follow them unless they have been written.
+struct Entries<M> {
+    map: M,
+    extra: Map<String, Value>,
 }
 
-fn tool_to_value(tool: &ToolPart) -> Value {
-    let mut map = Map::new();
-    if tool.dynamic {
-        put(&mut map, "type", Some("dynamic-tool"));
-        put(&mut map, "toolName", Some(tool.name.as_str()));
-    } else {
-        put(&mut map, "type", Some(format!("tool-{}", tool.name)));
+impl<M: SerializeMap> Entries<M> {
+    fn put(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> Result<(), M::Error> {
+        self.extra.shift_remove(key);
+        self.map.serialize_entry(key, value)
     }
-    put(&mut map, "toolCallId", Some(tool.call_id.as_str()));
-    put(&mut map, "state", Some(tool.state.as_str()));
-    put(&mut map, "input", tool.input.as_ref().map(raw));
-    put(&mut map, "output", tool.output.as_ref().map(raw));
-    put(&mut map, "errorText", tool.error.as_deref());
-    with_extra(Value::Object(map), tool.extra.as_ref())
+
+    fn put_some(&mut self, key: &str, value: Option<&(impl Serialize + ?Sized)>) -> Result<(), M::Error> {
+        value.map_or(Ok(()), |value| self.put(key, value))
+    }
+
+    fn tool(&mut self, tool: &ToolPart) -> Result<(), M::Error> {
+        if tool.dynamic {
+            self.put("type", "dynamic-tool")?;
+            self.put("toolName", &tool.name)?;
+        } else {
+            self.put("type", &format_args!("tool-{}", tool.name))?;
+        }
+        self.put("toolCallId", &tool.call_id)?;
+        self.put("state", &tool.state)?;
+        self.put_some("input", tool.input.as_ref().map(raw).as_ref())?;
+        self.put_some("output", tool.output.as_ref().map(raw).as_ref())?;
+        self.put_some("errorText", tool.error.as_deref())
+    }
+
+    fn end(mut self) -> Result<M::Ok, M::Error> {
+        for (key, value) in &self.extra {
+            self.map.serialize_entry(key, value)?;
+        }
+        self.map.end()
+    }
 }
 
 /// Reads a message's parts.

@@ -2,10 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::{Malformed, message_from_value, message_to_value, number, object, put, run_to_value, string};
-use crate::{BranchId, Cursor, Fork, ForkOption, ThreadId, Window};
+use super::message::MessageShape;
+use super::{Malformed, message_from_value, number, object, run_to_value, string};
+use crate::{BranchId, Cursor, Fork, ForkOption, Message, Segment, ThreadId, Window};
 
 /// A cursor as a token: opaque to clients, bound to its thread.
 #[must_use]
@@ -21,39 +24,89 @@ pub fn parse_cursor(thread: &ThreadId, token: &str) -> Option<Cursor> {
     (of == *thread).then_some(cursor)
 }
 
-fn option(option: &ForkOption) -> Value {
-    json!({"branch": option.branch.as_str(), "message": option.message.as_str()})
-}
-
-fn fork(fork: &Fork) -> Value {
-    let mut map = Map::new();
-    put(&mut map, "depth", Some(fork.depth));
-    put(&mut map, "message", Some(fork.message.as_str()));
-    put(&mut map, "index", Some(fork.index));
-    put(&mut map, "total", Some(fork.total));
-    put(&mut map, "previous", fork.previous.as_ref().map(option));
-    put(&mut map, "next", fork.next.as_ref().map(option));
-    Value::Object(map)
-}
-
-/// A window as JSON.
+/// A window as JSON text.
 #[must_use]
-pub fn window_to_value(window: &Window) -> Value {
-    let segment = |s: &crate::Segment| json!({"branch": s.branch.as_str(), "from": s.from});
-    json!({
-        "thread": window.thread.as_str(),
-        "branch": window.branch.as_str(),
-        "cursor": cursor_token(&window.thread, &window.cursor),
-        "total": window.total,
-        "firstDepth": window.from,
-        "nextDepth": window.to,
-        "messages": window.messages.iter().map(|m| message_to_value(m, Some(&window.thread))).collect::<Vec<_>>(),
-        "runs": window.runs.iter().map(run_to_value).collect::<Vec<_>>(),
-        "forks": window.forks.iter().map(fork).collect::<Vec<_>>(),
-        "lineage": window.lineage.iter().map(segment).collect::<Vec<_>>(),
-        "hasOlder": window.has_older(),
-        "hasNewer": window.has_newer(),
-    })
+pub fn window_to_json(window: &Window) -> Vec<u8> {
+    let texts: usize = window.messages.iter().map(Message::bytes).sum();
+    let mut json = Vec::with_capacity(texts + texts / 4 + 512);
+    serde_json::to_writer(&mut json, &WindowShape(window)).expect("memory takes everything, and every key is a text");
+    json
+}
+
+/// A window as it is written.
+struct WindowShape<'w>(&'w Window);
+
+impl Serialize for WindowShape<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let window = self.0;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("thread", window.thread.as_str())?;
+        map.serialize_entry("branch", window.branch.as_str())?;
+        map.serialize_entry("cursor", &cursor_token(&window.thread, &window.cursor))?;
+        map.serialize_entry("total", &window.total)?;
+        map.serialize_entry("firstDepth", &window.from)?;
+        map.serialize_entry("nextDepth", &window.to)?;
+        map.serialize_entry("messages", &MessagesShape(window))?;
+        map.serialize_entry("runs", &window.runs.iter().map(run_to_value).collect::<Vec<_>>())?;
+        map.serialize_entry("forks", &window.forks.iter().map(ForkShape::of).collect::<Vec<_>>())?;
+        map.serialize_entry("lineage", &window.lineage.iter().map(SegmentShape::of).collect::<Vec<_>>())?;
+        map.serialize_entry("hasOlder", &window.has_older())?;
+        map.serialize_entry("hasNewer", &window.has_newer())?;
+        map.end()
+    }
+}
+
+struct MessagesShape<'w>(&'w Window);
+
+impl Serialize for MessagesShape<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let thread = Some(&self.0.thread);
+        to.collect_seq(self.0.messages.iter().map(|message| MessageShape { message, thread }))
+    }
+}
+
+#[derive(Serialize)]
+struct ForkShape<'w> {
+    depth: u64,
+    message: &'w str,
+    index: u64,
+    total: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<OptionShape<'w>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<OptionShape<'w>>,
+}
+
+impl<'w> ForkShape<'w> {
+    fn of(fork: &'w Fork) -> Self {
+        let side = |side: &'w Option<ForkOption>| side.as_ref().map(OptionShape::of);
+        let (previous, next) = (side(&fork.previous), side(&fork.next));
+        Self { depth: fork.depth, message: fork.message.as_str(), index: fork.index, total: fork.total, previous, next }
+    }
+}
+
+#[derive(Serialize)]
+struct OptionShape<'w> {
+    branch: &'w str,
+    message: &'w str,
+}
+
+impl<'w> OptionShape<'w> {
+    fn of(option: &'w ForkOption) -> Self {
+        Self { branch: option.branch.as_str(), message: option.message.as_str() }
+    }
+}
+
+#[derive(Serialize)]
+struct SegmentShape<'w> {
+    branch: &'w str,
+    from: u64,
+}
+
+impl<'w> SegmentShape<'w> {
+    fn of(segment: &'w Segment) -> Self {
+        Self { branch: segment.branch.as_str(), from: segment.from }
+    }
 }
 
 /// Reads what a client needs of a window: messages, forks and range. Runs and lineage are left empty.

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
-use threadmill_proto::{Anchor, ErrorCode, MessageId, ThreadId, json as shape, to_cbor};
+use threadmill_proto::{Anchor, ErrorCode, MessageId, ThreadId, json as shape};
 use threadmill_store::WindowQuery;
 
 use crate::api::writes::{append_request, new_run, written_value};
@@ -18,7 +18,7 @@ use crate::request::fields::{Fields, taken};
 use crate::request::position;
 use crate::request::position::{POSITION, Placed, Seen};
 use crate::request::query::{Query, path_id};
-use threadmill_engine::{Edit, EditRequest};
+use threadmill_engine::{Edit, EditRequest, PageFormat};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -57,19 +57,18 @@ pub(crate) async fn window(
             limits: app.engine.page_limits(),
         };
         let seen = seen?.of(&request.thread)?;
-        Ok(app.engine.threads().window(&scope, request, seen.as_ref()).await?)
+        let format = if cbor { PageFormat::Cbor } else { PageFormat::Json };
+        Ok(app.engine.threads().window(&scope, request, seen.as_ref(), format).await?)
     };
-    match (window.await, cbor) {
-        (Ok(window), true) => {
-            let mut response = ([(header::CONTENT_TYPE, "application/cbor")], to_cbor(&window)).into_response();
-            if let Some(position) = position::header(&shape::cursor_token(&window.thread, &window.cursor)) {
-                response.headers_mut().insert(POSITION, position);
-            }
+    match window.await {
+        Ok(window) => {
+            let kind = if cbor { "application/cbor" } else { "application/json" };
+            let mut response = ([(header::CONTENT_TYPE, kind)], window.bytes).into_response();
+            response.headers_mut().extend(position::header(&window.cursor).map(|position| (POSITION, position)));
             response
         }
-        (Ok(window), false) => Placed(StatusCode::OK, shape::window_to_value(&window)).into_response(),
-        (Err(problem), true) => ApiProblem::into_cbor(problem),
-        (Err(problem), false) => ApiProblem::into_response(problem),
+        Err(problem) if cbor => ApiProblem::into_cbor(problem),
+        Err(problem) => ApiProblem::into_response(problem),
     }
 }
 

@@ -15,7 +15,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_proto::cursor::{Cursor, StreamOffset};
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ThreadId, json as shape};
+use threadmill_proto::{Anchor, Change, ErrorCode, Millis, ThreadId, Window, json as shape};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -176,7 +176,7 @@ fn name_of(event: &Delivered) -> Option<&'static str> {
 /// An event's data: the same for every reader, so it is encoded once.
 fn data_of(event: &Delivered) -> String {
     let value = match event {
-        Delivered::Window { window, .. } => shape::window_to_value(window),
+        Delivered::Window { window, .. } => return window_json(window),
         Delivered::Reset { reason, .. } => json!({"reason": reason_name(*reason)}),
         Delivered::Change { thread, event } => shape::event_to_value(thread, event),
         Delivered::Chunks { run, message, from, to, chunks, .. } => {
@@ -188,6 +188,10 @@ fn data_of(event: &Delivered) -> String {
         Delivered::Resumed { .. } | Delivered::Summary { .. } | Delivered::Own(_) => Value::Null,
     };
     value.to_string()
+}
+
+fn window_json(window: &Window) -> String {
+    String::from_utf8(shape::window_to_json(window)).expect("JSON is text")
 }
 
 /// What readers are told of a reset. Frozen.

@@ -1,5 +1,5 @@
-//! Reads: each in one snapshot of the file, on a connection of the pool. What is made of the rows is the rules'; a slot is
-//! read by key, one seek after another, so that a page costs the same on every thread.
+//! Reads: each in one snapshot of the file, on a connection of the pool. What is made of the rows is the rules'; slots
+//! are read by key, so that a page costs the same on every thread.
 
 pub(crate) mod runs;
 
@@ -9,7 +9,7 @@ use rusqlite::params;
 use threadmill_proto::{BranchId, ChainHash, MessageId, Millis, Record, Scope, Summary, ThreadId, from_cbor};
 use threadmill_store::Missing;
 use threadmill_store::relational::{
-    BranchRow, MessageRow, Principal, Reads, RunRow, Slot, ThreadRow, Wanted, Way, hash_from_blob,
+    BranchRow, MessageRow, Principal, Reads, RunRow, Slot, ThreadRow, Wanted, hash_from_blob,
 };
 
 use crate::db::Db;
@@ -80,11 +80,7 @@ impl Reads for Snapshot<'_> {
     }
 
     async fn slots(&self, thread: &ThreadRow, line: &BranchRow, wanted: Wanted) -> Done<VecDeque<Slot>> {
-        let depth = match wanted.way {
-            Way::Up => wanted.from,
-            Way::Down => wanted.to - 1,
-        };
-        Ok(VecDeque::from([message::slot(self.db, thread, line, depth)?]))
+        message::slots(self.db, thread, line, wanted)
     }
 
     async fn slots_ahead(&self, _: &ThreadRow, _: &BranchRow, _: [Option<Wanted>; 2]) -> Done<[VecDeque<Slot>; 2]> {

@@ -1,23 +1,35 @@
 //! The message row, and the slot read that every page is made of.
 
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+
 use rusqlite::{Row, params};
 use threadmill_proto::message::Body;
-use threadmill_proto::{ForkOption, MessageId, Millis};
+use threadmill_proto::{BranchId, ForkOption, MessageId, Millis};
 use threadmill_store::relational::{
-    BranchRow, MessageRow, Siblings, Slot, ThreadRow, key, number, owner_at, role_from, role_to, status_from, status_to,
+    BranchRow, MessageRow, Siblings, Slot, ThreadRow, Wanted, Way, key, number, owner_at, role_from, role_to,
+    status_from, status_to,
 };
 use threadmill_store::{StoreError, store_id as id};
 
 use crate::codec::{RowSum, body_from_blob, body_to_blob};
-use crate::db::Db;
+use crate::db::{Db, Step};
 use crate::fail::{Done, Fail, damage};
+use crate::rows::branch;
 
-const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, b.id, m.depth, m.created_at, m.body, m.sum";
+const OWN: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, m.depth, m.created_at, m.body, m.sum";
+/// As [`OWN`], with the branch's id.
+const COLUMNS: &str = "m.key, m.id, m.role, m.status, m.rev, m.branch, m.depth, m.created_at, m.body, m.sum, b.id";
 
 fn read(row: &Row<'_>) -> Done<MessageRow> {
+    let branch = row.get_ref(10)?.as_str().map_err(damage)?;
+    read_on(row, id!(BranchId, branch)?)
+}
+
+/// A row of [`OWN`], first written on a branch of this id.
+fn read_on(row: &Row<'_>, branch_id: BranchId) -> Done<MessageRow> {
     let name = row.get_ref(1)?.as_str().map_err(damage)?;
-    let branch = row.get_ref(6)?.as_str().map_err(damage)?;
-    let body = row.get_ref(9)?.as_blob().map_err(damage)?;
+    let body = row.get_ref(8)?.as_blob().map_err(damage)?;
     let key: i64 = row.get(0)?;
     let named = |fail: Fail| match fail {
         Fail::Refused(StoreError::Internal { detail, .. }) => {
@@ -32,12 +44,12 @@ fn read(row: &Row<'_>) -> Done<MessageRow> {
         status: status_from(row.get(3)?)?,
         rev: row.get(4)?,
         branch: row.get(5)?,
-        branch_id: id!(BranchId, branch)?,
-        depth: row.get(7)?,
-        created_at: row.get(8)?,
+        branch_id,
+        depth: row.get(6)?,
+        created_at: row.get(7)?,
         body: body_from_blob(key, body).map_err(named)?,
     };
-    sum(key, &message).check(row, 10, format_args!("message {name} (of thread number {})", key >> 32))?;
+    sum(key, &message).check(row, 9, format_args!("message {name} (of thread number {})", key >> 32))?;
     Ok(message)
 }
 
@@ -91,31 +103,67 @@ pub(crate) fn exists(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Do
     Ok(found.is_some())
 }
 
-/// A slot of a line. Seeks by key alone, the same ones on every thread: this is why a page costs the same at any
-/// depth of any thread.
-pub(crate) fn slot(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64) -> Done<Slot> {
-    let owner = owner_at(&line.lineage, depth)?.branch;
-    db.one(
+/// These slots of a line in their order, until their bodies are enough; at least one. Each is sought by its key in one
+/// statement, however many branches they lie on: this is why a page costs the same at any depth of any thread.
+pub(crate) fn slots(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, wanted: Wanted) -> Done<VecDeque<Slot>> {
+    let (mut slots, mut bytes, mut elsewhere) = (VecDeque::new(), 0, HashMap::new());
+    db.each(
         &format!(
-            "SELECT {COLUMNS}, f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total
-             FROM slots s
-             CROSS JOIN messages m ON m.key = ?5 + s.message
-             CROSS JOIN branches b ON b.key = ?5 + m.branch
+            "SELECT {OWN}, f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total
+             FROM json_each(?4) at
+             CROSS JOIN slots s
+                 ON s.tenant = ?1 AND s.thread = ?2 AND s.branch = at.value >> 32 AND s.depth = at.value & 4294967295
+             CROSS JOIN messages m ON m.key = ?3 + s.message
              LEFT JOIN forks f ON f.message = m.key
-             LEFT JOIN forkpoints p ON p.pred = f.pred
-             WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?3 AND s.depth = ?4"
+             LEFT JOIN forkpoints p ON p.pred = f.pred"
         ),
-        params![thread.tenant, thread.num, owner, depth, key(thread.num, 0)],
-        |row| Ok(Slot { message: read(row)?, siblings: siblings(row)? }),
-    )?
-    .ok_or_else(|| damage(format_args!("slot {depth} of branch {} is empty", line.id)))
+        params![thread.tenant, thread.num, key(thread.num, 0), places(line, wanted)?],
+        |row| {
+            let branch: i64 = row.get(5)?;
+            let stretch = owner_at(&line.lineage, row.get(6)?)?;
+            let branch_id = if branch == stretch.branch {
+                &stretch.id
+            } else {
+                branch_named(db, thread.num, branch, &mut elsewhere)?
+            };
+            bytes += row.get_ref(8)?.as_blob().map_err(damage)?.len();
+            slots.push_back(Slot { message: read_on(row, branch_id.clone())?, siblings: siblings(row)? });
+            Ok(if bytes < wanted.bytes { Step::On } else { Step::Stop })
+        },
+    )?;
+    Ok(slots)
+}
+
+/// Where slots lie, as a list in JSON: the branch, and below it the depth in 32 bits. No line has more.
+fn places(line: &BranchRow, wanted: Wanted) -> Done<String> {
+    let place = |depth| Ok(key(owner_at(&line.lineage, depth)?.branch, depth.cast_signed()));
+    let depths = wanted.from..wanted.to;
+    let mut places: Vec<i64> = depths.map(place).collect::<Done<_>>()?;
+    if wanted.way == Way::Down {
+        places.reverse();
+    }
+    Ok(format!("{places:?}"))
+}
+
+/// The id of a branch that messages of a page were first written on, read once a page.
+fn branch_named<'n>(db: &Db<'_>, thread: i64, num: i64, known: &'n mut HashMap<i64, BranchId>) -> Done<&'n BranchId> {
+    Ok(match known.entry(num) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => unknown.insert(branch::id_of(db, thread, num)?),
+    })
+}
+
+/// One slot of a line.
+pub(crate) fn slot(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, depth: u64) -> Done<Slot> {
+    let mut slots = slots(db, thread, line, Wanted { way: Way::Up, from: depth, to: depth + 1, bytes: 0 })?;
+    slots.pop_front().ok_or_else(|| damage(format_args!("slot {depth} of branch {} is empty", line.id)))
 }
 
 fn siblings(row: &Row<'_>) -> Done<Option<Siblings>> {
-    let Some(index) = row.get::<_, Option<u64>>(11)? else {
+    let Some(index) = row.get::<_, Option<u64>>(10)? else {
         return Ok(None);
     };
-    Ok(Some(Siblings { index, previous: option(row, 12)?, next: option(row, 14)?, total: row.get(16)? }))
+    Ok(Some(Siblings { index, previous: option(row, 11)?, next: option(row, 13)?, total: row.get(15)? }))
 }
 
 fn option(row: &Row<'_>, at: usize) -> Done<Option<ForkOption>> {
