@@ -185,8 +185,9 @@ impl Engine {
             }
             None => (Arc::new(LocalHub::new(Arc::clone(&commits))), None),
         };
-        let pages = peers.is_none().then(|| Arc::new(Pages::new()));
-        let first = pages.clone().map(|pages| Box::new(move |batch: &[Committing]| pages.spoil(batch)) as _);
+        let pages = Arc::new(Pages::new(peers.clone()));
+        let spoiled = Arc::clone(&pages);
+        let first = Box::new(move |batch: &[Committing]| spoiled.spoil(batch));
         store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub), first }));
         let publisher = {
             let hub = Arc::clone(&hub);

@@ -161,14 +161,12 @@ pub(crate) struct Intake {
     pub(crate) commits: Arc<Commits>,
     pub(crate) hub: Arc<dyn Hub>,
     /// What has to know of changes before those who asked for them are answered. It must be quick.
-    pub(crate) first: Option<Box<dyn Fn(&[Committing]) + Send + Sync>>,
+    pub(crate) first: Box<dyn Fn(&[Committing]) + Send + Sync>,
 }
 
 impl CommitSink for Intake {
     fn committed(&self, batch: Vec<Committing>) {
-        if let Some(first) = &self.first {
-            first(&batch);
-        }
+        (self.first)(&batch);
         self.commits.put(batch, &*self.hub);
     }
 }

@@ -1,15 +1,17 @@
-//! Encoded windows, kept in the memory of a node that has its store to itself.
+//! Encoded windows, kept in the memory of a node for as long as they are right.
 //!
-//! Such a node hears of every commit before those who asked for it are answered. So a page is right until the next change
-//! of its thread: each thread that is read has a stamp, the writer takes it away with a change ([`Pages::spoil`]), and a
-//! page is shown under the stamp alone that its reading began with. What was read while a change came is thus kept under
-//! a stamp that is no more. A page of another position than its thread's others takes the stamp away, too: a reader may
-//! meet a commit before the writer has said so, and nobody shall then be shown the state before it.
+//! A page is shown under the state of its thread alone that its reading began with ([`State`]). A node that has its store
+//! to itself hears of every commit before those who asked for it are answered: a thread that is read has a stamp, and the
+//! writer takes it away with a change ([`Pages::spoil`]). What was read while a change came is thus kept under a stamp that
+//! is no more. A page of another position than its thread's others takes the stamp away, too: a reader may meet a commit
+//! before the writer has said so, and nobody shall then be shown the state before it. Among other nodes the durable tier
+//! says at every reading, in one question, where the thread stands and that this user may see it.
 //!
-//! Whether a caller may see a thread is part of the key: a page is there for the user who was shown it. A window in which
-//! something is being written is never kept. Bounds: [`BYTES`] of pages, of which the least used go first, [`THREADS`]
-//! stamps. A page costs its bytes and is shared by those who read it.
+//! The user is part of the key: a page is there for those who were shown it. A window in which something is being written
+//! is never kept. Bounds: [`BYTES`] of pages, of which the least used go first, [`THREADS`] stamps. A page costs its bytes
+//! and is shared by those who read it.
 
+use std::convert::Infallible;
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +20,7 @@ use bytes::Bytes;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use threadmill_proto::{Cursor, Position, Scope, TenantId, ThreadId, Window, json, to_cbor};
-use threadmill_store::{Committing, WindowQuery};
+use threadmill_store::{Committing, Peers, Standing, StoreResult, WindowQuery};
 
 /// Bytes of pages that are kept.
 const BYTES: u64 = 32 << 20;
@@ -96,7 +98,7 @@ impl Equivalent<Key> for Asked<'_> {
 
 type ThreadKey = (TenantId, ThreadId);
 
-/// The state of a thread between two changes.
+/// A thread between two changes, as a node alone on its store tells it.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     number: u64,
@@ -104,9 +106,52 @@ pub(crate) struct Stamp {
     position: OnceLock<Position>,
 }
 
+/// The state of a thread that a reading began with.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    /// By the stamp that it has until the next change.
+    Stamped(Arc<Stamp>),
+    /// By where the durable tier says that it stands.
+    Standing(Standing),
+}
+
+/// What tells a page's state from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Under {
+    Stamp(u64),
+    /// A thread's birth and position.
+    Standing(u64, Position),
+}
+
+impl State {
+    /// What a window of a position is kept under.
+    fn under(&self, position: Position) -> Under {
+        match self {
+            Self::Stamped(stamp) => Under::Stamp(stamp.number),
+            Self::Standing(standing) => Under::Standing(standing.birth, position),
+        }
+    }
+
+    /// Where the thread stands, if that was asked for.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        match self {
+            Self::Stamped(_) => None,
+            Self::Standing(standing) => Some(*standing),
+        }
+    }
+
+    /// What a window must be kept under to be shown.
+    fn wanted(&self) -> Under {
+        match self {
+            Self::Stamped(stamp) => Under::Stamp(stamp.number),
+            Self::Standing(standing) => Under::Standing(standing.birth, standing.position),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Page {
-    stamp: u64,
+    under: Under,
     window: EncodedWindow,
 }
 
@@ -121,56 +166,70 @@ impl Weighter<Key, Page> for Weight {
 
 /// The pages of a node.
 pub(crate) struct Pages {
+    /// The nodes that write, too.
+    peers: Option<Arc<dyn Peers>>,
     stamps: Cache<ThreadKey, Arc<Stamp>>,
     pages: Cache<Key, Page, Weight>,
     next: AtomicU64,
 }
 
 impl Pages {
-    pub(crate) fn new() -> Self {
-        Self { stamps: Cache::new(THREADS), pages: Cache::with_weighter(PAGES, BYTES, Weight), next: AtomicU64::new(0) }
+    pub(crate) fn new(peers: Option<Arc<dyn Peers>>) -> Self {
+        Self { peers, stamps: Cache::new(THREADS), pages: Cache::with_weighter(PAGES, BYTES, Weight), next: AtomicU64::new(0) }
     }
 
-    /// The stamp to read under, taken before the reading.
-    pub(crate) fn stamp(&self, scope: &Scope, query: &WindowQuery) -> Arc<Stamp> {
-        let key = (scope.tenant.clone(), query.thread.clone());
+    /// The state to read under, taken before the reading.
+    ///
+    /// # Errors
+    /// There is no such thread, where others may write it.
+    pub(crate) async fn state(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<State> {
+        match &self.peers {
+            Some(peers) => Ok(State::Standing(peers.standing(scope, thread).await?)),
+            None => Ok(State::Stamped(self.stamp(scope, thread))),
+        }
+    }
+
+    fn stamp(&self, scope: &Scope, thread: &ThreadId) -> Arc<Stamp> {
+        let key = (scope.tenant.clone(), thread.clone());
         if let Some(stamp) = self.stamps.get(&key) {
             return stamp;
         }
-        let fresh = || Stamp { number: self.next.fetch_add(1, Relaxed), position: OnceLock::new() };
-        let made = self.stamps.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::new(fresh())));
-        let Ok(stamp) = made;
+        let number = self.next.fetch_add(1, Relaxed);
+        let fresh = Arc::new(Stamp { number, position: OnceLock::new() });
+        let Ok(stamp) = self.stamps.get_or_insert_with(&key, || Ok::<_, Infallible>(fresh));
         stamp
     }
 
-    /// The page under this stamp, if it shows what the reader has seen.
+    /// The page of this state, if it shows what the reader has seen.
     pub(crate) fn get(
         &self,
-        stamp: &Stamp,
+        state: &State,
         scope: &Scope,
         query: &WindowQuery,
         format: PageFormat,
         seen: Option<&Cursor>,
     ) -> Option<EncodedWindow> {
         let page = self.pages.get(&Asked { scope, query, format })?;
-        (page.stamp == stamp.number && page.window.is_at(seen)).then_some(page.window)
+        (page.under == state.wanted() && page.window.is_at(seen)).then_some(page.window)
     }
 
-    /// Keeps a page that was read under this stamp.
+    /// Keeps a page that was read under this state.
     pub(crate) fn keep(
         &self,
-        stamp: &Arc<Stamp>,
+        state: &State,
         scope: &Scope,
         query: WindowQuery,
         format: PageFormat,
         window: &EncodedWindow,
     ) {
-        if *stamp.position.get_or_init(|| window.position) != window.position {
+        if let State::Stamped(stamp) = state
+            && *stamp.position.get_or_init(|| window.position) != window.position
+        {
             let key = (scope.tenant.clone(), query.thread);
             self.stamps.remove_if(&key, |now| Arc::ptr_eq(now, stamp));
         } else if window.bytes.len() <= LARGEST {
             let key = Key { scope: scope.clone(), query, format };
-            self.pages.insert(key, Page { stamp: stamp.number, window: window.clone() });
+            self.pages.insert(key, Page { under: state.under(window.position), window: window.clone() });
         }
     }
 
@@ -235,39 +294,42 @@ mod tests {
     impl Reader {
         fn read(&self, before: u32, seen: Option<&Cursor>) -> Option<u64> {
             let query = query(before);
-            let stamp = self.0.stamp(&self.1, &query);
-            let page = self.0.get(&stamp, &self.1, &query, PageFormat::Json, seen);
+            let page = self.0.get(&self.state(), &self.1, &query, PageFormat::Json, seen);
             page.map(|page| page.position.seq)
         }
 
-        fn keep(&self, stamp: &Arc<Stamp>, before: u32, seq: u64) {
-            self.0.keep(stamp, &self.1, query(before), PageFormat::Json, &window(seq));
+        fn state(&self) -> State {
+            State::Stamped(self.0.stamp(&self.1, &thread()))
+        }
+
+        fn keep(&self, state: &State, before: u32, seq: u64) {
+            self.0.keep(state, &self.1, query(before), PageFormat::Json, &window(seq));
         }
     }
 
     #[test]
     fn a_page_is_shown_until_its_thread_changes() {
-        let reader = Reader(Pages::new(), user("ada"));
-        reader.keep(&reader.0.stamp(&reader.1, &query(9)), 9, 5);
+        let reader = Reader(Pages::new(None), user("ada"));
+        reader.keep(&reader.state(), 9, 5);
         assert_eq!(reader.read(9, None), Some(5));
         assert_eq!(reader.read(8, None), None, "another question");
-        let stamp = reader.0.stamp(&reader.1, &query(9));
+        let stamp = reader.state();
         assert!(reader.0.get(&stamp, &reader.1, &query(9), PageFormat::Cbor, None).is_none(), "another format");
         assert!(reader.0.get(&stamp, &user("eve"), &query(9), PageFormat::Json, None).is_none(), "another user");
         reader.0.spoil(&[change(6)]);
         assert_eq!(reader.read(9, None), None);
-        reader.keep(&reader.0.stamp(&reader.1, &query(9)), 9, 6);
+        reader.keep(&reader.state(), 9, 6);
         assert_eq!(reader.read(9, None), Some(6));
     }
 
     #[test]
     fn what_was_read_while_a_change_came_is_not_kept() {
-        let reader = Reader(Pages::new(), user("ada"));
-        let stamp = reader.0.stamp(&reader.1, &query(9));
+        let reader = Reader(Pages::new(None), user("ada"));
+        let stamp = reader.state();
         reader.0.spoil(&[change(6)]);
         reader.keep(&stamp, 9, 5);
         assert_eq!(reader.read(9, None), None);
-        let next = reader.0.stamp(&reader.1, &query(9));
+        let next = reader.state();
         reader.keep(&next, 9, 6);
         reader.keep(&stamp, 9, 5);
         assert_eq!(reader.read(9, None), None, "a late one replaces it, and is not shown");
@@ -275,26 +337,39 @@ mod tests {
 
     #[test]
     fn a_commit_that_a_reader_met_first_is_not_unseen() {
-        let reader = Reader(Pages::new(), user("ada"));
-        reader.keep(&reader.0.stamp(&reader.1, &query(9)), 9, 5);
-        reader.keep(&reader.0.stamp(&reader.1, &query(3)), 3, 6);
+        let reader = Reader(Pages::new(None), user("ada"));
+        reader.keep(&reader.state(), 9, 5);
+        reader.keep(&reader.state(), 3, 6);
         assert_eq!(reader.read(9, None), None, "it shows the state before");
         assert_eq!(reader.read(3, None), None);
     }
 
     #[test]
     fn who_has_seen_more_is_not_shown_less() {
-        let reader = Reader(Pages::new(), user("ada"));
-        reader.keep(&reader.0.stamp(&reader.1, &query(9)), 9, 5);
+        let reader = Reader(Pages::new(None), user("ada"));
+        reader.keep(&reader.state(), 9, 5);
         assert_eq!(reader.read(9, Some(&cursor(1, 5))), Some(5));
         assert_eq!(reader.read(9, Some(&cursor(1, 6))), None);
         assert_eq!(reader.read(9, Some(&cursor(7, 6))), Some(5), "of another history");
     }
 
     #[test]
+    fn among_other_nodes_a_page_is_shown_where_its_thread_stands() {
+        let (pages, who) = (Pages::new(None), user("ada"));
+        let at = |birth, seq| State::Standing(Standing { birth, position: cursor(1, seq).position });
+        let get =
+            |state: &State| pages.get(state, &who, &query(9), PageFormat::Json, None).map(|page| page.position.seq);
+        pages.keep(&at(7, 5), &who, query(9), PageFormat::Json, &window(6));
+        assert_eq!(get(&at(7, 5)), None, "more was read than was there when the reading began");
+        assert_eq!(get(&at(7, 6)), Some(6));
+        assert_eq!(get(&at(8, 6)), None, "another thread of the same id");
+        assert_eq!(get(&at(7, 7)), None);
+    }
+
+    #[test]
     fn pages_are_bounded_in_bytes() {
-        let pages = Pages::new();
-        let (who, stamp) = (user("ada"), pages.stamp(&user("ada"), &query(0)));
+        let pages = Pages::new(None);
+        let (who, stamp) = (user("ada"), State::Stamped(pages.stamp(&user("ada"), &thread())));
         let large = |bytes| EncodedWindow { bytes: vec![0; bytes].into(), ..window(5) };
         for before in 0..100 {
             pages.keep(&stamp, &who, query(before), PageFormat::Json, &large(LARGEST));

@@ -26,10 +26,19 @@ impl WindowCache {
     }
 
     /// A window as the store has it: from the hot tier if it is there, from the durable tier if not.
-    pub(crate) async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
+    /// Where the thread stands is asked for if it is not `known`.
+    pub(crate) async fn window(
+        &self,
+        scope: &Scope,
+        query: WindowQuery,
+        known: Option<Standing>,
+    ) -> StoreResult<Window> {
         let Some((tier, peers)) = &self.shared else { return self.store.window(scope, query).await };
         let asked = Asked::of(&query);
-        let standing = peers.standing(scope, &query.thread).await?;
+        let standing = match known {
+            Some(standing) => standing,
+            None => peers.standing(scope, &query.thread).await?,
+        };
         let kept = asked.read(tier, asked.key(scope, &query, &standing)).await;
         // The hash tells another history of the same length, should an epoch not have been raised yet.
         if let Some(window) = kept.filter(|window| window.cursor.position == standing.position) {

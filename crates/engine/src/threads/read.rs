@@ -10,7 +10,9 @@ use threadmill_proto::{
     Anchor, BranchId, Cursor, ErrorCode, Limits, Message, MessageId, MessageStatus, Position, Problem, RunId,
     RunStatus, Scope, ThreadId, Window,
 };
-use threadmill_store::{Changes, DurableStore, PageLimits, RunRead, StoreResult, StreamPage, SummaryPage, WindowQuery};
+use threadmill_store::{
+    Changes, DurableStore, PageLimits, RunRead, Standing, StoreResult, StreamPage, SummaryPage, WindowQuery,
+};
 
 use crate::delivery::hub::Hub;
 use crate::delivery::open::WAITS;
@@ -35,8 +37,7 @@ pub(crate) struct Reads {
     store: Arc<dyn DurableStore>,
     hub: Arc<dyn Hub>,
     windows: WindowCache,
-    /// Where the node hears of every commit: encoded windows.
-    pages: Option<Arc<Pages>>,
+    pages: Arc<Pages>,
     unsent: Arc<Unsent>,
     turns: Arc<Turns>,
     limits: Limits,
@@ -45,9 +46,7 @@ pub(crate) struct Reads {
 #[async_trait]
 impl Snapshot for Reads {
     async fn window(&self, scope: &Scope, query: WindowQuery) -> Answer<Window> {
-        self.unsent.room(Some(scope)).await?;
-        let _turn = self.turns.turn(scope, 1).await;
-        self.windows.window(scope, query).await.map_err(problem_of)
+        self.window_now(scope, query, None).await
     }
 
     async fn default_branch(&self, scope: &Scope, thread: &ThreadId) -> Answer<BranchId> {
@@ -77,21 +76,31 @@ impl Reads {
         store: Arc<dyn DurableStore>,
         hub: Arc<dyn Hub>,
         windows: WindowCache,
-        pages: Option<Arc<Pages>>,
+        pages: Arc<Pages>,
         unsent: Arc<Unsent>,
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self { store, hub, windows, pages, unsent, turns: Turns::new(READS), limits })
     }
 
+    /// A window as the durable tier has it. Where the thread stands need not be asked for if it just was.
+    async fn window_now(&self, scope: &Scope, query: WindowQuery, known: Option<Standing>) -> Answer<Window> {
+        self.unsent.room(Some(scope)).await?;
+        let _turn = self.turns.turn(scope, 1).await;
+        self.windows.window(scope, query, known).await.map_err(problem_of)
+    }
+
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
-    ///
-    /// # Errors
-    /// There is no such thread, branch or message.
-    pub(crate) async fn window_at(&self, scope: &Scope, query: WindowQuery, seen: Option<&Cursor>) -> Answer<Window> {
+    async fn window_at(
+        &self,
+        scope: &Scope,
+        query: &WindowQuery,
+        seen: Option<&Cursor>,
+        mut known: Option<Standing>,
+    ) -> Answer<Window> {
         let key = (scope.tenant.clone(), query.thread.clone());
         for wait in WAITS {
-            let mut window = self.window(scope, query.clone()).await?;
+            let mut window = self.window_now(scope, query.clone(), known.take()).await?;
             let here = window.cursor.position;
             let ahead = seen.filter(|seen| seen.position.epoch == here.epoch && seen.position.seq > here.seq);
             // What nobody can have seen is not waited for: it was made up.
@@ -106,7 +115,8 @@ impl Reads {
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
     }
 
-    /// As [`Self::window_at`], as it is sent: from memory, if nothing changed since it was read for this user.
+    /// A window as it is sent, with its streaming messages as far as they are durable, at or past what the reader has
+    /// seen. It comes from memory if nothing changed since it was read for this user.
     ///
     /// # Errors
     /// There is no such thread, branch or message.
@@ -117,18 +127,18 @@ impl Reads {
         seen: Option<&Cursor>,
         format: PageFormat,
     ) -> Answer<EncodedWindow> {
-        let Some(pages) = &self.pages else {
-            return Ok(EncodedWindow::of(&self.window_at(scope, query, seen).await?, format));
+        self.unsent.room(Some(scope)).await?;
+        let state = {
+            let _turn = if self.hub.has_peers() { Some(self.turns.turn(scope, 1).await) } else { None };
+            self.pages.state(scope, &query.thread).await.map_err(problem_of)?
         };
-        let stamp = pages.stamp(scope, &query);
-        if let Some(page) = pages.get(&stamp, scope, &query, format, seen) {
-            self.unsent.room(Some(scope)).await?;
+        if let Some(page) = self.pages.get(&state, scope, &query, format, seen) {
             return Ok(page);
         }
-        let window = self.window_at(scope, query.clone(), seen).await?;
+        let window = self.window_at(scope, &query, seen, state.standing()).await?;
         let page = EncodedWindow::of(&window, format);
         if window.runs.is_empty() {
-            pages.keep(&stamp, scope, query, format, &page);
+            self.pages.keep(&state, scope, query, format, &page);
         }
         Ok(page)
     }
