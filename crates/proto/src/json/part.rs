@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Malformed, object, optional, put, raw, string, text_of};
+use super::read::fields_of;
+use super::{Malformed, list, object, optional, put, raw, string, text_of};
+use crate::limits::IMPORT;
 use crate::{JsonText, Part, ToolPart};
 
 /// A part as JSON.
@@ -41,8 +43,8 @@ pub fn part_to_value(part: &Part) -> Value {
 }
 
 fn with_extra(mut value: Value, extra: Option<&JsonText>) -> Value {
-    if let (Value::Object(map), Some(Value::Object(extra))) = (&mut value, extra.map(raw)) {
-        for (key, value) in extra {
+    if let (Value::Object(map), Some(extra)) = (&mut value, extra) {
+        for (key, value) in fields_of(&extra.0) {
             map.entry(key).or_insert(value);
         }
     }
@@ -70,8 +72,7 @@ fn tool_to_value(tool: &ToolPart) -> Value {
 /// # Errors
 /// Says which part is malformed and how.
 pub fn parts_from_value(value: Value) -> Result<Vec<Part>, Malformed> {
-    let Value::Array(items) = value else { return Err("`parts` must be an array".into()) };
-    items
+    list(value, "`parts`", IMPORT.parts)?
         .into_iter()
         .enumerate()
         .map(|(index, item)| part_from_value(item).map_err(|why| format!("parts[{index}]: {why}")))

@@ -40,20 +40,22 @@ fn fork(fork: &Fork) -> Value {
 #[must_use]
 pub fn window_to_value(window: &Window) -> Value {
     let segment = |s: &crate::Segment| json!({"branch": s.branch.as_str(), "from": s.from});
-    json!({
+    let mut value = json!({
         "thread": window.thread.as_str(),
         "branch": window.branch.as_str(),
         "cursor": cursor_token(&window.thread, &window.cursor),
         "total": window.total,
         "firstDepth": window.from,
         "nextDepth": window.to,
-        "messages": window.messages.iter().map(|m| message_to_value(m, Some(&window.thread))).collect::<Vec<_>>(),
+        "messages": null,
         "runs": window.runs.iter().map(run_to_value).collect::<Vec<_>>(),
         "forks": window.forks.iter().map(fork).collect::<Vec<_>>(),
         "lineage": window.lineage.iter().map(segment).collect::<Vec<_>>(),
         "hasOlder": window.has_older(),
         "hasNewer": window.has_newer(),
-    })
+    });
+    value["messages"] = window.messages.iter().map(|m| message_to_value(m, Some(&window.thread))).collect();
+    value
 }
 
 /// Reads what a client needs of a window: messages, forks and range. Runs and lineage are left empty.
