@@ -151,11 +151,13 @@ impl Write {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        json!({
+        let mut value = json!({
             "kind": self.kind.as_str(), "thread": self.thread.as_str(),
             "message": self.message.as_ref().map(MessageId::as_str), "run": self.run.as_ref().map(RunId::as_str),
-            "text": self.text, "path": self.path, "body": self.body,
-        })
+            "text": self.text, "path": self.path,
+        });
+        value["body"] = self.body.clone().unwrap_or_default();
+        value
     }
 
     /// Reads a write that was kept under a key.
@@ -204,7 +206,7 @@ impl Answer {
 pub(crate) fn create(title: Option<&str>, message: &NewMessage) -> Result<Write, Error> {
     let (thread, id) = (fresh(ThreadId::parse)?, fresh(MessageId::parse)?);
     let (run, run_body) = run_of(&message.answered)?;
-    let first = json!({"id": id.as_str(), "role": "user", "parts": message.parts()});
+    let first = body([("id", id.as_str().into()), ("role", "user".into()), ("parts", message.parts())]);
     let mut body = body([("id", thread.as_str().into()), ("message", first)]);
     put(&mut body, "title", title.map(Into::into));
     put(&mut body, "run", run_body);

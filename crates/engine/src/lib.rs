@@ -57,6 +57,7 @@ pub use problem::{Answer, problem_of};
 pub use providers::Providers;
 pub use providers::context::ContextPolicy;
 pub use runs::Runs;
+pub use shares::{Bounds, Full, Share, Shares};
 pub use telemetry::{LockStats, Outcomes, Spread, THRESHOLD};
 pub use threads::check::{check_body, check_title};
 pub use threads::edit::Edit;

@@ -14,22 +14,29 @@ const RETRY_MS: u32 = 1000;
 
 /// The most that may be held at once, in whatever unit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) user: u64,
-    pub(crate) tenant: u64,
-    pub(crate) node: u64,
+pub struct Bounds {
+    /// By one user.
+    pub user: u64,
+    /// By all users of one tenant.
+    pub tenant: u64,
+    /// By everybody.
+    pub node: u64,
 }
 
 /// Whose bound would be exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub enum Full {
+    /// The user's own.
     User,
+    /// The tenant's.
     Tenant,
+    /// The node's.
     Node,
 }
 
 impl Full {
     /// The refusal: `what` is a sentence's subject, such as "Writes that wait".
+    #[must_use]
     pub(crate) fn problem(self, what: &str) -> Problem {
         let whose = match self {
             Self::User => "of this user",
@@ -47,7 +54,7 @@ impl Full {
 
 /// Counts what is held, and refuses what would exceed a bound.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub struct Shares {
     bounds: Bounds,
     held: Mutex<Held>,
 }
@@ -70,48 +77,87 @@ fn give_back<K: Hash + Eq>(held: &mut HashMap<K, u64>, key: &K, amount: u64) {
 }
 
 impl Shares {
-    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+    /// Shares of something, none of which is held yet.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self { bounds, held: Mutex::default() })
     }
 
-    /// Takes a share, given back when it is dropped. A user who holds nothing may always take one that fits the
-    /// tenant's and the node's bounds, however large it is: a single request must not be refused for ever.
-    pub(crate) fn take(self: &Arc<Self>, scope: &Scope, amount: u64) -> Result<Share, Full> {
-        let mut held = lock(&self.held);
-        let user = held.users.get(scope).copied().unwrap_or_default();
-        let tenant = held.tenants.get(&scope.tenant).copied().unwrap_or_default();
-        if user > 0 && user.saturating_add(amount) > self.bounds.user {
-            return Err(Full::User);
-        }
-        if tenant.saturating_add(amount) > self.bounds.tenant {
-            return Err(Full::Tenant);
-        }
-        if held.node.saturating_add(amount) > self.bounds.node {
-            return Err(Full::Node);
-        }
-        held.node += amount;
-        *held.tenants.entry(scope.tenant.clone()).or_default() += amount;
-        *held.users.entry(scope.clone()).or_default() += amount;
-        drop(held);
-        Ok(Share { of: Arc::clone(self), scope: scope.clone(), amount })
+    /// Takes a share, given back when it is dropped. See [`Share::grow`].
+    ///
+    /// # Errors
+    /// Whose bound it would exceed.
+    pub fn take(self: &Arc<Self>, scope: &Scope, amount: u64) -> Result<Share, Full> {
+        let mut share = self.none(scope);
+        share.grow(amount)?;
+        Ok(share)
+    }
+
+    /// A share of nothing yet.
+    #[must_use]
+    pub fn none(self: &Arc<Self>, scope: &Scope) -> Share {
+        Share { of: Arc::clone(self), scope: scope.clone(), amount: 0 }
     }
 
     /// What all hold together.
-    pub(crate) fn held(&self) -> u64 {
+    #[must_use]
+    pub fn held(&self) -> u64 {
         lock(&self.held).node
+    }
+
+    /// What a user, their tenant and the node hold.
+    #[must_use]
+    pub fn held_by(&self, scope: &Scope) -> Bounds {
+        let held = lock(&self.held);
+        let user = held.users.get(scope).copied().unwrap_or_default();
+        let tenant = held.tenants.get(&scope.tenant).copied().unwrap_or_default();
+        Bounds { user, tenant, node: held.node }
     }
 }
 
-/// A share that is held.
+/// A share that is held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     of: Arc<Shares>,
     scope: Scope,
     amount: u64,
 }
 
+impl Share {
+    /// Makes it larger. A user who holds nothing may always take what fits the tenant's and the node's bounds, however
+    /// large it is: a single request must not be refused for ever.
+    ///
+    /// # Errors
+    /// Whose bound that would exceed; the share stays as it is.
+    pub fn grow(&mut self, by: u64) -> Result<(), Full> {
+        let bounds = self.of.bounds;
+        let mut held = lock(&self.of.held);
+        let user = held.users.get(&self.scope).copied().unwrap_or_default();
+        let tenant = held.tenants.get(&self.scope.tenant).copied().unwrap_or_default();
+        if user > 0 && user.saturating_add(by) > bounds.user {
+            return Err(Full::User);
+        }
+        if tenant.saturating_add(by) > bounds.tenant {
+            return Err(Full::Tenant);
+        }
+        if held.node.saturating_add(by) > bounds.node {
+            return Err(Full::Node);
+        }
+        if by > 0 {
+            held.node += by;
+            *held.tenants.entry(self.scope.tenant.clone()).or_default() += by;
+            *held.users.entry(self.scope.clone()).or_default() += by;
+            self.amount += by;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
         let mut held = lock(&self.of.held);
         held.node = held.node.saturating_sub(self.amount);
         give_back(&mut held.tenants, &self.scope.tenant, self.amount);
@@ -152,5 +198,18 @@ mod tests {
         drop(large);
         assert_eq!(shares.held(), 0);
         assert!(lock(&shares.held).users.is_empty(), "nothing is remembered of those who hold nothing");
+    }
+
+    #[test]
+    fn a_share_grows_as_far_as_there_is_room_and_is_given_back_whole() {
+        let shares = Shares::new(Bounds { user: 4, tenant: 6, node: 8 });
+        let ann = scope("a", "ann");
+        let mut share = shares.none(&ann);
+        assert!(lock(&shares.held).users.is_empty());
+        assert_eq!((share.grow(3), share.grow(2), share.grow(1)), (Ok(()), Err(Full::User), Ok(())));
+        let held = shares.held_by(&ann);
+        assert_eq!((held.user, held.tenant, held.node), (4, 4, 4));
+        drop(share);
+        assert_eq!(shares.held(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What a thread and its rows may be like that are brought in.
 
-use threadmill_proto::limits::IMPORT;
-use threadmill_proto::{MessageStatus, Part, Role};
+use threadmill_proto::limits::{IMPORT, IMPORT_DEPTH};
+use threadmill_proto::{JsonText, MessageStatus, Part, Role};
 use threadmill_store::{ImportRow, ImportThread};
 
 /// Refuses the head of a thread whose metadata is none or is larger than a whole message. What has the limit of a request
@@ -17,6 +17,13 @@ pub fn check_head(thread: &ImportThread) -> Result<(), String> {
     let bytes = metadata.0.len();
     if bytes > IMPORT.message_bytes {
         return Err(format!("the thread's metadata has {bytes} bytes; the limit is {}", IMPORT.message_bytes));
+    }
+    check_depth("the thread's metadata", metadata.depth())
+}
+
+fn check_depth(what: &str, depth: usize) -> Result<(), String> {
+    if depth > IMPORT_DEPTH {
+        return Err(format!("{what} is nested {depth} levels deep; the limit is {IMPORT_DEPTH}"));
     }
     Ok(())
 }
@@ -44,5 +51,7 @@ pub fn check(row: &ImportRow) -> Result<(), String> {
     if bytes > IMPORT.message_bytes {
         return Err(format!("message {id} has {bytes} bytes; the limit is {}", IMPORT.message_bytes));
     }
-    Ok(())
+    let depth = message.metadata.as_ref().map_or(0, JsonText::depth);
+    let depth = message.parts.iter().map(Part::depth).fold(depth, usize::max);
+    check_depth(&format!("message {id}"), depth)
 }

@@ -32,7 +32,7 @@ pub enum Line {
 /// # Errors
 /// Says what is malformed.
 pub fn line(value: Value) -> Result<Line, String> {
-    let Value::Object(mut map) = value else { return Err("a line must be an object".into()) };
+    let mut map = shape::object(value, "a line")?;
     if let Some(head) = map.shift_remove("thread") {
         let thread = shape::thread_from_value(head).map_err(|why| format!("thread: {why}"))?;
         return Ok(Line::Thread {
@@ -60,7 +60,7 @@ pub fn line(value: Value) -> Result<Line, String> {
 /// The line that begins a thread.
 #[must_use]
 pub fn head(thread: &Thread) -> Value {
-    json!({"thread": shape::thread_to_value(thread)})
+    Value::from_iter([("thread", shape::thread_to_value(thread))])
 }
 
 /// The line that ends it.

@@ -12,7 +12,7 @@ pub fn to_value(row: &ImportRow) -> Value {
             let parent = parent.as_ref().map(BranchId::as_str);
             json!({"branch": {"id": id.as_str(), "parent": parent, "forkDepth": fork_depth}})
         }
-        ImportRow::Message(message) => json!({"message": shape::message_to_value(message, None)}),
+        ImportRow::Message(message) => Value::from_iter([("message", shape::message_to_value(message, None))]),
     }
 }
 
@@ -21,14 +21,13 @@ pub fn to_value(row: &ImportRow) -> Value {
 /// # Errors
 /// Says what is malformed.
 pub fn from_value(value: Value) -> Result<ImportRow, String> {
-    let Value::Object(mut map) = value else { return Err("a row must be an object".into()) };
+    let mut map = shape::object(value, "a row")?;
     if let Some(message) = map.shift_remove("message") {
         return shape::message_from_value(message).map(ImportRow::Message).map_err(|why| format!("message: {why}"));
     }
-    match map.shift_remove("branch") {
-        Some(Value::Object(branch)) => read_branch(&branch).map_err(|why| format!("branch: {why}")),
-        _ => Err("a row has a `branch` or a `message`".into()),
-    }
+    let branch = map.shift_remove("branch").ok_or("a row has a `branch` or a `message`")?;
+    let branch = shape::object(branch, "a branch")?;
+    read_branch(&branch).map_err(|why| format!("branch: {why}"))
 }
 
 fn read_branch(branch: &Map<String, Value>) -> Result<ImportRow, String> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use threadmill_engine::Engine;
+use threadmill_engine::{Engine, Share};
 use threadmill_proto::Scope;
 
 use crate::identity::guard::Guard;
 use crate::problem::ApiProblem;
 use crate::serve::connections::Connections;
-use crate::serve::limiter::{Limiter, Live, Share};
+use crate::serve::limiter::{Limiter, Live};
 use crate::serve::peers::Peers;
 
 /// What every route has.
@@ -22,6 +22,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// A place for a page of an export, to be held until it is sent.
+    pub(crate) fn place_to_export(&self, scope: &Scope) -> Result<Share, ApiProblem> {
+        Ok(self.limiter.export(scope)?)
+    }
+
     /// A place for a run that is about to be started, if one is wanted. What runs already the engine counts.
     pub(crate) fn place_to_run(&self, scope: &Scope, wanted: bool) -> Result<Option<Share>, ApiProblem> {
         if !wanted {

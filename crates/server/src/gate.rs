@@ -8,12 +8,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use threadmill_proto::limits::IMPORT;
 
 use crate::app::App;
-use crate::identity::auth::Auth;
+use crate::identity::auth::{self, Auth};
 use crate::identity::cors;
 use crate::identity::guard::Asked;
 use crate::problem::ApiProblem;
+use crate::request::fields::too_large;
 use crate::request::strict;
 use crate::serve::bodies::{BodyShare, CountedBody, TimedBody};
 use crate::serve::peers::Peer;
@@ -73,6 +75,12 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;
     }
     let identity = identity?;
+    let most = app.engine.limits().body_bytes.max(IMPORT.body_bytes);
+    if request.body().size_hint().lower() > most as u64 {
+        return Err(too_large(most));
+    }
+    // The live protocol says it itself, in its frames.
+    let until = identity.as_ref().and_then(|identity| identity.until).filter(|_| request.uri().path() != "/v1/sync");
     if let (Some(scope), Some(peer)) = (&scope, peer) {
         peer.known(scope);
     }
@@ -89,7 +97,13 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
     let limiter = Arc::clone(&app.limiter);
     let request = request
         .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
-    let response = next.run(request).await;
+    // What is waited for, a lock or the end of a run, is waited for by somebody who is known. A write that was begun is
+    // made all the same, and found by whoever repeats it.
+    let response = tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = auth::expiry(&app.engine, until) => return Err(auth::expired().into()),
+    };
     // Held until now: a request that waits for something waits with its body.
     drop(share);
     Ok(response)

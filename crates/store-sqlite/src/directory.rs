@@ -5,7 +5,7 @@
 //! database alone is put back while the clock is wrong.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -17,6 +17,16 @@ use crate::files::Files;
 const LOCK: &str = "threadmill.lock";
 const MARK: &str = "threadmill.epoch";
 const DATABASE: &str = "threadmill.db";
+
+/// Keeps an epoch in the database; returns how many rows that changed.
+pub(crate) fn keep_epoch(db: &Connection, epoch: u64) -> rusqlite::Result<usize> {
+    db.execute("UPDATE meta SET value = ?1 WHERE name = 'epoch'", [epoch])
+}
+
+/// Whether a file could not be written for want of room: on the disk, in a quota, below a limit.
+pub(crate) fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
 
 /// A directory that is ours for as long as this lives.
 #[derive(Debug)]
@@ -66,6 +76,13 @@ impl Directory {
 
     /// Draws this opening's epoch and keeps it. Returns it when that is on disk.
     pub(crate) fn advance(&self, db: &Connection) -> Done<u64> {
+        let epoch = self.draw(db)?;
+        self.keep(db, epoch)?;
+        Ok(epoch)
+    }
+
+    /// Draws this opening's epoch. Nothing may be written in it before it is kept.
+    pub(crate) fn draw(&self, db: &Connection) -> Done<u64> {
         let kept: i64 = db.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
         let kept = u64::try_from(kept).map_err(damage)?;
         let known = self.read_mark().map_or(kept, |beside| beside.max(kept));
@@ -74,14 +91,22 @@ impl Directory {
             db.query_row("SELECT max(0, CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)), random()", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        let epoch = next_epoch(known, now, random.cast_unsigned())
-            .ok_or_else(|| damage(format_args!("no epoch follows {known}: {MARK} or the database is damaged")))?;
-        if db.execute("UPDATE meta SET value = ?1 WHERE name = 'epoch'", [epoch])? != 1 {
+        next_epoch(known, now, random.cast_unsigned())
+            .ok_or_else(|| damage(format_args!("no epoch follows {known}: {MARK} or the database is damaged")))
+    }
+
+    /// Keeps an epoch, in the database and beside it. Returns when that is on disk.
+    pub(crate) fn keep(&self, db: &Connection, epoch: u64) -> Done<()> {
+        if keep_epoch(db, epoch)? != 1 {
             return Err(damage("the database keeps no epoch"));
         }
         // The database first: a crash in between leaves it ahead, which is harmless.
-        self.write_mark(epoch).map_err(|error| unavailable(format_args!("{MARK}: {error}")))?;
-        Ok(epoch)
+        match self.write_mark(epoch) {
+            // The one before it stays, which is above those of copies as old as it.
+            Err(error) if is_full(error.kind()) => tracing::warn!(%error, file = MARK, "there is no room for it"),
+            done => done.map_err(|error| unavailable(format_args!("{MARK}: {error}")))?,
+        }
+        Ok(())
     }
 
     /// The epoch beside the database, after what earlier releases counted. What is no such number is as good as none:

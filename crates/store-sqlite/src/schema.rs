@@ -5,6 +5,8 @@
 //! the order of their making, and keyed `thread << 32 | number`: a thread's messages lie together, so that a page
 //! is a few neighbouring leaves and an export or a deletion is one range.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rusqlite::Connection;
 
 use crate::fail::{Done, damage};
@@ -237,30 +239,65 @@ ALTER TABLE summaries ADD COLUMN sum BLOB;
 /// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.
 const APPLICATION: i64 = 1_414_024_548;
 
-/// Refuses a file that is another program's. Files of the first releases do not name theirs and are known by their
-/// tables; a file with nothing in it is anybody's.
+/// Refuses a file that is another program's. Files of the first releases do not name theirs; all are known by their tables,
+/// and a file with nothing in it is anybody's. Whoever can name a file as ours can fill it with anything, so what is in it
+/// is compared with what this release makes: a few reads, and a database in memory.
 pub(crate) fn must_be_ours(db: &Connection) -> Done<()> {
     let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let ours = match (application, version) {
-        (APPLICATION, _) => true,
-        (0, 0) => count("SELECT count(*) FROM sqlite_schema")? == 0,
-        (0, 1..) => {
-            const NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-                 AND name IN ('meta', 'tenants', 'users', 'threads', 'branches', 'slots', 'messages', 'changes')";
-            const META: &str = "SELECT count(*) FROM meta WHERE name IN ('epoch', 'generation')";
-            count(NAMES)? == 8 && count(META).unwrap_or(0) == 2
-        }
-        _ => false,
+    let other = match (application, usize::try_from(version)) {
+        (APPLICATION | 0, Ok(0)) if count("SELECT count(*) FROM sqlite_schema")? == 0 => None,
+        // What a later release made is its own to say; it is refused for its version.
+        (APPLICATION, Ok(version)) if version > MIGRATIONS.len() => None,
+        (APPLICATION | 0, Ok(version)) if (1..=MIGRATIONS.len()).contains(&version) => differs(db, version)?,
+        _ => Some("its tables".to_owned()),
     };
-    if ours {
-        return Ok(());
-    }
+    let Some(other) = other else { return Ok(()) };
     Err(damage(format_args!(
-        "the file is another program's database (application_id {application}, user_version {version}): nothing in it \
-         was touched"
+        "the file is another program's database (application_id {application}, user_version {version}; {other} not as \
+         this program makes them): nothing in it was touched"
     )))
+}
+
+/// What of a file is not as this release makes it in a version; tables and indexes of others beside ours are theirs, but a
+/// trigger on one of ours would do something with every write.
+fn differs(db: &Connection, version: usize) -> Done<Option<String>> {
+    let model = Connection::open_in_memory()?;
+    for statements in &MIGRATIONS[..version] {
+        model.execute_batch(statements)?;
+    }
+    let ours = columns(&model)?;
+    let theirs = columns(db)?;
+    if let Some((table, _)) = ours.iter().find(|(table, made)| theirs.get(*table) != Some(*made)) {
+        return Ok(Some(format!("columns of `{table}`")));
+    }
+    let theirs = names(db, "index")?;
+    if let Some(index) = names(&model, "index")?.difference(&theirs).next() {
+        return Ok(Some(format!("indexes such as `{}`", index.0)));
+    }
+    let trigger = names(db, "trigger")?.into_iter().find(|(_, table)| ours.contains_key(table));
+    Ok(trigger.map(|(name, _)| format!("triggers such as `{name}`")))
+}
+
+/// The columns of each table: what they are called, hold and are part of.
+fn columns(db: &Connection) -> Done<BTreeMap<String, Vec<String>>> {
+    const SQL: &str = "SELECT t.name, c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk
+        FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut statement = db.prepare(SQL)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        all.entry(row.get(0)?).or_default().push(row.get(1)?);
+    }
+    Ok(all)
+}
+
+/// What there is of a kind, with the table that it is of.
+fn names(db: &Connection, kind: &str) -> Done<BTreeSet<(String, String)>> {
+    let mut statement = db.prepare("SELECT name, tbl_name FROM sqlite_schema WHERE type = ?1 AND sql IS NOT NULL")?;
+    let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Refuses a file that is not of the newest version, for those who may not change it.

@@ -16,12 +16,12 @@ use threadmill_store::{
 
 use crate::db::{Cost, Db};
 use crate::directory::Directory;
-use crate::fail::{Done, unavailable};
+use crate::fail::{Done, Fail, unavailable};
 use crate::options::SqliteOptions;
 use crate::pool::Pool;
 use crate::read::Snapshot;
 use crate::write::Operation;
-use crate::writer::{Settings, Shared, Writer};
+use crate::writer::{Settings, Shared, Writer, finds_no_room};
 use crate::{open, read, rows, schema};
 
 /// How often a read that met a run's end in mid-read is begun again. Each time a run must end just then.
@@ -51,7 +51,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Unavailable` if another process holds the directory or it cannot be written; `Internal` if the file is
-    /// damaged or of a later release.
+    /// damaged, of a later release or another program's. On a full disk it opens and refuses writes until there is room,
+    /// unless there is not even room for SQLite's own files beside the database (32 KiB, which a clean stop gives back).
     pub fn open(path: &Path, options: SqliteOptions) -> StoreResult<Arc<Self>> {
         Ok(Arc::new(Self::assemble(path, &options)?))
     }
@@ -61,15 +62,22 @@ impl SqliteStore {
         let database = directory.database();
         let conn = open::writer(&database, options.cache_kib)?;
         schema::migrate(&conn)?;
-        let epoch = directory.advance(&conn)?;
+        let epoch = directory.draw(&conn)?;
+        // Reading needs no room. What is written first keeps the epoch before anything is written in it.
+        let full = match directory.keep(&conn, epoch) {
+            Ok(()) => None,
+            Err(Fail::Broken(error)) if finds_no_room(&error) => Some(error.to_string()),
+            Err(fail) => return Err(fail),
+        };
         // Only now: the first write makes the log's file.
-        let shared = Arc::new(Shared::watching(directory.files()?));
+        let unkept = full.is_some();
+        let shared = Arc::new(Shared::watching(directory.files()?, full));
         let live = open::live_runs(&conn, &shared.streams)?;
         let readers =
             (0..options.readers.max(1)).map(|_| open::reader(&database, options.cache_kib)).collect::<Done<_>>()?;
         let readers = Arc::clone(shared.readers.get_or_init(|| Pool::new(readers, epoch)));
         let settings =
-            Settings { epoch, checkpoint_pages: options.checkpoint_pages, keep_streams: options.keep_streams };
+            Settings { epoch, unkept, checkpoint_pages: options.checkpoint_pages, keep_streams: options.keep_streams };
         Ok(Self { writer: Writer::start(conn, live, settings, shared.clone())?, readers, directory, epoch, shared })
     }
 

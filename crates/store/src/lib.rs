@@ -38,4 +38,6 @@ pub use read::{
     WindowQuery,
 };
 pub use receipt::Receipt;
-pub use text::{KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, preview, snippet_of, title_of, unknown_parent};
+pub use text::{
+    KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, TITLE_REACH, preview, snippet_of, title_of, unknown_parent,
+};

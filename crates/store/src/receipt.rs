@@ -1,5 +1,6 @@
 //! Receipts: the first answer to a request, for whoever repeats it. A receipt holds no message body: a repeated
-//! answer takes it from the message as it is now, so that what was removed is not answered out of a receipt.
+//! answer takes it from the message as it is now, so that what was removed is not answered out of a receipt; a message that
+//! was removed is answered as the tombstone it is.
 //! Databases hold these bytes, so the encoding may grow and may never change.
 
 use minicbor::{Decode, Encode, decode};

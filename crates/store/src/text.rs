@@ -13,6 +13,9 @@ pub const KEPT_SEGMENTS: usize = 32;
 /// How many slots back from the default branch's tip a summary looks for a message with text.
 pub const SNIPPET_REACH: u64 = 64;
 
+/// How many slots from the beginning of the default branch are looked at for the question that a title is made of.
+pub const TITLE_REACH: u64 = 16;
+
 /// How many slots a page may look at for each message it was asked for: bounds what a row of tombstones costs.
 pub const SCAN: u64 = 4;
 

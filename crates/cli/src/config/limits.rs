@@ -106,6 +106,7 @@ impl Limits {
                 node: connections as u64,
             },
             runs: Cap { user: self.runs_per_user, tenant: self.runs_per_tenant, node: self.runs.min(providers) },
+            exports: HttpLimits::DEFAULT.exports,
             body_bytes: Cap {
                 user: self.body_bytes_per_user.get(),
                 tenant: self.body_bytes_per_tenant.get(),

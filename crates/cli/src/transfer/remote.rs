@@ -141,8 +141,8 @@ impl Library for Remote {
         let path = format!("/import/threads/{thread}/rows");
         // A request of one piece is taken whole or not at all, so that one which is refused for now can be sent again.
         for piece in import_pieces(rows) {
-            let rows: Vec<_> = piece.iter().map(format::to_value).collect();
-            self.ask(Method::POST, &path, Some(json!({"rows": rows}))).await?;
+            let rows: Value = piece.iter().map(format::to_value).collect();
+            self.ask(Method::POST, &path, Some(Value::from_iter([("rows", rows)]))).await?;
         }
         Ok(())
     }

@@ -166,6 +166,21 @@ async fn event_streams_end_with_their_token() {
     assert!(matches!(last, ServerFrame::Refused(problem) if problem.code == ErrorCode::Unauthorized));
 }
 
+/// Whoever waits, for a lock or for a run to end, is known for as long as they wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_held_ends_with_its_token() {
+    let node = setup().start();
+    let ada = api(&node, Some(&token("ada", 60.0)));
+    ada.post("/locks/door", json!({"holder": "a", "ttl": 60_000})).await;
+    let short = api(&node, Some(&token("ada", 2.0)));
+    let wish = json!({"holder": "b", "wait": 60_000});
+    let asked = short.ask(Method::POST, "/locks/door", Some(&wish));
+    let refused = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("it ends with the token");
+    assert_eq!((refused.0, code(&refused)), (401, "unauthorized".into()));
+    assert!(refused.1["detail"].as_str().is_some_and(|detail| detail.contains("expired")), "{}", refused.1);
+    assert_eq!(ada.get("/locks").await["waiting"], 0, "nobody waits on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_users_token_renews_nothing() {
     let node = setup().start();

@@ -45,3 +45,4 @@ mod trees;
 /// Upstash, as those tests have it.
 #[path = "../../../store-redis/tests/it/upstash/service.rs"]
 mod upstash;
+mod values;

@@ -59,6 +59,21 @@ fn what_can_be_read_in_two_ways_is_refused() {
     check(&node, "POST /v1/threads HTTP/1.1\nHost: localhost\nContent-Length: 1\nContent-Length: 2\n\n{}", 400, "");
     check(&node, "POST /v1/threads HTTP/1.1\nHost: localhost\nTransfer-Encoding: gzip\n\n{}", 400, "");
     check(&node, "POST /v1/threads HTTP/1.1\nHost: localhost\nContent-Length: +2\n\n{}", 400, "");
+    let pieces = |headers: &str| {
+        format!("POST /v1/threads HTTP/1.1\nHost: localhost\nContent-Type: application/json\n{headers}\n2\n{{}}\n0\n\n")
+    };
+    check(&node, &pieces("Transfer-Encoding: chunked\n"), 201, "connection: close");
+    for headers in [
+        "Transfer-Encoding: gzip, chunked\n",
+        "Transfer-Encoding: chunked, chunked\n",
+        "Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n",
+        "Transfer-Encoding: identity, chunked\n",
+        "Transfer-Encoding: chunked\nContent-Length: 12\n",
+        "Content-Length: 12\nTransfer-Encoding: chunked\n",
+        "content-length: 12\nTRANSFER-ENCODING: Chunked\n",
+    ] {
+        check(&node, &pieces(headers), 400, "transfer-encoding");
+    }
     let json = "POST /v1/threads HTTP/1.1\nHost: localhost\nConnection: close\nContent-Type: application/json\n";
     for coding in ["gzip", "br", "deflate", "identity, gzip", "x"] {
         let coded = format!("{json}Content-Encoding: {coding}\nContent-Length: 2\n\n{{}}");

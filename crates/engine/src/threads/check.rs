@@ -1,9 +1,10 @@
 //! Limits on what a client may write, checked before anything is stored.
 
+use threadmill_proto::limits::MAX_DEPTH;
 use threadmill_proto::message::Body;
 use threadmill_proto::{ErrorCode, Limits, Part, Problem};
 
-/// Refuses a body without parts, with too many, or too large.
+/// Refuses a body without parts, with too many, too large, or whose JSON is nested too deep.
 ///
 /// # Errors
 /// Says which limit and by how much.
@@ -17,6 +18,12 @@ pub fn check_body(body: &Body, limits: &Limits) -> Result<(), Problem> {
     if bytes > limits.message_bytes {
         let detail = format!("The message has {bytes} bytes; the limit is {}.", limits.message_bytes);
         return Err(Problem::new(ErrorCode::MessageTooLarge, detail));
+    }
+    let deep = body.parts.iter().map(Part::depth).enumerate().find(|(_, depth)| *depth > MAX_DEPTH);
+    if let Some((index, depth)) = deep {
+        let detail = format!("parts[{index}] is nested {depth} levels deep; the limit is {MAX_DEPTH}.");
+        let hint = Some("Nest less, or put the deep part into a string.".into());
+        return Err(Problem { hint, ..Problem::new(ErrorCode::InvalidParts, detail) });
     }
     Ok(())
 }

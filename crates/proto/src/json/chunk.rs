@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Malformed, object, optional, put, raw, string, text_of};
-use crate::Chunk;
+use crate::{Chunk, JsonText};
 
 /// A chunk as JSON.
 #[must_use]
@@ -21,15 +21,16 @@ pub fn chunk_to_value(chunk: &Chunk) -> Value {
         Chunk::ToolInputDelta { call_id, delta } => {
             json!({"type": "tool-input-delta", "toolCallId": call_id, "inputTextDelta": delta})
         }
-        Chunk::ToolInputAvailable { call_id, name, input, dynamic } => dynamic_flag(
-            json!({"type": "tool-input-available", "toolCallId": call_id, "toolName": name, "input": raw(input)}),
-            *dynamic,
-        ),
-        Chunk::ToolInputError { call_id, name, input, error } => json!({
-            "type": "tool-input-error", "toolCallId": call_id, "toolName": name, "input": raw(input), "errorText": error,
-        }),
+        Chunk::ToolInputAvailable { call_id, name, input, dynamic } => {
+            let chunk = json!({"type": "tool-input-available", "toolCallId": call_id, "toolName": name});
+            dynamic_flag(with(chunk, "input", input), *dynamic)
+        }
+        Chunk::ToolInputError { call_id, name, input, error } => {
+            let kind = "tool-input-error";
+            with(json!({"type": kind, "toolCallId": call_id, "toolName": name, "errorText": error}), "input", input)
+        }
         Chunk::ToolOutputAvailable { call_id, output } => {
-            json!({"type": "tool-output-available", "toolCallId": call_id, "output": raw(output)})
+            with(json!({"type": "tool-output-available", "toolCallId": call_id}), "output", output)
         }
         Chunk::ToolOutputError { call_id, error } => {
             json!({"type": "tool-output-error", "toolCallId": call_id, "errorText": error})
@@ -43,17 +44,23 @@ pub fn chunk_to_value(chunk: &Chunk) -> Value {
         }
         Chunk::File { media_type, url } => json!({"type": "file", "mediaType": media_type, "url": url}),
         Chunk::Data { name, id, data } => {
-            let mut value = json!({"type": format!("data-{name}"), "data": raw(data)});
+            let mut value = with(json!({"type": format!("data-{name}")}), "data", data);
             if let Value::Object(map) = &mut value {
                 put(map, "id", id.as_deref());
             }
             value
         }
-        Chunk::Metadata { metadata } => json!({"type": "message-metadata", "messageMetadata": raw(metadata)}),
+        Chunk::Metadata { metadata } => with(json!({"type": "message-metadata"}), "messageMetadata", metadata),
         Chunk::StartStep => json!({"type": "start-step"}),
         Chunk::FinishStep => json!({"type": "finish-step"}),
         Chunk::Other { json, .. } => raw(json),
     }
+}
+
+/// A chunk and what it carries.
+fn with(mut value: Value, key: &str, json: &JsonText) -> Value {
+    value[key] = raw(json);
+    value
 }
 
 fn dynamic_flag(mut value: Value, dynamic: bool) -> Value {

@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::part::{PartShape, PreviewShape};
-use super::{Malformed, iso, number, object, parse_iso, parts_from_value, raw, string, text_of, tree};
+use super::read::written;
+use super::{Malformed, iso, number, object, parse_iso, parts_from_value, raw, string, text_of};
 use crate::{BranchId, Message, MessageId, MessageStatus, Role, ThreadId};
 
 fn role_word(role: Role) -> &'static str {
@@ -54,7 +55,7 @@ fn status_word(status: MessageStatus) -> &'static str {
 /// A message as JSON. With its thread named, a cut part says where the whole one is.
 #[must_use]
 pub fn message_to_value(message: &Message, thread: Option<&ThreadId>) -> Value {
-    tree(&MessageShape { message, thread })
+    written(&MessageShape { message, thread })
 }
 
 /// A message as it is written.

@@ -4,13 +4,15 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Malformed, object, optional, raw, string, text_of, tree};
+use super::read::{fields_of, written};
+use super::{Malformed, list, object, optional, raw, string, text_of};
+use crate::limits::IMPORT;
 use crate::{JsonText, Part, ToolPart};
 
 /// A part as JSON.
 #[must_use]
 pub fn part_to_value(part: &Part) -> Value {
-    tree(&PartShape { part, preview: None })
+    written(&PartShape { part, preview: None })
 }
 
 /// What a part that is cut short says of the whole one.
@@ -32,14 +34,11 @@ impl Serialize for PartShape<'_> {
         let extra = match self.part {
             Part::Text { extra, .. } | Part::Reasoning { extra, .. } => extra.as_ref(),
             Part::Tool(tool) => tool.extra.as_ref(),
+            Part::Other { json, .. } if !json.0.starts_with('{') => return raw(json).serialize(to),
             Part::Other { json, .. } => Some(json),
             Part::File { .. } | Part::SourceUrl { .. } | Part::Data { .. } | Part::StepStart => None,
         };
-        let extra = match extra.map(raw) {
-            Some(Value::Object(extra)) => extra,
-            Some(json) if matches!(self.part, Part::Other { .. }) => return json.serialize(to),
-            Some(_) | None => Map::new(),
-        };
+        let extra = extra.map_or_else(Map::new, |extra| fields_of(&extra.0));
         let mut object = Entries { map: to.serialize_map(None)?, extra };
         match self.part {
             Part::Text { text, .. } => {
@@ -119,8 +118,7 @@ impl<M: SerializeMap> Entries<M> {
 /// # Errors
 /// Says which part is malformed and how.
 pub fn parts_from_value(value: Value) -> Result<Vec<Part>, Malformed> {
-    let Value::Array(items) = value else { return Err("`parts` must be an array".into()) };
-    items
+    list(value, "`parts`", IMPORT.parts)?
         .into_iter()
         .enumerate()
         .map(|(index, item)| part_from_value(item).map_err(|why| format!("parts[{index}]: {why}")))

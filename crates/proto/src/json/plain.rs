@@ -25,11 +25,13 @@ pub fn parse_iso(text: &str) -> Result<Millis, Malformed> {
 /// A thread as JSON.
 #[must_use]
 pub fn thread_to_value(thread: &Thread) -> Value {
-    json!({
-        "id": thread.id.as_str(), "title": thread.title, "metadata": thread.metadata.as_ref().map(raw),
+    let mut value = json!({
+        "id": thread.id.as_str(), "title": thread.title, "metadata": null,
         "archived": thread.archived, "defaultBranch": thread.default_branch.as_str(), "branches": thread.branches,
         "messages": thread.messages, "createdAt": iso(thread.created_at), "updatedAt": iso(thread.updated_at),
-    })
+    });
+    value["metadata"] = thread.metadata.as_ref().map_or(Value::Null, raw);
+    value
 }
 
 /// Reads a thread.

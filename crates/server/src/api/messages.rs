@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
+use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{Anchor, ErrorCode, MessageId, ThreadId, json as shape};
 use threadmill_store::WindowQuery;
 
@@ -99,7 +100,7 @@ pub(crate) async fn read(
 ) -> Answer<Json<Value>> {
     let (thread, message) = (path_id(&thread, ThreadId::parse)?, path_id(&message, MessageId::parse)?);
     let message = app.engine.threads().message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
-    Ok(Json(json!({"message": shape::message_to_value(&message, Some(&thread))})))
+    Ok(Json(Value::from_iter([("message", shape::message_to_value(&message, Some(&thread)))])))
 }
 
 /// `GET /v1/threads/{thread}/messages/{message}/parts/{part}`: one whole part.
@@ -115,7 +116,7 @@ pub(crate) async fn part(
         .map_err(|_| ApiProblem::new(ErrorCode::InvalidParameter, "A part is named by its index, from 0."))?;
     let message = app.engine.threads().message(&scope, &thread, &message, seen.of(&thread)?.as_ref()).await?;
     match message.parts.get(index) {
-        Some(part) => Ok(Json(json!({"part": shape::part_to_value(part)}))),
+        Some(part) => Ok(Json(Value::from_iter([("part", shape::part_to_value(part))]))),
         None => {
             let detail = format!("The message has {} parts.", message.parts.len());
             Err(ApiProblem::new(ErrorCode::MessageNotFound, detail))
@@ -124,15 +125,18 @@ pub(crate) async fn part(
 }
 
 /// `parts` and `metadata`, or `texts`, or `text`: one of the three.
-fn edit_of(fields: &mut Fields) -> Answer<Edit> {
+fn edit_of(fields: &mut Fields, most: usize) -> Answer<Edit> {
     let wrong = |why: &str| ApiProblem::new(ErrorCode::InvalidRequest, why);
     if let Some(text) = fields.text("text")? {
         return Ok(Edit::OnlyText(text));
     }
-    let Some(texts) = fields.value("texts") else { return Ok(Edit::Whole(fields.message_body()?)) };
-    let texts = texts.as_array().filter(|texts| !texts.is_empty()).ok_or_else(|| wrong("`texts` must be a list."))?;
+    let Some(texts) = fields.list("texts", most)? else { return Ok(Edit::Whole(fields.message_body()?)) };
+    if texts.is_empty() {
+        return Err(wrong("`texts` must be a list of one at least."));
+    }
     let mut edits = BTreeMap::new();
     for entry in texts {
+        let entry = shape::object(entry, "an entry of `texts`").map_err(|why| wrong(&format!("{why}.")))?;
         let part = entry.get("part").and_then(Value::as_u64).and_then(|part| usize::try_from(part).ok());
         let (Some(part), Some(text)) = (part, entry.get("text").and_then(Value::as_str)) else {
             return Err(wrong(
@@ -157,7 +161,7 @@ pub(crate) async fn edit(
     let run = fields.nested_or_true("run")?.map(new_run).transpose()?;
     let copy = fields.message_id("id")?;
     let branch = fields.branch_id("branch")?;
-    let edit = edit_of(&mut fields)?;
+    let edit = edit_of(&mut fields, IMPORT.parts)?;
     let rev = fields.count("rev")?;
     let terms = fields.terms(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
     fields.finish()?;

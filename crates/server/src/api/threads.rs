@@ -64,7 +64,7 @@ pub(crate) async fn create(State(app): State<App>, Caller(scope): Caller, mut fi
 pub(crate) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
     let id = path_id(&id, ThreadId::parse)?;
     let thread = app.engine.threads().thread(&scope, &id).await?;
-    Ok(Json(json!({"thread": shape::thread_to_value(&thread)})))
+    Ok(Json(Value::from_iter([("thread", shape::thread_to_value(&thread))])))
 }
 
 /// `PATCH /v1/threads/{thread}`: title, archive flag, default branch.

@@ -1,12 +1,16 @@
 //! Moving whole threads in and out, in pieces of any number.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use serde_json::{Map, Value, json};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use threadmill_engine::Share;
 use threadmill_formats::{check, rows as format};
+use threadmill_proto::limits::{IMPORT, IMPORT_ROWS};
 use threadmill_proto::{ErrorCode, JsonText, ThreadId, json as shape};
-use threadmill_store::{ImportRow, ImportState, ImportThread};
+use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use crate::app::App;
 use crate::problem::ApiProblem;
@@ -46,12 +50,22 @@ pub(crate) async fn begin(State(app): State<App>, Caller(scope): Caller, mut fie
     Ok(Json(json!({"state": state})))
 }
 
-fn read_rows(items: Vec<Value>) -> Answer<Vec<ImportRow>> {
-    let read = |(index, item): (usize, Value)| {
+/// Reads rows one by one, and no more of them than a request may bring: what is read takes many times its bytes.
+fn read_rows(rows: Value) -> Answer<Vec<ImportRow>> {
+    let items = shape::list(rows, "`rows`", IMPORT_ROWS).map_err(|why| invalid(format!("{why}.")))?;
+    let (mut read, mut parts) = (Vec::new(), 0);
+    for (index, item) in items.into_iter().enumerate() {
         let row = format::from_value(item).and_then(|row| check::check(&row).map(|()| row));
-        row.map_err(|why| invalid(format!("rows[{index}]: {why}.")))
-    };
-    items.into_iter().enumerate().map(read).collect()
+        let row = row.map_err(|why| invalid(format!("rows[{index}]: {why}.")))?;
+        if let ImportRow::Message(message) = &row {
+            parts += message.parts.len();
+        }
+        if parts > IMPORT.parts {
+            return Err(invalid(format!("`rows` have more than {} parts together; send fewer at once.", IMPORT.parts)));
+        }
+        read.push(row);
+    }
+    Ok(read)
 }
 
 /// `POST /v1/import/threads/{thread}/rows`: `{"rows": [...]}`.
@@ -62,9 +76,9 @@ pub(crate) async fn rows(
     ImportFields(mut fields): ImportFields,
 ) -> Answer<StatusCode> {
     let thread = path_id(&id, ThreadId::parse)?;
-    let Some(Value::Array(items)) = fields.value("rows") else { return Err(invalid("`rows` must be an array.")) };
+    let rows = fields.value("rows").unwrap_or_default();
     fields.finish()?;
-    let rows = app.engine.transfer().read_rows(move || read_rows(items)).await??;
+    let rows = app.engine.transfer().read_rows(move || read_rows(rows)).await??;
     app.engine.transfer().rows(&scope, &thread, rows).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -80,7 +94,7 @@ pub(crate) async fn finish(
     let branch = fields.branch_id("defaultBranch")?;
     fields.finish()?;
     let thread = app.engine.transfer().finish(&scope, &thread, branch).await?;
-    Ok(Json(json!({"thread": shape::thread_to_value(&thread)})))
+    Ok(Json(Value::from_iter([("thread", shape::thread_to_value(&thread))])))
 }
 
 /// `DELETE /v1/import/threads/{thread}`: removes a begun import.
@@ -90,19 +104,43 @@ pub(crate) async fn abort(State(app): State<App>, Caller(scope): Caller, Path(id
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A page of an export as it is sent; its place among exports is free again when nobody has any of it.
+struct Page {
+    json: Vec<u8>,
+    _place: Share,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
 /// `GET /v1/threads/{thread}/export?from=`: rows in the order of their making.
 pub(crate) async fn export(
     State(app): State<App>,
     Caller(scope): Caller,
     Path(id): Path<String>,
     query: Query,
-) -> Answer<Json<Value>> {
+) -> Answer<Response> {
     let thread = path_id(&id, ThreadId::parse)?;
     let from = query.number("from", 0, u64::MAX)?;
+    let place = app.place_to_export(&scope)?;
     let page = app.engine.transfer().export(&scope, &thread, from).await?;
-    let mut map = Map::new();
-    map.insert("thread".into(), shape::thread_to_value(&page.thread));
-    map.insert("rows".into(), page.rows.iter().map(format::to_value).collect());
-    map.insert("next".into(), page.next.map(|next| next.to_string()).into());
-    Ok(Json(Value::Object(map)))
+    let json = Page { json: page_to_json(&page), _place: place };
+    Ok(([(header::CONTENT_TYPE, "application/json")], Bytes::from_owner(json)).into_response())
+}
+
+/// Row by row, so that no more than one is there twice.
+fn page_to_json(page: &ExportPage) -> Vec<u8> {
+    let mut json = format!("{{\"thread\":{},\"rows\":[", shape::thread_to_value(&page.thread));
+    for (index, row) in page.rows.iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        json.push_str(&format::to_value(row).to_string());
+    }
+    let next = Value::from(page.next.map(|next| next.to_string()));
+    json.push_str(&format!("],\"next\":{next}}}"));
+    json.into_bytes()
 }

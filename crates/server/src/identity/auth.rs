@@ -107,14 +107,15 @@ impl Tokens {
     }
 }
 
-/// Whether a token's header says that it must not be read by whoever does not know what it says (RFC 7515, 4.1.11). The
-/// library skips what it does not know; nothing of the kind is known here.
+/// Whether a token's header says that it must not be read by whoever does not know what it says (RFC 7515, 4.1.11), or that
+/// its claims are encrypted or compressed (RFC 7516, 4.1). The library skips what it does not know; nothing of the kind is
+/// known here.
 fn is_beyond_us(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<serde_json::Map<_, _>>(&header).ok());
     // What cannot be read here says nothing that could be relied on, whatever another reader makes of it.
     header.is_none_or(|header: serde_json::Map<String, serde_json::Value>| {
-        header.contains_key("crit") || header.contains_key("b64")
+        ["crit", "b64", "enc", "zip"].iter().any(|name| header.contains_key(*name))
     })
 }
 
@@ -275,6 +276,9 @@ mod tests {
             (r#"{"alg":"HS256","crit":null}"#, false),
             (r#"{"alg":"HS256","\u0063rit":["x"]}"#, false),
             (r#"{"alg":"HS256","b64":true}"#, false),
+            (r#"{"alg":"HS256","enc":"A128GCM"}"#, false),
+            (r#"{"alg":"HS256","zip":"DEF"}"#, false),
+            (r#"{"alg":"HS256","zip":null}"#, false),
         ] {
             let signed = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(header));
             let key = EncodingKey::from_secret(SECRET);

@@ -14,22 +14,14 @@ const NAMES: &[&str] = &[
     "cdn-loop",
     "early-data",
     // What configurations of nginx, Apache, HAProxy, Squid and WebLogic have set for twenty years
-    "cdn-src-ip",
-    "client-ip",
     "front-end-https",
-    "proxy-client-ip",
     "proxy-connection",
-    "remote-addr",
-    "remote-user",
     "surrogate-capability",
-    "wl-proxy-client-ip",
     "x-arr-log-id",
     "x-arr-ssl",
     "x-bluecoat-via",
-    "x-client-ip",
-    "x-cluster-client-ip",
+    "x-cdn",
     "x-coming-from",
-    "x-forwarded",
     "x-forwarder-for",
     "x-host",
     "x-http-proto",
@@ -41,10 +33,9 @@ const NAMES: &[&str] = &[
     "x-rewrite-url",
     "x-scheme",
     "x-server-name",
-    "x-sucuri-clientip",
     "x-url-scheme",
     "x-varnish",
-    "incap-client-ip",
+    "x-via",
     // Heroku's router, Google's and Azure's front ends
     "connect-time",
     "total-route-time",
@@ -58,13 +49,16 @@ const NAMES: &[&str] = &[
 
 /// The same by how their names begin.
 const FAMILIES: &[&str] = &[
-    "x-forwarded-",
+    "x-forwarded",
     "x-forward-",
     "forwarded-",
     "x-original-",
     "x-originating-",
     "x-real-",
     "x-remote-",
+    "x-via-",
+    // CGI's names, which nginx and Authelia pass on: Remote-Addr, -User, -Email, -Groups, -Name
+    "remote-",
     "true-client-",
     "x-true-client-",
     // Home Assistant's ingress
@@ -73,6 +67,10 @@ const FAMILIES: &[&str] = &[
     "x-auth-request-",
     "x-authentik-",
     "x-pomerium-",
+    // Grafana's and others' authenticating proxies, Azure's App Service and its tunnels
+    "x-webauth-",
+    "x-ms-client-principal",
+    "x-tunnel-",
     // Envoy, Traefik, HAProxy, Kong, Apache's SSL variables
     "x-envoy-",
     "x-traefik-",
@@ -83,6 +81,11 @@ const FAMILIES: &[&str] = &[
     "ssl-client-",
     "x-proxy-",
     "x-proxyuser-",
+    // Delivery networks of all kinds, Alibaba's, Bunny's, DigitalOcean's
+    "x-cdn-",
+    "ali-cdn-",
+    "bunny-",
+    "do-connecting-",
     // Cloudflare and cloudflared, Akamai, Fastly, CloudFront, AWS load balancers, Azure, Google
     "cf-",
     "akamai-",
@@ -108,9 +111,17 @@ const FAMILIES: &[&str] = &[
     "x-tailscale-",
 ];
 
-/// What of a request shows a proxy, if something does.
+/// The same by how their names end: nobody but who stands between says from which address somebody came.
+const ADDRESSES: &[&str] = &["-ip", "-clientip"];
+
+/// What of a request shows a proxy, if something does. What hands headers to CGI takes `_` and `-` for one.
 pub(crate) fn shown(version: Version, headers: &HeaderMap) -> Option<&str> {
-    let proxies = |name: &str| NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family));
+    let proxies = |name: &str| {
+        let name = name.replace('_', "-");
+        NAMES.contains(&name.as_str())
+            || FAMILIES.iter().any(|family| name.starts_with(family))
+            || ADDRESSES.iter().any(|end| name.ends_with(end))
+    };
     if let Some(name) = headers.keys().map(header::HeaderName::as_str).find(|name| proxies(name)) {
         return Some(name);
     }
@@ -162,6 +173,25 @@ mod tests {
             "true-client-ip",
             "x-true-client-ip",
             "x-ingress-path",
+            "x-forwarded",
+            "x_forwarded_for",
+            "x-cdn-src-ip",
+            "ali-cdn-real-ip",
+            "do-connecting-ip",
+            "bunny-client-ip",
+            "client-ip",
+            "wl-proxy-client-ip",
+            "x-sucuri-clientip",
+            "x-somebodys-ip",
+            "x-via",
+            "x-ms-client-principal",
+            "x-ms-client-principal-name",
+            "x-webauth-user",
+            "remote-addr",
+            "remote-email",
+            "remote-user",
+            "remote_groups",
+            "x-tunnel-authorization",
         ] {
             assert!(added(name).is_some(), "{name}");
         }
@@ -176,6 +206,10 @@ mod tests {
             "x-request-id",
             "x-requested-with",
             "x-threadmill-user",
+            "dnt",
+            "user-agent",
+            "x-csrf-token",
+            "if-none-match",
         ] {
             assert_eq!(added(name), None, "{name}");
         }

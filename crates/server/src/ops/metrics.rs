@@ -14,7 +14,6 @@ use threadmill_proto::frame::Mode;
 
 use crate::app::App;
 use crate::ops::meters::Meters;
-use crate::serve::limiter::Kind;
 use crate::serve::refusals::Refusal;
 use threadmill_engine::{Engine, LockStats, Ready, Spread, THRESHOLD, Tier};
 
@@ -55,8 +54,8 @@ fn node(engine: &Engine, ready: bool, connections: u64) {
 fn edge(app: &App) {
     gauge!("threadmill_peers").set(app.peers.count() as f64);
     gauge!("threadmill_unsent_bytes").set(app.engine.delivery().unsent().all() as f64);
-    gauge!("threadmill_body_bytes").set(app.limiter.all(Kind::BodyBytes) as f64);
-    gauge!("threadmill_streams").set(app.limiter.all(Kind::Streams) as f64);
+    gauge!("threadmill_body_bytes").set(app.limiter.bodies.held() as f64);
+    gauge!("threadmill_streams").set(app.limiter.streams.held() as f64);
     for refusal in Refusal::ALL {
         let count = app.limiter.refusals.count(*refusal);
         counter!("threadmill_refused_total", "why" => refusal.word()).absolute(count);

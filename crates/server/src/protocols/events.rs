@@ -23,9 +23,10 @@ use crate::identity::auth::{self, Identity};
 use crate::problem::ApiProblem;
 use crate::request::caller::MaybeCaller;
 use crate::request::query::{Query, path_id};
-use crate::serve::limiter::Share;
 use crate::serve::peers::Peer;
-use threadmill_engine::{Delivered, Encoding, Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Shared, Watcher};
+use threadmill_engine::{
+    Delivered, Encoding, Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Share, Shared, Watcher,
+};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SUB: u32 = 1;
@@ -180,8 +181,9 @@ fn data_of(event: &Delivered) -> String {
         Delivered::Reset { reason, .. } => json!({"reason": reason_name(*reason)}),
         Delivered::Change { thread, event } => shape::event_to_value(thread, event),
         Delivered::Chunks { run, message, from, to, chunks, .. } => {
-            let chunks: Vec<_> = chunks.iter().map(shape::chunk_to_value).collect();
-            json!({"run": run.as_str(), "messageId": message.as_str(), "from": from, "to": to, "chunks": chunks})
+            let mut value = json!({"run": run.as_str(), "messageId": message.as_str(), "from": from, "to": to});
+            value["chunks"] = chunks.iter().map(shape::chunk_to_value).collect();
+            value
         }
         Delivered::Advance { position, total, .. } => json!({"seq": position.seq, "total": total}),
         Delivered::Failed { problem, .. } => shape::problem_to_value(problem),

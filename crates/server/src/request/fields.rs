@@ -2,13 +2,14 @@
 
 use std::error::Error;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
-use threadmill_proto::limits::{IMPORT, METADATA_BYTES};
+use threadmill_proto::limits::{IMPORT, MAX_DEPTH, METADATA_BYTES};
 use threadmill_proto::{
-    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, ThreadId, json, message::Body as MessageBody,
+    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, Problem, RunId, ThreadId, json,
+    message::Body as MessageBody,
 };
 use threadmill_store::{IdempotencyKey, LockToken};
 
@@ -23,7 +24,8 @@ fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
 }
 
-/// A JSON object that is taken apart field by field; what is left over is refused.
+/// A JSON object that is taken apart field by field; what is left over is refused. Lists and objects in it stay text until
+/// somebody looks into them, so that it takes about what its body takes, whatever is in it.
 #[derive(Debug)]
 pub(crate) struct Fields {
     map: Map<String, Value>,
@@ -86,7 +88,7 @@ fn fields(received: Received) -> Answer<Fields> {
         let detail = format!("The body is declared as `{media}`.");
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
     }
-    match json::value_from_slice(&bytes) {
+    match json::level_from_slice(&bytes) {
         Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under }),
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
@@ -95,6 +97,10 @@ fn fields(received: Received) -> Answer<Fields> {
 
 /// A whole body of at most `limit` bytes.
 async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
+    // Who says beforehand that it is too large is not waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
     to_bytes(body, limit).await.map_err(|error| unread(&error, limit))
 }
 
@@ -107,6 +113,11 @@ pub(crate) fn unread(error: &(dyn Error + 'static), limit: usize) -> ApiProblem 
         }
         cause = error.source();
     }
+    too_large(limit)
+}
+
+/// What whoever sends too much is told.
+pub(crate) fn too_large(limit: usize) -> ApiProblem {
     ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
 }
 
@@ -140,11 +151,15 @@ pub(crate) fn fence(headers: &axum::http::HeaderMap) -> Answer<Option<LockToken>
 impl Fields {
     /// Fields of an object within the body, for the same request.
     pub(crate) fn nested(&mut self, name: &str) -> Answer<Option<Self>> {
-        match self.map.shift_remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Self { map, digest: self.digest, key: None, under: None })),
-            Some(_) => Err(invalid(format!("`{name}` must be an object."))),
-        }
+        let Some(value) = self.value(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        let map = json::object(value, &format!("`{name}`")).map_err(|why| invalid(format!("{why}.")))?;
+        Ok(Some(Self { map, digest: self.digest, key: None, under: None }))
+    }
+
+    /// A list of at most `most` entries, each to be opened by whoever takes it.
+    pub(crate) fn list(&mut self, name: &str, most: usize) -> Answer<Option<Vec<Value>>> {
+        let items = self.value(name).map(|value| json::list(value, &format!("`{name}`"), most));
+        items.transpose().map_err(|why| invalid(format!("{why}.")))
     }
 
     /// As [`Self::nested`], where `true` stands for an empty object.
@@ -209,20 +224,21 @@ impl Fields {
     }
 
     pub(crate) fn metadata(&mut self) -> Answer<Option<JsonText>> {
-        match self.map.shift_remove("metadata") {
-            None | Some(Value::Null) => Ok(None),
-            Some(value @ Value::Object(_)) => {
-                let text = value.to_string();
-                if text.len() > METADATA_BYTES {
-                    return Err(invalid(format!(
-                        "`metadata` has {} bytes; the limit is {METADATA_BYTES}.",
-                        text.len()
-                    )));
-                }
-                Ok(Some(JsonText(text)))
-            }
-            Some(_) => Err(invalid("`metadata` must be an object.")),
+        let Some(value) = self.value("metadata").filter(|value| !value.is_null()) else { return Ok(None) };
+        if !json::is_object(&value) {
+            return Err(invalid("`metadata` must be an object."));
         }
+        let text = JsonText(value.to_string());
+        let (bytes, depth) = (text.0.len(), text.depth());
+        if bytes > METADATA_BYTES {
+            return Err(invalid(format!("`metadata` has {bytes} bytes; the limit is {METADATA_BYTES}.")));
+        }
+        if depth > MAX_DEPTH {
+            let detail = format!("`metadata` is nested {depth} levels deep; the limit is {MAX_DEPTH}.");
+            let hint = Some("Nest less, or put the deep part into a string.".into());
+            return Err(Problem { hint, ..Problem::new(ErrorCode::InvalidRequest, detail) }.into());
+        }
+        Ok(Some(text))
     }
 
     /// `parts` and `metadata`.

@@ -3,7 +3,7 @@
 
 use axum::extract::Query;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use threadmill_proto::{ErrorCode, Problem};
 
 use crate::problem::ApiProblem;
@@ -51,6 +51,12 @@ pub(crate) fn plain(headers: &HeaderMap) -> Result<(), ApiProblem> {
     if let Some(name) = ONCE.iter().find(|name| headers.get_all(**name).iter().nth(1).is_some()) {
         return Err(ApiProblem::new(ErrorCode::InvalidRequest, format!("The request has two headers `{name}`.")));
     }
+    let mut transfer = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if transfer.next().is_some_and(|coding| !chunked(coding)) || transfer.next().is_some() {
+        let detail = "The body has another Transfer-Encoding than `chunked`, or several.";
+        return Err(ApiProblem::new(ErrorCode::InvalidRequest, detail));
+    }
     let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| {
         let plain = |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
         !coding.to_str().is_ok_and(plain)
@@ -94,6 +100,18 @@ mod tests {
             assert_eq!(code, Err(ErrorCode::UnsupportedMediaType), "{coding}");
         }
         assert!(plain(&headers(&[("content-encoding", "Identity")])).is_ok());
+    }
+
+    #[test]
+    fn pieces_are_the_only_coding_of_a_transfer() {
+        for coding in ["gzip, chunked", "chunked, chunked", "identity, chunked", "gzip", "", "chunked;q=1", "chunked,"]
+        {
+            let code = plain(&headers(&[("transfer-encoding", coding)])).map_err(|problem| problem.0.code);
+            assert_eq!(code, Err(ErrorCode::InvalidRequest), "{coding}");
+        }
+        let twice = headers(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]);
+        assert!(plain(&twice).is_err());
+        assert!(plain(&headers(&[("transfer-encoding", " Chunked")])).is_ok());
     }
 
     #[test]

@@ -19,12 +19,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use threadmill_engine::Full;
+use threadmill_proto::ErrorCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::bodies::{LastByte, Upload};
-use super::limiter::{Limiter, Over};
+use super::limiter::Limiter;
 use super::peers::{Peer, Peers};
 use super::refusals::Refusal;
 use super::stream::PeerStream;
@@ -158,10 +160,15 @@ impl Serving {
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response, Infallible> {
         self.peer.begin();
-        let mut response = if self.peer.spare && !is_watched(request.uri().path()) {
+        // Who sends a body in pieces may have given its length as well, where it was not seen: nothing follows on that.
+        let last = self.peer.spare || request.headers().contains_key(header::TRANSFER_ENCODING);
+        let mut response = if self.peer.is_doubtful() {
+            let detail = "The request has a Transfer-Encoding and a Content-Length.";
+            ApiProblem::new(ErrorCode::InvalidRequest, detail).into_response()
+        } else if self.peer.spare && !is_watched(request.uri().path()) {
             let problem =
-                self.limiter.refuse(Refusal::Connections, Over::Node, "every place for a connection is taken");
-            closing(ApiProblem(problem).into_response())
+                self.limiter.refuse(Refusal::Connections, Full::Node, "every place for a connection is taken");
+            ApiProblem(problem).into_response()
         } else {
             let mut request = request.map(|body| Body::new(Upload::new(body, Arc::clone(&self.peer))));
             request.extensions_mut().insert(Arc::clone(&self.peer));
@@ -172,7 +179,7 @@ impl Serving {
             self.peer.upgrade();
         }
         // Nothing can follow on a connection on which the rest of a request is thrown away: its client must know.
-        if self.peer.spare || self.peer.left_unread() {
+        if last || self.peer.left_unread() {
             response = closing(response);
         }
         let peer = self.peer;

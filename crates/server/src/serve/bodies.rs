@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use threadmill_engine::{Full, Share};
 use threadmill_proto::{ErrorCode, Problem, Scope};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::limiter::{Kind, Limiter, Over, Share};
+use super::limiter::Limiter;
 use super::moment::lock;
 use super::peers::{HeldBytes, Peer};
 use super::refusals::Refusal;
@@ -42,15 +43,15 @@ pub(crate) struct BodyShare(Arc<Mutex<Option<Share>>>);
 
 impl BodyShare {
     pub(crate) fn new(limiter: &Arc<Limiter>, scope: Option<&Scope>) -> Self {
-        Self(Arc::new(Mutex::new(scope.map(|scope| limiter.share(Kind::BodyBytes, scope)))))
+        Self(Arc::new(Mutex::new(scope.map(|scope| limiter.bodies.none(scope)))))
     }
 
     /// Now it is known who sends it.
     pub(crate) fn known(&self, limiter: &Arc<Limiter>, scope: &Scope) {
-        lock(&self.0).get_or_insert_with(|| limiter.share(Kind::BodyBytes, scope));
+        lock(&self.0).get_or_insert_with(|| limiter.bodies.none(scope));
     }
 
-    fn grow(&self, by: usize) -> Result<(), Over> {
+    fn grow(&self, by: usize) -> Result<(), Full> {
         lock(&self.0).as_mut().map_or(Ok(()), |share| share.grow(by as u64))
     }
 }

@@ -1,46 +1,35 @@
-//! One limiter for what users, tenants and the node may take: shares of what is held (streams, runs, bytes of bodies),
-//! and requests a second. What the limits are is in `limits.rs`, what was refused in `refusals.rs`.
+//! One limiter for what users, tenants and the node may take: shares of what is held (streams, runs, bytes of bodies,
+//! exports), and requests a second. What the limits are is in `limits.rs`, what was refused in `refusals.rs`; shares are
+//! counted as everywhere else, by the engine's [`Shares`].
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use threadmill_engine::{Bounds, Full, Share, Shares};
 use threadmill_proto::{ErrorCode, Problem, Scope, TenantId};
 
 use super::limits::{Cap, HttpLimits, Rates};
-use super::moment::lock;
 use super::refusals::{Refusal, Refusals};
 
 /// When to come back if nothing better is known.
 const RETRY_MS: u32 = 1_000;
 
-/// What there are shares of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Live connections.
-    Streams,
-    /// Runs on their way to being written; those that are written the engine counts.
-    Starts,
-    /// Bytes of bodies.
-    BodyBytes,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Holder {
-    User(Scope),
-    Tenant(TenantId),
-    Node,
-}
-
 /// What users, tenants, addresses and the node hold now.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: HttpLimits,
-    held: Mutex<HashMap<(Kind, Holder), u64>>,
+    /// Live connections.
+    pub(crate) streams: Arc<Shares>,
+    /// Runs on their way to being written; those that are written the engine counts.
+    starts: Arc<Shares>,
+    /// Bytes of bodies.
+    pub(crate) bodies: Arc<Shares>,
+    /// Pages of exports that are read, or being sent.
+    exports: Arc<Shares>,
     rates: RateLimits,
     pub(crate) refusals: Refusals,
 }
@@ -51,15 +40,6 @@ struct RateLimits {
     tenants: DefaultKeyedRateLimiter<TenantId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
-}
-
-/// A share that is held until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    limiter: Arc<Limiter>,
-    kind: Kind,
-    scope: Scope,
-    amount: u64,
 }
 
 /// Runs that are being written.
@@ -101,12 +81,8 @@ impl RateLimits {
     }
 }
 
-fn of(cap: Cap, holder: &Holder) -> u64 {
-    match holder {
-        Holder::User(_) => cap.user,
-        Holder::Tenant(_) => cap.tenant,
-        Holder::Node => cap.node,
-    }
+fn shares(cap: Cap) -> Arc<Shares> {
+    Shares::new(Bounds { user: cap.user, tenant: cap.tenant, node: cap.node })
 }
 
 /// The node is full: nobody's fault who asks now.
@@ -123,7 +99,10 @@ impl Limiter {
     pub(crate) fn new(limits: HttpLimits) -> Self {
         Self {
             limits,
-            held: Mutex::default(),
+            streams: shares(limits.streams),
+            starts: shares(limits.runs),
+            bodies: shares(limits.body_bytes),
+            exports: shares(limits.exports),
             rates: RateLimits::new(limits.requests_per_second),
             refusals: Refusals::default(),
         }
@@ -133,59 +112,39 @@ impl Limiter {
         &self.limits
     }
 
-    fn cap(&self, kind: Kind) -> Cap {
-        match kind {
-            Kind::Streams => self.limits.streams,
-            Kind::Starts => self.limits.runs,
-            Kind::BodyBytes => self.limits.body_bytes,
-        }
-    }
-
-    /// Takes a share of nothing yet, which [`Share::grow`] makes larger.
-    pub(crate) fn share(self: &Arc<Self>, kind: Kind, scope: &Scope) -> Share {
-        Share { limiter: Arc::clone(self), kind, scope: scope.clone(), amount: 0 }
-    }
-
     /// Takes one live connection's place.
-    pub(crate) fn stream(self: &Arc<Self>, scope: &Scope) -> Result<Share, Problem> {
-        let mut share = self.share(Kind::Streams, scope);
-        share.grow(1).map_err(|who| self.refuse(Refusal::Streams, who, "too many live connections are open"))?;
-        Ok(share)
+    pub(crate) fn stream(&self, scope: &Scope) -> Result<Share, Problem> {
+        let what = "too many live connections are open";
+        self.streams.take(scope, 1).map_err(|full| self.refuse(Refusal::Streams, full, what))
+    }
+
+    /// Takes the place of one page of an export, to be held until it is sent.
+    pub(crate) fn export(&self, scope: &Scope) -> Result<Share, Problem> {
+        let what = "too many pages of exports are being read";
+        self.exports.take(scope, 1).map_err(|full| self.refuse(Refusal::Exports, full, what))
     }
 
     /// Lets a run be started beside those that are live.
-    pub(crate) fn start(self: &Arc<Self>, scope: &Scope, live: Live) -> Result<Share, Problem> {
-        let mut share = self.share(Kind::Starts, scope);
-        let cap = self.limits.runs;
-        let full = |holder: Holder, live: usize| self.held(Kind::Starts, &holder) + live as u64 >= of(cap, &holder);
-        let over = if full(Holder::User(scope.clone()), live.user)
-            || full(Holder::Tenant(scope.tenant.clone()), live.tenant)
-        {
-            Err(Over::Caller)
-        } else if full(Holder::Node, live.node) {
-            Err(Over::Node)
+    pub(crate) fn start(&self, scope: &Scope, live: Live) -> Result<Share, Problem> {
+        let (cap, starting) = (self.limits.runs, self.starts.held_by(scope));
+        let place = if starting.user + live.user as u64 >= cap.user {
+            Err(Full::User)
+        } else if starting.tenant + live.tenant as u64 >= cap.tenant {
+            Err(Full::Tenant)
+        } else if starting.node + live.node as u64 >= cap.node {
+            Err(Full::Node)
         } else {
-            share.grow(1)
+            self.starts.take(scope, 1)
         };
-        over.map_err(|who| self.refuse(Refusal::Runs, who, "too many runs are live"))?;
-        Ok(share)
-    }
-
-    fn held(&self, kind: Kind, holder: &Holder) -> u64 {
-        lock(&self.held).get(&(kind, holder.clone())).copied().unwrap_or_default()
-    }
-
-    /// Everything of a kind that is held on this node.
-    pub(crate) fn all(&self, kind: Kind) -> u64 {
-        self.held(kind, &Holder::Node)
+        place.map_err(|full| self.refuse(Refusal::Runs, full, "too many runs are live"))
     }
 
     /// Counts a refusal and says it to the caller.
-    pub(crate) fn refuse(&self, refusal: Refusal, who: Over, what: &str) -> Problem {
+    pub(crate) fn refuse(&self, refusal: Refusal, whose: Full, what: &str) -> Problem {
         self.refusals.note(refusal);
-        match who {
-            Over::Caller => too_much(&format!("Of this user or tenant {what}."), RETRY_MS),
-            Over::Node => full(&format!("On this node {what}.")),
+        match whose {
+            Full::User | Full::Tenant => too_much(&format!("Of this user or tenant {what}."), RETRY_MS),
+            Full::Node => full(&format!("On this node {what}.")),
         }
     }
 
@@ -205,56 +164,6 @@ impl Limiter {
     /// Forgets rates of those who have not asked for a while.
     pub(crate) fn forget(&self) {
         self.rates.forget();
-    }
-}
-
-/// Whose limit was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
-    Caller,
-    Node,
-}
-
-impl Share {
-    fn holders(&self) -> [Holder; 3] {
-        [Holder::User(self.scope.clone()), Holder::Tenant(self.scope.tenant.clone()), Holder::Node]
-    }
-
-    /// Makes the share larger, or says whose limit that would pass.
-    pub(crate) fn grow(&mut self, by: u64) -> Result<(), Over> {
-        let (cap, kind) = (self.limiter.cap(self.kind), self.kind);
-        let mut held = lock(&self.limiter.held);
-        for holder in self.holders() {
-            let most = of(cap, &holder);
-            let who = if matches!(holder, Holder::Node) { Over::Node } else { Over::Caller };
-            if held.get(&(kind, holder)).copied().unwrap_or_default() + by > most {
-                return Err(who);
-            }
-        }
-        for holder in self.holders() {
-            *held.entry((kind, holder)).or_default() += by;
-        }
-        drop(held);
-        self.amount += by;
-        Ok(())
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        if self.amount == 0 {
-            return;
-        }
-        let mut held = lock(&self.limiter.held);
-        for holder in self.holders() {
-            let key = (self.kind, holder);
-            if let Some(amount) = held.get_mut(&key) {
-                *amount -= self.amount;
-                if *amount == 0 {
-                    held.remove(&key);
-                }
-            }
-        }
     }
 }
 
@@ -300,7 +209,7 @@ mod tests {
         for number in 0..1_000 {
             drop(limiter.stream(&scope("a", &format!("u{number}"))));
         }
-        assert!(lock(&limiter.held).is_empty());
+        assert_eq!(limiter.streams.held(), 0);
     }
 
     #[test]

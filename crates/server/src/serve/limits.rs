@@ -27,6 +27,9 @@ pub struct HttpLimits {
     pub streams: Cap,
     /// Runs that are being written.
     pub runs: Cap,
+    /// Pages of exports that are being read, or sent to somebody who takes their time. A page is a mebibyte of text, in
+    /// JSON up to six.
+    pub exports: Cap,
     /// Bytes of request bodies that are held: still coming, or waiting with their request.
     pub body_bytes: Cap,
     /// Bytes of answers that peers have not taken yet. Past it those who have been behind for longest are cut.
@@ -67,6 +70,7 @@ impl HttpLimits {
         unknown_connections: 6_000,
         streams: Cap { user: 1_024, tenant: 25_000, node: 25_000 },
         runs: Cap { user: 1_000, tenant: 5_000, node: 5_000 },
+        exports: Cap { user: 4, tenant: 8, node: 16 },
         body_bytes: Cap { user: 24 * MIB, tenant: 48 * MIB, node: 64 * MIB },
         unsent_bytes: 64 * MIB,
         requests_per_second: Rates { user: 20_000, tenant: 50_000, address: 5_000 },

@@ -7,6 +7,7 @@
 pub(crate) mod accept;
 pub(crate) mod bodies;
 pub(crate) mod connections;
+mod head;
 pub(crate) mod limiter;
 pub(crate) mod limits;
 pub(crate) mod moment;

@@ -67,6 +67,8 @@ pub(crate) struct Peer {
     pub(crate) account: Arc<Account>,
     /// Whether a request's body was dropped before its end.
     unread: AtomicBool,
+    /// Whether the request that comes, or came, gives the length of its body twice.
+    doubtful: AtomicBool,
     /// Bytes that came on a WebSocket before a caller was known.
     greeting: AtomicU64,
     /// Whether a caller was known on it.
@@ -154,6 +156,26 @@ impl Peer {
     /// HTTP is over: a WebSocket follows.
     pub(crate) fn upgrade(&self) {
         self.enter(Phase::Open);
+    }
+
+    /// Nothing was asked since the last answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle
+    }
+
+    /// A request's head is coming, or may begin.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase(), Phase::Head | Phase::Idle)
+    }
+
+    /// The request that comes cannot be read in one way only.
+    pub(super) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request whose head is whole is such a one.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -297,6 +319,7 @@ impl Peers {
             behind: AtomicU64::new(0),
             account: Arc::new(self.unsent.account()),
             unread: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
             greeting: AtomicU64::new(0),
             known: AtomicBool::new(false),
             ended: AtomicBool::new(false),

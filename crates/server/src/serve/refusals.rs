@@ -57,6 +57,8 @@ refusals! {
     BodyBytes "body_bytes" "requests refused: too many bytes of bodies are held"
     /// Too many live connections.
     Streams "streams" "live connections refused: too many are open"
+    /// Too many exports.
+    Exports "exports" "exports refused: too many pages are being read"
     /// Too many runs.
     Runs "runs" "runs refused: too many are live"
     /// Too many requests a second.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::head::Head;
 use super::limiter::Limiter;
 use super::peers::Peer;
 use super::refusals::Refusal;
@@ -20,11 +21,13 @@ pub(crate) struct PeerStream {
     tcp: TcpStream,
     peer: Arc<Peer>,
     limiter: Arc<Limiter>,
+    /// The head that is coming, if one is.
+    head: Head,
 }
 
 impl PeerStream {
     pub(crate) fn new(tcp: TcpStream, peer: Arc<Peer>, limiter: Arc<Limiter>) -> Self {
-        Self { tcp, peer, limiter }
+        Self { tcp, peer, limiter, head: Head::default() }
     }
 
     /// Counts it where the kernel gave a peer up that took nothing.
@@ -69,6 +72,15 @@ impl AsyncRead for PeerStream {
         let read = ready!(Pin::new(&mut self.tcp).poll_read(cx, buf));
         read.map_err(|error| self.broke(error))?;
         let came = buf.filled().len() - before;
+        if self.peer.is_idle() {
+            self.head = Head::default();
+        }
+        if self.peer.is_asking() {
+            self.head.take(&buf.filled()[before..]);
+            if self.head.is_ambiguous() {
+                self.peer.doubt();
+            }
+        }
         if came > 0 && self.peer.heard(came) {
             self.limiter.refusals.note(Refusal::NoHello);
             self.peer.end();

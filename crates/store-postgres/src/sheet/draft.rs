@@ -8,8 +8,8 @@ use threadmill_proto::{
     BranchId, Chunk, LockName, MessageId, Millis, Record, RunId, RunStatus, Scope, Summary, ThreadId, to_cbor,
 };
 use threadmill_store::relational::{
-    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Target, ThreadRow,
-    body_from_blob, body_to_blob,
+    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
+    ThreadRow, body_from_blob, body_to_blob, status_from,
 };
 use threadmill_store::{IdempotencyKey, LockRow, StoreError};
 
@@ -17,6 +17,7 @@ use super::commit::{Receipt, Sheet, key_hash};
 use super::mark::Mark;
 use super::run::RunSheet;
 use super::thread::{ChangeRow, ThreadSheet};
+use crate::codec::uint;
 use crate::db::{Db, get};
 use crate::fail::{Done, Fail, damage};
 
@@ -202,13 +203,15 @@ impl Rows for Draft<'_> {
         Ok(())
     }
 
-    async fn body(&mut self, tenant: i64, num: i64, id: &MessageId) -> Done<Option<Body>> {
-        const SQL: &str = "SELECT body FROM threadmill.messages WHERE tenant = $1 AND thread = $2 AND id = $3";
+    async fn standing(&mut self, tenant: i64, num: i64, id: &MessageId) -> Done<Option<Standing>> {
+        const SQL: &str =
+            "SELECT body, status, rev FROM threadmill.messages WHERE tenant = $1 AND thread = $2 AND id = $3";
         if let Some(thread) = self.sheet.threads.get_mut(&num) {
-            return Ok(thread.look_up(self.db, id).await?.map(|row| row.body.clone()));
+            return Ok(thread.look_up(self.db, id).await?.map(|row| Standing::from((*row).clone())));
         }
-        let row = self.db.one(SQL, &[&tenant, &num, &id.as_str()]).await?;
-        row.map(|row| Ok(body_from_blob(get(&row, 0)?)?)).transpose()
+        let Some(row) = self.db.one(SQL, &[&tenant, &num, &id.as_str()]).await? else { return Ok(None) };
+        let status = status_from(get(&row, 1)?)?;
+        Ok(Some(Standing { status, rev: uint(get(&row, 2)?)?, body: body_from_blob(get(&row, 0)?)? }))
     }
 
     async fn followers(&mut self, _: &ThreadRow, pred: Option<Pred>) -> Done<Followers> {

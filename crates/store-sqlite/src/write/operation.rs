@@ -7,8 +7,8 @@ use threadmill_proto::{
     BranchId, Chunk, LockName, MessageId, Millis, Record, RunId, Scope, Summary, ThreadId, to_cbor,
 };
 use threadmill_store::relational::{
-    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Target, ThreadRow,
-    key, ranges,
+    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
+    ThreadRow, key, ranges,
 };
 use threadmill_store::{IdempotencyKey, LockRow};
 
@@ -176,8 +176,8 @@ impl Rows for Operation<'_> {
         message::update(self.db, thread.num, row)
     }
 
-    async fn body(&mut self, tenant: i64, thread: i64, id: &MessageId) -> Done<Option<Body>> {
-        Ok(message::find(self.db, tenant, thread, id)?.map(|row| row.body))
+    async fn standing(&mut self, tenant: i64, thread: i64, id: &MessageId) -> Done<Option<Standing>> {
+        Ok(message::find(self.db, tenant, thread, id)?.map(Standing::from))
     }
 
     async fn followers(&mut self, thread: &ThreadRow, pred: Option<Pred>) -> Done<Followers> {

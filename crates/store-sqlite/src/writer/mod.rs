@@ -34,6 +34,7 @@ use checkpoint::{Checkpoints, Load};
 use group::Group;
 use job::Job;
 use stands::Stands;
+pub(crate) use stands::finds_no_room;
 
 /// Operations that go into one commit at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 1024;
@@ -78,9 +79,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What a store on these files shares.
-    pub(crate) fn watching(files: Files) -> Self {
-        Self { files, ..Self::default() }
+    /// What a store on these files shares; `full` says why nothing could be written at the start, if so.
+    pub(crate) fn watching(files: Files, full: Option<String>) -> Self {
+        if let Some(why) = &full {
+            tracing::error!(
+                why,
+                "there is no room on the disk: the store is read, and writes are refused until one passes"
+            );
+        }
+        Self { files, stands: Mutex::new(full.map_or(Stands::Writes, Stands::Full)), ..Self::default() }
     }
 
     /// Steps of SQLite's machine that the operations took so far.
@@ -131,6 +138,7 @@ impl Writer {
             removing: true,
             removed: Instant::now(),
             others: None,
+            looked_for_room: None,
         };
         state.others = Some(state.count_others()?);
         let thread = std::thread::Builder::new()
@@ -192,6 +200,8 @@ impl Writer {
 pub(crate) struct Settings {
     /// The store's part of every epoch.
     pub(crate) epoch: u64,
+    /// There was no room to keep it yet: the first transaction that writes does.
+    pub(crate) unkept: bool,
     /// Pages in the log that call for a checkpoint.
     pub(crate) checkpoint_pages: u32,
     /// How long the chunks of an ended run are kept, in milliseconds.
@@ -215,6 +225,8 @@ struct State {
     removed: Instant,
     /// SQLite's count of what other connections committed, as it was last; none if it is to be asked anew.
     others: Option<i64>,
+    /// When it was last found that there is no room.
+    looked_for_room: Option<Instant>,
 }
 
 impl State {
@@ -286,7 +298,7 @@ impl State {
 
     /// Removes some rows of deleted threads, in a commit of its own. What is left after a crash is found at the start.
     fn remove_some(&mut self) {
-        if self.shared.failure().is_some() {
+        if self.refusal().is_some() {
             return;
         }
         match self.remove_step() {
@@ -313,7 +325,7 @@ impl State {
             return;
         }
         let mut group = Group::default();
-        let result = match self.shared.failure() {
+        let result = match self.refusal() {
             Some(failure) => {
                 group.skip(ops);
                 Err(failure)

@@ -3,21 +3,35 @@
 //! | state | what led to it | further writes | ends |
 //! |---|---|---|---|
 //! | `Writes` | | pass | |
-//! | `Full` | a write failed: the disk, a quota or a limit had no room | are tried, and refused if there still is none | with the first that passes |
+//! | `Full` | a write failed, or the first one at the start: the disk, a quota or a limit had no room | are tried where a file of [`ROOM`] finds room, which is looked at once in [`LOOK`]; else refused | with the first that passes |
 //! | `Failed` | any other failure, of a sync above all; a file that is not there any more or was changed by others | are refused | never |
 //!
 //! A write that finds no room leaves nothing behind: frames of the log without their commit are skipped by whoever
 //! reads it, and a page that was not moved into the file is still in the log. After a failed sync nobody knows what is
 //! on the disk, not even the kernel.
+//!
+//! Why more room than a write takes: a small one finds place in the log's file, whose beginning is written over after a
+//! checkpoint, and the next one does not. Whether the node is ready would change from second to second.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{ErrorCode, ffi};
 use threadmill_store::StoreError;
 
 use super::{Shared, State};
+use crate::directory::{is_full, keep_epoch};
 use crate::fail::unavailable;
 use crate::live::lock;
 use crate::open;
+
+/// Free bytes that a full store wants to see before it writes again: the largest message.
+const ROOM: usize = 1 << 20;
+/// How often it looks. That costs a file and a sync.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,14 +93,53 @@ impl Shared {
 
 /// Whether a write found no room. SQLite says so of a full disk alone; a quota or a limit of the file's size is a write
 /// that failed, as a broken disk's is. Each leaves nothing behind that anybody reads.
-fn finds_no_room(error: &rusqlite::Error) -> bool {
+pub(crate) fn finds_no_room(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(ffi::SQLITE_IOERR_WRITE)
 }
 
+/// Whether a file of [`ROOM`] bytes finds room at `path`; it is removed again. Anything else that goes wrong says nothing
+/// of that.
+fn is_there_room(path: &Path) -> bool {
+    let fill = || -> io::Result<()> {
+        let mut file = File::create(path)?;
+        let zeros = [0; 64 << 10];
+        let filled = (0..ROOM / zeros.len()).try_for_each(|_| file.write_all(&zeros)).and_then(|()| file.sync_data());
+        // Its place is given back whatever becomes of the removal.
+        let _ = file.set_len(0);
+        filled
+    };
+    let full = matches!(fill(), Err(error) if is_full(error.kind()));
+    if !full {
+        let _ = std::fs::remove_file(path);
+    }
+    !full
+}
+
 impl State {
+    /// Why a write is not even tried now, if so.
+    pub(super) fn refusal(&mut self) -> Option<StoreError> {
+        match self.shared.stands() {
+            Stands::Writes => None,
+            Stands::Failed(why) => Some(StoreError::ReadOnly(why)),
+            Stands::Full(why) => {
+                let due = self.looked_for_room.is_none_or(|at| at.elapsed() >= LOOK);
+                let path = self.conn.path().map(|path| Path::new(path).with_file_name("threadmill.room"));
+                if due && path.is_none_or(|path| is_there_room(&path)) {
+                    self.looked_for_room = None;
+                    return None;
+                }
+                if due {
+                    self.looked_for_room = Some(Instant::now());
+                }
+                Some(StoreError::ReadOnly(why))
+            }
+        }
+    }
+
     /// After a commit. One that had nothing to write proves nothing of the disk.
-    pub(super) fn note_commit(&self) {
+    pub(super) fn note_commit(&mut self) {
+        self.settings.unkept = false;
         if self.checkpoints.wrote() {
             self.shared.found_room();
         }
@@ -99,6 +152,9 @@ impl State {
             self.conn.execute_batch("BEGIN IMMEDIATE")?;
             let others = self.count_others()?;
             if self.others.replace(others).is_none_or(|before| before == others) {
+                if self.settings.unkept {
+                    keep_epoch(&self.conn, self.settings.epoch)?;
+                }
                 return Ok(());
             }
             self.conn.execute_batch("ROLLBACK")?;

@@ -63,7 +63,7 @@ struct Bench {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
     reader: rusqlite::Connection,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// A test that fails must not leave the writer waiting at the gate.
@@ -86,14 +86,14 @@ impl Bench {
         let shared = Arc::new(Shared::default());
         *shared.sink.write().expect("no panic") = Some(gate.clone());
         let live = open::live_runs(&conn, &shared.streams).expect("reads");
-        let settings = Settings { epoch: 1, checkpoint_pages: 1 << 20, keep_streams: 0 };
+        let settings = Settings { epoch: 1, unkept: false, checkpoint_pages: 1 << 20, keep_streams: 0 };
         let writer = Writer::start(conn, live, settings, shared.clone()).expect("starts");
         let bench = Self {
             writer: Arc::new(writer),
             shared,
             gate,
             reader: open::reader(&path, 1024).expect("opens"),
-            _directory: directory,
+            directory,
         };
         bench.apply(beginning()).await.expect("applies");
         // The writer looks once for what is to be removed, in a commit of its own.
@@ -305,6 +305,32 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     bench.apply(make(&format!("u{made}"))).await.expect("it was not kept before");
     assert_eq!(bench.shown(), 2);
     bench.writer.close().await.expect("closes");
+}
+
+/// A small write finds place in the log's file where the next one finds none. It is not tried, so that nobody is told that
+/// the store writes, and then that it does not.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_full_store_waits_for_more_room_than_a_write_takes() {
+    let bench = Bench::begin().await;
+    let place = bench.directory.path().join("threadmill.room");
+    std::os::unix::fs::symlink("/dev/full", &place).expect("links");
+    *lock(&bench.shared.stands) = Stands::Full("planted".into());
+    let commits = bench.commits();
+    for _ in 0..3 {
+        let refused = bench.apply(make("u")).await;
+        assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+    }
+    assert_eq!(bench.commits(), commits);
+    std::fs::remove_file(&place).expect("removes");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while let Err(error) = bench.apply(make("u")).await {
+        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+        assert!(std::time::Instant::now() < deadline, "it never wrote again");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(bench.shared.stands(), Stands::Writes);
+    assert!(!place.exists(), "what looked for room is gone");
 }
 
 #[tokio::test]

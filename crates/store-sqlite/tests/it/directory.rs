@@ -199,6 +199,35 @@ fn a_foreign_file_is_refused_and_not_touched() {
     not_adopted("CREATE TABLE threads (num INTEGER); PRAGMA application_id = 7");
     not_adopted("CREATE TABLE moz_places (id INTEGER); PRAGMA user_version = 77");
     not_adopted("PRAGMA application_id = 252006675; PRAGMA user_version = 1");
+    not_adopted("CREATE TABLE bookmarks (url TEXT); PRAGMA application_id = 1414024548");
+}
+
+/// A file may say that it is ours, have our tables, and be another's all the same.
+#[tokio::test]
+async fn a_file_that_says_it_is_ours_is_looked_into() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("threadmill.db");
+    open(directory.path()).close().await.expect("closes");
+    let ours = std::fs::read(&path).expect("reads");
+    for change in [
+        "ALTER TABLE messages RENAME COLUMN body TO content",
+        "ALTER TABLE threads ADD COLUMN more TEXT",
+        "DROP TABLE locks",
+        "DROP TABLE meta; CREATE TABLE meta (name TEXT, value TEXT)",
+        "DROP INDEX runs_unended",
+        "CREATE TRIGGER t AFTER INSERT ON messages BEGIN DELETE FROM changes; END",
+    ] {
+        std::fs::write(&path, &ours).expect("writes");
+        rusqlite::Connection::open(&path).expect("opens").execute_batch(change).expect("changes");
+        let opened = SqliteStore::open(directory.path(), SqliteOptions::default());
+        let Err(StoreError::Internal { detail, .. }) = opened else { panic!("{change}: it is adopted") };
+        assert!(detail.contains("another program's"), "{detail}");
+    }
+    // What operators' tools keep beside ours is theirs.
+    std::fs::write(&path, &ours).expect("writes");
+    let beside = "CREATE TABLE _litestream_seq (id INTEGER); CREATE INDEX mine ON threads (title); ANALYZE";
+    rusqlite::Connection::open(&path).expect("opens").execute_batch(beside).expect("changes");
+    open(directory.path()).close().await.expect("closes");
 }
 
 #[tokio::test]

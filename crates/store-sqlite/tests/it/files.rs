@@ -129,6 +129,64 @@ async fn writer_under_a_limit() {
     println!("WRITES");
 }
 
+/// Where [`reader_on_a_full_disk`] finds its directory.
+#[cfg(target_os = "linux")]
+const FULL: &str = "THREADMILL_TEST_FULL";
+
+/// Reading needs no room. The directory is one that a crash left, with its log.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_store_opens_on_a_full_disk_and_writes_when_there_is_room() {
+    use std::io::BufRead;
+    let (before, directory) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let mut chat = begin(before.path()).await;
+    let say = chat.say_as("m0", threadmill_proto::Role::User, &"x".repeat(200_000));
+    chat.ok([say]).await;
+    for file in ["threadmill.db", "threadmill.db-wal", "threadmill.epoch", "threadmill.lock"] {
+        std::fs::copy(before.path().join(file), directory.path().join(file)).expect("copies");
+    }
+    // Enough for what SQLite keeps beside the log, and not for more of the log.
+    let run = "trap '' XFSZ; ulimit -S -f 80; exec \"$0\" --exact files::reader_on_a_full_disk --ignored --nocapture";
+    let program = std::env::current_exe().expect("this program");
+    let mut reader = std::process::Command::new("sh");
+    let reader = reader.args(["-c", run]).arg(program).env(FULL, directory.path());
+    let mut reader = reader.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
+    let mut says = std::io::BufReader::new(reader.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(says.any(|line| line.contains("READS")), "it did not open, or wrote");
+    let limit = ["--fsize=unlimited:unlimited", "--pid", &reader.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("prlimit").args(limit).status().expect("there is prlimit").success());
+    assert!(says.any(|line| line.contains("WRITES")), "it never wrote");
+    assert!(reader.wait().expect("it ends").success());
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+#[ignore = "it is the other process of a_store_opens_on_a_full_disk_and_writes_when_there_is_room"]
+async fn reader_on_a_full_disk() {
+    let path = std::path::PathBuf::from(std::env::var_os(FULL).expect("a directory"));
+    let kept = || -> u64 {
+        let file = rusqlite::Connection::open(path.join("threadmill.db")).expect("opens");
+        file.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0)).expect("reads")
+    };
+    let store = open(&path);
+    let mut chat = Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id("t"), at: 9 };
+    assert_eq!(chat.message("m0").await.bytes() / 1000, 200);
+    let epoch = chat.window(threadmill_proto::Anchor::Tip, 1, 0).await.cursor.position.epoch;
+    let say = chat.say("m1");
+    let refused = chat.apply([say.clone()]).await;
+    assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
+    assert!(kept() < epoch, "there was room for the epoch");
+    println!("READS");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while chat.apply([say.clone()]).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "it never wrote");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(kept(), epoch, "nothing is written in an epoch that is not kept");
+    println!("WRITES");
+    store.close().await.expect("closes");
+}
+
 /// A bit of a message that flipped on the disk: an error that names the message, in every read, and never altered text.
 #[tokio::test]
 async fn altered_text_is_shown_to_nobody() {

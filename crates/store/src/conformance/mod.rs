@@ -73,6 +73,7 @@ suite! { $
         a_made_thread_reads_back
         an_id_is_taken_once
         the_first_user_message_gives_the_title
+        a_title_that_was_made_of_a_text_goes_with_it
         a_thread_is_renamed_and_archived
         another_branch_can_open_by_default
         a_deleted_thread_is_gone

@@ -1,6 +1,6 @@
 //! Receipts: a request that is repeated has one effect and one answer.
 
-use threadmill_proto::Outcome;
+use threadmill_proto::{MessageStatus, Outcome};
 
 use super::Rig;
 use super::kit::{Chat, conflict, key, message_in, missing, scope, thread_id};
@@ -80,7 +80,7 @@ pub async fn a_refusal_leaves_no_receipt(rig: &mut dyn Rig) {
     assert!(!committed.expect("applies").replayed);
 }
 
-/// The answer is the first one, but the text is the message's own: gone if it was removed.
+/// The answer is the first one, but the text is the message's own: of one that was removed, the tombstone.
 pub async fn a_removed_text_is_not_answered_again(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     let say = [chat.say("m0")];
@@ -91,8 +91,8 @@ pub async fn a_removed_text_is_not_answered_again(rig: &mut dyn Rig) {
     let again = with_key(&mut chat, &key("k", 1), say).await.expect("replays");
     assert_eq!(again.position, first.position);
     let message = message_in(&again);
-    assert_eq!((message.id.as_str(), message.rev), ("m0", 1));
-    assert!(message.parts.is_empty());
+    assert_eq!((message.id.as_str(), message.rev), ("m0", 2));
+    assert!(message.status == MessageStatus::Removed && message.parts.is_empty(), "it is a tombstone: {message:?}");
 }
 
 /// Receipts go with their thread, but for the deletion's own.

@@ -67,6 +67,46 @@ pub async fn the_first_user_message_gives_the_title(rig: &mut dyn Rig) {
     assert_eq!(titles.len(), 1);
 }
 
+/// It goes on with what is asked first now, and is none where nothing is; one that somebody gave stays.
+pub async fn a_title_that_was_made_of_a_text_goes_with_it(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let title = async |chat: &Chat| {
+        let page = chat.store.threads(&chat.scope, ListQuery { limit: 9, ..ListQuery::default() }).await;
+        let listed = page.expect("lists").threads.into_iter().find(|summary| summary.thread == chat.thread);
+        let thread = chat.store.thread(&chat.scope, &chat.thread).await.expect("the thread is there");
+        assert_eq!(listed.expect("it is listed").title, thread.title);
+        thread.title
+    };
+    let (say, remove) = (chat.say_as("m0", Role::User, "a title"), chat.remove("m0"));
+    chat.ok([say]).await;
+    let rename = update(&chat, Some("mine"), None);
+    chat.ok([rename]).await;
+    chat.ok([remove]).await;
+    assert_eq!(title(&chat).await, "mine");
+
+    chat.thread = thread_id("u");
+    let commands = [
+        chat.create(""),
+        chat.say_as("m0", Role::User, "a secret"),
+        chat.say_as("m1", Role::Assistant, "what I say"),
+        chat.say_as("m2", Role::User, "another"),
+    ];
+    chat.ok(commands).await;
+    assert_eq!(title(&chat).await, "a secret");
+    let remove = chat.remove("m0");
+    chat.ok([remove]).await;
+    assert_eq!(title(&chat).await, "another");
+    let edit = chat.edit("m2", "a third");
+    chat.ok([edit]).await;
+    assert_eq!(title(&chat).await, "a third");
+    let remove = chat.remove("m2");
+    chat.ok([remove]).await;
+    assert_eq!(title(&chat).await, "");
+    let say = chat.say_as("m3", Role::User, "anew");
+    chat.ok([say]).await;
+    assert_eq!(title(&chat).await, "anew");
+}
+
 /// Title and flag change together or apart, and only a change is logged.
 pub async fn a_thread_is_renamed_and_archived(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;

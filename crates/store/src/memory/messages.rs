@@ -5,7 +5,7 @@ use threadmill_proto::{BranchId, Change, Message, MessageId, MessageStatus, Role
 
 use super::state::body_of;
 use super::transaction::{Work, invalid};
-use crate::{Applied, Command, Conflict, IfMoved, StoppingRun, StoreResult, title_of};
+use crate::{Applied, Command, Conflict, IfMoved, StoppingRun, StoreResult, TITLE_REACH, title_of};
 
 impl Work<'_> {
     pub(super) fn append(&mut self, command: &Command) -> StoreResult<Applied> {
@@ -88,6 +88,24 @@ impl Work<'_> {
         }
     }
 
+    /// A title that was made of a text goes on with what is asked first now.
+    fn retitle_after(&mut self, role: Role, before: &Body) -> StoreResult<()> {
+        if role != Role::User || self.thread.title.is_empty() || self.thread.title != title_of(before) {
+            return Ok(());
+        }
+        let line = &self.thread.branches[self.thread.default_branch].line;
+        let first = line.iter().take(usize::try_from(TITLE_REACH).unwrap_or(usize::MAX));
+        let mut title = String::new();
+        for id in first {
+            let message = self.thread.message(id)?;
+            if title.is_empty() && message.role == Role::User && message.status != MessageStatus::Removed {
+                title = title_of(&body_of(message));
+            }
+        }
+        self.retitle(Some(title), None);
+        Ok(())
+    }
+
     pub(super) fn edit(&mut self, command: &Command) -> StoreResult<Applied> {
         let Command::Edit { message, branch, body, rev, fork, copy, .. } = command else {
             return Err(invalid("not an edit"));
@@ -129,6 +147,7 @@ impl Work<'_> {
     }
 
     fn edit_in_place(&mut self, id: &MessageId, body: &Body) -> StoreResult<Applied> {
+        let before = body_of(self.thread.message(id)?);
         let message = self.thread.message_mut(id)?;
         message.parts.clone_from(&body.parts);
         message.metadata.clone_from(&body.metadata);
@@ -137,11 +156,13 @@ impl Work<'_> {
         self.thread.updated_at = self.at;
         let reference = self.reference(&message);
         self.log(Change::MessageEdited(reference), Some(message.clone()));
+        self.retitle_after(message.role, &before)?;
         Ok(Applied::Message { message, stopping: None::<StoppingRun> })
     }
 
     pub(super) fn remove(&mut self, id: &MessageId) -> StoreResult<Applied> {
         refuse_unless_settled(self.thread.message(id)?)?;
+        let before = body_of(self.thread.message(id)?);
         let message = self.thread.message_mut(id)?;
         message.status = MessageStatus::Removed;
         message.parts.clear();
@@ -151,6 +172,7 @@ impl Work<'_> {
         self.thread.updated_at = self.at;
         let reference = self.reference(&message);
         self.log(Change::MessageRemoved(reference), None);
+        self.retitle_after(message.role, &before)?;
         Ok(Applied::Message { message, stopping: None })
     }
 }

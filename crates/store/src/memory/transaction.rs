@@ -1,7 +1,7 @@
 //! Transactions on the model: worked out on a copy of the thread, which takes its place if all went well.
 
 use threadmill_proto::change::MessageRef;
-use threadmill_proto::{Change, Event, Message, Millis, Position, Record, Scope, Summary, ThreadId};
+use threadmill_proto::{Change, Event, Message, MessageStatus, Millis, Position, Record, Scope, Summary, ThreadId};
 
 use super::locks;
 use super::state::{Receipt, State, ThreadState, UserState, body_of};
@@ -94,6 +94,9 @@ fn refresh(thread: &ThreadState, applied: &mut Applied) -> StoreResult<()> {
         let now = thread.message(&message.id)?;
         message.parts.clone_from(&now.parts);
         message.metadata.clone_from(&now.metadata);
+        if now.status == MessageStatus::Removed {
+            (message.status, message.rev) = (now.status, now.rev);
+        }
     }
     Ok(())
 }

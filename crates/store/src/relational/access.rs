@@ -11,7 +11,9 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Chunk, LockName, MessageId, Millis, Record, RunId, Scope, Summary, ThreadId};
 
 use super::fail::Refusal;
-use super::rows::{BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, ThreadRow};
+use super::rows::{
+    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, Standing, ThreadRow,
+};
 use crate::{IdempotencyKey, LockRow};
 
 /// What asking a store's rows gives.
@@ -132,8 +134,13 @@ pub trait Rows {
     fn add_message(&mut self, thread: &ThreadRow, row: &MessageRow) -> impl Future<Output = Done<Self, ()>>;
     /// Writes what can change of a message back: status, revision and body.
     fn put_message(&mut self, thread: &ThreadRow, row: &MessageRow) -> impl Future<Output = Done<Self, ()>>;
-    /// What a message of this tenant's thread holds now, for an answer that is given again.
-    fn body(&mut self, tenant: i64, thread: i64, id: &MessageId) -> impl Future<Output = Done<Self, Option<Body>>>;
+    /// How a message of this tenant's thread stands now, for an answer that is given again.
+    fn standing(
+        &mut self,
+        tenant: i64,
+        thread: i64,
+        id: &MessageId,
+    ) -> impl Future<Output = Done<Self, Option<Standing>>>;
 
     /// What follows a message, or begins a line.
     fn followers(&mut self, thread: &ThreadRow, pred: Option<Pred>) -> impl Future<Output = Done<Self, Followers>>;

@@ -9,7 +9,7 @@ use super::fail::invalid;
 use super::lines::{self, Placed, Placing};
 use super::rows::{BranchRow, MessageRow};
 use super::work::Work;
-use crate::{Applied, Command, Conflict, IfMoved, Missing, StoppingRun, title_of};
+use crate::{Applied, Command, Conflict, IfMoved, Missing, StoppingRun, TITLE_REACH, title_of};
 
 /// Slots of one read where an append looks for what followed a message.
 const STEP: u64 = 16;
@@ -129,6 +129,25 @@ impl<R: Rows> Work<'_, R> {
         Ok(())
     }
 
+    /// A title that was made of a text goes on with what is asked first now, since nobody shall read there what was
+    /// removed. One that somebody gave stays, unless it says the same.
+    async fn retitle_after(&mut self, role: Role, before: &Body) -> Done<R, ()> {
+        if role != Role::User || self.thread.title.is_empty() || self.thread.title != title_of(before) {
+            return Ok(());
+        }
+        let line = self.rows.branch(&self.thread, self.thread.default_branch).await?;
+        let mut title = String::new();
+        for depth in (0..line.total.min(TITLE_REACH)).rev() {
+            let down_to = (depth + 1).saturating_sub(TITLE_REACH);
+            let slot = self.rows.message_at(&self.thread, &line, depth, down_to).await?;
+            if slot.role == Role::User && slot.status != MessageStatus::Removed {
+                let asked = title_of(&slot.body);
+                title = if asked.is_empty() { title } else { asked };
+            }
+        }
+        self.retitle(Some(&title), None).await
+    }
+
     pub(super) async fn edit(&mut self, command: &Command) -> Done<R, Applied> {
         let Command::Edit { message, branch, body, rev, fork, copy, .. } = command else {
             return Err(invalid("not an edit").into());
@@ -179,9 +198,10 @@ impl<R: Rows> Work<'_, R> {
     }
 
     async fn edit_in_place(&mut self, mut row: MessageRow, body: &Body) -> Done<R, Applied> {
-        let status = row.status;
+        let (status, before) = (row.status, row.body.clone());
         let reference = self.rewrite(&mut row, status, body).await?;
         self.log(Change::MessageEdited(reference), Some(row.clone().shown())).await?;
+        self.retitle_after(row.role, &before).await?;
         Ok(applied(row, None))
     }
 
@@ -196,8 +216,10 @@ impl<R: Rows> Work<'_, R> {
     pub(super) async fn remove(&mut self, id: &MessageId) -> Done<R, Applied> {
         let mut row = self.find_message(id).await?;
         refuse_unless_settled(&row)?;
+        let before = row.body.clone();
         let reference = self.rewrite(&mut row, MessageStatus::Removed, &Body::default()).await?;
         self.log(Change::MessageRemoved(reference), None).await?;
+        self.retitle_after(row.role, &before).await?;
         Ok(applied(row, None))
     }
 }

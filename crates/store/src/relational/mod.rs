@@ -48,7 +48,7 @@ pub use lists::{branches, message, summaries, thread, threads};
 pub use locks::{acquire, release, renew_lock};
 pub use read::{Got, Reads, Wanted, Way};
 pub use rows::{
-    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, Siblings, Slot, ThreadRow,
+    BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, Siblings, Slot, Standing, ThreadRow,
 };
 pub use runs::{append, claim, renew};
 pub use transaction::{apply, thread_named};

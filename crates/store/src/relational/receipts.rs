@@ -1,5 +1,7 @@
 //! Receipts: kept with the write, answered to whoever repeats it.
 
+use threadmill_proto::MessageStatus;
+
 use super::access::{Done, Rows};
 use super::fail::Damage;
 use super::rows::{Principal, ReceiptRow};
@@ -19,9 +21,13 @@ pub(super) async fn replay<R: Rows>(rows: &mut R, who: Principal, key: &Idempote
     let mut receipt = Receipt::open(&kept.answer).map_err(Damage::from)?;
     if let Some(thread) = kept.thread {
         for message in receipt.bare() {
-            let body = rows.body(who.tenant, thread, &message.id).await?.ok_or(Missing::Message)?;
-            message.parts = body.parts;
-            message.metadata = body.metadata;
+            let now = rows.standing(who.tenant, thread, &message.id).await?.ok_or(Missing::Message)?;
+            message.parts = now.body.parts;
+            message.metadata = now.body.metadata;
+            if now.status == MessageStatus::Removed {
+                // Nobody shall take it for a message that says nothing.
+                (message.status, message.rev) = (now.status, now.rev);
+            }
         }
     }
     Ok(Some(receipt.into_committed()))

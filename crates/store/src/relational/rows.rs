@@ -159,6 +159,23 @@ pub struct MessageRow {
     pub body: Body,
 }
 
+/// How a message stands now, for an answer that is given again.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Whether it is written, settled or removed.
+    pub status: MessageStatus,
+    /// How often it was changed.
+    pub rev: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+impl From<MessageRow> for Standing {
+    fn from(row: MessageRow) -> Self {
+        Self { status: row.status, rev: row.rev, body: row.body }
+    }
+}
+
 impl MessageRow {
     /// The message as a window shows it, whole.
     #[must_use]

@@ -28,9 +28,8 @@ use crate::request::caller::MaybeCaller;
 use crate::request::fields::unread;
 use crate::request::query::Query;
 use crate::serve::bodies::BodyShare;
-use crate::serve::limiter::Share;
 use crate::serve::peers::Peer;
-use threadmill_engine::Delivered;
+use threadmill_engine::{Delivered, Share};
 
 const SEQUENCE: &str = "application/cbor-seq";
 const EVENTS: &str = "text/event-stream";
