@@ -156,12 +156,15 @@ impl Drop for TopicGuard {
     }
 }
 
+/// Hears of commits.
+pub(crate) type Hear = Box<dyn Fn(&[Committing]) + Send + Sync>;
+
 /// What the store's writer is handed: it leaves commits and goes on.
 pub(crate) struct Intake {
     pub(crate) commits: Arc<Commits>,
     pub(crate) hub: Arc<dyn Hub>,
     /// What has to know of changes before those who asked for them are answered. It must be quick.
-    pub(crate) first: Box<dyn Fn(&[Committing]) + Send + Sync>,
+    pub(crate) first: Hear,
 }
 
 impl CommitSink for Intake {

@@ -175,7 +175,12 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(peers: Option<Arc<dyn Peers>>) -> Self {
-        Self { peers, stamps: Cache::new(THREADS), pages: Cache::with_weighter(PAGES, BYTES, Weight), next: AtomicU64::new(0) }
+        Self {
+            peers,
+            stamps: Cache::new(THREADS),
+            pages: Cache::with_weighter(PAGES, BYTES, Weight),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The state to read under, taken before the reading.
