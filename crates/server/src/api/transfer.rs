@@ -140,7 +140,29 @@ fn page_to_json(page: &ExportPage) -> Vec<u8> {
         }
         json.push_str(&format::to_value(row).to_string());
     }
-    let next = Value::from(page.next.map(|next| next.to_string()));
-    json.push_str(&format!("],\"next\":{next}}}"));
+    json.push_str("],\"next\":");
+    json.push_str(&Value::from(page.next.map(|next| next.to_string())).to_string());
+    json.push('}');
     json.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use threadmill_engine::{Bounds, Shares};
+    use threadmill_proto::{Scope, TenantId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_place_for_as_long_as_somebody_has_any_of_it() {
+        let shares = Shares::new(Bounds { user: 1, tenant: 1, node: 1 });
+        let (tenant, user) = (TenantId::parse("a").expect("an id"), UserId::parse("ann").expect("an id"));
+        let place = shares.take(&Scope { tenant, user }, 1).expect("room");
+        let page = Bytes::from_owner(Page { json: b"{\"rows\":[]}".to_vec(), _place: place });
+        let rest = page.slice(4..);
+        drop(page);
+        assert_eq!(shares.held(), 1, "the rest is not sent");
+        drop(rest);
+        assert_eq!(shares.held(), 0);
+    }
 }

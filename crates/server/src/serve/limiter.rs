@@ -204,6 +204,17 @@ mod tests {
     }
 
     #[test]
+    fn so_many_pages_of_exports_are_read_at_once() {
+        let limiter = Arc::new(Limiter::new(HttpLimits::DEFAULT));
+        let pages: Vec<_> = (0..16).map(|_| limiter.export(&scope("a", "x"))).collect();
+        assert_eq!(pages.iter().filter(|page| page.is_ok()).count(), 4);
+        let refused = pages.into_iter().next_back().expect("the last one");
+        assert_eq!(code(refused).err(), Some(ErrorCode::RateLimited));
+        assert_eq!(limiter.refusals.count(Refusal::Exports), 12);
+        assert!(limiter.export(&scope("a", "x")).is_ok(), "they were given back");
+    }
+
+    #[test]
     fn nobody_is_remembered_who_holds_nothing() {
         let limiter = limited();
         for number in 0..1_000 {
