@@ -1,5 +1,5 @@
 //! Outputs in the shapes of the TypeScript host. The numbers are those of `outputs.ts`, `view-patches.ts` and
-//! `list-patches.ts` in `packages/client/src`.
+//! `list-patches.ts` in `packages/client/src/core`.
 
 use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};

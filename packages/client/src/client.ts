@@ -1,23 +1,25 @@
 //! The client of the sync engine: counts who shows what, and brings the core, the outbox and what the browser keeps
 //! together.
 
-import { type Access, bindAccess } from './access.js';
-import { Api } from './api.js';
-import { Call, Core, type CoreModule } from './core.js';
-import { KeptDrafts } from './drafts.js';
+import { Call, Core, type CoreModule } from './core/core.js';
+import { Host, type Receiver } from './core/host.js';
+import { offline, Status } from './core/status.js';
+import { VIEW } from './core/wire.js';
 import type { Flags } from './flags.js';
-import type { Frames } from './frames.js';
-import { Host, type Receiver } from './host.js';
-import { Keeper, type KeptWindow } from './keeper.js';
-import { type Kept, keptStrings } from './kept.js';
-import { ThreadList } from './list.js';
-import { listen } from './listen.js';
-import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
-import type { Pending } from './overlay.js';
-import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
-import { offline, Status } from './status.js';
-import { Storage } from './storage.js';
-import { NOTHING, ThreadView } from './thread.js';
+import { Outbox, type OutboxHost, type OutboxMessage } from './outbox/outbox.js';
+import type { Pending } from './outbox/overlay.js';
+import type { Frames } from './page/frames.js';
+import { listen } from './page/listen.js';
+import { KeptDrafts } from './storage/drafts.js';
+import { Keeper, type KeptWindow } from './storage/keeper.js';
+import { type Kept, keptStrings } from './storage/kept.js';
+import { Storage } from './storage/storage.js';
+import { type Access, bindAccess } from './transport/access.js';
+import { Api } from './transport/api.js';
+import * as writes from './transport/writes.js';
+import { ThreadList } from './views/list.js';
+import { NOTHING, ThreadView } from './views/thread.js';
+import { INVALID_ID, type ProblemError, RELEASED } from './words/problem.js';
 import type {
   Anchor,
   Client,
@@ -28,9 +30,7 @@ import type {
   SendInput,
   ThreadHandle,
   ThreadSnapshot,
-} from './types.js';
-import { VIEW } from './wire.js';
-import * as writes from './writes.js';
+} from './words/types.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
 const GRACE = 1_000;

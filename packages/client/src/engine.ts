@@ -1,13 +1,13 @@
 //! Which engine runs: the sync engine, or the direct one where the server's flag or a core that does not load says so.
 
-import { Access } from './access.js';
 import { SyncClient } from './client.js';
-import { type CoreModule, loadCore } from './core.js';
+import { type CoreModule, loadCore } from './core/core.js';
 import { Flags } from './flags.js';
-import { Frames, pageFrames } from './frames.js';
-import { keptStrings } from './kept.js';
-import { soon, unlessAborted } from './promises.js';
-import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
+import { Frames, pageFrames } from './page/frames.js';
+import { soon, unlessAborted } from './page/promises.js';
+import { keptStrings } from './storage/kept.js';
+import { Access } from './transport/access.js';
+import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
 /** Milliseconds that the core may take to load. */
 const CORE_PATIENCE = 20_000;

@@ -1,12 +1,12 @@
 //! Feature flags as the server decides them for this user. The last answer is kept, so that a start without the
 //! network has it at once. Nothing here asks by itself: the owner says when.
 
-import type { Access } from './access.js';
-import type { Frames } from './frames.js';
-import { isObject, isText } from './json.js';
-import { type Kept, keptStrings } from './kept.js';
-import { problemOf, unreachable } from './problem.js';
-import { FrameStore } from './store.js';
+import type { Frames } from './page/frames.js';
+import { FrameStore } from './page/store.js';
+import { type Kept, keptStrings } from './storage/kept.js';
+import type { Access } from './transport/access.js';
+import { isObject, isText } from './words/json.js';
+import { problemOf, unreachable } from './words/problem.js';
 
 type Values = Readonly<Record<string, boolean>>;
 

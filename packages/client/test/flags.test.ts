@@ -1,11 +1,11 @@
 //! Flags and drafts: what is kept between starts, and what is forgotten.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Access } from '../src/access.js';
-import { KeptDrafts } from '../src/drafts.js';
 import { Flags } from '../src/flags.js';
-import { Frames } from '../src/frames.js';
-import { keptStrings } from '../src/kept.js';
+import { Frames } from '../src/page/frames.js';
+import { KeptDrafts } from '../src/storage/drafts.js';
+import { keptStrings } from '../src/storage/kept.js';
+import { Access } from '../src/transport/access.js';
 import { FakeServer } from './fake-server.js';
 import { Page } from './surroundings.js';
 

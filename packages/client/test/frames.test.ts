@@ -1,7 +1,7 @@
 //! When things are shown.
 
 import { describe, expect, it } from 'vitest';
-import { Frames, type Publisher } from '../src/frames.js';
+import { Frames, type Publisher } from '../src/page/frames.js';
 import { Page } from './surroundings.js';
 
 class Counter implements Publisher {

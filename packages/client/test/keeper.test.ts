@@ -1,9 +1,9 @@
 //! What is kept of windows: whole, as many as there is room for, and nothing of a thread that is gone.
 
 import { describe, expect, it } from 'vitest';
-import { Keeper, type KeptWindow } from '../src/keeper.js';
-import { Storage } from '../src/storage.js';
-import type { Row, ThreadSnapshot } from '../src/types.js';
+import { Keeper, type KeptWindow } from '../src/storage/keeper.js';
+import { Storage } from '../src/storage/storage.js';
+import type { Row, ThreadSnapshot } from '../src/words/types.js';
 
 const ROW: Row = {
   id: 'm',

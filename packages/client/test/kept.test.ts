@@ -2,9 +2,9 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
-import { KeptDrafts } from '../src/drafts.js';
 import { createClient } from '../src/engine.js';
-import { keptStrings } from '../src/kept.js';
+import { KeptDrafts } from '../src/storage/drafts.js';
+import { keptStrings } from '../src/storage/kept.js';
 import { FakeStrings, settle, surround, wasm } from './browser.js';
 
 afterEach(() => vi.unstubAllGlobals());

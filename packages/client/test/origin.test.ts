@@ -2,9 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer } from '../../react/test/fake-server.js';
-import { Access } from '../src/access.js';
 import { createDirectClient } from '../src/direct/index.js';
 import { createClient } from '../src/engine.js';
+import { Access } from '../src/transport/access.js';
 import { surround, wasm } from './browser.js';
 
 /** What a browser lets a page see of a request to the server. */

@@ -3,16 +3,16 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Api, Tried } from '../src/api.js';
-import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
-import { decode } from '../src/decode.js';
-import { Frames } from '../src/frames.js';
-import { type Entry, Outbox, type OutboxMessage } from '../src/outbox.js';
-import { ProblemError, unreachable } from '../src/problem.js';
-import { Storage } from '../src/storage.js';
-import type { Part } from '../src/types.js';
-import { OUT, type Output } from '../src/wire.js';
-import * as writes from '../src/writes.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core/core.js';
+import { decode } from '../src/core/decode.js';
+import { OUT, type Output } from '../src/core/wire.js';
+import { type Entry, Outbox, type OutboxMessage } from '../src/outbox/outbox.js';
+import { Frames } from '../src/page/frames.js';
+import { Storage } from '../src/storage/storage.js';
+import type { Api, Tried } from '../src/transport/api.js';
+import * as writes from '../src/transport/writes.js';
+import { ProblemError, unreachable } from '../src/words/problem.js';
+import type { Part } from '../src/words/types.js';
 import { Page } from './surroundings.js';
 
 let module: CoreModule;

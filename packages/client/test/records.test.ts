@@ -1,10 +1,10 @@
 //! What a browser has kept is parsed before it is believed: whatever else lies there is no record.
 
 import { describe, expect, it, vi } from 'vitest';
-import { Keeper } from '../src/keeper.js';
-import { entryIn, listIn, windowIn } from '../src/records.js';
-import { Storage } from '../src/storage.js';
-import * as writes from '../src/writes.js';
+import { Keeper } from '../src/storage/keeper.js';
+import { entryIn, listIn, windowIn } from '../src/storage/records.js';
+import { Storage } from '../src/storage/storage.js';
+import * as writes from '../src/transport/writes.js';
 
 const ROW = {
   id: 'm',

@@ -3,13 +3,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
 import type { SyncClient } from '../src/client.js';
+import type { Host } from '../src/core/host.js';
+import { LIST } from '../src/core/wire.js';
 import { createClient } from '../src/engine.js';
-import { Frames } from '../src/frames.js';
-import type { Host } from '../src/host.js';
-import { Keeper } from '../src/keeper.js';
-import { ThreadList } from '../src/list.js';
-import type { Client, ClientOptions } from '../src/types.js';
-import { LIST } from '../src/wire.js';
+import { Frames } from '../src/page/frames.js';
+import { Keeper } from '../src/storage/keeper.js';
+import { ThreadList } from '../src/views/list.js';
+import type { Client, ClientOptions } from '../src/words/types.js';
 import { settle, surround, token, wasm } from './browser.js';
 import { Page } from './surroundings.js';
 

@@ -2,15 +2,16 @@
 //! over HTTP and polls them. It is what an app falls back to, and the plain way that the other engine is
 //! measured against.
 
-import { Access, bindAccess } from '../access.js';
-import { Api } from '../api.js';
-import { KeptDrafts } from '../drafts.js';
 import { Flags } from '../flags.js';
-import { Frames, pageFrames } from '../frames.js';
-import { type Kept, keptStrings } from '../kept.js';
-import { listen } from '../listen.js';
-import { ProblemError, RELEASED, UNSPEAKABLE } from '../problem.js';
-import { Storage } from '../storage.js';
+import { Frames, pageFrames } from '../page/frames.js';
+import { listen } from '../page/listen.js';
+import { KeptDrafts } from '../storage/drafts.js';
+import { type Kept, keptStrings } from '../storage/kept.js';
+import { Storage } from '../storage/storage.js';
+import { Access, bindAccess } from '../transport/access.js';
+import { Api } from '../transport/api.js';
+import * as writes from '../transport/writes.js';
+import { ProblemError, RELEASED, UNSPEAKABLE } from '../words/problem.js';
 import type {
   Anchor,
   Client,
@@ -23,8 +24,7 @@ import type {
   SendInput,
   SyncStatus,
   ThreadHandle,
-} from '../types.js';
-import * as writes from '../writes.js';
+} from '../words/types.js';
 import { Counted } from './counted.js';
 import { DirectList } from './list.js';
 import { Poller, pageSurroundings, type Surroundings } from './poller.js';

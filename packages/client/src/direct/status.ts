@@ -1,10 +1,10 @@
 //! How the direct engine fares, told by the answers to its polls.
 
-import type { Frames } from '../frames.js';
-import type { Kept } from '../kept.js';
-import { ProblemError } from '../problem.js';
-import { FrameStore } from '../store.js';
-import type { SyncStatus } from '../types.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import type { Kept } from '../storage/kept.js';
+import { ProblemError } from '../words/problem.js';
+import type { SyncStatus } from '../words/types.js';
 
 const FIRST: SyncStatus = {
   connection: 'connecting',

@@ -1,7 +1,7 @@
 //! Whether a server that gives no answer refuses the page's origin. The browser hides such a refusal from the page: it
 //! looks the same as a server that is out of reach. Loaded when a request gets no answer: few pages are elsewhere.
 
-import { ORIGIN_REFUSED, ProblemError } from './problem.js';
+import { ORIGIN_REFUSED, ProblemError } from '../words/problem.js';
 
 /** What looks the same to a page. */
 const OTHERWISE =

@@ -1,14 +1,14 @@
 //! The thread list on the host's side.
 
-import { Call } from './core.js';
-import type { Frames } from './frames.js';
-import type { Host } from './host.js';
-import { overList, type Pending } from './overlay.js';
-import { ProblemError, RELEASED } from './problem.js';
-import { Waiters } from './promises.js';
-import { FrameStore } from './store.js';
-import type { ListHandle, ListSnapshot, ThreadSummary } from './types.js';
-import { LIST, type ListHead, type ListPatch } from './wire.js';
+import { Call } from '../core/core.js';
+import type { Host } from '../core/host.js';
+import { LIST, type ListHead, type ListPatch } from '../core/wire.js';
+import { overList, type Pending } from '../outbox/overlay.js';
+import type { Frames } from '../page/frames.js';
+import { Waiters } from '../page/promises.js';
+import { FrameStore } from '../page/store.js';
+import { ProblemError, RELEASED } from '../words/problem.js';
+import type { ListHandle, ListSnapshot, ThreadSummary } from '../words/types.js';
 
 const NOTHING: ListSnapshot = { status: 'loading', threads: [], hasMore: false, loadingMore: false };
 

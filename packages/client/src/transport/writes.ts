@@ -1,8 +1,8 @@
 //! What a client can write, as the requests that do it. Every id is minted here, so that a repeated request has one
 //! effect, and a message can be shown before the server knows of it.
 
-import { mint } from './ids.js';
-import { jsonOf } from './json.js';
+import { mint } from '../words/ids.js';
+import { jsonOf } from '../words/json.js';
 import type {
   CreateThreadInput,
   EditInput,
@@ -11,7 +11,7 @@ import type {
   RegenerateInput,
   SendInput,
   TextEdit,
-} from './types.js';
+} from '../words/types.js';
 
 /** A write: plain data, so that it can be stored and handed to another tab. */
 export interface Write {

@@ -1,10 +1,10 @@
 //! What the core's outputs carry. The numbers are in `outputs.ts` and `view-patches.ts`.
 
+import type { Problem } from '../words/problem.js';
+import type { Part, Row, SyncStatus, ThreadSnapshot, ThreadSummary } from '../words/types.js';
 import type * as LIST from './list-patches.js';
 import type * as OUT from './outputs.js';
-import type { Problem } from './problem.js';
 import type { StatusNews } from './status.js';
-import type { Part, Row, SyncStatus, ThreadSnapshot, ThreadSummary } from './types.js';
 import type * as VIEW from './view-patches.js';
 
 export * as OUT from './outputs.js';

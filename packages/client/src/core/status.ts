@@ -1,9 +1,9 @@
 //! How the client stands: its connection, its place among the tabs, its storage and its outbox.
 
-import type { Frames } from './frames.js';
-import { type Problem, ProblemError } from './problem.js';
-import { FrameStore } from './store.js';
-import type { SyncStatus } from './types.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import { type Problem, ProblemError } from '../words/problem.js';
+import type { SyncStatus } from '../words/types.js';
 
 const FIRST: SyncStatus = {
   connection: 'connecting',

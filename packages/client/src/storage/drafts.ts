@@ -1,7 +1,7 @@
 //! What was typed and not sent. One key a place, so that tabs in different threads do not overwrite each other.
 
+import type { Drafts } from '../words/types.js';
 import { type Kept, keptStrings } from './kept.js';
-import type { Drafts } from './types.js';
 
 /** Storing a longer draft can take longer than a frame: it waits until nothing was typed for so many milliseconds. */
 const LARGE = 32 * 1024;

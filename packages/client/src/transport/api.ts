@@ -1,8 +1,8 @@
 //! The HTTP API: plain reads, and writes one try at a time.
 
+import { ProblemError, problemOf, unreachable } from '../words/problem.js';
+import type { Message, Part, ServerInfo } from '../words/types.js';
 import { type Access, bodyOf, jsonRequest } from './access.js';
-import { ProblemError, problemOf, unreachable } from './problem.js';
-import type { Message, Part, ServerInfo } from './types.js';
 import { messagePath, threadPath, type Write } from './writes.js';
 
 /** What became of one try: the answer, or the problem, with status 0 if there was none. */

@@ -1,15 +1,15 @@
 //! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
 
-import { type Access, claimsOf } from './access.js';
-import { Company, hasCompany } from './company.js';
+import { listen } from '../page/listen.js';
+import { soon } from '../page/promises.js';
+import type { Kept } from '../storage/kept.js';
+import { Company, hasCompany } from '../tabs/company.js';
+import { type Access, claimsOf } from '../transport/access.js';
+import { Link, type LoadRequests } from '../transport/link.js';
+import type { Anchor, ClientMetrics, SyncStatus } from '../words/types.js';
 import { Call, type CallKind, type Core } from './core.js';
 import { decode } from './decode.js';
-import type { Kept } from './kept.js';
-import { Link, type LoadRequests } from './link.js';
-import { listen } from './listen.js';
-import { soon } from './promises.js';
 import type { StatusNews } from './status.js';
-import type { Anchor, ClientMetrics, SyncStatus } from './types.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
 
 const CBOR = 'application/cbor';
@@ -93,7 +93,7 @@ export class Host {
       },
     };
     const requests: LoadRequests = async (...way) =>
-      new (await import('./fallback.js')).FramesByRequest(access, events, ...way);
+      new (await import('../transport/fallback.js')).FramesByRequest(access, events, ...way);
     this.#link = new Link(options.socketUrl, requests, events);
   }
 

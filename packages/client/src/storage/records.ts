@@ -1,11 +1,11 @@
 //! What the browser has kept is parsed before it is shown: another release may have written it, or anything that runs
 //! on the same origin. A record that is not as it should be is no record. What each may hold is a table.
 
-import { fieldOf, isCount, isObject, isPlain, isText, isTime } from './json.js';
+import type { Entry } from '../outbox/outbox.js';
+import { fieldOf, isCount, isObject, isPlain, isText, isTime } from '../words/json.js';
+import type { Problem } from '../words/problem.js';
+import type { Row, ThreadSummary } from '../words/types.js';
 import type { KeptWindow } from './keeper.js';
-import type { Entry } from './outbox.js';
-import type { Problem } from './problem.js';
-import type { Row, ThreadSummary } from './types.js';
 
 type Check = (value: unknown) => boolean;
 /** The fields of an object, and what each must be. Others are unknown. */

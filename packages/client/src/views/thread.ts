@@ -1,15 +1,16 @@
 //! A thread's window on the host's side: patches in, stable row objects out.
 
-import { Call } from './core.js';
-import type { Frames } from './frames.js';
-import type { Host } from './host.js';
-import type { KeptWindow } from './keeper.js';
-import { LiveMessages } from './live.js';
-import { ECHO, Overlay, type Pending } from './overlay.js';
-import { INVALID_ID, type Problem, ProblemError, RELEASED } from './problem.js';
-import { Waiters } from './promises.js';
-import { proseOf, sameRow } from './rows.js';
-import { FrameStore } from './store.js';
+import { Call } from '../core/core.js';
+import type { Host } from '../core/host.js';
+import { type Head, type Side, VIEW, type ViewPatch } from '../core/wire.js';
+import { ECHO, Overlay, type Pending } from '../outbox/overlay.js';
+import type { Frames } from '../page/frames.js';
+import { Waiters } from '../page/promises.js';
+import { FrameStore } from '../page/store.js';
+import type { KeptWindow } from '../storage/keeper.js';
+import type { Write } from '../transport/writes.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED } from '../words/problem.js';
+import { proseOf, sameRow } from '../words/rows.js';
 import type {
   Anchor,
   LiveHandle,
@@ -18,9 +19,8 @@ import type {
   StreamHandle,
   ThreadHandle,
   ThreadSnapshot,
-} from './types.js';
-import { type Head, type Side, VIEW, type ViewPatch } from './wire.js';
-import type { Write } from './writes.js';
+} from '../words/types.js';
+import { LiveMessages } from './live.js';
 
 /** Before anything is known. */
 export const NOTHING = {

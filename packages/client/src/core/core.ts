@@ -1,9 +1,9 @@
 //! The core in WebAssembly: loading it, and calling it with numbers and texts. What they mean is in
 //! `calls.ts`.
 
+import { problemOf } from '../words/problem.js';
+import type { WasmSource } from '../words/types.js';
 import type * as calls from './calls.js';
-import { problemOf } from './problem.js';
-import type { WasmSource } from './types.js';
 
 export * as Call from './calls.js';
 export type CallKind = (typeof calls)[keyof typeof calls];

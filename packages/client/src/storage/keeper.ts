@@ -1,10 +1,10 @@
 //! Windows and the list as they were last seen, kept by the browser: shown at once at the next start, and without a
 //! network. They are replaced by what the server says as soon as it does.
 
-import { fieldOf, isObject } from './json.js';
+import { fieldOf, isObject } from '../words/json.js';
+import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from '../words/types.js';
 import { listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
-import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from './types.js';
 
 /** Threads whose last window is kept from one start to the next; twice as many at times. */
 const THREADS = 50;

@@ -1,18 +1,18 @@
 //! The outbox on the host's side: what the writes say, kept by the browser and shown in every tab. The core of the
 //! tab that owns the connection decides what is sent when.
 
-import type { Api, Tried } from './api.js';
-import { Call, type CallKind } from './core.js';
-import type { Frames } from './frames.js';
+import { Call, type CallKind } from '../core/core.js';
+import { offline } from '../core/status.js';
+import type { Stage } from '../core/wire.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import { entryIn, isNamed } from '../storage/records.js';
+import type { Storage } from '../storage/storage.js';
+import type { Api, Tried } from '../transport/api.js';
+import { plainly, textOf, textsOf, type Write } from '../transport/writes.js';
+import { INVALID_ID, type Problem, ProblemError, RELEASED, UNSPEAKABLE } from '../words/problem.js';
+import type { OutboxHandle, OutboxItem, SyncStatus } from '../words/types.js';
 import type { Pending } from './overlay.js';
-import { INVALID_ID, type Problem, ProblemError, RELEASED, UNSPEAKABLE } from './problem.js';
-import { entryIn, isNamed } from './records.js';
-import { offline } from './status.js';
-import type { Storage } from './storage.js';
-import { FrameStore } from './store.js';
-import type { OutboxHandle, OutboxItem, SyncStatus } from './types.js';
-import type { Stage } from './wire.js';
-import { plainly, textOf, textsOf, type Write } from './writes.js';
 
 /** A write as it is stored and as tabs hand it to each other. */
 export interface Entry {

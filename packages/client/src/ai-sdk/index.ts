@@ -1,20 +1,20 @@
 //! `useChat` over Threadmill: the AI SDK's `ChatTransport`. A chat is a thread, and its messages are the server's;
 //! what the SDK sends along as history is not sent on.
 
-import { type Access, accessOf } from './access.js';
-import { follow, type Target } from './ai-sdk/follow.js';
-import { type HistoryOptions, loadMessages } from './ai-sdk/history.js';
+import { unlessAborted } from '../page/promises.js';
+import { type Access, accessOf } from '../transport/access.js';
+import { mint } from '../words/ids.js';
+import { ProblemError } from '../words/problem.js';
+import type { Client } from '../words/types.js';
+import { follow, type Target } from './follow.js';
+import { type HistoryOptions, loadMessages } from './history.js';
 import type {
   ChatMessage,
   ChatTransport,
   ReconnectOptions,
   SendMessagesOptions,
   UIMessageChunk,
-} from './ai-sdk/types.js';
-import { mint } from './ids.js';
-import { ProblemError } from './problem.js';
-import { unlessAborted } from './promises.js';
-import type { Client } from './types.js';
+} from './types.js';
 
 export type { ChatMessage, ChatTransport, ReconnectOptions, SendMessagesOptions, UIMessageChunk };
 export { type HistoryOptions, loadMessages };

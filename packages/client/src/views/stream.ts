@@ -1,7 +1,7 @@
 //! A text while it grows: the fast lane past the snapshots.
 
-import type { Frames } from './frames.js';
-import type { StreamHandle, StreamSink } from './types.js';
+import type { Frames } from '../page/frames.js';
+import type { StreamHandle, StreamSink } from '../words/types.js';
 
 export class TextStream implements StreamHandle {
   readonly #frames: Frames;

@@ -1,10 +1,10 @@
 //! What runs write, part by part and in order, past the snapshots of rows.
 
-import type { Frames } from './frames.js';
-import { proseOf } from './rows.js';
-import { FrameStore } from './store.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import { proseOf } from '../words/rows.js';
+import type { LiveHandle, PreviewPart, Row, StreamHandle } from '../words/types.js';
 import { TextStream } from './stream.js';
-import type { LiveHandle, PreviewPart, Row, StreamHandle } from './types.js';
 
 /** Milliseconds between two snapshots that show no more than how the input of a tool grows. */
 const INPUT_WAIT = 1_000;

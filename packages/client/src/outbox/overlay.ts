@@ -1,8 +1,8 @@
 //! What the outbox adds to what the server said: messages that are on their way, marks on rows that are being
 //! changed, threads that are being made.
 
-import type { OutboxItem, Row, ThreadSnapshot, ThreadSummary } from './types.js';
-import { partsOf, textOf, textsOf, type Write } from './writes.js';
+import { partsOf, textOf, textsOf, type Write } from '../transport/writes.js';
+import type { OutboxItem, Row, ThreadSnapshot, ThreadSummary } from '../words/types.js';
 
 /** A write that concerns what is shown. */
 export interface Pending {

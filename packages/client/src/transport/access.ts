@@ -1,12 +1,12 @@
 //! Where the server is and as whom it is spoken to: the address, the credential, and requests that are
 //! repeated until they are answered.
 
-import { mint } from './ids.js';
-import { isObject, jsonOf } from './json.js';
+import { soon, unlessAborted } from '../page/promises.js';
+import { mint } from '../words/ids.js';
+import { isObject, jsonOf } from '../words/json.js';
+import { ORIGIN_REFUSED, type Problem, ProblemError, problemOf, unreachable } from '../words/problem.js';
+import type { Client, ClientOptions } from '../words/types.js';
 import type { OriginCheck } from './origin.js';
-import { ORIGIN_REFUSED, type Problem, ProblemError, problemOf, unreachable } from './problem.js';
-import { soon, unlessAborted } from './promises.js';
-import type { Client, ClientOptions } from './types.js';
 
 /** Tries of one request. */
 const TRIES = 4;

@@ -1,6 +1,6 @@
 //! The tab's own connection to the server: a WebSocket, or requests where sockets do not get through.
 
-import type { SyncStatus } from './types.js';
+import type { SyncStatus } from '../words/types.js';
 
 const SUBPROTOCOL = 'threadmill.v1.cbor';
 /** Milliseconds to wait for a socket to say that it is closed. */

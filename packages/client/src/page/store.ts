@@ -1,7 +1,7 @@
 //! A store for `useSyncExternalStore`: what is not published cannot be seen.
 
+import type { Store } from '../words/types.js';
 import type { Frames } from './frames.js';
-import type { Store } from './types.js';
 
 export abstract class FrameStore<T> implements Store<T> {
   readonly #frames: Frames;
