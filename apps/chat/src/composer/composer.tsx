@@ -3,7 +3,7 @@
 import type { OutboxItem, ThreadHandle } from '@threadmill/client';
 import { useRun, useSend } from '@threadmill/react';
 import { memo, type RefObject, useEffect } from 'react';
-import { useReport } from '../reports';
+import { useReport } from '../shell/reports';
 import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 

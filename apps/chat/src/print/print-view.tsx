@@ -4,7 +4,7 @@
 import type { Messages } from '@threadmill/react';
 import { useEffect, useRef, useState } from 'react';
 import { createPortal, flushSync } from 'react-dom';
-import { useReport } from '../reports';
+import { useReport } from '../shell/reports';
 import { offerPrint } from './command';
 import { type Print, PrintedThread } from './printed-thread';
 import { readThread, readThreadNow, type ThreadToPrint } from './read-thread';

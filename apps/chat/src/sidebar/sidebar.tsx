@@ -2,10 +2,10 @@
 
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
-import { useAfterPaint } from '../after-paint';
-import { Icon, Mark } from '../icon';
-import { navigate } from '../route';
-import { SETTLE, useSettled } from '../settled';
+import { Icon, Mark } from '../controls/icon';
+import { navigate } from '../shell/route';
+import { useAfterPaint } from '../turns/after-paint';
+import { SETTLE, useSettled } from '../turns/settled';
 import { ConnectionNote } from './connection-note';
 import { MoreMenu } from './more-menu';
 import { Notices } from './notices';

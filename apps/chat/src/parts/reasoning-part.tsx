@@ -3,7 +3,7 @@
 import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { useStreamText } from '@threadmill/react';
 import { type MouseEvent, useLayoutEffect, useRef, useState } from 'react';
-import { PlainText } from '../plain-text';
+import { PlainText } from '../text/plain-text';
 import { textOf } from './whole-parts';
 
 /** A longer text is laid out in pieces. */

@@ -1,7 +1,7 @@
 //! A message that cannot be drawn as it should be: its text as it was written, and a word that says so.
 
 import type { Row } from '@threadmill/client';
-import { PlainText } from '../plain-text';
+import { PlainText } from '../text/plain-text';
 
 /** All text of a message, whatever its parts are. */
 function textOf(row: Pick<Row, 'parts'>): string {

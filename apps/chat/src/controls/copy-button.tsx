@@ -1,8 +1,8 @@
 //! Copies a text and says so for a moment, or says that it failed.
 
 import { useEffect, useState } from 'react';
+import { useReport } from '../shell/reports';
 import { Icon } from './icon';
-import { useReport } from './reports';
 
 const SAID_FOR = 1_600;
 

@@ -2,12 +2,12 @@
 
 import type { PreviewPart } from '@threadmill/client';
 import { type ReactNode, useContext, useState } from 'react';
-import { jsonOf } from '../json';
 import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
-import { DrawnWhole } from '../markdown/turns';
-import { PlainText } from '../plain-text';
-import { cutTo, sizeInWords } from '../text';
+import { jsonOf } from '../text/json';
+import { PlainText } from '../text/plain-text';
+import { cutTo, sizeInWords } from '../text/text';
+import { DrawnWhole } from '../turns/turns';
 import { MessageIsWritten, toolNote } from './tool-note';
 
 /** Longer content is drawn once it is unfolded; on paper so much of it is. */

@@ -2,17 +2,17 @@
 
 import type { Row, ThreadHandle } from '@threadmill/client';
 import { memo, type RefCallback } from 'react';
-import { Boundary } from '../boundary';
-import { countRowRender } from '../counters';
-import { AssistantBody } from './assistant-body';
+import { AssistantBody } from '../parts/assistant-body';
+import { PlainBody } from '../parts/plain-body';
+import { RowAsText } from '../parts/row-as-text';
+import { MessageIsWritten } from '../parts/tool-note';
+import { Boundary } from '../shell/boundary';
+import { countRowRender } from '../turns/counters';
 import { BranchSwitcher } from './branch-switcher';
 import { EditBox } from './edit-box';
-import { PlainBody } from './plain-body';
 import { RowActions } from './row-actions';
-import { RowAsText } from './row-as-text';
 import { RowFailure, RowPending } from './row-outbox';
 import { RunNotice } from './run-notice';
-import { MessageIsWritten } from './tool-note';
 
 interface MessageRowProps {
   readonly row: Row;

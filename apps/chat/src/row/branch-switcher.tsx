@@ -1,7 +1,7 @@
 //! The versions of a message: an edit or another answer makes one, and this walks through them.
 
 import type { Row } from '@threadmill/client';
-import { Icon } from '../icon';
+import { Icon } from '../controls/icon';
 import { useThreadActions } from './thread-actions';
 
 export function BranchSwitcher({ row }: { row: Row }) {

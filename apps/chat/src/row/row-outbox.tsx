@@ -2,10 +2,10 @@
 
 import type { OutboxItem, OutboxKind, Row } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
-import { isConnected } from '../connected';
-import { CopyButton } from '../copy-button';
-import { words } from '../reports';
-import { useSettled } from '../settled';
+import { CopyButton } from '../controls/copy-button';
+import { isConnected } from '../shell/connected';
+import { words } from '../shell/reports';
+import { useSettled } from '../turns/settled';
 import { useThreadActions } from './thread-actions';
 
 /** Milliseconds that words stand at least: a try that fails again is not worth other ones. */

@@ -1,7 +1,7 @@
 //! The whole of what windows cut short: parts the reader asked for, and the texts of a message to edit or to copy.
 
 import { type Client, type Part, type PreviewPart, type Row, wholeTexts } from '@threadmill/client';
-import { cutTo } from '../text';
+import { cutTo } from '../text/text';
 
 /** Whole parts the reader asked for. Kept beside the rows, which come and go while scrolling. */
 const KEPT = 32;

@@ -2,8 +2,8 @@
 
 import type { Client, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
 import { createContext, useContext } from 'react';
-import type { ScrollKeeper } from './scroll-keeper';
-import { type MessageTexts, textsHere, textsThere } from './whole-texts';
+import type { ScrollKeeper } from '../list/scroll-keeper';
+import { type MessageTexts, textsHere, textsThere } from '../parts/whole-texts';
 
 /** The actions of the open thread. */
 export interface ThreadActions {

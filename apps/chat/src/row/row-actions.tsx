@@ -1,10 +1,10 @@
 //! The quiet buttons under a message.
 
 import type { Row } from '@threadmill/client';
-import { useAfterPaint } from '../after-paint';
-import { CopyButton } from '../copy-button';
-import { Icon, type IconName } from '../icon';
-import { relativeTime } from '../relative-time';
+import { CopyButton } from '../controls/copy-button';
+import { Icon, type IconName } from '../controls/icon';
+import { relativeTime } from '../text/relative-time';
+import { useAfterPaint } from '../turns/after-paint';
 import { useThreadActions } from './thread-actions';
 
 /** They come after the text has been painted; their place is kept. */

@@ -1,7 +1,7 @@
 //! Keeps the focus in the list while rows change: on the same control of the row that took another's place, else on
 //! the row itself, else on the list.
 
-import { focusIsLost } from '../focus';
+import { focusIsLost } from '../controls/focus';
 
 interface Held {
   readonly element: HTMLElement;

@@ -4,9 +4,9 @@
 import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
 import { memo, type RefCallback, useMemo, useRef } from 'react';
-import { countRowRender } from '../counters';
 import { MarkdownBlocks } from '../markdown/markdown';
 import { LONGEST as LONGEST_BLOCK } from '../markdown/parser';
+import { countRowRender } from '../turns/counters';
 import { OtherPart } from './other-part';
 import { ReasoningPart } from './reasoning-part';
 import { MorePart, textOf, useWholeParts } from './whole-parts';

@@ -12,16 +12,16 @@ import {
   useRef,
   useState,
 } from 'react';
-import { useAutoHeight } from '../auto-height';
 import { LONGEST } from '../composer/long-text';
-import { focusComposer } from '../focus';
-import { enterKeyHint, isComposed, isSend } from '../keys';
-import { piecesOf } from '../plain-text';
-import { words } from '../reports';
-import { sizeInWords } from '../text';
+import { useAutoHeight } from '../controls/auto-height';
+import { focusComposer } from '../controls/focus';
+import { enterKeyHint, isComposed, isSend } from '../controls/keys';
+import { type MessageTexts, textsHere, textsThere } from '../parts/whole-texts';
+import { words } from '../shell/reports';
+import { piecesOf } from '../text/plain-text';
+import { sizeInWords } from '../text/text';
 import { withLineEnds } from './line-ends';
 import { useThreadActions } from './thread-actions';
-import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
 type Opened = { readonly state: 'loading' } | { readonly state: 'failed'; readonly why: string } | Ready;
 type Ready = { readonly state: 'ready' } & MessageTexts;

@@ -2,7 +2,7 @@
 //! page up for half a second.
 
 import { useMemo, useState } from 'react';
-import { Slices } from './markdown/slices';
+import { Slices } from '../turns/slices';
 
 /** What is laid out as one: so many letters, or so many lines if they are short. */
 const PIECE = 8 * 1024;

@@ -1,7 +1,7 @@
 //! The body of a message that a person wrote: their text as they typed it.
 
 import type { Row } from '@threadmill/client';
-import { PlainText } from '../plain-text';
+import { PlainText } from '../text/plain-text';
 import { OtherPart } from './other-part';
 import { MorePart, textOf, useWholeParts } from './whole-parts';
 
