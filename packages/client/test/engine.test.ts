@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
 import { createClient } from '../src/engine.js';
-import type { KeptWindow } from '../src/storage/keeper.js';
+import type { KeptWindow } from '../src/storage/records.js';
 import type { Client } from '../src/words/types.js';
 import { settle, surround, wasm } from './browser.js';
 import { FakeDatabase } from './database.js';

@@ -1,7 +1,8 @@
 //! What is kept of windows: whole, as many as there is room for, and nothing of a thread that is gone.
 
 import { describe, expect, it } from 'vitest';
-import { Keeper, type KeptWindow } from '../src/storage/keeper.js';
+import { Keeper } from '../src/storage/keeper.js';
+import type { KeptWindow } from '../src/storage/records.js';
 import { Storage } from '../src/storage/storage.js';
 import type { Row, ThreadSnapshot } from '../src/words/types.js';
 

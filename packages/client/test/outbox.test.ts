@@ -6,8 +6,9 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core/core.js';
 import { decode } from '../src/core/decode.js';
 import { OUT, type Output } from '../src/core/wire.js';
-import { type Entry, Outbox, type OutboxMessage } from '../src/outbox/outbox.js';
+import { Outbox, type OutboxMessage } from '../src/outbox/outbox.js';
 import { Frames } from '../src/page/frames.js';
+import type { OutboxEntry } from '../src/storage/records.js';
 import { Storage } from '../src/storage/storage.js';
 import type { Api, Tried } from '../src/transport/api.js';
 import * as writes from '../src/transport/writes.js';
@@ -383,7 +384,7 @@ describe('the outbox', () => {
     const added = leader.outbox.add(write);
     leader.send('plain');
     await added.kept;
-    const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as Entry;
+    const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as OutboxEntry;
     expect(structuredClone(entry).write.body?.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
     await browser.settle();
     expect([browser.server.done.length, leader.items]).toEqual([2, []]);
@@ -466,7 +467,7 @@ describe('the outbox', () => {
     const put = browser.storage.put.bind(browser.storage);
     browser.storage.put = async (...args) => {
       // That the write was tried is being stored when the page stops answering.
-      if ((args[2] as Entry).tried) await new Promise<void>(resolve => (marked = resolve));
+      if ((args[2] as OutboxEntry).tried) await new Promise<void>(resolve => (marked = resolve));
       return put(...args);
     };
     const former = browser.open('leader');

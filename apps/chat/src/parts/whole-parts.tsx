@@ -3,9 +3,9 @@
 import type { PreviewPart, Row } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { useState, useSyncExternalStore } from 'react';
-import { useThreadActions } from '../row/thread-actions';
 import { useReport } from '../shell/reports';
 import { sizeInWords } from '../text/text';
+import { useThreadActions } from './thread-actions';
 import { hasWhole, keepWhole, onWhole, wholeVersion, withFetched } from './whole-texts';
 
 export { textOf } from './whole-texts';

@@ -2,7 +2,7 @@
 
 import type { Row } from '@threadmill/client';
 import { Icon } from '../controls/icon';
-import { useThreadActions } from './thread-actions';
+import { useThreadActions } from '../parts/thread-actions';
 
 export function BranchSwitcher({ row }: { row: Row }) {
   const { showVersion } = useThreadActions();

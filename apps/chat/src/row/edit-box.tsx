@@ -16,12 +16,12 @@ import { LONGEST } from '../composer/long-text';
 import { useAutoHeight } from '../controls/auto-height';
 import { focusComposer } from '../controls/focus';
 import { enterKeyHint, isComposed, isSend } from '../controls/keys';
+import { useThreadActions } from '../parts/thread-actions';
 import { type MessageTexts, textsHere, textsThere } from '../parts/whole-texts';
 import { words } from '../shell/reports';
 import { piecesOf } from '../text/plain-text';
 import { sizeInWords } from '../text/text';
 import { withLineEnds } from './line-ends';
-import { useThreadActions } from './thread-actions';
 
 type Opened = { readonly state: 'loading' } | { readonly state: 'failed'; readonly why: string } | Ready;
 type Ready = { readonly state: 'ready' } & MessageTexts;

@@ -3,9 +3,9 @@
 import type { Row } from '@threadmill/client';
 import { CopyButton } from '../controls/copy-button';
 import { Icon, type IconName } from '../controls/icon';
+import { useThreadActions } from '../parts/thread-actions';
 import { relativeTime } from '../text/relative-time';
 import { useAfterPaint } from '../turns/after-paint';
-import { useThreadActions } from './thread-actions';
 
 /** They come after the text has been painted; their place is kept. */
 export function RowActions({ row }: { row: Row }) {

@@ -3,10 +3,10 @@
 import type { OutboxItem, OutboxKind, Row } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
 import { CopyButton } from '../controls/copy-button';
+import { useThreadActions } from '../parts/thread-actions';
 import { isConnected } from '../shell/connected';
 import { words } from '../shell/reports';
 import { useSettled } from '../turns/settled';
-import { useThreadActions } from './thread-actions';
 
 /** Milliseconds that words stand at least: a try that fails again is not worth other ones. */
 const STEADY = 600;

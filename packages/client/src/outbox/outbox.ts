@@ -6,25 +6,13 @@ import { offline } from '../core/status.js';
 import type { Stage } from '../core/wire.js';
 import type { Frames } from '../page/frames.js';
 import { FrameStore } from '../page/store.js';
-import { entryIn, isNamed } from '../storage/records.js';
+import { entryIn, isNamed, type OutboxEntry } from '../storage/records.js';
 import type { Storage } from '../storage/storage.js';
 import type { Api, Tried } from '../transport/api.js';
 import { plainly, textOf, textsOf, type Write } from '../transport/writes.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED, UNSPEAKABLE } from '../words/problem.js';
 import type { OutboxHandle, OutboxItem, SyncStatus } from '../words/types.js';
 import type { Pending } from './overlay.js';
-
-/** A write as it is stored and as tabs hand it to each other. */
-export interface Entry {
-  readonly write: Write;
-  /** Grows in the order of making. */
-  readonly order: number;
-  readonly createdAt: number;
-  /** It may have reached the server. */
-  tried: boolean;
-  state: OutboxItem['state'];
-  error?: Problem;
-}
 
 /** What the outbox needs of the core and of the other tabs. */
 export interface OutboxHost {
@@ -40,14 +28,14 @@ type Wish = 'retry' | 'discard';
 
 /** What clients of different tabs say to each other about the outbox. */
 export type OutboxMessage =
-  | { readonly say: 'entry'; readonly entry: Entry }
+  | { readonly say: 'entry'; readonly entry: OutboxEntry }
   | { readonly say: 'over'; readonly key: string; readonly outcome: Outcome }
   | { readonly say: 'wish'; readonly key: string; readonly wish: Wish }
   /** Whoever leads from now on asks for what the others hold. */
   | { readonly say: 'entries' };
 
 interface Held {
-  entry: Entry;
+  entry: OutboxEntry;
   item: OutboxItem;
   number: number;
   /** The core of this tab, which sends, holds it. */
@@ -128,7 +116,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     }
     const createdAt = Date.now();
     this.#order = Math.max(this.#order + 1, createdAt * 1_000);
-    const entry: Entry = { write, order: this.#order, createdAt, tried: false, state: 'pending' };
+    const entry: OutboxEntry = { write, order: this.#order, createdAt, tried: false, state: 'pending' };
     const sent = new Promise<unknown>((resolve, reject) => {
       this.#waiting.set(write.key, outcome => {
         if ('answer' in outcome) resolve(outcome.answer);
@@ -278,8 +266,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   /** What is stored; what is no write goes, but for what another release may know how to send. */
-  async #stored(): Promise<Entry[]> {
-    const entries: Entry[] = [];
+  async #stored(): Promise<OutboxEntry[]> {
+    const entries: OutboxEntry[] = [];
     for (const [key, record] of await this.#storage.entries('outbox')) {
       const entry = entryIn(record);
       if (entry?.write.key === key) entries.push(entry);
@@ -297,13 +285,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 
   /** What is neither stored nor about to be is over, and this tab has not heard of it. */
-  #drop(stored: readonly Entry[]): void {
+  #drop(stored: readonly OutboxEntry[]): void {
     const known = new Set([...stored.map(({ write }) => write.key), ...this.#storing, ...this.#late]);
     for (const key of [...this.#entries.keys()]) if (!known.has(key)) this.#over(key, { problem: RELEASED });
   }
 
   /** Takes an entry of this or another tab up, or what is new about it. */
-  #hold(entry: Entry): void {
+  #hold(entry: OutboxEntry): void {
     const { key } = entry.write;
     this.#order = Math.max(this.#order, entry.order);
     const held = this.#entries.get(key);
@@ -423,7 +411,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   }
 }
 
-function itemOf({ write, state, error, createdAt }: Entry): OutboxItem {
+function itemOf({ write, state, error, createdAt }: OutboxEntry): OutboxItem {
   const { key, kind, threadId, messageId, runId } = write;
   const [text, texts] = [textOf(write), textsOf(write)];
   return {

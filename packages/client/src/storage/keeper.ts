@@ -3,7 +3,7 @@
 
 import { fieldOf, isObject } from '../words/json.js';
 import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from '../words/types.js';
-import { listIn, windowIn } from './records.js';
+import { type KeptWindow, listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
 
 /** Threads whose last window is kept from one start to the next; twice as many at times. */
@@ -14,18 +14,6 @@ const ENTRIES = 100;
 /** Milliseconds of quiet before something is written. */
 const QUIET = 1_000;
 const LIST = 'list';
-
-/** A window's tip. */
-export interface KeptWindow {
-  /** The thread's. */
-  readonly id: string;
-  readonly keptAt: number;
-  readonly rows: readonly Row[];
-  readonly total: number;
-  readonly branch?: string;
-  readonly defaultBranch?: string;
-  readonly title?: string;
-}
 
 export class Keeper {
   readonly #storage: Storage;

@@ -1,11 +1,34 @@
 //! What the browser has kept is parsed before it is shown: another release may have written it, or anything that runs
 //! on the same origin. A record that is not as it should be is no record. What each may hold is a table.
 
-import type { Entry } from '../outbox/outbox.js';
+import type { Write } from '../transport/writes.js';
 import { fieldOf, isCount, isObject, isPlain, isText, isTime } from '../words/json.js';
 import type { Problem } from '../words/problem.js';
-import type { Row, ThreadSummary } from '../words/types.js';
-import type { KeptWindow } from './keeper.js';
+import type { OutboxItem, Row, ThreadSummary } from '../words/types.js';
+
+/** A thread's newest rows as they were last seen. */
+export interface KeptWindow {
+  /** The thread's. */
+  readonly id: string;
+  readonly keptAt: number;
+  readonly rows: readonly Row[];
+  readonly total: number;
+  readonly branch?: string;
+  readonly defaultBranch?: string;
+  readonly title?: string;
+}
+
+/** A write as it is stored and as tabs hand it to each other. */
+export interface OutboxEntry {
+  readonly write: Write;
+  /** Grows in the order of making. */
+  readonly order: number;
+  readonly createdAt: number;
+  /** It may have reached the server. */
+  tried: boolean;
+  state: OutboxItem['state'];
+  error?: Problem;
+}
 
 type Check = (value: unknown) => boolean;
 /** The fields of an object, and what each must be. Others are unknown. */
@@ -120,8 +143,8 @@ export function listIn(record: unknown): readonly ThreadSummary[] | undefined {
 }
 
 /** A write as it was stored, under its own key; nothing if the record is none. */
-export function entryIn(record: unknown): Entry | undefined {
-  const entry = isPlain(record) ? fieldsIn<Entry>(record, ENTRY) : undefined;
+export function entryIn(record: unknown): OutboxEntry | undefined {
+  const entry = isPlain(record) ? fieldsIn<OutboxEntry>(record, ENTRY) : undefined;
   if (!entry) return undefined;
   const { error: stored, ...known } = entry;
   const error = fieldsIn<Problem>(stored, PROBLEM);

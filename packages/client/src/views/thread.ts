@@ -7,7 +7,7 @@ import { ECHO, Overlay, type Pending } from '../outbox/overlay.js';
 import type { Frames } from '../page/frames.js';
 import { Waiters } from '../page/promises.js';
 import { FrameStore } from '../page/store.js';
-import type { KeptWindow } from '../storage/keeper.js';
+import type { KeptWindow } from '../storage/records.js';
 import type { Write } from '../transport/writes.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from '../words/problem.js';
 import { proseOf, sameRow } from '../words/rows.js';

@@ -2,8 +2,7 @@
 
 import type { Client, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
 import { createContext, useContext } from 'react';
-import type { ScrollKeeper } from '../list/scroll-keeper';
-import { type MessageTexts, textsHere, textsThere } from '../parts/whole-texts';
+import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
 /** The actions of the open thread. */
 export interface ThreadActions {
@@ -40,10 +39,18 @@ export function useThreadActions(): ThreadActions {
   return actions;
 }
 
+/** What an action asks of whoever keeps the reader's line in place: the list of the thread. */
+interface Scrolling {
+  rename(from: string, to: string): void;
+  follow(): void;
+  release(): void;
+  aimAt(id: string): void;
+}
+
 interface ActionParts {
   readonly client: Client;
   readonly handle: ThreadHandle;
-  readonly keeper: ScrollKeeper;
+  readonly keeper: Scrolling;
   readonly report: (error: unknown) => void;
   readonly setEditing: (messageId: string | undefined) => void;
   readonly askRemove: (row: Row) => void;
