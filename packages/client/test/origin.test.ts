@@ -96,11 +96,11 @@ describe('a server that is out of reach', () => {
     server = 'refuses the origin';
     const access = new Access({ url: 'http://server.test' });
     vi.resetModules();
-    vi.doMock('../src/origin.js', () => {
+    vi.doMock('../src/transport/origin.js', () => {
       throw new TypeError('Failed to fetch');
     });
     expect((await access.unanswered()).code).toBe('unavailable');
-    vi.doUnmock('../src/origin.js');
+    vi.doUnmock('../src/transport/origin.js');
     expect((await access.unanswered()).code).toBe('origin_refused');
   });
 

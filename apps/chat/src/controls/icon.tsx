@@ -1,4 +1,7 @@
 //! The page's icons: strokes on a 20 by 20 grid, in the colour of the text.
+//!
+//! Room `controls`: small things that several rooms show or do: icons, buttons, dialogs, focus, keys. They know no
+//! thread and no message.
 
 const PATHS = {
   plus: 'M10 4v12M4 10h12',

@@ -1,4 +1,7 @@
 //! The list of messages: the loaded rows near the viewport, with space above and below for the others.
+//!
+//! Room `list`: the rows near the view, and the line being read, which stays where it is. It does not know what a row
+//! shows.
 
 import type { ThreadHandle } from '@threadmill/client';
 import type { Messages } from '@threadmill/react';

@@ -1,4 +1,6 @@
 //! Markdown as React elements: GFM, parsed in WebAssembly within bounds; raw HTML is shown as the text it is.
+//!
+//! Room `markdown`: a text as Markdown, drawn within bounds. It knows the text alone, not the message it is of.
 
 import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { PlainText } from '../text/plain-text';

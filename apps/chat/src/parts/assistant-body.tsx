@@ -1,5 +1,8 @@
 //! The body of an assistant's message: its parts in the order in which they are stored, and the same elements while it is
 //! written and after.
+//!
+//! Room `parts`: what is inside a message, part by part, and what a reader can do to it. It knows no list, and nothing
+//! of what stands around the message.
 
 import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
 import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';

@@ -1,4 +1,7 @@
 //! One message in the list. It renders when its row object changes, which streamed text never does.
+//!
+//! Room `row`: one message in the list, with its buttons, notices and editor. It does not know where it stands or
+//! whether it is seen.
 
 import type { Row, ThreadHandle } from '@threadmill/client';
 import { memo, type RefCallback } from 'react';

@@ -1,4 +1,7 @@
 //! Where the reader is. The address bar is the store.
+//!
+//! Room `shell`: the page around what is shown: address, title, drawer, reports, boundaries, connection, and what this
+//! device remembers of a reader. It knows no message and no control.
 
 import { useSyncExternalStore } from 'react';
 import { parseRoute, type Route } from './address';

@@ -1,4 +1,7 @@
 //! The side of the page: new thread, filter, threads, and below them the connection and the theme.
+//!
+//! Room `sidebar`: the list of threads and what belongs to the whole page: menu, notices, outbox, connection. It knows
+//! no open thread.
 
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';

@@ -1,4 +1,7 @@
 //! Small questions about texts: how long in bytes, and how they read without their Markdown.
+//!
+//! Room `text`: texts as people read them: sizes, times, JSON, and text that stays as it was written. It knows no
+//! message and no Markdown.
 
 /** The longest start of `text` that has at most `limit` UTF-8 bytes and ends at a whole character. */
 export function cutToBytes(text: string, limit: number): string {

@@ -1,4 +1,6 @@
 //! An open thread: its messages and its composer. The composer lives beside the list, so typing renders no row.
+//!
+//! Room `thread`: one open thread: the list and the composer put together. It knows nothing of the other threads.
 
 import type { Row } from '@threadmill/client';
 import { useClient, useMessages, useOutbox } from '@threadmill/react';

@@ -1,5 +1,8 @@
 //! How much is drawn before the page is painted again. Whoever finds the frame's budget spent waits for a turn, so
 //! that a message, or a list of them, never takes the page's thread for long, however much is in it.
+//!
+//! Room `turns`: what is drawn when: in turns before a paint and after it, in slices, and how often. It knows nothing
+//! of what is drawn.
 
 import { createContext, useContext, useEffect, useState } from 'react';
 import { flushSync } from 'react-dom';

@@ -1,5 +1,8 @@
 //! `useChat` over Threadmill: the AI SDK's `ChatTransport`. A chat is a thread, and its messages are the server's;
 //! what the SDK sends along as history is not sent on.
+//!
+//! Room `ai-sdk`: a transport for the AI SDK, beside both engines. It needs a client's access to the server and nothing
+//! else of it.
 
 import { unlessAborted } from '../page/promises.js';
 import { type Access, accessOf } from '../transport/access.js';

@@ -1,4 +1,7 @@
 //! Drives the core: the connection, the other tabs, one timer, and the pages it asks for.
+//!
+//! Room `core`: the core in WebAssembly, the numbers of its calls and outputs, and the host that does what it asks for.
+//! It knows no view and no write: what the core says of them goes to a `Receiver`.
 
 import { listen } from '../page/listen.js';
 import { soon } from '../page/promises.js';

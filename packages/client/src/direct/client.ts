@@ -1,6 +1,9 @@
 //! The direct engine: the client's words without windows, sockets, tabs or WebAssembly. It reads threads whole
 //! over HTTP and polls them. It is what an app falls back to, and the plain way that the other engine is
 //! measured against.
+//!
+//! Room `direct`: an engine of its own over plain HTTP. It shares what stands below both engines, and knows nothing of
+//! the core, of tabs and of the outbox.
 
 import { Flags } from '../flags.js';
 import { Frames, pageFrames } from '../page/frames.js';

@@ -1,5 +1,8 @@
 //! The outbox on the host's side: what the writes say, kept by the browser and shown in every tab. The core of the
 //! tab that owns the connection decides what is sent when.
+//!
+//! Room `outbox`: writes from their making to the server's answer, and how they look until then. It knows no view:
+//! whoever shows a thread asks for its writes.
 
 import { Call, type CallKind } from '../core/core.js';
 import { offline } from '../core/status.js';

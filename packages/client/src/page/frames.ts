@@ -1,5 +1,8 @@
 //! When things are shown: stores at most once a frame, streamed text at 20 to 30 frames a second, nothing
 //! while the page is hidden, everything on return.
+//!
+//! Room `page`: when things happen on a page: its frames, its events, promises that are waited for, and the stores that
+//! publish with a frame. It knows nothing of threads, servers or tabs.
 
 /** Something that shows its state when it is told to. */
 export interface Publisher {

@@ -8,6 +8,9 @@
 //! | there is no room | the outbox clears the caches and tries again; if that does not help, that value is kept in memory |
 //! | the connection is gone (WebKit's IndexedDB can lose it at any time) | a new one is tried once; then the table is memory |
 //! | nothing is answered: another page blocks it, or the browser has stopped answering | the table is memory |
+//!
+//! Room `storage`: what this browser keeps, and how what was kept is parsed. It asks no server, knows no other tab and
+//! decides nothing of what is sent or shown.
 
 const VERSION = 1;
 /** Milliseconds the database may take to open, a transaction to end, and a deletion: each may wait for ever. */

@@ -1,5 +1,8 @@
 //! The other tabs: the channel all of them hear, the lock that makes one of them the leader, and whether this one
 //! can be seen.
+//!
+//! Room `tabs`: the browser's channel and lock between tabs, as they are. Who leads and what is said is decided in
+//! `crates/core`; nothing here reads what passes.
 
 /** What happens in the tab's surroundings. */
 export interface CompanyEvents {

@@ -1,5 +1,8 @@
 //! Where the server is and as whom it is spoken to: the address, the credential, and requests that are
 //! repeated until they are answered.
+//!
+//! Room `transport`: how the server is reached: the address and the credential, requests, the socket and what stands in
+//! for it. It shows nothing and keeps nothing, and what becomes of a write is decided elsewhere.
 
 import { soon, unlessAborted } from '../page/promises.js';
 import { mint } from '../words/ids.js';

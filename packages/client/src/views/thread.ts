@@ -1,4 +1,7 @@
 //! A thread's window on the host's side: patches in, stable row objects out.
+//!
+//! Room `views`: what is shown: a thread's window, the list, and messages while runs write them. It asks the host for
+//! what it lacks, and knows no socket and no other tab.
 
 import { Call } from '../core/core.js';
 import type { Host } from '../core/host.js';

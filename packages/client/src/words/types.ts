@@ -1,4 +1,7 @@
 //! The public vocabulary: what hooks and apps see.
+//!
+//! Room `words`: what all others speak of: the public types, problems, ids, and how JSON is taken apart. It knows no
+//! server, no storage and no page, and keeps no state.
 
 import type { ProblemError } from './problem.js';
 
