@@ -66,6 +66,8 @@ export class Host {
   #company: Company | undefined;
   readonly #listeners = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer fires. */
+  #due = Number.POSITIVE_INFINITY;
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #role: SyncStatus['role'] = 'solo';
   #draining = false;
@@ -297,12 +299,21 @@ export class Host {
     }
   }
 
+  /**
+   * Nearly every input moves what is due to a later time. A timer that is set stays then, and finds nothing due when it
+   * fires: to set another costs more than the core takes for a frame.
+   */
   #wait(until: number | null): void {
+    if (until !== null && until >= this.#due) return;
     clearTimeout(this.#timer);
+    this.#due = until ?? Number.POSITIVE_INFINITY;
     if (until === null) return;
     // Timers may fire a little early; a millisecond more spares a tick that finds nothing due.
     const wait = Math.max(0, until - performance.now()) + 1;
-    this.#timer = setTimeout(() => this.call(Call.tick), wait);
+    this.#timer = setTimeout(() => {
+      this.#due = Number.POSITIVE_INFINITY;
+      this.call(Call.tick);
+    }, wait);
   }
 
   async #fetchWindow(request: number, path: string): Promise<void> {

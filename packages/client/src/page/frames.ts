@@ -87,7 +87,9 @@ export function pageFrames(): FrameSource {
   const page = typeof document === 'object' ? document : undefined;
   return {
     request: callback => {
-      if (typeof requestAnimationFrame === 'function') requestAnimationFrame(callback);
+      const { requestAnimationFrame: ask } = globalThis;
+      // Not before what came is in its stores: with several tabs on few cores Chromium takes a millisecond to be asked.
+      if (ask) queueMicrotask(() => ask(callback));
       else setTimeout(() => callback(performance.now()), 16);
     },
     now: () => performance.now(),
