@@ -18,8 +18,7 @@ const FOLDERS: &[&str] = &["apps", "packages", "scripts"];
 const BUILT: &[&str] = &["dist", "node_modules", "wasm"];
 
 /// Packages, and their rooms, lowest first. Files beside the rooms are rooms of their own.
-const PACKAGES: &[(&str, Table)] =
-    &[("packages/client", CLIENT), ("packages/react", &[]), ("apps/chat", CHAT)];
+const PACKAGES: &[(&str, Table)] = &[("packages/client", CLIENT), ("packages/react", &[]), ("apps/chat", CHAT)];
 
 const CLIENT: Table = &[
     ("words", &[]),
@@ -109,10 +108,8 @@ fn of_file(name: &str, text: &str) -> Vec<String> {
 fn of_package(package: &str, table: Table, files: &Files) -> Vec<String> {
     let edges: BTreeMap<&str, BTreeSet<String>> =
         files.iter().map(|(name, text)| (name.as_str(), uses(name, text, files))).collect();
-    let mut findings: Vec<String> = circles_among(&edges)
-        .into_iter()
-        .map(|circle| format!("{package}: a circle of files: {circle}"))
-        .collect();
+    let mut findings: Vec<String> =
+        circles_among(&edges).into_iter().map(|circle| format!("{package}: a circle of files: {circle}")).collect();
     if table.is_empty() {
         return findings;
     }

@@ -30,16 +30,17 @@ export const FAULTS = {
   'a message between tabs that is applied twice': {
     bar: 'tabs',
     file: 'views/thread.ts',
-    find: 'this.#streams.get(patch[1])?.append(patch[2]);',
-    replace: 'this.#streams.get(patch[1])?.append(Math.random() < 0.02 ? patch[2] + patch[2] : patch[2]);',
+    find: 'this.#live.known(patch[1])?.append(patch[2], patch[3]);',
+    replace:
+      'this.#live.known(patch[1])?.append(patch[2], Math.random() < 0.02 ? patch[3] + patch[3] : patch[3]);',
     check: 'tabs: the leader is closed',
     says: 'a gap or a doubled token',
   },
   'tokens that are lost on the way to the screen': {
     bar: 'tabs',
     file: 'views/thread.ts',
-    find: 'this.#streams.get(patch[1])?.append(patch[2]);',
-    replace: 'if (Math.random() > 0.02) this.#streams.get(patch[1])?.append(patch[2]);',
+    find: 'this.#live.known(patch[1])?.append(patch[2], patch[3]);',
+    replace: 'if (Math.random() > 0.02) this.#live.known(patch[1])?.append(patch[2], patch[3]);',
     check: 'tabs: the leader is closed',
     says: 'a gap or a doubled token',
   },

@@ -3,7 +3,7 @@
 //! gate nothing, and that frames came and pages agree does.
 
 import { unknownText } from '../api.mjs';
-import { check, must } from '../checks.mjs';
+import { check, must, until } from '../checks.mjs';
 import { equip } from './browser.mjs';
 import { Family } from './family.mjs';
 import { watchFrames } from './probe.mjs';
@@ -23,12 +23,11 @@ const CONTROL = { bytes: 256, pace: 17 };
 
 const take = page => page.evaluate(() => window.__frames.take());
 
-/** Runs something in a family and takes the times of its frames, and of the control meanwhile, in milliseconds. */
-async function timed(family, act) {
-  const leader = await family.leader();
-  const others = family.pages.filter(page => page !== leader);
+/** Runs something while pages share a connection and takes the times of frames, and of the control, in milliseconds. */
+async function timed(pages, leader, act) {
+  const others = pages.filter(page => page !== leader);
   await Promise.all(others.map((page, at) => page.evaluate(at => window.__frames.echo(at), at)));
-  await Promise.all(family.pages.map(take));
+  await Promise.all(pages.map(take));
   await leader.evaluate(
     ([count, { bytes, pace }]) => window.__frames.begin([...Array(count).keys()], bytes, pace),
     [others.length, CONTROL],
@@ -40,29 +39,56 @@ async function timed(family, act) {
   const times = [];
   for (const [at, page] of others.entries()) {
     // Clocks of pages that began at different times differ by parts of a millisecond.
-    const lead = quantile(
-      control[at].map(([, lead]) => lead),
-      0.5,
-    );
+    const leads = control.filter(([name]) => name === at).map(([, , lead]) => lead);
+    const lead = quantile(leads, 0.5);
     for (const [name, heard] of (await take(page)).heard) {
       if (received.has(name)) times.push(heard - lead - received.get(name));
     }
   }
-  return { times, halves: control.flat().map(([half]) => half) };
+  return { times, halves: control.map(([, half]) => half) };
+}
+
+/** Text with all that the page draws in its own way, which the provider says back. */
+function markdown(tokens) {
+  const block = at =>
+    `## ${unknownText(3, 1, at)}\n\n${unknownText(30, 1, at + 1)}\n\n- ${unknownText(8, 1, at + 2)}\n- **${unknownText(3, 1, at + 3)}**\n\n\`\`\`js\nconst ${unknownText(1, 1, at + 4)} = 1;\n\`\`\``;
+  return Array.from({ length: tokens / 50 }, (_, at) => block(5 * at + 1)).join('\n\n');
+}
+
+/** Tabs of the bundled page on a thread. */
+async function openPages(context, server, threadId) {
+  const pages = [];
+  while (pages.length < TABS) {
+    const page = await context.newPage();
+    await page.goto(`${server.url}/t/${threadId}`);
+    await page.waitForSelector('.row[data-row]');
+    await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
+    pages.push(page);
+  }
+  return pages;
+}
+
+/** The page that has a frame of the server's for the others. */
+async function leaderOf(pages, server, threadId) {
+  await server.append(threadId, 'Who leads?', 'local');
+  return until('a frame', async () => {
+    for (const page of pages) if ((await take(page)).posted.length > 0) return page;
+  });
 }
 
 const numbersOf = ({ times, halves }) => {
-  const [frame, half] = [times, halves].map(all => quantile(all, 0.95));
-  const ratio = frame / half;
+  const frame = quantile(times, 0.95);
+  const ratio = frame / quantile(halves, 0.95);
   const missed = ratio <= BUDGET ? '' : ` (budget ${BUDGET} missed)`;
-  return `${ratio.toFixed(1)} × the control${missed}: ${times.length} frames ${spread(times, [50, 95, 99])}, ${halves.length} halves of a bare round trip ${spread(halves, [50, 95, 99])}`;
+  const ofMedian = (frame / quantile(halves, 0.5)).toFixed(1);
+  return `${ratio.toFixed(1)} × the control${missed}, ${ofMedian} × its median: ${times.length} frames ${spread(times, [50, 95, 99])}, ${halves.length} halves of a bare round trip ${spread(halves, [50, 95, 99])}`;
 };
 
 export async function latencyChecks(browser, server) {
   const context = await equip(await browser.newContext(), watchFrames);
   await check('tabs: from the leader to an idle follower', async () => {
     const family = await Family.of(context, server, TABS, { user: 'idle', drawing: 'unseen' });
-    const taken = await timed(family, async () => {
+    const taken = await timed(family.pages, await family.leader(), async () => {
       for (let count = 0; count < MESSAGES; count += 1) {
         await server.append(family.threadId, unknownText(20, 1, count + 1), 'idle');
         await new Promise(done => setTimeout(done, PACE));
@@ -76,7 +102,7 @@ export async function latencyChecks(browser, server) {
   await check('tabs: from the leader to a follower while all draw 100 tokens a second', async () => {
     const family = await Family.of(busy, server, TABS, { user: 'busy' });
     let answer;
-    const taken = await timed(family, async () => {
+    const taken = await timed(family.pages, await family.leader(), async () => {
       answer = await family.ask(family.pages[0], unknownText(FULL ? 3_000 : 300, 10, 71));
       await family.ended(answer);
     });
@@ -85,4 +111,31 @@ export async function latencyChecks(browser, server) {
     return numbersOf(taken);
   });
   await busy.close();
+  const drawing = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  await drawing.addInitScript(watchFrames);
+  await check(
+    'tabs: from the leader to a follower while the bundled page draws Markdown in all',
+    async () => {
+      const threadId = await server.thread('local', 'Drawing');
+      const pages = await openPages(drawing, server, threadId);
+      let last;
+      const taken = await timed(pages, await leaderOf(pages, server, threadId), async () => {
+        const text = markdown(FULL ? 3_000 : 300);
+        await server.api('POST', `/threads/${threadId}/messages`, {
+          role: 'user',
+          parts: [{ type: 'text', text }],
+          run: { provider: 'replay' },
+        });
+        const ended = pages.map(page =>
+          page.waitForSelector('.row-assistant[data-status="complete"]', { timeout: 120_000 }),
+        );
+        await Promise.all(ended);
+        last = await Promise.all(ended.map(async row => (await row).evaluate(row => row.textContent)));
+      });
+      must(new Set(last).size === 1, 'the tabs do not show the same');
+      must(taken.times.length >= (TABS - 1) * 20, `too few frames: ${numbersOf(taken)}`);
+      return numbersOf(taken);
+    },
+  );
+  await drawing.close();
 }

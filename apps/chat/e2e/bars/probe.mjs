@@ -4,8 +4,8 @@
  * Notes when the leader was given a frame by its socket, and when a follower was done with it. A frame is told by the
  * bytes posted, which hold a count and so are never the same twice.
  *
- * Beside that, the control: messages of the same kind on a channel that nobody else uses, which the follower sends back
- * at once, one at a time. What half of their way takes is what this browser on this machine needs in any case.
+ * Beside that, the control: messages of the same size on a channel that nobody else uses, which a follower sends back at
+ * once. What half of their way takes is what this browser on this machine needs in any case.
  */
 export function watchFrames() {
   const noted = { posted: [], heard: [] };
@@ -41,49 +41,44 @@ export function watchFrames() {
     }
     post.call(this, data);
   };
-  /** Half a round trip, and how far the other page's clock is ahead: it answered in the middle, if both ways are alike. */
-  const ping = (channel, bytes) =>
-    new Promise(done => {
-      const sent = now();
-      channel.addEventListener(
-        'message',
-        ({ data }) => {
-          const half = (now() - sent) / 2;
-          done([half, data - (sent + half)]);
-        },
-        { once: true },
-      );
-      channel.postMessage(bytes);
-    });
-  let pinging;
+  const asked = new Map();
+  const found = [];
+  let asking;
   window.__frames = {
     take: () => ({ posted: noted.posted.splice(0), heard: noted.heard.splice(0) }),
+    /** Sends back at once what is asked of this name. */
     echo: name => {
       const channel = new BroadcastChannel(`echo ${name}`);
-      channel.addEventListener(
-        'message',
-        ({ data }) => data instanceof Uint8Array && channel.postMessage(now()),
-      );
+      channel.addEventListener('message', ({ data: [at] }) => channel.postMessage([at, now()]));
     },
-    /** Begins to ask the pages of these names, in turn and each `pace` milliseconds after the last. */
+    /**
+     * Asks the pages of these names, in turn and each `pace` milliseconds, whether or not the last was answered: else
+     * a page that stands still for long would count once, and its frames many times.
+     */
     begin: (names, size, pace) => {
-      const channels = names.map(name => new BroadcastChannel(`echo ${name}`));
-      const found = names.map(() => []);
-      let on = true;
-      const asking = (async () => {
-        for (let at = 0; on; at = (at + 1) % names.length) {
-          found[at].push(await ping(channels[at], new Uint8Array(size)));
-          await new Promise(done => setTimeout(done, pace));
-        }
-        return found;
-      })();
-      pinging = () => {
-        on = false;
-        return asking;
-      };
+      const channels = names.map(name => {
+        const channel = new BroadcastChannel(`echo ${name}`);
+        channel.addEventListener('message', ({ data: [at, theirs] }) => {
+          const half = (now() - asked.get(at)) / 2;
+          // It answered in the middle, if both ways are alike.
+          found.push([name, half, theirs - (asked.get(at) + half)]);
+          asked.delete(at);
+        });
+        return channel;
+      });
+      let at = 0;
+      asking = setInterval(() => {
+        at += 1;
+        asked.set(at, now());
+        channels[at % channels.length].postMessage([at, new Uint8Array(size)]);
+      }, pace);
     },
-    /** What each of them took since then: for each name, `[half a round trip, its clock's lead]`. */
-    end: () => pinging(),
+    /** What was asked since then: `[name, half a round trip, how far ahead its clock is]` each. */
+    end: async () => {
+      clearInterval(asking);
+      while (asked.size > 0) await new Promise(done => setTimeout(done, 5));
+      return found.splice(0);
+    },
   };
 }
 
