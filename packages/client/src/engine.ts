@@ -5,7 +5,7 @@ import { type CoreModule, loadCore } from './core/core.js';
 import { Flags } from './flags.js';
 import { Frames, pageFrames } from './page/frames.js';
 import { soon, unlessAborted } from './page/promises.js';
-import { keptStrings } from './storage/kept.js';
+import { localStrings } from './storage/local-strings.js';
 import { Access } from './transport/access.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
@@ -28,7 +28,7 @@ export async function createClient(given: ClientOptions): Promise<Client> {
   const options: ClientOptions = known ? given : { ...given, storage: 'memory', tabs: 'off' };
   if (wanted === 'direct') return direct(options, access);
   const frames = new Frames(pageFrames());
-  const flags = new Flags(frames, access, keptStrings(options.storage));
+  const flags = new Flags(frames, access, localStrings(options.storage));
   if (wanted === 'auto' && !(await isOn(flags))) return direct(options, access, 'flag_off');
   const module = await coreOf(options.wasm ?? '').catch(() => undefined);
   if (!module) return direct(options, access, 'wasm_failed');
@@ -86,7 +86,7 @@ export function followEngine(
       if (client === next && changes(next)) void make();
     });
     for (const listener of [...listeners]) listener();
-    // Whoever showed the last one has let go of it by now.
+    // Those who showed the last one have released it by now.
     last?.close();
   };
   const changes = ({ flags, status }: Client) => {

@@ -3,7 +3,7 @@
 
 import type { Frames } from './page/frames.js';
 import { FrameStore } from './page/store.js';
-import { type Kept, keptStrings } from './storage/kept.js';
+import { type LocalStrings, localStrings } from './storage/local-strings.js';
 import type { Access } from './transport/access.js';
 import { isObject, isText } from './words/json.js';
 import { problemOf, unreachable } from './words/problem.js';
@@ -23,17 +23,17 @@ const TAG = /^[\x20-\x7e]+$/;
 
 export class Flags extends FrameStore<Values> {
   readonly #access: Access;
-  readonly #kept: Kept;
+  readonly #strings: LocalStrings;
   readonly #key: string;
   #answer: Answer;
   #asking: Promise<void> | undefined;
 
-  constructor(frames: Frames, access: Access, kept: Kept = keptStrings()) {
+  constructor(frames: Frames, access: Access, strings: LocalStrings = localStrings()) {
     const key = `threadmill.flags.${access.name}`;
-    const answer = read(kept.get(key)) ?? NONE;
+    const answer = read(strings.get(key)) ?? NONE;
     super(frames, answer.flags);
     this.#access = access;
-    this.#kept = kept;
+    this.#strings = strings;
     this.#key = key;
     this.#answer = answer;
   }
@@ -58,7 +58,7 @@ export class Flags extends FrameStore<Values> {
 
   /** The user signs out: nothing stays. */
   clear(): void {
-    this.#kept.remove(this.#key);
+    this.#strings.remove(this.#key);
     this.#answer = NONE;
     this.touch();
   }
@@ -88,7 +88,7 @@ export class Flags extends FrameStore<Values> {
     const before = this.#answer;
     const same = JSON.stringify(answer.flags) === JSON.stringify(before.flags);
     this.#answer = same ? { ...answer, flags: before.flags } : answer;
-    this.#kept.set(this.#key, JSON.stringify(answer));
+    this.#strings.set(this.#key, JSON.stringify(answer));
     if (!same) this.touch();
   }
 }

@@ -82,11 +82,11 @@ class Tab {
     const tell = (message: OutboxMessage) => {
       const copy = structuredClone(message);
       queueMicrotask(() => {
-        for (const tab of browser.tabs) if (tab !== this) tab.outbox.told(copy);
+        for (const tab of browser.tabs) if (tab !== this) tab.outbox.receive(copy);
       });
     };
     const host = {
-      tell,
+      broadcast: tell,
       call: (kind: CallKind, a: number, texts?: string[], b?: number, c?: number) =>
         this.call(kind, a, texts, b, c),
     };
@@ -242,7 +242,7 @@ describe('the outbox', () => {
     const [first, second] = [leader.send('one').write, leader.send('two').write];
     await browser.settle();
     // The answer that a former leader waited for comes while this one has the write on its way.
-    leader.outbox.told({ say: 'over', key: first.key, outcome: { answer: undefined } });
+    leader.outbox.receive({ say: 'over', key: first.key, outcome: { answer: undefined } });
     browser.server.offline = false;
     await browser.settle();
     expect(browser.server.done).toEqual([second.key]);
@@ -264,7 +264,7 @@ describe('the outbox', () => {
     browser.server.offline = false;
     // A tab that has heard nothing says what it holds.
     const [entry] = [{ write, order: 1, createdAt: 1, tried: false, state: 'pending' as const }];
-    leader.outbox.told({ say: 'entry', entry });
+    leader.outbox.receive({ say: 'entry', entry });
     await browser.settle();
     expect(browser.server.seen).toEqual([ahead.key]);
     // The store can be trusted, as a database can.
@@ -373,7 +373,7 @@ describe('the outbox', () => {
     loop.data = loop;
     for (const data of [loop, { type: 'data-x', data: 10n }]) {
       const write = writes.send('t', { parts: [data as Part] });
-      const { kept, sent } = leader.outbox.add(write);
+      const { stored: kept, sent } = leader.outbox.add(write);
       await expect(kept).rejects.toMatchObject({ code: 'invalid_body' });
       await expect(sent).rejects.toMatchObject({ code: 'invalid_body' });
     }
@@ -383,7 +383,7 @@ describe('the outbox', () => {
     const stored = vi.spyOn(browser.storage, 'put');
     const added = leader.outbox.add(write);
     leader.send('plain');
-    await added.kept;
+    await added.stored;
     const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as OutboxEntry;
     expect(structuredClone(entry).write.body?.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
     await browser.settle();
@@ -401,8 +401,8 @@ describe('the outbox', () => {
       writes.edit('t', 'm', { texts: [{ part: 0, text: 'only once' }] }),
       writes.renameThread('t', 'only once'),
     ];
-    const told = vi.spyOn(follower.outbox, 'told');
-    for (const write of given) await leader.outbox.add(write).kept;
+    const told = vi.spyOn(follower.outbox, 'receive');
+    for (const write of given) await leader.outbox.add(write).stored;
     await browser.settle();
     const records = stored.mock.calls.map(([, , entry]) => entry);
     const news = told.mock.calls.map(([message]) => message).filter(({ say }) => say === 'entry');
@@ -491,7 +491,7 @@ describe('the outbox', () => {
     await browser.settle();
     tab.outbox.close();
     await expect(sent).rejects.toMatchObject({ code: 'released' });
-    await expect(tab.send('two').kept).rejects.toMatchObject({ code: 'released' });
+    await expect(tab.send('two').stored).rejects.toMatchObject({ code: 'released' });
     expect(await browser.storage.all('outbox')).toHaveLength(1);
   });
 

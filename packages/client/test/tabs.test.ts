@@ -7,7 +7,7 @@ import type { Host } from '../src/core/host.js';
 import { LIST } from '../src/core/wire.js';
 import { createClient } from '../src/engine.js';
 import { Frames } from '../src/page/frames.js';
-import { Keeper } from '../src/storage/keeper.js';
+import { WindowCache } from '../src/storage/window-cache.js';
 import { ThreadList } from '../src/views/list.js';
 import type { Client, ClientOptions } from '../src/words/types.js';
 import { settle, surround, token, wasm } from './browser.js';
@@ -244,7 +244,7 @@ describe('the tabs of a browser', () => {
 
 describe('a thread that is deleted', () => {
   it('is kept no more, whoever said that it is gone', async () => {
-    const forget = vi.spyOn(Keeper.prototype, 'forget');
+    const forget = vi.spyOn(WindowCache.prototype, 'forget');
     const client = await open();
     await settle();
     await client.deleteThread(THREAD);

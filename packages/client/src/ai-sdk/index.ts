@@ -89,7 +89,7 @@ class Transport implements ChatTransport {
   // Fields, so that they may be passed on without the object, as the SDK's own transports allow.
   readonly sendMessages = async (options: SendMessagesOptions): Promise<ReadableStream<UIMessageChunk>> => {
     const { chatId, abortSignal } = options;
-    // Whoever says something new does not take the old answer up again.
+    // A new message does not take the old answer up again.
     await this.#stops.get(chatId)?.now();
     const write = new Write(this.#access, this.#options, options, this.#branches, this.#renamed);
     const asked = options.trigger === 'submit-message' ? write.submit() : write.regenerate();

@@ -48,9 +48,9 @@ export const openList = 27;
 /** Request; the body of the answer to a window fetch, or of the refusal. */
 export const page = 28;
 export const pageFailed = 29;
-/** Place; id, title, snippet; flags (1 running, 2 archived, 4 deleted), time: an entry of the page under way. */
+/** Position in the summary log; id, title, snippet; flags (1 running, 2 archived, 4 deleted), time: an entry of the page under way. */
 export const entry = 30;
-/** Request; where the next page begins or nothing; place: the entries so far are the answer to a list fetch. */
+/** Request; where the next page begins or nothing; position in the summary log: the entries so far are the answer to a list fetch. */
 export const listPage = 31;
 export const listFailed = 32;
 /** Write; thread, run; flags: 1 it stops the run, else starts it; 2 it may have reached the server. */

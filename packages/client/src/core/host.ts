@@ -5,8 +5,8 @@
 
 import { listen } from '../page/listen.js';
 import { soon } from '../page/promises.js';
-import type { Kept } from '../storage/kept.js';
-import { Company, hasCompany } from '../tabs/company.js';
+import type { LocalStrings } from '../storage/local-strings.js';
+import { canShare, TabChannel } from '../tabs/tab-channel.js';
 import { type Access, claimsOf } from '../transport/access.js';
 import { Link, type LoadRequests } from '../transport/link.js';
 import type { Anchor, ClientMetrics, SyncStatus } from '../words/types.js';
@@ -39,13 +39,13 @@ export interface Receiver {
   /** Send a write, and tell the core what became of it. */
   write(number: number): void;
   writing(number: number, stage: Stage): void;
-  /** The client of another tab said something. */
-  told(message: unknown): void;
+  /** Another tab's client sent a message. */
+  message(message: unknown): void;
 }
 
-/** What the host is told about its surroundings. */
+/** What the host needs to know of its surroundings. */
 export interface HostOptions {
-  readonly kept: Kept;
+  readonly strings: LocalStrings;
   readonly tabs: 'auto' | 'off';
   readonly socketUrl: string;
   /** Bytes of the core's memory. */
@@ -63,7 +63,7 @@ export class Host {
   readonly #receiver: Receiver;
   readonly #link: Link;
   readonly #options: HostOptions;
-  #company: Company | undefined;
+  #channel: TabChannel | undefined;
   readonly #listeners = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires. */
@@ -106,19 +106,19 @@ export class Host {
   async start(): Promise<void> {
     const { name } = this;
     // Where the browser does not say in time whether there are locks, this tab goes alone.
-    const shares = this.#options.tabs === 'auto' && soon(hasCompany(name));
+    const shares = this.#options.tabs === 'auto' && soon(canShare(name));
     await this.#renew();
     const shared = await shares;
     if (this.#over) return;
     if (shared) {
-      this.#company = new Company(name, {
-        leads: () => this.call(Call.lead, epochOf(this.#options.kept.get(name))),
-        robbed: () => this.call(Call.robbed),
-        heard: message => {
+      this.#channel = new TabChannel(name, {
+        granted: () => this.call(Call.lead, epochOf(this.#options.strings.get(name))),
+        stolen: () => this.call(Call.robbed),
+        frame: frame => {
           this.#counts.framesHeard++;
-          this.call(Call.heard, 0, [message]);
+          this.call(Call.heard, 0, [frame]);
         },
-        told: message => this.#receiver.told(message),
+        message: message => this.#receiver.message(message),
       });
     }
     this.#listen();
@@ -143,9 +143,9 @@ export class Host {
     return this.call(Call.jump, view, [name], at);
   }
 
-  /** Says something to the clients of the other tabs. */
-  tell(message: unknown): void {
-    this.#company?.post(message);
+  /** Sends a message to the clients of the other tabs. */
+  broadcast(message: unknown): void {
+    this.#channel?.post(message);
   }
 
   metrics(): ClientMetrics {
@@ -165,9 +165,9 @@ export class Host {
   }
 
   #enter(): void {
-    if (this.#company) {
+    if (this.#channel) {
       if (globalThis.document?.visibilityState === 'hidden') this.call(Call.hidden);
-      this.#company.enter();
+      this.#channel.open();
       this.call(Call.join);
     } else this.call(Call.start);
     this.#receiver.entered();
@@ -175,7 +175,7 @@ export class Host {
 
   #leave(): void {
     this.call(Call.stop);
-    this.#company?.exit();
+    this.#channel?.close();
   }
 
   /** What happens to the page and the network. */
@@ -188,7 +188,7 @@ export class Host {
     listen(globalThis.document, 'resume', signal, wake);
     listen(globalThis.document, 'visibilitychange', signal, () => {
       this.call(document.visibilityState === 'hidden' ? Call.hidden : Call.shown);
-      if (this.#role === 'follower') this.#company?.queue();
+      if (this.#role === 'follower') this.#channel?.waitForLock();
     });
     // A page that is put aside for going back holds no lock, no socket and no channel, or it would not be put aside.
     listen(globalThis, 'pagehide', signal, () => this.#leave());
@@ -229,7 +229,7 @@ export class Host {
         break;
       case OUT.post:
         this.#counts.framesForwarded++;
-        this.#company?.post(output[1]);
+        this.#channel?.post(output[1]);
         break;
       case OUT.fetchWindow:
         this.#counts.windowsFetched++;
@@ -266,7 +266,7 @@ export class Host {
         this.#receiver.writing(output[1], output[2]);
         break;
       case OUT.steal:
-        this.#company?.steal();
+        this.#channel?.stealLock();
         break;
       case OUT.wait:
         this.#wait(output[1]);
@@ -277,9 +277,10 @@ export class Host {
   #become(role: SyncStatus['role'], epoch: number): void {
     const led = this.#role === 'leader' && role === 'follower';
     this.#role = role;
-    if (role === 'leader') this.#options.kept.set(this.name, String(epoch));
+    if (role === 'leader') this.#options.strings.set(this.name, String(epoch));
     // Only when the server has seen the connection close may the next leader open another one.
-    if (led) void this.#link.disconnect().then(() => this.#role === 'follower' && this.#company?.queue());
+    if (led)
+      void this.#link.disconnect().then(() => this.#role === 'follower' && this.#channel?.waitForLock());
     this.#receiver.role(role);
   }
 
@@ -291,7 +292,7 @@ export class Host {
       this.call(Call.token, 0, [token]);
       left = ((claimsOf(token).exp ?? 0) * 1_000 - Date.now()) * 0.8;
     } catch {
-      // Whoever gives credentials may be out of reach too.
+      // What `getToken` asks may be out of reach too.
     }
     clearTimeout(this.#renewal);
     if (left > 0 && !this.#over) {

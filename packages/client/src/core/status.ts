@@ -1,4 +1,4 @@
-//! How the client stands: its connection, its place among the tabs, its storage and its outbox.
+//! How the client stands: its connection, its role among the tabs, its storage and its outbox.
 
 import type { Frames } from '../page/frames.js';
 import { FrameStore } from '../page/store.js';
@@ -59,7 +59,7 @@ export class Status extends FrameStore<SyncStatus> {
 
   protected override take(): SyncStatus {
     const { connection } = this.#status;
-    // The connection goes on being tried: whoever runs the server may let the origin in.
+    // The connection goes on being tried: the server may be set to let the origin in.
     if (this.#refusal && (connection === 'connecting' || connection === 'reconnecting'))
       return { ...this.#status, connection: 'refused', error: this.#refusal };
     const cut = this.#status.connection === 'reconnecting' && offline();

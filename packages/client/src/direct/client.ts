@@ -8,8 +8,8 @@
 import { Flags } from '../flags.js';
 import { Frames, pageFrames } from '../page/frames.js';
 import { listen } from '../page/listen.js';
-import { KeptDrafts } from '../storage/drafts.js';
-import { type Kept, keptStrings } from '../storage/kept.js';
+import { StoredDrafts } from '../storage/drafts.js';
+import { localStrings } from '../storage/local-strings.js';
 import { Storage } from '../storage/storage.js';
 import { Access, bindAccess } from '../transport/access.js';
 import { Api } from '../transport/api.js';
@@ -58,7 +58,7 @@ export interface DirectSurroundings {
 export class DirectClient implements Client {
   readonly status: DirectStatus;
   readonly outbox = NO_OUTBOX;
-  readonly drafts: KeptDrafts;
+  readonly drafts: StoredDrafts;
   readonly flags: Flags;
   readonly #access: Access;
   /** What the other engine has kept for the user. */
@@ -72,15 +72,15 @@ export class DirectClient implements Client {
   #windows = 0;
 
   constructor(options: ClientOptions, surroundings: DirectSurroundings = {}) {
-    const kept: Kept = keptStrings(options.storage);
+    const strings = localStrings(options.storage);
     const access = surroundings.access ?? new Access(options);
     const frames = surroundings.frames ?? new Frames(pageFrames());
     const page = surroundings.page ?? pageSurroundings();
-    this.status = new DirectStatus(frames, kept, surroundings.reason);
+    this.status = new DirectStatus(frames, strings, surroundings.reason);
     this.#access = access;
     this.#storage = new Storage(access.name, options.storage ?? 'auto', () => {});
-    this.drafts = new KeptDrafts(access.name, kept);
-    this.flags = new Flags(frames, access, kept);
+    this.drafts = new StoredDrafts(access.name, strings);
+    this.flags = new Flags(frames, access, strings);
     this.#api = new Api(access);
     this.#owner = {
       access,

@@ -2,7 +2,7 @@
 
 import type { Frames } from '../page/frames.js';
 import { FrameStore } from '../page/store.js';
-import type { Kept } from '../storage/kept.js';
+import type { LocalStrings } from '../storage/local-strings.js';
 import { ProblemError } from '../words/problem.js';
 import type { SyncStatus } from '../words/types.js';
 
@@ -17,15 +17,15 @@ const FIRST: SyncStatus = {
 };
 
 export class DirectStatus extends FrameStore<SyncStatus> {
-  readonly #kept: Kept;
+  readonly #strings: LocalStrings;
   readonly #reason: SyncStatus['reason'];
   #connection: SyncStatus['connection'] = 'connecting';
   #error: ProblemError | undefined;
   #pending = 0;
 
-  constructor(frames: Frames, kept: Kept, reason: SyncStatus['reason']) {
+  constructor(frames: Frames, strings: LocalStrings, reason: SyncStatus['reason']) {
     super(frames, { ...FIRST, ...(reason ? { reason } : {}) });
-    this.#kept = kept;
+    this.#strings = strings;
     this.#reason = reason;
   }
 
@@ -60,7 +60,7 @@ export class DirectStatus extends FrameStore<SyncStatus> {
       connection: offline ? 'offline' : this.#connection,
       ...(this.#error ? { error: this.#error } : {}),
       ...(this.#reason ? { reason: this.#reason } : {}),
-      storage: this.#kept.state,
+      storage: this.#strings.state,
       pending: this.#pending,
     };
   }

@@ -2,7 +2,7 @@
 //! tab that owns the connection decides what is sent when.
 //!
 //! Room `outbox`: writes from their making to the server's answer, and how they look until then. It knows no view:
-//! whoever shows a thread asks for its writes.
+//! a view is given the writes of its thread.
 
 import { Call, type CallKind } from '../core/core.js';
 import { offline } from '../core/status.js';
@@ -21,20 +21,20 @@ import type { Pending } from './overlay.js';
 export interface OutboxHost {
   /** False if the core does not take it. */
   call(kind: CallKind, number: number, texts?: string[], b?: number, c?: number): boolean;
-  tell(message: OutboxMessage): void;
+  broadcast(message: OutboxMessage): void;
 }
 
-/** What became of a write, for whoever waits for it. */
+/** What became of a write. */
 type Outcome = { readonly answer: unknown } | { readonly problem: Problem };
 
 type Wish = 'retry' | 'discard';
 
-/** What clients of different tabs say to each other about the outbox. */
+/** Messages between the outboxes of a browser's tabs. Their words stay: tabs of two releases may be open at once. */
 export type OutboxMessage =
   | { readonly say: 'entry'; readonly entry: OutboxEntry }
   | { readonly say: 'over'; readonly key: string; readonly outcome: Outcome }
   | { readonly say: 'wish'; readonly key: string; readonly wish: Wish }
-  /** Whoever leads from now on asks for what the others hold. */
+  /** A new leader asks for what the others hold. */
   | { readonly say: 'entries' };
 
 interface Held {
@@ -109,13 +109,13 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     return this.all().find(({ write }) => write.runId === runId)?.write.threadId;
   }
 
-  /** Takes a write in. `kept` resolves when the browser has stored it, `sent` when the server has acknowledged it. */
-  add(given: Write): { kept: Promise<void>; sent: Promise<unknown> } {
+  /** Takes a write in. `stored` resolves when the browser has stored it, `sent` when the server has acknowledged it. */
+  add(given: Write): { stored: Promise<void>; sent: Promise<unknown> } {
     const write = plainly(given);
     if (!write) {
       const sent = Promise.reject(new ProblemError(UNSPEAKABLE));
       sent.catch(() => {});
-      return { kept: sent, sent };
+      return { stored: sent, sent };
     }
     const createdAt = Date.now();
     this.#order = Math.max(this.#order + 1, createdAt * 1_000);
@@ -126,21 +126,21 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
         else reject(new ProblemError(outcome.problem));
       });
     });
-    // Whoever wants to know waits for it; nobody has to.
+    // Not every caller waits for it: a rejection nobody handles would be reported.
     sent.catch(() => {});
     if (this.#closed) {
-      this.#tell(write.key, { problem: RELEASED });
-      return { kept: sent as Promise<void>, sent };
+      this.#conclude(write.key, { problem: RELEASED });
+      return { stored: sent as Promise<void>, sent };
     }
     this.#hold(entry);
     this.#storing.add(write.key);
-    const kept = this.#storage.put('outbox', write.key, entry).then(() => {
+    const stored = this.#storage.put('outbox', write.key, entry).then(() => {
       this.#storing.delete(write.key);
       // Neither, if it was given up meanwhile.
-      this.#say(write.key);
+      this.#announce(write.key);
       this.#feed(write.key);
     });
-    return { kept, sent };
+    return { stored, sent };
   }
 
   retry(key: string): void {
@@ -166,10 +166,10 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.#feedAll();
   }
 
-  /** The tab hears the others from now on: what it missed is over, and what it holds is told. */
+  /** The tab hears the others from now on: what it missed is over, and what it holds is announced. */
   async enter(): Promise<void> {
     await this.load('absence');
-    for (const key of this.#entries.keys()) this.#say(key);
+    for (const key of this.#entries.keys()) this.#announce(key);
   }
 
   /** Who sends from now on. */
@@ -179,19 +179,19 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     // The core of a tab that does not send holds nothing.
     if (role === 'follower') for (const held of this.#entries.values()) held.fed = false;
     if (role === 'follower' || sends) return;
-    this.#host.tell({ say: 'entries' });
+    this.#host.broadcast({ say: 'entries' });
     this.#feedAll();
     void this.load();
   }
 
-  /** The client of another tab said something. */
-  told(message: OutboxMessage): void {
+  /** A message from another tab's outbox. */
+  receive(message: OutboxMessage): void {
     switch (message.say) {
       case 'entry': {
         const { key } = message.entry.write;
         const outcome = this.#finished.get(key);
         if (outcome) {
-          if (this.#role !== 'follower') this.#host.tell({ say: 'over', key, outcome });
+          if (this.#role !== 'follower') this.#host.broadcast({ say: 'over', key, outcome });
           break;
         }
         if (this.#reading > 0) this.#late.add(key);
@@ -206,7 +206,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
         if (this.#role !== 'follower') this.#wish(message.key, message.wish);
         break;
       case 'entries':
-        for (const key of this.#entries.keys()) this.#say(key);
+        for (const key of this.#entries.keys()) this.#announce(key);
         break;
     }
   }
@@ -248,7 +248,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
       }
       if (stage === 'failed') void this.#storage.put('outbox', key, entry);
       this.#show(key);
-      this.#host.tell({ say: 'entry', entry });
+      this.#host.broadcast({ say: 'entry', entry });
     }
   }
 
@@ -256,7 +256,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   close(): void {
     this.#closed = true;
     this.#role = 'follower';
-    for (const key of [...this.#waiting.keys()]) this.#tell(key, { problem: RELEASED });
+    for (const key of [...this.#waiting.keys()]) this.#conclude(key, { problem: RELEASED });
   }
 
   /** Nothing is shown any more. */
@@ -311,20 +311,20 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     this.touch();
     this.#changed(held.entry.write);
     const { state, error } = held.entry;
-    // It stays, to be tried again or given up; whoever waits is told now.
-    if (state === 'failed' && error) this.#tell(key, { problem: error });
+    // It stays, to be tried again or given up; its promise is settled now.
+    if (state === 'failed' && error) this.#conclude(key, { problem: error });
   }
 
-  #tell(key: string, outcome: Outcome): void {
+  #conclude(key: string, outcome: Outcome): void {
     this.#waiting.get(key)?.(outcome);
     this.#waiting.delete(key);
   }
 
-  #say(key: string): void {
+  #announce(key: string): void {
     const held = this.#entries.get(key);
     if (!held) return;
-    this.#host.tell({ say: 'entry', entry: held.entry });
-    if (held.wish) this.#host.tell({ say: 'wish', key, wish: held.wish });
+    this.#host.broadcast({ say: 'entry', entry: held.entry });
+    if (held.wish) this.#host.broadcast({ say: 'wish', key, wish: held.wish });
   }
 
   #feedAll(): void {
@@ -359,7 +359,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     entry.state = state;
     void this.#storage.put('outbox', key, entry);
     this.#show(key);
-    this.#host.tell({ say: 'entry', entry });
+    this.#host.broadcast({ say: 'entry', entry });
   }
 
   #wish(key: string, wish: Wish): void {
@@ -368,7 +368,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if (this.#role === 'follower') {
       // Kept until something is heard of the write: there may be nobody who leads.
       held.wish = wish;
-      this.#host.tell({ say: 'wish', key, wish });
+      this.#host.broadcast({ say: 'wish', key, wish });
       return;
     }
     held.wish = undefined;
@@ -392,8 +392,8 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
   #settle(key: string, outcome: Outcome): void {
     if (!this.#entries.has(key)) return;
     this.#finish(key, outcome);
-    // A tab that reads the store now either does not find it or is told.
-    void this.#storage.delete('outbox', key).then(() => this.#host.tell({ say: 'over', key, outcome }));
+    // A tab that reads the store now either does not find it or receives this.
+    void this.#storage.delete('outbox', key).then(() => this.#host.broadcast({ say: 'over', key, outcome }));
   }
 
   #finish(key: string, outcome: Outcome): void {
@@ -410,7 +410,7 @@ export class Outbox extends FrameStore<readonly OutboxItem[]> implements OutboxH
     if (held.fed) this.#host.call(Call.discard, held.number);
     this.touch();
     this.#changed(held.entry.write, outcome);
-    this.#tell(key, outcome);
+    this.#conclude(key, outcome);
   }
 }
 

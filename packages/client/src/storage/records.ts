@@ -7,7 +7,7 @@ import type { Problem } from '../words/problem.js';
 import type { OutboxItem, Row, ThreadSummary } from '../words/types.js';
 
 /** A thread's newest rows as they were last seen. */
-export interface KeptWindow {
+export interface CachedWindow {
   /** The thread's. */
   readonly id: string;
   readonly keptAt: number;
@@ -128,8 +128,8 @@ const ENTRY: Shape = {
 const PROBLEM: Shape = { code: isText, detail: isTextOrNone, hint: isTextOrNone, status: isCount };
 
 /** A window of this thread; nothing if the record is none. */
-export function windowIn(record: unknown, threadId: string): KeptWindow | undefined {
-  const window = isPlain(record) ? fieldsIn<KeptWindow>(record, WINDOW) : undefined;
+export function windowIn(record: unknown, threadId: string): CachedWindow | undefined {
+  const window = isPlain(record) ? fieldsIn<CachedWindow>(record, WINDOW) : undefined;
   const rows = allIn<Row>(window?.rows, ROW);
   if (!rows || window?.id !== threadId) return undefined;
   // One place a row: what lists them goes by it.

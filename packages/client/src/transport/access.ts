@@ -18,7 +18,7 @@ const WAIT = 300;
 
 /** Whose things they are where nobody is named. */
 const SOMEBODY = 'local';
-/** Milliseconds that a request may take which does not say itself when it ends, and whoever gives credentials. */
+/** Milliseconds that a request may take which sets itself no limit, and `getToken`. */
 const DEADLINE = 30_000;
 
 const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', status: 401 };
@@ -26,7 +26,7 @@ const USER_CHANGED: Problem = { code: 'user_changed', detail: 'Another user.', s
 export class Access {
   /** The API's base path, without a slash at the end. */
   readonly base: string;
-  /** The name the server's development identity goes by; whoever the credential says otherwise. */
+  /** The name for the server's development identity; with a credential, its user. */
   readonly user: string | undefined;
   readonly #getToken: ClientOptions['getToken'];
   readonly #end = new AbortController();

@@ -12,7 +12,7 @@ export class TextStream implements StreamHandle {
   /** The sinks' text is no beginning of this one. */
   #rewritten = false;
   #ended: boolean;
-  /** Makes the text, which is another by now, for whoever wants it. */
+  /** Makes the text anew when it is next read: it is another by now. */
   #remake: (() => string) | undefined;
 
   constructor(frames: Frames, text: string, state: 'open' | 'ended') {

@@ -10,7 +10,7 @@ import { ECHO, Overlay, type Pending } from '../outbox/overlay.js';
 import type { Frames } from '../page/frames.js';
 import { Waiters } from '../page/promises.js';
 import { FrameStore } from '../page/store.js';
-import type { KeptWindow } from '../storage/records.js';
+import type { CachedWindow } from '../storage/records.js';
 import type { Write } from '../transport/writes.js';
 import { INVALID_ID, type Problem, ProblemError, RELEASED } from '../words/problem.js';
 import { proseOf, sameRow } from '../words/rows.js';
@@ -114,14 +114,14 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   }
 
   /** Shows what this browser has kept, unless the core knows better already. */
-  restore(kept: KeptWindow): void {
+  restore(kept: CachedWindow): void {
     if (this.#head.status !== 'loading' || this.#rows.length > 0) return;
     const { id: _, keptAt: __, rows, title, ...head } = kept;
     this.#cached = true;
     this.#rows = rows;
     this.#head = { ...NOTHING, ...head, status: 'ready', hasOlder: (rows[0]?.depth ?? 0) > 0 };
     if (title !== undefined) this.#meta = { title, ...this.#meta };
-    // A run may be writing one of them: whoever shows it is to see it go on.
+    // A run may be writing one of them: its readers are to see it go on.
     this.#follow(rows);
     this.touch();
   }

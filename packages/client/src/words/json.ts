@@ -1,6 +1,6 @@
 //! What a server or a browser's storage has said, before it is believed.
 
-/** Levels of nesting that are read: the server takes no more, and whoever shows or compares a value calls itself. */
+/** Levels of nesting that are read: the server takes no more, and functions that show or compare a value are recursive. */
 const DEPTH = 128;
 /**
  * Values of a record that are looked at. What a browser stores may hold one object in many places, and thus be more than

@@ -48,7 +48,7 @@ export const UNSPEAKABLE: Problem = {
   status: 400,
 };
 
-/** For whoever waits for what nobody will say any more. */
+/** For promises that nothing will settle any more. */
 export const RELEASED: Problem = {
   code: 'released',
   detail: 'Closed.',

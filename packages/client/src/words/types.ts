@@ -127,10 +127,10 @@ export interface OutboxHandle extends Store<readonly OutboxItem[]> {
   discard(key: string): void;
 }
 
-/** What was typed and not sent, kept across reloads. */
+/** What was typed and not sent, kept across reloads; each under a name of the app's, such as its thread's id. */
 export interface Drafts {
-  get(place: string): string;
-  set(place: string, text: string): void;
+  get(name: string): string;
+  set(name: string, text: string): void;
 }
 
 export interface ThreadSnapshot {
@@ -139,7 +139,7 @@ export interface ThreadSnapshot {
   /** `cache`: rows kept by this browser, not compared with the server yet. */
   readonly source?: 'cache' | 'live';
   readonly rows: readonly Row[];
-  /** Depth of the first row: it falls as older rows come, and list libraries keep their place by it. */
+  /** Depth of the first row: it falls as older rows come, and list libraries keep their position by it. */
   readonly firstIndex: number;
   readonly total: number;
   readonly hasOlder: boolean;
@@ -172,7 +172,7 @@ export interface StreamHandle {
  * or changes otherwise than by more text at its end: a text or reasoning part of it has the text it began with.
  */
 export interface LiveHandle extends Store<readonly PreviewPart[]> {
-  /** The text of the text or reasoning part at this place. */
+  /** The text of the text or reasoning part at this index. */
   stream(part: number): StreamHandle;
 }
 

@@ -3,8 +3,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
 import { createClient } from '../src/engine.js';
-import { KeptDrafts } from '../src/storage/drafts.js';
-import { keptStrings } from '../src/storage/kept.js';
+import { StoredDrafts } from '../src/storage/drafts.js';
+import { localStrings } from '../src/storage/local-strings.js';
 import { FakeStrings, settle, surround, wasm } from './browser.js';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -27,13 +27,13 @@ describe.each(Object.entries(WITHOUT))('where %s', (_, window) => {
   it('strings are kept in memory, and that is said', () => {
     vi.stubGlobal('window', window);
     let said = 0;
-    const kept = keptStrings('auto', () => said++);
+    const kept = localStrings('auto', () => said++);
     kept.set('a', '1');
     kept.set('b', '2');
     expect([kept.get('a'), kept.keys('').sort(), kept.state, said]).toEqual(['1', ['a', 'b'], 'degraded', 1]);
     kept.remove('a');
     expect([kept.get('a'), kept.keys('')]).toEqual([undefined, ['b']]);
-    const drafts = new KeptDrafts('ann', kept);
+    const drafts = new StoredDrafts('ann', kept);
     drafts.set('t', 'half a thought');
     expect(drafts.get('t')).toBe('half a thought');
     drafts.clear();
@@ -59,7 +59,7 @@ describe('a quota that is used up', () => {
     const strings = new FakeStrings();
     vi.stubGlobal('window', { localStorage: strings });
     let said = 0;
-    const kept = keptStrings('auto', () => said++);
+    const kept = localStrings('auto', () => said++);
     kept.set('small', '1');
     const set = vi.spyOn(strings, 'setItem').mockImplementation(() => {
       throw new DOMException('full', 'QuotaExceededError');

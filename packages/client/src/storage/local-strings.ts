@@ -1,6 +1,6 @@
 //! Strings that outlive the page: `localStorage`, or memory where that is missing, forbidden or full.
 
-export interface Kept {
+export interface LocalStrings {
   /** `degraded`: what is kept goes with the page. */
   readonly state: 'ok' | 'degraded';
   get(key: string): string | undefined;
@@ -14,11 +14,14 @@ export interface Kept {
  * Nothing is touched until the first call, so that a module may hold one without a page. `onDegraded` hears once that
  * something had to be kept in memory.
  */
-export function keptStrings(mode: 'auto' | 'memory' = 'auto', onDegraded: () => void = () => {}): Kept {
+export function localStrings(
+  mode: 'auto' | 'memory' = 'auto',
+  onDegraded: () => void = () => {},
+): LocalStrings {
   return new PageStrings(mode, onDegraded);
 }
 
-class PageStrings implements Kept {
+class PageStrings implements LocalStrings {
   /** What the storage did not take. */
   readonly #memory = new Map<string, string>();
   readonly #mode: 'auto' | 'memory';

@@ -4,20 +4,20 @@
 //! Room `tabs`: the browser's channel and lock between tabs, as they are. Who leads and what is said is decided in
 //! `crates/core`; nothing here reads what passes.
 
-/** What happens in the tab's surroundings. */
-export interface CompanyEvents {
+/** What happens to the lock, and what comes over the channel. */
+export interface TabChannelEvents {
   /** This tab holds the lock. */
-  leads(): void;
+  granted(): void;
   /** Another tab took the lock: this one did nothing for too long. */
-  robbed(): void;
-  /** The core of another tab said something. */
-  heard(message: Uint8Array<ArrayBuffer>): void;
-  /** Another tab's client said something. */
-  told(message: unknown): void;
+  stolen(): void;
+  /** A frame from another tab's core. */
+  frame(frame: Uint8Array<ArrayBuffer>): void;
+  /** A message from another tab's client. */
+  message(message: unknown): void;
 }
 
 /** Whether tabs can find out which of them leads: plain-http origins have no locks, and some frames may not use them. */
-export async function hasCompany(name: string): Promise<boolean> {
+export async function canShare(name: string): Promise<boolean> {
   try {
     new BroadcastChannel(name).close();
     await navigator.locks.request(`${name} ?`, { ifAvailable: true }, () => {});
@@ -27,31 +27,31 @@ export async function hasCompany(name: string): Promise<boolean> {
   }
 }
 
-export class Company {
+export class TabChannel {
   readonly #name: string;
-  readonly #events: CompanyEvents;
+  readonly #events: TabChannelEvents;
   #channel: BroadcastChannel | undefined;
   #request: AbortController | undefined;
   #release: (() => void) | undefined;
 
   /** `name` tells browsers' users and protocol versions apart. */
-  constructor(name: string, events: CompanyEvents) {
+  constructor(name: string, events: TabChannelEvents) {
     this.#name = name;
     this.#events = events;
   }
 
-  /** Listens, and waits for its turn to lead. */
-  enter(): void {
+  /** Listens, and waits for the lock. */
+  open(): void {
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => {
-      if (data instanceof Uint8Array) this.#events.heard(data as Uint8Array<ArrayBuffer>);
-      else this.#events.told(data);
+      if (data instanceof Uint8Array) this.#events.frame(data as Uint8Array<ArrayBuffer>);
+      else this.#events.message(data);
     };
-    this.queue();
+    this.waitForLock();
   }
 
-  /** Neither hears nor leads any more. */
-  exit(): void {
+  /** Gives up the lock and the channel. */
+  close(): void {
     this.#channel?.close();
     this.#channel = undefined;
     this.release();
@@ -61,7 +61,7 @@ export class Company {
     try {
       this.#channel?.postMessage(message);
     } catch {
-      // What cannot be copied, or a channel that is gone: whoever missed it notices by the count.
+      // What cannot be copied, or a channel that is gone: a receiver notices by the count that something is missing.
     }
   }
 
@@ -69,14 +69,14 @@ export class Company {
    * Waits for its turn to lead, behind those that wait already. A page that cannot be seen leads only where nobody
    * else does: the lead is for one that is seen.
    */
-  queue(): void {
+  waitForLock(): void {
     const hidden = globalThis.document?.visibilityState === 'hidden';
     const request = new AbortController();
     this.#ask(request, hidden ? { ifAvailable: true } : { signal: request.signal });
   }
 
   /** Takes the lock from a tab that does nothing. That one learns of it when it does something again. */
-  steal(): void {
+  stealLock(): void {
     this.#ask(new AbortController(), { steal: true });
   }
 
@@ -86,7 +86,7 @@ export class Company {
     this.#request = request;
     const held = (lock: Lock | null) => {
       if (!lock || this.#request !== request) return;
-      this.#events.leads();
+      this.#events.granted();
       return new Promise<void>(resolve => {
         this.#release = resolve;
       });
@@ -97,10 +97,10 @@ export class Company {
   /** A request is over without having been given up here. */
   #lost(request: AbortController, options: LockOptions): void {
     if (this.#request !== request) return;
-    const robbed = this.#release !== undefined;
+    const stolen = this.#release !== undefined;
     this.release();
-    if (robbed) this.#events.robbed();
-    else if (options.steal) this.queue();
+    if (stolen) this.#events.stolen();
+    else if (options.steal) this.waitForLock();
   }
 
   /** Gives the lock back, or up. */

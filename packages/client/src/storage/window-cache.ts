@@ -3,7 +3,7 @@
 
 import { fieldOf, isObject } from '../words/json.js';
 import type { PreviewPart, Row, ThreadSnapshot, ThreadSummary } from '../words/types.js';
-import { type KeptWindow, listIn, windowIn } from './records.js';
+import { type CachedWindow, listIn, windowIn } from './records.js';
 import type { Storage } from './storage.js';
 
 /** Threads whose last window is kept from one start to the next; twice as many at times. */
@@ -15,7 +15,7 @@ const ENTRIES = 100;
 const QUIET = 1_000;
 const LIST = 'list';
 
-export class Keeper {
+export class WindowCache {
   readonly #storage: Storage;
   /** What is to be written when it is quiet. */
   readonly #due = new Map<string, () => Promise<void>>();
@@ -27,7 +27,7 @@ export class Keeper {
     this.#storage = storage;
   }
 
-  async window(threadId: string): Promise<KeptWindow | undefined> {
+  async window(threadId: string): Promise<CachedWindow | undefined> {
     const record = await this.#storage.get('windows', threadId);
     const window = windowIn(record, threadId);
     if (record !== undefined && !window) void this.#storage.delete('windows', threadId);
