@@ -1,8 +1,8 @@
 //! Says how an answer ended that did not simply end: why, in whose words, what was left out; and offers another.
 
 import type { Row } from '@threadmill/client';
+import { type Ending, endingOf } from '../parts/run-ending';
 import { useThreadActions } from '../parts/thread-actions';
-import { type Ending, endingOf } from './run-ending';
 
 export function RunNotice({ row }: { row: Row }) {
   const { regenerate } = useThreadActions();
