@@ -41,7 +41,7 @@ const CHAT: Table = &[
     ("turns", &[]),
     ("text", &["turns"]),
     ("shell", &[]),
-    ("controls", &["shell"]),
+    ("controls", &["shell", "text"]),
     ("markdown", &["controls", "text", "turns"]),
     ("composer", &["controls", "shell", "text"]),
     ("parts", &["markdown", "shell", "text", "turns"]),
