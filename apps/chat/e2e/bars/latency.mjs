@@ -84,58 +84,67 @@ const numbersOf = ({ times, halves }) => {
   return `${ratio.toFixed(1)} × the control${missed}, ${ofMedian} × its median: ${times.length} frames ${spread(times, [50, 95, 99])}, ${halves.length} halves of a bare round trip ${spread(halves, [50, 95, 99])}`;
 };
 
-export async function latencyChecks(browser, server) {
+/** A frame for each message that another device appends; nothing is drawn. */
+async function idle(browser, server) {
   const context = await equip(await browser.newContext(), watchFrames);
-  await check('tabs: from the leader to an idle follower', async () => {
-    const family = await Family.of(context, server, TABS, { user: 'idle', drawing: 'unseen' });
-    const taken = await timed(family.pages, await family.leader(), async () => {
-      for (let count = 0; count < MESSAGES; count += 1) {
-        await server.append(family.threadId, unknownText(20, 1, count + 1), 'idle');
-        await new Promise(done => setTimeout(done, PACE));
-      }
-    });
-    must(taken.times.length >= MESSAGES * (TABS - 1) * 0.9, `too few frames: ${numbersOf(taken)}`);
-    return numbersOf(taken);
+  const family = await Family.of(context, server, TABS, { user: 'idle', drawing: 'unseen' });
+  const taken = await timed(family.pages, await family.leader(), async () => {
+    for (let count = 0; count < MESSAGES; count += 1) {
+      await server.append(family.threadId, unknownText(20, 1, count + 1), 'idle');
+      await new Promise(done => setTimeout(done, PACE));
+    }
   });
   await context.close();
-  const busy = await equip(await browser.newContext(), watchFrames);
-  await check('tabs: from the leader to a follower while all draw 100 tokens a second', async () => {
-    const family = await Family.of(busy, server, TABS, { user: 'busy' });
-    let answer;
-    const taken = await timed(family.pages, await family.leader(), async () => {
-      answer = await family.ask(family.pages[0], unknownText(FULL ? 3_000 : 300, 10, 71));
-      await family.ended(answer);
-    });
-    await family.agree(answer);
-    must(taken.times.length >= (TABS - 1) * 20, `too few frames: ${numbersOf(taken)}`);
-    return numbersOf(taken);
+  must(taken.times.length >= MESSAGES * (TABS - 1) * 0.9, `too few frames: ${numbersOf(taken)}`);
+  return numbersOf(taken);
+}
+
+/** An answer of 100 tokens a second, which each tab writes into its document as plain text. */
+async function writing(browser, server) {
+  const context = await equip(await browser.newContext(), watchFrames);
+  const family = await Family.of(context, server, TABS, { user: 'busy' });
+  let answer;
+  const taken = await timed(family.pages, await family.leader(), async () => {
+    answer = await family.ask(family.pages[0], unknownText(FULL ? 3_000 : 300, 10, 71));
+    await family.ended(answer);
   });
-  await busy.close();
-  const drawing = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  await drawing.addInitScript(watchFrames);
-  await check(
-    'tabs: from the leader to a follower while the bundled page draws Markdown in all',
-    async () => {
-      const threadId = await server.thread('local', 'Drawing');
-      const pages = await openPages(drawing, server, threadId);
-      let last;
-      const taken = await timed(pages, await leaderOf(pages, server, threadId), async () => {
-        const text = markdown(FULL ? 3_000 : 300);
-        await server.api('POST', `/threads/${threadId}/messages`, {
-          role: 'user',
-          parts: [{ type: 'text', text }],
-          run: { provider: 'replay' },
-        });
-        const ended = pages.map(page =>
-          page.waitForSelector('.row-assistant[data-status="complete"]', { timeout: 120_000 }),
-        );
-        await Promise.all(ended);
-        last = await Promise.all(ended.map(async row => (await row).evaluate(row => row.textContent)));
-      });
-      must(new Set(last).size === 1, 'the tabs do not show the same');
-      must(taken.times.length >= (TABS - 1) * 20, `too few frames: ${numbersOf(taken)}`);
-      return numbersOf(taken);
-    },
-  );
-  await drawing.close();
+  await family.agree(answer);
+  await context.close();
+  must(taken.times.length >= (TABS - 1) * 20, `too few frames: ${numbersOf(taken)}`);
+  return numbersOf(taken);
+}
+
+/** The same in the bundled page, which draws Markdown. */
+async function drawing(browser, server) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  await context.addInitScript(watchFrames);
+  const threadId = await server.thread('local', 'Drawing');
+  const pages = await openPages(context, server, threadId);
+  let texts;
+  const taken = await timed(pages, await leaderOf(pages, server, threadId), async () => {
+    await server.api('POST', `/threads/${threadId}/messages`, {
+      role: 'user',
+      parts: [{ type: 'text', text: markdown(FULL ? 3_000 : 300) }],
+      run: { provider: 'replay' },
+    });
+    const text = page =>
+      page
+        .waitForSelector('.row-assistant[data-status="complete"] .body', { timeout: 120_000 })
+        .then(body => body.evaluate(body => body.textContent));
+    texts = await Promise.all(pages.map(text));
+  });
+  await context.close();
+  must(new Set(texts).size === 1, 'the tabs do not show the same');
+  must(taken.times.length >= (TABS - 1) * 20, `too few frames: ${numbersOf(taken)}`);
+  return numbersOf(taken);
+}
+
+export async function latencyChecks(browser, server) {
+  for (const [what, act] of [
+    ['an idle follower', idle],
+    ['a follower while all draw 100 tokens a second', writing],
+    ['a follower while the bundled page draws Markdown in all', drawing],
+  ]) {
+    await check(`tabs: from the leader to ${what}`, () => act(browser, server));
+  }
 }

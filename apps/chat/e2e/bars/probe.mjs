@@ -76,7 +76,8 @@ export function watchFrames() {
     /** What was asked since then: `[name, half a round trip, how far ahead its clock is]` each. */
     end: async () => {
       clearInterval(asking);
-      while (asked.size > 0) await new Promise(done => setTimeout(done, 5));
+      for (let wait = 0; asked.size > 0 && wait < 5_000; wait += 5)
+        await new Promise(done => setTimeout(done, 5));
       return found.splice(0);
     },
   };
