@@ -2,7 +2,7 @@
 //! checkout has code in it, or ends with what is missing. Prints to the error output: a packer's own output is a name.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync } from 'node:fs';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,5 +35,7 @@ if (!existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(c
   );
 // The hooks are compiled against the client's types.
 if (name !== 'client' && !existsSync(at('packages/client/dist/index.d.ts'))) build('client');
+// Files that moved since the last build are not to be packed twice.
+rmSync('dist', { recursive: true, force: true });
 build(name);
 copyFileSync(at('LICENSE'), 'LICENSE');

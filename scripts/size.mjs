@@ -71,7 +71,7 @@ async function clientWeights() {
   const first = eager(chunks, entryOf(chunks, 'app'));
   // Whatever loads something when it is needed brings the bundler's way to do so: an app has that once, with or
   // without this client.
-  const lazy = here('../packages/client/dist/ids.js');
+  const lazy = here('../packages/client/dist/words/ids.js');
   const loader = await app(`window.load = () => import('${lazy}');`);
   const own = weigh(chunks, first) - weigh(loader, eager(loader, entryOf(loader, 'app')));
   const weights = { client: own };
@@ -101,7 +101,7 @@ const weights = {
   // Beside the page, and loaded with the first message that needs it.
   'the page: Markdown': brotli(readFileSync(here('../apps/chat/wasm/markdown.wasm'))),
   ...(await besideClient('direct', '../packages/client/dist/direct/index.js')),
-  ...(await besideClient('ai-sdk', '../packages/client/dist/ai-sdk.js')),
+  ...(await besideClient('ai-sdk', '../packages/client/dist/ai-sdk/index.js')),
   'hooks, beside it': weigh(hooks, hooks.keys()),
 };
 for (const [name, bytes] of Object.entries(weights)) {

@@ -72,4 +72,4 @@ export function checkFreshCheckout(root, folder) {
   }
 }
 
-const CORE = ['wasm/threadmill.wasm', 'dist/inline.js', 'dist/direct/index.js', 'dist/ai-sdk.js'];
+const CORE = ['wasm/threadmill.wasm', 'dist/inline.js', 'dist/direct/index.js', 'dist/ai-sdk/index.js'];

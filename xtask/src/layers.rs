@@ -22,7 +22,7 @@ const CRATES: Table = &[
 ];
 
 /// Names, and those that each may look at.
-type Table = &'static [(&'static str, &'static [&'static str])];
+pub(crate) type Table = &'static [(&'static str, &'static [&'static str])];
 
 /// Rooms of the engine, lowest first, and what each may look at besides itself. `lib` puts them together.
 const ENGINE: Table = &[
@@ -71,7 +71,7 @@ const CONFINED: &[(&str, &str, Option<&str>)] =
     &[("engine", "axum", None), ("engine", "hyper", None), ("engine", "reqwest", Some("providers"))];
 
 /// The files of a crate, each by its module's path (`delivery::hub`; empty for the root) with its text.
-type Files = BTreeMap<String, String>;
+pub(crate) type Files = BTreeMap<String, String>;
 
 /// Checks all tables.
 pub(crate) fn check(root: &Path, findings: &mut Vec<String>) -> Result<()> {
@@ -277,8 +277,11 @@ fn bare(text: &str) -> String {
 
 /// Files that reach themselves, each circle once and named by its files.
 fn circles(files: &Files) -> Vec<String> {
-    let edges: BTreeMap<&str, BTreeSet<String>> =
-        files.iter().map(|(module, text)| (module.as_str(), uses(module, text, files))).collect();
+    circles_among(&files.iter().map(|(module, text)| (module.as_str(), uses(module, text, files))).collect())
+}
+
+/// The circles among files, each with those that it names.
+pub(crate) fn circles_among(edges: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
     let reach = |from: &str| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from.to_owned()]);
         while let Some(at) = next.pop() {

@@ -3,6 +3,7 @@
 mod fuel;
 mod layers;
 mod tidy;
+mod typescript;
 mod wasm;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What no compiler checks: every source file says what it is for, none is too long, rooms look only where they may, and
 //! what runs in browsers asks its host for nothing.
 
-use crate::{layers, wasm};
+use crate::{layers, typescript, wasm};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         }
     }
     layers::check(root, &mut findings)?;
+    typescript::check(root, &mut findings)?;
     for (what, built) in
         [("the browser core", wasm::compile(root)?), ("the page's Markdown", wasm::compile_markdown(root)?)]
     {

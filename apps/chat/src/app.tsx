@@ -1,16 +1,16 @@
 //! The page: threads at the side, the open one in the middle.
 
 import { useCallback, useEffect, useState } from 'react';
-import { Boundary, Guarded } from './boundary';
 import { KeptComposer } from './composer/kept-composer';
 import { NEW, StartView } from './composer/start-view';
-import { ConnectionMark } from './connected';
-import { useDrawer } from './drawer';
-import { Icon } from './icon';
-import { isComposed } from './keys';
-import { usePageTitle } from './page-title';
+import { Icon } from './controls/icon';
+import { isComposed } from './controls/keys';
 import { printThread } from './print/command';
-import { useRoute } from './route';
+import { Boundary, Guarded } from './shell/boundary';
+import { ConnectionMark } from './shell/connected';
+import { useDrawer } from './shell/drawer';
+import { usePageTitle } from './shell/page-title';
+import { useRoute } from './shell/route';
 import { Sidebar } from './sidebar/sidebar';
 import { Switcher } from './sidebar/switcher';
 import { ThreadView } from './thread/thread-view';

@@ -9,10 +9,10 @@ import './styles/outbox.css';
 import './styles/print.css';
 import { type Client, type ClientOptions, type EngineStore, followEngine } from '@threadmill/client';
 import wasmUrl from '@threadmill/client/core.wasm?url';
-import { parseRoute } from './address';
-import { showFailure } from './failed-start';
-import { openingOf } from './places';
-import { applyTheme, storedTheme } from './theme-choice';
+import { parseRoute } from './shell/address';
+import { showFailure } from './shell/failed-start';
+import { openingOf } from './shell/places';
+import { applyTheme, storedTheme } from './shell/theme-choice';
 
 /** `?engine=direct` asks for the plain engine, to measure the other one against. */
 function clientOptions(): ClientOptions {

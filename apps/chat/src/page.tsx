@@ -6,8 +6,8 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { ProvidersProvider } from './composer/providers';
-import { ReportProvider } from './reports';
-import { keepShell } from './shell';
+import { ReportProvider } from './shell/reports';
+import { keepShell } from './shell/shell';
 import { reloadOnSignOut } from './sidebar/sign-out';
 
 export function showPage(root: HTMLElement, engine: EngineStore, failed: (error: unknown) => void): void {

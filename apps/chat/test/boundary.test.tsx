@@ -7,9 +7,9 @@ import type { Row, ThreadHandle } from '@threadmill/client';
 import { act, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { Boundary, Guarded } from '../src/boundary';
-import { PlainText } from '../src/plain-text';
-import { MessageRow } from '../src/thread/message-row';
+import { MessageRow } from '../src/row/message-row';
+import { Boundary, Guarded } from '../src/shell/boundary';
+import { PlainText } from '../src/text/plain-text';
 
 let root: HTMLElement;
 

@@ -6,17 +6,17 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
 import { LONGEST as LONGEST_FIELD, splitDraft } from '../src/composer/long-text';
-import { jsonOf } from '../src/json';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
 import { MarkdownBlock, MarkdownBlocks } from '../src/markdown/markdown';
 import { LONGEST, parseMarkdown, takeParser } from '../src/markdown/parser';
-import { slicesOf } from '../src/markdown/slices';
-import { DrawnWhole } from '../src/markdown/turns';
-import { piecesOf } from '../src/plain-text';
+import { OtherPart } from '../src/parts/other-part';
 import { PrintedThread } from '../src/print/printed-thread';
-import { restOf } from '../src/thread/edit-box';
-import { OtherPart } from '../src/thread/other-part';
+import { restOf } from '../src/row/edit-box';
+import { jsonOf } from '../src/text/json';
+import { piecesOf } from '../src/text/plain-text';
+import { slicesOf } from '../src/turns/slices';
+import { DrawnWhole } from '../src/turns/turns';
 
 takeParser(new WebAssembly.Module(readFileSync(new URL('../wasm/markdown.wasm', import.meta.url))));
 

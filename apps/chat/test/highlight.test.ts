@@ -1,8 +1,8 @@
 //! Who is coloured when: what is seen, the newest first, and never more than so many.
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type CodeNode, ColourQueue } from '../src/markdown/highlight';
-import type { ColourAnswer, ColourJob } from '../src/markdown/highlight-worker';
+import type { CodeNode, ColourAnswer, ColourJob } from '../src/markdown/colour-job';
+import { ColourQueue } from '../src/markdown/highlight';
 
 /** A worker that answers when the test says so. */
 class FakeWorker {

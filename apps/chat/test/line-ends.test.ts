@@ -1,7 +1,7 @@
 //! A field has one kind of line end; what was not edited keeps its own.
 
 import { expect, it } from 'vitest';
-import { withLineEnds } from '../src/thread/line-ends';
+import { withLineEnds } from '../src/row/line-ends';
 
 /** What a field makes of a text. */
 const field = (text: string) => text.replace(/\r\n?/g, '\n');

@@ -1,7 +1,7 @@
 //! When the next page is asked for.
 
 import { describe, expect, it } from 'vitest';
-import { loadAhead, ScrollSpeed } from '../src/thread/load-ahead';
+import { loadAhead, ScrollSpeed } from '../src/list/load-ahead';
 
 const viewport = 800;
 const content = 40_000;

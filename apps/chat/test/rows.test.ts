@@ -1,8 +1,8 @@
 //! Which rows are on the page.
 
 import { describe, expect, it } from 'vitest';
-import { parseRoute } from '../src/address';
-import { focusAt, RowHeights, rangeAround } from '../src/thread/row-heights';
+import { focusAt, RowHeights, rangeAround } from '../src/list/row-heights';
+import { parseRoute } from '../src/shell/address';
 
 const ids = Array.from({ length: 100 }, (_, index) => `m${index}`);
 

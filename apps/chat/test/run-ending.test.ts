@@ -2,8 +2,8 @@
 
 import type { Row } from '@threadmill/client';
 import { describe, expect, it } from 'vitest';
-import { endingOf } from '../src/thread/run-ending';
-import { toolNote } from '../src/thread/tool-note';
+import { endingOf } from '../src/parts/run-ending';
+import { toolNote } from '../src/parts/tool-note';
 
 function row(status: Row['status'], metadata: unknown, more: Partial<Row> = {}): Row {
   const parts = [{ type: 'text', text: 'hi' }];

@@ -1,7 +1,7 @@
 //! Places in a text that is shown differently.
 
 import { describe, expect, it } from 'vitest';
-import { carry, carryEnd } from '../src/thread/text-place';
+import { carry, carryEnd } from '../src/list/text-place';
 
 /** Where the `|` of `before` is, it is in `after`. */
 function check(before: string, after: string): void {

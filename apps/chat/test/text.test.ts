@@ -1,7 +1,7 @@
 //! Cutting by bytes, reading past Markdown, and sizes in words.
 
 import { expect, test } from 'vitest';
-import { cutTo, cutToBytes, sizeInWords, withoutMarkdown } from '../src/text';
+import { cutTo, cutToBytes, sizeInWords, withoutMarkdown } from '../src/text/text';
 
 test('a text is cut by bytes and never inside a character', () => {
   expect(cutToBytes('hello', 512)).toBe('hello');

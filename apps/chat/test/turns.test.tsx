@@ -10,8 +10,8 @@ import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { MarkdownBlocks } from '../src/markdown/markdown';
 import { takeParser } from '../src/markdown/parser';
-import { spend, useTurn } from '../src/markdown/turns';
-import { PlainText, piecesOf } from '../src/plain-text';
+import { PlainText, piecesOf } from '../src/text/plain-text';
+import { spend, useTurn } from '../src/turns/turns';
 
 /** What waits for the next frame. */
 let frames: (() => void)[] = [];

@@ -4,9 +4,9 @@
 
 import type { Client, OutboxItem, SyncStatus } from '@threadmill/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { forgetPlaces, notePlace, placeOf } from '../src/places';
+import { failureWords, pendingWords } from '../src/row/row-outbox';
+import { forgetPlaces, notePlace, placeOf } from '../src/shell/places';
 import { signOut } from '../src/sidebar/sign-out';
-import { failureWords, pendingWords } from '../src/thread/row-outbox';
 
 const status = vi.hoisted(() => ({ now: {} as SyncStatus }));
 vi.mock('@threadmill/react', async load => ({

@@ -44,7 +44,7 @@ pub(crate) async fn page(request: Request) -> Response {
     }
 }
 
-/// Whether the page shows something at a path, as `apps/chat/src/address.ts` has it.
+/// Whether the page shows something at a path, as `apps/chat/src/shell/address.ts` has it.
 fn is_route(path: &str) -> bool {
     let thread = path.strip_prefix("/t/").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     path == "/" || thread.is_some_and(|id| !id.is_empty() && !id.contains('/'))

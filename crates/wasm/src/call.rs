@@ -1,4 +1,4 @@
-//! What a host calls: numbers for kinds, numbers and texts for arguments. `packages/client/src/core.ts` has the same
+//! What a host calls: numbers for kinds, numbers and texts for arguments. `packages/client/src/core/core.ts` has the same
 //! numbers.
 
 use crate::tab::Tab;

@@ -1,12 +1,12 @@
 //! Outputs in the shapes of the TypeScript host. The numbers are those of `outputs.ts`, `view-patches.ts` and
-//! `list-patches.ts` in `packages/client/src`.
+//! `list-patches.ts` in `packages/client/src/core`.
 
 use alloc::string::String;
 use threadmill_core::engine::{Fetch, Output};
 use threadmill_core::list::{ListHead, ListPatch};
 use threadmill_core::outbox::Stage;
 use threadmill_core::session::{Status, Transport};
-use threadmill_core::tabs::Role as Place;
+use threadmill_core::tabs::Role as TabRole;
 use threadmill_core::window::{Head, Patch, Phase, Row, Side};
 use threadmill_proto::{
     Fork, ForkOption, JsonText, MessageStatus, Part, Problem, Role, RunStatus, Summary, ToolPart, Writer,
@@ -60,9 +60,9 @@ pub(crate) fn output(out: &mut Writer, output: &Output) {
         Output::Role(role, epoch) => {
             tagged(out, 3, 10);
             out.text(match role {
-                Place::Solo => "solo",
-                Place::Follower => "follower",
-                Place::Leader => "leader",
+                TabRole::Solo => "solo",
+                TabRole::Follower => "follower",
+                TabRole::Leader => "leader",
             });
             out.uint(*epoch);
         }

@@ -1,4 +1,4 @@
-//! The browser's door to the core: a handful of functions over plain numbers, which `packages/client/src/core.ts`
+//! The browser's door to the core: a handful of functions over plain numbers, which `packages/client/src/core/core.ts`
 //! calls by name.
 //!
 //! Nothing of a window crosses twice: a poll returns what changed since the last one, as one CBOR array of patches in

@@ -1,23 +1,26 @@
 //! The client of the sync engine: counts who shows what, and brings the core, the outbox and what the browser keeps
 //! together.
 
-import { type Access, bindAccess } from './access.js';
-import { Api } from './api.js';
-import { Call, Core, type CoreModule } from './core.js';
-import { KeptDrafts } from './drafts.js';
+import { Call, Core, type CoreModule } from './core/core.js';
+import { Host, type Receiver } from './core/host.js';
+import { offline, Status } from './core/status.js';
+import { VIEW } from './core/wire.js';
 import type { Flags } from './flags.js';
-import type { Frames } from './frames.js';
-import { Host, type Receiver } from './host.js';
-import { Keeper, type KeptWindow } from './keeper.js';
-import { type Kept, keptStrings } from './kept.js';
-import { ThreadList } from './list.js';
-import { listen } from './listen.js';
-import { Outbox, type OutboxHost, type OutboxMessage } from './outbox.js';
-import type { Pending } from './overlay.js';
-import { INVALID_ID, type ProblemError, RELEASED } from './problem.js';
-import { offline, Status } from './status.js';
-import { Storage } from './storage.js';
-import { NOTHING, ThreadView } from './thread.js';
+import { Outbox, type OutboxHost, type OutboxMessage } from './outbox/outbox.js';
+import type { Pending } from './outbox/overlay.js';
+import type { Frames } from './page/frames.js';
+import { listen } from './page/listen.js';
+import { StoredDrafts } from './storage/drafts.js';
+import { type LocalStrings, localStrings } from './storage/local-strings.js';
+import type { CachedWindow } from './storage/records.js';
+import { Storage } from './storage/storage.js';
+import { WindowCache } from './storage/window-cache.js';
+import { type Access, bindAccess } from './transport/access.js';
+import { Api } from './transport/api.js';
+import * as writes from './transport/writes.js';
+import { ThreadList } from './views/list.js';
+import { NOTHING, ThreadView } from './views/thread.js';
+import { INVALID_ID, type ProblemError, RELEASED } from './words/problem.js';
 import type {
   Anchor,
   Client,
@@ -28,13 +31,11 @@ import type {
   SendInput,
   ThreadHandle,
   ThreadSnapshot,
-} from './types.js';
-import { VIEW } from './wire.js';
-import * as writes from './writes.js';
+} from './words/types.js';
 
 /** A view outlives its last release by this: React's strict mode and a quick change of route take it up. */
 const GRACE = 1_000;
-/** Kept while a user is signed in: whoever finds it gone has missed that the user signed out. */
+/** Stored while a user is signed in: a tab that finds it gone has missed that the user signed out. */
 const SIGNED_IN = 'threadmill.signed-in.';
 
 /** What is shown under a key, and by how many. */
@@ -49,22 +50,24 @@ interface Shown<T> {
   ask?: (() => void) | undefined;
 }
 
-/** What clients of different tabs say to each other. */
-type Told = { readonly about: 'outbox'; readonly message: OutboxMessage } | { readonly about: 'sign-out' };
+/** A message between the clients of a browser's tabs. Its words stay: tabs of two releases may be open at once. */
+type TabMessage =
+  | { readonly about: 'outbox'; readonly message: OutboxMessage }
+  | { readonly about: 'sign-out' };
 
 export class SyncClient implements Client {
   readonly status: Status;
   readonly outbox: Outbox;
-  readonly drafts: KeptDrafts;
+  readonly drafts: StoredDrafts;
   readonly flags: Flags;
   readonly #access: Access;
-  readonly #kept: Kept;
+  readonly #strings: LocalStrings;
   readonly #signedIn: string;
   readonly #frames: Frames;
   readonly #api: Api;
   readonly #host: Host;
   readonly #storage: Storage;
-  readonly #keeper: Keeper;
+  readonly #cache: WindowCache;
   readonly #views = new Map<string, Shown<ThreadView>>();
   readonly #lists = new Map<string, Shown<ThreadList>>();
   readonly #listeners = new AbortController();
@@ -73,33 +76,33 @@ export class SyncClient implements Client {
   constructor(options: ClientOptions, access: Access, frames: Frames, flags: Flags, module: CoreModule) {
     const { name } = access;
     const degraded = () => this.status.set({ storage: 'degraded' });
-    const kept = keptStrings(options.storage, degraded);
+    const strings = localStrings(options.storage, degraded);
     this.#access = access;
-    this.#kept = kept;
+    this.#strings = strings;
     this.#frames = frames;
     this.flags = flags;
-    this.drafts = new KeptDrafts(name, kept);
+    this.drafts = new StoredDrafts(name, strings);
     this.status = new Status(frames);
     this.#api = new Api(access);
-    if (kept.state === 'degraded') degraded();
+    if (strings.state === 'degraded') degraded();
     // What the server has too is only slower to come when it is not kept.
     this.#storage = new Storage(name, options.storage ?? 'auto', table => table === 'outbox' && degraded());
-    this.#keeper = new Keeper(this.#storage);
+    this.#cache = new WindowCache(this.#storage);
     const core = new Core(module, Math.random());
     if (options.maxBytes !== undefined) core.call(Call.room, 0, options.maxBytes);
     const tabs = options.tabs ?? 'auto';
-    const surroundings = { kept, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
+    const surroundings = { strings, tabs, socketUrl: socketUrl(access), memory: () => module.bytes };
     this.#host = new Host(core, access, surroundings, this.#receiver());
     const host: OutboxHost = {
       call: (kind, number, texts, b, c) => this.#host.call(kind, number, texts, b, c),
-      tell: message => this.#host.tell({ about: 'outbox', message } satisfies Told),
+      broadcast: message => this.#host.broadcast({ about: 'outbox', message } satisfies TabMessage),
     };
     this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
       this.#pend(write, outcome !== undefined && 'answer' in outcome);
     });
     bindAccess(this, access);
     this.#signedIn = SIGNED_IN + name;
-    kept.set(this.#signedIn, '1');
+    strings.set(this.#signedIn, '1');
     this.#listen();
     void this.outbox.load();
     void this.#host.start();
@@ -134,14 +137,14 @@ export class SyncClient implements Client {
     const handle = new ThreadList(this.#host, this.#frames, number, {
       released: () => this.#releaseList(key),
       ...(key === '' && {
-        published: threads => this.#keeper.keepList(threads),
-        removed: id => this.#keeper.forget(id),
+        published: threads => this.#cache.keepList(threads),
+        removed: id => this.#cache.forget(id),
       }),
     });
     this.#lists.set(key, { number, handle, users: 1, resting: false });
     handle.pend(this.#pendingFor(key));
     this.#host.call(Call.openList, number, [key]);
-    if (key === '') void this.#keeper.list().then(list => list && handle.restore(list));
+    if (key === '') void this.#cache.list().then(list => list && handle.restore(list));
     return handle;
   }
 
@@ -155,13 +158,13 @@ export class SyncClient implements Client {
 
   async createThread(input: CreateThreadInput) {
     const write = writes.createThread(input);
-    await this.outbox.add(write).kept;
+    await this.outbox.add(write).stored;
     return { threadId: write.threadId, ...writes.idsOf(write) };
   }
 
   async send(threadId: string, input: SendInput) {
     const write = writes.send(threadId, input);
-    await this.outbox.add(write).kept;
+    await this.outbox.add(write).stored;
     return { messageId: '', ...writes.idsOf(write) };
   }
 
@@ -212,9 +215,9 @@ export class SyncClient implements Client {
   }
 
   async signOut(): Promise<void> {
-    this.#host.tell({ about: 'sign-out' } satisfies Told);
+    this.#host.broadcast({ about: 'sign-out' } satisfies TabMessage);
     this.#forget();
-    for (const key of [this.#host.name, this.#signedIn]) this.#kept.remove(key);
+    for (const key of [this.#host.name, this.#signedIn]) this.#strings.remove(key);
     await this.#storage.destroy();
   }
 
@@ -224,14 +227,14 @@ export class SyncClient implements Client {
   }
 
   #flush(): void {
-    this.#keeper.flush();
+    this.#cache.flush();
     this.drafts.flush();
   }
 
   /** Nothing is said, asked or kept any more. */
   #shut(): void {
     this.#listeners.abort();
-    this.#keeper.close();
+    this.#cache.close();
     this.outbox.close();
     this.#host.close();
     this.#storage.close();
@@ -281,7 +284,7 @@ export class SyncClient implements Client {
       return;
     }
     if (resting) this.#host.call(Call.rest, number);
-    void this.#keeper.window(id).then(window => {
+    void this.#cache.window(id).then(window => {
       if (window && isOf(window, branch) && holds(window, anchor)) handle.restore(window);
     });
     this.#api.thread(id).then(({ thread }) => handle.describe(pick(thread)), ignore);
@@ -290,9 +293,9 @@ export class SyncClient implements Client {
   /** What is seen at a thread's tip is kept; of a thread that is gone, nothing. */
   #keep(view: ThreadView, snapshot: ThreadSnapshot): void {
     const gone = snapshot.status === 'deleted' || snapshot.error?.code === 'thread_not_found';
-    if (gone) this.#keeper.forget(view.threadId);
+    if (gone) this.#cache.forget(view.threadId);
     else if (snapshot.status === 'ready' && snapshot.source === 'live' && !snapshot.hasNewer) {
-      this.#keeper.keepWindow(view.threadId, snapshot, row => view.parts(row));
+      this.#cache.keepWindow(view.threadId, snapshot, row => view.parts(row));
     }
   }
 
@@ -304,7 +307,7 @@ export class SyncClient implements Client {
 
   /** The outbox of a thread changed. */
   #pend(write: writes.Write, acknowledged: boolean): void {
-    if (acknowledged && write.kind === 'delete') this.#keeper.forget(write.threadId);
+    if (acknowledged && write.kind === 'delete') this.#cache.forget(write.threadId);
     for (const shown of this.#views.values()) {
       const { handle } = shown;
       if (handle.threadId !== write.threadId) continue;
@@ -336,7 +339,7 @@ export class SyncClient implements Client {
       flags: () => void this.flags.refresh().catch(ignore),
       write: number => void this.outbox.write(number),
       writing: (number, stage) => this.outbox.writing(number, stage),
-      told: message => this.#told(message as Told),
+      message: message => this.#receive(message as TabMessage),
     };
   }
 
@@ -347,8 +350,8 @@ export class SyncClient implements Client {
     this.status.refuse(problem.status === 0 ? undefined : problem);
   }
 
-  #told(told: Told): void {
-    if (told.about === 'outbox') this.outbox.told(told.message);
+  #receive(received: TabMessage): void {
+    if (received.about === 'outbox') this.outbox.receive(received.message);
     else this.#forget();
   }
 
@@ -406,7 +409,7 @@ export class SyncClient implements Client {
     listen(globalThis, 'pagehide', signal, flush);
     listen(globalThis.document, 'visibilitychange', signal, flush);
     // A page that was put aside, or that shares no channel, is not told that the user signed out.
-    const look = () => this.#kept.get(this.#signedIn) === undefined && this.#forget();
+    const look = () => this.#strings.get(this.#signedIn) === undefined && this.#forget();
     listen(globalThis, 'pageshow', signal, look);
     listen(globalThis, 'storage', signal, event => (event as StorageEvent).key === this.#signedIn && look());
     listen(this.#access.ended, 'abort', signal, () => {
@@ -428,12 +431,12 @@ function socketUrl({ base, user }: Access): string {
  * Whether a kept window is of the branch that a view opens; what is kept is the one that was seen last. Where none is
  * named it is the default one: a message sent from it goes to the branch it shows. Without a network it is all there is.
  */
-function isOf(window: KeptWindow, branch: string | undefined): boolean {
+function isOf(window: CachedWindow, branch: string | undefined): boolean {
   return (branch ?? (offline() ? window.branch : window.defaultBranch)) === window.branch;
 }
 
 /** Whether a kept window shows what a view opens at. Without a network it is shown anyway: it is all there is. */
-function holds({ rows }: KeptWindow, anchor: Anchor): boolean {
+function holds({ rows }: CachedWindow, anchor: Anchor): boolean {
   if (anchor.at === 'tip' || offline()) return true;
   return anchor.at === 'message' && rows.some(row => row.id === anchor.id);
 }

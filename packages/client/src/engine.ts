@@ -1,13 +1,13 @@
 //! Which engine runs: the sync engine, or the direct one where the server's flag or a core that does not load says so.
 
-import { Access } from './access.js';
 import { SyncClient } from './client.js';
-import { type CoreModule, loadCore } from './core.js';
+import { type CoreModule, loadCore } from './core/core.js';
 import { Flags } from './flags.js';
-import { Frames, pageFrames } from './frames.js';
-import { keptStrings } from './kept.js';
-import { soon, unlessAborted } from './promises.js';
-import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
+import { Frames, pageFrames } from './page/frames.js';
+import { soon, unlessAborted } from './page/promises.js';
+import { localStrings } from './storage/local-strings.js';
+import { Access } from './transport/access.js';
+import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
 /** Milliseconds that the core may take to load. */
 const CORE_PATIENCE = 20_000;
@@ -28,7 +28,7 @@ export async function createClient(given: ClientOptions): Promise<Client> {
   const options: ClientOptions = known ? given : { ...given, storage: 'memory', tabs: 'off' };
   if (wanted === 'direct') return direct(options, access);
   const frames = new Frames(pageFrames());
-  const flags = new Flags(frames, access, keptStrings(options.storage));
+  const flags = new Flags(frames, access, localStrings(options.storage));
   if (wanted === 'auto' && !(await isOn(flags))) return direct(options, access, 'flag_off');
   const module = await coreOf(options.wasm ?? '').catch(() => undefined);
   if (!module) return direct(options, access, 'wasm_failed');
@@ -86,7 +86,7 @@ export function followEngine(
       if (client === next && changes(next)) void make();
     });
     for (const listener of [...listeners]) listener();
-    // Whoever showed the last one has let go of it by now.
+    // Those who showed the last one have released it by now.
     last?.close();
   };
   const changes = ({ flags, status }: Client) => {

@@ -1,12 +1,12 @@
 //! Feature flags as the server decides them for this user. The last answer is kept, so that a start without the
 //! network has it at once. Nothing here asks by itself: the owner says when.
 
-import type { Access } from './access.js';
-import type { Frames } from './frames.js';
-import { isObject, isText } from './json.js';
-import { type Kept, keptStrings } from './kept.js';
-import { problemOf, unreachable } from './problem.js';
-import { FrameStore } from './store.js';
+import type { Frames } from './page/frames.js';
+import { FrameStore } from './page/store.js';
+import { type LocalStrings, localStrings } from './storage/local-strings.js';
+import type { Access } from './transport/access.js';
+import { isObject, isText } from './words/json.js';
+import { problemOf, unreachable } from './words/problem.js';
 
 type Values = Readonly<Record<string, boolean>>;
 
@@ -23,17 +23,17 @@ const TAG = /^[\x20-\x7e]+$/;
 
 export class Flags extends FrameStore<Values> {
   readonly #access: Access;
-  readonly #kept: Kept;
+  readonly #strings: LocalStrings;
   readonly #key: string;
   #answer: Answer;
   #asking: Promise<void> | undefined;
 
-  constructor(frames: Frames, access: Access, kept: Kept = keptStrings()) {
+  constructor(frames: Frames, access: Access, strings: LocalStrings = localStrings()) {
     const key = `threadmill.flags.${access.name}`;
-    const answer = read(kept.get(key)) ?? NONE;
+    const answer = read(strings.get(key)) ?? NONE;
     super(frames, answer.flags);
     this.#access = access;
-    this.#kept = kept;
+    this.#strings = strings;
     this.#key = key;
     this.#answer = answer;
   }
@@ -58,7 +58,7 @@ export class Flags extends FrameStore<Values> {
 
   /** The user signs out: nothing stays. */
   clear(): void {
-    this.#kept.remove(this.#key);
+    this.#strings.remove(this.#key);
     this.#answer = NONE;
     this.touch();
   }
@@ -88,7 +88,7 @@ export class Flags extends FrameStore<Values> {
     const before = this.#answer;
     const same = JSON.stringify(answer.flags) === JSON.stringify(before.flags);
     this.#answer = same ? { ...answer, flags: before.flags } : answer;
-    this.#kept.set(this.#key, JSON.stringify(answer));
+    this.#strings.set(this.#key, JSON.stringify(answer));
     if (!same) this.touch();
   }
 }

@@ -1,7 +1,7 @@
 //! The public API of the Threadmill client.
 
 export { createClient, type EngineStore, followEngine } from './engine.js';
-export { mint } from './ids.js';
-export { ProblemError } from './problem.js';
-export { wholeParts, wholeTexts } from './rows.js';
-export type * from './types.js';
+export { mint } from './words/ids.js';
+export { ProblemError } from './words/problem.js';
+export { wholeParts, wholeTexts } from './words/rows.js';
+export type * from './words/types.js';

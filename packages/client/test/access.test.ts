@@ -1,9 +1,9 @@
 //! Requests: signed, repeated with one key, and given up on what asking again would not change.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Access, accessOf, bindAccess } from '../src/access.js';
-import { RELEASED } from '../src/problem.js';
-import type { Client } from '../src/types.js';
+import { Access, accessOf, bindAccess } from '../src/transport/access.js';
+import { RELEASED } from '../src/words/problem.js';
+import type { Client } from '../src/words/types.js';
 import { token } from './browser.js';
 
 let answers: (Response | Error)[];

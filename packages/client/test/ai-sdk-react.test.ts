@@ -7,10 +7,10 @@ import { Window } from 'happy-dom';
 import { createElement, type FunctionComponent, StrictMode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { loadMessages } from '../src/ai-sdk.js';
+import { loadMessages } from '../src/ai-sdk/index.js';
 import { createDirectClient } from '../src/direct/index.js';
-import { mint } from '../src/ids.js';
-import type { Client } from '../src/types.js';
+import { mint } from '../src/words/ids.js';
+import type { Client } from '../src/words/types.js';
 import { BINARY, needsServer, type Server, startServer } from './server.js';
 
 type Conversation = FunctionComponent<{ client: Client; threadId: string }>;
@@ -26,7 +26,7 @@ async function example(version: number, folder: string): Promise<Conversation> {
     file,
     code
       .replace("'@ai-sdk/react'", `'ai-sdk-react-${version}'`)
-      .replace("'@threadmill/client/ai-sdk'", `'${at('../src/ai-sdk.ts')}'`)
+      .replace("'@threadmill/client/ai-sdk'", `'${at('../src/ai-sdk/index.ts')}'`)
       .replace("'@threadmill/client'", `'${at('../src/index.ts')}'`),
   );
   return (await import(/* @vite-ignore */ pathToFileURL(file).href)).Conversation;

@@ -2,10 +2,10 @@
 
 import { AbstractChat, type ChatState, type ChatStatus, readUIMessageStream, type UIMessage } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ChatTransportOptions, createChatTransport } from '../src/ai-sdk.js';
+import { type ChatTransportOptions, createChatTransport } from '../src/ai-sdk/index.js';
 import { createDirectClient } from '../src/direct/index.js';
-import { mint } from '../src/ids.js';
-import type { Client } from '../src/types.js';
+import { mint } from '../src/words/ids.js';
+import type { Client } from '../src/words/types.js';
 import { BINARY, needsServer, type Server, startServer } from './server.js';
 
 class Memory implements ChatState<UIMessage> {

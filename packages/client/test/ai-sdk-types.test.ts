@@ -2,8 +2,8 @@
 
 import type { UIMessageChunk as SdkChunk, ChatTransport as SdkTransport, UIMessage } from 'ai';
 import { expect, expectTypeOf, it } from 'vitest';
-import { type ChatTransport, createChatTransport, type UIMessageChunk } from '../src/ai-sdk.js';
-import type { Client } from '../src/types.js';
+import { type ChatTransport, createChatTransport, type UIMessageChunk } from '../src/ai-sdk/index.js';
+import type { Client } from '../src/words/types.js';
 
 it('is a transport as the AI SDK types it', () => {
   const make = (client: Client) => createChatTransport(client) satisfies SdkTransport<UIMessage>;

@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
-import { decode } from '../src/decode.js';
-import { type Problem, ProblemError } from '../src/problem.js';
-import { OUT, type Output, VIEW } from '../src/wire.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core/core.js';
+import { decode } from '../src/core/decode.js';
+import { OUT, type Output, VIEW } from '../src/core/wire.js';
+import { type Problem, ProblemError } from '../src/words/problem.js';
 
 type Item = number | string | null | boolean | Uint8Array | Item[];
 

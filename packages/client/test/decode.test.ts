@@ -1,7 +1,7 @@
 //! The decoder on bytes written by hand, as RFC 8949 has them.
 
 import { describe, expect, it } from 'vitest';
-import { decode } from '../src/decode.js';
+import { decode } from '../src/core/decode.js';
 
 const bytes = (...parts: (number | string)[]) =>
   Uint8Array.from(

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDirectClient } from '../src/direct/index.js';
-import type { Client } from '../src/types.js';
+import type { Client } from '../src/words/types.js';
 import { BINARY, needsServer, type Server, startServer } from './server.js';
 
 describe.skipIf(!BINARY)(`the direct engine and a server${needsServer}`, () => {

@@ -3,8 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
 import { createClient } from '../src/engine.js';
-import type { KeptWindow } from '../src/keeper.js';
-import type { Client } from '../src/types.js';
+import type { CachedWindow } from '../src/storage/records.js';
+import type { Client } from '../src/words/types.js';
 import { settle, surround, wasm } from './browser.js';
 import { FakeDatabase } from './database.js';
 
@@ -54,7 +54,7 @@ describe('a core that never comes', () => {
 
 describe('a window that was kept', () => {
   /** What a thread shows that is opened while the server says nothing. */
-  async function shows(kept: Partial<KeptWindow>, branch?: string): Promise<string> {
+  async function shows(kept: Partial<CachedWindow>, branch?: string): Promise<string> {
     const database = new FakeDatabase();
     database.install();
     const row = { id: 'm', role: 'user', parts: [{ type: 'text', text: 'kept' }], status: 'complete' };

@@ -1,7 +1,7 @@
 //! Each table of the browser's storage fails alone, and within a time.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Storage, type Table } from '../src/storage.js';
+import { Storage, type Table } from '../src/storage/storage.js';
 import { FakeDatabase } from './database.js';
 
 let database: FakeDatabase;

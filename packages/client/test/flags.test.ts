@@ -1,11 +1,11 @@
 //! Flags and drafts: what is kept between starts, and what is forgotten.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Access } from '../src/access.js';
-import { KeptDrafts } from '../src/drafts.js';
 import { Flags } from '../src/flags.js';
-import { Frames } from '../src/frames.js';
-import { keptStrings } from '../src/kept.js';
+import { Frames } from '../src/page/frames.js';
+import { StoredDrafts } from '../src/storage/drafts.js';
+import { localStrings } from '../src/storage/local-strings.js';
+import { Access } from '../src/transport/access.js';
 import { FakeServer } from './fake-server.js';
 import { Page } from './surroundings.js';
 
@@ -49,7 +49,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 function flagsOf(user: string) {
   const page = new Page();
-  const flags = new Flags(new Frames(page), new Access({ url: 'http://server', user }), keptStrings());
+  const flags = new Flags(new Frames(page), new Access({ url: 'http://server', user }), localStrings());
   return { page, flags };
 }
 
@@ -129,9 +129,9 @@ describe('Flags', () => {
   });
 });
 
-describe('KeptDrafts', () => {
+describe('StoredDrafts', () => {
   it('keeps a text a place, and forgets one user and not the other', () => {
-    const [ann, bob] = [new KeptDrafts('ann'), new KeptDrafts('ann.b')];
+    const [ann, bob] = [new StoredDrafts('ann'), new StoredDrafts('ann.b')];
     ann.set('t1', 'half a sen');
     ann.set('t2', 'x');
     bob.set('t1', 'other');
@@ -140,7 +140,7 @@ describe('KeptDrafts', () => {
       ['threadmill.draft.ann.t1', 'half a sen'],
       ['threadmill.draft.ann%2Eb.t1', 'other'],
     ]);
-    expect(new KeptDrafts('ann').get('t1')).toBe('half a sen');
+    expect(new StoredDrafts('ann').get('t1')).toBe('half a sen');
     expect(ann.get('t2')).toBe('');
     ann.clear();
     expect([ann.get('t1'), bob.get('t1')]).toEqual(['', 'other']);
@@ -149,7 +149,7 @@ describe('KeptDrafts', () => {
   it('stores a large text when it is quiet for a moment, or at the end, and a small one at once', () => {
     vi.useFakeTimers();
     try {
-      const drafts = new KeptDrafts('ann');
+      const drafts = new StoredDrafts('ann');
       const set = vi.spyOn(storage, 'setItem');
       const large = 'x'.repeat(1_000_000);
       for (let letters = 0; letters < 20; letters++) {
@@ -159,15 +159,15 @@ describe('KeptDrafts', () => {
       expect([set.mock.calls.length, drafts.get('t').length]).toEqual([0, 1_000_019]);
       vi.advanceTimersByTime(300);
       expect(set).toHaveBeenCalledTimes(1);
-      expect(new KeptDrafts('ann').get('t').length).toBe(1_000_019);
+      expect(new StoredDrafts('ann').get('t').length).toBe(1_000_019);
 
       drafts.set('t', `${large}end`);
       drafts.flush();
-      expect(new KeptDrafts('ann').get('t')).toBe(`${large}end`);
+      expect(new StoredDrafts('ann').get('t')).toBe(`${large}end`);
 
       drafts.set('t', large);
       drafts.set('t', 'small');
-      expect(new KeptDrafts('ann').get('t')).toBe('small');
+      expect(new StoredDrafts('ann').get('t')).toBe('small');
       drafts.set('t', large);
       drafts.set('t', '');
       drafts.set('u', large);
@@ -180,8 +180,8 @@ describe('KeptDrafts', () => {
   });
 
   it('remembers for the page what the storage does not take', () => {
-    const kept = keptStrings();
-    const drafts = new KeptDrafts('ann', kept);
+    const kept = localStrings();
+    const drafts = new StoredDrafts('ann', kept);
     drafts.set('t', 'old');
     storage.full = true;
     drafts.set('t', 'new');
@@ -195,8 +195,8 @@ describe('KeptDrafts', () => {
         throw new DOMException('forbidden', 'SecurityError');
       },
     });
-    const forbidden = keptStrings();
-    const memory = new KeptDrafts('ann', forbidden);
+    const forbidden = localStrings();
+    const memory = new StoredDrafts('ann', forbidden);
     memory.set('t', 'text');
     expect([memory.get('t'), forbidden.state]).toEqual(['text', 'degraded']);
   });

@@ -1,10 +1,10 @@
 //! A run followed over connections that break, with gaps, and to each of its ends.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Access } from '../src/access.js';
 import { follow } from '../src/ai-sdk/follow.js';
 import type { UIMessageChunk } from '../src/ai-sdk/types.js';
-import type { Part } from '../src/types.js';
+import { Access } from '../src/transport/access.js';
+import type { Part } from '../src/words/types.js';
 
 const TARGET = { thread: 't', branch: 'b', run: 'r', message: 'm' };
 

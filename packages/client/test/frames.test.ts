@@ -1,7 +1,7 @@
 //! When things are shown.
 
-import { describe, expect, it } from 'vitest';
-import { Frames, type Publisher } from '../src/frames.js';
+import { describe, expect, it, vi } from 'vitest';
+import { Frames, type Publisher, pageFrames } from '../src/page/frames.js';
 import { Page } from './surroundings.js';
 
 class Counter implements Publisher {
@@ -36,6 +36,18 @@ describe('Frames', () => {
     page.frame();
     page.frame();
     expect(store.times).toEqual([16]);
+  });
+
+  it('asks for a frame after what came is in its stores', async () => {
+    const asked = vi.fn();
+    vi.stubGlobal('requestAnimationFrame', asked);
+    const frames = new Frames(pageFrames());
+    const stores = [new Counter(new Page()), new Counter(new Page())];
+    for (const store of stores) frames.mark(store);
+    expect(asked).not.toHaveBeenCalled();
+    await Promise.resolve();
+    expect(asked).toHaveBeenCalledOnce();
+    vi.unstubAllGlobals();
   });
 
   it('flushes streams at about thirty a second', () => {

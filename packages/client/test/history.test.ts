@@ -1,9 +1,9 @@
 //! The history for `useChat`: what a window cuts short is read in full, some at a time, and stays in its place.
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Access, bindAccess } from '../src/access.js';
 import { loadMessages } from '../src/ai-sdk/history.js';
-import type { Client } from '../src/types.js';
+import { Access, bindAccess } from '../src/transport/access.js';
+import type { Client } from '../src/words/types.js';
 import { settle } from './browser.js';
 
 afterEach(() => vi.unstubAllGlobals());

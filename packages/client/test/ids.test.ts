@@ -1,7 +1,7 @@
 //! Ids minted here.
 
 import { expect, it } from 'vitest';
-import { mint } from '../src/ids.js';
+import { mint } from '../src/words/ids.js';
 
 it('mints UUIDs of version 7 that sort by time and do not repeat', () => {
   const form = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

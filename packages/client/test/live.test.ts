@@ -1,8 +1,8 @@
 //! What a run writes of one message, and the text of all its parts together.
 
 import { describe, expect, it, vi } from 'vitest';
-import { Frames } from '../src/frames.js';
-import { LiveMessage } from '../src/live.js';
+import { Frames } from '../src/page/frames.js';
+import { LiveMessage } from '../src/views/live.js';
 import { Page } from './surroundings.js';
 
 /** A message of two text parts, both open. */

@@ -2,9 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer } from '../../react/test/fake-server.js';
-import { Access } from '../src/access.js';
 import { createDirectClient } from '../src/direct/index.js';
 import { createClient } from '../src/engine.js';
+import { Access } from '../src/transport/access.js';
 import { surround, wasm } from './browser.js';
 
 /** What a browser lets a page see of a request to the server. */
@@ -96,11 +96,11 @@ describe('a server that is out of reach', () => {
     server = 'refuses the origin';
     const access = new Access({ url: 'http://server.test' });
     vi.resetModules();
-    vi.doMock('../src/origin.js', () => {
+    vi.doMock('../src/transport/origin.js', () => {
       throw new TypeError('Failed to fetch');
     });
     expect((await access.unanswered()).code).toBe('unavailable');
-    vi.doUnmock('../src/origin.js');
+    vi.doUnmock('../src/transport/origin.js');
     expect((await access.unanswered()).code).toBe('origin_refused');
   });
 

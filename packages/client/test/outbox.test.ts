@@ -3,16 +3,17 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Api, Tried } from '../src/api.js';
-import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core.js';
-import { decode } from '../src/decode.js';
-import { Frames } from '../src/frames.js';
-import { type Entry, Outbox, type OutboxMessage } from '../src/outbox.js';
-import { ProblemError, unreachable } from '../src/problem.js';
-import { Storage } from '../src/storage.js';
-import type { Part } from '../src/types.js';
-import { OUT, type Output } from '../src/wire.js';
-import * as writes from '../src/writes.js';
+import { Call, type CallKind, Core, type CoreModule, loadCore } from '../src/core/core.js';
+import { decode } from '../src/core/decode.js';
+import { OUT, type Output } from '../src/core/wire.js';
+import { Outbox, type OutboxMessage } from '../src/outbox/outbox.js';
+import { Frames } from '../src/page/frames.js';
+import type { OutboxEntry } from '../src/storage/records.js';
+import { Storage } from '../src/storage/storage.js';
+import type { Api, Tried } from '../src/transport/api.js';
+import * as writes from '../src/transport/writes.js';
+import { ProblemError, unreachable } from '../src/words/problem.js';
+import type { Part } from '../src/words/types.js';
 import { Page } from './surroundings.js';
 
 let module: CoreModule;
@@ -81,11 +82,11 @@ class Tab {
     const tell = (message: OutboxMessage) => {
       const copy = structuredClone(message);
       queueMicrotask(() => {
-        for (const tab of browser.tabs) if (tab !== this) tab.outbox.told(copy);
+        for (const tab of browser.tabs) if (tab !== this) tab.outbox.receive(copy);
       });
     };
     const host = {
-      tell,
+      broadcast: tell,
       call: (kind: CallKind, a: number, texts?: string[], b?: number, c?: number) =>
         this.call(kind, a, texts, b, c),
     };
@@ -241,7 +242,7 @@ describe('the outbox', () => {
     const [first, second] = [leader.send('one').write, leader.send('two').write];
     await browser.settle();
     // The answer that a former leader waited for comes while this one has the write on its way.
-    leader.outbox.told({ say: 'over', key: first.key, outcome: { answer: undefined } });
+    leader.outbox.receive({ say: 'over', key: first.key, outcome: { answer: undefined } });
     browser.server.offline = false;
     await browser.settle();
     expect(browser.server.done).toEqual([second.key]);
@@ -263,7 +264,7 @@ describe('the outbox', () => {
     browser.server.offline = false;
     // A tab that has heard nothing says what it holds.
     const [entry] = [{ write, order: 1, createdAt: 1, tried: false, state: 'pending' as const }];
-    leader.outbox.told({ say: 'entry', entry });
+    leader.outbox.receive({ say: 'entry', entry });
     await browser.settle();
     expect(browser.server.seen).toEqual([ahead.key]);
     // The store can be trusted, as a database can.
@@ -372,7 +373,7 @@ describe('the outbox', () => {
     loop.data = loop;
     for (const data of [loop, { type: 'data-x', data: 10n }]) {
       const write = writes.send('t', { parts: [data as Part] });
-      const { kept, sent } = leader.outbox.add(write);
+      const { stored: kept, sent } = leader.outbox.add(write);
       await expect(kept).rejects.toMatchObject({ code: 'invalid_body' });
       await expect(sent).rejects.toMatchObject({ code: 'invalid_body' });
     }
@@ -382,8 +383,8 @@ describe('the outbox', () => {
     const stored = vi.spyOn(browser.storage, 'put');
     const added = leader.outbox.add(write);
     leader.send('plain');
-    await added.kept;
-    const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as Entry;
+    await added.stored;
+    const entry = stored.mock.calls.find(([, key]) => key === write.key)?.[2] as OutboxEntry;
     expect(structuredClone(entry).write.body?.parts).toEqual([{ type: 'data-x', data: { word: 'w' } }]);
     await browser.settle();
     expect([browser.server.done.length, leader.items]).toEqual([2, []]);
@@ -400,8 +401,8 @@ describe('the outbox', () => {
       writes.edit('t', 'm', { texts: [{ part: 0, text: 'only once' }] }),
       writes.renameThread('t', 'only once'),
     ];
-    const told = vi.spyOn(follower.outbox, 'told');
-    for (const write of given) await leader.outbox.add(write).kept;
+    const told = vi.spyOn(follower.outbox, 'receive');
+    for (const write of given) await leader.outbox.add(write).stored;
     await browser.settle();
     const records = stored.mock.calls.map(([, , entry]) => entry);
     const news = told.mock.calls.map(([message]) => message).filter(({ say }) => say === 'entry');
@@ -466,7 +467,7 @@ describe('the outbox', () => {
     const put = browser.storage.put.bind(browser.storage);
     browser.storage.put = async (...args) => {
       // That the write was tried is being stored when the page stops answering.
-      if ((args[2] as Entry).tried) await new Promise<void>(resolve => (marked = resolve));
+      if ((args[2] as OutboxEntry).tried) await new Promise<void>(resolve => (marked = resolve));
       return put(...args);
     };
     const former = browser.open('leader');
@@ -490,7 +491,7 @@ describe('the outbox', () => {
     await browser.settle();
     tab.outbox.close();
     await expect(sent).rejects.toMatchObject({ code: 'released' });
-    await expect(tab.send('two').kept).rejects.toMatchObject({ code: 'released' });
+    await expect(tab.send('two').stored).rejects.toMatchObject({ code: 'released' });
     expect(await browser.storage.all('outbox')).toHaveLength(1);
   });
 

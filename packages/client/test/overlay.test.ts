@@ -1,9 +1,9 @@
 //! What the outbox adds to a thread and to the list.
 
 import { describe, expect, it } from 'vitest';
-import { Overlay, overList, type Pending } from '../src/overlay.js';
-import type { OutboxItem, Row, ThreadSnapshot } from '../src/types.js';
-import * as writes from '../src/writes.js';
+import { Overlay, overList, type Pending } from '../src/outbox/overlay.js';
+import * as writes from '../src/transport/writes.js';
+import type { OutboxItem, Row, ThreadSnapshot } from '../src/words/types.js';
 
 const row = (depth: number): Row => ({
   id: `m${depth}`,

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { Progress } from '../src/ai-sdk/progress.js';
 import type { UIMessageChunk } from '../src/ai-sdk/types.js';
-import type { Part } from '../src/types.js';
+import type { Part } from '../src/words/types.js';
 
 /** A run with everything in it, and the message after each chunk as the server folds it. */
 const RUN: [UIMessageChunk, Part[]][] = (() => {

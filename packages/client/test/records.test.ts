@@ -1,10 +1,10 @@
 //! What a browser has kept is parsed before it is believed: whatever else lies there is no record.
 
 import { describe, expect, it, vi } from 'vitest';
-import { Keeper } from '../src/keeper.js';
-import { entryIn, listIn, windowIn } from '../src/records.js';
-import { Storage } from '../src/storage.js';
-import * as writes from '../src/writes.js';
+import { entryIn, listIn, windowIn } from '../src/storage/records.js';
+import { Storage } from '../src/storage/storage.js';
+import { WindowCache } from '../src/storage/window-cache.js';
+import * as writes from '../src/transport/writes.js';
 
 const ROW = {
   id: 'm',
@@ -174,12 +174,12 @@ describe('a kept write', () => {
 describe('what is no record', () => {
   it('is given up, and the thread is fetched as if nothing had been kept', async () => {
     const storage = new Storage('ann', 'memory', () => {});
-    const keeper = new Keeper(storage);
+    const cache = new WindowCache(storage);
     for (const record of broken(WINDOW)) await storage.put('windows', 't', record);
     await storage.put('windows', 't', { hello: 1 });
-    expect(await keeper.window('t')).toBeUndefined();
+    expect(await cache.window('t')).toBeUndefined();
     await storage.put('lists', 'list', { hello: 1 });
-    expect(await keeper.list()).toBeUndefined();
+    expect(await cache.list()).toBeUndefined();
     await vi.waitFor(async () => {
       expect([...(await storage.entries('windows')), ...(await storage.entries('lists'))]).toEqual([]);
     });

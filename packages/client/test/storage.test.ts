@@ -1,7 +1,7 @@
 //! The browser's database as it fails: one that never opens, one that others hold, and one that is closed.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Storage } from '../src/storage.js';
+import { Storage } from '../src/storage/storage.js';
 
 interface FakeRequest {
   result: unknown;

@@ -1,8 +1,8 @@
 //! The fast lane of one message.
 
 import { describe, expect, it } from 'vitest';
-import { Frames } from '../src/frames.js';
-import { TextStream } from '../src/stream.js';
+import { Frames } from '../src/page/frames.js';
+import { TextStream } from '../src/views/stream.js';
 import { Page } from './surroundings.js';
 
 function sink() {

@@ -1,6 +1,6 @@
 //! A page whose frames come when the test says so.
 
-import type { FrameSource } from '../src/frames.js';
+import type { FrameSource } from '../src/page/frames.js';
 
 export class Page implements FrameSource {
   time = 0;

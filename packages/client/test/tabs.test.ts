@@ -3,13 +3,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeServer, THREAD } from '../../react/test/fake-server.js';
 import type { SyncClient } from '../src/client.js';
+import type { Host } from '../src/core/host.js';
+import { LIST } from '../src/core/wire.js';
 import { createClient } from '../src/engine.js';
-import { Frames } from '../src/frames.js';
-import type { Host } from '../src/host.js';
-import { Keeper } from '../src/keeper.js';
-import { ThreadList } from '../src/list.js';
-import type { Client, ClientOptions } from '../src/types.js';
-import { LIST } from '../src/wire.js';
+import { Frames } from '../src/page/frames.js';
+import { WindowCache } from '../src/storage/window-cache.js';
+import { ThreadList } from '../src/views/list.js';
+import type { Client, ClientOptions } from '../src/words/types.js';
 import { settle, surround, token, wasm } from './browser.js';
 import { Page } from './surroundings.js';
 
@@ -134,6 +134,31 @@ describe('the tabs of a browser', () => {
     vi.useRealTimers();
   });
 
+  it('set a timer when something is due sooner, and not for every frame that moves it to later', async () => {
+    vi.stubGlobal('requestAnimationFrame', (show: (now: number) => void) =>
+      setImmediate(() => show(performance.now())),
+    );
+    const tabs = [await open(), await open()];
+    const threads = tabs.map(tab => tab.thread(THREAD));
+    await settle();
+    server.startRun('run', 'answer');
+    await settle();
+    expect(tabs.map(role)).toEqual(['leader', 'follower']);
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    for (let at = 0; at < 100; at++) {
+      server.write(`${at} `);
+      await settle(1);
+    }
+    await settle();
+    const set = timers.mock.calls.length;
+    timers.mockRestore();
+    const texts = threads.map(thread => thread.stream('answer').text());
+    expect(texts.map(text => text.endsWith('98 99 '))).toEqual([true, true]);
+    // The follower's watch draws its time anew with each frame: a shorter one than all before is rare.
+    expect(set).toBeLessThan(40);
+    for (const thread of threads) thread.release();
+  });
+
   it('begin with a last epoch that is none', async () => {
     for (const kept of ['Infinity', '1e300', '-5', 'null', '9007199254740993', '{}']) {
       browser.strings.setItem('threadmill:1:local@http://server.test/v1', kept);
@@ -219,7 +244,7 @@ describe('the tabs of a browser', () => {
 
 describe('a thread that is deleted', () => {
   it('is kept no more, whoever said that it is gone', async () => {
-    const forget = vi.spyOn(Keeper.prototype, 'forget');
+    const forget = vi.spyOn(WindowCache.prototype, 'forget');
     const client = await open();
     await settle();
     await client.deleteThread(THREAD);

@@ -1,12 +1,12 @@
 //! Patches in, snapshots out: what a component sees and when.
 
 import { describe, expect, it, vi } from 'vitest';
-import { Frames } from '../src/frames.js';
-import type { Host } from '../src/host.js';
-import { ThreadView } from '../src/thread.js';
-import type { Row, StreamHandle } from '../src/types.js';
-import { type Head, VIEW, type ViewPatch } from '../src/wire.js';
-import * as writes from '../src/writes.js';
+import type { Host } from '../src/core/host.js';
+import { type Head, VIEW, type ViewPatch } from '../src/core/wire.js';
+import { Frames } from '../src/page/frames.js';
+import * as writes from '../src/transport/writes.js';
+import { ThreadView } from '../src/views/thread.js';
+import type { Row, StreamHandle } from '../src/words/types.js';
 import { Page } from './surroundings.js';
 
 const HEAD: Head = {

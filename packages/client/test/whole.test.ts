@@ -1,9 +1,9 @@
 //! Previews and wholes: a row's parts are for showing, and what is written or copied is whole.
 
 import { describe, expect, it } from 'vitest';
-import { wholeParts, wholeTexts } from '../src/rows.js';
-import type { Part, PreviewPart, Row, SendInput } from '../src/types.js';
-import * as writes from '../src/writes.js';
+import * as writes from '../src/transport/writes.js';
+import { wholeParts, wholeTexts } from '../src/words/rows.js';
+import type { Part, PreviewPart, Row, SendInput } from '../src/words/types.js';
 
 const row: Row = {
   id: 'm',

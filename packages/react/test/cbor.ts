@@ -17,5 +17,6 @@ export function encode(item: Item): number[] {
 function head(major: number, value: number): number[] {
   if (value < 24) return [(major << 5) | value];
   if (value < 256) return [(major << 5) | 24, value];
-  return [(major << 5) | 25, value >> 8, value & 255];
+  if (value < 65_536) return [(major << 5) | 25, value >> 8, value & 255];
+  return [(major << 5) | 26, value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255];
 }

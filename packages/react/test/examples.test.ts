@@ -45,7 +45,7 @@ const CONFIG = {
     allowUnreachableCode: true,
     paths: {
       '@threadmill/client': [at('../../client/src/index.ts')],
-      '@threadmill/client/ai-sdk': [at('../../client/src/ai-sdk.ts')],
+      '@threadmill/client/ai-sdk': [at('../../client/src/ai-sdk/index.ts')],
       '@threadmill/client/direct': [at('../../client/src/direct/index.ts')],
       '@threadmill/react': [at('../src/index.ts')],
     },

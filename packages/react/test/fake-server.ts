@@ -2,7 +2,7 @@
 //! real one is. What is said to it is counted; what it refuses or leaves unanswered, the test says.
 
 import { vi } from 'vitest';
-import { decode } from '../../client/src/decode.js';
+import { decode } from '../../client/src/core/decode.js';
 import { encode, type Item } from './cbor.js';
 
 export const THREAD = 't';

@@ -36,6 +36,8 @@ export function surround(length = 0): FakeServer {
 /** The next frame: all that waited for one, and after 40 ms the text of streams too. */
 export function frame(after = 40): Promise<void> {
   return act(async () => {
+    // What a task has left to do is done before the next frame.
+    await Promise.resolve();
     const due = frames;
     frames = [];
     time += after;

@@ -12,7 +12,7 @@ export const FAULTS = {
   },
   'a lock and a channel for each tab': {
     bar: 'tabs',
-    file: 'host.ts',
+    file: 'core/host.ts',
     find: '`threadmill:1:',
     replace: 'Math.random() + `threadmill:1:',
     check: 'tabs: the leader is closed',
@@ -20,7 +20,7 @@ export const FAULTS = {
   },
   'a lock that is given back before the socket is closed': {
     bar: 'tabs',
-    file: 'link.ts',
+    file: 'transport/link.ts',
     find: '        setTimeout(resolve, FAREWELL);\n      });\n      socket.close();',
     replace:
       '        setTimeout(resolve, FAREWELL / 1e9);\n      });\n      setTimeout(() => socket.close(), 300);',
@@ -29,23 +29,24 @@ export const FAULTS = {
   },
   'a message between tabs that is applied twice': {
     bar: 'tabs',
-    file: 'thread.ts',
-    find: 'this.#streams.get(patch[1])?.append(patch[2]);',
-    replace: 'this.#streams.get(patch[1])?.append(Math.random() < 0.02 ? patch[2] + patch[2] : patch[2]);',
+    file: 'views/thread.ts',
+    find: 'this.#live.known(patch[1])?.append(patch[2], patch[3]);',
+    replace:
+      'this.#live.known(patch[1])?.append(patch[2], Math.random() < 0.02 ? patch[3] + patch[3] : patch[3]);',
     check: 'tabs: the leader is closed',
     says: 'a gap or a doubled token',
   },
   'tokens that are lost on the way to the screen': {
     bar: 'tabs',
-    file: 'thread.ts',
-    find: 'this.#streams.get(patch[1])?.append(patch[2]);',
-    replace: 'if (Math.random() > 0.02) this.#streams.get(patch[1])?.append(patch[2]);',
+    file: 'views/thread.ts',
+    find: 'this.#live.known(patch[1])?.append(patch[2], patch[3]);',
+    replace: 'if (Math.random() > 0.02) this.#live.known(patch[1])?.append(patch[2], patch[3]);',
     check: 'tabs: the leader is closed',
     says: 'a gap or a doubled token',
   },
   'a page that cannot be put aside': {
     bar: 'tabs',
-    file: 'host.ts',
+    file: 'core/host.ts',
     find: "listen(globalThis, 'pagehide', signal, () => this.#leave());",
     replace: "listen(globalThis, 'unload', signal, () => this.#leave());",
     check: 'tabs: the leader goes to another page',
@@ -53,7 +54,7 @@ export const FAULTS = {
   },
   'rows that are never let go': {
     bar: 'memory',
-    file: 'thread.ts',
+    file: 'views/thread.ts',
     find: 'this.#rows = [...patch[1], ...this.#rows];',
     replace:
       'this.#rows = [...patch[1], ...this.#rows]; ((globalThis as unknown as { kept: unknown[] }).kept ??= []).push(patch[1]);',
@@ -70,7 +71,7 @@ export const FAULTS = {
   },
   'an outbox in memory alone': {
     bar: 'offline',
-    file: 'outbox.ts',
+    file: 'outbox/outbox.ts',
     find: "this.#storage.put('outbox', write.key, entry).then(",
     replace: 'Promise.resolve().then(',
     check: 'offline: 20 sends',
@@ -78,7 +79,7 @@ export const FAULTS = {
   },
   'a new identity for every try': {
     bar: 'offline',
-    file: 'api.ts',
+    file: 'transport/api.ts',
     find: 'jsonRequest(method, body, key));',
     replace: 'jsonRequest(method, { ...(body as object), id: key + Math.random() }, key + Math.random()));',
     check: 'dies between commit and answer',
@@ -86,7 +87,7 @@ export const FAULTS = {
   },
   'a stop that waits behind what it stops': {
     bar: 'offline',
-    file: 'outbox.ts',
+    file: 'outbox/outbox.ts',
     find: "(kind === 'stop' ? 1 : 0)",
     replace: '0',
     check: 'offline: a stop takes back',

@@ -1,1 +1,3 @@
+//! The types of `hostile.mjs`, for tests that are written in TypeScript.
+
 export const HOSTILE: Readonly<Record<string, string>>;

@@ -3,6 +3,9 @@
 /**
  * Notes when the leader was given a frame by its socket, and when a follower was done with it. A frame is told by the
  * bytes posted, which hold a count and so are never the same twice.
+ *
+ * Beside that, the control: messages of the same size on a channel that nobody else uses, which a follower sends back at
+ * once. What half of their way takes is what this browser on this machine needs in any case.
  */
 export function watchFrames() {
   const noted = { posted: [], heard: [] };
@@ -38,8 +41,45 @@ export function watchFrames() {
     }
     post.call(this, data);
   };
+  const asked = new Map();
+  const found = [];
+  let asking;
   window.__frames = {
     take: () => ({ posted: noted.posted.splice(0), heard: noted.heard.splice(0) }),
+    /** Sends back at once what is asked of this name. */
+    echo: name => {
+      const channel = new BroadcastChannel(`echo ${name}`);
+      channel.addEventListener('message', ({ data: [at] }) => channel.postMessage([at, now()]));
+    },
+    /**
+     * Asks the pages of these names, in turn and each `pace` milliseconds, whether or not the last was answered: else
+     * a page that stands still for long would count once, and its frames many times.
+     */
+    begin: (names, size, pace) => {
+      const channels = names.map(name => {
+        const channel = new BroadcastChannel(`echo ${name}`);
+        channel.addEventListener('message', ({ data: [at, theirs] }) => {
+          const half = (now() - asked.get(at)) / 2;
+          // It answered in the middle, if both ways are alike.
+          found.push([name, half, theirs - (asked.get(at) + half)]);
+          asked.delete(at);
+        });
+        return channel;
+      });
+      let at = 0;
+      asking = setInterval(() => {
+        at += 1;
+        asked.set(at, now());
+        channels[at % channels.length].postMessage([at, new Uint8Array(size)]);
+      }, pace);
+    },
+    /** What was asked since then: `[name, half a round trip, how far ahead its clock is]` each. */
+    end: async () => {
+      clearInterval(asking);
+      for (let wait = 0; asked.size > 0 && wait < 5_000; wait += 5)
+        await new Promise(done => setTimeout(done, 5));
+      return found.splice(0);
+    },
   };
 }
 

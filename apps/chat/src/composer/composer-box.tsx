@@ -2,10 +2,10 @@
 
 import { useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
-import { useAutoHeight } from '../auto-height';
-import { isConnected } from '../connected';
-import { Icon } from '../icon';
-import { enterKeyHint, isComposed, isSend } from '../keys';
+import { useAutoHeight } from '../controls/auto-height';
+import { Icon } from '../controls/icon';
+import { enterKeyHint, isComposed, isSend } from '../controls/keys';
+import { isConnected } from '../shell/connected';
 import { ComposerNote, type Refusal } from './composer-note';
 import { HeldText, useLongText } from './long-text';
 import { ProviderNote } from './providers';

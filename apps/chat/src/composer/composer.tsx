@@ -1,9 +1,11 @@
 //! Where a message to an open thread is written. Its state is its own: typing renders nothing else.
+//!
+//! Room `composer`: where a message is typed and sent. It knows a thread by its handle, and no row.
 
 import type { OutboxItem, ThreadHandle } from '@threadmill/client';
 import { useRun, useSend } from '@threadmill/react';
 import { memo, type RefObject, useEffect } from 'react';
-import { useReport } from '../reports';
+import { useReport } from '../shell/reports';
 import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 

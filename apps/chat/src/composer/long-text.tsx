@@ -2,8 +2,8 @@
 //! is longer than people edit is held beside the field and sent with what is typed.
 
 import { type ClipboardEvent, type DragEvent, useState } from 'react';
-import { Icon } from '../icon';
-import { sizeInWords } from '../text';
+import { Icon } from '../controls/icon';
+import { sizeInWords } from '../text/text';
 
 /** A longer text is not put into a field. */
 export const LONGEST = 64 * 1024;

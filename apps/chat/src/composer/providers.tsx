@@ -4,7 +4,7 @@ import type { ServerInfo } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react';
 
-import { forgetChoice, storeChoice, storedChoice } from '../choices';
+import { forgetChoice, storeChoice, storedChoice } from '../shell/choices';
 
 const KEY = 'threadmill.provider';
 

@@ -2,10 +2,10 @@
 
 import { useClient, useDraft } from '@threadmill/react';
 import { useState } from 'react';
-import { threadPath } from '../address';
-import { useReport } from '../reports';
-import { navigate } from '../route';
-import { cutTo } from '../text';
+import { threadPath } from '../shell/address';
+import { useReport } from '../shell/reports';
+import { navigate } from '../shell/route';
+import { cutTo } from '../text/text';
 import { ComposerBox } from './composer-box';
 import { useProviders } from './providers';
 

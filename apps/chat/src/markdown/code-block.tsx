@@ -1,9 +1,10 @@
 //! A code block: its language, a copy button, and colours once the highlighter is there.
 
 import { memo, type ReactNode, useEffect, useState } from 'react';
-import { CopyButton } from '../copy-button';
-import { Pieces } from '../plain-text';
-import { type CodeNode, cachedHighlight, highlight, languageName } from './highlight';
+import { CopyButton } from '../controls/copy-button';
+import { Pieces } from '../text/plain-text';
+import type { CodeNode } from './colour-job';
+import { cachedHighlight, highlight, languageName } from './highlight';
 
 /** Colours change no metric: a row is as high before as after. */
 export const CodeBlock = memo(function CodeBlock({ code, info }: { code: string; info: string }) {

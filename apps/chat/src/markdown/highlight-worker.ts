@@ -1,19 +1,7 @@
 //! The worker that colours code. It says when it is loaded, and then answers one job after the other.
 
-import type { CodeNode } from './highlight';
+import type { ColourAnswer, ColourJob } from './colour-job';
 import { colour } from './highlight-languages';
-
-/** A code and its language; `id` comes back with the answer. */
-export interface ColourJob {
-  readonly id: number;
-  readonly code: string;
-  readonly language: string;
-}
-
-/** What the worker says. */
-export type ColourAnswer =
-  | 'loaded'
-  | { readonly id: number; readonly nodes: readonly CodeNode[] | undefined };
 
 /** The part of a worker's own scope that is used here; the page's types have no other for it. */
 interface WorkerScope {

@@ -1,10 +1,7 @@
 //! Code to coloured spans. The highlighter is in a worker, which starts with the first code block and has a second for
 //! each: code that takes it longer stays plain.
 
-import type { ColourAnswer, ColourJob } from './highlight-worker';
-
-/** Text, or a span of it. */
-export type CodeNode = string | { readonly className: string; readonly children: readonly CodeNode[] };
+import type { CodeNode, ColourAnswer, ColourJob } from './colour-job';
 
 /** Longer code stays plain, in letters and in lines: what is coloured is laid out as one. */
 const LONGEST = 40_000;

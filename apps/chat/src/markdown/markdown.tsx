@@ -1,7 +1,11 @@
 //! Markdown as React elements: GFM, parsed in WebAssembly within bounds; raw HTML is shown as the text it is.
+//!
+//! Room `markdown`: a text as Markdown, drawn within bounds. It knows the text alone, not the message it is of.
 
 import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { PlainText } from '../plain-text';
+import { PlainText } from '../text/plain-text';
+import { Slices } from '../turns/slices';
+import { elementsOf, spend, useTurn } from '../turns/turns';
 import { CodeBlock } from './code-block';
 import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
@@ -9,8 +13,6 @@ import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from
 import { type Outline, outlineAfter, pageLevels } from './outline';
 import { fuelFor, parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
 import { proseOf } from './prose';
-import { Slices } from './slices';
-import { elementsOf, spend, useTurn } from './turns';
 
 /** The blocks of a text, in order. More of them may come at the end. */
 export function MarkdownBlocks({ blocks }: { blocks: readonly string[] }) {

@@ -1,10 +1,12 @@
 //! Prints the open thread whole. The command of the page reads the thread first and then prints; the browser's own, which
 //! waits for nothing, has it read while everything stands still.
+//!
+//! Room `print`: a thread on paper. It shares the parts of messages with the page, and no row and no list.
 
 import type { Messages } from '@threadmill/react';
 import { useEffect, useRef, useState } from 'react';
 import { createPortal, flushSync } from 'react-dom';
-import { useReport } from '../reports';
+import { useReport } from '../shell/reports';
 import { offerPrint } from './command';
 import { type Print, PrintedThread } from './printed-thread';
 import { readThread, readThreadNow, type ThreadToPrint } from './read-thread';

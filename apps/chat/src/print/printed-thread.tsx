@@ -2,12 +2,12 @@
 
 import type { Message, PreviewPart, Row } from '@threadmill/client';
 import { splitBlocks } from '@threadmill/react';
-import { Boundary } from '../boundary';
 import { MarkdownBlocks } from '../markdown/markdown';
-import { DrawnWhole } from '../markdown/turns';
-import { OtherPart } from '../thread/other-part';
-import { RowAsText } from '../thread/row-as-text';
-import { textOf } from '../thread/whole-texts';
+import { OtherPart } from '../parts/other-part';
+import { RowAsText } from '../parts/row-as-text';
+import { textOf } from '../parts/whole-texts';
+import { Boundary } from '../shell/boundary';
+import { DrawnWhole } from '../turns/turns';
 
 const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
   ['user', 'You'],

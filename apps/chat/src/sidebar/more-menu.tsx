@@ -2,11 +2,11 @@
 
 import { useClient, useSyncStatus } from '@threadmill/react';
 import { type FocusEvent, type KeyboardEvent, useRef, useState } from 'react';
-import { ConfirmDialog } from '../confirm-dialog';
-import { Icon } from '../icon';
+import { ConfirmDialog } from '../controls/confirm-dialog';
+import { Icon } from '../controls/icon';
 import { printThread } from '../print/command';
-import { useReport } from '../reports';
-import { useRoute } from '../route';
+import { useReport } from '../shell/reports';
+import { useRoute } from '../shell/route';
 import { signOut } from './sign-out';
 
 function lossWords(unsent: number): string {

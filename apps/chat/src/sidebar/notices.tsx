@@ -3,7 +3,7 @@
 import type { SyncStatus } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
 import { useState } from 'react';
-import { Icon } from '../icon';
+import { Icon } from '../controls/icon';
 
 const ENGINE: Readonly<Record<NonNullable<SyncStatus['reason']> | 'asked', string>> = {
   flag_off:

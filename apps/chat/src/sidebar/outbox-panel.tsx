@@ -3,10 +3,10 @@
 import type { OutboxItem, OutboxKind } from '@threadmill/client';
 import { useOutbox, useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef } from 'react';
-import { threadPath } from '../address';
-import { isConnected } from '../connected';
-import { navigate } from '../route';
-import { failureWords, isWorthRetrying, pendingWords } from '../thread/row-outbox';
+import { failureWords, isWorthRetrying, pendingWords } from '../row/row-outbox';
+import { threadPath } from '../shell/address';
+import { isConnected } from '../shell/connected';
+import { navigate } from '../shell/route';
 
 const WHAT: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
   ['create', 'New thread'],

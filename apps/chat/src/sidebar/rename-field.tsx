@@ -4,9 +4,9 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { useRef, useState } from 'react';
-import { isComposed } from '../keys';
-import { useReport } from '../reports';
-import { cutToBytes } from '../text';
+import { isComposed } from '../controls/keys';
+import { useReport } from '../shell/reports';
+import { cutToBytes } from '../text/text';
 
 /** The server's limit of a title, in UTF-8 bytes. */
 const LONGEST_TITLE = 512;

@@ -1,11 +1,14 @@
 //! The side of the page: new thread, filter, threads, and below them the connection and the theme.
+//!
+//! Room `sidebar`: the list of threads and what belongs to the whole page: menu, notices, outbox, connection. It knows
+//! no open thread.
 
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
-import { useAfterPaint } from '../after-paint';
-import { Icon, Mark } from '../icon';
-import { navigate } from '../route';
-import { SETTLE, useSettled } from '../settled';
+import { Icon, Mark } from '../controls/icon';
+import { navigate } from '../shell/route';
+import { useAfterPaint } from '../turns/after-paint';
+import { SETTLE, useSettled } from '../turns/settled';
 import { ConnectionNote } from './connection-note';
 import { MoreMenu } from './more-menu';
 import { Notices } from './notices';

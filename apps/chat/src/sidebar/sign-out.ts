@@ -2,8 +2,8 @@
 
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
-import { forgetPlaces } from '../places';
-import { forgetShell } from '../shell';
+import { forgetPlaces } from '../shell/places';
+import { forgetShell } from '../shell/shell';
 
 /** One for both directions: a page does not hear itself. */
 let others: BroadcastChannel | undefined;

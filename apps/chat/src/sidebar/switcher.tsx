@@ -3,13 +3,13 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useThreads } from '@threadmill/react';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
-import { threadPath } from '../address';
-import { focusComposer } from '../focus';
-import { isComposed } from '../keys';
-import { relativeTime } from '../relative-time';
-import { navigate } from '../route';
-import { SETTLE, useSettled } from '../settled';
-import { withoutMarkdown } from '../text';
+import { focusComposer } from '../controls/focus';
+import { isComposed } from '../controls/keys';
+import { threadPath } from '../shell/address';
+import { navigate } from '../shell/route';
+import { relativeTime } from '../text/relative-time';
+import { withoutMarkdown } from '../text/text';
+import { SETTLE, useSettled } from '../turns/settled';
 
 const SHOWN = 12;
 /** What is pasted ends here: no title is longer, and the server is asked in an address. */

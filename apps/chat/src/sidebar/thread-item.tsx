@@ -3,14 +3,14 @@
 import type { ThreadSummary } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { type KeyboardEvent, type MouseEvent, memo, useEffect, useRef, useState } from 'react';
-import { threadPath } from '../address';
-import { ConfirmDialog } from '../confirm-dialog';
-import { focusIsLost } from '../focus';
-import { Icon } from '../icon';
-import { relativeTime } from '../relative-time';
-import { useReport } from '../reports';
-import { navigate } from '../route';
-import { withoutMarkdown } from '../text';
+import { ConfirmDialog } from '../controls/confirm-dialog';
+import { focusIsLost } from '../controls/focus';
+import { Icon } from '../controls/icon';
+import { threadPath } from '../shell/address';
+import { useReport } from '../shell/reports';
+import { navigate } from '../shell/route';
+import { relativeTime } from '../text/relative-time';
+import { withoutMarkdown } from '../text/text';
 import { usePrefetch } from './prefetch';
 import { type Leaving, RenameField } from './rename-field';
 

@@ -3,7 +3,7 @@
 import { defaultRangeExtractor, type Range, useVirtualizer, type Virtualizer } from '@tanstack/react-virtual';
 import type { Threads } from '@threadmill/react';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { focusIsLost } from '../focus';
+import { focusIsLost } from '../controls/focus';
 import { ThreadItem } from './thread-item';
 
 const ROW = 60;

@@ -4,7 +4,7 @@
 import type { OutboxItem, Row, ThreadSnapshot } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef, useState } from 'react';
-import { isConnected } from '../connected';
+import { isConnected } from '../shell/connected';
 
 const ENDS: ReadonlyMap<string, string> = new Map([
   ['complete', 'The answer is complete.'],

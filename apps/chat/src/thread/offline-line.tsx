@@ -3,7 +3,7 @@
 
 import type { SyncStatus } from '@threadmill/client';
 import { useSyncStatus } from '@threadmill/react';
-import { isConnected } from '../connected';
+import { isConnected } from '../shell/connected';
 
 export function OfflineLine({ loaded }: { loaded: boolean }) {
   const words = wordsFor(useSyncStatus({ smooth: true }), loaded);

@@ -5,7 +5,7 @@ import { useClient } from '@threadmill/react';
 import { type RefObject, useEffect, useState } from 'react';
 import type { GiveBack } from '../composer/composer';
 import { NEW } from '../composer/start-view';
-import { navigate } from '../route';
+import { navigate } from '../shell/route';
 
 /**
  * The function that notes a message as taken back. Its words return once it has left the outbox unsent: it may have

@@ -1,8 +1,8 @@
 //! What stands where a thread cannot be shown.
 
 import type { ThreadSnapshot } from '@threadmill/client';
-import { threadPath } from '../address';
-import { navigate } from '../route';
+import { threadPath } from '../shell/address';
+import { navigate } from '../shell/route';
 
 interface ThreadProblemProps {
   readonly messages: ThreadSnapshot;

@@ -1,24 +1,26 @@
 //! An open thread: its messages and its composer. The composer lives beside the list, so typing renders no row.
+//!
+//! Room `thread`: one open thread: the list and the composer put together. It knows nothing of the other threads.
 
 import type { Row } from '@threadmill/client';
 import { useClient, useMessages, useOutbox } from '@threadmill/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { Guarded } from '../boundary';
 import { Composer, type GiveBack } from '../composer/composer';
 import { useProviders } from '../composer/providers';
-import { ConfirmDialog } from '../confirm-dialog';
-import { useOwnTitle } from '../page-title';
-import { forgetPlace, type Opening, openingOf } from '../places';
+import { ConfirmDialog } from '../controls/confirm-dialog';
+import { MessageList, useScrollKeeper } from '../list/message-list';
+import { ThreadActionsProvider, threadActions } from '../parts/thread-actions';
+import { glance } from '../parts/whole-texts';
 import { PrintView } from '../print/print-view';
-import { useReport } from '../reports';
+import { Guarded } from '../shell/boundary';
+import { useOwnTitle } from '../shell/page-title';
+import { forgetPlace, type Opening, openingOf } from '../shell/places';
+import { useReport } from '../shell/reports';
 import { LiveNews } from './live-news';
-import { MessageList, useScrollKeeper } from './message-list';
 import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
-import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
 import { usePlace } from './use-place';
-import { glance } from './whole-texts';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
   const client = useClient();

@@ -2,8 +2,8 @@
 
 import type { Messages } from '@threadmill/react';
 import { useEffect, useLayoutEffect, useRef } from 'react';
-import { notePlace } from '../places';
-import type { ScrollKeeper } from './scroll-keeper';
+import type { ScrollKeeper } from '../list/scroll-keeper';
+import { notePlace } from '../shell/places';
 
 /** Milliseconds between two looks at where the view is: often enough for whoever reloads in mid-scroll. */
 const PACE = 250;

@@ -4,6 +4,9 @@
 //! The document comes from the network whenever that answers in time, so nobody is held at an old version, and a new worker
 //! takes over at once: it decides nothing that a page of the version before could disagree with. The files of the
 //! version before stay, for pages that still run and load a part later.
+//!
+//! Room `worker`: the service worker. It shares no code with the page: what both imported would be a third file to keep
+//! in step.
 
 /** Put in by the build: every file of the page, and their common hash. */
 declare const __SHELL_FILES__: readonly string[];

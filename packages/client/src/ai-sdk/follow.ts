@@ -1,9 +1,9 @@
 //! One run's answer as a stream of chunks, read from the thread's events until the run ends. A connection that
 //! breaks is taken up where it ended; where that cannot be done the reader is brought up to date by the message.
 
-import type { Access } from '../access.js';
-import { ProblemError, problemOf } from '../problem.js';
-import type { MessageStatus, Part } from '../types.js';
+import type { Access } from '../transport/access.js';
+import { ProblemError, problemOf } from '../words/problem.js';
+import type { MessageStatus, Part } from '../words/types.js';
 import { Progress } from './progress.js';
 import { eventsOf } from './sse.js';
 import type { UIMessageChunk } from './types.js';

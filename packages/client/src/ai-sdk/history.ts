@@ -1,10 +1,10 @@
 //! The history of a thread as the messages that `useChat` begins with.
 
-import { type Access, accessOf } from '../access.js';
-import { previewBytes } from '../preview-marks.js';
-import { ProblemError } from '../problem.js';
-import { inStep } from '../promises.js';
-import type { Client, MessageStatus, Part } from '../types.js';
+import { inStep } from '../page/promises.js';
+import { type Access, accessOf } from '../transport/access.js';
+import { previewBytes } from '../words/preview-marks.js';
+import { ProblemError } from '../words/problem.js';
+import type { Client, MessageStatus, Part } from '../words/types.js';
 import type { ChatMessage } from './types.js';
 
 /** Messages of a page: as many as the server gives at once. */

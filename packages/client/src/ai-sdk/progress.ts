@@ -1,7 +1,7 @@
 //! What a reader of one answer has been given, and what it lacks of the message as it is now: chunks are passed on
 //! while they come, and made of the message's parts where some were missed.
 
-import type { Part } from '../types.js';
+import type { Part } from '../words/types.js';
 import type { UIMessageChunk } from './types.js';
 
 type Kind = 'text' | 'reasoning';

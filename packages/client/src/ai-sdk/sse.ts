@@ -27,7 +27,7 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
       }
     }
   } finally {
-    // Whoever stops reading early lets the connection go.
+    // A reader that stops early lets the connection go.
     await reader.cancel().catch(() => {});
   }
 }

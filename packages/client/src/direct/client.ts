@@ -1,16 +1,20 @@
 //! The direct engine: the client's words without windows, sockets, tabs or WebAssembly. It reads threads whole
 //! over HTTP and polls them. It is what an app falls back to, and the plain way that the other engine is
 //! measured against.
+//!
+//! Room `direct`: an engine of its own over plain HTTP. It shares what stands below both engines, and knows nothing of
+//! the core, of tabs and of the outbox.
 
-import { Access, bindAccess } from '../access.js';
-import { Api } from '../api.js';
-import { KeptDrafts } from '../drafts.js';
 import { Flags } from '../flags.js';
-import { Frames, pageFrames } from '../frames.js';
-import { type Kept, keptStrings } from '../kept.js';
-import { listen } from '../listen.js';
-import { ProblemError, RELEASED, UNSPEAKABLE } from '../problem.js';
-import { Storage } from '../storage.js';
+import { Frames, pageFrames } from '../page/frames.js';
+import { listen } from '../page/listen.js';
+import { StoredDrafts } from '../storage/drafts.js';
+import { localStrings } from '../storage/local-strings.js';
+import { Storage } from '../storage/storage.js';
+import { Access, bindAccess } from '../transport/access.js';
+import { Api } from '../transport/api.js';
+import * as writes from '../transport/writes.js';
+import { ProblemError, RELEASED, UNSPEAKABLE } from '../words/problem.js';
 import type {
   Anchor,
   Client,
@@ -23,8 +27,7 @@ import type {
   SendInput,
   SyncStatus,
   ThreadHandle,
-} from '../types.js';
-import * as writes from '../writes.js';
+} from '../words/types.js';
 import { Counted } from './counted.js';
 import { DirectList } from './list.js';
 import { Poller, pageSurroundings, type Surroundings } from './poller.js';
@@ -55,7 +58,7 @@ export interface DirectSurroundings {
 export class DirectClient implements Client {
   readonly status: DirectStatus;
   readonly outbox = NO_OUTBOX;
-  readonly drafts: KeptDrafts;
+  readonly drafts: StoredDrafts;
   readonly flags: Flags;
   readonly #access: Access;
   /** What the other engine has kept for the user. */
@@ -69,15 +72,15 @@ export class DirectClient implements Client {
   #windows = 0;
 
   constructor(options: ClientOptions, surroundings: DirectSurroundings = {}) {
-    const kept: Kept = keptStrings(options.storage);
+    const strings = localStrings(options.storage);
     const access = surroundings.access ?? new Access(options);
     const frames = surroundings.frames ?? new Frames(pageFrames());
     const page = surroundings.page ?? pageSurroundings();
-    this.status = new DirectStatus(frames, kept, surroundings.reason);
+    this.status = new DirectStatus(frames, strings, surroundings.reason);
     this.#access = access;
     this.#storage = new Storage(access.name, options.storage ?? 'auto', () => {});
-    this.drafts = new KeptDrafts(access.name, kept);
-    this.flags = new Flags(frames, access, kept);
+    this.drafts = new StoredDrafts(access.name, strings);
+    this.flags = new Flags(frames, access, strings);
     this.#api = new Api(access);
     this.#owner = {
       access,

@@ -1,7 +1,7 @@
 //! The direct engine's own entry: bundlers keep it apart from the rest, and load it when it is needed.
 
-import { Access } from '../access.js';
-import type { Client, ClientOptions, SyncStatus } from '../types.js';
+import { Access } from '../transport/access.js';
+import type { Client, ClientOptions, SyncStatus } from '../words/types.js';
 import { DirectClient } from './client.js';
 
 /**

@@ -1,8 +1,8 @@
 //! The thread list, as many pages as were asked for, polled.
 
-import { ProblemError, unreachable } from '../problem.js';
-import { FrameStore } from '../store.js';
-import type { ListHandle, ListSnapshot, ThreadSummary } from '../types.js';
+import { FrameStore } from '../page/store.js';
+import { ProblemError, unreachable } from '../words/problem.js';
+import type { ListHandle, ListSnapshot, ThreadSummary } from '../words/types.js';
 import { Poller } from './poller.js';
 import { type ListJson, read } from './read.js';
 import type { ThreadOwner } from './thread.js';

@@ -1,7 +1,7 @@
 //! Asks again and again: at the pace the answers set, not while the page is hidden, ever more seldom while
 //! nothing answers, and at once when the network or the reader is back.
 
-import { ProblemError } from '../problem.js';
+import { ProblemError } from '../words/problem.js';
 
 /** Milliseconds. The wait after a failure is drawn from zero to a limit that doubles, up to the longest. */
 const FIRST_LIMIT = 1_000;

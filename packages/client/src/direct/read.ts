@@ -1,9 +1,9 @@
 //! What the direct engine reads: windows, threads and list pages as JSON.
 
-import { type Access, unasked } from '../access.js';
-import { previewBytes } from '../preview-marks.js';
-import { problemOf, unreachable } from '../problem.js';
-import type { ForkOption, MessageStatus, Part, Row } from '../types.js';
+import { type Access, unasked } from '../transport/access.js';
+import { previewBytes } from '../words/preview-marks.js';
+import { problemOf, unreachable } from '../words/problem.js';
+import type { ForkOption, MessageStatus, Part, Row } from '../words/types.js';
 
 /** Live messages in one page, the most the server gives. */
 const PAGE = 200;

@@ -1,10 +1,10 @@
 //! How the direct engine fares, told by the answers to its polls.
 
-import type { Frames } from '../frames.js';
-import type { Kept } from '../kept.js';
-import { ProblemError } from '../problem.js';
-import { FrameStore } from '../store.js';
-import type { SyncStatus } from '../types.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import type { LocalStrings } from '../storage/local-strings.js';
+import { ProblemError } from '../words/problem.js';
+import type { SyncStatus } from '../words/types.js';
 
 const FIRST: SyncStatus = {
   connection: 'connecting',
@@ -17,15 +17,15 @@ const FIRST: SyncStatus = {
 };
 
 export class DirectStatus extends FrameStore<SyncStatus> {
-  readonly #kept: Kept;
+  readonly #strings: LocalStrings;
   readonly #reason: SyncStatus['reason'];
   #connection: SyncStatus['connection'] = 'connecting';
   #error: ProblemError | undefined;
   #pending = 0;
 
-  constructor(frames: Frames, kept: Kept, reason: SyncStatus['reason']) {
+  constructor(frames: Frames, strings: LocalStrings, reason: SyncStatus['reason']) {
     super(frames, { ...FIRST, ...(reason ? { reason } : {}) });
-    this.#kept = kept;
+    this.#strings = strings;
     this.#reason = reason;
   }
 
@@ -60,7 +60,7 @@ export class DirectStatus extends FrameStore<SyncStatus> {
       connection: offline ? 'offline' : this.#connection,
       ...(this.#error ? { error: this.#error } : {}),
       ...(this.#reason ? { reason: this.#reason } : {}),
-      storage: this.#kept.state,
+      storage: this.#strings.state,
       pending: this.#pending,
     };
   }

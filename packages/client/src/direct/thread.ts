@@ -1,11 +1,11 @@
 //! A thread's branch, whole and polled.
 
-import type { Access } from '../access.js';
-import type { Frames } from '../frames.js';
-import { LiveMessages } from '../live.js';
-import { ProblemError, unreachable } from '../problem.js';
-import { FrameStore } from '../store.js';
-import type { Anchor, LiveHandle, StreamHandle, ThreadHandle, ThreadSnapshot } from '../types.js';
+import type { Frames } from '../page/frames.js';
+import { FrameStore } from '../page/store.js';
+import type { Access } from '../transport/access.js';
+import { LiveMessages } from '../views/live.js';
+import { ProblemError, unreachable } from '../words/problem.js';
+import type { Anchor, LiveHandle, StreamHandle, ThreadHandle, ThreadSnapshot } from '../words/types.js';
 import { Poller, type Surroundings } from './poller.js';
 import { branchOf, read, readTip, readWhole, type ThreadJson } from './read.js';
 import { Whole } from './whole.js';

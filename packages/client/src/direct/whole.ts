@@ -1,7 +1,7 @@
 //! A branch held whole: pages go in, rows come out, and those that did not change stay the objects they were.
 
-import { sameRow } from '../rows.js';
-import type { Row, ThreadSnapshot } from '../types.js';
+import { sameRow } from '../words/rows.js';
+import type { Row, ThreadSnapshot } from '../words/types.js';
 import { isLive, rowsOf, type WindowJson } from './read.js';
 
 export class Whole {
