@@ -5,7 +5,7 @@ import type { Part, Row } from '@threadmill/client';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
-import { LONGEST as LONGEST_FIELD, splitDraft } from '../src/composer/long-text';
+import { splitDraft } from '../src/composer/long-text';
 import { jsonOf } from '../src/json';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
@@ -15,6 +15,7 @@ import { slicesOf } from '../src/markdown/slices';
 import { DrawnWhole } from '../src/markdown/turns';
 import { piecesOf } from '../src/plain-text';
 import { PrintedThread } from '../src/print/printed-thread';
+import { LONGEST as LONGEST_FIELD } from '../src/text-gate';
 import { restOf } from '../src/thread/edit-box';
 import { OtherPart } from '../src/thread/other-part';
 
@@ -230,16 +231,24 @@ describe('sizes', () => {
 describe('a long draft', () => {
   const long = 'line of text\n'.repeat(10_000);
 
+  const none = { typed: '', held: '' };
+
   it('is held, and what is typed beside it is typed', () => {
-    expect(splitDraft('short', '')).toEqual({ typed: 'short', held: '' });
-    expect(splitDraft(long, '')).toEqual({ typed: '', held: long });
-    expect(splitDraft(`hello\n\n${long}`, long)).toEqual({ typed: 'hello', held: long });
-    expect(splitDraft(long, long)).toEqual({ typed: '', held: long });
+    expect(splitDraft('short', none)).toEqual({ typed: 'short', held: '' });
+    expect(splitDraft(long, none)).toEqual({ typed: '', held: long });
+    expect(splitDraft(`hello\n\n${long}`, { typed: '', held: long })).toEqual({ typed: 'hello', held: long });
+    expect(splitDraft(long, { typed: 'hello', held: long })).toEqual({ typed: '', held: long });
   });
 
   it('is held whole after a reload, and gone with the draft', () => {
-    expect(splitDraft(`hello\n\n${long}`, '')).toEqual({ typed: '', held: `hello\n\n${long}` });
-    expect(splitDraft('', long)).toEqual({ typed: '', held: '' });
+    expect(splitDraft(`hello\n\n${long}`, none)).toEqual({ typed: '', held: `hello\n\n${long}` });
+    expect(splitDraft('', { typed: '', held: long })).toEqual(none);
+  });
+
+  it('stays in the field as far as it was typed there, however long that is', () => {
+    const typed = 'x'.repeat(LONGEST_FIELD + 1);
+    expect(splitDraft(typed, { typed, held: '' })).toEqual({ typed, held: '' });
+    expect(splitDraft(`${typed}\n\n${long}`, { typed, held: long })).toEqual({ typed, held: long });
   });
 });
 

@@ -37,7 +37,7 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
-  const long = useLongText(text, onText);
+  const long = useLongText(area, text, onText);
   useAutoHeight(area, long.typed);
 
   const submit = () => {
@@ -75,9 +75,7 @@ export function ComposerBox(props: BoxProps) {
           value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
-          onChange={event => long.setTyped(event.target.value)}
-          onPaste={long.onPaste}
-          onDrop={long.onDrop}
+          {...long.gate}
           onKeyDown={onKeyDown}
         />
         {busy && <StopButton run={run} onStop={onStop} />}

@@ -17,6 +17,7 @@ import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadActionsProvider, threadActions } from './thread-actions';
 import { ThreadProblem } from './thread-problem';
+import { useEditing } from './use-editing';
 import { usePlace } from './use-place';
 import { glance } from './whole-texts';
 
@@ -30,7 +31,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const messages = useMessages(threadId, at);
   useOwnTitle(messages.title);
   usePlace(threadId, messages, keeper);
-  const [editing, setEditing] = useState<string>();
+  const { edits, editing, setEditing, reopen, takeFocus } = useEditing(threadId);
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();
   const provider = useRef(chosen);
@@ -57,13 +58,16 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         handle,
         keeper,
         report,
+        edits,
         setEditing,
+        takeFocus,
+        reopen,
         askRemove: setRemoving,
         mend: row => mending.current(row),
         provider: () => provider.current,
         isShown,
       }),
-    [client, handle, keeper, report, isShown],
+    [client, handle, keeper, report, edits, setEditing, takeFocus, reopen, isShown],
   );
   useJump(messageId, opening, messages, keeper, report);
 
@@ -74,7 +78,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     // While an edit of it is on its way, what the message will say is not settled.
     const settled = last?.outbox?.kind !== 'edit' || last.outbox.state === 'failed';
     if (last && settled && last.parts.some(part => part.type === 'text')) setEditing(last.id);
-  }, []);
+  }, [setEditing]);
   const onSent = useCallback(() => {
     keeper.follow();
     if (!latest.current.hasNewer) return;
