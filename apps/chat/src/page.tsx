@@ -10,12 +10,21 @@ import { ReportProvider } from './reports';
 import { keepShell } from './shell';
 import { reloadOnSignOut } from './sidebar/sign-out';
 
+/** What the document says while nothing is there, a while later: most starts are over by then. */
+function Starting() {
+  return (
+    <p className="starting" role="status">
+      Threadmill is starting. If this stays, load the page again.
+    </p>
+  );
+}
+
 export function showPage(root: HTMLElement, engine: EngineStore, failed: (error: unknown) => void): void {
   reloadOnSignOut();
   keepShell();
   createRoot(root, { onUncaughtError: failed }).render(
     <StrictMode>
-      <ThreadmillProvider engine={engine}>
+      <ThreadmillProvider engine={engine} fallback={<Starting />}>
         <ReportProvider>
           <ProvidersProvider>
             <App />

@@ -9,8 +9,8 @@ import { keptStrings } from './kept.js';
 import { soon, unlessAborted } from './promises.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './types.js';
 
-/** Milliseconds that the core may take to load. */
-const CORE_PATIENCE = 20_000;
+/** Milliseconds that the core may take to load: its 45 KB at 5 KB a second, which is as slow as networks are. */
+const CORE_PATIENCE = 10_000;
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
 

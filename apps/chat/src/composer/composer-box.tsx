@@ -3,6 +3,7 @@
 import { useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 'react';
 import { useAutoHeight } from '../auto-height';
+import { isMedia } from '../browser';
 import { isConnected } from '../connected';
 import { Icon } from '../icon';
 import { enterKeyHint, isComposed, isSend } from '../keys';
@@ -124,7 +125,7 @@ function useOwnFocus(area: RefObject<HTMLTextAreaElement | null>): void {
   useEffect(() => {
     queueMicrotask(() => {
       // On a touch screen focus would raise the keyboard over the messages.
-      if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+      if (isMedia('(pointer: fine)')) area.current?.focus({ preventScroll: true });
     });
   }, [area]);
 }

@@ -86,10 +86,11 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   }, [keeper, report]);
 
   const isPlace = messageId === undefined && (opening.anchor ?? opening.branch) !== undefined;
-  const lost = messages.status === 'error' && messages.error?.status === 404 && isPlace;
+  const { status = 0 } = messages.error ?? {};
+  const lost = messages.status === 'error' && (status === 400 || status === 404) && isPlace;
   useEffect(() => {
     if (!lost) return;
-    // The message or the branch is gone, the thread need not be: it opens as if it were new.
+    // The message or the branch is gone, or was none ever; the thread need not be: it opens as if it were new.
     forgetPlace(threadId);
     keeper.follow();
     setOpening({});
