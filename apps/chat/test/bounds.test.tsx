@@ -124,6 +124,26 @@ describe('on paper', () => {
     expect(out).toContain('49 KB more are not printed.');
   });
 
+  it('links by reference are links, as on the page', () => {
+    const out = message({
+      type: 'text',
+      text: 'See [the page][1].\n\nMore.\n\n[1]: https://a.example/',
+    } as Part);
+    expect(out).toContain('<a href="https://a.example/"');
+    expect(out).not.toContain('[1]');
+  });
+
+  it('that an answer failed is said, and why', () => {
+    const row = {
+      ...{ id: 'm', role: 'assistant', status: 'failed', depth: 0, branch: 'b', rev: 1, createdAt: 0 },
+      parts: [{ type: 'text', text: 'half an ans' }],
+      metadata: { error: { message: 'The provider answered 429.', providerMessage: 'Quota' } },
+    } as Row;
+    const out = textOf(renderToStaticMarkup(<PrintedThread title="ت" notice={undefined} messages={[row]} />));
+    for (const words of ['half an ans', 'This answer failed.', 'The provider answered 429.', 'Quota'])
+      expect(out).toContain(words);
+  });
+
   it('what nobody knows who said is printed', () => {
     expect(message()).toContain('Assistant');
     const odd = { id: 'm', role: '__proto__', createdAt: 0, parts: [{ type: 'text', text: 'said' }] };
@@ -263,6 +283,19 @@ describe('directions', () => {
     expect(out).toMatch(/<section[^>]* dir="rtl"><table>/);
     expect(out).toContain('<td dir="auto">قيمة</td>');
     expect(out).toContain('<h2 class="md-h1" dir="auto">');
+  });
+
+  it('a paragraph that begins with code reads as its words do', () => {
+    expect(html('`npm install` מתקין')).toBe('<p dir="auto"><code dir="ltr">npm install</code> מתקין</p>');
+  });
+
+  it('titles and names have their own', () => {
+    const paper = renderToStaticMarkup(<PrintedThread title="عنوان" notice={undefined} messages={[]} />);
+    expect(paper).toContain('<h1 dir="auto">');
+    const chip = (part: object) => renderToStaticMarkup(<OtherPart part={part as Part} />);
+    expect(chip({ type: 'file', mediaType: 'text/plain', filename: 'ملف', url: '' })).toContain('dir="auto"');
+    const source = { type: 'source-url', url: 'https://a.example', title: 'مصدر' };
+    expect(chip(source)).toContain('dir="auto"');
   });
 
   it('code reads from left to right', () => {

@@ -1,12 +1,14 @@
 //! A thread on paper: its title, and its messages one after the other.
 
 import type { Message, PreviewPart, Row } from '@threadmill/client';
-import { splitBlocks } from '@threadmill/react';
 import { Boundary } from '../boundary';
+import { blocksOf } from '../markdown/blocks';
 import { MarkdownBlocks } from '../markdown/markdown';
 import { DrawnWhole } from '../markdown/turns';
+import { EndingWords } from '../thread/ending-words';
 import { OtherPart } from '../thread/other-part';
 import { RowAsText } from '../thread/row-as-text';
+import { endingOf } from '../thread/run-ending';
 import { textOf } from '../thread/whole-texts';
 
 const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
@@ -26,7 +28,7 @@ export interface Print {
 export function PrintedThread({ title, messages, notice }: Print) {
   return (
     <article className="print">
-      <h1>{title}</h1>
+      <h1 dir="auto">{title}</h1>
       {notice !== undefined && <p className="print-notice">{notice}</p>}
       {messages.map(message => (
         <section key={message.id} className={`print-message print-${message.role}`}>
@@ -36,10 +38,23 @@ export function PrintedThread({ title, messages, notice }: Print) {
           </h2>
           <Boundary instead={() => <RowAsText row={message} />}>
             <PrintedParts message={message} />
+            <PrintedEnding message={message} />
           </Boundary>
         </section>
       ))}
     </article>
+  );
+}
+
+/** Whoever reads the paper must know too that an answer failed, and why. */
+function PrintedEnding({ message }: { message: Message | Row }) {
+  const ending = endingOf(message);
+  return (
+    ending && (
+      <div className="print-notice">
+        <EndingWords ending={ending} />
+      </div>
+    )
   );
 }
 
@@ -66,7 +81,7 @@ function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] 
   }
   return (
     <div className="md">
-      <MarkdownBlocks blocks={splitBlocks(text)} />
+      <MarkdownBlocks blocks={blocksOf(text)} />
     </div>
   );
 }
