@@ -41,11 +41,16 @@ function parse(text: string | undefined): Map<string, Place> {
     if (!Array.isArray(entry) || typeof entry[0] !== 'string') continue;
     const [, branch, message, top] = entry as unknown[];
     found.set(entry[0], {
-      ...(typeof branch === 'string' && { branch }),
-      ...(typeof message === 'string' && isTop(top) && { spot: { message, top } }),
+      ...(isId(branch) && { branch }),
+      ...(isId(message) && isTop(top) && { spot: { message, top } }),
     });
   }
   return found;
+}
+
+/** A server's ids are shorter. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 200;
 }
 
 function isTop(value: unknown): value is number {
