@@ -15,17 +15,17 @@ const COSTLY =
 const ALL_COSTLY = new RegExp(COSTLY, 'g');
 
 /** Whether so much of a text is of these scripts that it is to be laid out in shorter pieces. */
-export function isCostly(text: string): boolean {
-  if (text.length <= FEW || !COSTLY.test(text)) return false;
+export function isCostly(text: string, few = FEW): boolean {
+  if (text.length <= few || !COSTLY.test(text)) return false;
   ALL_COSTLY.lastIndex = 0;
-  for (let count = 0; count < FEW; count += 1) if (!ALL_COSTLY.test(text)) return false;
+  for (let count = 0; count < few; count += 1) if (!ALL_COSTLY.test(text)) return false;
   return true;
 }
 
 /** How much a text weighs, in elements: by the line, or for a costly one by the square of its length. */
 export function lettersWeight(text: string): number {
-  const usual = text.length / 100;
-  return isCostly(text) ? Math.max(usual, 12 * (text.length / 1_000) ** 2) : usual;
+  if (isCostly(text)) return Math.max(text.length / 20, 12 * (text.length / 1_000) ** 2);
+  return text.length / (COSTLY.test(text) ? 20 : 100);
 }
 
 type Side = 'left' | 'right';

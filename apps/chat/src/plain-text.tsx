@@ -11,22 +11,24 @@ const COSTLY_PIECE = 4 * 1024;
 const LINES = 200;
 /** A piece in elements: its layout costs about as much as theirs. */
 const WEIGHT = 600;
+const COSTLY_WEIGHT = 1_000;
 
 interface Piece {
   readonly text: string;
   /** Begins or ends in the middle of a line, which the piece beside it has the rest of. */
   readonly broken: boolean;
+  readonly weight: number;
 }
 
 /** Cuts a text at its lines, where a line is very long at a blank, and where there is none between two characters. */
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = [];
-  const most = isCostly(text) ? COSTLY_PIECE : PIECE;
+  const [most, weight] = isCostly(text) ? [COSTLY_PIECE, COSTLY_WEIGHT] : [PIECE, WEIGHT];
   const isWithinLine = (at: number) => at > 0 && at < text.length && text.charAt(at - 1) !== '\n';
   let start = 0;
   while (start < text.length) {
     const end = start + cutOf(text.slice(start, start + 2 * most), most);
-    pieces.push({ text: text.slice(start, end), broken: isWithinLine(start) || isWithinLine(end) });
+    pieces.push({ text: text.slice(start, end), broken: isWithinLine(start) || isWithinLine(end), weight });
     start = end;
   }
   return pieces;
@@ -63,7 +65,7 @@ function lengthOfLetter(text: string, place: number): number {
   return length;
 }
 
-const weightOf = () => WEIGHT;
+const weightOf = ({ weight }: Piece) => weight;
 
 /** A copy of the text has a line's end before and after a block, and none at an inline block. */
 function renderPiece({ text, broken }: Piece, index: number) {

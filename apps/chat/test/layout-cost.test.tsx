@@ -75,6 +75,13 @@ it('text that people write is one paragraph as before', () => {
     expect(drawn(text).querySelector('.inline-piece, .plain-piece')).toBe(null);
 });
 
+it('a cell is in pieces long before a paragraph is', () => {
+  const cell = (letters: string) => drawn(`|a|\n|-|\n|${letters}|`).querySelector('td .inline-piece');
+  expect(cell(fill(THAI).slice(0, 600))).not.toBe(null);
+  expect(cell(fill(THAI).slice(0, 400))).toBe(null);
+  expect(cell(fill('word '))).toBe(null);
+});
+
 it('no piece begins in the middle of a letter', () => {
   for (const text of [fill('กำ้'), fill('ក្រុ'), fill('👩‍👩‍👧'), fill('x\u0301')])
     for (const { text: piece } of piecesOf(text))

@@ -199,7 +199,7 @@ function Item({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels })
 /** The letters of an item without paragraphs lie beside its lists: where they are costly, each run of them is in pieces. */
 function ItemBlocks({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels }) {
   const runs = runsOf(nodes);
-  if (!runs.some(run => run.inline && inlinePieces(run.nodes)))
+  if (!runs.some(run => run.inline && inlinePieces(run.nodes, 'line')))
     return <Blocks nodes={nodes} levels={levels} />;
   return runs.map(({ inline, nodes }, index) =>
     inline ? (
@@ -257,7 +257,7 @@ function TableRow(props: { node: MarkNode; columns: readonly Align[]; cell: 'td'
   if (!('children' in node)) return null;
   const cell = (one: MarkNode, column: number) => (
     <Cell key={column} style={{ textAlign: columns[column] }} dir={cellDirection(one)}>
-      {'children' in one ? <Inline nodes={one.children} /> : null}
+      {'children' in one ? <Inline nodes={one.children} place="cell" /> : null}
     </Cell>
   );
   const missing = Math.min(columns.length, MOST_FILLED) - node.children.length;
