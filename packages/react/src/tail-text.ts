@@ -6,9 +6,9 @@
 const PIECE = 4 * 1024;
 const LINES = 120;
 /** A line this long is broken at a blank, */
-const LONG_LINE = 1.5 * PIECE;
-/** or anywhere: letters that change their direction again and again cost the square of their number, 45 ms for these. */
-const LONGEST_LINE = 2 * PIECE;
+const LONG_LINE = 1.25 * PIECE;
+/** or anywhere: letters that change their direction again and again cost the square of their number, 25 ms for these. */
+const LONGEST_LINE = 1.5 * PIECE;
 
 /** Pieces in a frame, and their letters: their layout takes a few milliseconds. */
 const A_FRAME = 4;
