@@ -24,7 +24,7 @@ export function isCostly(text: string, few = FEW): boolean {
 
 /** How much a text weighs, in elements: by the line, or for a costly one by the square of its length. */
 export function lettersWeight(text: string): number {
-  if (isCostly(text)) return Math.max(text.length / 20, 16 * (text.length / 1_000) ** 2);
+  if (isCostly(text)) return Math.max(text.length / 20, 24 * (text.length / 1_000) ** 2);
   return text.length / (COSTLY.test(text) ? 20 : 100);
 }
 
