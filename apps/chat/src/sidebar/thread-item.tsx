@@ -7,7 +7,7 @@ import { threadPath } from '../address';
 import { ConfirmDialog } from '../confirm-dialog';
 import { focusIsLost } from '../focus';
 import { Icon } from '../icon';
-import { relativeTime } from '../relative-time';
+import { isoTime, relativeTime } from '../relative-time';
 import { useReport } from '../reports';
 import { navigate } from '../route';
 import { withoutMarkdown } from '../text';
@@ -77,9 +77,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
           <span className="thread-name" dir="auto">
             {thread.title || name}
           </span>
-          <time dateTime={new Date(thread.updatedAt).toISOString()}>
-            {relativeTime(thread.updatedAt, now)}
-          </time>
+          <time dateTime={isoTime(thread.updatedAt)}>{relativeTime(thread.updatedAt, now)}</time>
         </span>
         <span className="thread-snippet" dir="auto">
           {withoutMarkdown(thread.snippet)}

@@ -4,7 +4,7 @@ import type { Row } from '@threadmill/client';
 import { useAfterPaint } from '../after-paint';
 import { CopyButton } from '../copy-button';
 import { Icon, type IconName } from '../icon';
-import { relativeTime } from '../relative-time';
+import { isoTime, relativeTime } from '../relative-time';
 import { useThreadActions } from './thread-actions';
 
 /** They come after the text has been painted; their place is kept. */
@@ -27,7 +27,7 @@ function Actions({ row }: { row: Row }) {
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
       <time
-        dateTime={when.toISOString()}
+        dateTime={isoTime(row.createdAt)}
         onPointerEnter={event => {
           // In the reader's words, which take milliseconds to find.
           event.currentTarget.title = when.toLocaleString();
