@@ -63,7 +63,15 @@ it('a blank between two pieces is between them, and a copy has it', () => {
   const root = drawn(words);
   expect(root.querySelectorAll('.inline-piece').length).toBeGreaterThan(5);
   expect(root.textContent).toBe(words);
-  for (const piece of root.querySelectorAll('.inline-piece')) expect(piece.textContent).not.toMatch(/ $/);
+  for (const piece of root.querySelectorAll('.inline-piece')) expect(piece.textContent).not.toMatch(/^ | $/);
+});
+
+it('nor is a blank lost between what is emphasised and what is not', () => {
+  for (const length of [1, 5, 40]) {
+    const root = drawn(fill(`**${THAI.repeat(length)}** and ${THAI.repeat(length)} `).trim());
+    for (const piece of root.querySelectorAll('.inline-piece'))
+      expect(piece.textContent).not.toMatch(/^ | $/);
+  }
 });
 
 it('text that people write is one paragraph as before', () => {

@@ -159,6 +159,7 @@ async function longChecks(page, server) {
       within(page, () => unfolded(page, server, { type: 'text', text }, text.length)),
     );
   }
+  await copyChecks(page, server);
   const output = LONG['a megabyte of lines'].slice(0, 940_000);
   const tool = {
     type: 'dynamic-tool',
@@ -182,6 +183,30 @@ async function longChecks(page, server) {
     });
     const wanted = JSON.stringify({ input: {}, output }, undefined, 2);
     must(copied === wanted, `${copied.length} letters instead of ${wanted.length}`);
+  });
+}
+
+/** Paragraphs that are in pieces inside: with blanks between them, marks around them, and without either. */
+const PIECES = ['a ب '.repeat(2_500).trim(), 'aب'.repeat(5_000), `**${'a ب '.repeat(2_200)}c** d`];
+
+async function copyChecks(page, server) {
+  await check('a copy of a paragraph in pieces is its text', async () => {
+    for (const text of PIECES) {
+      const threadId = await server.thread('local', 'Pieces', 'Before.');
+      await server.api('POST', `/threads/${threadId}/messages`, {
+        role: 'assistant',
+        parts: [{ type: 'text', text }],
+      });
+      await go(page, `/t/${threadId}`);
+      await until('the pieces', () => page.$('.row-assistant .inline-piece + .inline-piece'));
+      await quiet(page);
+      const copied = await page.$eval('.row-assistant .md', all => {
+        getSelection().selectAllChildren(all);
+        return getSelection().toString();
+      });
+      const wanted = text.replaceAll('**', '');
+      must(copied === wanted, `${copied.length} letters instead of ${wanted.length}`);
+    }
   });
 }
 

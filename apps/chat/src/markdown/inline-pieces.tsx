@@ -36,6 +36,17 @@ function lettersOf(nodes: readonly MarkNode[]): string {
   return letters;
 }
 
+type Letters = Extract<MarkNode, { readonly kind: 'text' | 'codeSpan' }>;
+
+/** Takes what has nothing in it from the end: it was opened for what comes in the next piece. */
+function prune(nodes: MarkNode[]): void {
+  for (let last = nodes.at(-1); last && 'children' in last; last = nodes.at(-1)) {
+    prune(last.children);
+    if (last.children.length > 0) return;
+    nodes.pop();
+  }
+}
+
 /** Cuts a tree into several that follow one another: what is open where one ends is open in the next, too. */
 class Cutter {
   readonly pieces: InlinePiece[] = [];
@@ -50,15 +61,17 @@ class Cutter {
         this.take(node.children);
         this.open.pop();
       } else if (node.kind === 'text' || node.kind === 'codeSpan') {
-        for (const { text } of piecesOf(node.text)) this.add({ ...node, text }, text);
-      } else this.add(node, '');
+        for (const { text } of piecesOf(node.text)) this.add({ ...node, text });
+      } else this.put(node);
     }
   }
 
-  /** The piece ends. */
-  cut(): void {
+  /** The piece ends; a blank may follow it that is in no piece. */
+  cut(following = ''): void {
+    prune(this.nodes);
     if (this.nodes.length === 0) return;
-    this.pieces.push({ nodes: this.nodes, blank: this.takeBlank(), weight: lettersWeight(this.letters) });
+    const blank = this.takeBlank() + following;
+    this.pieces.push({ nodes: this.nodes, blank, weight: lettersWeight(this.letters) });
     this.nodes = [];
     this.letters = '';
     const { open } = this;
@@ -72,9 +85,14 @@ class Cutter {
     this.open.push(copy);
   }
 
-  private add(leaf: MarkNode, text: string): void {
-    if (this.letters.length + text.length > PIECE && this.letters !== '') this.cut();
-    this.put(leaf);
+  private add(leaf: Letters): void {
+    let { text } = leaf;
+    if (this.letters.length + text.length > PIECE && this.letters !== '') {
+      const rest = leaf.kind === 'text' ? text.trimStart() : text;
+      this.cut(text.slice(0, text.length - rest.length));
+      text = rest;
+    }
+    this.put({ ...leaf, text });
     this.letters += text;
   }
 
@@ -82,7 +100,7 @@ class Cutter {
     (this.open.at(-1)?.children ?? this.nodes).push(node);
   }
 
-  /** A blank at the end of a block is none, and would be missing in a copy: it comes between the pieces. */
+  /** A blank at an end of a block is none, and would be missing in a copy: it comes between the pieces. */
   private takeBlank(): string {
     let nodes = this.nodes;
     for (let last = nodes.at(-1); last; last = nodes.at(-1)) {
