@@ -11,7 +11,7 @@ const COSTLY_PIECE = 4 * 1024;
 const LINES = 200;
 /** A piece in elements: its layout costs about as much as theirs. */
 const WEIGHT = 600;
-const COSTLY_WEIGHT = 1_000;
+const COSTLY_WEIGHT = 1_500;
 
 interface Piece {
   readonly text: string;
