@@ -2,7 +2,7 @@
 
 import { api, threadWith } from './api.mjs';
 import { check, must, until } from './checks.mjs';
-import { BASE, openPage, rowsShown } from './page.mjs';
+import { BASE, openPage, rowsShown, sendText } from './page.mjs';
 
 const EDIT = '.edit-box textarea';
 const AREA = '.composer textarea';
@@ -145,7 +145,31 @@ async function fieldChecks(browser) {
   await api('DELETE', `/threads/${threadId}`);
 }
 
+async function takeBackCheck(browser) {
+  const page = await openPage(browser, '/');
+  await page.waitForSelector('.connection[data-state="live"]');
+  await check(
+    'a first message that is taken back stands before what was typed for a new thread',
+    async () => {
+      await page.context().setOffline(true);
+      await sendText(page, 'First words.');
+      await page.waitForSelector('.row-user[data-row]');
+      const path = await page.evaluate(() => location.pathname);
+      await go(page, '/');
+      await page.waitForSelector('.suggestions');
+      await page.fill(AREA, 'Other words.');
+      await go(page, path);
+      await page.click('[aria-label="Take it back"]');
+      await page.waitForSelector('.suggestions');
+      const typed = await page.inputValue(AREA);
+      must(typed === 'First words.\n\nOther words.', `the composer has "${typed}"`);
+    },
+  );
+  await page.context().close();
+}
+
 export async function typedChecks(browser) {
+  await takeBackCheck(browser);
   await editChecks(browser);
   await fieldChecks(browser);
 }
