@@ -145,6 +145,28 @@ async function fieldChecks(browser) {
   await api('DELETE', `/threads/${threadId}`);
 }
 
+async function unsavedCheck(browser) {
+  const threadId = await threadWith('Another.', 'Unsaved');
+  await check('without an outbox, an edit that could not be saved is in its editor again', async () => {
+    const page = await openPage(browser, `/t/${threadId}?engine=direct`);
+    await rowsShown(page);
+    await page
+      .context()
+      .route('**/v1/threads/*/messages/*', route =>
+        route.request().method() === 'PATCH' ? route.abort() : route.continue(),
+      );
+    await page.hover('.row-user');
+    await page.click('.row-user [aria-label="Edit message"]');
+    await page.fill(EDIT, 'Typed for an hour.');
+    await page.click('.edit-box button:has-text("Send")');
+    await page.waitForSelector('.report');
+    await until('the editor', () => page.$(EDIT));
+    must((await page.inputValue(EDIT)) === 'Typed for an hour.', 'what was typed is gone');
+    await page.context().close();
+  });
+  await api('DELETE', `/threads/${threadId}`);
+}
+
 async function takeBackCheck(browser) {
   const page = await openPage(browser, '/');
   await page.waitForSelector('.connection[data-state="live"]');
@@ -170,6 +192,7 @@ async function takeBackCheck(browser) {
 
 export async function typedChecks(browser) {
   await takeBackCheck(browser);
+  await unsavedCheck(browser);
   await editChecks(browser);
   await fieldChecks(browser);
 }

@@ -185,7 +185,8 @@ async function placeChecks(browser) {
   await check('a place that is kept and is none: the thread opens at its end', async () => {
     for (const engine of ['', '?engine=direct']) {
       const page = await openThrough(browser, `/t/${threadId}${engine}`, {});
-      for (const place of PLACES(threadId)) {
+      // What differs between the engines is how they say no.
+      for (const place of PLACES(threadId).slice(engine === '' ? 0 : -2)) {
         await rowsShown(page);
         // As the page goes it stores the place it knows.
         await page.evaluate(place => {
