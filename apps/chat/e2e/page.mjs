@@ -54,7 +54,13 @@ export function counters(page) {
 export async function sendText(page, text) {
   await page.fill('.composer textarea', text);
   // On a touch screen Enter makes a line.
-  const touch = await page.evaluate(() => matchMedia('(pointer: coarse) and (hover: none)').matches);
+  const touch = await page.evaluate(() => {
+    try {
+      return matchMedia('(pointer: coarse) and (hover: none)').matches;
+    } catch {
+      return false;
+    }
+  });
   if (touch) await page.click('.composer [aria-label="Send"]');
   else await page.press('.composer textarea', 'Enter');
 }

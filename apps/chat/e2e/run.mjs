@@ -12,6 +12,7 @@ import { beside, check, conclude, must } from './checks.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
+import { narrowChecks } from './narrow.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
 import { pasteChecks } from './paste.mjs';
@@ -20,7 +21,9 @@ import { printChecks } from './print.mjs';
 import { screens } from './screens.mjs';
 import { stateScreens } from './screens-states.mjs';
 import { jumpChecks, scrollChecks } from './scroll.mjs';
+import { startChecks } from './starts.mjs';
 import { interruptionChecks, renderChecks } from './stream.mjs';
+import { typedChecks } from './typed.mjs';
 import { wholeChecks } from './whole.mjs';
 import { withoutChecks } from './without.mjs';
 import { workerChecks } from './worker.mjs';
@@ -71,6 +74,7 @@ async function trouble() {
   await draftChecks(browser);
   await storageChecks(browser);
   await withoutChecks(browser);
+  await startChecks(browser);
   await hangingChecks(browser);
   await directChecks(browser);
   await workerChecks(browser);
@@ -81,6 +85,8 @@ async function writing() {
   await wholeChecks(browser);
   await keyChecks(browser);
   await pasteChecks(browser);
+  await typedChecks(browser);
+  await narrowChecks(browser);
   await printChecks(browser);
 }
 

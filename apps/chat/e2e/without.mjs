@@ -48,6 +48,28 @@ const LACKS = {
     notice: 'storage',
     init: () => Object.defineProperty(window, 'indexedDB', { value: null }),
   },
+  'asking for anything is forbidden': {
+    notice: 'storage',
+    init: () => {
+      const forbid = (target, name) =>
+        Object.defineProperty(target, name, {
+          get: () => {
+            throw new DOMException('denied', 'SecurityError');
+          },
+        });
+      for (const name of ['serviceWorker', 'locks', 'clipboard', 'storage', 'permissions'])
+        forbid(navigator, name);
+      for (const name of [
+        'indexedDB',
+        'BroadcastChannel',
+        'caches',
+        'Notification',
+        'matchMedia',
+        'sessionStorage',
+      ])
+        forbid(window, name);
+    },
+  },
   'no locks, no channels, no randomUUID': {
     init: () => {
       Object.defineProperty(navigator, 'locks', { value: undefined });
@@ -147,6 +169,57 @@ async function recordChecks(browser) {
   await api('DELETE', `/threads/${threadId}`);
 }
 
+/** Places in the storage that are none, or none that the server takes. */
+const PLACES = threadId => [
+  '{',
+  '[[7]]',
+  JSON.stringify([[threadId, 'no branch at all', 'no message', 10]]),
+  JSON.stringify([[threadId, null, '%00/../..', 1e300]]),
+  JSON.stringify([[threadId, '', '', 0]]),
+  JSON.stringify([[threadId, null, 'x'.repeat(5_000), 0]]),
+  JSON.stringify([[threadId, '00000000-0000-4000-8000-000000000000', null, null]]),
+];
+
+async function placeChecks(browser) {
+  const threadId = await threadWith('Hello.', 'Places');
+  await check('a place that is kept and is none: the thread opens at its end', async () => {
+    for (const engine of ['', '?engine=direct']) {
+      const page = await openThrough(browser, `/t/${threadId}${engine}`, {});
+      // What differs between the engines is how they say no.
+      for (const place of PLACES(threadId).slice(engine === '' ? 0 : -2)) {
+        await rowsShown(page);
+        // As the page goes it stores the place it knows.
+        await page.evaluate(place => {
+          addEventListener('pagehide', () => localStorage.setItem('threadmill.places', place));
+        }, place);
+        await page.reload();
+        await rowsShown(page).catch(async () => {
+          throw new Error(`with ${place.slice(0, 80)}: ${(await page.innerText('main')).slice(0, 200)}`);
+        });
+      }
+      await page.context().close();
+    }
+  });
+  await check('whatever the other keys hold, the page starts', async () => {
+    const page = await openThrough(browser, `/t/${threadId}`, {
+      prepare: context =>
+        context.addInitScript(() => {
+          for (const key of ['theme', 'provider', 'flags.local@x', 'signed-in.x', 'draft.x'])
+            localStorage.setItem(`threadmill.${key}`, '{"__proto__":[');
+          for (const key of Object.keys(localStorage))
+            if (key.startsWith('threadmill')) localStorage.setItem(key, 'x'.repeat(100_000));
+        }),
+    });
+    for (let times = 0; times < 2; times += 1) {
+      await rowsShown(page);
+      await page.reload();
+    }
+    await rowsShown(page);
+    await page.context().close();
+  });
+  await api('DELETE', `/threads/${threadId}`);
+}
+
 async function startChecks(browser) {
   await check('a script that does not come: the page says so, and a button tries again', async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
@@ -174,5 +247,6 @@ async function startChecks(browser) {
 export async function withoutChecks(browser) {
   await lackChecks(browser);
   await recordChecks(browser);
+  await placeChecks(browser);
   await startChecks(browser);
 }

@@ -20,10 +20,27 @@ function clientOptions(): ClientOptions {
   // Lockdown modes have no WebAssembly: the client finds that out, and takes the plain engine.
   if (typeof globalThis.WebAssembly?.compileStreaming !== 'function') return { wasm: wasmUrl };
   // Under way before anybody asks: the flag that decides about the engine comes meanwhile.
-  const wasm = WebAssembly.compileStreaming(fetch(wasmUrl));
+  const wasm = WebAssembly.compileStreaming(answerOf(wasmUrl));
   // Whoever waits for it sees to a failure.
   wasm.catch(() => {});
   return { wasm };
+}
+
+/**
+ * Milliseconds in which the core's answer has to begin. A link of two seconds a round trip takes four with its handshakes;
+ * what takes longer is a server that answers nothing, and the plain engine does without the core.
+ */
+const ANSWER = 6_000;
+
+/** Rejects if no answer begins in time; how long it takes then is for whoever reads it to judge. */
+async function answerOf(url: string): Promise<Response> {
+  const silent = new AbortController();
+  const timer = setTimeout(() => silent.abort(), ANSWER);
+  try {
+    return await fetch(url, { signal: silent.signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Milliseconds that the page waits for what it could show at once: drawing twice takes longer. */

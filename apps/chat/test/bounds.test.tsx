@@ -5,7 +5,8 @@ import type { Part, Row } from '@threadmill/client';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { HOSTILE } from '../e2e/bars/hostile.mjs';
-import { LONGEST as LONGEST_FIELD, splitDraft } from '../src/composer/long-text';
+import { splitDraft } from '../src/composer/long-text';
+import { LONGEST as LONGEST_FIELD } from '../src/controls/text-gate';
 import { languageName } from '../src/markdown/highlight';
 import { colour, parseSpans } from '../src/markdown/highlight-languages';
 import { MarkdownBlock, MarkdownBlocks } from '../src/markdown/markdown';
@@ -123,6 +124,26 @@ describe('on paper', () => {
     expect(out).toContain('49 KB more are not printed.');
   });
 
+  it('links by reference are links, as on the page', () => {
+    const out = message({
+      type: 'text',
+      text: 'See [the page][1].\n\nMore.\n\n[1]: https://a.example/',
+    } as Part);
+    expect(out).toContain('<a href="https://a.example/"');
+    expect(out).not.toContain('[1]');
+  });
+
+  it('that an answer failed is said, and why', () => {
+    const row = {
+      ...{ id: 'm', role: 'assistant', status: 'failed', depth: 0, branch: 'b', rev: 1, createdAt: 0 },
+      parts: [{ type: 'text', text: 'half an ans' }],
+      metadata: { error: { message: 'The provider answered 429.', providerMessage: 'Quota' } },
+    } as Row;
+    const out = textOf(renderToStaticMarkup(<PrintedThread title="ت" notice={undefined} messages={[row]} />));
+    for (const words of ['half an ans', 'This answer failed.', 'The provider answered 429.', 'Quota'])
+      expect(out).toContain(words);
+  });
+
   it('what nobody knows who said is printed', () => {
     expect(message()).toContain('Assistant');
     const odd = { id: 'm', role: '__proto__', createdAt: 0, parts: [{ type: 'text', text: 'said' }] };
@@ -230,16 +251,24 @@ describe('sizes', () => {
 describe('a long draft', () => {
   const long = 'line of text\n'.repeat(10_000);
 
+  const none = { typed: '', held: '' };
+
   it('is held, and what is typed beside it is typed', () => {
-    expect(splitDraft('short', '')).toEqual({ typed: 'short', held: '' });
-    expect(splitDraft(long, '')).toEqual({ typed: '', held: long });
-    expect(splitDraft(`hello\n\n${long}`, long)).toEqual({ typed: 'hello', held: long });
-    expect(splitDraft(long, long)).toEqual({ typed: '', held: long });
+    expect(splitDraft('short', none)).toEqual({ typed: 'short', held: '' });
+    expect(splitDraft(long, none)).toEqual({ typed: '', held: long });
+    expect(splitDraft(`hello\n\n${long}`, { typed: '', held: long })).toEqual({ typed: 'hello', held: long });
+    expect(splitDraft(long, { typed: 'hello', held: long })).toEqual({ typed: '', held: long });
   });
 
   it('is held whole after a reload, and gone with the draft', () => {
-    expect(splitDraft(`hello\n\n${long}`, '')).toEqual({ typed: '', held: `hello\n\n${long}` });
-    expect(splitDraft('', long)).toEqual({ typed: '', held: '' });
+    expect(splitDraft(`hello\n\n${long}`, none)).toEqual({ typed: '', held: `hello\n\n${long}` });
+    expect(splitDraft('', { typed: '', held: long })).toEqual(none);
+  });
+
+  it('stays in the field as far as it was typed there, however long that is', () => {
+    const typed = 'x'.repeat(LONGEST_FIELD + 1);
+    expect(splitDraft(typed, { typed, held: '' })).toEqual({ typed, held: '' });
+    expect(splitDraft(`${typed}\n\n${long}`, { typed, held: long })).toEqual({ typed, held: long });
   });
 });
 
@@ -254,6 +283,19 @@ describe('directions', () => {
     expect(out).toMatch(/<section[^>]* dir="rtl"><table>/);
     expect(out).toContain('<td dir="auto">قيمة</td>');
     expect(out).toContain('<h2 class="md-h1" dir="auto">');
+  });
+
+  it('a paragraph that begins with code reads as its words do', () => {
+    expect(html('`npm install` מתקין')).toBe('<p dir="auto"><code dir="ltr">npm install</code> מתקין</p>');
+  });
+
+  it('titles and names have their own', () => {
+    const paper = renderToStaticMarkup(<PrintedThread title="عنوان" notice={undefined} messages={[]} />);
+    expect(paper).toContain('<h1 dir="auto">');
+    const chip = (part: object) => renderToStaticMarkup(<OtherPart part={part as Part} />);
+    expect(chip({ type: 'file', mediaType: 'text/plain', filename: 'ملف', url: '' })).toContain('dir="auto"');
+    const source = { type: 'source-url', url: 'https://a.example', title: 'مصدر' };
+    expect(chip(source)).toContain('dir="auto"');
   });
 
   it('code reads from left to right', () => {

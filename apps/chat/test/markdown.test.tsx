@@ -97,7 +97,7 @@ describe('what it renders', () => {
   it.each([
     [
       '**bold** _em_ ~~del~~ `code`',
-      '<p dir="auto"><strong>bold</strong> <em>em</em> <del>del</del> <code>code</code></p>',
+      '<p dir="auto"><strong>bold</strong> <em>em</em> <del>del</del> <code dir="ltr">code</code></p>',
     ],
     ['# Title', '<h2 class="md-h1" dir="auto">Title</h2>'],
     ['3. c\n4. d', '<ol start="3" dir="auto"><li dir="auto">c</li><li dir="auto">d</li></ol>'],

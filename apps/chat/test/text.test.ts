@@ -1,6 +1,7 @@
 //! Cutting by bytes, reading past Markdown, and sizes in words.
 
 import { expect, test } from 'vitest';
+import { isoTime, relativeTime } from '../src/text/relative-time';
 import { cutTo, cutToBytes, sizeInWords, withoutMarkdown } from '../src/text/text';
 
 test('a text is cut by bytes and never inside a character', () => {
@@ -30,4 +31,12 @@ test('sizes', () => {
   expect(sizeInWords(1024 * 1024)).toBe('1 MB');
   expect(sizeInWords(1024 * 1024 - 10)).toBe('1 MB');
   expect(sizeInWords(2.5 * 1024 * 1024)).toBe('2.5 MB');
+});
+
+test('a time that no calendar has is none', () => {
+  for (const time of [Number.NaN, 1e20]) {
+    expect(relativeTime(time, 0)).toBe('');
+    expect(isoTime(time)).toBe(undefined);
+  }
+  expect(isoTime(0)).toBe('1970-01-01T00:00:00.000Z');
 });

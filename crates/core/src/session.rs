@@ -12,8 +12,8 @@
 //! `stop` leads from everywhere to `Idle`. The host closes the socket it has when it is told to
 //! `Disconnect` or to `Connect`; whatever a socket says after that is the host's to drop.
 //!
-//! A socket that is cut or silent before `Welcome` twice in a row gives way to [`Transport::Events`], and that to
-//! [`Transport::Poll`]. These carry all of the client's frames at once, when they are opened: there `opened` means
+//! A socket that is silent before `Welcome`, or cut twice in a row, gives way to [`Transport::Events`]; that, if it is silent or
+//! cut twice in a row, to [`Transport::Poll`]. These carry all of the client's frames at once, when they are opened: there `opened` means
 //! "say everything", so it brings the connection up before `Welcome`, and again whenever the host opens another
 //! request. From time to time a socket is tried again.
 
@@ -26,6 +26,9 @@ use threadmill_proto::{ClientFrame, ErrorCode, Problem, ServerFrame};
 
 /// Milliseconds a connection may take to stand.
 const GREETING: u64 = 10_000;
+/// Milliseconds a socket may take to open, and then to be welcomed: three and one round trips, which are 0.7 s each over a
+/// satellite. Whoever reads waits for this where something swallows sockets, and a request does as well meanwhile.
+const SOCKET: u64 = 4_500;
 /// Milliseconds the server may keep a poll that has nothing to say, and the greeting.
 const POLL: u64 = 40_000;
 /// Milliseconds an answer may take after the reader comes back to a sleeping page.
@@ -222,7 +225,8 @@ impl Session {
             (State::Greeting { .. } | State::Live { .. }, Transport::Socket)
             | (State::Idle | State::Waiting { .. } | State::Refused, _) => return,
         }
-        self.state = State::Greeting { until: now + if self.transport == Transport::Poll { POLL } else { GREETING } };
+        let patience = if self.transport == Transport::Poll { POLL } else { self.patience() };
+        self.state = State::Greeting { until: now + patience };
         let (client, token) = (self.client.clone(), self.token.clone());
         self.actions.push(Action::Send(ClientFrame::Hello { oldest: VERSION, newest: VERSION, client, token }));
         if self.transport != Transport::Socket {
@@ -286,6 +290,10 @@ impl Session {
         match self.state {
             State::Connecting { .. } | State::Greeting { .. } => {
                 self.actions.push(Action::Disconnect);
+                if self.transport == Transport::Socket {
+                    // Something swallows it, and would swallow the next one, too.
+                    self.misses = MISSES - 1;
+                }
                 self.missed(now);
             }
             State::Live { migrate, .. } => {
@@ -361,9 +369,17 @@ impl Session {
             self.misses = MISSES - 1;
             self.transport = Transport::Socket;
         }
-        self.state = State::Connecting { until: now + GREETING };
+        self.state = State::Connecting { until: now + self.patience() };
         self.status = if self.greeted { Status::Reconnecting } else { Status::Connecting };
         self.actions.push(Action::Connect(self.transport));
+    }
+
+    /// Milliseconds for each step until the connection stands.
+    fn patience(&self) -> u64 {
+        match (self.way, self.transport) {
+            (Way::Own | Way::Apart, Transport::Socket) => SOCKET,
+            (Way::Relayed, _) | (_, Transport::Events | Transport::Poll) => GREETING,
+        }
     }
 
     /// The connection did not come to stand.

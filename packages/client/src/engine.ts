@@ -9,8 +9,8 @@ import { localStrings } from './storage/local-strings.js';
 import { Access } from './transport/access.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
-/** Milliseconds that the core may take to load. */
-const CORE_PATIENCE = 20_000;
+/** Milliseconds that the core may take to load: its 45 KB at 5 KB a second, which is as slow as networks are. */
+const CORE_PATIENCE = 10_000;
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
 

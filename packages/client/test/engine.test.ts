@@ -33,7 +33,7 @@ describe('a core that never comes', () => {
     const late = new AbortController();
     const timeout = AbortSignal.timeout;
     vi.spyOn(AbortSignal, 'timeout').mockImplementation(wait =>
-      wait === 20_000 ? late.signal : timeout.call(AbortSignal, wait),
+      wait === 10_000 ? late.signal : timeout.call(AbortSignal, wait),
     );
     let asked = 0;
     const before = fetch;

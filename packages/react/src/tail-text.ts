@@ -6,12 +6,13 @@
 const PIECE = 4 * 1024;
 const LINES = 120;
 /** A line this long is broken at a blank, */
-const LONG_LINE = 2 * PIECE;
-/** or anywhere. */
-const LONGEST_LINE = 3 * PIECE;
+const LONG_LINE = 1.25 * PIECE;
+/** or anywhere: letters that change their direction again and again cost the square of their number, 25 ms for these. */
+const LONGEST_LINE = 1.5 * PIECE;
 
-/** Pieces in a frame: their layout takes a few milliseconds. */
+/** Pieces in a frame, and their letters: their layout takes a few milliseconds. */
 const A_FRAME = 4;
+const LETTERS = A_FRAME * PIECE;
 
 /** What a piece has. */
 interface Size {
@@ -104,7 +105,7 @@ export class TailText {
   /** What follows the end of a piece, on a line of its own or not. */
   private goOn(text: string, ownLine: boolean): void {
     let [from, own] = [0, ownLine];
-    for (let pieces = 0; pieces < A_FRAME; pieces += 1) {
+    for (let pieces = 0; pieces < A_FRAME && from < LETTERS; pieces += 1) {
       this.begin(own);
       const near = text.slice(from, from + LONGEST_LINE + 2);
       const end = endOfPiece(near, NOTHING);

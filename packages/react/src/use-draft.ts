@@ -8,8 +8,8 @@ export interface DraftControl {
   readonly draft: string;
   setDraft(text: string): void;
   /**
-   * The draft is being sent: it is shown no more, forgotten when that is done, and back if that fails, unless
-   * something else has been typed by then.
+   * The draft is being sent: it is shown no more, forgotten when that is done, and back if that fails, before what
+   * has been typed by then.
    */
   handOver(sent: Promise<unknown>): void;
 }
@@ -43,7 +43,12 @@ export function useDraft(place: string): DraftControl {
       setHeld({ place, text: '' });
       sent.then(
         () => drafts.get(place) === text && drafts.set(place, ''),
-        () => setHeld(now => (now.place === place && now.text === '' ? { place, text } : now)),
+        () => {
+          const typed = drafts.get(place);
+          const both = typed === '' || typed === text ? text : `${text}\n\n${typed}`;
+          drafts.set(place, both);
+          setHeld(now => (now.place === place ? { place, text: both } : now));
+        },
       );
     },
     [drafts, place],

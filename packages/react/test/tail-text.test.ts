@@ -32,7 +32,7 @@ function settle(): void {
   while (frames.size > 0) frame();
 }
 
-const PIECE = 12 * 1024 + 2;
+const PIECE = 6 * 1024 + 2;
 
 /** The lengths of the pieces: what lies in the element itself, and each span. */
 function lengths(element: HTMLElement): number[] {

@@ -208,6 +208,32 @@ it('gives the draft back if it could not be sent', async () => {
   expect(sender).toMatchObject({ draft: 'words', sending: false, error: { message: 'refused' } });
 });
 
+it('gives a draft that could not be sent back before what was typed meanwhile', async () => {
+  let sender: SendControl | undefined;
+  function Probe() {
+    sender = useSend(THREAD);
+    return null;
+  }
+  await show(client, <Probe />);
+  let refuse: ((error: Error) => void) | undefined;
+  vi.spyOn(client, 'send').mockReturnValue(
+    new Promise((_, reject) => {
+      refuse = reject;
+    }),
+  );
+  act(() => sender?.setDraft('words'));
+  let sent: Promise<unknown> | undefined;
+  act(() => {
+    sent = sender?.send({ text: 'words' });
+  });
+  act(() => sender?.setDraft('more'));
+  await act(async () => {
+    refuse?.(new Error('refused'));
+    await expect(sent).rejects.toThrow('refused');
+  });
+  expect([sender?.draft, client.drafts.get(THREAD)]).toEqual(['words\n\nmore', 'words\n\nmore']);
+});
+
 it('asks for an answer to what is sent, unless it is told not to', async () => {
   const { now } = await opened();
   const send = vi.spyOn(client, 'send');

@@ -90,9 +90,11 @@ async function streamed(page, server, text) {
 
 const MEGABYTE = 1_000_000;
 const LONG = {
-  lines: 'a line of some words and more\n'.repeat(MEGABYTE / 30),
-  'one line': 'word '.repeat(MEGABYTE / 5),
-  'one word': 'w'.repeat(MEGABYTE),
+  'a megabyte of lines': 'a line of some words and more\n'.repeat(MEGABYTE / 30),
+  'a megabyte in one line': 'word '.repeat(MEGABYTE / 5),
+  'a megabyte in one word': 'w'.repeat(MEGABYTE),
+  'a quarter of Thai without blanks': 'สวัสดีครับ'.repeat(MEGABYTE / 4 / 10),
+  'a quarter of letters of each direction in turn': 'aب'.repeat(MEGABYTE / 4 / 2),
 };
 
 /** Pastes as a clipboard does, types beside it, and sends both. */
@@ -152,12 +154,13 @@ async function unfolded(page, server, part, letters) {
 
 async function longChecks(page, server) {
   for (const [name, text] of Object.entries(LONG)) {
-    await check(`pasted: a megabyte of ${name}`, () => within(page, () => pasted(page, server, text)));
-    await check(`unfolded: a megabyte of ${name}`, () =>
+    await check(`pasted: ${name}`, () => within(page, () => pasted(page, server, text)));
+    await check(`unfolded: ${name}`, () =>
       within(page, () => unfolded(page, server, { type: 'text', text }, text.length)),
     );
   }
-  const output = LONG.lines.slice(0, 940_000);
+  await copyChecks(page, server);
+  const output = LONG['a megabyte of lines'].slice(0, 940_000);
   const tool = {
     type: 'dynamic-tool',
     toolName: 'read',
@@ -180,6 +183,30 @@ async function longChecks(page, server) {
     });
     const wanted = JSON.stringify({ input: {}, output }, undefined, 2);
     must(copied === wanted, `${copied.length} letters instead of ${wanted.length}`);
+  });
+}
+
+/** Paragraphs that are in pieces inside: with blanks between them, marks around them, and without either. */
+const PIECES = ['a ب '.repeat(2_500).trim(), 'aب'.repeat(5_000), `**${'a ب '.repeat(2_200)}c** d`];
+
+async function copyChecks(page, server) {
+  await check('a copy of a paragraph in pieces is its text', async () => {
+    for (const text of PIECES) {
+      const threadId = await server.thread('local', 'Pieces', 'Before.');
+      await server.api('POST', `/threads/${threadId}/messages`, {
+        role: 'assistant',
+        parts: [{ type: 'text', text }],
+      });
+      await go(page, `/t/${threadId}`);
+      await until('the pieces', () => page.$('.row-assistant .inline-piece + .inline-piece'));
+      await quiet(page);
+      const copied = await page.$eval('.row-assistant .md', all => {
+        getSelection().selectAllChildren(all);
+        return getSelection().toString();
+      });
+      const wanted = text.replaceAll('**', '');
+      must(copied === wanted, `${copied.length} letters instead of ${wanted.length}`);
+    }
   });
 }
 

@@ -5,6 +5,7 @@ import { type KeyboardEvent, type RefObject, useEffect, useRef, useState } from 
 import { useAutoHeight } from '../controls/auto-height';
 import { Icon } from '../controls/icon';
 import { enterKeyHint, isComposed, isSend } from '../controls/keys';
+import { isMedia } from '../shell/browser';
 import { isConnected } from '../shell/connected';
 import { ComposerNote, type Refusal } from './composer-note';
 import { HeldText, useLongText } from './long-text';
@@ -37,7 +38,7 @@ export function ComposerBox(props: BoxProps) {
     if (refusal === undefined) setRefused(undefined);
   }, [refusal]);
   useOwnFocus(area);
-  const long = useLongText(text, onText);
+  const long = useLongText(area, text, onText);
   useAutoHeight(area, long.typed);
 
   const submit = () => {
@@ -75,9 +76,7 @@ export function ComposerBox(props: BoxProps) {
           value={long.typed}
           placeholder="Write a message"
           aria-label="Message"
-          onChange={event => long.setTyped(event.target.value)}
-          onPaste={long.onPaste}
-          onDrop={long.onDrop}
+          {...long.gate}
           onKeyDown={onKeyDown}
         />
         {busy && <StopButton run={run} onStop={onStop} />}
@@ -126,7 +125,7 @@ function useOwnFocus(area: RefObject<HTMLTextAreaElement | null>): void {
   useEffect(() => {
     queueMicrotask(() => {
       // On a touch screen focus would raise the keyboard over the messages.
-      if (matchMedia('(pointer: fine)').matches) area.current?.focus({ preventScroll: true });
+      if (isMedia('(pointer: fine)')) area.current?.focus({ preventScroll: true });
     });
   }, [area]);
 }

@@ -1,61 +1,66 @@
 //! Long text in the composer. A field lays all of its text out with each key, which takes a second for a megabyte: what
 //! is longer than people edit is held beside the field and sent with what is typed.
 
-import { type ClipboardEvent, type DragEvent, useState } from 'react';
+import { type RefObject, useState } from 'react';
 import { Icon } from '../controls/icon';
+import { fits, useTextGate } from '../controls/text-gate';
 import { sizeInWords } from '../text/text';
 
-/** A longer text is not put into a field. */
-export const LONGEST = 64 * 1024;
 const BETWEEN = '\n\n';
 
 /** A draft as what the field shows and what is held beside it, which comes last. */
-export interface LongText {
+export interface Split {
   readonly typed: string;
   readonly held: string;
-  setTyped(text: string): void;
-  drop(): void;
-  onPaste(event: ClipboardEvent<HTMLTextAreaElement>): void;
-  onDrop(event: DragEvent<HTMLTextAreaElement>): void;
 }
 
-function joined(typed: string, held: string): string {
+const NOTHING: Split = { typed: '', held: '' };
+
+interface LongText extends Split {
+  drop(): void;
+  /** For the field. */
+  readonly gate: ReturnType<typeof useTextGate>;
+}
+
+function joined({ typed, held }: Split): string {
   return typed === '' || held === '' ? typed + held : typed + BETWEEN + held;
 }
 
-/** What was typed before what is held; a long draft that came from elsewhere is held whole. */
-export function splitDraft(draft: string, held: string): { typed: string; held: string } {
+/**
+ * The two parts of a draft. One that the composer made is as it was made, however much was typed: what is in the field
+ * stays there. Of one that came from elsewhere the end is held that was held before; if the rest is too long, all is.
+ */
+export function splitDraft(draft: string, last: Split): Split {
+  if (draft === joined(last)) return last;
+  const { held } = last;
   if (held !== '' && draft === held) return { typed: '', held };
   if (held !== '' && draft.endsWith(BETWEEN + held)) {
     const typed = draft.slice(0, draft.length - held.length - BETWEEN.length);
-    if (typed.length <= LONGEST) return { typed, held };
+    if (fits(typed)) return { typed, held };
   }
-  return draft.length > LONGEST ? { typed: '', held: draft } : { typed: draft, held: '' };
+  return fits(draft) ? { typed: draft, held: '' } : { typed: '', held: draft };
 }
 
 /** Shares a draft between a field and what is held beside it. */
-export function useLongText(draft: string, setDraft: (text: string) => void): LongText {
-  const [last, setLast] = useState('');
-  const { typed, held } = splitDraft(draft, last);
-  if (held !== last) setLast(held);
-  const hold = (text: string, rest: string) => {
-    setLast(text);
-    setDraft(joined(rest, text));
+export function useLongText(
+  area: RefObject<HTMLTextAreaElement | null>,
+  draft: string,
+  setDraft: (text: string) => void,
+): LongText {
+  const [last, setLast] = useState(NOTHING);
+  const now = splitDraft(draft, last);
+  if (now !== last) setLast(now);
+  const become = (next: Split) => {
+    setLast(next);
+    setDraft(joined(next));
   };
-  const take = (event: ClipboardEvent | DragEvent, from: DataTransfer) => {
-    const text = from.getData('text/plain').replaceAll('\r\n', '\n');
-    if (text.length + typed.length <= LONGEST) return;
-    event.preventDefault();
-    hold(joined(held, text), typed);
-  };
-  return {
-    typed,
-    held,
-    setTyped: text => setDraft(joined(text, held)),
-    drop: () => hold('', typed),
-    onPaste: event => take(event, event.clipboardData),
-    onDrop: event => take(event, event.dataTransfer),
-  };
+  const { typed, held } = now;
+  const gate = useTextGate(area, typed, {
+    onText: text => become({ typed: text, held }),
+    onTooLong: ({ before, text, after }) =>
+      become({ typed: before + after, held: joined({ typed: held, held: text }) }),
+  });
+  return { ...now, gate, drop: () => become({ typed, held: '' }) };
 }
 
 /** What is held: how it begins, how much it is, and a way to be rid of it. */

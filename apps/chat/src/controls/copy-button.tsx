@@ -1,6 +1,7 @@
 //! Copies a text and says so for a moment, or says that it failed.
 
 import { useEffect, useState } from 'react';
+import { ifAllowed } from '../shell/browser';
 import { useReport } from '../shell/reports';
 import { Icon } from './icon';
 
@@ -15,14 +16,15 @@ export type Copied = string | (() => string | Promise<string>);
  * old command still works there.
  */
 async function copy(text: string | Promise<string>): Promise<void> {
-  if (!navigator.clipboard) return copyByCommand(await text);
+  const clipboard = ifAllowed(() => navigator.clipboard);
+  if (!clipboard) return copyByCommand(await text);
   if (typeof text === 'string' || typeof ClipboardItem !== 'function') {
-    return navigator.clipboard.writeText(await text);
+    return clipboard.writeText(await text);
   }
   const blob = text.then(text => new Blob([text], { type: 'text/plain' }));
   // The one who waits for the text says why it did not come.
   blob.catch(() => {});
-  await navigator.clipboard.write([new ClipboardItem({ 'text/plain': blob })]);
+  await clipboard.write([new ClipboardItem({ 'text/plain': blob })]);
 }
 
 function copyByCommand(text: string): void {

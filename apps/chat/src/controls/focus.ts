@@ -1,8 +1,10 @@
 //! Where the keyboard's focus goes when what had it leaves the page. It must never fall to the body unasked.
 
+import { isMedia } from '../shell/browser';
+
 /** Focus on the composer; on a touch screen, where that would raise the keyboard, on the messages. */
 export function focusComposer(): void {
-  const place = matchMedia('(pointer: fine)').matches ? '.composer textarea' : '.scroller';
+  const place = isMedia('(pointer: fine)') ? '.composer textarea' : '.scroller';
   document.querySelector<HTMLElement>(place)?.focus({ preventScroll: true });
 }
 

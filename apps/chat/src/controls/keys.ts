@@ -1,5 +1,7 @@
 //! What keys mean that are not always what they seem: keys of an input method, and Enter on a touch keyboard.
 
+import { isMedia } from '../shell/browser';
+
 /** When the last composition ended, on the clock of events. */
 let composed = Number.NEGATIVE_INFINITY;
 
@@ -27,7 +29,7 @@ export function isComposed(event: Pressed): boolean {
 
 /** Whether the reader types on a screen: no Shift there for a second line, so Enter makes one and a button sends. */
 export function typesOnScreen(): boolean {
-  return matchMedia('(pointer: coarse) and (hover: none)').matches;
+  return isMedia('(pointer: coarse) and (hover: none)') ?? false;
 }
 
 /** What is looked at of an Enter. */

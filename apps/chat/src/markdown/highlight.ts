@@ -1,6 +1,7 @@
 //! Code to coloured spans. The highlighter is in a worker, which starts with the first code block and has a second for
 //! each: code that takes it longer stays plain.
 
+import { isCostly } from '../text/layout-cost';
 import type { CodeNode, ColourAnswer, ColourJob } from './colour-job';
 
 /** Longer code stays plain, in letters and in lines: what is coloured is laid out as one. */
@@ -76,7 +77,7 @@ export function highlight(
 
 function isColourable(code: string, language: string): boolean {
   if (code.length > (language === '' ? LONGEST_GUESS : LONGEST) || code.trim() === '') return false;
-  return code.split('\n', MOST_LINES).length < MOST_LINES;
+  return code.split('\n', MOST_LINES).length < MOST_LINES && !isCostly(code);
 }
 
 function remember({ code, language }: ColourJob, nodes: readonly CodeNode[] | undefined): void {

@@ -23,7 +23,12 @@ export function renderNode(node: MarkNode, key: number): ReactNode {
     case 'strike':
       return <del key={key}>{renderInline(node.children)}</del>;
     case 'codeSpan':
-      return <code key={key}>{node.text}</code>;
+      // With a direction of its own it has no part in that of the paragraph that begins with it.
+      return (
+        <code key={key} dir="ltr">
+          {node.text}
+        </code>
+      );
     case 'hardBreak':
       return <br key={key} />;
     case 'link':

@@ -3,12 +3,14 @@
 //! Room `markdown`: a text as Markdown, drawn within bounds. It knows the text alone, not the message it is of.
 
 import { type JSX, memo, type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { PlainText } from '../text/plain-text';
+import { lettersWeight } from '../text/layout-cost';
+import { Pieces, PlainText } from '../text/plain-text';
 import { Slices } from '../turns/slices';
 import { elementsOf, spend, useTurn } from '../turns/turns';
 import { CodeBlock } from './code-block';
 import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
+import { Inline, inlinePieces, runsOf } from './inline-pieces';
 import { type Align, CODE_BLOCK, type MarkNode, type ParentNode, weightOf } from './ops';
 import { type Outline, outlineAfter, pageLevels } from './outline';
 import { fuelFor, parseMarkdown, parserIsReady, requestParser, subscribeToParser } from './parser';
@@ -48,7 +50,7 @@ function placesOf(blocks: readonly string[], before: readonly Placed[]): readonl
 }
 
 /** Before a block is parsed: so many letters make an element. */
-const blockWeight = ({ source }: Placed) => 2 + source.length / 100;
+const blockWeight = ({ source }: Placed) => 2 + lettersWeight(source);
 
 function renderPlaced({ source, outline }: Placed, index: number): ReactNode {
   return <MarkdownBlock key={index} source={source} outline={outline} />;
@@ -58,7 +60,11 @@ function renderPlaced({ source, outline }: Placed, index: number): ReactNode {
 export const MarkdownBlock = memo(function MarkdownBlock(props: { source: string; outline?: string }) {
   const prose = proseOf(props.source);
   if (prose === undefined) return <ParsedBlock source={props.source} outline={props.outline ?? ''} />;
-  return <p dir="auto">{prose}</p>;
+  return (
+    <p dir="auto">
+      <Inline nodes={[{ kind: 'text', text: prose }]} />
+    </p>
+  );
 });
 
 function ParsedBlock({ source, outline }: { source: string; outline: string }) {
@@ -75,7 +81,7 @@ function ParsedBlock({ source, outline }: { source: string; outline: string }) {
 
 /** What a block weighs before it is parsed: many get their turns at once, each by this. */
 function guessedWeight(source: string): number {
-  return Math.min(MOST_GUESSED, (FENCE.test(source) ? CODE_BLOCK : 4) + source.length / 50);
+  return Math.min(MOST_GUESSED, (FENCE.test(source) ? CODE_BLOCK : 4) + 2 * lettersWeight(source));
 }
 
 /**
@@ -113,7 +119,7 @@ function renderBlock(node: MarkNode, key: number, levels: Levels): ReactNode {
     case 'paragraph':
       return (
         <p key={key} dir="auto">
-          {node.children.map(renderNode)}
+          <Inline nodes={node.children} />
         </p>
       );
     case 'heading':
@@ -135,7 +141,7 @@ function renderBlock(node: MarkNode, key: number, levels: Levels): ReactNode {
     case 'rawBlock':
       return (
         <p key={key} className="md-plain" dir="auto">
-          {node.text}
+          <Pieces text={node.text} />
         </p>
       );
     case 'item':
@@ -164,7 +170,7 @@ function Heading(props: { node: ParentNode & { kind: 'heading' }; pageLevel: num
   const Tag = `h${props.pageLevel}` as keyof JSX.IntrinsicElements;
   return (
     <Tag className={`md-h${props.node.level}`} dir="auto">
-      {props.node.children.map(renderNode)}
+      <Inline nodes={props.node.children} />
     </Tag>
   );
 }
@@ -187,8 +193,24 @@ function List({ node, levels }: { node: ParentNode & { kind: 'list' }; levels: L
 function Item({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels }) {
   return (
     <li className={isTask(nodes) ? 'md-task' : undefined} dir={directionOf(nodes)}>
-      <Blocks nodes={nodes} levels={levels} />
+      <ItemBlocks nodes={nodes} levels={levels} />
     </li>
+  );
+}
+
+/** The letters of an item without paragraphs lie beside its lists: where they are costly, each run of them is in pieces. */
+function ItemBlocks({ nodes, levels }: { nodes: readonly MarkNode[]; levels: Levels }) {
+  const runs = runsOf(nodes);
+  if (!runs.some(run => run.inline && inlinePieces(run.nodes, 'line')))
+    return <Blocks nodes={nodes} levels={levels} />;
+  return runs.map(({ inline, nodes }, index) =>
+    inline ? (
+      // biome-ignore lint/suspicious/noArrayIndexKey: what is in an item never moves
+      <Inline key={index} nodes={nodes} />
+    ) : (
+      // biome-ignore lint/suspicious/noArrayIndexKey: as above
+      <Blocks key={index} nodes={nodes} levels={levels} />
+    ),
   );
 }
 
@@ -237,7 +259,7 @@ function TableRow(props: { node: MarkNode; columns: readonly Align[]; cell: 'td'
   if (!('children' in node)) return null;
   const cell = (one: MarkNode, column: number) => (
     <Cell key={column} style={{ textAlign: columns[column] }} dir={cellDirection(one)}>
-      {'children' in one ? one.children.map(renderNode) : null}
+      {'children' in one ? <Inline nodes={one.children} place="cell" /> : null}
     </Cell>
   );
   const missing = Math.min(columns.length, MOST_FILLED) - node.children.length;

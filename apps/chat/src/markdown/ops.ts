@@ -1,6 +1,8 @@
 //! What to draw for a Markdown text, read from the parser's list of numbers: `crates/markdown/src/ops.rs` says what
 //! they are.
 
+import { lettersWeight } from '../text/layout-cost';
+
 const OP = {
   close: 0,
   text: 1,
@@ -81,16 +83,14 @@ const PLAIN: ReadonlyMap<number, PlainKind> = new Map<number, PlainKind>([
   [OP.strike, 'strike'],
 ]);
 
-/** Letters that cost as much as an element. */
-const LETTERS = 100;
 /** A block of code has a caption, a button and its icon, and asks for its colours. */
 export const CODE_BLOCK = 40;
 
 /** How much it costs to draw a node: its elements, and its letters by the line. */
 export function weightOf(node: MarkNode): number {
   if ('children' in node) return node.weight;
-  if (node.kind === 'codeBlock') return CODE_BLOCK + node.code.length / LETTERS;
-  if ('text' in node) return 1 + node.text.length / LETTERS;
+  if (node.kind === 'codeBlock') return CODE_BLOCK + lettersWeight(node.code);
+  if ('text' in node) return 1 + lettersWeight(node.text);
   return node.kind === 'image' ? 4 : 1;
 }
 

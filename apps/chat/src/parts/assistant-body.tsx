@@ -5,10 +5,10 @@
 //! of what stands around the message.
 
 import type { PreviewPart, Row, ThreadHandle } from '@threadmill/client';
-import { splitBlocks, useLiveParts, useStreamBlocks } from '@threadmill/react';
+import { useLiveParts, useStreamBlocks } from '@threadmill/react';
 import { memo, type RefCallback, useMemo, useRef } from 'react';
+import { blocksOf } from '../markdown/blocks';
 import { MarkdownBlocks } from '../markdown/markdown';
-import { LONGEST as LONGEST_BLOCK } from '../markdown/parser';
 import { countRowRender } from '../turns/counters';
 import { OtherPart } from './other-part';
 import { ReasoningPart } from './reasoning-part';
@@ -71,13 +71,6 @@ function PartOfMessage(props: PartOfProps) {
       <MorePart row={row} index={at} />
     </>
   );
-}
-
-/** Reference definitions reach across blocks: a text that has some is one block, if it can be one. */
-const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
-
-function blocksOf(text: string): readonly string[] {
-  return text.length <= LONGEST_BLOCK && DEFINITION.test(text) ? [text] : splitBlocks(text);
 }
 
 function TextPart({ row, handle, part, at, writing }: PartOfProps) {

@@ -6,7 +6,7 @@ import { RemoteImage } from '../markdown/remote-image';
 import { safeLink } from '../markdown/safe-url';
 import { jsonOf } from '../text/json';
 import { PlainText } from '../text/plain-text';
-import { cutTo, sizeInWords } from '../text/text';
+import { cutTo, glanceOf, sizeInWords } from '../text/text';
 import { DrawnWhole } from '../turns/turns';
 import { MessageIsWritten, toolNote } from './tool-note';
 
@@ -66,7 +66,7 @@ function Unfolded({ text, prose, ...head }: FoldedProps) {
 function Summary({ title, note }: { title: string; note?: string }) {
   return (
     <summary>
-      <bdi>{title}</bdi>
+      <bdi>{glanceOf(title)}</bdi>
       {/* Else a screen reader says "searchdone". */}
       {note ? <span className="visually-hidden">, </span> : null}
       {note ? <span className="folded-note">{note}</span> : null}
@@ -92,22 +92,28 @@ function FilePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {
   const name = text(fields.filename) || text(fields.mediaType) || 'File';
   const url = text(fields.url);
   if (text(fields.mediaType).startsWith('image/')) return <RemoteImage source={url} alt={name} />;
-  const href = safeLink(url);
-  if (!href) return <span className="file-chip">{name}</span>;
-  return (
-    <a className="file-chip" href={href} target="_blank" rel="noopener noreferrer nofollow">
-      {name}
-    </a>
-  );
+  return <Chip name={name} url={url} />;
 }
 
 function SourcePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {
-  const href = safeLink(text(fields.url));
-  const title = text(fields.title) || text(fields.url);
-  if (!href) return <span className="file-chip">{title}</span>;
+  const url = text(fields.url);
+  return <Chip name={text(fields.title) || url} url={url} />;
+}
+
+/** A name, which leads to its address if that may be followed. */
+function Chip({ name, url }: { name: string; url: string }) {
+  const href = safeLink(url);
+  const shown = glanceOf(name);
+  if (!href) {
+    return (
+      <span className="file-chip" dir="auto">
+        {shown}
+      </span>
+    );
+  }
   return (
-    <a className="file-chip" href={href} target="_blank" rel="noopener noreferrer nofollow">
-      {title}
+    <a className="file-chip" dir="auto" href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {shown}
     </a>
   );
 }

@@ -7,7 +7,7 @@ import { PlainText } from '../text/plain-text';
 import { textOf } from './whole-parts';
 
 /** A longer text is laid out in pieces. */
-const LONG = 16 * 1024;
+const LONG = 8 * 1024;
 
 interface ReasoningPartProps {
   readonly row: Row;

@@ -45,8 +45,11 @@ const FINISH: ReadonlyMap<string, string> = new Map([
 
 const LONGEST = 2_048;
 
+/** What is looked at of a message: one on the page, or on paper. */
+export type Ended = Pick<Row, 'role' | 'run' | 'status' | 'metadata' | 'rev' | 'parts'>;
+
 /** How the answer of a row ended; nothing if there is nothing to say. */
-export function endingOf(row: Row): Ending | undefined {
+export function endingOf(row: Ended): Ending | undefined {
   if (row.role !== 'assistant' || row.run !== undefined || row.status === 'removed') return undefined;
   const metadata = fields(row.metadata);
   const error = fields(metadata.error);
@@ -66,7 +69,7 @@ function failure(error: Fields): string[] {
   return [words(error.message), advice ?? ''].filter(Boolean);
 }
 
-function finish(metadata: Fields, row: Row): string[] {
+function finish(metadata: Fields, row: Ended): string[] {
   const line = FINISH.get(words(metadata.finishReason));
   if (line !== undefined) return [line];
   return row.rev > 0 && row.parts.every(saysNothing) ? ['The answer is empty.'] : [];

@@ -2,6 +2,7 @@
 
 import type { Client, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
 import { createContext, useContext } from 'react';
+import type { EditDrafts } from './edit-drafts';
 import { type MessageTexts, textsHere, textsThere } from './whole-texts';
 
 /** The actions of the open thread. */
@@ -9,6 +10,10 @@ export interface ThreadActions {
   readonly threadId: string;
   /** Opens the editor in a row, or closes it. */
   edit(messageId: string | undefined): void;
+  /** Whether an editor was just opened by the reader; only the first who asks is told. */
+  takeFocus(): boolean;
+  /** What was typed into editors and not sent. */
+  readonly edits: EditDrafts;
   /** Saves what was changed in a message's texts, as they were at that revision, and asks for a new answer. */
   saveEdit(row: Row, texts: readonly TextEdit[], rev: number): void;
   /** The texts of a message, whole, as one: what is copied. */
@@ -52,7 +57,11 @@ interface ActionParts {
   readonly handle: ThreadHandle;
   readonly keeper: Scrolling;
   readonly report: (error: unknown) => void;
+  readonly edits: EditDrafts;
   readonly setEditing: (messageId: string | undefined) => void;
+  readonly takeFocus: () => boolean;
+  /** Opens the editor of a message again, unless another is open. */
+  readonly reopen: (messageId: string) => void;
   readonly askRemove: (row: Row) => void;
   readonly mend: (row: Row) => void;
   readonly provider: () => string | undefined;
@@ -62,7 +71,7 @@ interface ActionParts {
 
 /** Actions over one handle. Forks move this tab to the new branch; other tabs are told by the server. */
 export function threadActions(parts: ActionParts): ThreadActions {
-  const { client, handle, keeper, report, setEditing } = parts;
+  const { client, handle, keeper, report, edits, setEditing } = parts;
   const { threadId } = handle;
   const branchOf = () => {
     const { branch } = handle.getSnapshot();
@@ -70,6 +79,19 @@ export function threadActions(parts: ActionParts): ThreadActions {
   };
   const moveTo = async (branch: string) => {
     if (parts.isShown() && handle.getSnapshot().branch !== branch) await handle.switchBranch(branch);
+  };
+  /** What was typed is kept until something else keeps it: the outbox at once, without one the server. */
+  const edited = async <T>(row: Row, saving: Promise<T>): Promise<T> => {
+    const queues = client.status.getSnapshot().engine === 'sync';
+    if (queues) edits.forget(row.id);
+    try {
+      const saved = await saving;
+      if (!queues) edits.forget(row.id);
+      return saved;
+    } catch (error) {
+      if (!queues) parts.reopen(row.id);
+      throw error;
+    }
   };
   const saveEdit = async (row: Row, texts: readonly TextEdit[], rev: number) => {
     setEditing(undefined);
@@ -79,7 +101,7 @@ export function threadActions(parts: ActionParts): ThreadActions {
     const choice = provider === undefined ? {} : { provider };
     const read = rev > 0 ? { rev } : {};
     const input = { texts, run: true, ...read, ...branchOf(), ...choice };
-    const saved = await client.edit(threadId, row.id, input);
+    const saved = await edited(row, client.edit(threadId, row.id, input));
     keeper.rename(row.id, saved.messageId);
     await moveTo(saved.branch);
     keeper.follow();
@@ -126,6 +148,8 @@ export function threadActions(parts: ActionParts): ThreadActions {
     wholeText,
     mend: parts.mend,
     edit: setEditing,
+    takeFocus: parts.takeFocus,
+    edits,
     askRemove: parts.askRemove,
     remove: row => void remove(row).catch(reportOf(row)),
     saveEdit: (row, texts, rev) => void saveEdit(row, texts, rev).catch(reportOf(row)),

@@ -1,5 +1,6 @@
-//! Prints the open thread whole. The command of the page reads the thread first and then prints; the browser's own, which
-//! waits for nothing, has it read while everything stands still.
+//! Prints the open thread. The command of the page, in the menu and on Ctrl or Cmd + P, reads the thread whole and then
+//! prints. The browser's own command waits for nothing, and what is asked for while the page stands still has no deadline:
+//! it prints what the page holds, and says on the paper and on the page what is missing.
 //!
 //! Room `print`: a thread on paper. It shares the parts of messages with the page, and no row and no list.
 
@@ -9,7 +10,7 @@ import { createPortal, flushSync } from 'react-dom';
 import { useReport } from '../shell/reports';
 import { offerPrint } from './command';
 import { type Print, PrintedThread } from './printed-thread';
-import { readThread, readThreadNow, type ThreadToPrint } from './read-thread';
+import { readThread, type ThreadToPrint } from './read-thread';
 
 function printOf({ title }: Messages, { messages, leftOut }: ThreadToPrint): Print {
   const notice =
@@ -17,14 +18,18 @@ function printOf({ title }: Messages, { messages, leftOut }: ThreadToPrint): Pri
   return { title: title || 'Thread', messages, notice };
 }
 
-/** Without the server: the messages that the page holds. */
-function printOfLoaded({ title, rows, hasOlder, hasNewer }: Messages): Print {
+/** The messages that the page holds; `why` it is a part, if it is one. */
+function printOfLoaded({ title, rows, hasOlder, hasNewer }: Messages, why: string): Print {
   const cut = hasOlder || hasNewer || rows.some(row => (row.previews?.length ?? 0) > 0);
-  const notice = cut
-    ? 'The server could not be asked for the whole thread: this is the part that was loaded.'
-    : undefined;
-  return { title: title || 'Thread', messages: rows.filter(row => row.status !== 'removed'), notice };
+  const messages = rows.filter(row => row.status !== 'removed');
+  return { title: title || 'Thread', messages, notice: cut ? why : undefined };
 }
+
+const UNREAD = 'The server could not be asked for the whole thread: this is the part that was loaded.';
+const OWN =
+  'This is the part of the thread that was loaded: “Print thread” in the menu of the page prints all of it.';
+/** Said on the page, to whoever may not look at the paper. */
+const PART = new Error('Only a part of the thread was printed. “Print thread” in the menu prints all of it.');
 
 export function PrintView({ threadId, messages }: { threadId: string; messages: Messages }) {
   const report = useReport();
@@ -34,13 +39,19 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
   latest.current = { messages, print };
   useEffect(() => {
     let gone = false;
+    let part = false;
     const before = () => {
       const { messages, print } = latest.current;
       if (print) return;
-      const read = readThreadNow(threadId, messages.branch);
-      flushSync(() => setPrint(read ? printOf(messages, read) : printOfLoaded(messages)));
+      const loaded = printOfLoaded(messages, OWN);
+      part = loaded.notice !== undefined;
+      flushSync(() => setPrint(loaded));
     };
-    const after = () => setPrint(undefined);
+    const after = () => {
+      setPrint(undefined);
+      if (part) report(PART);
+      part = false;
+    };
     const command = async () => {
       setReading(true);
       try {
@@ -50,7 +61,7 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
       } catch (error) {
         if (gone) return;
         report(error);
-        flushSync(() => setPrint(printOfLoaded(latest.current.messages)));
+        flushSync(() => setPrint(printOfLoaded(latest.current.messages, UNREAD)));
       } finally {
         if (!gone) flushSync(() => setReading(false));
       }

@@ -1,10 +1,12 @@
 //! A thread on paper: its title, and its messages one after the other.
 
 import type { Message, PreviewPart, Row } from '@threadmill/client';
-import { splitBlocks } from '@threadmill/react';
+import { blocksOf } from '../markdown/blocks';
 import { MarkdownBlocks } from '../markdown/markdown';
+import { EndingWords } from '../parts/ending-words';
 import { OtherPart } from '../parts/other-part';
 import { RowAsText } from '../parts/row-as-text';
+import { endingOf } from '../parts/run-ending';
 import { textOf } from '../parts/whole-texts';
 import { Boundary } from '../shell/boundary';
 import { DrawnWhole } from '../turns/turns';
@@ -26,7 +28,7 @@ export interface Print {
 export function PrintedThread({ title, messages, notice }: Print) {
   return (
     <article className="print">
-      <h1>{title}</h1>
+      <h1 dir="auto">{title}</h1>
       {notice !== undefined && <p className="print-notice">{notice}</p>}
       {messages.map(message => (
         <section key={message.id} className={`print-message print-${message.role}`}>
@@ -36,10 +38,23 @@ export function PrintedThread({ title, messages, notice }: Print) {
           </h2>
           <Boundary instead={() => <RowAsText row={message} />}>
             <PrintedParts message={message} />
+            <PrintedEnding message={message} />
           </Boundary>
         </section>
       ))}
     </article>
+  );
+}
+
+/** Whoever reads the paper must know too that an answer failed, and why. */
+function PrintedEnding({ message }: { message: Message | Row }) {
+  const ending = endingOf(message);
+  return (
+    ending && (
+      <div className="print-notice">
+        <EndingWords ending={ending} />
+      </div>
+    )
   );
 }
 
@@ -66,7 +81,7 @@ function PrintedPart({ part, role }: { part: PreviewPart; role: Message['role'] 
   }
   return (
     <div className="md">
-      <MarkdownBlocks blocks={splitBlocks(text)} />
+      <MarkdownBlocks blocks={blocksOf(text)} />
     </div>
   );
 }

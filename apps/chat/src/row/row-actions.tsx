@@ -4,7 +4,7 @@ import type { Row } from '@threadmill/client';
 import { CopyButton } from '../controls/copy-button';
 import { Icon, type IconName } from '../controls/icon';
 import { useThreadActions } from '../parts/thread-actions';
-import { relativeTime } from '../text/relative-time';
+import { isoTime, relativeTime } from '../text/relative-time';
 import { useAfterPaint } from '../turns/after-paint';
 
 /** They come after the text has been painted; their place is kept. */
@@ -27,7 +27,7 @@ function Actions({ row }: { row: Row }) {
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
       <time
-        dateTime={when.toISOString()}
+        dateTime={isoTime(row.createdAt)}
         onPointerEnter={event => {
           // In the reader's words, which take milliseconds to find.
           event.currentTarget.title = when.toLocaleString();

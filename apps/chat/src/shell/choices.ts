@@ -1,6 +1,8 @@
 //! What the reader has chosen on this device: strings that outlive the page, or the page's memory where the browser
 //! keeps none. Site data may be blocked, and then even naming `localStorage` throws.
 
+import { ifAllowed } from './browser';
+
 const memory = new Map<string, string>();
 
 /** What was chosen under this key. */
@@ -24,11 +26,6 @@ export function forgetChoice(key: string): void {
   attempt(storage => storage.removeItem(key));
 }
 
-function attempt<T>(act: (storage: Storage) => T): T | undefined {
-  try {
-    // `null` in some embedded browsers, whatever its type says.
-    return window.localStorage ? act(window.localStorage) : undefined;
-  } catch {
-    return undefined;
-  }
+function attempt<T>(act: (storage: Storage) => T | null): T | undefined {
+  return ifAllowed(() => window.localStorage && act(window.localStorage));
 }

@@ -2,6 +2,7 @@
 //! it has none; Escape, the browser's Back and a wider screen close it, and the focus returns to where it was opened.
 
 import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import { ifAllowed } from './browser';
 
 /** Where the list is a drawer; the style sheet says the same. */
 const NARROW = '(max-width: 760px)';
@@ -38,14 +39,14 @@ export function useDrawer(): Drawer {
   }, []);
   useEffect(() => {
     if (!drawer) return;
-    const wide = matchMedia(NARROW);
+    const narrow = ifAllowed(() => matchMedia(NARROW));
     const onBack = () => !isDrawerEntry(history.state) && setDrawer(false);
-    const onWidth = () => !wide.matches && closeDrawer();
+    const onWidth = () => narrow?.matches === false && closeDrawer();
     window.addEventListener('popstate', onBack);
-    wide.addEventListener('change', onWidth);
+    narrow?.addEventListener?.('change', onWidth);
     return () => {
       window.removeEventListener('popstate', onBack);
-      wide.removeEventListener('change', onWidth);
+      narrow?.removeEventListener?.('change', onWidth);
     };
   }, [drawer, closeDrawer]);
   useEffect(() => {

@@ -3,6 +3,8 @@
 //! keep: whoever reads there wants what is new.
 
 import type { Anchor } from '@threadmill/client';
+import { ifAllowed } from './browser';
+import { forgetChoice, storeChoice, storedChoice } from './choices';
 
 /** The message the reader was at, and how far below the top of the view it began, in pixels. */
 export interface Spot {
@@ -20,33 +22,43 @@ const KEY = 'threadmill.places';
 /** Threads whose place is kept: about 16 KB. */
 const THREADS = 100;
 
+/** A text that is longer was not stored here. */
+const LONGEST = 256 * 1024;
+/** Pixels: no row is higher, and none begins farther below the top of a view. */
+const FARTHEST = 1_000_000;
+
 /** The newest last. */
 let places: Map<string, Place> | undefined;
 
 /** What the storage holds is checked: it may be of another release, or of anybody. */
-function parse(text: string | null): Map<string, Place> {
+function parse(text: string | undefined): Map<string, Place> {
   const found = new Map<string, Place>();
-  const stored: unknown = text === null ? [] : JSON.parse(text);
+  const stored = ifAllowed<unknown>(() =>
+    JSON.parse(text === undefined || text.length > LONGEST ? '' : text),
+  );
   if (!Array.isArray(stored)) return found;
   for (const entry of stored.slice(-THREADS)) {
     if (!Array.isArray(entry) || typeof entry[0] !== 'string') continue;
     const [, branch, message, top] = entry as unknown[];
     found.set(entry[0], {
-      ...(typeof branch === 'string' && { branch }),
-      ...(typeof message === 'string' && typeof top === 'number' && { spot: { message, top } }),
+      ...(isId(branch) && { branch }),
+      ...(isId(message) && isTop(top) && { spot: { message, top } }),
     });
   }
   return found;
 }
 
+/** A server's ids are shorter. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 200;
+}
+
+function isTop(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= FARTHEST;
+}
+
 function held(): Map<string, Place> {
-  if (places) return places;
-  places = new Map();
-  try {
-    places = parse(localStorage.getItem(KEY));
-  } catch {
-    // Storage is forbidden, or holds something else: this page begins without.
-  }
+  places ??= parse(storedChoice(KEY));
   return places;
 }
 
@@ -85,12 +97,8 @@ function store(): void {
   clearTimeout(soon);
   soon = undefined;
   const entries = [...held()].map(([id, { branch, spot }]) => [id, branch ?? null, spot?.message, spot?.top]);
-  try {
-    if (entries.length === 0) localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, JSON.stringify(entries));
-  } catch {
-    // Forbidden or full: this page remembers all the same.
-  }
+  if (entries.length === 0) forgetChoice(KEY);
+  else storeChoice(KEY, JSON.stringify(entries));
 }
 
 /** The user signs out: nothing is remembered. */

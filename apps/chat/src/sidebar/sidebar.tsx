@@ -16,6 +16,8 @@ import { ThemeToggle } from './theme';
 import { ThreadList } from './thread-list';
 
 const MINUTE = 60_000;
+/** No title is longer, and the server is asked in an address. */
+const LONGEST = 512;
 /** Of the switcher. */
 const KEYS = /mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K';
 
@@ -68,6 +70,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
           type="search"
           placeholder="Filter"
           aria-label="Filter threads by title"
+          maxLength={LONGEST}
           value={filter}
           onChange={event => setFilter(event.target.value)}
           onKeyDown={event => {

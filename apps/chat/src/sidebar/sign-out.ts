@@ -2,6 +2,7 @@
 
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
+import { ifAllowed } from '../shell/browser';
 import { forgetPlaces } from '../shell/places';
 import { forgetShell } from '../shell/shell';
 
@@ -23,11 +24,7 @@ export async function signOut(client: Client): Promise<void> {
 
 /** The clients of the other tabs are closed by the one that signs out: their pages begin anew too. */
 export function reloadOnSignOut(): void {
-  try {
-    others = new BroadcastChannel('threadmill.signed-out');
-  } catch {
-    // There is none, or this page may not have one: each page forgets by itself.
-    return;
-  }
-  others.onmessage = () => location.assign('/');
+  others = ifAllowed(() => new BroadcastChannel('threadmill.signed-out'));
+  // Where there is none each page forgets by itself.
+  if (others) others.onmessage = () => location.assign('/');
 }

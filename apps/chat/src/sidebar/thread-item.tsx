@@ -9,7 +9,7 @@ import { Icon } from '../controls/icon';
 import { threadPath } from '../shell/address';
 import { useReport } from '../shell/reports';
 import { navigate } from '../shell/route';
-import { relativeTime } from '../text/relative-time';
+import { isoTime, relativeTime } from '../text/relative-time';
 import { withoutMarkdown } from '../text/text';
 import { usePrefetch } from './prefetch';
 import { type Leaving, RenameField } from './rename-field';
@@ -77,9 +77,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
           <span className="thread-name" dir="auto">
             {thread.title || name}
           </span>
-          <time dateTime={new Date(thread.updatedAt).toISOString()}>
-            {relativeTime(thread.updatedAt, now)}
-          </time>
+          <time dateTime={isoTime(thread.updatedAt)}>{relativeTime(thread.updatedAt, now)}</time>
         </span>
         <span className="thread-snippet" dir="auto">
           {withoutMarkdown(thread.snippet)}

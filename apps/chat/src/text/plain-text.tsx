@@ -3,53 +3,69 @@
 
 import { useMemo, useState } from 'react';
 import { Slices } from '../turns/slices';
+import { isCostly } from './layout-cost';
 
-/** What is laid out as one: so many letters, or so many lines if they are short. */
+/** What is laid out as one: so many letters, fewer if they are costly, or so many lines if they are short. */
 const PIECE = 8 * 1024;
+const COSTLY_PIECE = 4 * 1024;
 const LINES = 200;
-/** How far after a piece's length a line's end is looked for, then a blank. */
-const FURTHER = PIECE;
 /** A piece in elements: its layout costs about as much as theirs. */
 const WEIGHT = 600;
+const COSTLY_WEIGHT = 1_500;
 
 interface Piece {
   readonly text: string;
   /** Begins or ends in the middle of a line, which the piece beside it has the rest of. */
   readonly broken: boolean;
+  readonly weight: number;
 }
 
 /** Cuts a text at its lines, where a line is very long at a blank, and where there is none between two characters. */
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = [];
+  const [most, weight] = isCostly(text) ? [COSTLY_PIECE, COSTLY_WEIGHT] : [PIECE, WEIGHT];
   const isWithinLine = (at: number) => at > 0 && at < text.length && text.charAt(at - 1) !== '\n';
   let start = 0;
   while (start < text.length) {
-    const end = start + cutOf(text.slice(start, start + PIECE + FURTHER));
-    pieces.push({ text: text.slice(start, end), broken: isWithinLine(start) || isWithinLine(end) });
+    const end = start + cutOf(text.slice(start, start + 2 * most), most);
+    pieces.push({ text: text.slice(start, end), broken: isWithinLine(start) || isWithinLine(end), weight });
     start = end;
   }
   return pieces;
 }
 
-/** Where the first piece of a text ends, which is given as far as a piece may reach. */
-function cutOf(text: string): number {
+/**
+ * Where the first piece of a text ends, which is given as far as a piece may reach: twice the usual length, if a line's end
+ * or else a blank is only there.
+ */
+function cutOf(text: string, most: number): number {
   let line = -1;
-  for (let lines = 0; lines < LINES && line < PIECE; lines += 1) {
+  for (let lines = 0; lines < LINES && line < most; lines += 1) {
     const next = text.indexOf('\n', line + 1);
     if (next < 0) break;
     line = next;
     if (lines === LINES - 1) return line + 1;
   }
-  if (line >= PIECE) return line + 1;
-  if (text.length < PIECE + FURTHER) return text.length;
-  const blank = text.indexOf(' ', PIECE);
+  if (line >= most) return line + 1;
+  if (text.length < 2 * most) return text.length;
+  const blank = text.indexOf(' ', most);
   if (blank >= 0) return blank + 1;
-  const between = text.charCodeAt(PIECE);
-  const isSecondHalf = between >= 0xdc00 && between <= 0xdfff;
-  return isSecondHalf ? PIECE + 1 : PIECE;
+  return most + lengthOfLetter(text, most);
 }
 
-const weightOf = () => WEIGHT;
+const MARK = /^[\p{M}\u200d]/u;
+/** A letter with more marks is cut all the same. */
+const MOST_MARKS = 32;
+
+/** How far the letter goes on that the place is in: its second half, and marks upon it. */
+function lengthOfLetter(text: string, place: number): number {
+  const code = text.charCodeAt(place);
+  let length = code >= 0xdc00 && code <= 0xdfff ? 1 : 0;
+  while (length < MOST_MARKS && MARK.test(text.slice(place + length, place + length + 2))) length += 1;
+  return length;
+}
+
+const weightOf = ({ weight }: Piece) => weight;
 
 /** A copy of the text has a line's end before and after a block, and none at an inline block. */
 function renderPiece({ text, broken }: Piece, index: number) {

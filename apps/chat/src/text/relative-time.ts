@@ -7,6 +7,8 @@ const WEEK = 7 * DAY;
 
 /** `now`, `5 min`, `3 h`, `2 d`, then the date; both times in milliseconds. */
 export function relativeTime(then: number, now: number): string {
+  // No calendar has it.
+  if (Number.isNaN(new Date(then).getTime())) return '';
   const ago = now - then;
   if (ago < MINUTE) return 'now';
   if (ago < HOUR) return `${Math.floor(ago / MINUTE)} min`;
@@ -24,4 +26,10 @@ function dates(year: 'numeric' | undefined): Intl.DateTimeFormat {
     FORMATS.get(year) ?? new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', year });
   FORMATS.set(year, known);
   return known;
+}
+
+/** A time for machines; nothing of one that no calendar has. */
+export function isoTime(ms: number): string | undefined {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 }

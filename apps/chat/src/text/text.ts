@@ -17,6 +17,14 @@ export function cutTo(text: string, most: number): string {
   return /[\ud800-\udbff]$/.test(first) ? first.slice(0, -1) : first;
 }
 
+/** Letters of a name that are shown: it may be of any length, and what it is called is in its beginning. */
+const GLANCE = 300;
+
+/** A name as far as it is shown. */
+export function glanceOf(name: string): string {
+  return name.length <= GLANCE ? name : `${cutTo(name, GLANCE)}…`;
+}
+
 /** A line without fences, headings, list marks, emphasis and link addresses. For glances only: it does not parse. */
 export function withoutMarkdown(text: string): string {
   return text

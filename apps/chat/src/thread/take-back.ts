@@ -24,8 +24,8 @@ export function useTakeBack(
     if (wasSent(taken, handle)) return;
     // The words of an edit too, rather than lose them.
     if (taken.kind !== 'create') return taken.text ? giveBack.current?.(taken.text) : undefined;
-    // With its first message the thread is gone too.
-    drafts.set(NEW, taken.text ?? '');
+    // With its first message the thread is gone too. What is typed for a new one stays behind it.
+    drafts.set(NEW, [taken.text, drafts.get(NEW)].filter(Boolean).join('\n\n'));
     navigate('/');
   }, [taken, items, handle, drafts, giveBack]);
   return setTaken;

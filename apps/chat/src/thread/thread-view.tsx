@@ -20,6 +20,7 @@ import { LiveNews } from './live-news';
 import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadProblem } from './thread-problem';
+import { useEditing } from './use-editing';
 import { usePlace } from './use-place';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
@@ -32,7 +33,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const messages = useMessages(threadId, at);
   useOwnTitle(messages.title);
   usePlace(threadId, messages, keeper);
-  const [editing, setEditing] = useState<string>();
+  const { edits, editing, setEditing, reopen, takeFocus } = useEditing(threadId);
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();
   const provider = useRef(chosen);
@@ -59,13 +60,16 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
         handle,
         keeper,
         report,
+        edits,
         setEditing,
+        takeFocus,
+        reopen,
         askRemove: setRemoving,
         mend: row => mending.current(row),
         provider: () => provider.current,
         isShown,
       }),
-    [client, handle, keeper, report, isShown],
+    [client, handle, keeper, report, edits, setEditing, takeFocus, reopen, isShown],
   );
   useJump(messageId, opening, messages, keeper, report);
 
@@ -76,7 +80,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     // While an edit of it is on its way, what the message will say is not settled.
     const settled = last?.outbox?.kind !== 'edit' || last.outbox.state === 'failed';
     if (last && settled && last.parts.some(part => part.type === 'text')) setEditing(last.id);
-  }, []);
+  }, [setEditing]);
   const onSent = useCallback(() => {
     keeper.follow();
     if (!latest.current.hasNewer) return;
@@ -84,10 +88,11 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   }, [keeper, report]);
 
   const isPlace = messageId === undefined && (opening.anchor ?? opening.branch) !== undefined;
-  const lost = messages.status === 'error' && messages.error?.status === 404 && isPlace;
+  const { status = 0 } = messages.error ?? {};
+  const lost = messages.status === 'error' && (status === 400 || status === 404) && isPlace;
   useEffect(() => {
     if (!lost) return;
-    // The message or the branch is gone, the thread need not be: it opens as if it were new.
+    // The message or the branch is gone, or was none ever; the thread need not be: it opens as if it were new.
     forgetPlace(threadId);
     keeper.follow();
     setOpening({});
