@@ -68,16 +68,19 @@ windows() {
   "$binary" bench seed --data "$data" --messages 1000000 || return 1
   echo "proof: filling a thread of 1,000,000 | $((SECONDS - begun)) s"
   "$binary" bench seed --data "$data" --messages 1000 --nested 10000 --id bench-nested || return 1
-  serve "$data" || return 1
+  # A constant body is sent more often than one user may ask.
+  printf '[limits]\nrequests_per_user = 1000000\nrequests_per_tenant = 1000000\n' >"$data/threadmill.toml"
+  serve "$data" --config "$data/threadmill.toml" || return 1
   "$binary" bench window --url "$url" --thread bench-100 --thread bench-1000000 --thread bench-nested \
-    --requests 4000 --clients 2 --json | tee "$out/windows.json"
+    --json | tee "$out/windows.json"
   local status=${PIPESTATUS[0]}
   kill "$server" && wait "$server"
   python3 - "$out/windows.json" <<'PY'
 import json, sys
 for line in open(sys.argv[1]):
     r = json.loads(line)
-    print(f"proof: {r['what'].strip()} | {r['perSecond']:.0f}/s, p50 {r['p50Ms']:.2f} ms, p99 {r['p99Ms']:.2f} ms")
+    share = f", {r['ofControl']:.0%} of the constant" if "ofControl" in r else ""
+    print(f"proof: {r['what'].strip()} | {r['perSecond']:.0f}/s, p50 {r['p50Ms']:.2f} ms, p99 {r['p99Ms']:.2f} ms{share}")
 PY
   rm -rf "$data"
   return "$status"
@@ -94,8 +97,38 @@ appends() {
 import json, sys
 for line in open(sys.argv[1]):
     r = json.loads(line)
-    print(f"proof: {r['what']} over HTTP | {r['perSecond']:.0f}/s, p50 {r['p50Ms']:.2f} ms, p99 {r['p99Ms']:.2f} ms")
+    share = f", {r['ofControl']:.0%} of the control" if "ofControl" in r else ""
+    print(f"proof: {r['what'].strip()} | {r['perSecond']:.0f}/s, p50 {r['p50Ms']:.2f} ms, p99 {r['p99Ms']:.2f} ms{share}")
 PY
+  rm -rf "$data"
+  return "$status"
+}
+
+# Those start what they measure.
+alone() {
+  "$binary" bench "$@" --json >"$out/alone.json" || return 1
+  python3 - "$out/alone.json" <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    if "kibEach" in r:
+        print(f"proof: {r['sockets']} sockets {r['what']} | {r['kibEach']} KiB each")
+        continue
+    words = f"{r['perSecond']:.0f}/s, p50 {r['p50Ms']:.2f} ms, p99 {r['p99Ms']:.2f} ms"
+    words += f", {r['cpuMicros']:.1f} us of processor each" if "cpuMicros" in r else ""
+    words += f", {r['ofControl']:.0%} of the control" if "ofControl" in r else ""
+    words += "".join(f", {what} {times:.2f} x" for what, times in r.get("ratio", {}).items())
+    print(f"proof: {r['what'].strip()} | {words}")
+PY
+}
+
+resumes() {
+  local data
+  data=$(mktemp -d)
+  serve "$data" || return 1
+  alone resume --url "$url"
+  local status=$?
+  kill "$server" && wait "$server"
   rm -rf "$data"
   return "$status"
 }
@@ -131,6 +164,10 @@ bar 6 refusals tests threadmill-cli refusals
 bar 7 runs tests threadmill-cli load
 bar edge peers tests threadmill-cli hostile
 bar 7 appends appends
+bar 7 direct alone append --direct
+bar 8 fanout alone fanout
+bar 8 resume resumes
+bar 8 sockets alone sockets
 for name in renders tabs times memory transports offline; do bar client "$name" client "$name"; done
 bar client faults bash scripts/bars.sh "$binary" faults
 bar client model tab_model

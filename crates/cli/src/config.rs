@@ -14,12 +14,12 @@ use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
 use threadmill_server::{Auth as HttpAuth, Link, Tokens};
 
-use crate::flags::FlagConfig;
-
+mod flag;
 mod limits;
 #[cfg(test)]
 mod reference;
 
+pub(crate) use flag::FlagConfig;
 pub(crate) use limits::Limits;
 
 /// Read if no file is named and it is there.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
 use threadmill_engine::Engine;
 use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, FlagConfig};
 
 /// How long a change of the file may go unnoticed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,19 +18,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const VARIABLE: &str = "THREADMILL_FLAG_";
 /// The name that the sync engine's flag has elsewhere.
 const ELSEWHERE: &str = "USE_SCALABLE_SYNC_ENGINE";
-
-/// A flag in the file: `on`, or `percent`, or `cohorts` alone.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct FlagConfig {
-    /// For everybody, or for nobody at all.
-    on: Option<bool>,
-    /// For so many of a hundred users.
-    percent: Option<u8>,
-    /// Cohorts that have it at any percentage.
-    cohorts: Vec<String>,
-}
 
 /// What variables say, by flag. They hold for the life of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod backend;
 mod bench;
 mod certificates;
 mod config;
+mod connect;
 mod descriptors;
 mod export;
 mod flags;

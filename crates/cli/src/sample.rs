@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use rust_embed::RustEmbed;
 use threadmill_engine::providers::replay::Pair;
-use threadmill_proto::{Scope, TenantId, UserId};
 use threadmill_store::DurableStore;
 
 use crate::import;
-use crate::transfer::Local;
+use crate::transfer::{Local, local_scope};
 
 #[derive(RustEmbed)]
 #[folder = "../../target/sample"]
@@ -26,11 +25,6 @@ struct Fallback;
 
 fn file(name: &str) -> Cow<'static, [u8]> {
     Built::get(name).or_else(|| Fallback::get(name)).map(|file| file.data).unwrap_or_default()
-}
-
-/// The user whom `--auth dev` takes a caller without credentials for.
-pub(crate) fn local_scope(user: &str) -> anyhow::Result<Scope> {
-    Ok(Scope { tenant: TenantId::parse("default")?, user: UserId::parse(user)? })
 }
 
 /// Questions and answers for `replay`: one `{"q":…,"a":…}` a line.
@@ -57,6 +51,12 @@ pub(crate) fn texts() -> Vec<String> {
         row.pointer("/message/parts/0/text").and_then(|text| text.as_str()).map(str::to_owned)
     };
     lines.filter_map(text).filter(|text| !text.is_empty()).collect()
+}
+
+/// One of them: what a bench's client says after so many messages.
+pub(crate) fn text(texts: &[String], client: usize, written: u64) -> &str {
+    let number = client * 31 + usize::try_from(written).unwrap_or_default();
+    texts.get(number % texts.len().max(1)).map_or("hello", String::as_str)
 }
 
 /// Brings the library in for the user `local`.

@@ -10,8 +10,8 @@ use threadmill_proto::{Anchor, BranchId, ErrorCode, MessageId, Problem, RunId, S
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::credentials::{Credentials, supply};
-use crate::driver::{self, Parts, Shared, until};
+use crate::credentials::Credentials;
+use crate::driver::{self, Parts};
 use crate::edit::Edit;
 use crate::error::Error;
 use crate::flags::Flags;
@@ -19,6 +19,8 @@ use crate::http::Http;
 use crate::ids::seed;
 use crate::options::Options;
 use crate::outbox::{Item, Outbox, Sent, Written};
+use crate::shared::{Shared, until};
+use crate::supply::supply;
 use crate::view::ThreadView;
 use crate::writes::{self, Archive, NewMessage, Write};
 
@@ -40,6 +42,25 @@ impl Drop for Client {
     }
 }
 
+impl Options {
+    /// Connects. Returns at once: views fill when the connection stands.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up, or [`Error::Outbox`]: the directory cannot be used.
+    pub fn connect(self) -> Result<Client, Error> {
+        Client::with(self)
+    }
+
+    /// Plain calls alone: nothing is connected, shown or kept.
+    ///
+    /// # Errors
+    /// The TLS library cannot be set up.
+    pub fn http(self) -> Result<Http, Error> {
+        let http = Http::new(&self.url, self.user.as_deref())?.with_retry(self.retry);
+        Ok(http.with_credentials(self.provider.map(Credentials::new)))
+    }
+}
+
 impl Client {
     /// Connects to the server at `url`, as a user of its development identity. [`Options`] says everything else there
     /// is to say. Returns at once: views fill when the connection stands.
@@ -55,9 +76,9 @@ impl Client {
         .connect()
     }
 
-    pub(crate) fn with(options: Options) -> Result<Self, Error> {
-        let Options { url, user, provider, outbox, room, clock } = options;
-        let http = Http::new(&url, user.as_deref())?.with_credentials(provider.map(Credentials::new));
+    fn with(options: Options) -> Result<Self, Error> {
+        let (outbox, room, clock) = (options.outbox.clone(), options.room, options.clock.clone());
+        let http = options.http()?;
         let mut engine = Engine::new(seed(), concat!("threadmill-rs/", env!("CARGO_PKG_VERSION")));
         if let Some(bytes) = room {
             engine.set_room(bytes);

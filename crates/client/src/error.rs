@@ -1,5 +1,8 @@
 //! What can go wrong for a caller.
 
+use std::error::Error as _;
+use std::fmt::Write as _;
+
 use threadmill_core::engine::unanswered;
 use threadmill_proto::Problem;
 
@@ -85,6 +88,13 @@ impl Error {
 
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
-        if error.is_decode() { Self::Malformed(error.to_string()) } else { Self::Unreachable(error.to_string()) }
+        // Its own words say no more than that a request failed.
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(deeper) = cause {
+            let _ = write!(words, ": {deeper}");
+            cause = deeper.source();
+        }
+        if error.is_decode() { Self::Malformed(words) } else { Self::Unreachable(words) }
     }
 }

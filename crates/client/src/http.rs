@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::Credentials;
-use crate::edit::{Answered, Edit, WholeMessage};
-use crate::error::Error;
-use crate::ids::mint;
-use crate::writes::{self, NewMessage, Write};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use threadmill_core::engine::Fetch;
 use threadmill_core::list::{ListPage, ListRequest};
 use threadmill_core::window::PageRequest;
-use threadmill_proto::json::{message_from_value, problem_from_value, summary_from_value, value_from_slice};
+use threadmill_proto::json::{message_from_value, summary_from_value, value_from_slice};
 use threadmill_proto::{BranchId, ErrorCode, MessageId, RunId, ThreadId, Window, from_cbor};
 
-const CBOR: &str = "application/cbor";
+use crate::answer::{CBOR, accepted, body};
+use crate::credentials::Credentials;
+use crate::edit::{Answered, Edit, WholeMessage};
+use crate::error::Error;
+use crate::ids::mint;
+use crate::retry::Retry;
+use crate::writes::{self, NewMessage, Write};
+
 /// A request that is not answered by then is lost: the server holds none of them longer than a minute.
 const ANSWER: Duration = Duration::from_secs(75);
 
@@ -27,6 +29,16 @@ pub struct Http {
     user: Option<String>,
     client: reqwest::Client,
     credentials: Option<Arc<Credentials>>,
+    retry: Retry,
+}
+
+/// How an answer is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As JSON, for everybody.
+    Json,
+    /// As CBOR, which is smaller and what this client asks for itself.
+    Cbor,
 }
 
 /// How long a request may take.
@@ -77,7 +89,14 @@ impl Http {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().build()?;
         let base = format!("{}/v1", url.trim_end_matches('/'));
-        Ok(Self { base, user: user.map(Into::into), client, credentials: None })
+        Ok(Self { base, user: user.map(Into::into), client, credentials: None, retry: Retry::NEVER })
+    }
+
+    /// The same, sending again what the server refuses for now.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
     }
 
     /// The same with credentials.
@@ -103,24 +122,64 @@ impl Http {
     /// # Errors
     /// The server refused, did not answer, or not with JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Error> {
-        self.call_once(method, path, body.as_ref(), &mint()).await
+        self.call_keyed(method, path, body.as_ref(), &mint()).await
+    }
+
+    /// The same with the text of a body, for who has it already, and without a key of its own: what is not named in the
+    /// body is done as often as it is asked.
+    ///
+    /// # Errors
+    /// As [`Http::call`].
+    pub async fn call_text(&self, method: Method, path: &str, body: Option<String>) -> Result<Value, Error> {
+        self.answered(self.request(method, path, Patience::Bounded), body).await
+    }
+
+    /// The same under a lock: `fence` is what its grant says is to be shown with every write.
+    ///
+    /// # Errors
+    /// As [`Http::call`]; a fence that is not the newest is refused.
+    pub async fn call_under(
+        &self,
+        fence: &str,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Value, Error> {
+        self.answered(self.request(method, path, Patience::Bounded).header("threadmill-fence", fence), body).await
     }
 
     /// A write. However often it is done it has one effect.
     pub(crate) async fn perform(&self, write: &Write) -> Result<Value, Error> {
-        self.call_once(write.kind.method(), &write.path, write.body.as_ref(), &write.key).await
+        self.call_keyed(write.kind.method(), &write.path, write.body.as_ref(), &write.key).await
     }
 
-    async fn call_once(&self, method: Method, path: &str, body: Option<&Value>, key: &str) -> Result<Value, Error> {
-        let mut request = self.request(method, path, Patience::Bounded).header("idempotency-key", key);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+    async fn call_keyed(&self, method: Method, path: &str, body: Option<&Value>, key: &str) -> Result<Value, Error> {
+        let request = self.request(method, path, Patience::Bounded).header("idempotency-key", key);
+        self.answered(request, body.map(Value::to_string)).await
+    }
+
+    async fn answered(&self, request: RequestBuilder, text: Option<String>) -> Result<Value, Error> {
+        let request = match text {
+            Some(text) => request.header("content-type", "application/json").body(text),
+            None => request,
+        };
         let answer = self.exchange(request).await?;
         if answer.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        value_from_slice(&answer.bytes().await?).map_err(|error| Error::Malformed(error.to_string()))
+        value_from_slice(&body(answer).await?).map_err(|error| Error::Malformed(error.to_string()))
+    }
+
+    /// The bytes of an answer, as the server encodes them and not compressed.
+    ///
+    /// # Errors
+    /// The server refused or did not answer.
+    pub async fn bytes(&self, path: &str, form: Form) -> Result<Vec<u8>, Error> {
+        let mut request = self.request(Method::GET, path, Patience::Bounded).header("accept-encoding", "identity");
+        if form == Form::Cbor {
+            request = request.header("accept", CBOR);
+        }
+        body(self.exchange(request).await?).await
     }
 
     /// Version, providers and limits of the server.
@@ -139,7 +198,7 @@ impl Http {
         let path = Fetch::Window(request.clone()).path();
         let request = self.request(Method::GET, &path, Patience::Bounded).header("accept", CBOR);
         let answer = self.exchange(request).await?;
-        from_cbor(&answer.bytes().await?).map_err(|error| Error::Malformed(error.to_string()))
+        from_cbor(&body(answer).await?).map_err(|error| Error::Malformed(error.to_string()))
     }
 
     /// A page of the thread list.
@@ -227,8 +286,21 @@ impl Http {
         accepted(request.send().await?).await
     }
 
-    /// Sends a request with the credential. One that is refused is asked for again, once.
+    /// Sends a request with the credential, again for as long as it is refused for now.
     pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let (mut request, mut tried) = (request, 0);
+        loop {
+            let again = request.try_clone();
+            let answer = self.exchange_once(request).await;
+            let pause = answer.as_ref().err().and_then(|error| self.retry.after(error, tried));
+            let (Some(pause), Some(again)) = (pause, again) else { return answer };
+            tokio::time::sleep(pause).await;
+            (request, tried) = (again, tried + 1);
+        }
+    }
+
+    /// Sends a request with the credential. One that is refused is asked for again, once.
+    async fn exchange_once(&self, request: RequestBuilder) -> Result<Response, Error> {
         let Some(credentials) = &self.credentials else { return self.bare(request).await };
         let again = request.try_clone();
         let token = credentials.token().await?;
@@ -263,20 +335,4 @@ fn edited(answer: &Value, on: &Value) -> Result<Edited, Error> {
     let branch = BranchId::parse(on["branch"].as_str().unwrap_or_default());
     let branch = branch.map_err(|error| Error::Malformed(error.to_string()))?;
     Ok(Edited { message: id(&answer["message"], MessageId::parse)?, branch, run: run_of(answer)? })
-}
-
-/// The answer, unless it is a problem.
-async fn accepted(answer: Response) -> Result<Response, Error> {
-    if answer.status().is_success() {
-        return Ok(answer);
-    }
-    let status = answer.status();
-    let cbor = answer.headers().get("content-type").is_some_and(|kind| kind.as_bytes() == CBOR.as_bytes());
-    let body = answer.bytes().await?;
-    let problem = if cbor {
-        from_cbor(&body).ok()
-    } else {
-        value_from_slice(&body).ok().and_then(|value| problem_from_value(value).ok())
-    };
-    Err(problem.map_or(Error::Status(status.as_u16()), Error::Problem))
 }

@@ -30,30 +30,40 @@
 //! # }
 //! ```
 
+mod answer;
 mod client;
 mod clock;
 mod credentials;
 mod driver;
 mod edit;
 mod error;
+mod events;
 mod flags;
 mod http;
 mod ids;
 mod link;
 mod options;
 mod outbox;
+mod retry;
+mod shared;
+mod supply;
 mod view;
+mod wire;
 mod writes;
 
 pub use client::Client;
 pub use clock::Clock;
 pub use edit::{Answered, Edit, EditText, WholeMessage, WholeParts};
 pub use error::Error;
+pub use events::{Event, Events};
 pub use flags::Flags;
-pub use http::{Appended, Edited, Http, NewThread};
+pub use http::{Appended, Edited, Form, Http, NewThread};
 pub use ids::mint;
 pub use options::Options;
 pub use outbox::{Item, Refusal, Sent, State, Written};
+pub use reqwest::Method;
+pub use retry::Retry;
 pub use threadmill_core::window::{Edge, Head, Phase, Row, Side, View};
 pub use view::ThreadView;
+pub use wire::Wire;
 pub use writes::{Answer, Archive, NewMessage, WriteKind};

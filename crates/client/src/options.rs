@@ -1,4 +1,4 @@
-//! How a client is set up.
+//! How a client is set up. `client` connects with it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,10 +8,9 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::client::Client;
 use crate::clock::Clock;
 use crate::credentials::Provider;
-use crate::error::Error;
+use crate::retry::Retry;
 
 /// Where the server is, as whom it is spoken to, and what is kept.
 ///
@@ -24,11 +23,12 @@ pub struct Options {
     pub(crate) outbox: Option<PathBuf>,
     pub(crate) room: Option<usize>,
     pub(crate) clock: Clock,
+    pub(crate) retry: Retry,
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, user, provider: _, outbox, room, clock: _ } = self;
+        let Self { url, user, provider: _, outbox, room, clock: _, retry: _ } = self;
         f.debug_struct("Options")
             .field("url", url)
             .field("user", user)
@@ -42,7 +42,15 @@ impl Options {
     /// A client of the server at `url`, such as `http://127.0.0.1:7430`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), user: None, provider: None, outbox: None, room: None, clock: Clock::default() }
+        Self {
+            url: url.into(),
+            user: None,
+            provider: None,
+            outbox: None,
+            room: None,
+            clock: Clock::default(),
+            retry: Retry::NEVER,
+        }
     }
 
     /// The name that the server's development identity goes by. With a token, whoever that names.
@@ -87,11 +95,10 @@ impl Options {
         self
     }
 
-    /// Connects. Returns at once: views fill when the connection stands.
-    ///
-    /// # Errors
-    /// The TLS library cannot be set up, or [`Error::Outbox`]: the directory cannot be used.
-    pub fn connect(self) -> Result<Client, Error> {
-        Client::with(self)
+    /// Sends plain calls again that the server refuses for now. Writes of the outbox are sent again in any case.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
     }
 }

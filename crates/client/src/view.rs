@@ -8,8 +8,8 @@ use threadmill_core::engine::{Engine, Input};
 use threadmill_core::window::{Edge, Phase, Side, View};
 use threadmill_proto::{Anchor, BranchId, MessageId, ThreadId};
 
-use crate::driver::{Shared, until};
 use crate::error::Error;
+use crate::shared::{Shared, until};
 
 /// A thread and the branch that was asked for.
 type Name = (ThreadId, Option<BranchId>);

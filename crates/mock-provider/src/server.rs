@@ -90,6 +90,9 @@ fn router(counters: Arc<Counters>) -> Router {
         .route("/v1/chat/completions", post(complete))
         .route("/counters", get(|State(counters): State<Arc<Counters>>| async move { Json(counters.to_value()) }))
         .route("/sent", get(sent))
+        // The same where a client looks that puts `/v1` before everything.
+        .route("/v1/counters", get(|State(counters): State<Arc<Counters>>| async move { Json(counters.to_value()) }))
+        .route("/v1/sent", get(sent))
         .with_state(counters)
 }
 

@@ -1,19 +1,16 @@
 //! `threadmill bench locks`: many contenders for one lock, and a log that shows whether two ever held it at once.
 
-#![allow(clippy::disallowed_methods, reason = "a bench makes threads of its own")]
-
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use uuid::Uuid;
+use threadmill_client::{Error, Http, Method, mint};
 
 use super::stats::{Stats, print};
-use crate::transfer::http_client;
+use crate::connect::strict;
 
 /// How long a contender waits for the lock in one request.
 const WAIT_MS: u64 = 60_000;
@@ -48,10 +45,14 @@ pub(crate) struct Locks {
 /// One contender at one of the servers.
 #[derive(Clone)]
 struct Contender {
-    client: reqwest::Client,
-    base: String,
-    user: String,
+    http: Http,
     name: Arc<str>,
+}
+
+/// What the server did not do.
+struct Refused {
+    status: u16,
+    detail: String,
 }
 
 /// A grant, and what it took.
@@ -63,40 +64,39 @@ struct Held {
 }
 
 impl Contender {
+    /// The answer, or the status of a refusal with the reason.
     async fn ask(
         &self,
         method: Method,
         path: &str,
-        body: Value,
+        body: Option<Value>,
         fence: Option<&str>,
-    ) -> anyhow::Result<(StatusCode, Value)> {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
-        request = request.header("x-threadmill-user", &self.user);
-        if method != Method::GET {
-            request = request.json(&body);
+    ) -> anyhow::Result<Result<Value, Refused>> {
+        let body = body.map(|body| body.to_string());
+        let answer = match fence {
+            Some(fence) => self.http.call_under(fence, method, path, body).await,
+            None => self.http.call_text(method, path, body).await,
+        };
+        match answer {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Error::Problem(problem)) => Ok(Err(Refused { status: problem.code.status(), detail: problem.detail })),
+            Err(error) => Err(error).context("the server does not answer"),
         }
-        if let Some(fence) = fence {
-            request = request.header("threadmill-fence", fence);
-        }
-        let response = request.send().await.context("the server does not answer")?;
-        let status = response.status();
-        Ok((status, serde_json::from_str(&response.text().await?).unwrap_or_default()))
     }
 
     /// The lock, if it was granted in time.
     async fn take(&self, ttl: u64) -> anyhow::Result<Option<Held>> {
         let asked = Instant::now();
         let wish = json!({"ttl": ttl, "wait": WAIT_MS});
-        let (status, answer) = self.ask(Method::POST, &format!("/locks/{}", self.name), wish, None).await?;
-        match status.as_u16() {
-            200 => Ok(Some(Held {
+        match self.ask(Method::POST, &format!("/locks/{}", self.name), Some(wish), None).await? {
+            Ok(answer) => Ok(Some(Held {
                 token: answer.pointer("/lock/token").and_then(Value::as_u64).context("a grant without a token")?,
                 fence: answer.pointer("/lock/fence").and_then(Value::as_str).context("a grant without a fence")?.into(),
                 waited: asked.elapsed(),
                 attempts: answer.get("attempts").and_then(Value::as_u64).unwrap_or(0),
             })),
-            409 | 503 => Ok(None),
-            _ => bail!("the lock was refused with {status}: {answer}"),
+            Err(Refused { status: 409 | 503, .. }) => Ok(None),
+            Err(Refused { status, detail }) => bail!("the lock was refused with {status}: {detail}"),
         }
     }
 
@@ -104,11 +104,10 @@ impl Contender {
     async fn say(&self, held: &Held) -> anyhow::Result<bool> {
         let body = json!({"parts": [{"type": "text", "text": held.token.to_string()}]});
         let path = format!("/threads/{}/messages", self.name);
-        let (status, answer) = self.ask(Method::POST, &path, body, Some(&held.fence)).await?;
-        match status.as_u16() {
-            201 => Ok(true),
-            409 => Ok(false),
-            _ => bail!("a write was refused with {status}: {answer}"),
+        match self.ask(Method::POST, &path, Some(body), Some(&held.fence)).await? {
+            Ok(_) => Ok(true),
+            Err(Refused { status: 409, .. }) => Ok(false),
+            Err(Refused { status, detail }) => bail!("a write was refused with {status}: {detail}"),
         }
     }
 
@@ -116,7 +115,8 @@ impl Contender {
         let Some(held) = self.take(WAIT_MS).await? else { return Ok(None) };
         ensure!(self.say(&held).await? && self.say(&held).await?, "the holder of {} was refused", held.token);
         let path = format!("/locks/{}", self.name);
-        self.ask(Method::DELETE, &path, json!({"token": held.token}), None).await?;
+        let given = self.ask(Method::DELETE, &path, Some(json!({"token": held.token})), None).await?;
+        given.map_err(|refused| anyhow!("the lock was not taken back: {}", refused.detail))?;
         Ok(Some(held))
     }
 
@@ -125,7 +125,7 @@ impl Contender {
         let deadline = Instant::now() + PATIENCE;
         let path = format!("/locks/{}", self.name);
         while Instant::now() < deadline {
-            let (_, lock) = self.ask(Method::GET, &path, Value::Null, None).await?;
+            let lock = self.http.call(Method::GET, &path, None).await?;
             if lock.pointer("/lock/token").and_then(Value::as_u64) > Some(held.token) {
                 ensure!(!self.say(&held).await?, "a stale holder wrote: {} is not the newest token", held.token);
                 return Ok(Some(held));
@@ -141,7 +141,7 @@ impl Contender {
         let (mut tokens, mut depth) = (Vec::new(), 0);
         loop {
             let path = format!("/threads/{}/messages?anchor=depth:{depth}&before=0&after=200", self.name);
-            let (_, page) = self.ask(Method::GET, &path, Value::Null, None).await?;
+            let page = self.http.call(Method::GET, &path, None).await?;
             let messages = page.get("messages").and_then(Value::as_array).context("no messages in the answer")?;
             for message in messages {
                 let text = message.pointer("/parts/0/text").and_then(Value::as_str).unwrap_or_default();
@@ -158,15 +158,11 @@ impl Contender {
 impl Locks {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         ensure!(!self.urls.is_empty(), "say where: --url URL");
-        let (client, name): (_, Arc<str>) = (http_client()?, format!("bench-{}", Uuid::now_v7()).into());
-        let at = |n: usize| Contender {
-            client: client.clone(),
-            base: format!("{}/v1", self.urls[n % self.urls.len()].trim_end_matches('/')),
-            user: self.user.clone(),
-            name: Arc::clone(&name),
-        };
+        let name: Arc<str> = format!("bench-{}", mint()).into();
+        let https = self.urls.iter().map(|url| strict(url, &self.user)).collect::<anyhow::Result<Vec<_>>>()?;
+        let at = |n: usize| Contender { http: https[n % https.len()].clone(), name: Arc::clone(&name) };
         let first = at(0);
-        first.ask(Method::POST, "/threads", json!({"id": &*name, "title": "bench"}), None).await?;
+        first.http.call(Method::POST, "/threads", Some(json!({"id": &*name, "title": "bench"}))).await?;
         let begun = Instant::now();
         let (mut workers, mut forgetful) = (Vec::new(), Vec::new());
         for n in 0..self.contenders {
@@ -190,7 +186,7 @@ impl Locks {
         let over = begun.elapsed();
         successors.abort();
         let tokens = first.tokens().await?;
-        first.ask(Method::DELETE, &format!("/threads/{name}"), json!({}), None).await?;
+        first.http.call(Method::DELETE, &format!("/threads/{name}"), None).await?;
         ensure!(tokens.is_sorted(), "a write came after one with a newer token");
         let (pairs, rest) = tokens.as_chunks::<2>();
         ensure!(rest.is_empty() && pairs.iter().all(|[a, b]| a == b), "two held the lock at once");

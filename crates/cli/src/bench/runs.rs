@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use futures_util::{Stream, StreamExt as _};
-use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
+use threadmill_client::{Events, Http, Method, mint};
+use threadmill_proto::ThreadId;
 
 use super::stats::{Stats, print};
 use super::wal::Wal;
-use crate::transfer::http_client;
+use crate::connect::{Target, strict};
 
 /// A run that says nothing for this long has hung.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,9 +31,8 @@ const SPREAD: Duration = Duration::from_secs(1);
     model = \"mock,tokens=150,rate=30,jitter=0.5\"\n\nExample:\n  mock-provider --listen 127.0.0.1:7431 &\n  \
     threadmill bench runs --url http://127.0.0.1:7430 --mock http://127.0.0.1:7431 --runs 1,50,500 --data ./data")]
 pub(crate) struct Runs {
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430")]
-    url: String,
+    #[command(flatten)]
+    target: Target,
     /// The mock provider
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7431")]
     mock: String,
@@ -47,19 +45,14 @@ pub(crate) struct Runs {
     /// The server's data directory, to count its write-ahead log
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The user to write as
-    #[arg(long, default_value = "bench")]
-    user: String,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
 }
 
 struct Server {
-    client: reqwest::Client,
-    base: String,
-    mock: String,
-    user: String,
+    http: Http,
+    mock: Http,
     provider: Option<String>,
 }
 
@@ -77,33 +70,11 @@ fn now_micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A name that no earlier measurement used.
-#[allow(clippy::disallowed_methods, reason = "a bench may make ids where it needs them")]
-fn fresh() -> String {
-    Uuid::now_v7().to_string()
-}
-
 impl Server {
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base)).header("x-threadmill-user", &self.user)
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let mut request = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.context("the server does not answer")?;
-        let (status, text) = (response.status(), response.text().await?);
-        ensure!(status.is_success(), "{path}: {status} {text}");
-        Ok(serde_json::from_str(&text).unwrap_or_default())
-    }
-
     /// The tokens the mock sent for a question, with their times.
     async fn sent(&self, question: &str) -> anyhow::Result<Vec<(u64, String)>> {
-        let request = self.client.get(format!("{}/sent?question={question}", self.mock)).send();
-        let text = request.await.context("the mock does not answer")?.error_for_status()?.text().await?;
-        let value: Value = serde_json::from_str(&text)?;
+        let value = self.mock.call(Method::GET, &format!("/sent?question={question}"), None).await;
+        let value = value.context("the mock does not answer")?;
         let token = |row: &Value| Some((row.get(0)?.as_u64()?, row.get(1)?.as_str()?.to_owned()));
         let rows = value.get("tokens").and_then(Value::as_array).context("no tokens in the mock's answer")?;
         rows.iter().map(token).collect::<Option<_>>().context("a token of another shape")
@@ -111,28 +82,26 @@ impl Server {
 
     /// Tokens the mock has sent since it started.
     async fn tokens(&self) -> anyhow::Result<u64> {
-        let text = self.client.get(format!("{}/counters", self.mock)).send().await?.text().await?;
-        let value: Value = serde_json::from_str(&text)?;
+        let value = self.mock.call(Method::GET, "/counters", None).await.context("the mock does not answer")?;
         value.get("tokens").and_then(Value::as_u64).context("no tokens in the mock's answer")
     }
 
     /// Follows a thread of its own, asks, and reads until the run has ended.
     async fn run(&self, question: &str, delay: Duration, steady: &Steady) -> anyhow::Result<Seen> {
-        let thread = fresh();
-        self.ask(Method::POST, "/threads", Some(json!({"id": thread, "title": question}))).await?;
-        let response = self.request(Method::GET, &format!("/threads/{thread}/events")).send().await?;
-        let mut events = Events::new(response.error_for_status()?.bytes_stream());
-        let opening = events.next().await?;
+        let thread = mint();
+        self.http.call(Method::POST, "/threads", Some(json!({"id": thread, "title": question}))).await?;
+        let mut events = self.http.events(&ThreadId::parse(&thread)?).await?;
+        let opening = next(&mut events).await?;
         ensure!(opening.get("cursor").is_some(), "the stream does not open with a window");
         tokio::time::sleep(delay).await;
         let asked = now_micros();
         let run = self.provider.as_ref().map_or(json!(true), |provider| json!({"provider": provider}));
         let body = json!({"parts": [{"type": "text", "text": question}], "run": run});
-        let answer = self.ask(Method::POST, &format!("/threads/{thread}/messages"), Some(body)).await?;
+        let answer = self.http.call(Method::POST, &format!("/threads/{thread}/messages"), Some(body)).await?;
         let message = answer.pointer("/runMessage/id").and_then(Value::as_str).context("no run was started")?;
         let mut seen = Seen { asked, pieces: Vec::new(), text: String::new() };
         loop {
-            let event = events.next().await?;
+            let event = next(&mut events).await?;
             let chunks = event.get("chunks").and_then(Value::as_array);
             if let Some(chunks) = chunks {
                 let at = now_micros();
@@ -150,10 +119,10 @@ impl Server {
                 break;
             }
         }
-        let kept = self.ask(Method::GET, &format!("/threads/{thread}/messages/{message}"), None).await?;
+        let kept = self.http.call(Method::GET, &format!("/threads/{thread}/messages/{message}"), None).await?;
         let kept = kept.pointer("/message/parts/0/text").and_then(Value::as_str);
         ensure!(kept == Some(&seen.text), "the server keeps another text than it showed");
-        self.ask(Method::DELETE, &format!("/threads/{thread}"), None).await?;
+        self.http.call(Method::DELETE, &format!("/threads/{thread}"), None).await?;
         Ok(seen)
     }
 }
@@ -197,35 +166,13 @@ impl Steady {
     }
 }
 
-/// Server-sent events, their data alone.
-struct Events<S> {
-    bytes: S,
-    buffer: Vec<u8>,
-}
-
-impl<S, B> Events<S>
-where
-    S: Stream<Item = reqwest::Result<B>> + Unpin,
-    B: AsRef<[u8]>,
-{
-    fn new(bytes: S) -> Self {
-        Self { bytes, buffer: Vec::new() }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Value> {
-        loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let event: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data: "));
-                match data {
-                    Some(data) => return Ok(serde_json::from_slice(data)?),
-                    None => continue,
-                }
-            }
-            match tokio::time::timeout(PATIENCE, self.bytes.next()).await.context("a run hung")? {
-                Some(bytes) => self.buffer.extend_from_slice(bytes?.as_ref()),
-                None => bail!("the stream of events ended before the run"),
-            }
+/// What the next event says.
+async fn next(events: &mut Events) -> anyhow::Result<Value> {
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.context("a run hung")??;
+        let event = event.context("the stream of events ended before the run")?;
+        if !event.data().is_empty() {
+            return Ok(serde_json::from_slice(event.data())?);
         }
     }
 }
@@ -260,10 +207,8 @@ impl Found {
 impl Runs {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let server = Arc::new(Server {
-            client: http_client()?,
-            base: format!("{}/v1", self.url.trim_end_matches('/')),
-            mock: self.mock.trim_end_matches('/').to_owned(),
-            user: self.user.clone(),
+            http: self.target.http("bench")?,
+            mock: strict(&self.mock, "bench")?,
             provider: self.provider.clone(),
         });
         let mut rows = Vec::new();
@@ -288,7 +233,7 @@ impl Runs {
         let mut tasks = Vec::new();
         for number in 0..runs {
             let (server, steady) = (Arc::clone(server), Arc::clone(&steady));
-            let question = format!("bench-{runs}-{number}-{}", fresh());
+            let question = format!("bench-{runs}-{number}-{}", mint());
             let delay = SPREAD.mul_f64(fraction(number, runs));
             tasks.push(tokio::spawn(async move {
                 let seen = server.run(&question, delay, &steady).await?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use threadmill_engine::{check_title, export_page, settled_rows};
 use threadmill_formats::check::{check, check_head};
-use threadmill_proto::{BranchId, Limits, Scope, Summary, ThreadId};
+use threadmill_proto::{BranchId, Limits, Scope, Summary, TenantId, ThreadId, UserId};
 use threadmill_store::{
     DurableStore, ExportPage, ImportRow, ImportState, ImportThread, ListQuery, StoreError, StoreResult,
 };
 
-use super::{Library, Refusal, Step};
+use super::library::{Library, Refusal, Step};
 
 /// Bytes of rows read at once.
 const EXPORT_BYTES: usize = 1 << 20;
@@ -25,6 +25,11 @@ impl Local {
     pub(crate) fn new(store: Arc<dyn DurableStore>, scope: Scope) -> Self {
         Self { store, scope }
     }
+}
+
+/// The user whom `--auth dev` takes a caller without credentials for.
+pub(crate) fn local_scope(user: &str) -> anyhow::Result<Scope> {
+    Ok(Scope { tenant: TenantId::parse("default")?, user: UserId::parse(user)? })
 }
 
 fn step<T>(done: StoreResult<T>) -> Step<T> {

@@ -1,5 +1,6 @@
 //! Where threads are moved to and from: a store in a directory, or a server by its URL.
 
+mod library;
 mod local;
 mod remote;
 
@@ -7,40 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use clap::Args;
-use threadmill_proto::{BranchId, Summary, ThreadId};
-use threadmill_store::{DurableStore, ExportPage, ImportRow, ImportState, ImportThread};
+use threadmill_store::DurableStore;
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
-pub(crate) use local::Local;
-pub(crate) use remote::{Remote, http_client};
-
-/// Why a piece was not taken.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The thread is at fault; others may go on.
-    Thread(String),
-    /// The target is at fault; nothing goes on.
-    Target(anyhow::Error),
-}
-
-/// The result of a step of an import.
-pub(crate) type Step<T> = Result<T, Refusal>;
-
-/// A place that holds threads.
-#[async_trait]
-pub(crate) trait Library: Send {
-    /// Whose threads they are, for ids derived per user.
-    fn owner(&self) -> String;
-    async fn begin(&mut self, thread: ImportThread) -> Step<ImportState>;
-    async fn rows(&mut self, thread: &ThreadId, rows: Vec<ImportRow>) -> Step<()>;
-    async fn finish(&mut self, thread: &ThreadId, default_branch: Option<BranchId>) -> Step<()>;
-    async fn abort(&mut self, thread: &ThreadId) -> Step<()>;
-    /// A page of the list, newest first, and where the next one begins.
-    async fn threads(&mut self, archived: bool, below: Option<u64>) -> anyhow::Result<(Vec<Summary>, Option<u64>)>;
-    async fn export(&mut self, thread: &ThreadId, from: u64) -> anyhow::Result<ExportPage>;
-}
+pub(crate) use library::{Library, Refusal, Step};
+pub(crate) use local::{Local, local_scope};
+pub(crate) use remote::Remote;
 
 /// Which library a command works on.
 #[derive(Debug, Args)]
@@ -88,7 +62,7 @@ impl Place {
             (Some(data), None) => {
                 let store = open_store(data)?;
                 let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
-                let library = Local::new(durable, crate::sample::local_scope(&self.user)?);
+                let library = Local::new(durable, local_scope(&self.user)?);
                 Ok(Opened { library: Box::new(library), store: Some(store) })
             }
             (None, Some(url)) => {

@@ -1,45 +1,40 @@
-//! A running server as a library, over its HTTP API.
+//! A running server as a library, by the native client.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use async_trait::async_trait;
-use reqwest::Method;
 use serde_json::{Map, Value, json};
+use threadmill_client::{Error, Http, Method};
 use threadmill_engine::import_pieces;
 use threadmill_formats::rows as format;
 use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
-use super::{Library, Refusal, Step};
+use super::library::{Library, Refusal, Step};
+use crate::connect::patient;
 
-/// How often a request is sent again that was refused for now.
-const TRIES: u32 = 60;
-/// The pause between two. Longer than any `Retry-After` of a limit, which is a second at most.
-const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Refusals that every other thread would meet as well.
-const ELSEWHERE: [ErrorCode; 5] = [
+/// Refusals that every other thread would meet as well; the last three passed by themselves, but not in time.
+const ELSEWHERE: [ErrorCode; 8] = [
     ErrorCode::HostRefused,
     ErrorCode::ProxyRefused,
     ErrorCode::Unauthorized,
     ErrorCode::RouteNotFound,
     ErrorCode::MethodNotAllowed,
+    ErrorCode::Overloaded,
+    ErrorCode::RateLimited,
+    ErrorCode::TooSlow,
 ];
 
 /// See the module.
 pub(crate) struct Remote {
-    client: reqwest::Client,
-    base: String,
+    http: Http,
+    url: String,
     user: String,
-    token: Option<String>,
 }
 
 impl Remote {
     pub(crate) fn new(url: &str, user: &str) -> anyhow::Result<Self> {
-        let client = http_client()?;
-        // A variable and no flag: what is on a command line is seen by everybody on the machine.
-        let token = std::env::var("THREADMILL_TOKEN").ok();
-        Ok(Self { client, base: format!("{}/v1", url.trim_end_matches('/')), user: user.into(), token })
+        Ok(Self { http: patient(url, user)?, url: url.into(), user: user.into() })
     }
 
     /// Sends a request, again for as long as it is refused for now. `Thread` if the server found fault with what was sent.
@@ -49,60 +44,23 @@ impl Remote {
             let why = format!("a row of it makes a request of {bytes} bytes; the limit is {}", IMPORT.body_bytes);
             return Err(Refusal::Thread(why));
         }
-        let mut left = TRIES;
-        loop {
-            match self.ask_once(method.clone(), path, body.as_deref()).await? {
-                Ok(value) => return Ok(value),
-                Err(later) if left == 0 => return Err(Refusal::Target(anyhow!(later))),
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-            left -= 1;
-        }
+        self.http.call_text(method, path, body).await.map_err(|error| self.refusal(error))
     }
 
-    /// Sends a request once. The inner error is a refusal that passes by itself.
-    async fn ask_once(&self, method: Method, path: &str, body: Option<&str>) -> Step<Result<Value, String>> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
-        request = request.header("x-threadmill-user", &self.user);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_owned());
-        }
-        let answer = async {
-            let response = request.send().await?;
-            let status = response.status();
-            let text = response.text().await?;
-            Ok((status, shape::value_from_str(&text).unwrap_or(Value::Null)))
-        };
-        let (status, value) = match answer.await {
-            Ok(answer) => answer,
+    fn refusal(&self, error: Error) -> Refusal {
+        match error {
+            Error::Problem(problem) => {
+                let words = format!("{} ({})", problem.detail, problem.code.as_str());
+                let at_fault = (400..500).contains(&problem.code.status()) && !ELSEWHERE.contains(&problem.code);
+                if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) }
+            }
             // Whoever hung up, a proxy or a server that was stopped, the thread is not to blame for it.
-            Err(error) => {
-                let error: reqwest::Error = error;
-                let error = anyhow::Error::new(error).context(format!("{} does not answer", self.base));
-                return Err(Refusal::Target(error));
+            Error::Unreachable(_) => {
+                Refusal::Target(anyhow::Error::new(error).context(format!("{} does not answer", self.url)))
             }
-        };
-        if status.is_success() {
-            return Ok(Ok(value));
+            error => Refusal::Target(error.into()),
         }
-        let problem =
-            shape::problem_from_value(value).map_err(|_| Refusal::Target(anyhow!("the server says {status}")))?;
-        let words = format!("{} ({})", problem.detail, problem.code.as_str());
-        if [ErrorCode::Overloaded, ErrorCode::RateLimited, ErrorCode::TooSlow].contains(&problem.code) {
-            return Ok(Err(words));
-        }
-        let at_fault = status.is_client_error() && !ELSEWHERE.contains(&problem.code);
-        Err(if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) })
     }
-}
-
-/// An HTTP client that speaks TLS with the bundled roots of trust.
-pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
-    threadmill_engine::providers::openai::install_tls();
-    reqwest::Client::builder().tcp_nodelay(true).build().context("the HTTP client cannot be set up")
 }
 
 fn target<T>(step: Step<T>) -> anyhow::Result<T> {

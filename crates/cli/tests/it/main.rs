@@ -10,6 +10,7 @@ mod socket;
 
 mod again;
 mod auth;
+mod benches;
 mod compressed;
 mod durability;
 mod edits;

@@ -5,6 +5,7 @@
 //! says everything anew, from where the views are by then, and another one carries that.
 
 mod requests;
+mod said;
 mod socket;
 
 use futures_util::StreamExt as _;
@@ -12,17 +13,9 @@ use futures_util::stream::BoxStream;
 use threadmill_core::session::Transport;
 
 use crate::http::Http;
+pub(crate) use said::Said;
 use socket::Socket;
-
-/// What a connection says.
-#[derive(Debug)]
-pub(crate) enum Said {
-    Opened,
-    Closed,
-    Frame(Vec<u8>),
-    /// The request is answered, and another one is to follow: see [`Link::flush`].
-    GoesOn,
-}
+pub(crate) use socket::{Stream, connect};
 
 /// What is to be done when everything that follows from an input has been said.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use reqwest::{Method, Response};
 use threadmill_core::session::Transport;
 use threadmill_proto::{ErrorCode, ServerFrame, to_cbor};
 
-use super::Said;
+use super::said::Said;
+use crate::answer::body;
 use crate::error::Error;
 use crate::http::{Http, Patience};
 
@@ -25,7 +26,7 @@ pub(super) fn run(http: Http, transport: Transport, frames: Vec<u8>) -> BoxStrea
     let answer = async move {
         match (ask(&http, transport, frames).await, transport) {
             (Ok(answer), Transport::Events) => events(answer),
-            (Ok(answer), Transport::Poll | Transport::Socket) => held(&answer.bytes().await.unwrap_or_default()),
+            (Ok(answer), Transport::Poll | Transport::Socket) => held(&body(answer).await.unwrap_or_default()),
             (Err(error), _) => refused(error),
         }
     };

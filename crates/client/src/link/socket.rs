@@ -3,17 +3,21 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::Said;
+use super::said::Said;
+use crate::error::Error;
 use crate::http::Http;
 
 const SUBPROTOCOL: &str = "threadmill.v1.cbor";
+/// The default of 128 KiB is taken by every connection at once, and thousands of them are one process' in a bench.
+const READ_BUFFER: usize = 8 << 10;
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// See the module.
 pub(super) enum Socket {
@@ -24,7 +28,7 @@ pub(super) enum Socket {
 impl Socket {
     /// Begins to open one.
     pub(super) fn open(http: Http) -> Self {
-        Self::Opening(connect(http).boxed())
+        Self::Opening(async move { connect(&http, "/sync").await.ok() }.boxed())
     }
 
     /// What happens next. After it is closed it must not be asked again.
@@ -55,12 +59,24 @@ impl Socket {
     }
 }
 
-async fn connect(http: Http) -> Option<Box<Stream>> {
-    let mut request = (http.base().replacen("http", "ws", 1) + "/sync").into_client_request().ok()?;
+/// Opens a WebSocket at a path under `/v1`.
+pub(crate) async fn connect(http: &Http, path: &str) -> Result<Box<Stream>, Error> {
+    let url = format!("{}{path}", http.base().replacen("http", "ws", 1));
+    let mut request = url.into_client_request().map_err(unreachable)?;
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
     if let Some(user) = http.user() {
-        headers.insert("x-threadmill-user", HeaderValue::from_str(user).ok()?);
+        let user = HeaderValue::from_str(user).map_err(|_| Error::Malformed("the user's name is no header".into()))?;
+        headers.insert("x-threadmill-user", user);
     }
-    connect_async(request).await.ok().map(|(stream, _)| Box::new(stream))
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+    let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(unreachable)?;
+    Ok(Box::new(stream))
+}
+
+fn unreachable(error: WsError) -> Error {
+    match error {
+        WsError::Http(answer) => Error::Status(answer.status().as_u16()),
+        other => Error::Unreachable(other.to_string()),
+    }
 }

@@ -20,8 +20,10 @@ use threadmill_proto::{RunId, ThreadId};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::driver::{Parts, Shared};
 use crate::error::Error;
+use crate::http::Http;
+use crate::shared::Shared;
+use crate::view::Views;
 use crate::writes::{Answer, Write, WriteKind};
 use entry::Entry;
 use files::Directory;
@@ -171,14 +173,14 @@ impl Outbox {
     }
 
     /// The engine says that a write is to be sent.
-    pub(crate) async fn perform(self: Arc<Self>, number: u32, shared: Weak<Shared>, parts: Parts) {
+    pub(crate) async fn perform(self: Arc<Self>, number: u32, shared: Weak<Shared>, http: Http, views: Arc<Views>) {
         let write = self.held().get(&number).map(|held| held.entry.write.clone());
         let Some(write) = write else { return };
         let (outbox, key) = (Arc::clone(&self), write.key.clone());
         // Whoever reads this later has to know that it may have arrived, so that is kept before it leaves.
         let marked = self.runtime.spawn_blocking(move || outbox.store(&key, number)).await;
         let tried = match marked {
-            Ok(Ok(())) => parts.http.perform(&write).await,
+            Ok(Ok(())) => http.perform(&write).await,
             Ok(Err(error)) => Err(Error::Outbox(error)),
             Err(_) => return,
         };
@@ -186,7 +188,7 @@ impl Outbox {
         let verdict = match tried {
             Ok(answer) => {
                 if write.kind == WriteKind::Create {
-                    parts.views.made(&shared, &write.thread);
+                    views.made(&shared, &write.thread);
                 }
                 self.settle(&shared, number, Ok(Answer::of(&answer)));
                 Verdict::Done

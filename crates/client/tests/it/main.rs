@@ -1,5 +1,6 @@
 //! The native client against the real server, in one process, over real sockets on which anything can happen.
 
+mod calls;
 mod credentials;
 mod flags;
 mod live;

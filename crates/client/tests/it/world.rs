@@ -62,6 +62,10 @@ impl Drop for Place {
 
 impl Place {
     pub(crate) async fn new(auth: Auth) -> Self {
+        Self::limited(auth, HttpLimits::DEFAULT).await
+    }
+
+    pub(crate) async fn limited(auth: Auth, limits: HttpLimits) -> Self {
         let (sender, words) = unbounded_channel();
         let provider = Arc::new(Dictated(Mutex::new(Some(words))));
         let named = Named::new("dictated", "Dictated", "none", None, provider);
@@ -73,7 +77,7 @@ impl Place {
         let there = listener.local_addr().expect("an address");
         let wire = Wire::to(there).await;
         let direct = Http::new(&format!("http://{there}"), Some("ada")).expect("a client");
-        let guard = Guard::new(auth, Vec::new(), Vec::new(), HttpLimits::DEFAULT);
+        let guard = Guard::new(auth, Vec::new(), Vec::new(), limits);
         let server = tokio::spawn(serve(Arc::clone(&engine), guard, listener, std::future::pending()));
         Self { direct, wire, voice: Some(Voice(sender)), engine, server }
     }

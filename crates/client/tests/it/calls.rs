@@ -1,0 +1,75 @@
+//! Plain calls, without a client that holds a connection.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use threadmill_client::{Error, Form, Http, Options, Retry, Wire};
+use threadmill_proto::{ErrorCode, ServerFrame, Window, from_cbor};
+use threadmill_server::{Auth, HttpLimits, Rates};
+
+use crate::world::{PATIENCE, Place};
+
+fn http(place: &Place) -> Http {
+    place.options().http().expect("a client")
+}
+
+#[tokio::test]
+async fn a_thread_s_events_come_as_they_happen() {
+    let place = Place::new(Auth::Dev).await;
+    let http = http(&place);
+    let thread = http.create_thread("first", None).await.expect("a thread").thread;
+    let mut events = http.events(&thread).await.expect("a stream");
+    let window = events.next().await.expect("a stream").expect("an event");
+    let window: serde_json::Value = serde_json::from_slice(window.data()).expect("JSON");
+    assert_eq!(window["messages"][0]["parts"][0]["text"], "first");
+    http.send(&thread, "second", None).await.expect("a message");
+    let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("in time").expect("a stream");
+    let next = String::from_utf8(next.expect("an event").data().to_vec()).expect("text");
+    assert!(next.contains("second"), "{next}");
+}
+
+#[tokio::test]
+async fn bytes_are_what_the_server_encodes() {
+    let place = Place::new(Auth::Dev).await;
+    let http = http(&place);
+    let thread = http.create_thread("first", None).await.expect("a thread").thread;
+    let path = format!("/threads/{thread}/messages");
+    let cbor = http.bytes(&path, Form::Cbor).await.expect("bytes");
+    assert_eq!(from_cbor::<Window>(&cbor).expect("a window").total, 1);
+    assert_eq!(http.bytes(&path, Form::Json).await.expect("bytes").first(), Some(&b'{'));
+    let missing = http.bytes("/threads/none/messages", Form::Cbor).await.expect_err("there is none");
+    assert_eq!(missing.code(), Some(ErrorCode::ThreadNotFound.as_str()), "a problem is read in either encoding");
+}
+
+#[tokio::test]
+async fn a_wire_greets_and_hears_the_frames_as_they_are() {
+    let place = Place::new(Auth::Dev).await;
+    let mut wire = Wire::greeted(&http(&place)).await.expect("a greeting");
+    assert!(matches!(wire.hear().await, Ok(ServerFrame::Flags { .. })));
+    let nowhere = Wire::bare(&http(&place), "/nowhere").await.expect_err("no such place");
+    assert!(matches!(nowhere, Error::Status(404)), "{nowhere}");
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_sent_again_if_that_is_wanted() {
+    let rates = Rates { user: 2, ..HttpLimits::DEFAULT.requests_per_second };
+    let limits = HttpLimits { requests_per_second: rates, ..HttpLimits::DEFAULT };
+    let place = Place::limited(Auth::Dev, limits).await;
+    let asked = |http: Http| async move {
+        for _ in 0..4 {
+            http.call(Method::GET, "/info", None).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    let refused = asked(http(&place)).await.expect_err("four are too many");
+    assert_eq!(refused.code(), Some(ErrorCode::RateLimited.as_str()));
+    let retry = Retry { times: 20, pause: Duration::from_millis(50) };
+    asked(place.options().retry(retry).http().expect("a client")).await.expect("in the end");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_with_the_reason() {
+    let http = Options::new("http://127.0.0.1:9").http().expect("a client");
+    let error = http.call(Method::GET, "/info", None).await.expect_err("nobody is there");
+    assert!(matches!(&error, Error::Unreachable(why) if why.contains("refused")), "{error}");
+}
