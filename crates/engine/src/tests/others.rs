@@ -23,8 +23,8 @@ use crate::sync::lock;
 use crate::tests::planted::Planted;
 use crate::{ContextPolicy, Delivered, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
-/// The first token of a run.
-pub(crate) const FENCE: u64 = 1;
+/// The first token of a run: a store in memory is in its first epoch.
+pub(crate) const FENCE: u64 = 2;
 
 /// Longer than a comparison of heads; time is virtual.
 const PATIENCE: Duration = Duration::from_secs(20);

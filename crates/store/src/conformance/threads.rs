@@ -110,7 +110,8 @@ pub async fn a_deleted_thread_is_gone(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    let token = chat.first().await;
+    chat.stream("r", token, 0, &["a"]).await.expect("chunks pass");
     let delete = chat.delete();
     let committed = chat.ok([delete.clone()]).await;
     assert_eq!(committed.applied, [Applied::Deleted]);
@@ -122,7 +123,7 @@ pub async fn a_deleted_thread_is_gone(rig: &mut dyn Rig) {
     let message = store.message(&scope, &chat.thread, &message_id("m0")).await;
     missing(message, Missing::Thread);
     missing(store.run(&scope, &run_id("r")).await, Missing::Run);
-    missing(chat.stream("r", 1, 1, &["b"]).await, Missing::Run);
+    missing(chat.stream("r", token, 1, &["b"]).await, Missing::Run);
     let say = chat.say("m1");
     missing(chat.apply([say]).await, Missing::Thread);
     missing(chat.apply([delete]).await, Missing::Thread);
