@@ -65,6 +65,17 @@ pub async fn the_first_user_message_gives_the_title(rig: &mut dyn Rig) {
     let titles: Vec<_> =
         events.iter().filter(|event| matches!(event.record.change, Change::ThreadUpdated { .. })).collect();
     assert_eq!(titles.len(), 1);
+
+    // What shows nothing is no title.
+    chat.thread = thread_id("v");
+    let commands = [
+        chat.create("\u{200b} "),
+        chat.say_as("m0", Role::User, "\u{feff}\n"),
+        chat.say_as("m1", Role::User, "at last"),
+    ];
+    chat.ok(commands).await;
+    let thread = chat.store.thread(&chat.scope, &chat.thread).await;
+    assert_eq!(thread.expect("the thread is there").title, "at last");
 }
 
 /// Title and flag change together or apart, and only a change is logged.
