@@ -3,6 +3,10 @@
 /// A message's or a thread's metadata. It is read with every window and list, so it stays small.
 pub const METADATA_BYTES: usize = 16 << 10;
 
+/// Levels of JSON that a message or a thread may carry. What stores and moves it wraps it in a few more, and many readers of
+/// JSON stop at 127 or 128: all of it together stays below.
+pub const MAX_DEPTH: usize = 100;
+
 /// What one deployment accepts and sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -11,6 +11,28 @@ use minicbor::{Decode, Encode};
 #[cbor(transparent)]
 pub struct JsonText(#[n(0)] pub String);
 
+impl JsonText {
+    /// How many levels of lists and objects it has: none for a number, one for `[]`. One pass over the text.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut open, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+        for byte in self.0.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = in_string,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => {
+                    open += 1;
+                    deepest = deepest.max(open);
+                }
+                b']' | b'}' if !in_string => open = open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        deepest
+    }
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(index_only)]
