@@ -102,15 +102,16 @@ pub async fn a_checkpoint_moves_the_window(rig: &mut dyn Rig) {
 /// What was acknowledged is there, and the writer may go on with its token.
 pub async fn chunks_survive_a_restart(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    chat.stream("r", chat.first().await, 0, &["a", "b"]).await.expect("chunks pass");
+    let token = chat.first().await;
+    chat.stream("r", token, 0, &["a", "b"]).await.expect("chunks pass");
     rig.restart().await;
     chat.store = rig.store();
     assert_eq!(texts(&page(&chat, 0, 100).await), "ab");
-    chat.stream("r", chat.first().await, 2, &["c"]).await.expect("chunks pass");
+    chat.stream("r", token, 2, &["c"]).await.expect("chunks pass");
     rig.restart().await;
     chat.store = rig.store();
     assert_eq!(texts(&page(&chat, 0, 100).await), "abc");
-    let end = chat.end("r", chat.first().await, Outcome::Complete, "abc");
+    let end = chat.end("r", token, Outcome::Complete, "abc");
     chat.ok([end]).await;
     rig.restart().await;
     chat.store = rig.store();
