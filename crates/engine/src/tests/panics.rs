@@ -51,7 +51,7 @@ async fn a_run_goes_on_over_a_panic_at_its_start_its_chunks_and_its_end() {
             let (bench, _) = Bench::new().await;
             let stumble = |step| {
                 if step == at {
-                    bench.gate.stumble(how)
+                    bench.gate.stumble(how);
                 }
             };
             stumble(0);

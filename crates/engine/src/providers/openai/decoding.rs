@@ -99,19 +99,19 @@ impl Decoder {
             Kind::Declared(_) | Kind::Plain => Ok(piece.into()),
             Kind::Gzip(decoder) => {
                 let done = feed(decoder.as_mut(), piece);
-                drained(done, decoder.get_mut())
+                drained(&done, decoder.get_mut())
             }
             Kind::Zlib(decoder) => {
                 let done = feed(decoder.as_mut(), piece);
-                drained(done, decoder.get_mut())
+                drained(&done, decoder.get_mut())
             }
             Kind::Deflate(decoder) => {
                 let done = feed(decoder.as_mut(), piece);
-                drained(done, decoder.get_mut())
+                drained(&done, decoder.get_mut())
             }
             Kind::Brotli(decoder) => {
                 let done = feed(decoder.as_mut(), piece);
-                drained(done, decoder.get_mut())
+                drained(&done, decoder.get_mut())
             }
         }
     }
@@ -146,7 +146,7 @@ fn feed(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
     decoder.flush()
 }
 
-fn drained(done: io::Result<()>, out: &mut Out) -> Result<Cow<'static, [u8]>, Undecodable> {
+fn drained(done: &io::Result<()>, out: &mut Out) -> Result<Cow<'static, [u8]>, Undecodable> {
     match done {
         Ok(()) => Ok(std::mem::take(&mut out.bytes).into()),
         Err(_) if out.overflown => Err(Undecodable::TooLong),

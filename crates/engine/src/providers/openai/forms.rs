@@ -151,7 +151,7 @@ pub(crate) enum Place {
 }
 
 /// Fields with words in them that nobody knows at this place: they may be a part of the answer.
-pub(crate) fn strange<'v>(place: Place, map: &'v Map<String, Value>) -> impl Iterator<Item = &'v str> {
+pub(crate) fn strange(place: Place, map: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let known: &[&str] = match place {
         Place::Frame => &BESIDE,
         Place::Choice => &OF_CHOICE,
