@@ -176,7 +176,7 @@ impl Engine {
             Some(Others { peers, tier }) => (Some(peers), tier),
             None => (None, None),
         };
-        let commits = Arc::<Commits>::default();
+        let commits = Commits::new(Arc::clone(node.tasks()));
         let (hub, cluster): (Arc<dyn Hub>, _) = match &peers {
             Some(peers) => {
                 let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits));

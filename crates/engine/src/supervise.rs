@@ -81,6 +81,11 @@ impl Tasks {
         }
     }
 
+    /// Counts and logs a panic that was caught in what nobody awaits.
+    pub(crate) fn caught(&self, name: &'static str, panic: &(dyn Any + Send)) {
+        self.panicked(name, panic);
+    }
+
     fn begins(&self, name: &'static str) {
         lock(&self.0).entry(name).or_default().begun = Some(Instant::now());
     }

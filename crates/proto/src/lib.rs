@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod blank;
 pub mod change;
 pub mod chunk;
 pub mod cursor;
@@ -30,6 +31,7 @@ mod writer;
 
 use alloc::vec::Vec;
 
+pub use blank::{is_blank, is_hidden};
 pub use change::{Change, Event, Record};
 pub use chunk::Chunk;
 pub use cursor::{ChainHash, Cursor, Position, StreamOffset};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use threadmill_proto::Role;
-use threadmill_store::conformance::kit::{body, branch_id, delta, lease, message_id, run_id, scope, thread_id};
+use threadmill_store::conformance::kit::{
+    body, branch_id, delta, lease, message_id, run_id, scope, started_in, thread_id,
+};
 use threadmill_store::{ChunkAppend, Command, DurableStore, IfMoved, NewMessage, Transaction};
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 
@@ -17,7 +19,8 @@ fn transaction(user: usize, commands: Vec<Command>) -> Transaction {
     Transaction { scope: scope("bench", &format!("u{user}")), at: 1_000, key: None, under: None, commands }
 }
 
-async fn make(store: &PostgresStore, writer: usize, round: &str) {
+/// Makes a thread with a run; the run's token.
+async fn make(store: &PostgresStore, writer: usize, round: &str) -> u64 {
     let commands = vec![
         Command::CreateThread {
             id: thread_id(&format!("t{writer}-{round}")),
@@ -37,7 +40,7 @@ async fn make(store: &PostgresStore, writer: usize, round: &str) {
             lease: lease("n1", 9_000),
         },
     ];
-    store.apply(transaction(writer, commands)).await.expect("applies");
+    started_in(&store.apply(transaction(writer, commands)).await.expect("applies")).1
 }
 
 fn say(thread: &str, id: usize) -> Command {
@@ -71,14 +74,14 @@ async fn appends(store: Arc<PostgresStore>, writer: usize, round: String) -> usi
 }
 
 /// Appends tokens to a run for a while, one after another; returns how many.
-async fn tokens(store: Arc<PostgresStore>, writer: usize, round: String) -> usize {
+async fn tokens(store: Arc<PostgresStore>, writer: usize, round: String, fence: u64) -> usize {
     let began = Instant::now();
     let mut count = 0;
     while began.elapsed() < LASTS {
         let append = ChunkAppend {
             scope: scope("bench", &format!("u{writer}")),
             run: run_id(&format!("r{writer}-{round}")),
-            fence: 1,
+            fence,
             under: None,
             from: count,
             chunks: [delta(" token")].into(),
@@ -96,9 +99,9 @@ async fn main() {
     let store = PostgresStore::open(&url, PostgresOptions::default()).await.expect("opens");
     for writers in [1, 16, 128, 512] {
         let round = format!("{writers}");
-        let mut tasks = Vec::new();
+        let (mut tasks, mut fences) = (Vec::new(), Vec::new());
         for writer in 0..writers {
-            make(&store, writer, &round).await;
+            fences.push(make(&store, writer, &round).await);
         }
         for writer in 0..writers {
             tasks.push(tokio::spawn(appends(store.clone(), writer, round.clone())));
@@ -109,7 +112,7 @@ async fn main() {
         }
         let mut tasks = Vec::new();
         for writer in 0..writers {
-            tasks.push(tokio::spawn(tokens(store.clone(), writer, round.clone())));
+            tasks.push(tokio::spawn(tokens(store.clone(), writer, round.clone(), fences[writer])));
         }
         let mut count = 0;
         for task in tasks {

@@ -5,8 +5,8 @@
 //! ordinary restart costs readers nothing, since a position of an earlier epoch goes on where its chained hash lies on
 //! the log; what was written after the copy was taken is not on it, and is reset.
 //!
-//! An epoch is the opening's time in milliseconds since 2024, times 1024, plus ten random bits. Tokens of locks count
-//! on from it, so both grow over a copy that is put back as long as the clock is right, and a lock would have to be
+//! An epoch is the opening's time in milliseconds since 2024, times 1024, plus ten random bits. Tokens of locks and of runs
+//! count on from it, so both grow over a copy that is put back as long as the clock is right, and a lock would have to be
 //! granted a million times a second to catch up with a later opening. If the clock stands at or behind the epoch that
 //! is kept, a random step of up to 2^26 is taken instead. Then a token that the lost history granted too comes again
 //! with a probability of 2^-26 for each of its grants, and that alone would admit a stale writer: nothing else
@@ -41,8 +41,8 @@ pub fn next_epoch(kept: u64, now: Millis, random: u64) -> Option<u64> {
     (next <= LARGEST - (1 << 40)).then_some(next)
 }
 
-/// The next fencing token of a run: above all that the run had, and above all that an earlier epoch gave. So a token of
-/// a history that was lost is not given again.
+/// The next fencing token of a run, its first one from 0: above all that the run had, and above all that an earlier epoch
+/// gave. So a token of a history that was lost is not given again, nor to a run that is started anew under a lost one's id.
 #[must_use]
 pub fn next_fence(fence: u64, epoch: u64) -> u64 {
     fence.max(epoch) + 1

@@ -1,7 +1,7 @@
 //! What every backend derives from a body in the same way: titles, snippets, previews.
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, JsonText, Message, Part, Preview};
+use threadmill_proto::{BranchId, JsonText, Message, Part, Preview, is_blank};
 
 /// A branch whose lineage would have more segments than this copies slots instead.
 pub const MAX_SEGMENTS: usize = 64;
@@ -30,7 +30,7 @@ const SNIPPET_CHARS: usize = 160;
 
 fn one_line(body: &Body, chars: usize) -> String {
     let text = body.parts.iter().find_map(|part| match part {
-        Part::Text { text, .. } if !text.trim().is_empty() => Some(text.as_str()),
+        Part::Text { text, .. } if !is_blank(text) => Some(text.as_str()),
         _ => None,
     });
     let words = text.unwrap_or_default().split_whitespace();

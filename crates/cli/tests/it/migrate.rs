@@ -49,14 +49,14 @@ async fn library() -> Library {
     let mut chat = Chat::begin(&rig).await;
     chat.say_many(30).await;
     let read = chat.ok([chat.edit("m1", "anew\0 with \u{F8FF}"), chat.start("ended")]).await.position;
-    chat.stream("ended", 1, 0, &["kept ", "chunks"]).await.expect("appends");
+    chat.stream("ended", chat.first().await, 0, &["kept ", "chunks"]).await.expect("appends");
     let commands = [
-        chat.end("ended", 1, Outcome::Complete, "kept chunks"),
+        chat.end("ended", chat.first().await, Outcome::Complete, "kept chunks"),
         chat.again("sealed", "answer-ended"),
         chat.remove("m0"),
     ];
     chat.ok(commands).await;
-    chat.stream("sealed", 1, 0, &["sealed"]).await.expect("appends");
+    chat.stream("sealed", chat.first().await, 0, &["sealed"]).await.expect("appends");
     let mut keyed = chat.transaction([chat.stop("sealed"), chat.say_on("m30", "main")]);
     keyed.key = Some(key("a key", 1));
     chat.store.apply(keyed.clone()).await.expect("applies");
@@ -64,7 +64,7 @@ async fn library() -> Library {
     let mut other = Chat::begin_as(&rig, scope("umbrella", "eve"), "t").await;
     let commands = [other.say("m0"), other.start("live")];
     other.ok(commands).await;
-    other.stream("live", 1, 0, &["still ", "going"]).await.expect("appends");
+    other.stream("live", other.first().await, 0, &["still ", "going"]).await.expect("appends");
     let mut gone = Chat::begin_as(&rig, scope("acme", "ann"), "gone").await;
     let mut delete = gone.transaction([gone.delete()]);
     delete.key = Some(key("a deletion", 2));
@@ -120,8 +120,9 @@ async fn a_library_moves_whole() {
     let stale = store.apply(under).await;
     assert!(matches!(stale, Err(StoreError::Superseded)), "tokens of before an opening are stale: {stale:?}");
     let mut eve = Chat { store: store.clone(), scope: scope("umbrella", "eve"), thread: thread_id("t"), at: 2_000 };
-    eve.stream("live", 1, 2, &["!"]).await.expect("it goes on where it was");
-    let end = eve.end("live", 1, Outcome::Complete, "still going!");
+    let token = eve.claim("live").await;
+    eve.stream("live", token, 2, &["!"]).await.expect("it goes on where it was");
+    let end = eve.end("live", token, Outcome::Complete, "still going!");
     eve.ok([end]).await;
     // New numbers are free ones, of users, threads and runs.
     let rig = There(store.clone());

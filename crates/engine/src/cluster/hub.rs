@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{Change, Event, RunId, Scope, TenantId, ThreadId};
 use threadmill_store::hot::{Place, ThreadKey};
-use threadmill_store::{ChunkBatch, CommitSink, Committing, Peers, Subject};
+use threadmill_store::{ChunkBatch, Committing, Peers, Subject};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::cluster::followed::FollowedTopic;
 use crate::cluster::lists::{self, ListTail, Read};
-use crate::delivery::commits::Commits;
+use crate::delivery::commits::{Commits, FanOut};
 use crate::delivery::ends::Ends;
 use crate::delivery::hub::Hub;
 use crate::delivery::lists::Lists;
@@ -145,6 +146,10 @@ impl ClusterHub {
         self.lists.change(scope, |list| lists::page_read(list, after, target, page));
     }
 
+    fn start_over(&self, key: &TopicKey) {
+        self.change(key, |topic| topic.start_over(&key.1, ResetReason::Slow));
+    }
+
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
         if let Change::RunEnded { run, outcome, .. } = &event.record.change {
@@ -188,19 +193,34 @@ fn spread(tier: &Tier, tenant: &TenantId, thread: &ThreadId, birth: Option<u64>,
     }
 }
 
-impl CommitSink for ClusterHub {
-    fn committed(&self, batch: Vec<Committing>) {
-        for item in batch {
-            match item {
-                Committing::Event { tenant, thread, event } => self.publish_event(&tenant, &thread, &event),
-                Committing::Chunks(batch) => self.publish_chunks(&batch),
-                Committing::Summary { scope, summary } => {
-                    if let Some(tier) = &self.tier {
-                        tier.summary(&scope, summary.pos);
-                    }
-                    let read = self.lists.change(&scope, |list| lists::committed(list, summary));
-                    self.schedule_list(&scope, read);
+impl FanOut for ClusterHub {
+    fn publish(&self, entry: &Committing) {
+        match entry {
+            Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
+            Committing::Chunks(batch) => self.publish_chunks(batch),
+            Committing::Summary { scope, summary } => {
+                if let Some(tier) = &self.tier {
+                    tier.summary(scope, summary.pos);
                 }
+                let read = self.lists.change(scope, |list| lists::committed(list, summary.clone()));
+                self.schedule_list(scope, read);
+            }
+        }
+    }
+
+    /// All that a topic knows is read anew.
+    fn make_up(&self, entry: &Committing) {
+        match entry {
+            Committing::Event { tenant, thread, event } => {
+                if let Change::RunEnded { run, outcome, .. } = &event.record.change {
+                    self.ends.ended(&(tenant.clone(), run.clone()), *outcome);
+                }
+                self.start_over(&(tenant.clone(), thread.clone()));
+            }
+            Committing::Chunks(batch) => self.start_over(&(batch.tenant.clone(), batch.thread.clone())),
+            Committing::Summary { scope, summary } => {
+                let read = self.lists.change(scope, |list| lists::again(list, summary.clone()));
+                self.schedule_list(scope, read);
             }
         }
     }

@@ -77,6 +77,17 @@ pub(crate) fn committed(list: &mut List<ListTail>, summary: Summary) -> Read {
     Read::NotDue
 }
 
+/// An entry of this node that was sent on to some, or not at all. One that comes twice is the same.
+pub(crate) fn again(list: &mut List<ListTail>, summary: Summary) -> Read {
+    match list.tail.published {
+        Some(published) if summary.pos <= published => {
+            list.send(published, vec![summary]);
+            Read::NotDue
+        }
+        Some(_) | None => list.tail.hint(summary.pos),
+    }
+}
+
 /// Sends on what was read after a place, up to a target that was heard of before the reading.
 pub(crate) fn page_read(list: &mut List<ListTail>, after: u64, target: u64, page: SummaryPage) {
     let tail = &mut list.tail;

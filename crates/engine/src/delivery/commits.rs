@@ -4,15 +4,23 @@
 //! them, and so does a reader that finds itself ahead of what was published ([`crate::delivery::hub::Hub::settle`]). What
 //! waits is bounded in bytes: past [`BYTES`] the writer publishes itself before it goes on, so a flood of commits slows
 //! the writer and not the readers.
+//!
+//! A panic while an entry is published ends neither the publishing nor whoever does it (the writer, a reader): it is
+//! counted and logged, whoever reads what the entry is about starts over ([`FanOut::make_up`]), and the next entry follows.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 
 use threadmill_proto::{Chunk, Message};
-use threadmill_store::{CommitSink, Committing};
+use threadmill_store::Committing;
 use tokio::sync::Notify;
 
+use crate::supervise::Tasks;
 use crate::sync::lock;
+
+/// What panics of publishing are counted as.
+const TASK: &str = "publishing";
 
 /// Bytes of commits that may wait to be published.
 const BYTES: usize = 16 << 20;
@@ -25,9 +33,20 @@ struct Waiting {
     bytes: usize,
 }
 
+/// Where what became durable goes.
+pub(crate) trait FanOut: Send + Sync {
+    /// Sends on one entry of a commit. Entries come in the order of their commits.
+    fn publish(&self, entry: &Committing);
+
+    /// The entry was published in part or not at all: takes note of what it changes, and has whoever reads what it is
+    /// about start over.
+    fn make_up(&self, entry: &Committing);
+}
+
 /// The commits that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
+    tasks: Arc<Tasks>,
     waiting: Mutex<Waiting>,
     /// One publishes at a time, or order would be lost.
     turn: Mutex<()>,
@@ -44,8 +63,13 @@ fn bytes(batch: &[Committing]) -> usize {
 }
 
 impl Commits {
+    /// None yet. Panics are counted among `tasks`.
+    pub(crate) fn new(tasks: Arc<Tasks>) -> Arc<Self> {
+        Arc::new(Self { tasks, ..Self::default() })
+    }
+
     /// Leaves a commit, and publishes what waits if that is too much.
-    pub(crate) fn put(&self, batch: Vec<Committing>, sink: &dyn CommitSink) {
+    pub(crate) fn put(&self, batch: Vec<Committing>, out: &dyn FanOut) {
         let size = bytes(&batch);
         let full = {
             let mut waiting = lock(&self.waiting);
@@ -54,14 +78,14 @@ impl Commits {
             waiting.bytes > BYTES
         };
         if full {
-            self.publish(sink);
+            self.publish(out);
         } else {
             self.ready.notify_one();
         }
     }
 
     /// Publishes all that was left before the call, or waits while another does.
-    pub(crate) fn publish(&self, sink: &dyn CommitSink) {
+    pub(crate) fn publish(&self, out: &dyn FanOut) {
         let _turn = lock(&self.turn);
         loop {
             let next = {
@@ -71,15 +95,26 @@ impl Commits {
                 next
             };
             let Some((_, batch)) = next else { return };
-            sink.committed(batch);
+            for entry in &batch {
+                // A topic's lock is taken over after a panic, and what lies behind it is made whole.
+                if !self.guarded(|| out.publish(entry)) {
+                    self.guarded(|| out.make_up(entry));
+                }
+            }
         }
     }
 
+    /// False if it panicked, which is counted and logged.
+    fn guarded(&self, publish: impl FnOnce()) -> bool {
+        let done = catch_unwind(AssertUnwindSafe(publish));
+        done.map_err(|panic| self.tasks.caught(TASK, panic.as_ref())).is_ok()
+    }
+
     /// Publishes whatever is left, for ever.
-    pub(crate) async fn publish_all(&self, sink: &dyn CommitSink) {
+    pub(crate) async fn publish_all(&self, out: &dyn FanOut) {
         loop {
             self.ready.notified().await;
-            self.publish(sink);
+            self.publish(out);
         }
     }
 }
@@ -95,14 +130,14 @@ mod tests {
     #[derive(Default)]
     struct Ear(Mutex<Vec<u64>>);
 
-    impl CommitSink for Ear {
-        fn committed(&self, batch: Vec<Committing>) {
-            for one in batch {
-                if let Committing::Chunks(batch) = one {
-                    lock(&self.0).push(batch.from);
-                }
+    impl FanOut for Ear {
+        fn publish(&self, entry: &Committing) {
+            if let Committing::Chunks(batch) = entry {
+                lock(&self.0).push(batch.from);
             }
         }
+
+        fn make_up(&self, _: &Committing) {}
     }
 
     fn commit(from: u64, bytes: usize) -> Vec<Committing> {
@@ -142,10 +177,10 @@ mod tests {
 
     #[test]
     fn order_holds_whoever_publishes() {
-        let (commits, ear) = (std::sync::Arc::new(Commits::default()), std::sync::Arc::new(Ear::default()));
+        let (commits, ear) = (Arc::new(Commits::default()), Arc::new(Ear::default()));
         let helpers: Vec<_> = (0..3)
             .map(|_| {
-                let (commits, ear) = (std::sync::Arc::clone(&commits), std::sync::Arc::clone(&ear));
+                let (commits, ear) = (Arc::clone(&commits), Arc::clone(&ear));
                 std::thread::spawn(move || (0..2_000).for_each(|_| commits.publish(&*ear)))
             })
             .collect();

@@ -1,8 +1,8 @@
 //! The hub: carries what became durable to whoever watches, in order and without a gap.
 //!
-//! It is a [`CommitSink`] behind the store's: it learns of every commit of this node after it is durable and in commit order
-//! ([`crate::delivery::commits`]); nothing is published that a crash can take back. A topic (one thread) holds its followers and the folds of its live
-//! runs behind one lock, so that a snapshot and the live stream meet exactly.
+//! It stands behind the store's sink ([`Intake`]): it learns of every commit of this node after it is durable and in commit
+//! order ([`crate::delivery::commits`]); nothing is published that a crash can take back. A topic (one thread) holds its
+//! followers and the folds of its live runs behind one lock, so that a snapshot and the live stream meet exactly.
 //!
 //! [`LocalHub`] is that of a node alone on its store, where the commits of this node are all there are. Where other
 //! nodes write too, the room above has a hub of its own.
@@ -14,7 +14,7 @@ use threadmill_proto::{Change, ErrorCode, Event, Position, Problem, Scope, Strea
 use threadmill_store::{ChunkBatch, CommitSink, Committing};
 use tokio::time::{Instant, timeout_at};
 
-use crate::delivery::commits::Commits;
+use crate::delivery::commits::{Commits, FanOut};
 use crate::delivery::ends::Ends;
 use crate::delivery::lists::Lists;
 use crate::delivery::queue::SendQueue;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_MS: u32 = 1000;
 
 /// What connections, reads and runs need of a hub.
-pub(crate) trait Hub: CommitSink {
+pub(crate) trait Hub: FanOut {
     /// Changes the topic of a thread, made if there is none, which is followed from now on.
     fn follow(&self, key: &TopicKey, change: &mut dyn FnMut(&mut Topic)) -> SharedTopic;
 
@@ -218,16 +218,34 @@ impl LocalHub {
     }
 }
 
-impl CommitSink for LocalHub {
-    fn committed(&self, batch: Vec<Committing>) {
-        for item in batch {
-            match item {
-                Committing::Event { tenant, thread, event } => self.publish_event(&tenant, &thread, &event),
-                Committing::Chunks(batch) => self.publish_chunks(&batch),
-                Committing::Summary { scope, summary } => {
-                    self.lists.change(&scope, |list| list.send(summary.pos, vec![summary]));
-                }
+impl FanOut for LocalHub {
+    fn publish(&self, entry: &Committing) {
+        match entry {
+            Committing::Event { tenant, thread, event } => self.publish_event(tenant, thread, event),
+            Committing::Chunks(batch) => self.publish_chunks(batch),
+            Committing::Summary { scope, summary } => {
+                self.lists.change(scope, |list| list.send(summary.pos, vec![summary.clone()]));
             }
+        }
+    }
+
+    /// What runs have said is nowhere else in memory: it is noted, and whoever follows reads a window anew.
+    fn make_up(&self, entry: &Committing) {
+        match entry {
+            Committing::Event { tenant, thread, event } => {
+                if let Change::RunEnded { run, outcome, .. } = &event.record.change {
+                    self.ends.ended(&(tenant.clone(), run.clone()), *outcome);
+                }
+                let key = (tenant.clone(), thread.clone());
+                self.topics.change(&key, Topic::default, |topic| topic.make_up(thread, event));
+                self.topics.prune(&key);
+            }
+            Committing::Chunks(batch) => {
+                let Some(topic) = self.topics.known(&(batch.tenant.clone(), batch.thread.clone())) else { return };
+                lock(&topic).make_up_chunks(&batch.thread, &batch.run, batch.from, &batch.chunks);
+            }
+            // One that comes twice is the same.
+            Committing::Summary { .. } => self.publish(entry),
         }
     }
 }

@@ -345,6 +345,9 @@ impl Opener<'_> {
             if verified && live.fold.offset() < from.offset {
                 return Caught::Reset(ResetReason::Epoch);
             }
+            if *to < live.unsent {
+                return Caught::Again;
+            }
             // What is durable and not yet published comes to every subscription together.
             let published = live.fold.offset().max(from.offset);
             if *to > published {

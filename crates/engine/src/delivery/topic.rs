@@ -48,6 +48,8 @@ pub(crate) struct LiveRun {
     pub(crate) since: u64,
     /// All that was published of it.
     pub(crate) fold: Fold,
+    /// Chunks up to here did not come to everybody: whoever follows has read them.
+    pub(crate) unsent: u64,
 }
 
 impl LiveRun {
@@ -55,7 +57,7 @@ impl LiveRun {
     pub(crate) fn found(run: RunHead) -> Self {
         let RunHead { info, body, folded } = run;
         let (message, branch, depth) = (info.message, info.branch, info.depth);
-        Self { message, branch, depth, since: 0, fold: Fold::from_body(body, folded) }
+        Self { message, branch, depth, since: 0, fold: Fold::from_body(body, folded), unsent: 0 }
     }
 }
 
@@ -105,6 +107,8 @@ pub(crate) struct Topic {
     /// Those who follow one run of it.
     pub(crate) feeds: Vec<Feed>,
     pub(crate) live: BTreeMap<RunId, LiveRun>,
+    /// Changes up to this one did not come to everybody: whoever follows has read them.
+    pub(crate) unsent: u64,
     /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
     pub(crate) keepers: usize,
 }
@@ -167,13 +171,13 @@ impl Topic {
         true
     }
 
-    /// Sends an event to everybody, and takes note of what it begins or ends.
-    pub(crate) fn publish(&mut self, thread: &ThreadId, event: &Event) {
+    /// Takes note of what an event begins or ends.
+    fn note(&mut self, event: &Event) {
         match &event.record.change {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
                 let (message, fold) = (message.id.clone(), Fold::new());
-                self.live.insert(run.clone(), LiveRun { message, branch, depth, since, fold });
+                self.live.insert(run.clone(), LiveRun { message, branch, depth, since, fold, unsent: 0 });
             }
             Change::RunEnded { run, .. } => {
                 self.live.remove(run);
@@ -189,6 +193,11 @@ impl Topic {
             | Change::MessageRemoved(_)
             | Change::RunStopping { .. } => {}
         }
+    }
+
+    /// Sends an event to everybody, and takes note of what it begins or ends.
+    pub(crate) fn publish(&mut self, thread: &ThreadId, event: &Event) {
+        self.note(event);
         if self.followers.is_empty() && self.feeds.is_empty() {
             return self.ends_with(event);
         }
@@ -210,11 +219,39 @@ impl Topic {
         }
     }
 
+    /// Takes note of an event that was not published, or not to everybody: whoever follows starts over.
+    pub(crate) fn make_up(&mut self, thread: &ThreadId, event: &Event) {
+        if matches!(event.record.change, Change::ThreadDeleted) {
+            return self.vanish(thread);
+        }
+        self.note(event);
+        self.unsent = event.record.seq;
+        self.resync(thread, ResetReason::Slow);
+    }
+
+    /// The same of chunks.
+    pub(crate) fn make_up_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
+        self.resync(thread, ResetReason::Slow);
+        let Some(live) = self.live.get_mut(run) else { return };
+        live.unsent = from + chunks.len() as u64;
+        let news = live.fold.offset().checked_sub(from).and_then(|known| chunks.get(usize::try_from(known).ok()?..));
+        news.unwrap_or_default().iter().for_each(|chunk| {
+            live.fold.apply(chunk);
+        });
+    }
+
     /// Sends chunks that continue a live run's stream to everybody. Those of a run that is not live are left out.
     pub(crate) fn publish_chunks(&mut self, thread: &ThreadId, run: &RunId, from: u64, chunks: &[Chunk]) {
         let Some(live) = self.live.get_mut(run) else { return };
         let to = from + chunks.len() as u64;
-        live.fold.extend(chunks, to);
+        if from > live.fold.offset() {
+            // A hole that chunks left which cannot be folded: the message goes on without them until its run has ended.
+            live.fold.extend(&[], from);
+        }
+        // One by one, so that a panic leaves the offset past the chunk that it came from, and what was folded is known.
+        chunks.iter().for_each(|chunk| {
+            live.fold.apply(chunk);
+        });
         if self.followers.is_empty() && self.feeds.is_empty() {
             return;
         }
@@ -239,6 +276,11 @@ impl Topic {
     /// What was published does not go on: everybody starts over from a window.
     pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
         self.live.clear();
+        self.resync(thread, reason);
+    }
+
+    /// Everybody starts over from a window; what runs have said stays.
+    fn resync(&mut self, thread: &ThreadId, reason: ResetReason) {
         for follower in &mut self.followers {
             follower.start_over(thread, reason);
         }
@@ -259,6 +301,7 @@ impl Topic {
         self.followers.clear();
         self.feeds.clear();
         self.live.clear();
+        self.unsent = 0;
     }
 }
 

@@ -89,8 +89,8 @@ impl Tracked for Topic {
         Reach::There
     }
 
-    fn continues(&self, _: Position) -> bool {
-        true
+    fn continues(&self, position: Position) -> bool {
+        position.seq >= self.unsent
     }
 
     fn published(&self) -> Option<Position> {

@@ -33,6 +33,11 @@ pub enum Piece {
         /// What to call it.
         filename: Option<String>,
     },
+    /// A part of a kind that nobody here knows, which is named in its place.
+    Unknown {
+        /// Its type, as it may be shown.
+        kind: String,
+    },
 }
 
 /// One turn of the history.
@@ -60,6 +65,7 @@ impl Turn {
                 Some(name) => format!("[file: {name} ({media_type})]"),
                 None => format!("[file: {media_type}]"),
             },
+            Piece::Unknown { kind } => format!("[{kind}]"),
         };
         self.pieces.iter().map(piece).collect::<Vec<_>>().join("\n\n")
     }
@@ -72,6 +78,10 @@ pub struct Prompt {
     pub system: Option<String>,
     /// Oldest first.
     pub turns: Vec<Turn>,
+    /// What the answer says of itself beside what the provider says, such as what was not sent. It stands in the message
+    /// before the answer begins; a provider that has warnings of its own adds these to them, as the later list replaces
+    /// the earlier.
+    pub warnings: Vec<String>,
 }
 
 /// Writes answers.

@@ -128,7 +128,7 @@ impl Provider for Replay {
         let words = asked.and_then(|turn| {
             turn.pieces.iter().rev().find_map(|piece| match piece {
                 Piece::Text(text) => Some(text.as_str()),
-                Piece::File { .. } => None,
+                Piece::File { .. } | Piece::Unknown { .. } => None,
             })
         });
         let answer = self.answer(words.unwrap_or_default());

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use threadmill_proto::is_hidden;
 
 /// How much of a provider's words is kept.
 pub(crate) const WORDS_BYTES: usize = 2 << 10;
@@ -101,11 +102,7 @@ pub(crate) fn prefix(text: &str, bytes: usize) -> &str {
 fn without_tricks(text: &str) -> String {
     let shown = |char: char| match char {
         '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
-        _ if char.is_control() => None,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' => None,
-        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
-        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => None,
-        '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => None,
+        _ if char.is_control() || is_hidden(char) => None,
         _ => Some(char),
     };
     text.chars().filter_map(shown).collect()

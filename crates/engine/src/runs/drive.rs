@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use threadmill_core::coalesce::{Coalesce, Pace, Step};
 use threadmill_core::fold::Fold;
-use threadmill_proto::{Anchor, Chunk, Limits, Outcome, RunId, RunInfo, Scope, ThreadId};
+use threadmill_proto::{Anchor, Chunk, JsonText, Limits, Outcome, RunId, RunInfo, Scope, ThreadId};
 use threadmill_store::{ChunkAppend, DurableStore, StoreError, StoreResult, WindowQuery};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +17,7 @@ use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
 use crate::runs::allowance::Allowance;
 use crate::runs::finish::Finisher;
 use crate::runs::outage::Outage;
-use crate::runs::prompt::{History, asks, turns};
+use crate::runs::prompt::{History, check_question, turns};
 use crate::runs::registry::Entered;
 
 /// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
@@ -132,7 +132,10 @@ impl Driving {
     async fn asked(&self, scope: &Scope, slot: &BranchSlot, provider: &str) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
         let provider = self.providers.named(Some(provider)).map_err(unknown)?;
-        provider.open(self.prompt(scope, slot).await?).await
+        let prompt = self.prompt(scope, slot).await?;
+        let warned = (!prompt.warnings.is_empty()).then(|| Ok(warning_of(&prompt.warnings)));
+        let answer = provider.open(prompt).await?;
+        Ok(Box::pin(futures_util::stream::iter(warned).chain(answer)))
     }
 
     /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
@@ -157,12 +160,9 @@ impl Driving {
                 Err(error) => outage.endure(error).await.map_err(store_failed)?,
             }
         };
-        if !asks(&window.messages) {
-            let why = "The question has neither text nor a file to ask the model about.";
-            return Err(ProviderError::new(Failure::NothingToAsk, why));
-        }
+        let warnings = check_question(&window.messages)?;
         let history = if window.has_older() { History::Cut } else { History::Whole };
-        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history) })
+        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history), warnings })
     }
 
     /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is
@@ -320,6 +320,11 @@ fn verdict(done: StoreResult<()>) -> Option<Driven> {
         Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
         Err(error) => Some(Driven::Failed(store_failed(error))),
     }
+}
+
+/// What the message keeps of warnings.
+fn warning_of(warnings: &[String]) -> Chunk {
+    Chunk::Metadata { metadata: JsonText(serde_json::json!({"warnings": warnings}).to_string()) }
 }
 
 fn store_failed(error: StoreError) -> ProviderError {

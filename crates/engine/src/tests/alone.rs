@@ -14,34 +14,68 @@ use threadmill_store::{
     ChunkAppend, Command, CommitSink, Committing, DurableStore, IfMoved, Lease, MemoryStore, NewMessage, Transaction,
 };
 
+use crate::delivery::commits::{Commits, FanOut};
 use crate::delivery::hub::Hub;
 use crate::providers::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError, Providers};
 use crate::sync::lock;
+use crate::tests::others::FENCE;
 use crate::{ContextPolicy, Delivered, Engine, OpenRequest, Outgoing, Watcher};
 
+/// How far publishing goes before it panics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stumble {
+    Before,
+    After,
+}
+
 /// Stands between the store and the hub, and keeps what it is told while it is closed.
-struct Gate {
+pub(crate) struct Gate {
     hub: Arc<dyn Hub>,
+    commits: Arc<Commits>,
     kept: Mutex<Option<Vec<Committing>>>,
+    stumbles: Mutex<Option<Stumble>>,
 }
 
 impl CommitSink for Gate {
     fn committed(&self, batch: Vec<Committing>) {
         match lock(&self.kept).as_mut() {
             Some(kept) => kept.extend(batch),
-            None => self.hub.committed(batch),
+            None => self.let_pass(batch),
         }
     }
 }
 
+impl FanOut for Gate {
+    fn publish(&self, entry: &Committing) {
+        let stumble = lock(&self.stumbles).take();
+        assert_ne!(stumble, Some(Stumble::Before), "planted");
+        self.hub.publish(entry);
+        assert_ne!(stumble, Some(Stumble::After), "planted");
+    }
+
+    fn make_up(&self, entry: &Committing) {
+        self.hub.make_up(entry);
+    }
+}
+
 impl Gate {
+    fn let_pass(&self, batch: Vec<Committing>) {
+        self.commits.put(batch, self);
+        self.commits.publish(self);
+    }
+
+    /// The next entry is not published without a panic.
+    pub(crate) fn stumble(&self, how: Stumble) {
+        *lock(&self.stumbles) = Some(how);
+    }
+
     fn close(&self) {
         *lock(&self.kept) = Some(Vec::new());
     }
 
     fn open(&self) {
         let kept = lock(&self.kept).take().expect("it was closed");
-        self.hub.committed(kept);
+        self.let_pass(kept);
     }
 }
 
@@ -54,29 +88,30 @@ impl Provider for Silent {
     }
 }
 
-struct Bench {
+pub(crate) struct Bench {
     store: Arc<MemoryStore>,
-    gate: Arc<Gate>,
-    _engine: Arc<Engine>,
-    watcher: Watcher,
-    scope: Scope,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) watcher: Watcher,
+    pub(crate) scope: Scope,
 }
 
 impl Bench {
     /// A thread with one message, and a connection that follows it as subscription 1.
-    async fn new() -> (Self, Cursor) {
+    pub(crate) async fn new() -> (Self, Cursor) {
         let store = Arc::new(MemoryStore::new());
         let providers = Providers::new(vec![Named::new("silent", "Silent", "none", None, Arc::new(Silent))]);
         let providers = providers.expect("one provider");
         let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
         let engine = Engine::start(durable, providers, Limits::DEFAULT, ContextPolicy::default());
         let engine = engine.await.expect("an engine");
-        let gate = Arc::new(Gate { hub: Arc::clone(&engine.hub), kept: Mutex::default() });
+        let (hub, commits) = (Arc::clone(&engine.hub), Commits::new(Arc::clone(engine.node.tasks())));
+        let gate = Arc::new(Gate { hub, commits, kept: Mutex::default(), stumbles: Mutex::default() });
         store.attach(Arc::clone(&gate) as _);
         let scope =
             Scope { tenant: TenantId::parse("default").expect("an id"), user: UserId::parse("ada").expect("an id") };
         let watcher = engine.delivery().connect(scope.clone(), None);
-        let bench = Self { store, gate, _engine: engine, watcher, scope };
+        let bench = Self { store, gate, engine, watcher, scope };
         let create = Command::CreateThread { id: thread(), branch: branch(), title: "t".into(), metadata: None };
         bench.apply(create).await;
         bench.say("m0").await;
@@ -92,7 +127,7 @@ impl Bench {
         self.store.apply(transaction).await.expect("it is written");
     }
 
-    async fn say(&self, id: &str) {
+    pub(crate) async fn say(&self, id: &str) {
         let body = Body { parts: vec![Part::Text { text: id.into(), extra: None }], metadata: None };
         let message = NewMessage { id: MessageId::parse(id).expect("an id"), role: Role::User, body };
         let fork = BranchId::parse("unused").expect("an id");
@@ -101,7 +136,7 @@ impl Bench {
         self.apply(append).await;
     }
 
-    async fn start(&self) {
+    pub(crate) async fn start(&self) {
         let start = Command::StartRun {
             thread: thread(),
             branch: None,
@@ -116,12 +151,12 @@ impl Bench {
         self.apply(start).await;
     }
 
-    async fn stream(&self, from: u64, to: u64) {
+    pub(crate) async fn stream(&self, from: u64, to: u64) {
         let chunks: Vec<Chunk> = (from..to).map(chunk).collect();
         let chunks = ChunkAppend {
             scope: self.scope.clone(),
             run: run(),
-            fence: 1,
+            fence: FENCE,
             under: None,
             from,
             chunks: chunks.into(),
@@ -130,11 +165,11 @@ impl Bench {
         self.store.append_chunks(chunks).await.expect("they are written");
     }
 
-    async fn end(&self, offset: u64) {
+    pub(crate) async fn end(&self, offset: u64) {
         let mut fold = Fold::new();
         fold.extend(&(0..offset).map(chunk).collect::<Vec<_>>(), offset);
         let (outcome, body) = (Outcome::Complete, fold.finish());
-        self.apply(Command::EndRun { run: run(), fence: 1, outcome, body, error: None }).await;
+        self.apply(Command::EndRun { run: run(), fence: FENCE, outcome, body, error: None }).await;
     }
 
     /// Goes on as subscription 2 from a cursor, showing depths from 0 to `to`.
@@ -143,7 +178,7 @@ impl Bench {
     }
 
     /// The cursor of a reader that has this much.
-    async fn cursor_at(&self, seq: u64, offset: u64) -> Cursor {
+    pub(crate) async fn cursor_at(&self, seq: u64, offset: u64) -> Cursor {
         self.watcher.open(request(9, None, None)).await.expect("it opens");
         let Some(Outgoing::Event(frame)) = self.watcher.try_next() else { panic!("no window") };
         let Delivered::Window { window, .. } = &frame.event else { panic!("{frame:?}") };
@@ -153,7 +188,7 @@ impl Bench {
     }
 
     /// What is queued, in words.
-    fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         std::iter::from_fn(|| self.watcher.try_next())
             .map(|next| match next {
                 Outgoing::Event(frame) => words(&frame.event),
@@ -166,6 +201,7 @@ impl Bench {
 fn words(frame: &Delivered) -> String {
     match frame {
         Delivered::Window { sub, window } => format!("window {sub} at {}", window.cursor.position.seq),
+        Delivered::Reset { sub, reason } => format!("reset {sub}: {reason:?}"),
         Delivered::Resumed { sub } => format!("resumed {sub}"),
         Delivered::Change { event, .. } => format!("event {}", event.record.seq),
         Delivered::Advance { position, .. } => format!("advance {}", position.seq),
@@ -174,7 +210,7 @@ fn words(frame: &Delivered) -> String {
     }
 }
 
-fn thread() -> ThreadId {
+pub(crate) fn thread() -> ThreadId {
     ThreadId::parse("t").expect("an id")
 }
 
@@ -194,7 +230,7 @@ fn chunk(at: u64) -> Chunk {
     }
 }
 
-fn request(sub: u32, cursor: Option<Cursor>, to: Option<u64>) -> OpenRequest {
+pub(crate) fn request(sub: u32, cursor: Option<Cursor>, to: Option<u64>) -> OpenRequest {
     let resume = cursor.map(|cursor| (cursor, 0, to));
     OpenRequest { sub, thread: thread(), branch: None, anchor: Anchor::Tip, before: 50, after: 0, resume }
 }

@@ -13,7 +13,7 @@ use threadmill_store::conformance::kit;
 use threadmill_store::{Command, DurableStore, IfMoved, Lease, MemoryStore, Transaction};
 use tokio::time::{Instant, timeout};
 
-use crate::tests::others::engine_on;
+use crate::tests::others::{FENCE, engine_on};
 use crate::tests::planted::{Deed, Planted};
 use crate::{AppendRequest, Engine, LockWish, Terms, WhenBusy};
 
@@ -61,7 +61,7 @@ fn start(of: &str, run: &RunId, message: &str) -> Command {
 async fn end(store: &dyn DurableStore, scope: &Scope, run: &RunId) {
     let outcome = Outcome::Complete;
     let body = Body { parts: vec![Part::Text { text: "done".into(), extra: None }], metadata: None };
-    apply(store, scope, vec![Command::EndRun { run: run.clone(), fence: 1, outcome, body, error: None }]).await;
+    apply(store, scope, vec![Command::EndRun { run: run.clone(), fence: FENCE, outcome, body, error: None }]).await;
 }
 
 async fn append(engine: &Arc<Engine>, scope: &Scope, request: AppendRequest) -> Result<(), Problem> {

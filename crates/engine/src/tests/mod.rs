@@ -7,4 +7,5 @@ mod feeds;
 mod hinted;
 mod hints;
 mod others;
+mod panics;
 mod planted;

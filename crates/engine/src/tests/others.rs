@@ -23,6 +23,9 @@ use crate::sync::lock;
 use crate::tests::planted::Planted;
 use crate::{ContextPolicy, Delivered, Engine, OpenRequest, Others, Outgoing, Tier, Watcher};
 
+/// The first token of a run: a store in memory is in its first epoch.
+pub(crate) const FENCE: u64 = 2;
+
 /// Longer than a comparison of heads; time is virtual.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) enum By {
     /// This node: the hub hears of them from the store.
     Us,
+    /// This node, and publishing panics when it was done.
+    Stumbling,
     /// Another: it does not.
     Others,
 }
@@ -43,8 +48,12 @@ struct Gate {
 
 impl CommitSink for Gate {
     fn committed(&self, batch: Vec<Committing>) {
-        if *lock(&self.by) == By::Us {
-            self.hub.committed(batch);
+        let by = *lock(&self.by);
+        for entry in batch.iter().filter(|_| by != By::Others) {
+            self.hub.publish(entry);
+            if by == By::Stumbling {
+                self.hub.make_up(entry);
+            }
         }
     }
 }
@@ -238,7 +247,7 @@ impl Bench {
 
     pub(crate) async fn stream(&self, from: u64, to: u64) {
         let (run, chunks) = (kit::run_id("r"), chunks(from, to).into());
-        let append = ChunkAppend { scope: scope(), run, fence: 1, from, chunks, checkpoint: None, under: None };
+        let append = ChunkAppend { scope: scope(), run, fence: FENCE, from, chunks, checkpoint: None, under: None };
         self.store.append_chunks(append).await.expect("they are written");
     }
 
@@ -246,7 +255,7 @@ impl Bench {
     pub(crate) async fn end(&self) {
         let body = self.store.run(&scope(), &kit::run_id("r")).await.expect("the run").body;
         let outcome = threadmill_proto::Outcome::Complete;
-        self.apply(Command::EndRun { run: kit::run_id("r"), fence: 1, outcome, body, error: None }).await;
+        self.apply(Command::EndRun { run: kit::run_id("r"), fence: FENCE, outcome, body, error: None }).await;
     }
 
     /// Opens a subscription with a window.

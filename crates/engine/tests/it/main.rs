@@ -1,4 +1,5 @@
 //! The engine with providers over real sockets.
 
+mod dialects;
 mod provider;
 mod scripted;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use threadmill_engine::CreateRequest;
-use threadmill_proto::{MessageStatus, Outcome, Part, ThreadId};
+use threadmill_proto::{JsonText, MessageStatus, Outcome, Part, ThreadId};
 
 use crate::scripted::{KEY, Script, World};
 
@@ -171,6 +171,85 @@ async fn what_is_left_out_on_purpose_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_in_a_field_that_nobody_knows_is_named() {
+    let world = World::new().await;
+    let warnings = async |frames: &[String]| {
+        let answered = world.ask(Script::events(frames)).await;
+        assert_eq!(answered.told(), ("hi".into(), COMPLETE, String::new()), "{frames:?}");
+        answered.metadata()["warnings"].as_array().cloned().unwrap_or_default()
+    };
+    let named = |warnings: &[Value], word: &str| {
+        assert!(
+            warnings.iter().any(|warning| warning.as_str().is_some_and(|text| text.contains(word))),
+            "{warnings:?}"
+        );
+    };
+    let beside = delta(&json!({"content": "hi", "hologram": {"frames": ["x"]}, "weight": 1}));
+    let found = warnings(&[beside, finish("stop")]).await;
+    named(&found, "hologram");
+    assert!(!found[0].as_str().is_some_and(|text| text.contains("weight")), "no words, no part of the answer");
+    let choice = json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "output": "more"}]}).to_string();
+    named(&warnings(&[choice, finish("stop")]).await, "output");
+    let frame = json!({"choices": [], "response": "more"}).to_string();
+    named(&warnings(&[content("hi"), frame, finish("stop")]).await, "response");
+    named(&warnings(&[delta(&json!({"content": "hi", "images": {"url": "x"}})), finish("stop")]).await, "image");
+
+    let different = delta(&json!({"reasoning": "a", "reasoning_content": "b", "content": "hi"}));
+    let answered = world.ask(Script::events(&[different, finish("stop")])).await;
+    let thought = Part::Reasoning { text: "ba".into(), extra: None };
+    assert_eq!(answered.message.parts, [thought, Part::text("hi")]);
+    let audio = delta(&json!({"audio": {"id": "a", "transcript": "hi"}}));
+    named(&warnings(&[audio, finish("stop")]).await, "audio");
+
+    let call = |name: &str, arguments: &str| {
+        delta(&json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": arguments}}]}))
+    };
+    let answered = world.ask(Script::events(&[call("f", "{\"a\":"), call("g", "1}"), finish("tool_calls")])).await;
+    named(answered.metadata()["warnings"].as_array().expect("warnings"), "“f” and then “g”");
+}
+
+#[tokio::test]
+async fn a_provider_s_own_words_come_through_in_every_form_and_encoding() {
+    let world = World::new().await;
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).expect("a Vec takes it");
+        encoder.finish().expect("a Vec takes it")
+    };
+    let brotli = |text: &str| {
+        let mut out = Vec::new();
+        brotli::BrotliCompress(&mut text.as_bytes(), &mut out, &Default::default()).expect("a Vec takes it");
+        out
+    };
+    let list = r#"[{"error":{"code":400,"message":"no such thing"}}]"#;
+    let page = "<!doctype html><html><head><style>a{}</style></head><body>no such <b>thing</b></body></html>";
+    for (encoding, body) in [
+        (None, list.as_bytes().to_vec()),
+        (None, page.as_bytes().to_vec()),
+        (None, gzip(list)),
+        (Some("gzip"), gzip(list)),
+        (Some("br"), brotli(list)),
+        (Some("br"), brotli(page)),
+    ] {
+        let answered = world.ask(Script { status: "400 Bad Request", encoding, ..Script::body(body) }).await;
+        assert_eq!(answered.metadata()["error"]["providerMessage"], "no such thing", "{encoding:?}");
+    }
+    let zeros = gzip(&"0".repeat(64 << 20));
+    let answered = world.ask(Script { status: "400 Bad Request", encoding: Some("gzip"), ..Script::body(zeros) }).await;
+    assert_eq!(answered.told().2, "provider_refused");
+    // In mid stream, and what could not be read of one.
+    let events = format!("data: {}\n\ndata: {list}\n\n", content("hi"));
+    let answered = world.ask(Script { encoding: Some("gzip"), ..Script::body(gzip(&events)) }).await;
+    assert_eq!(answered.told(), ("hi".into(), FAILED, "provider_refused".into()));
+    assert_eq!(answered.metadata()["error"]["providerMessage"], "no such thing");
+    let answered = world.ask(Script::body(page)).await;
+    assert_eq!(answered.told().2, "provider_malformed");
+    assert_eq!(answered.metadata()["error"]["providerMessage"], "no such thing");
+    let answered = world.ask(Script { encoding: Some("zstd"), ..Script::body("x") }).await;
+    assert!(answered.run.error.is_some_and(|why| why.contains("zstd")));
+}
+
+#[tokio::test]
 async fn no_tool_call_runs_on_in_a_message_that_has_ended() {
     let world = World::new().await;
     let call = |index: u64, id: &str, arguments: &str| {
@@ -304,10 +383,25 @@ async fn a_prompt_has_turns_that_alternate_and_every_file() {
     let requests = world.requests();
     assert_eq!(requests[1]["messages"], json!([{"role": "user", "content": [image, words]}]));
 
-    let answered = world.ask_in(&thread, vec![Part::text("\u{a0} ")], Script::body("")).await;
+    let answered = world.ask_in(&thread, vec![Part::text("\u{a0} \u{200b}")], Script::body("")).await;
     assert_eq!(answered.told().2, "nothing_to_ask", "and no answer is answered");
+    let image = Part::Other { kind: "image".into(), json: JsonText("{\"type\":\"image\"}".into()) };
+    let answered = world.ask_in(&thread, vec![Part::text("what?"), image], Script::body("")).await;
+    assert_eq!(answered.told().2, "unsupported_part");
+    assert!(answered.metadata()["error"]["message"].as_str().is_some_and(|why| why.contains("“image”")));
     let answered = world.ask_in(&thread, vec![file("application/zip")], Script::body("")).await;
     assert_eq!(answered.told().2, "unsupported_part");
     assert!(answered.metadata()["error"]["message"].as_str().is_some_and(|why| why.contains("application/zip")));
     assert_eq!(world.requests().len(), 2, "nobody is asked without the file");
+
+    let thread = ThreadId::parse("q").expect("an id");
+    let create = CreateRequest { id: Some(thread.clone()), ..CreateRequest::default() };
+    world.engine.threads().create(&world.scope, Default::default(), create).await.expect("a thread");
+    let place = Part::Data { name: "place".into(), id: None, data: JsonText("[1]".into()) };
+    let two = json!({"choices": [{"index": 1, "delta": {"content": "B"}}]}).to_string();
+    let script = Script::events(&[content("A"), two, finish("stop")]);
+    let answered = world.ask_in(&thread, vec![Part::text("where?"), place], script).await;
+    let warnings = answered.metadata()["warnings"].as_array().cloned().expect("warnings");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings[0], "Of the question “data-place” was not sent to the model.");
 }

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) status: &'static str,
+    /// What its header says of its encoding.
+    pub(crate) encoding: Option<&'static str>,
     pub(crate) pieces: Vec<Vec<u8>>,
     pub(crate) endless: bool,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Script {
 impl Script {
     /// A body that is sent whole.
     pub(crate) fn body(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: "200 OK", pieces: vec![body.into()], endless: false }
+        Self { status: "200 OK", encoding: None, pieces: vec![body.into()], endless: false }
     }
 
     /// Events with this data.
@@ -67,7 +69,9 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let asked = serde_json::from_slice(&request[head..]).unwrap_or_default();
     shared.requests.lock().expect("no test panics with it").push(asked);
     let script = shared.scripts.lock().expect("no test panics with it").remove(0);
-    let head = format!("HTTP/1.1 {}\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n", script.status);
+    let encoding = script.encoding.map(|name| format!("Content-Encoding: {name}\r\n")).unwrap_or_default();
+    let status = script.status;
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/event-stream\r\n{encoding}Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     for piece in &script.pieces {
         stream.write_all(piece).await?;

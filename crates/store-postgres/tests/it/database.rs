@@ -227,7 +227,7 @@ async fn a_deleted_thread_leaves_the_disk() {
     let mut chat = chat(&store);
     let commands = [chat.create("t"), chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["gone soon"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["gone soon"]).await.expect("chunks pass");
     let edit = chat.edit("m0", "anew");
     chat.ok([edit]).await;
     let delete = chat.delete();
@@ -255,8 +255,8 @@ async fn a_deleted_threads_runs_go_in_steps() {
     for n in 0..20 {
         let (run, start) = (format!("r{n}"), old.start(&format!("r{n}")));
         old.ok([start]).await;
-        old.stream(&run, 1, 0, &["a"]).await.expect("chunks pass");
-        let end = old.end(&run, 1, Outcome::Complete, "a");
+        old.stream(&run, old.first().await, 0, &["a"]).await.expect("chunks pass");
+        let end = old.end(&run, old.first().await, Outcome::Complete, "a");
         old.ok([end]).await;
     }
     // Nothing is swept meanwhile.
@@ -272,7 +272,7 @@ async fn a_deleted_threads_runs_go_in_steps() {
     let mut new = Chat { thread: thread_id("new"), ..old.clone() };
     let begun = [new.create("new"), new.start("r3")];
     new.ok(begun).await;
-    new.stream("r3", 1, 0, &["b"]).await.expect("chunks pass");
+    new.stream("r3", new.first().await, 0, &["b"]).await.expect("chunks pass");
     assert_eq!(store.stream(&new.scope, &run_id("r3"), 0, 100).await.expect("reads").end, 1);
     database.sql("DROP VIEW threadmill.graves; ALTER TABLE threadmill.kept RENAME TO graves").await;
     store.sweep(0).await.expect("sweeps");
@@ -287,12 +287,12 @@ async fn chunks_go_when_their_time_is_over() {
     let mut chat = chat(&store);
     let commands = [chat.create("t"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["a", "b"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a", "b"]).await.expect("chunks pass");
     store.sweep(u64::MAX).await.expect("sweeps");
     let (ann, run) = (chat.scope.clone(), run_id("r"));
     let read = || store.stream(&ann, &run, 1, 100);
     assert_eq!(read().await.expect("reads").chunks.len(), 1, "a run that goes on keeps its own");
-    let end = chat.end("r", 1, Outcome::Complete, "ab");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "ab");
     chat.ok([end]).await;
     store.sweep(500).await.expect("sweeps");
     assert_eq!(read().await.expect("reads").chunks.len(), 1, "it ended after that");

@@ -56,7 +56,7 @@ async fn a_commit_is_hinted_to_the_other_node() {
     hear(&mut hints, &thread(1)).await;
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["a", "b"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a", "b"]).await.expect("chunks pass");
     let run = Hint::Run { tenant: chat.scope.tenant.clone(), thread: thread_id("t"), run: run_id("r"), offset: 2 };
     hear(&mut hints, &run).await;
     let mut back = b.hints();
@@ -105,7 +105,7 @@ async fn where_notifications_are_swallowed_heads_are_polled() {
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
     hear(&mut hints, &thread(3)).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a"]).await.expect("chunks pass");
     let run = Hint::Run { tenant: chat.scope.tenant.clone(), thread: thread_id("t"), run: run_id("r"), offset: 1 };
     hear(&mut hints, &run).await;
     drop(watch);

@@ -159,11 +159,11 @@ async fn a_run_that_was_claimed_takes_nothing_from_its_old_node() {
     let mut old = make(&nodes[0], "t").await;
     let start = old.start("r");
     old.ok([start]).await;
-    old.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    old.stream("r", old.first().await, 0, &["a"]).await.expect("chunks pass");
     let runs = nodes[1].unended_runs().await.expect("reads");
     let fence = nodes[1].claim_run(&runs[0], lease("n2", 30_000), 20_000).await.expect("claims");
     let fence = fence.expect("its lease has run out");
-    let refused = old.stream("r", 1, 1, &["late"]).await;
+    let refused = old.stream("r", old.first().await, 1, &["late"]).await;
     assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
     let new = chat(&nodes[1], "t");
     new.stream("r", fence, 1, &["b"]).await.expect("chunks pass");
@@ -189,7 +189,7 @@ async fn edits_stops_and_chunks_of_two_nodes_do_not_lock_each_other_out() {
                 let again = [writer.say(&id), writer.start(&run)];
                 let Ok(started) = writer.apply(again).await else { continue };
                 assert!(matches!(started.applied.last(), Some(Applied::Started { .. })));
-                let (streamed, stopped) = tokio::join!(writer.stream(&run, 1, 0, &["x"]), async {
+                let (streamed, stopped) = tokio::join!(writer.stream(&run, writer.first().await, 0, &["x"]), async {
                     let mut stopper = chat(&other, &thread);
                     let edit = stopper.edit(&id, "anew");
                     stopper.apply([edit]).await
@@ -249,8 +249,8 @@ async fn nothing_follows_an_end_that_another_node_made() {
         let mut stopper = chat(&nodes[1], &name);
         tasks.push(tokio::spawn(async move {
             let writing = async {
-                let mut written = 0;
-                while writer.stream(&run, 1, written, &["x"]).await.is_ok() {
+                let (token, mut written) = (writer.first().await, 0);
+                while writer.stream(&run, token, written, &["x"]).await.is_ok() {
                     written += 1;
                 }
                 written
@@ -258,7 +258,7 @@ async fn nothing_follows_an_end_that_another_node_made() {
             let stopping = async {
                 tokio::time::sleep(std::time::Duration::from_millis(20 + n)).await;
                 // The other node seals and ends in one commit: no moment between for the writer to notice.
-                let fence = stopper.before_everything().await.epoch + 1;
+                let fence = stopper.first().await + 1;
                 let commands = [stopper.stop(&run), stopper.end(&run, fence, threadmill_proto::Outcome::Stopped, "x")];
                 let ended = stopper.ok(commands).await;
                 let Some(Applied::Ended { run, .. }) = ended.applied.last() else { panic!("{ended:?}") };

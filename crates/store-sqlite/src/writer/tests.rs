@@ -58,6 +58,9 @@ impl CommitSink for Gate {
     }
 }
 
+/// Tokens of runs begin above it.
+const EPOCH: u64 = 1;
+
 struct Bench {
     writer: Arc<Writer>,
     shared: Arc<Shared>,
@@ -86,7 +89,7 @@ impl Bench {
         let shared = Arc::new(Shared::default());
         *shared.sink.write().expect("no panic") = Some(gate.clone());
         let live = open::live_runs(&conn, &shared.streams).expect("reads");
-        let settings = Settings { epoch: 1, unkept: false, checkpoint_pages: 1 << 20, keep_streams: 0 };
+        let settings = Settings { epoch: EPOCH, unkept: false, checkpoint_pages: 1 << 20, keep_streams: 0 };
         let writer = Writer::start(conn, live, settings, shared.clone()).expect("starts");
         let bench = Self {
             writer: Arc::new(writer),
@@ -169,7 +172,8 @@ fn make(thread: &str) -> Vec<Command> {
 }
 
 fn chunk(from: u64) -> ChunkAppend {
-    ChunkAppend { scope: ann(), run: run(), fence: 1, under: None, from, chunks: [delta("x")].into(), checkpoint: None }
+    let (fence, chunks) = (EPOCH + 1, [delta("x")].into());
+    ChunkAppend { scope: ann(), run: run(), fence, under: None, from, chunks, checkpoint: None }
 }
 
 /// Waits for another thread, which is at work.

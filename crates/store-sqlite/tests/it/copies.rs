@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{LockName, Millis, Outcome};
-use threadmill_store::conformance::kit::{Chat, refused, scope, thread_id};
+use threadmill_store::conformance::kit::{Chat, refused, scope, started_in, thread_id};
 use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
@@ -128,6 +128,9 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
     }
     // What is lost: a message, a grant and a run's lease that somebody still believes in.
     let believed = answered(&store).claim("r").await;
+    let rewound = |store: &Arc<SqliteStore>| Chat { thread: thread_id("rewound"), ..chat(store, 2) };
+    let begun = [rewound(&store).create("t"), rewound(&store).start("again")];
+    let begun = started_in(&rewound(&store).ok(begun).await).1;
     let say = chat(&store, 2).say("lost");
     let seen = chat(&store, 2).ok([say]).await.position;
     let forgotten = take(&store, 3).await;
@@ -145,6 +148,11 @@ async fn is_noticed(copied: Copied, ended: Ended, place: Place) {
     assert!(fence > believed && fence < 1 << 53, "{case}: {fence} after {believed}");
     let stale = answered(&store).end("r", believed, Outcome::Complete, "what was lost");
     refused(answered(&store).apply([stale]).await, &StoreError::Fenced);
+    // Nor does who wrote a run that is lost write one of its name.
+    let again = [rewound(&store).create("t"), rewound(&store).start("again")];
+    let fence = started_in(&rewound(&store).ok(again).await).1;
+    assert!(fence > begun && fence < 1 << 53, "{case}: {fence} after {begun}");
+    refused(rewound(&store).stream("again", begun, 0, &["lost"]).await, &StoreError::Fenced);
     let new = take(&store, 9).await;
     assert!(new.token > forgotten.token, "{case}: {new:?} after {forgotten:?}");
     assert!(new.token < 1 << 53, "{case}: {new:?} is no number of JSON");

@@ -229,7 +229,7 @@ async fn altered_columns_are_shown_to_nobody() {
     let mut chat = begin(directory.path()).await;
     let begun = [chat.say("m0"), chat.start("r")];
     chat.ok(begun).await;
-    let mut end = chat.end("r", 1, Outcome::Failed, "half");
+    let mut end = chat.end("r", chat.first().await, Outcome::Failed, "half");
     if let threadmill_store::Command::EndRun { error, .. } = &mut end {
         *error = Some("why".into());
     }
@@ -283,10 +283,10 @@ async fn altered_chunks_are_shown_to_nobody() {
     let mut chat = begin(directory.path()).await;
     let start = chat.start("r");
     chat.ok([start]).await;
-    chat.stream("r", 1, 0, &["some", " words"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["some", " words"]).await.expect("chunks pass");
     let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
     let journal: Vec<u8> = file.query_row("SELECT body FROM journal", [], |row| row.get(0)).expect("reads");
-    let end = chat.end("r", 1, Outcome::Complete, "some words");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "some words");
     chat.ok([end]).await;
     let stream: Vec<u8> = file.query_row("SELECT body FROM streams", [], |row| row.get(0)).expect("reads");
     for at in 0..stream.len() * 8 {

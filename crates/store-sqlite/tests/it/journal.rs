@@ -36,11 +36,11 @@ fn log_bytes(directory: &Path) -> u64 {
     std::fs::metadata(log).expect("there is a log").len()
 }
 
-async fn append(store: &SqliteStore, run: usize, from: u64, chunk: Chunk) {
+async fn append(store: &SqliteStore, run: usize, fence: u64, from: u64, chunk: Chunk) {
     let append = ChunkAppend {
         scope: scope("acme", "ann"),
         run: run_id(&format!("r{run}")),
-        fence: 1,
+        fence,
         under: None,
         from,
         chunks: [chunk].into(),
@@ -54,12 +54,13 @@ async fn a_token_costs_the_log_little() {
     let directory = TempDir::new().expect("a directory");
     let options = SqliteOptions { checkpoint_pages: u32::MAX, ..SqliteOptions::default() };
     let store = SqliteStore::open(directory.path(), options).expect("opens");
-    let rig = Open(store.clone());
+    let (rig, mut token) = (Open(store.clone()), 0);
     for run in 0..RUNS {
         let mut chat = Chat::begin_as(&rig, scope("acme", "ann"), &format!("t{run}")).await;
         let start = chat.start(&format!("r{run}"));
         chat.ok([start]).await;
-        append(&store, run, 0, Chunk::TextStart { id: "0".into() }).await;
+        token = chat.first().await;
+        append(&store, run, token, 0, Chunk::TextStart { id: "0".into() }).await;
     }
     let before = log_bytes(directory.path());
     let (mut tokens, mut sent) = (0, vec![1; RUNS]);
@@ -70,7 +71,7 @@ async fn a_token_costs_the_log_little() {
             let (store, from) = (store.clone(), sent[run]);
             sent[run] += 1;
             tasks.push(tokio::spawn(async move {
-                append(&store, run, from, delta(" token")).await;
+                append(&store, run, token, from, delta(" token")).await;
             }));
         }
         for task in tasks {
@@ -91,9 +92,9 @@ async fn the_log_stays_short_under_load() {
     let mut chat = Chat::begin_as(&Open(store.clone()), scope("acme", "ann"), "t").await;
     let start = chat.start("r0");
     chat.ok([start]).await;
-    let text = "x".repeat(64 << 10);
+    let (text, token) = ("x".repeat(64 << 10), chat.first().await);
     for from in 0..400 {
-        append(&store, 0, from, delta(&text)).await;
+        append(&store, 0, token, from, delta(&text)).await;
     }
     let (log, written) = (log_bytes(directory.path()), 400 * text.len() as u64);
     println!("{log} bytes of log for {written} written");

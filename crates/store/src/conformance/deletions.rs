@@ -81,14 +81,14 @@ pub async fn ids_in_it_are_free_at_once(rig: &mut dyn Rig) {
     chat.thread = thread_id("t");
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    let end = chat.end("r", 1, threadmill_proto::Outcome::Complete, "mine");
+    let end = chat.end("r", chat.first().await, threadmill_proto::Outcome::Complete, "mine");
     chat.ok([end]).await;
     let delete = chat.delete();
     chat.ok([delete]).await;
     chat.thread = thread_id("w");
     let commands = [chat.create(""), chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a"]).await.expect("chunks pass");
     assert_eq!(chat.line("main").await, ["m0", "answer-r"]);
 }
 

@@ -14,14 +14,14 @@ pub async fn write_everything(rig: &dyn Rig) {
     chat.say_many(3).await;
     let commands = [chat.edit("m1", "anew"), chat.start("ended")];
     chat.ok(commands).await;
-    chat.stream("ended", 1, 0, &["kept ", "chunks"]).await.expect("appends");
+    chat.stream("ended", chat.first().await, 0, &["kept ", "chunks"]).await.expect("appends");
     let commands = [
-        chat.end("ended", 1, Outcome::Complete, "kept chunks"),
+        chat.end("ended", chat.first().await, Outcome::Complete, "kept chunks"),
         chat.again("sealed", "answer-ended"),
         chat.remove("m0"),
     ];
     chat.ok(commands).await;
-    chat.stream("sealed", 1, 0, &["sealed"]).await.expect("appends");
+    chat.stream("sealed", chat.first().await, 0, &["sealed"]).await.expect("appends");
     let mut transaction = chat.transaction([chat.stop("sealed"), chat.say_on("m3", "main")]);
     transaction.key = Some(key("k", 1));
     chat.store.apply(transaction).await.expect("applies");
@@ -29,7 +29,7 @@ pub async fn write_everything(rig: &dyn Rig) {
     let mut other = Chat::begin_as(rig, scope("umbrella", "eve"), "t").await;
     let commands = [other.say("m0"), other.start("live")];
     other.ok(commands).await;
-    other.stream("live", 1, 0, &["still ", "going"]).await.expect("appends");
+    other.stream("live", other.first().await, 0, &["still ", "going"]).await.expect("appends");
 
     let mut gone = Chat::begin_as(rig, scope("acme", "ann"), "gone").await;
     let delete = gone.delete();
@@ -104,8 +104,9 @@ async fn reads_right(rig: &dyn Rig) -> Chat {
     ann.ok([end]).await;
 
     let mut eve = chat(rig, "umbrella", "eve");
-    eve.stream("live", 1, 2, &["!"]).await.expect("it goes on");
-    let end = eve.end("live", 1, Outcome::Complete, "still going!");
+    let token = eve.claim("live").await;
+    eve.stream("live", token, 2, &["!"]).await.expect("it goes on");
+    let end = eve.end("live", token, Outcome::Complete, "still going!");
     eve.ok([end]).await;
     let list = ListQuery { limit: 9, ..ListQuery::default() };
     let page = eve.store.threads(&ann.scope, list).await.expect("lists");

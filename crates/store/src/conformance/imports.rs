@@ -204,9 +204,9 @@ async fn grown(rig: &dyn Rig) -> Chat {
     let commands = [chat.edit("m2", "x"), chat.start("r")];
     chat.ok(commands).await;
     let commands = [
-        chat.end("r", 1, Outcome::Failed, "half"),
+        chat.end("r", chat.first().await, Outcome::Failed, "half"),
         chat.again("s", "answer-r"),
-        chat.end("s", 1, Outcome::Complete, "whole"),
+        chat.end("s", chat.first().await, Outcome::Complete, "whole"),
         chat.edit("m0", "root"),
         chat.say_on("late", "main"),
         chat.remove("m1"),

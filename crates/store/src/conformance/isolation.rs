@@ -14,7 +14,7 @@ async fn anns(rig: &dyn Rig) -> Chat {
     let mut chat = Chat::begin(rig).await;
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["secret"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["secret"]).await.expect("chunks pass");
     for other in others() {
         // Known to the store, so that it is not their novelty that keeps them out.
         Chat::begin_as(rig, other.clone(), &format!("own-{}", other.user)).await;
@@ -69,7 +69,7 @@ pub async fn writes_of_others_find_nothing(rig: &mut dyn Rig) {
         (chat.remove("m0"), Missing::Thread),
         (chat.start("x"), Missing::Thread),
         (chat.stop("r"), Missing::Run),
-        (chat.end("r", 1, Outcome::Complete, "x"), Missing::Run),
+        (chat.end("r", chat.first().await, Outcome::Complete, "x"), Missing::Run),
     ];
     for other in others() {
         chat.scope = other;
@@ -100,30 +100,30 @@ pub async fn tenants_share_no_ids(rig: &mut dyn Rig) {
     let mut umbrella = Chat::begin_as(rig, scope("umbrella", "ann"), "t").await;
     let commands = [umbrella.say("m0"), umbrella.start("r")];
     umbrella.ok(commands).await;
-    umbrella.stream("r", 1, 0, &["other"]).await.expect("chunks pass");
-    let end = umbrella.end("r", 1, Outcome::Complete, "other");
+    umbrella.stream("r", umbrella.first().await, 0, &["other"]).await.expect("chunks pass");
+    let end = umbrella.end("r", umbrella.first().await, Outcome::Complete, "other");
     umbrella.ok([end]).await;
     let run = acme.store.run(&acme.scope, &run_id("r")).await;
     assert_eq!(run.expect("the run is there").info.outcome, None);
     let delete = umbrella.delete();
     umbrella.ok([delete]).await;
     assert_eq!(acme.line("main").await, ["m0", "answer-r"]);
-    let end = acme.end("r", 1, Outcome::Complete, "secret");
+    let end = acme.end("r", acme.first().await, Outcome::Complete, "secret");
     acme.ok([end]).await;
 }
 
 /// A token is no grant.
 pub async fn chunks_of_others_find_nothing(rig: &mut dyn Rig) {
     let mut chat = anns(rig).await;
-    let ann = chat.scope.clone();
+    let (ann, token) = (chat.scope.clone(), chat.first().await);
     for other in others() {
         chat.scope = other;
-        missing(chat.stream("r", 1, 1, &["x"]).await, Missing::Run);
-        missing(chat.stream("nobody", 1, 0, &["x"]).await, Missing::Run);
+        missing(chat.stream("r", token, 1, &["x"]).await, Missing::Run);
+        missing(chat.stream("nobody", token, 0, &["x"]).await, Missing::Run);
     }
     chat.scope = ann;
-    let end = chat.end("r", 1, Outcome::Complete, "secret");
+    let end = chat.end("r", token, Outcome::Complete, "secret");
     chat.ok([end]).await;
     chat.scope = scope("acme", "bob");
-    missing(chat.stream("r", 1, 1, &["x"]).await, Missing::Run);
+    missing(chat.stream("r", token, 1, &["x"]).await, Missing::Run);
 }

@@ -309,6 +309,11 @@ impl Chat {
         Position { epoch: window.cursor.position.epoch, ..Position::default() }
     }
 
+    /// The token that a run is given which starts now, on the thread that there is.
+    pub async fn first(&self) -> u64 {
+        self.before_everything().await.epoch + 1
+    }
+
     /// Says `m0` to `mN`, answered by nobody.
     pub async fn say_many(&mut self, count: usize) {
         for n in 0..count {

@@ -109,9 +109,9 @@ pub async fn a_summary_shows_the_last_text(rig: &mut dyn Rig) {
     let summary = newest(&chat).await;
     assert_eq!((summary.snippet.as_str(), summary.running), ("a question", true));
     assert_eq!(summary.updated_at, chat.at);
-    chat.stream("r", 1, 0, &["ans"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["ans"]).await.expect("chunks pass");
     assert_eq!(newest(&chat).await.pos, summary.pos, "never per token");
-    let end = chat.end("r", 1, Outcome::Complete, "an answer");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "an answer");
     chat.ok([end]).await;
     let summary = newest(&chat).await;
     assert_eq!((summary.snippet.as_str(), summary.running), ("an answer", false));

@@ -175,7 +175,7 @@ pub async fn a_stale_token_writes_nothing(rig: &mut dyn Rig) {
         chat.delete(),
         chat.again("run", "m0"),
         chat.stop("live"),
-        chat.end("live", 1, threadmill_proto::Outcome::Complete, "text"),
+        chat.end("live", chat.first().await, threadmill_proto::Outcome::Complete, "text"),
         Command::UpdateThread {
             id: chat.thread.clone(),
             title: Some("new".into()),
@@ -204,7 +204,7 @@ async fn stream_under(chat: &Chat, token: u64, from: u64) -> crate::StoreResult<
     let append = ChunkAppend {
         scope: chat.scope.clone(),
         run: run_id("live"),
-        fence: 1,
+        fence: chat.first().await,
         under: Some(door(token)),
         from,
         chunks: [super::kit::delta("x")].into(),

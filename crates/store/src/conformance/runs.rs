@@ -65,7 +65,7 @@ pub async fn every_outcome_gives_a_status(rig: &mut dyn Rig) {
         chat.ok([start]).await;
         let end = Command::EndRun {
             run: run_id(id),
-            fence: 1,
+            fence: chat.first().await,
             outcome,
             body: super::kit::body("text"),
             error: Some("why".into()),
@@ -100,7 +100,7 @@ pub async fn one_run_is_live_on_a_branch(rig: &mut dyn Rig) {
 /// The old answer stays on its branch, and the fork opens.
 pub async fn an_answer_is_given_anew_on_a_fork(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    let end = chat.end("r", 1, Outcome::Complete, "first");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "first");
     chat.ok([end]).await;
     let again = chat.again("s", "answer-r");
     let committed = chat.ok([again]).await;
@@ -122,7 +122,7 @@ pub async fn only_settled_answers_are_given_anew(rig: &mut dyn Rig) {
     nonsense(chat.apply([user]).await);
     let nobody = chat.again("s", "nobody");
     missing(chat.apply([nobody]).await, Missing::Message);
-    let commands = [chat.end("r", 1, Outcome::Failed, ""), chat.remove("answer-r")];
+    let commands = [chat.end("r", chat.first().await, Outcome::Failed, ""), chat.remove("answer-r")];
     chat.ok(commands).await;
     conflict(chat.apply([again]).await, Conflict::NotEditable);
 }
@@ -130,19 +130,19 @@ pub async fn only_settled_answers_are_given_anew(rig: &mut dyn Rig) {
 /// Nothing is appended after the stop, and only whoever stopped it ends it.
 pub async fn a_stop_seals_the_run(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
-    let stop = chat.stop("r");
+    chat.stream("r", chat.first().await, 0, &["a"]).await.expect("chunks pass");
+    let (first, stop) = (chat.first().await, chat.stop("r"));
     let committed = chat.ok([stop.clone()]).await;
     let fence = stopping_in(&committed).fence;
-    assert!(fence > 1);
+    assert!(fence > first);
     assert_eq!(run(&chat, "r").await.info.status, RunStatus::Stopping);
-    for token in [1, fence] {
+    for token in [first, fence] {
         refused(chat.stream("r", token, 1, &["b"]).await, &StoreError::Fenced);
     }
     let committed = chat.ok([stop.clone()]).await;
     let info = run(&chat, "r").await.info;
     assert_eq!(committed.applied, [Applied::AlreadyOver(info)]);
-    let stale = chat.end("r", 1, Outcome::Complete, "late");
+    let stale = chat.end("r", first, Outcome::Complete, "late");
     refused(chat.apply([stale]).await, &StoreError::Fenced);
     let end = chat.end("r", fence, Outcome::Stopped, "a");
     chat.ok([end]).await;
@@ -157,14 +157,14 @@ pub async fn a_stop_seals_the_run(rig: &mut dyn Rig) {
 /// Exactly once, and nothing follows.
 pub async fn a_run_ends_once(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    let end = chat.end("r", 1, Outcome::Complete, "a");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "a");
     let wrong = chat.end("r", 7, Outcome::Failed, "b");
     refused(chat.apply([wrong.clone()]).await, &StoreError::Fenced);
     chat.ok([end.clone()]).await;
     for again in [end, wrong] {
         conflict(chat.apply([again]).await, Conflict::RunEnded);
     }
-    refused(chat.stream("r", 1, 0, &["b"]).await, &StoreError::Fenced);
+    refused(chat.stream("r", chat.first().await, 0, &["b"]).await, &StoreError::Fenced);
     assert_eq!(chat.message("answer-r").await.text(), "a");
 }
 
@@ -176,7 +176,7 @@ pub async fn an_edit_before_the_run_seals_it(rig: &mut dyn Rig) {
     assert_eq!(message_in(&committed).branch.as_str(), "edit-m0");
     let stopping = stopping_in(&committed).clone();
     assert_eq!(stopping.run, run_id("r"));
-    refused(chat.stream("r", 1, 0, &["b"]).await, &StoreError::Fenced);
+    refused(chat.stream("r", chat.first().await, 0, &["b"]).await, &StoreError::Fenced);
     // On the fork a new run starts at once, and another edit seals that one alone.
     let start = chat.start("s");
     chat.ok([start]).await;
@@ -216,7 +216,7 @@ pub async fn a_lease_passes_on_when_it_runs_out(rig: &mut dyn Rig) {
     assert_eq!(claim(10_000).await.expect("asks"), None);
     let fence = claim(10_001).await.expect("asks").expect("it is free");
     assert_eq!(claim(10_001).await.expect("asks"), None, "somebody holds it");
-    refused(chat.stream("r", 1, 0, &["b"]).await, &StoreError::Fenced);
+    refused(chat.stream("r", chat.first().await, 0, &["b"]).await, &StoreError::Fenced);
     chat.stream("r", fence, 0, &["b"]).await.expect("chunks pass");
     assert_eq!(leased(&chat).await.owner, "n2");
     let end = chat.end("r", fence, Outcome::Interrupted, "b");

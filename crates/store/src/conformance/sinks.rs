@@ -94,8 +94,8 @@ pub async fn the_sink_hears_chunks_and_summaries(rig: &mut dyn Rig) {
     assert_eq!(*scope, chat.scope);
     let log = chat.store.summaries(&chat.scope, 0, 9).await.expect("lists");
     assert_eq!(log.items.as_slice(), std::slice::from_ref(summary));
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
-    chat.stream("r", 1, 1, &["b", "c"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 1, &["b", "c"]).await.expect("chunks pass");
     let heard = ear.take();
     let [Committing::Chunks(first), Committing::Chunks(second)] = heard.as_slice() else {
         panic!("two batches, not {heard:?}");
@@ -128,7 +128,7 @@ pub async fn the_sink_hears_nothing_of_refusals_and_replays(rig: &mut dyn Rig) {
     let commands = [chat.edit("m0", "x"), chat.say("m0")];
     conflict(chat.apply(commands).await, Conflict::IdTaken);
     refused(chat.stream("r", 9, 0, &["x"]).await, &StoreError::Fenced);
-    chat.stream("r", 1, 0, &[]).await.expect("nothing passes");
+    chat.stream("r", chat.first().await, 0, &[]).await.expect("nothing passes");
     let stop = chat.stop("r");
     let fence = stopping_in(&chat.ok([stop.clone()]).await).fence;
     let end = chat.end("r", fence, Outcome::Stopped, "");

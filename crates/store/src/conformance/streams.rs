@@ -31,8 +31,8 @@ pub async fn chunks_read_back_from_any_offset(rig: &mut dyn Rig) {
     let chat = asked(rig).await;
     let empty = page(&chat, 0, 100).await;
     assert_eq!((empty.chunks.len(), empty.to, empty.end, empty.closed), (0, 0, 0, false));
-    chat.stream("r", 1, 0, &["ab", "cd", "ef"]).await.expect("chunks pass");
-    chat.stream("r", 1, 3, &["gh"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["ab", "cd", "ef"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 3, &["gh"]).await.expect("chunks pass");
     for (from, bytes, text, to) in [
         (0, 1000, "abcdefgh", 4),
         (2, 1000, "efgh", 4),
@@ -50,18 +50,19 @@ pub async fn chunks_read_back_from_any_offset(rig: &mut dyn Rig) {
 /// A gap or an overlap is a writer's mistake.
 pub async fn chunks_come_at_the_end_of_the_stream(rig: &mut dyn Rig) {
     let chat = asked(rig).await;
-    nonsense(chat.stream("r", 1, 1, &["x"]).await);
-    chat.stream("r", 1, 0, &["a", "b"]).await.expect("chunks pass");
-    nonsense(chat.stream("r", 1, 0, &["x"]).await);
-    nonsense(chat.stream("r", 1, 1, &["x"]).await);
-    nonsense(chat.stream("r", 1, 3, &["x"]).await);
+    nonsense(chat.stream("r", chat.first().await, 1, &["x"]).await);
+    chat.stream("r", chat.first().await, 0, &["a", "b"]).await.expect("chunks pass");
+    nonsense(chat.stream("r", chat.first().await, 0, &["x"]).await);
+    nonsense(chat.stream("r", chat.first().await, 1, &["x"]).await);
+    nonsense(chat.stream("r", chat.first().await, 3, &["x"]).await);
     assert_eq!(texts(&page(&chat, 0, 100).await), "ab");
 }
 
 /// Neither an old token nor a guessed one.
 pub async fn a_stale_token_appends_nothing(rig: &mut dyn Rig) {
     let chat = asked(rig).await;
-    for fence in [0, 2, u64::MAX] {
+    let first = chat.first().await;
+    for fence in [0, 1, first - 1, first + 1, u64::MAX] {
         refused(chat.stream("r", fence, 0, &["x"]).await, &StoreError::Fenced);
     }
     assert_eq!(page(&chat, 0, 100).await.end, 0);
@@ -70,7 +71,7 @@ pub async fn a_stale_token_appends_nothing(rig: &mut dyn Rig) {
 /// A late reader gets the fold up to the checkpoint and the offset to go on from.
 pub async fn a_checkpoint_moves_the_window(rig: &mut dyn Rig) {
     let chat = asked(rig).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 0, &["a"]).await.expect("chunks pass");
     let window = chat.window(Anchor::Tip, 9, 0).await;
     assert_eq!(window.messages[1].parts, []);
     assert_eq!((window.runs.len(), window.runs[0].offset), (1, 0));
@@ -78,14 +79,14 @@ pub async fn a_checkpoint_moves_the_window(rig: &mut dyn Rig) {
     let append = ChunkAppend {
         scope: chat.scope.clone(),
         run: run_id("r"),
-        fence: 1,
+        fence: chat.first().await,
         under: None,
         from: 1,
         chunks: [delta("b"), delta("c")].into(),
         checkpoint: Some(body("abc")),
     };
     chat.store.append_chunks(append).await.expect("chunks pass");
-    chat.stream("r", 1, 3, &["d"]).await.expect("chunks pass");
+    chat.stream("r", chat.first().await, 3, &["d"]).await.expect("chunks pass");
     let window = chat.window(Anchor::Tip, 9, 0).await;
     assert_eq!(window.messages[1].text(), "abc");
     assert_eq!(window.messages[1].rev, 1, "a checkpoint is no change");
@@ -101,15 +102,16 @@ pub async fn a_checkpoint_moves_the_window(rig: &mut dyn Rig) {
 /// What was acknowledged is there, and the writer may go on with its token.
 pub async fn chunks_survive_a_restart(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    chat.stream("r", 1, 0, &["a", "b"]).await.expect("chunks pass");
+    let token = chat.first().await;
+    chat.stream("r", token, 0, &["a", "b"]).await.expect("chunks pass");
     rig.restart().await;
     chat.store = rig.store();
     assert_eq!(texts(&page(&chat, 0, 100).await), "ab");
-    chat.stream("r", 1, 2, &["c"]).await.expect("chunks pass");
+    chat.stream("r", token, 2, &["c"]).await.expect("chunks pass");
     rig.restart().await;
     chat.store = rig.store();
     assert_eq!(texts(&page(&chat, 0, 100).await), "abc");
-    let end = chat.end("r", 1, Outcome::Complete, "abc");
+    let end = chat.end("r", token, Outcome::Complete, "abc");
     chat.ok([end]).await;
     rig.restart().await;
     chat.store = rig.store();
@@ -120,8 +122,8 @@ pub async fn chunks_survive_a_restart(rig: &mut dyn Rig) {
 /// It stays readable for a while, and says that nothing follows.
 pub async fn an_ended_stream_is_closed(rig: &mut dyn Rig) {
     let mut chat = asked(rig).await;
-    chat.stream("r", 1, 0, &["a", "b"]).await.expect("chunks pass");
-    let end = chat.end("r", 1, Outcome::Complete, "ab");
+    chat.stream("r", chat.first().await, 0, &["a", "b"]).await.expect("chunks pass");
+    let end = chat.end("r", chat.first().await, Outcome::Complete, "ab");
     chat.ok([end]).await;
     let rest = page(&chat, 1, 100).await;
     assert_eq!((texts(&rest).as_str(), rest.to, rest.end, rest.closed), ("b", 2, 2, true));
@@ -136,11 +138,11 @@ pub async fn appends_that_wait_together_have_their_own_outcomes(rig: &mut dyn Ri
     chat.ok(starts).await;
     let text: &[&str] = &["x"];
     let (sealed, good, gap, stale, more) = tokio::join!(
-        chat.stream("r", 1, 0, text),
-        chat.stream("s", 1, 0, text),
-        chat.stream("s", 1, 9, text),
+        chat.stream("r", chat.first().await, 0, text),
+        chat.stream("s", chat.first().await, 0, text),
+        chat.stream("s", chat.first().await, 9, text),
         chat.stream("s", 9, 1, text),
-        chat.stream("s", 1, 1, text),
+        chat.stream("s", chat.first().await, 1, text),
     );
     refused(sealed, &StoreError::Fenced);
     nonsense(gap);
@@ -176,7 +178,7 @@ pub async fn every_kind_of_chunk_is_kept(rig: &mut dyn Rig) {
     let append = ChunkAppend {
         scope: chat.scope.clone(),
         run: run_id("r"),
-        fence: 1,
+        fence: chat.first().await,
         under: None,
         from: 0,
         chunks: chunks.clone().into(),

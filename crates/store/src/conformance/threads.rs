@@ -65,6 +65,17 @@ pub async fn the_first_user_message_gives_the_title(rig: &mut dyn Rig) {
     let titles: Vec<_> =
         events.iter().filter(|event| matches!(event.record.change, Change::ThreadUpdated { .. })).collect();
     assert_eq!(titles.len(), 1);
+
+    // What shows nothing is no title.
+    chat.thread = thread_id("v");
+    let commands = [
+        chat.create("\u{200b} "),
+        chat.say_as("m0", Role::User, "\u{feff}\n"),
+        chat.say_as("m1", Role::User, "at last"),
+    ];
+    chat.ok(commands).await;
+    let thread = chat.store.thread(&chat.scope, &chat.thread).await;
+    assert_eq!(thread.expect("the thread is there").title, "at last");
 }
 
 /// It goes on with what is asked first now, and is none where nothing is; one that somebody gave stays.
@@ -150,7 +161,8 @@ pub async fn a_deleted_thread_is_gone(rig: &mut dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     let commands = [chat.say("m0"), chat.start("r")];
     chat.ok(commands).await;
-    chat.stream("r", 1, 0, &["a"]).await.expect("chunks pass");
+    let token = chat.first().await;
+    chat.stream("r", token, 0, &["a"]).await.expect("chunks pass");
     let delete = chat.delete();
     let committed = chat.ok([delete.clone()]).await;
     assert_eq!(committed.applied, [Applied::Deleted]);
@@ -162,7 +174,7 @@ pub async fn a_deleted_thread_is_gone(rig: &mut dyn Rig) {
     let message = store.message(&scope, &chat.thread, &message_id("m0")).await;
     missing(message, Missing::Thread);
     missing(store.run(&scope, &run_id("r")).await, Missing::Run);
-    missing(chat.stream("r", 1, 1, &["b"]).await, Missing::Run);
+    missing(chat.stream("r", token, 1, &["b"]).await, Missing::Run);
     let say = chat.say("m1");
     missing(chat.apply([say]).await, Missing::Thread);
     missing(chat.apply([delete]).await, Missing::Thread);

@@ -1,7 +1,7 @@
 //! Messages on the model: appended, edited, removed.
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, Change, Message, MessageId, MessageStatus, Role};
+use threadmill_proto::{BranchId, Change, Message, MessageId, MessageStatus, Role, is_blank};
 
 use super::state::body_of;
 use super::transaction::{Work, invalid};
@@ -83,7 +83,7 @@ impl Work<'_> {
         let reference = self.reference(message);
         self.log(Change::MessageAppended(reference), Some(message.clone()));
         let title = title_of(&body_of(message));
-        if self.thread.title.is_empty() && message.role == Role::User && !title.is_empty() {
+        if is_blank(&self.thread.title) && message.role == Role::User && !title.is_empty() {
             self.retitle(Some(title), None);
         }
     }

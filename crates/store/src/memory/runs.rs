@@ -47,9 +47,10 @@ impl Work<'_> {
             self.log_fork(line, &placed);
         }
         let info = self.run_info(run, provider, &placed);
+        let fence = next_fence(0, self.thread.epoch);
         self.thread.runs.push(RunState {
             info: info.clone(),
-            fence: 1,
+            fence,
             lease: lease.clone(),
             request: request.clone(),
             chunks: Vec::new(),
@@ -61,7 +62,7 @@ impl Work<'_> {
         if regenerate.is_some() {
             self.open_on(line);
         }
-        Ok(Applied::Started { run: info, message: placed, fence: 1 })
+        Ok(Applied::Started { run: info, message: placed, fence })
     }
 
     fn run_info(&self, run: &RunId, provider: &str, message: &Message) -> RunInfo {

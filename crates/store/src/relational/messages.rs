@@ -1,7 +1,7 @@
 //! Messages: appended, edited, removed.
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, Change, MessageId, MessageStatus, Role};
+use threadmill_proto::{BranchId, Change, MessageId, MessageStatus, Role, is_blank};
 
 use super::access::{Done, Rows};
 use super::codec::NONE;
@@ -122,9 +122,11 @@ impl<R: Rows> Work<'_, R> {
     async fn log_appended(&mut self, row: &MessageRow) -> Done<R, ()> {
         let reference = self.reference(row);
         self.log(Change::MessageAppended(reference), Some(row.clone().shown())).await?;
-        if self.thread.title.is_empty() && row.role == Role::User {
+        if is_blank(&self.thread.title) && row.role == Role::User {
             let title = title_of(&row.body);
-            self.retitle(Some(&title), None).await?;
+            if !title.is_empty() {
+                self.retitle(Some(&title), None).await?;
+            }
         }
         Ok(())
     }

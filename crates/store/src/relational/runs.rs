@@ -14,9 +14,6 @@ use crate::{
     StoreError, next_fence,
 };
 
-/// The first token of a run.
-const FIRST_FENCE: u64 = 1;
-
 impl<R: Rows> Work<'_, R> {
     pub(super) async fn start_run(&mut self, command: &Command) -> Done<R, Applied> {
         let Command::StartRun { branch, regenerate, fork, run: id, message, lease, .. } = command else {
@@ -85,7 +82,7 @@ impl<R: Rows> Work<'_, R> {
             depth: placed.row.depth,
             status: RunStatus::Live,
             outcome: None,
-            fence: FIRST_FENCE,
+            fence: next_fence(0, self.thread.base),
             holder: lease.owner.clone(),
             until: lease.until,
             provider: provider.clone(),

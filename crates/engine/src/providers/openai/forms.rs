@@ -1,11 +1,11 @@
-//! The forms in which endpoints say things: finish reasons, errors, keep-alives, and what they send beside an answer.
+//! The forms in which endpoints say things: finish reasons, keep-alives, and what they send beside an answer. Errors are
+//! in `errors`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use threadmill_proto::is_blank;
 use threadmill_proto::json::value_from_str;
 
-use crate::providers::failure::{ProviderError, classify};
-use crate::providers::openai::surrogates::{mark, whole};
-use crate::providers::words::Secrets;
+use crate::providers::openai::surrogates::mark;
 
 /// The AI SDK's word for a finish reason; `other` for one that nobody knows.
 pub(crate) fn unified(reason: &str) -> &'static str {
@@ -53,74 +53,112 @@ pub(crate) fn is_said(value: &Value) -> bool {
     }
 }
 
-/// The error that a frame is, in one of the forms there are.
-pub(crate) fn error_of<'v>(name: Option<&str>, value: &'v Value) -> Option<&'v Value> {
-    if let Some(error) = value.get("error").or_else(|| value.get("errors")).filter(|error| is_said(error)) {
-        return Some(error);
+/// Whether a value has words in it, at whatever depth: then it may be a part of the answer.
+pub(crate) fn has_words(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !is_blank(text),
+        Value::Array(all) => all.iter().any(has_words),
+        Value::Object(map) => map.values().any(has_words),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
-    let word = |key: &str| value.get(key).and_then(Value::as_str);
-    let is_error = name == Some("error") || word("object") == Some("error") || word("type") == Some("error");
-    let is_reason = value.get("choices").is_none()
-        && ["detail", "message", "msg"]
-            .iter()
-            .any(|key| value.get(key).is_some_and(|reason| reason.is_string() || reason.is_array()));
-    (is_error || is_reason).then_some(value)
 }
 
-pub(crate) fn message_of(error: &Value) -> &str {
-    let places = ["/message", "/msg", "/detail", "/error", "/0/message", "/0/msg", "/detail/0/msg", "/detail/message"];
-    let found = places.iter().find_map(|place| error.pointer(place).and_then(Value::as_str));
-    found.or_else(|| error.as_str()).unwrap_or("no reason given")
-}
+/// Fields that endpoints send beside an answer, at the top of a frame.
+const BESIDE: [&str; 14] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "usage",
+    "provider",
+    "obfuscation",
+    "p",
+    "timings",
+    "x_groq",
+    "type",
+    "choices",
+];
 
-/// All that an error says by which it could be known.
-pub(crate) fn all_words(error: &Value) -> String {
-    let words = ["code", "type", "status"].iter().filter_map(|key| error.get(key).and_then(Value::as_str));
-    words.chain([message_of(error)]).collect::<Vec<_>>().join(" ")
-}
-
-/// The status that an error within a stream names.
-pub(crate) fn status_of(error: &Value) -> Option<u16> {
-    let number = ["status", "code", "status_code"].iter().find_map(|key| {
-        let value = error.get(key)?;
-        value.as_u64().or_else(|| value.as_str()?.parse().ok())
-    })?;
-    u16::try_from(number).ok().filter(|status| (400..600).contains(status))
+/// Whether a field is of filters and of the prompt. Azure's speak at every place, under names that grow.
+fn is_of_filters(field: &str) -> bool {
+    field.starts_with("content_filter") || field.starts_with("prompt_")
 }
 
 /// What endpoints send beside the answer.
 pub(crate) fn is_bookkeeping(value: &Value) -> bool {
-    const KNOWN: [&str; 14] = [
-        "id",
-        "object",
-        "created",
-        "model",
-        "system_fingerprint",
-        "service_tier",
-        "usage",
-        "provider",
-        "obfuscation",
-        "prompt_filter_results",
-        "timings",
-        "x_groq",
-        "type",
-        "choices",
-    ];
     let kind = value.get("type").and_then(Value::as_str);
     let quiet = kind.is_none_or(|kind| ["ping", "heartbeat", "keepalive"].contains(&kind));
-    quiet && value.as_object().is_some_and(|map| map.keys().all(|key| KNOWN.contains(&key.as_str())))
+    let known = |key: &String| BESIDE.contains(&key.as_str()) || is_of_filters(key);
+    quiet && value.as_object().is_some_and(|map| map.keys().all(known))
 }
 
-/// What was refused before an answer began.
-pub(crate) fn refusal(status: u16, body: &str, retry_after: Option<u64>, secrets: &Secrets) -> ProviderError {
-    let value = parse(body);
-    let error = value.as_ref().map(|value| error_of(Some("error"), value).unwrap_or(value));
-    let words = match error {
-        Some(error) => whole(message_of(error)),
-        None => body.to_owned(),
+/// Fields of a choice that are read, and those that endpoints send beside them.
+const OF_CHOICE: [&str; 14] = [
+    "index",
+    "delta",
+    "message",
+    "text",
+    "error",
+    "finish_reason",
+    "native_finish_reason",
+    "finish_details",
+    "stop_reason",
+    "matched_stop",
+    "logprobs",
+    "token_ids",
+    "routed_experts",
+    "role",
+];
+
+/// Fields of a delta that are read, and those that endpoints send beside them.
+const OF_DELTA: [&str; 26] = [
+    "role",
+    "name",
+    "content",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking",
+    "tool_calls",
+    "function_call",
+    "audio",
+    "images",
+    "annotations",
+    "citations",
+    "id",
+    "type",
+    "channel",
+    "extra_content",
+    "logprobs",
+    "obfuscation",
+    "padding",
+    "provider_specific_fields",
+    "reasoning_signature",
+    "signature",
+    "stop_reason",
+    "token_ids",
+];
+
+/// Where fields stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Frame,
+    Choice,
+    Delta,
+}
+
+/// Fields with words in them that nobody knows at this place: they may be a part of the answer.
+pub(crate) fn strange(place: Place, map: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let known: &[&str] = match place {
+        Place::Frame => &BESIDE,
+        Place::Choice => &OF_CHOICE,
+        Place::Delta => &OF_DELTA,
     };
-    let hints = error.map_or_else(|| body.to_owned(), all_words);
-    let mut refusal = ProviderError::new(classify(Some(status), &hints), format!("The provider answered {status}."));
-    (refusal.status, refusal.retry_after) = (Some(status), retry_after);
-    refusal.with_words(secrets.clean(&words))
+    let strange = move |(field, value): &(&String, &Value)| {
+        !known.contains(&field.as_str()) && !is_of_filters(field) && has_words(value)
+    };
+    map.iter().filter(strange).map(|(field, _)| field.as_str())
 }

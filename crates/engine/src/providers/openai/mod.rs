@@ -1,12 +1,20 @@
 //! Any endpoint that speaks OpenAI's chat completions, streamed: asking, and reading within bounds of time and bytes.
 //!
 //! What is sent is in `request`, what the bytes of an answer are in `frames` and `parser`. An answer that ends before a
-//! finish reason or `[DONE]` is an error: its text is kept and the run ends as failed.
+//! finish reason or `[DONE]` is an error: its text is kept and the run ends as failed. How long it is waited for is in
+//! `patience`.
+//!
+//! No encoding is asked for, since an encoder holds words back until it has enough of them. What comes encoded all the same
+//! (gzip, Brotli or deflate, from gateways that do not ask) is decoded as it is read, within the same bounds.
 
+mod answer;
+mod decoding;
 mod endpoint;
+mod errors;
 mod forms;
 mod frames;
 mod parser;
+mod patience;
 mod request;
 mod surrogates;
 mod tools;
@@ -15,7 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 use threadmill_proto::{Chunk, Limits};
 use tokio::sync::mpsc;
@@ -23,17 +33,13 @@ use tokio::time::Instant;
 
 use crate::providers::words::Secrets;
 use crate::providers::{ChunkStream, Failure, Prompt, Provider, ProviderError};
+use decoding::{Decoder, Undecodable};
 use frames::Frames;
 use parser::Parser;
+use patience::{Lost, Patience, SILENCE};
 
 pub use endpoint::Endpoint;
 
-/// An answer that says nothing for this long has stalled.
-const STALL: Duration = Duration::from_secs(120);
-/// How long an answer that has given its finish reason may leave `[DONE]` out.
-const AFTER_FINISH: Duration = Duration::from_secs(2);
-/// How long it may go on after it, whatever it sends.
-const AFTER_FINISH_IN_ALL: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(10);
 /// How much of an error's body is read for its message.
 const ERROR_BYTES: usize = 16 << 10;
@@ -66,6 +72,7 @@ impl OpenAi {
         install_tls();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| {
@@ -83,14 +90,14 @@ impl OpenAi {
         if let Some(key) = &self.endpoint.key {
             request = request.bearer_auth(key);
         }
-        let response = tokio::time::timeout(STALL, request.send()).await;
-        let response = response.map_err(|_| silent())?.map_err(unreachable)?;
+        let response = tokio::time::timeout(SILENCE, request.send()).await;
+        let response = response.map_err(|_| lost(Lost::Silent))?.map_err(unreachable)?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status().as_u16();
         let refusal = tokio::time::timeout(CONNECT, refused(response, &self.secrets)).await;
-        Err(refusal.unwrap_or_else(|_| forms::refusal(status, "", None, &self.secrets)))
+        Err(refusal.unwrap_or_else(|_| errors::refusal(status, b"", None, &self.secrets)))
     }
 }
 
@@ -103,7 +110,12 @@ impl Provider for OpenAi {
             answer => answer?,
         };
         let (sender, receiver) = mpsc::channel(WAITING);
-        tokio::spawn(Reading::new(self.secrets.clone(), sender).read(response));
+        let decoder = decoder(&response).map_err(|name| {
+            let name = self.secrets.clean(&name);
+            ProviderError::new(Failure::Malformed, format!("The provider's answer is encoded as “{name}”."))
+        })?;
+        let reading = Reading::new(self.secrets.clone(), prompt.warnings, decoder, sender);
+        tokio::spawn(reading.read(response.bytes_stream()));
         Ok(Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|item| (item, receiver))
         })))
@@ -117,49 +129,40 @@ struct Left;
 
 /// One answer as it comes in.
 struct Reading {
+    decoder: Decoder,
     frames: Frames,
     parser: Parser,
     sender: mpsc::Sender<Item>,
     /// Bytes so far.
     bytes: u64,
-    /// When the answer finished, by its own word.
-    finished: Option<Instant>,
+    patience: Patience,
 }
 
 impl Reading {
-    fn new(secrets: Secrets, sender: mpsc::Sender<Item>) -> Self {
-        Self { frames: Frames::new(FRAME_BYTES), parser: Parser::new(secrets), sender, bytes: 0, finished: None }
+    fn new(secrets: Secrets, warnings: Vec<String>, decoder: Decoder, sender: mpsc::Sender<Item>) -> Self {
+        let (frames, parser) = (Frames::new(FRAME_BYTES), Parser::new(secrets, warnings));
+        Self { decoder, frames, parser, sender, bytes: 0, patience: Patience::new(Instant::now()) }
     }
 
     /// Reads to the end, or until nobody listens.
-    async fn read(mut self, response: reqwest::Response) {
-        let mut body = response.bytes_stream();
-        let mut deadline = Instant::now() + STALL;
+    async fn read<E>(mut self, body: impl Stream<Item = Result<Bytes, E>>) {
+        let mut body = std::pin::pin!(body);
         let broken = loop {
             let sender = self.sender.clone();
             let next = tokio::select! {
                 () = sender.closed() => return,
-                next = tokio::time::timeout_at(deadline, body.next()) => next,
+                next = tokio::time::timeout_at(self.patience.deadline(), body.next()) => next,
             };
             let mut chunks = Vec::new();
             let (parsed, over) = match next {
-                Err(_) if self.parser.finished => break None,
-                Err(_) => break Some(silent()),
-                Ok(Some(Err(_))) if self.parser.finished => break None,
+                Err(_) | Ok(Some(Err(_))) if self.parser.finished => break None,
+                Err(_) => break Some(lost(self.patience.lost())),
                 Ok(Some(Err(_))) => {
                     break Some(ProviderError::new(Failure::CutShort, "The connection to the provider broke."));
                 }
                 Ok(None) => (self.last(&mut chunks), true),
                 Ok(Some(Ok(bytes))) => (self.more(&bytes, &mut chunks), false),
             };
-            // A comment keeps the connection and says nothing of the answer.
-            if !chunks.is_empty() {
-                deadline = Instant::now() + STALL;
-            }
-            if self.parser.finished {
-                let since = *self.finished.get_or_insert_with(Instant::now);
-                deadline = (Instant::now() + AFTER_FINISH).min(since + AFTER_FINISH_IN_ALL);
-            }
             if self.deliver(chunks).await.is_err() {
                 return;
             }
@@ -172,12 +175,21 @@ impl Reading {
         self.end(broken).await;
     }
 
-    fn more(&mut self, bytes: &[u8], chunks: &mut Vec<Chunk>) -> Result<(), ProviderError> {
-        let mut frames = Vec::new();
-        let taken = self.frames.push(bytes, &mut frames);
-        self.parse(&frames, chunks)?;
-        taken.map_err(|_| endless())?;
+    fn more(&mut self, encoded: &[u8], chunks: &mut Vec<Chunk>) -> Result<(), ProviderError> {
+        let bytes = self.decoder.take(encoded).map_err(undecodable)?;
+        let (mut frames, size) = (Vec::new(), self.parser.size());
+        let taken = self.frames.push(&bytes, &mut frames);
+        let parsed = self.parse(&frames, chunks);
         self.bytes += bytes.len() as u64;
+        self.patience.heard(Instant::now(), bytes.len() as u64, self.parser.size() > size);
+        if self.parser.finished {
+            self.patience.finished(Instant::now());
+        }
+        parsed?;
+        taken.map_err(|_| endless())?;
+        if self.patience.is_flooded() {
+            return Err(lost(Lost::Standstill));
+        }
         if self.bytes > STREAM_BYTES { Err(endless()) } else { Ok(()) }
     }
 
@@ -218,8 +230,27 @@ impl Reading {
     }
 }
 
-fn silent() -> ProviderError {
-    ProviderError::new(Failure::Timeout, "The provider went silent for two minutes.")
+fn lost(why: Lost) -> ProviderError {
+    let why = match why {
+        Lost::Silent => "The provider sent nothing for five minutes.",
+        Lost::Standstill => "The provider sent signs of life, and nothing of the answer for too long.",
+    };
+    ProviderError::new(Failure::Timeout, why)
+}
+
+/// Of an answer whose header says how it is encoded; the name if that is not known.
+fn decoder(response: &reqwest::Response) -> Result<Decoder, String> {
+    let declared = response.headers().get(CONTENT_ENCODING).and_then(|declared| declared.to_str().ok());
+    Decoder::new(declared, FRAME_BYTES)
+}
+
+fn undecodable(why: Undecodable) -> ProviderError {
+    match why {
+        Undecodable::TooLong => endless(),
+        Undecodable::Malformed => {
+            ProviderError::new(Failure::Malformed, "The provider's answer is not encoded as it says.")
+        }
+    }
 }
 
 fn endless() -> ProviderError {
@@ -236,29 +267,109 @@ fn unreachable(error: reqwest::Error) -> ProviderError {
 
 async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderError {
     let status = response.status();
-    let wait = response.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+    let wait = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+    let decoder = decoder(&response);
     let mut body = response.bytes_stream();
     let mut bytes = Vec::new();
-    while let Some(Ok(piece)) = body.next().await {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > ERROR_BYTES {
-            break;
+    // Of what cannot be decoded there are no words.
+    if let Ok(mut decoder) = decoder {
+        while let Some(Ok(piece)) = body.next().await {
+            let Ok(piece) = decoder.take(&piece) else { break };
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > ERROR_BYTES {
+                break;
+            }
         }
     }
     bytes.truncate(ERROR_BYTES);
-    let refusal = forms::refusal(status.as_u16(), &String::from_utf8_lossy(&bytes), wait, secrets);
+    let refusal = errors::refusal(status.as_u16(), &bytes, wait, secrets);
     tracing::debug!(%status, said = refusal.said.as_deref(), "provider refused");
     refusal
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use tokio::time::sleep;
+
     use super::*;
+    use patience::STANDSTILL;
+
+    /// What becomes of an answer that sends these, each after a pause, and then the last for ever: its text, why it
+    /// failed, and after how long. Time is virtual.
+    async fn read(pieces: Vec<(Duration, &'static str)>) -> (String, Option<ProviderError>, Duration) {
+        let (begun, last) = (Instant::now(), *pieces.last().expect("a piece"));
+        let body = stream::iter(pieces).chain(stream::repeat(last)).then(async |(pause, piece)| {
+            sleep(pause).await;
+            Ok::<_, Infallible>(Bytes::from(piece))
+        });
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        tokio::spawn(Reading::new(Secrets::default(), Vec::new(), plain(), sender).read(Box::pin(body)));
+        let (mut text, mut why) = (String::new(), None);
+        while let Some(item) = receiver.recv().await {
+            match item {
+                Ok(Chunk::TextDelta { delta, .. }) => text += &delta,
+                Ok(_) => {}
+                Err(error) => why = Some(error),
+            }
+        }
+        (text, why, begun.elapsed())
+    }
+
+    const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    const EMPTY: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n";
+
+    fn plain() -> Decoder {
+        Decoder::new(None, FRAME_BYTES).expect("no encoding")
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_model_is_waited_for_while_somebody_says_that_it_works() {
+        for keep_alive in [": OPENROUTER PROCESSING\n\n", "\n", EMPTY, "event: ping\ndata: {\"type\":\"ping\"}\n\n"] {
+            let mut pieces = vec![(secs(10), keep_alive); 80];
+            pieces.extend([(secs(1), HI), (secs(1), STOP)]);
+            assert_eq!(read(pieces).await, ("hi".into(), None, secs(802)), "{keep_alive:?}");
+        }
+        let quiet = vec![(secs(290), HI), (secs(290), STOP)];
+        assert_eq!(read(quiet).await, ("hi".into(), None, secs(580)), "nor is a quiet one that says nothing else");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_without_an_answer_are_left() {
+        for nothing in [": ping\n\n", "\n", EMPTY, "data: {\"choices\":[]}\n\n"] {
+            let (text, why, after) = read(vec![(secs(1), HI), (secs(20), nothing)]).await;
+            let code = why.map(|why| why.code);
+            assert_eq!(
+                (text.as_str(), code, after),
+                ("hi", Some(Failure::Timeout), secs(1) + STANDSTILL),
+                "{nothing:?}"
+            );
+        }
+        let (_, why, after) = read(vec![(secs(1), HI), (secs(1000), HI)]).await;
+        assert_eq!((why.map(|why| why.code), after), (Some(Failure::Timeout), secs(1) + SILENCE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_nothing_is_not_read_for_ever() {
+        let lines: &'static str = ": nothing\n".repeat(100_000).leak();
+        for nothing in [lines, "\n"] {
+            let (text, why, after) = read(vec![(secs(0), HI), (Duration::from_millis(50), nothing)]).await;
+            assert_eq!((text.as_str(), why.map(|why| why.code)), ("hi", Some(Failure::Timeout)));
+            assert!(after <= STANDSTILL, "{after:?}");
+        }
+    }
 
     #[test]
-    fn a_stream_of_nothing_is_not_read_for_ever() {
+    fn a_stream_is_not_read_for_ever() {
         let (sender, _receiver) = mpsc::channel(1);
-        let mut reading = Reading::new(Secrets::default(), sender);
+        let mut reading = Reading::new(Secrets::default(), Vec::new(), plain(), sender);
         let mut chunks = Vec::new();
         let comment = b": nothing\n";
         assert_eq!(reading.more(comment, &mut chunks), Ok(()));

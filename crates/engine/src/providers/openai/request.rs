@@ -79,6 +79,7 @@ fn message(turn: &Turn) -> Result<Value, ProviderError> {
 fn part(piece: &Piece) -> Result<Value, ProviderError> {
     match piece {
         Piece::Text(text) => Ok(json!({"type": "text", "text": text})),
+        Piece::Unknown { kind } => Ok(json!({"type": "text", "text": format!("[{kind}]")})),
         Piece::File { media_type, url, filename } => file(media_type, url, filename.as_deref()),
     }
 }
@@ -151,7 +152,8 @@ mod tests {
         }
         check("https://api.openai.com/v1", "gpt-4o", NEW_LIMIT);
         let turn = Turn::new(Role::User, "hi");
-        let mut asked = body(&endpoint("http://x", "m"), &Prompt { system: None, turns: vec![turn] }).expect("a body");
+        let mut asked =
+            body(&endpoint("http://x", "m"), &Prompt { turns: vec![turn], ..Prompt::default() }).expect("a body");
         let mut refusal = ProviderError::new(Failure::Refused, "The provider answered 400.");
         refusal.status = Some(400);
         let refusal = refusal.with_words("Use 'max_completion_tokens' instead of 'max_tokens'.".into());

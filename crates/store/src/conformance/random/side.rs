@@ -78,12 +78,12 @@ impl Side {
 
     /// The store's own token for the nth of a run.
     fn fence(&self, nth: u64) -> u64 {
-        if nth <= 1 { nth } else { self.epoch + nth - 1 }
+        self.epoch + nth
     }
 
     /// A token's number among its run's.
     fn nth(&self, fence: u64) -> u64 {
-        if fence <= self.epoch { fence } else { fence - self.epoch + 1 }
+        fence.saturating_sub(self.epoch)
     }
 
     pub(super) async fn answer(&mut self, request: &Request) -> String {
