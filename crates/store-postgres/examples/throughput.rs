@@ -111,8 +111,8 @@ async fn main() {
             messages += task.await.expect("no panic");
         }
         let mut tasks = Vec::new();
-        for writer in 0..writers {
-            tasks.push(tokio::spawn(tokens(store.clone(), writer, round.clone(), fences[writer])));
+        for (writer, fence) in fences.into_iter().enumerate() {
+            tasks.push(tokio::spawn(tokens(store.clone(), writer, round.clone(), fence)));
         }
         let mut count = 0;
         for task in tasks {
