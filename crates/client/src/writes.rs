@@ -352,7 +352,8 @@ mod tests {
             let kept = write.to_value().to_string();
             let read = Write::from_value(&write.key, &serde_json::from_str(&kept).expect("JSON")).expect("a write");
             assert_eq!(read.body.as_ref().map(Value::to_string), write.body.as_ref().map(Value::to_string));
-            assert_eq!(read, write);
+            let rest = |write: Write| Write { body: None, ..write };
+            assert_eq!(rest(read), rest(write));
         }
         assert!(Write::from_value("key", &json!({"kind": "else", "thread": "t", "path": "/"})).is_none());
     }

@@ -47,7 +47,7 @@ pub use delivery::request::OpenRequest;
 pub use delivery::run_feed::{Fed, RunFeed};
 pub use delivery::unsent::{Account, Unsent};
 pub use flags::Board;
-pub use hot::pages::{EncodedWindow, PageFormat};
+pub use hot::pages::{EncodedWindow, KeptWindows, PageFormat};
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};

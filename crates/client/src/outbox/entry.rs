@@ -81,8 +81,9 @@ impl Entry {
 
     pub(super) fn to_value(&self) -> Value {
         let refusal = self.refusal.as_ref().map(|refusal| json!({"code": refusal.code, "detail": refusal.detail}));
-        json!({"version": 1, "number": self.number, "tried": self.tried, "refusal": refusal,
-            "write": self.write.to_value()})
+        let mut value = json!({"version": 1, "number": self.number, "tried": self.tried, "refusal": refusal});
+        value["write"] = self.write.to_value();
+        value
     }
 
     /// Reads what was kept under a key; nothing, if it is of a version that is not known.

@@ -37,7 +37,9 @@ pub(crate) const WAITS: [Duration; 8] = {
     let ms = Duration::from_millis;
     [ms(0), ms(1), ms(2), ms(4), ms(8), ms(16), ms(32), ms(64)]
 };
-/// More than this to replay, and a fresh window is cheaper.
+/// More than this of changes to replay, and a fresh window is cheaper: about 1,800 short messages.
+const CHANGES_BYTES: usize = 512 << 10;
+/// The same of a stream.
 const REPLAY_BYTES: usize = 256 << 10;
 /// Of all streams that a cursor names, so much is repeated: an answer of the largest size and some more. A reader that
 /// missed more starts over with a window.
@@ -249,7 +251,7 @@ impl Opener<'_> {
 
     /// The changes after a position, all of them, and their epoch; or why they are not to be had.
     async fn changes(&self, thread: &ThreadId, after: Position) -> Answer<Result<(Vec<Event>, u64), ResetReason>> {
-        let limits = PageLimits { bytes: REPLAY_BYTES, preview: self.limits.part_preview_bytes };
+        let limits = PageLimits { bytes: CHANGES_BYTES, preview: self.limits.part_preview_bytes };
         Ok(match self.snapshot.changes(self.scope, thread, after, limits).await? {
             Changes::Since { events, head } if events.last().map_or(after.seq, |last| last.record.seq) == head.seq => {
                 Ok((events, head.epoch))

@@ -171,15 +171,33 @@ pub(crate) struct Pages {
     stamps: Cache<ThreadKey, Arc<Stamp>>,
     pages: Cache<Key, Page, Weight>,
     next: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// How often a window was in a node's memory, since the process began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptWindows {
+    /// It was.
+    pub hits: u64,
+    /// It was not, or not as the reader had seen it.
+    pub misses: u64,
 }
 
 impl Pages {
+    /// How often a window was there.
+    pub(crate) fn reading(&self) -> KeptWindows {
+        KeptWindows { hits: self.hits.load(Relaxed), misses: self.misses.load(Relaxed) }
+    }
+
     pub(crate) fn new(peers: Option<Arc<dyn Peers>>) -> Self {
         Self {
             peers,
             stamps: Cache::new(THREADS),
             pages: Cache::with_weighter(PAGES, BYTES, Weight),
             next: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         }
     }
 
@@ -214,8 +232,11 @@ impl Pages {
         format: PageFormat,
         seen: Option<&Cursor>,
     ) -> Option<EncodedWindow> {
-        let page = self.pages.get(&Asked { scope, query, format })?;
-        (page.under == state.wanted() && page.window.is_at(seen)).then_some(page.window)
+        let page = self.pages.get(&Asked { scope, query, format });
+        let page = page.filter(|page| page.under == state.wanted() && page.window.is_at(seen));
+        let count = if page.is_some() { &self.hits } else { &self.misses };
+        count.fetch_add(1, Relaxed);
+        Some(page?.window)
     }
 
     /// Keeps a page that was read under this state.

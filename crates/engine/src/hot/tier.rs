@@ -13,8 +13,8 @@ use bytes::Bytes;
 use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, HotStore, Lifetimes, Mark, MemoryHot, MeterReading, Metered, PageKey, Place,
-    TailKey, TailRead, ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotStore, Mark, MeterReading, Metered, PageKey, Place, TailKey, TailRead,
+    ThreadKey,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -28,8 +28,6 @@ const WAITING: usize = 8192;
 const WAITING_KIB: usize = 32 << 10;
 /// KiB that windows leave free for chunks and hints, which somebody waits for.
 const WINDOWS_LEAVE_KIB: usize = 16 << 10;
-/// Bytes of windows that a node keeps for itself while the tier is away.
-const MEMORY: usize = 32 << 20;
 /// How often a tier that does not answer is asked at least whether it does again.
 const RETURN: Duration = Duration::from_secs(2);
 /// How long the tier must have answered before it counts as back.
@@ -44,7 +42,7 @@ pub struct TierReading {
     pub hits: u64,
     /// Those that it was asked for, or would have been, and that the durable tier served.
     pub fallbacks: u64,
-    /// Windows that it had, or the node's memory while it was away.
+    /// Windows that it had.
     pub page_hits: u64,
     /// Windows that had to be read.
     pub page_misses: u64,
@@ -81,8 +79,6 @@ struct Counts {
 pub struct Tier {
     store: Arc<Breaker>,
     meters: Arc<Metered>,
-    /// Windows, while the tier does not answer.
-    memory: MemoryHot,
     items: mpsc::Sender<Waiting>,
     /// Room for what waits, in KiB.
     room: Arc<Semaphore>,
@@ -109,7 +105,6 @@ impl Tier {
         let tier = Arc::new(Self {
             store,
             meters,
-            memory: MemoryHot::new(MEMORY, Lifetimes::default()),
             items,
             room: Arc::new(Semaphore::new(WAITING_KIB)),
             tasks: Arc::default(),
@@ -213,18 +208,18 @@ impl Tier {
     }
 
     /// A window is left for whoever asks for it next.
-    pub(crate) async fn keep(&self, key: PageKey, page: Vec<u8>) {
+    pub(crate) fn keep(&self, key: PageKey, page: Vec<u8>) {
         if self.answers() {
             self.put(Item::Page(key, page.into()));
-        } else if self.memory.put_pages(vec![(key, page.into())]).await.is_err() {
-            self.published.dropped.fetch_add(1, Relaxed);
         }
     }
 
-    /// A window that was left there.
+    /// A window that was left there. A tier that does not answer is not asked.
     pub(crate) async fn page(&self, key: PageKey) -> Option<Bytes> {
-        let store: &dyn HotStore = if self.answers() { self.store.as_ref() } else { &self.memory };
-        let found = store.pages(&[key]).await.ok().and_then(|mut pages| pages.pop()?);
+        if !self.answers() {
+            return None;
+        }
+        let found = self.store.pages(&[key]).await.ok().and_then(|mut pages| pages.pop()?);
         let count = if found.is_some() { &self.counts.page_hits } else { &self.counts.page_misses };
         count.fetch_add(1, Relaxed);
         found

@@ -1,5 +1,4 @@
-//! Windows that some node has read before, kept in the hot tier; while that is away, those that this node has read, kept
-//! in its memory.
+//! Windows that some node has read before, kept in the hot tier.
 //!
 //! A window in which nothing is being written follows from the thread's position and from what was asked for, so it is
 //! kept under both and is never wrong, only unused. Where the thread stands, and whether the caller may see it, the
@@ -47,7 +46,7 @@ impl WindowCache {
         let window = self.store.window(scope, query.clone()).await?;
         if window.runs.is_empty() {
             let standing = Standing { position: window.cursor.position, ..standing };
-            tier.keep(asked.key(scope, &query, &standing), asked.page(&window)).await;
+            tier.keep(asked.key(scope, &query, &standing), asked.page(&window));
         }
         Ok(window)
     }

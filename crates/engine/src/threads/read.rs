@@ -20,7 +20,7 @@ use crate::delivery::snapshot::{Snapshot, page_limits};
 use crate::delivery::topic::settle;
 use crate::delivery::topics::{Reach, TopicKey};
 use crate::delivery::unsent::Unsent;
-use crate::hot::pages::{EncodedWindow, PageFormat, Pages};
+use crate::hot::pages::{EncodedWindow, KeptWindows, PageFormat, Pages};
 use crate::hot::window_cache::WindowCache;
 use crate::problem::{Answer, problem_of};
 use crate::sync::lock;
@@ -113,6 +113,11 @@ impl Reads {
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
+    }
+
+    /// How often a window was in memory.
+    pub(crate) fn kept_windows(&self) -> KeptWindows {
+        self.pages.reading()
     }
 
     /// A window as it is sent, with its streaming messages as far as they are durable, at or past what the reader has

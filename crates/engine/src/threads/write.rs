@@ -8,7 +8,7 @@ use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, Sum
 use tokio::time::Instant;
 
 use crate::delivery::hub::Hub;
-use crate::hot::pages::{EncodedWindow, PageFormat};
+use crate::hot::pages::{EncodedWindow, KeptWindows, PageFormat};
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
 use crate::providers::Providers;
@@ -269,6 +269,12 @@ impl Threads {
     ) -> Answer<Written> {
         let command = self.run_command(thread, request.branch, request.regenerate, request.run)?;
         self.write(scope, terms, vec![command]).await
+    }
+
+    /// How often a window was in the node's memory.
+    #[must_use]
+    pub fn kept_windows(&self) -> KeptWindows {
+        self.reads.kept_windows()
     }
 
     /// A window as it is sent, with its streaming messages as far as they are durable, at or past what the reader has

@@ -41,6 +41,10 @@ fn describe() {
         "Of those readings, the share that fell back. Normal: under 0.01."
     );
     describe_counter!("threadmill_hot_windows_total", "Windows that were looked for: hit or miss.");
+    describe_counter!(
+        "threadmill_kept_windows_total",
+        "Windows that were asked for: hit if the node had them in memory."
+    );
     describe_counter!("threadmill_hot_spread_total", "Things left for other nodes: sent or dropped.");
     describe_counter!(
         "threadmill_hot_unverified_total",

@@ -41,6 +41,9 @@ fn node(engine: &Engine, ready: bool, connections: u64) {
     gauge!("threadmill_ready").set(f64::from(ready));
     gauge!("threadmill_connections").set(connections as f64);
     gauge!("threadmill_runs").set(engine.runs().running() as f64);
+    let windows = engine.threads().kept_windows();
+    counter!("threadmill_kept_windows_total", "outcome" => "hit").absolute(windows.hits);
+    counter!("threadmill_kept_windows_total", "outcome" => "miss").absolute(windows.misses);
     for (task, panics) in engine.task_panics() {
         counter!("threadmill_task_panics_total", "task" => task).absolute(panics);
     }

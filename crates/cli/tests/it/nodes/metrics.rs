@@ -13,7 +13,7 @@ use crate::reader::Reader;
 use crate::socket::Socket;
 
 /// The samples of a node by name and labels. Every line must be one, or describe one.
-async fn samples(api: &Api) -> HashMap<String, f64> {
+pub(super) async fn samples(api: &Api) -> HashMap<String, f64> {
     let url = format!("http://{}/metrics", api.address);
     // As a monitor in a cluster asks, which knows addresses and no names.
     let request =

@@ -151,6 +151,6 @@ impl Scene {
     }
 }
 
-pub(super) async fn window(api: &Api) -> Value {
+async fn window(api: &Api) -> Value {
     api.get(&format!("/threads/{WORDS}/messages?anchor=tip&before=50")).await
 }
