@@ -83,6 +83,15 @@ it('text that people write is one paragraph as before', () => {
     expect(drawn(text).querySelector('.inline-piece, .plain-piece')).toBe(null);
 });
 
+it('letters that change their direction one by one are in pieces sooner, and in shorter ones', () => {
+  const root = drawn(fill('aب').slice(0, 7_000));
+  const pieces = [...root.querySelectorAll('.inline-piece')];
+  expect(pieces.length).toBeGreaterThan(2);
+  for (const piece of pieces) expect(piece.textContent?.length).toBeLessThanOrEqual(3 * 1024);
+  expect(root.textContent).toBe(fill('aب').slice(0, 7_000));
+  expect(drawn(fill('aب').slice(0, 4_000)).querySelector('.inline-piece')).toBe(null);
+});
+
 it('a cell is in pieces long before a paragraph is', () => {
   const cell = (letters: string) => drawn(`|a|\n|-|\n|${letters}|`).querySelector('td .inline-piece');
   expect(cell(fill(THAI).slice(0, 600))).not.toBe(null);

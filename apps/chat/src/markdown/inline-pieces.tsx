@@ -2,15 +2,17 @@
 //! is a block of its own in the line, as wide as the line. Only what nobody writes by hand is so long and so costly.
 
 import type { ReactNode } from 'react';
-import { isCostly, lettersWeight } from '../text/layout-cost';
+import { isCostly, isQuick, lettersWeight } from '../text/layout-cost';
 import { piecesOf } from '../text/plain-text';
 import { Slices } from '../turns/slices';
 import { renderInline } from './inline';
 import type { MarkNode, ParentNode } from './ops';
 
-/** Letters of a piece, and of what is laid out as one. */
+/** Letters of a piece, of one that is slow for its length, and of what is laid out as one; fewer if it is slow. */
 const PIECE = 4 * 1024;
+const SLOW_PIECE = 2 * 1024;
 const MOST = 8 * 1024;
+const MOST_SLOW = 4 * 1024;
 /**
  * And in a cell of a table, whose width follows from its letters: the browser finds it by laying them out one word a line,
  * 500 of them in 3 ms and 8,000 in half a second. A piece in a cell is as wide as a cell can be.
@@ -54,6 +56,8 @@ class Cutter {
   private open: ParentNode[] = [];
   private letters = '';
 
+  constructor(private readonly most: number) {}
+
   take(nodes: readonly MarkNode[]): void {
     for (const node of nodes) {
       if ('children' in node) {
@@ -87,7 +91,7 @@ class Cutter {
 
   private add(leaf: Letters): void {
     let { text } = leaf;
-    if (this.letters.length + text.length > PIECE && this.letters !== '') {
+    if (this.letters.length + text.length > this.most && this.letters !== '') {
       const rest = leaf.kind === 'text' ? text.trimStart() : text;
       this.cut(text.slice(0, text.length - rest.length));
       text = rest;
@@ -120,10 +124,11 @@ class Cutter {
 /** The pieces of these nodes; nothing if they may be laid out as one. */
 export function inlinePieces(nodes: readonly MarkNode[], place: Place): readonly InlinePiece[] | undefined {
   const letters = lettersOf(nodes);
+  const slow = !isQuick(letters, MOST_SLOW);
   const costly =
-    place === 'cell' ? isCostly(letters, MOST_IN_CELL) : letters.length > MOST && isCostly(letters);
+    place === 'cell' ? isCostly(letters, MOST_IN_CELL) : slow || (letters.length > MOST && isCostly(letters));
   if (!costly) return undefined;
-  const cutter = new Cutter();
+  const cutter = new Cutter(slow ? SLOW_PIECE : PIECE);
   cutter.take(nodes);
   cutter.cut();
   return cutter.pieces;

@@ -54,9 +54,12 @@ const isUnspaced = (code: number) =>
 
 const isBlank = (code: number) => code === 0x20 || code === 0x0a;
 
-/** Whether a field can lay this text out with each key. It is asked about texts, not about keys: it reads all of it. */
-export function isQuick(text: string): boolean {
-  if (text.length <= MOST || !COSTLY.test(text)) return true;
+/**
+ * Whether a text is laid out as quickly as `most` changes of direction, or letters without a blank, are: with 8,192, a
+ * field can do so with each key. It is asked about texts, not about keys: it reads all of it.
+ */
+export function isQuick(text: string, most = MOST): boolean {
+  if (text.length <= most || !COSTLY.test(text)) return true;
   let [changes, squares, run] = [0, 0, 0];
   let side: Side | undefined;
   for (let at = 0; at < text.length; at += 1) {
@@ -70,5 +73,5 @@ export function isQuick(text: string): boolean {
     if (isDirectionMark(code) || (now !== undefined && side !== undefined && now !== side)) changes += 1;
     side = now ?? side;
   }
-  return changes ** 2 + squares + run ** 2 <= MOST ** 2;
+  return changes ** 2 + squares + run ** 2 <= most ** 2;
 }

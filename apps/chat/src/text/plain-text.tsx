@@ -3,15 +3,17 @@
 
 import { useMemo, useState } from 'react';
 import { Slices } from '../turns/slices';
-import { isCostly } from './layout-cost';
+import { isCostly, isQuick } from './layout-cost';
 
 /** What is laid out as one: so many letters, fewer if they are costly, or so many lines if they are short. */
 const PIECE = 8 * 1024;
 const COSTLY_PIECE = 4 * 1024;
+const SLOWEST_PIECE = 2 * 1024;
 const LINES = 200;
 /** A piece in elements: its layout costs about as much as theirs. */
 const WEIGHT = 600;
 const COSTLY_WEIGHT = 1_500;
+const SLOWEST_WEIGHT = 400;
 
 interface Piece {
   readonly text: string;
@@ -20,10 +22,16 @@ interface Piece {
   readonly weight: number;
 }
 
+/** The letters of a piece, and its weight. */
+function costOf(text: string): readonly [number, number] {
+  if (!isCostly(text)) return [PIECE, WEIGHT];
+  return isQuick(text, COSTLY_PIECE) ? [COSTLY_PIECE, COSTLY_WEIGHT] : [SLOWEST_PIECE, SLOWEST_WEIGHT];
+}
+
 /** Cuts a text at its lines, where a line is very long at a blank, and where there is none between two characters. */
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = [];
-  const [most, weight] = isCostly(text) ? [COSTLY_PIECE, COSTLY_WEIGHT] : [PIECE, WEIGHT];
+  const [most, weight] = costOf(text);
   const isWithinLine = (at: number) => at > 0 && at < text.length && text.charAt(at - 1) !== '\n';
   let start = 0;
   while (start < text.length) {

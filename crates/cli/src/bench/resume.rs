@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Resume {
     #[command(flatten)]
     target: Target,
-    /// Changes that the reader missed. A server repeats at most 256 KiB of them
+    /// Changes that the reader missed. A server repeats at most 512 KiB of them
     #[arg(long, default_value_t = 1000)]
     changes: u64,
     /// Times that it comes back
