@@ -89,8 +89,8 @@ impl Unsent {
         user
     }
 
-    /// Whether what a user asks for must wait.
-    fn presses(&self, scope: Option<&Scope>) -> bool {
+    /// Whether what a user asks for must wait. Who found room and then waited for a turn asks again: many may have.
+    pub(crate) fn presses(&self, scope: Option<&Scope>) -> bool {
         let (all, most) = (self.all(), self.most.load(Ordering::Relaxed));
         if all <= most / 2 {
             return false;

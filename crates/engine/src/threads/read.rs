@@ -85,8 +85,14 @@ impl Reads {
 
     /// A window as the durable tier has it. Where the thread stands need not be asked for if it just was.
     async fn window_now(&self, scope: &Scope, query: WindowQuery, known: Option<Standing>) -> Answer<Window> {
-        self.unsent.room(Some(scope)).await?;
-        let _turn = self.turns.turn(scope, 1).await;
+        let _turn = loop {
+            self.unsent.room(Some(scope)).await?;
+            let turn = self.turns.turn(scope, 1).await;
+            // A thousand may have found room before the first of them took any.
+            if !self.unsent.presses(Some(scope)) {
+                break turn;
+            }
+        };
         self.windows.window(scope, query, known).await.map_err(problem_of)
     }
 
