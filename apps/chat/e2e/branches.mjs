@@ -40,9 +40,10 @@ export async function editChecks(browser) {
     await until('the edited text', async () =>
       (await page.locator('.row-user').last().innerText()).includes('Tell me a joke'),
     );
+    const last = async () => (await rows(page)).filter(row => row.role === 'user').at(-1);
+    await until('a new message', async () => (await last()).id !== asked.id);
     await idle(page);
-    const now = (await rows(page)).filter(row => row.role === 'user').at(-1);
-    must(now.id !== asked.id, 'the edit made no new message');
+    const now = await last();
     await until('the switcher', () => row(page, now.id).locator('.versions').count());
     must((await row(page, now.id).locator('.versions-count').innerText()) === '2/2', 'not the second of two');
   });

@@ -81,6 +81,8 @@ export async function prefetchChecks(browser) {
   });
   await check('passing over threads fetches none of them', async () => {
     fetched.length = 0;
+    // The new thread comes up where the pointer is.
+    await page.mouse.move(900, 300);
     const other = await threadWith('Passed by.', 'Passed by');
     const asked = [];
     page.on('request', request => request.url().includes(other) && asked.push(request.url()));
