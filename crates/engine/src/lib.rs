@@ -59,7 +59,7 @@ pub use providers::context::ContextPolicy;
 pub use runs::Runs;
 pub use shares::{Bounds, Full, Share, Shares};
 pub use telemetry::{LockStats, Outcomes, Spread, THRESHOLD};
-pub use threads::check::{check_body, check_title};
+pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
 pub use threads::requests::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,

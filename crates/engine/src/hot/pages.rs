@@ -75,14 +75,14 @@ struct Key {
     format: PageFormat,
 }
 
-/// A key that is looked for.
-struct Asked<'a> {
+/// A key that is looked for, without a copy.
+struct KeyRef<'a> {
     scope: &'a Scope,
     query: &'a WindowQuery,
     format: PageFormat,
 }
 
-impl std::hash::Hash for Asked<'_> {
+impl std::hash::Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.scope.hash(state);
         self.query.hash(state);
@@ -90,7 +90,7 @@ impl std::hash::Hash for Asked<'_> {
     }
 }
 
-impl Equivalent<Key> for Asked<'_> {
+impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
         *self.scope == key.scope && *self.query == key.query && self.format == key.format
     }
@@ -232,7 +232,7 @@ impl Pages {
         format: PageFormat,
         seen: Option<&Cursor>,
     ) -> Option<EncodedWindow> {
-        let page = self.pages.get(&Asked { scope, query, format });
+        let page = self.pages.get(&KeyRef { scope, query, format });
         let page = page.filter(|page| page.under == state.wanted() && page.window.is_at(seen));
         let count = if page.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Relaxed);

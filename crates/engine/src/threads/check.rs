@@ -21,11 +21,17 @@ pub fn check_body(body: &Body, limits: &Limits) -> Result<(), Problem> {
     }
     let deep = body.parts.iter().map(Part::depth).enumerate().find(|(_, depth)| *depth > MAX_DEPTH);
     if let Some((index, depth)) = deep {
-        let detail = format!("parts[{index}] is nested {depth} levels deep; the limit is {MAX_DEPTH}.");
-        let hint = Some("Nest less, or put the deep part into a string.".into());
-        return Err(Problem { hint, ..Problem::new(ErrorCode::InvalidParts, detail) });
+        return Err(too_deep(ErrorCode::InvalidParts, &format!("parts[{index}]"), depth));
     }
     Ok(())
+}
+
+/// The refusal of JSON that is nested deeper than may be stored.
+#[must_use]
+pub fn too_deep(code: ErrorCode, what: &str, depth: usize) -> Problem {
+    let detail = format!("{what} is nested {depth} levels deep; the limit is {MAX_DEPTH}.");
+    let hint = Some("Nest less, or put the deep part into a string.".into());
+    Problem { hint, ..Problem::new(code, detail) }
 }
 
 /// Refuses a title that is too long.

@@ -138,12 +138,12 @@ impl Reads {
         seen: Option<&Cursor>,
         format: PageFormat,
     ) -> Answer<EncodedWindow> {
-        self.unsent.room(Some(scope)).await?;
         let state = {
             let _turn = if self.hub.has_peers() { Some(self.turns.turn(scope, 1).await) } else { None };
             self.pages.state(scope, &query.thread).await.map_err(problem_of)?
         };
         if let Some(page) = self.pages.get(&state, scope, &query, format, seen) {
+            self.unsent.room(Some(scope)).await?;
             return Ok(page);
         }
         let window = self.window_at(scope, &query, seen, state.standing()).await?;

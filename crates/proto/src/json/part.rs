@@ -23,7 +23,7 @@ pub(super) struct PreviewShape {
     pub(super) href: Option<String>,
 }
 
-/// A part as it is written: straight from its texts. Only opaque JSON in it is read into a tree first.
+/// A part as it is written: straight from its texts, opaque JSON as it stands.
 pub(super) struct PartShape<'p> {
     pub(super) part: &'p Part,
     pub(super) preview: Option<PreviewShape>,

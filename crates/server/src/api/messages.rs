@@ -125,12 +125,12 @@ pub(crate) async fn part(
 }
 
 /// `parts` and `metadata`, or `texts`, or `text`: one of the three.
-fn edit_of(fields: &mut Fields, most: usize) -> Answer<Edit> {
+fn edit_of(fields: &mut Fields) -> Answer<Edit> {
     let wrong = |why: &str| ApiProblem::new(ErrorCode::InvalidRequest, why);
     if let Some(text) = fields.text("text")? {
         return Ok(Edit::OnlyText(text));
     }
-    let Some(texts) = fields.list("texts", most)? else { return Ok(Edit::Whole(fields.message_body()?)) };
+    let Some(texts) = fields.list("texts", IMPORT.parts)? else { return Ok(Edit::Whole(fields.message_body()?)) };
     if texts.is_empty() {
         return Err(wrong("`texts` must be a list of one at least."));
     }
@@ -161,7 +161,7 @@ pub(crate) async fn edit(
     let run = fields.nested_or_true("run")?.map(new_run).transpose()?;
     let copy = fields.message_id("id")?;
     let branch = fields.branch_id("branch")?;
-    let edit = edit_of(&mut fields, IMPORT.parts)?;
+    let edit = edit_of(&mut fields)?;
     let rev = fields.count("rev")?;
     let terms = fields.terms(copy.as_ref().map(|id| format!("e:{thread}:{id}")));
     fields.finish()?;

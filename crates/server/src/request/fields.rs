@@ -8,15 +8,14 @@ use axum::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use threadmill_proto::limits::{IMPORT, MAX_DEPTH, METADATA_BYTES};
 use threadmill_proto::{
-    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, Problem, RunId, ThreadId, json,
-    message::Body as MessageBody,
+    BranchId, ErrorCode, InvalidId, JsonText, LockName, MessageId, RunId, ThreadId, json, message::Body as MessageBody,
 };
 use threadmill_store::{IdempotencyKey, LockToken};
 
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::serve::bodies::BodyRefused;
-use threadmill_engine::Terms;
+use threadmill_engine::{Terms, too_deep};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -234,9 +233,7 @@ impl Fields {
             return Err(invalid(format!("`metadata` has {bytes} bytes; the limit is {METADATA_BYTES}.")));
         }
         if depth > MAX_DEPTH {
-            let detail = format!("`metadata` is nested {depth} levels deep; the limit is {MAX_DEPTH}.");
-            let hint = Some("Nest less, or put the deep part into a string.".into());
-            return Err(Problem { hint, ..Problem::new(ErrorCode::InvalidRequest, detail) }.into());
+            return Err(too_deep(ErrorCode::InvalidRequest, "`metadata`", depth).into());
         }
         Ok(Some(text))
     }
