@@ -123,6 +123,28 @@ async fn an_event_stream_carries_what_a_socket_does() {
     until("the connection is counted out", async || (connections(&api).await == (0, 1)).then_some(())).await;
 }
 
+/// Its client cannot ask again on it, and whoever does not read would hold it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_ends_when_every_subscription_failed() {
+    let node = Setup::new().start();
+    let api = node.api("ada");
+    let ask_of = |threads: &[&str]| {
+        let subscribed = (1..).zip(threads).map(|(sub, thread)| subscribe(sub, thread));
+        [hello()].into_iter().chain(subscribed).collect::<Vec<_>>()
+    };
+    let answer = ask(&api, EVENTS, "/sync", &ask_of(&["nowhere", "nor-here"])).await;
+    let all = tokio::time::timeout(PATIENCE, answer.bytes()).await.expect("it ends").expect("in good order");
+    assert!(all.starts_with(b"data: "), "what failed is said");
+    thread(&node, &api, "t").await;
+    let mut events = Events::open(&api, &ask_of(&["nowhere", "t"])).await;
+    let mut window = false;
+    for _ in 0..3 {
+        window |= matches!(events.frame().await, ServerFrame::Window { sub: 2, .. });
+    }
+    api.post("/threads/t/messages", json!({"parts": [text("live")]})).await;
+    assert!(window && matches!(events.frame().await, ServerFrame::Event { .. }), "the other one goes on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_for_their_user() {
     let node = Setup::new().start();

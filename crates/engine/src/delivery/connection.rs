@@ -292,6 +292,12 @@ impl Connection {
         self.queue.has_enough()
     }
 
+    /// Whether a subscription is open, or is being opened.
+    #[must_use]
+    pub fn has_subscriptions(&self) -> bool {
+        !lock(&self.open).is_empty()
+    }
+
     /// Queues all that is durable on this node by now, before anything that is said next.
     pub fn catch_up(&self) {
         self.delivery.hub.settle();

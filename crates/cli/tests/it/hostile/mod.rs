@@ -33,6 +33,8 @@ struct Size {
     peers: usize,
     /// How long a flood lasts at least.
     hold: Duration,
+    /// How long a good client is served before it.
+    warm: Duration,
     /// When the last of them is gone.
     gone_within: Duration,
     full: bool,
@@ -41,9 +43,21 @@ struct Size {
 fn size() -> Size {
     let full = std::env::var("THREADMILL_FULL").is_ok_and(|full| full == "1");
     if full {
-        Size { peers: 2_000, hold: Duration::from_secs(10), gone_within: Duration::from_secs(200), full }
+        Size {
+            peers: 2_000,
+            hold: Duration::from_secs(10),
+            warm: Duration::from_secs(10),
+            gone_within: Duration::from_secs(200),
+            full,
+        }
     } else {
-        Size { peers: 200, hold: Duration::from_secs(1), gone_within: Duration::from_secs(60), full }
+        Size {
+            peers: 200,
+            hold: Duration::from_secs(1),
+            warm: Duration::from_millis(200),
+            gone_within: Duration::from_secs(60),
+            full,
+        }
     }
 }
 
@@ -126,12 +140,23 @@ fn p99(mut took: Vec<Duration>) -> Duration {
     took[(took.len() * 99 / 100).min(took.len() - 1)]
 }
 
+/// What a node takes that has served a good client for a while: its pools are filled and its caches warm. What a flood leaves
+/// behind is judged by that, and not by what a process takes that has done nothing yet.
+async fn at_rest(node: &Node, size: &Size) -> u64 {
+    STOP.store(false, std::sync::atomic::Ordering::Relaxed);
+    let good = good_client(node);
+    tokio::time::sleep(size.warm).await;
+    STOP.store(true, std::sync::atomic::Ordering::Relaxed);
+    good.await.expect("the good client was always answered");
+    memory(node)
+}
+
 /// One kind's flood, from an idle node to an idle node.
 async fn endure(node: &Node, kind: Kind, masks: &[Mask], size: &Size) {
     let watch = user(node, "watch");
     let to: SocketAddr = node.address().parse().expect("an address");
     let logged = node.log().len();
-    let idle = memory(node);
+    let idle = at_rest(node, size).await;
     STOP.store(false, std::sync::atomic::Ordering::Relaxed);
     let good = good_client(node);
     let mut peers = flood(kind, size.peers, to, masks);
@@ -146,10 +171,13 @@ async fn endure(node: &Node, kind: Kind, masks: &[Mask], size: &Size) {
     STOP.store(true, std::sync::atomic::Ordering::Relaxed);
     let took = good.await.expect("the good client was always answered");
     peers.shutdown().await;
-    let back = within(BACK_WITHIN, &format!("{kind:?}: memory of {} MiB coming back", peak / MIB), async || {
-        memory(node) <= idle.max(idle_floor(size)) / 5 * 6
-    })
-    .await;
+    let (begun, enough) = (Instant::now(), idle.max(idle_floor(size)) / 5 * 6);
+    while memory(node) > enough {
+        let words = [idle, peak, memory(node)].map(|bytes| format!("{} MiB", bytes / MIB)).join(", ");
+        assert!(begun.elapsed() < BACK_WITHIN, "{kind:?}: idle, at most and after {BACK_WITHIN:?}: {words}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let back = begun.elapsed();
     let (answers, p99) = (took.len(), p99(took));
     println!(
         "proof: {} × {kind:?} | +{} MiB at most, gone in {gone:.0?}, back in {back:.0?}; good client p99 {p99:.1?} of {answers}",

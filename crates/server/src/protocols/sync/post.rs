@@ -150,8 +150,11 @@ impl Words {
 
 fn events(app: &App, feed: Feed, place: Share) -> Response {
     let counted = (app.connections.enter(feed.session.scope()), place);
-    let stream = stream::unfold((feed, counted), |(mut feed, counted)| async move {
+    let lists = feed.asked.iter().any(|frame| matches!(frame, ClientFrame::FollowList { .. }));
+    let stream = stream::unfold((feed, counted), move |(mut feed, counted)| async move {
         let frame = feed.next().await?;
+        // A stream whose every subscription failed would bring nothing, and its client cannot ask again on it.
+        feed.over |= !lists && matches!(frame.event, Delivered::Failed { .. }) && !feed.has_subscriptions();
         let event = Event::default().data(BASE64_STANDARD.encode(encoded(&frame)));
         Some((Ok::<_, Infallible>(event), (feed, counted)))
     });

@@ -219,6 +219,12 @@ impl Feed {
         None
     }
 
+    /// Whether a subscription is open, or will be.
+    pub(super) fn has_subscriptions(&self) -> bool {
+        self.session.watcher.has_subscriptions()
+            || self.asked.iter().any(|frame| matches!(frame, ClientFrame::Subscribe { .. }))
+    }
+
     pub(super) fn refuse(&mut self, problem: Problem) -> Option<Arc<Shared>> {
         self.over = true;
         Some(said(ServerFrame::Refused(problem)))
