@@ -63,15 +63,27 @@ impl Directory {
         Ok(Some(Self { path: path.to_owned(), _lock: lock, _itself: itself }))
     }
 
-    /// Where the database is.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+    /// Where the database is, or is to be made. Not where there was one: whoever looks for their library there is not served
+    /// an empty one.
+    pub(crate) fn database(&self) -> Done<PathBuf> {
+        let path = self.path.join(DATABASE);
+        let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() > 0);
+        if !is_there && self.path.join(MARK).exists() {
+            return Err(unavailable(format_args!(
+                "{} is missing or empty, and {MARK} beside it says that there was one: put it back, or remove {MARK} to \
+                 begin an empty library",
+                path.display()
+            ))
+            .into());
+        }
+        Ok(path)
     }
 
     /// The files that must stay where they are while the store is open.
     pub(crate) fn files(&self) -> Done<Files> {
-        let names = [LOCK, DATABASE, "threadmill.db-wal"].map(|name| self.path.join(name));
-        Ok(Files::watch(names).map_err(|error| unavailable(format_args!("{}: {error}", self.path.display())))?)
+        let [database, lock, log] = [DATABASE, LOCK, "threadmill.db-wal"].map(|name| self.path.join(name));
+        Ok(Files::watch(database, [lock, log])
+            .map_err(|error| unavailable(format_args!("{}: {error}", self.path.display())))?)
     }
 
     /// Draws this opening's epoch and keeps it. Returns it when that is on disk.

@@ -59,7 +59,7 @@ impl SqliteStore {
 
     fn assemble(path: &Path, options: &SqliteOptions) -> Done<Self> {
         let directory = Directory::take(path)?;
-        let database = directory.database();
+        let database = directory.database()?;
         let conn = open::writer(&database, options.cache_kib)?;
         schema::migrate(&conn)?;
         let epoch = directory.draw(&conn)?;

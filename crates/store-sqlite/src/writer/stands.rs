@@ -75,10 +75,10 @@ impl Shared {
         }
     }
 
-    /// Fails for good if a file is not where it was. Returns whether all are.
+    /// Fails for good if a file is not as it was left. Returns whether all are.
     pub(super) fn look_for_files(&self) -> bool {
-        let Some(path) = self.files.lost() else { return true };
-        self.fail_for_good(format!("{} is gone or was replaced while it was in use", path.display()));
+        let Some(lost) = self.files.lost() else { return true };
+        self.fail_for_good(lost.to_string());
         false
     }
 

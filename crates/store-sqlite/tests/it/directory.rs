@@ -37,6 +37,30 @@ async fn a_directory_has_one_store() {
     open(directory.path());
 }
 
+/// An empty library in its place would look as if all had been lost.
+#[tokio::test]
+async fn a_database_that_is_missing_is_not_made_anew() {
+    let directory = TempDir::new().expect("a directory");
+    let (database, mark) = (directory.path().join("threadmill.db"), directory.path().join("threadmill.epoch"));
+    open(directory.path()).close().await.expect("closes");
+    let kept = std::fs::read(&database).expect("reads");
+    let refused = || {
+        let Err(StoreError::Unavailable { detail, .. }) = SqliteStore::open(directory.path(), SqliteOptions::default())
+        else {
+            panic!("it opens");
+        };
+        assert!(detail.contains("threadmill.db is missing or empty") && detail.contains("put it back"), "{detail}");
+    };
+    std::fs::remove_file(&database).expect("removes");
+    refused();
+    std::fs::write(&database, "").expect("empties");
+    refused();
+    std::fs::write(&database, kept).expect("puts it back");
+    drop(open(directory.path()));
+    std::fs::remove_file(&database).and_then(|()| std::fs::remove_file(&mark)).expect("removes");
+    drop(open(directory.path()));
+}
+
 #[tokio::test]
 async fn a_store_opened_again_resets_nobody() {
     let directory = TempDir::new().expect("a directory");

@@ -51,6 +51,15 @@ async fn a_database_that_is_replaced_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_cut_is_noticed() {
+    let directory = TempDir::new().expect("a directory");
+    let chat = begin(directory.path()).await;
+    let file = std::fs::OpenOptions::new().write(true).open(directory.path().join("threadmill.db")).expect("opens");
+    file.set_len(file.metadata().expect("it is there").len() - 100).expect("cuts");
+    refuses(chat, "threadmill.db was cut").await;
+}
+
+#[tokio::test]
 async fn a_directory_that_is_removed_is_noticed() {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().join("data");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::peers::{Kind, Mask, flood};
 use crate::api::{Api, text, until};
@@ -26,6 +26,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 const P99: Duration = Duration::from_millis(50);
 /// Users that the peers act for, so that no user's share hides what a node's limits do.
 const MASKS: usize = 8;
+/// Good clients that read windows before a flood, all at once.
+const READERS: usize = 64;
 /// Between two questions of the good client.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -140,11 +142,18 @@ fn p99(mut took: Vec<Duration>) -> Duration {
     took[(took.len() * 99 / 100).min(took.len() - 1)]
 }
 
-/// What a node takes that has served a good client for a while: its pools are filled and its caches warm. What a flood leaves
-/// behind is judged by that, and not by what a process takes that has done nothing yet.
-async fn at_rest(node: &Node, size: &Size) -> u64 {
+/// What a node takes that has served good clients for a while, who read the same windows as the flood will: its pools are
+/// filled and its caches warm. What a flood leaves behind is judged by that, and not by what a process takes that has done
+/// nothing yet.
+async fn at_rest(node: &Node, masks: &[Mask], size: &Size) -> u64 {
     STOP.store(false, std::sync::atomic::Ordering::Relaxed);
     let good = good_client(node);
+    let mut readers = JoinSet::new();
+    for mask in masks.iter().cycle().take(READERS).cloned() {
+        let api = node.api("whoever").bearing(&mask.token);
+        readers.spawn(async move { api.get(&format!("/threads/{}/messages", mask.thread)).await });
+    }
+    readers.join_all().await;
     tokio::time::sleep(size.warm).await;
     STOP.store(true, std::sync::atomic::Ordering::Relaxed);
     good.await.expect("the good client was always answered");
@@ -156,7 +165,7 @@ async fn endure(node: &Node, kind: Kind, masks: &[Mask], size: &Size) {
     let watch = user(node, "watch");
     let to: SocketAddr = node.address().parse().expect("an address");
     let logged = node.log().len();
-    let idle = at_rest(node, size).await;
+    let idle = at_rest(node, masks, size).await;
     STOP.store(false, std::sync::atomic::Ordering::Relaxed);
     let good = good_client(node);
     let mut peers = flood(kind, size.peers, to, masks);
