@@ -75,6 +75,11 @@ impl Checkpoints {
         self.wrote.swap(false, Ordering::Relaxed)
     }
 
+    /// Frames of the log after the last commit on this connection; 0 before the first.
+    pub(super) fn frames(&self) -> u32 {
+        self.pages.load(Ordering::Relaxed)
+    }
+
     /// The log is long enough for a checkpoint.
     pub(super) fn due(&self) -> bool {
         self.pages.load(Ordering::Relaxed) >= self.every

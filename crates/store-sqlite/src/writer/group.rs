@@ -42,6 +42,15 @@ impl Group {
 }
 
 impl State {
+    /// Fails for good if what was committed is not in the log. Returns whether it is.
+    fn look_at_log(&mut self) -> bool {
+        let holds = self.log.holds(self.checkpoints.frames());
+        if !holds {
+            self.shared.fail_for_good("threadmill.db-wal was cut or written over while it was in use".to_owned());
+        }
+        holds
+    }
+
     /// Runs the operations and commits. On an error nothing of them is known to be kept.
     pub(super) fn commit(&mut self, ops: Vec<Op>, group: &mut Group) -> Result<(), StoreError> {
         let mut broken = self.begin().err();
@@ -59,7 +68,7 @@ impl State {
         }
         match broken.map_or_else(|| self.seal(group), Err) {
             // What went into a file that nobody finds again is not durable.
-            Ok(()) if !self.shared.look_for_files() => {
+            Ok(()) if !(self.shared.look_for_files() && self.look_at_log()) => {
                 Err(self.shared.why_not().unwrap_or_else(|| unavailable("a file")))
             }
             Ok(()) => {

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod group;
 mod job;
+mod log;
 mod plant;
 mod stands;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::write::{Operation, removal};
 use checkpoint::{Checkpoints, Load};
 use group::Group;
 use job::Job;
+use log::Log;
 use stands::Stands;
 pub(crate) use stands::finds_no_room;
 
@@ -129,6 +131,7 @@ impl Writer {
         let (ops, queue) = channel();
         let mut state = State {
             checkpoints: Checkpoints::start(&mut conn, settings.checkpoint_pages)?,
+            log: Log::of(&conn)?,
             conn,
             live,
             settings,
@@ -215,6 +218,7 @@ struct State {
     settings: Settings,
     shared: Arc<Shared>,
     checkpoints: Checkpoints,
+    log: Log,
     /// The latest time a caller gave: the store has no clock.
     now: u64,
     /// When the last commit ended.
@@ -347,6 +351,9 @@ impl State {
     fn heed(&mut self, checkpoint: rusqlite::Result<()>) {
         if let Err(error) = checkpoint {
             self.fail(&error);
+        } else {
+            // What was moved may have made the database longer.
+            self.shared.look_for_files();
         }
     }
 }

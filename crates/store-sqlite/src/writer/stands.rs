@@ -82,7 +82,7 @@ impl Shared {
         false
     }
 
-    fn fail_for_good(&self, why: String) {
+    pub(super) fn fail_for_good(&self, why: String) {
         let mut stands = lock(&self.stands);
         if !matches!(*stands, Stands::Failed(_)) {
             tracing::error!("{why}: the store is read-only from now on");
