@@ -16,11 +16,13 @@ use threadmill_server::{Auth as HttpAuth, Link, Tokens};
 
 mod flag;
 mod limits;
+mod ops;
 #[cfg(test)]
 mod reference;
 
 pub(crate) use flag::FlagConfig;
 pub(crate) use limits::Limits;
+pub(crate) use ops::Ops;
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) context: Context,
     /// Who answers; the first is the default.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// What operators may do under `/ops`.
+    pub(crate) ops: Ops,
     /// Groups of users, by name, for `flags`.
     pub(crate) cohorts: BTreeMap<String, Vec<String>>,
     /// Feature flags. These alone are taken over from a file that changes while the server runs.
@@ -183,6 +187,7 @@ impl Default for Config {
             hot: Hot::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
+            ops: Ops::default(),
             cohorts: BTreeMap::new(),
             flags: BTreeMap::new(),
         }
