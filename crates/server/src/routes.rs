@@ -96,6 +96,7 @@ fn evaluation() -> Router<App> {
 /// What operators ask.
 fn operators() -> Router<App> {
     Router::new()
+        .route("/feedback", get(rollouts::feedback))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/{flag}", get(rollouts::show))
         .route("/rollouts/{flag}/report", get(rollouts::report))

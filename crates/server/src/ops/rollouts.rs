@@ -87,6 +87,11 @@ pub(crate) async fn step(
     Ok(Json(Value::Object(short(&flag, &rollout))))
 }
 
+/// `GET /ops/api/feedback`: the texts that users gave with consent, the newest last.
+pub(crate) async fn feedback(State(app): State<App>, _: MayLook) -> Answer<Json<Value>> {
+    Ok(Json(json!({"reports": app.engine.feedback().reports().await?})))
+}
+
 /// A plan: the checklist's, but for what a request says otherwise.
 fn plan(fields: &mut Fields) -> Answer<Plan> {
     let mut plan = Plan::checklist(texts(fields, "internal")?.unwrap_or_default().into_iter().collect());
