@@ -68,7 +68,7 @@ pub(super) fn standing(answer: &Value) -> String {
 pub(super) fn report(answer: &Value) -> String {
     let mut out = line(answer);
     let _ = writeln!(out, "{} of its first {} days have data", answer["daysWithData"], answer["days"]);
-    let (mut met, mut bars) = (0, 0);
+    let (mut met, mut missed, mut none) = (0, 0, 0);
     for line in items(answer, "lines") {
         let mark = match word(line, "tick") {
             "met" => "[x]",
@@ -76,15 +76,16 @@ pub(super) fn report(answer: &Value) -> String {
             "told" => " - ",
             _ => "[?]",
         };
-        bars += u32::from(mark != " - ");
         met += u32::from(mark == "[x]");
+        missed += u32::from(mark == "[ ]");
+        none += u32::from(mark == "[?]");
         let unit = word(line, "unit");
         let (value, old) = (number(&line["value"], unit), number(&line["old"], unit));
         let against = if line["old"].is_null() { String::new() } else { format!(" ({old} without it)") };
         let said = if word(line, "tick") == "no-data" { "no data".into() } else { format!("{value}{against}") };
         let _ = writeln!(out, "{mark} {}: {said}; {}", word(line, "what"), word(line, "source"));
     }
-    let _ = writeln!(out, "{met} of {bars} met; what has no data is not");
+    let _ = writeln!(out, "{met} met, {missed} missed, {none} without data");
     out
 }
 
@@ -106,8 +107,7 @@ mod tests {
         }));
         assert!(text.contains("[x] A: 0.50 % (1.00 % without it); s\n"), "{text}");
         assert!(
-            text.contains("[?] B: no data; no data: nobody\n")
-                && text.ends_with("1 of 2 met; what has no data is not\n"),
+            text.contains("[?] B: no data; no data: nobody\n") && text.ends_with("1 met, 0 missed, 1 without data\n"),
             "{text}"
         );
     }

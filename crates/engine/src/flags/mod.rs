@@ -34,5 +34,5 @@ pub use board::{Board, DecidedBy, Evaluation, Flags, Reason};
 pub use judge::{Finding, Judgement, Reading, Verdict};
 pub use ledger::Entry;
 pub use metric::Metric;
-pub use rollouts::{Change, Notify, Rollouts, Standing};
+pub use rollouts::{Change, Notify, Rollouts, Sample, Standing};
 pub use rules::{Rule, SCALABLE_SYNC, Share, Source};

@@ -59,6 +59,27 @@ pub trait Notify: Send + Sync {
     fn changed(&self, change: &Change);
 }
 
+/// What a client measured of its page. What it did not measure is none.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sample {
+    /// It runs the direct engine.
+    pub direct: bool,
+    /// Milliseconds until a thread was shown.
+    pub load_ms: Option<f64>,
+    /// Milliseconds from an input to the next paint.
+    pub inp_ms: Option<f64>,
+    /// Bytes of the tab's heap.
+    pub heap_bytes: Option<f64>,
+    /// Bytes that the client holds of a thread.
+    pub thread_bytes: Option<f64>,
+    /// Renders a message.
+    pub renders: Option<f64>,
+    /// Milliseconds to change threads.
+    pub switch_ms: Option<f64>,
+    /// Milliseconds to show another page while scrolling.
+    pub scroll_ms: Option<f64>,
+}
+
 /// How a rollout stands, with what was found.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -163,6 +184,24 @@ impl Rollouts {
             let meant = flag == SCALABLE_SYNC && place.arm == Arm::Old;
             Some((place, f64::from(u8::from(direct && !meant))))
         });
+    }
+
+    /// Counts what a client reports of how its page felt.
+    pub fn record_sample(&self, scope: &Scope, sample: &Sample) {
+        self.record_engine(scope, sample.direct);
+        for (metric, value) in [
+            (Metric::Load, sample.load_ms),
+            (Metric::Inp, sample.inp_ms),
+            (Metric::Heap, sample.heap_bytes),
+            (Metric::Memory, sample.thread_bytes),
+            (Metric::Renders, sample.renders),
+            (Metric::Switch, sample.switch_ms),
+            (Metric::Scroll, sample.scroll_ms),
+        ] {
+            if let Some(value) = value {
+                self.record(scope, metric, value);
+            }
+        }
     }
 
     /// Counts a value of the node's own.
@@ -512,6 +551,25 @@ mod tests {
         }
         let counts = one.show("new-list").await.expect("it stands").counts;
         assert_eq!(counts.cell(Arm::Old, Metric::Errors).map(super::super::counts::Cell::total), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_clients_sample_counts_for_its_side_and_the_direct_engine_is_a_fallback_where_it_is_not_meant() {
+        let one = node(&store());
+        let mut plan = quick();
+        plan.stages.remove(0);
+        one.start(SCALABLE_SYNC, plan, "ada", "to see").await.expect("it starts");
+        for number in 0..40 {
+            let sample = Sample { direct: true, load_ms: Some(200.0), ..Sample::default() };
+            one.record_sample(&scope(&format!("user-{number}")), &sample);
+        }
+        one.judge_all().await;
+        let counts = one.show(SCALABLE_SYNC).await.expect("it stands").counts;
+        let rate = |arm, metric| counts.cell(arm, metric).and_then(super::super::counts::Cell::rate);
+        assert_eq!((rate(Arm::Old, Metric::Fallback), rate(Arm::New, Metric::Fallback)), (Some(0.0), Some(1.0)));
+        let loads = |arm| counts.cell(arm, Metric::Load).and_then(|cell| cell.quantile(75));
+        assert!(loads(Arm::Old).is_some() && loads(Arm::Old) == loads(Arm::New));
+        assert!(counts.cell(Arm::New, Metric::Heap).is_none(), "it was not measured");
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use crate::identity::auth::{self, Auth, Identity};
 use crate::problem::ApiProblem;
 use crate::request::caller::MaybeCaller;
 use crate::request::fields::Fields;
+use crate::request::query::Query;
 
 /// A client that is not looked at closes its stream after so long.
 const INACTIVITY_SECONDS: u64 = 120;
@@ -126,12 +127,12 @@ pub(crate) async fn all(
     headers: HeaderMap,
     fields: Result<Fields, ApiProblem>,
 ) -> Response {
-    let stream = caller.as_ref().map(|caller| stream_of(&app, caller));
+    let flags = app.engine.flags().current();
+    let stream = caller.as_ref().map(|caller| stream_of(&app, caller, flags.rev()));
     let scope = match subject(&app, caller, &headers, fields) {
         Ok(scope) => scope,
         Err(refused) => return refused.answer(None),
     };
-    let flags = app.engine.flags().current();
     let values: Vec<_> =
         flags.names().filter_map(|name| Some(flag_value(&flags, name, flags.evaluate(name, &scope)?))).collect();
     let mut body = json!({"flags": values, "metadata": {"rev": flags.rev()}});
@@ -148,23 +149,32 @@ pub(crate) async fn all(
     }
 }
 
-/// Where changes are told. A browser's `EventSource` sends no headers, so the address itself says whose stream it is.
-fn stream_of(app: &App, caller: &Identity) -> Value {
+/// Where changes are told. A browser's `EventSource` sends no headers, so the address itself says whose stream it is, and
+/// which flags they have: what changed since is told at once.
+fn stream_of(app: &App, caller: &Identity, rev: u64) -> Value {
     let request = match &app.guard.auth {
-        Auth::Token(tokens) => format!("{EVENTS}?key={}", tokens.stream_key(caller)),
-        Auth::Dev | Auth::Link(_) => format!("{EVENTS}?user={}", caller.scope.user),
+        Auth::Token(tokens) => format!("{EVENTS}?rev={rev}&key={}", tokens.stream_key(caller)),
+        Auth::Dev | Auth::Link(_) => format!("{EVENTS}?rev={rev}&user={}", caller.scope.user),
     };
     json!({"type": "sse", "endpoint": {"requestUri": request}, "inactivityDelaySec": INACTIVITY_SECONDS})
 }
 
 /// `GET /ofrep/v1/events`: says when to evaluate again, and nothing of what.
-pub(crate) async fn events(State(app): State<App>, MaybeCaller(caller): MaybeCaller) -> Result<Response, ApiProblem> {
+pub(crate) async fn events(
+    State(app): State<App>,
+    MaybeCaller(caller): MaybeCaller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, ApiProblem> {
     let unknown = || Refused::new(StatusCode::UNAUTHORIZED, "GENERAL", "The request carries no credentials.");
     let Some(Identity { scope, until }) = caller else { return Ok(unknown().answer(None)) };
     app.engine.node().may_connect()?;
     let place = app.limiter.stream(&scope)?;
     let (mut flags, leaving) = (app.engine.flags().watch(), app.engine.node().leaving());
-    flags.mark_unchanged();
+    let known = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("rev"));
+    if known.is_some_and(|known| known != flags.borrow_and_update().rev().to_string()) {
+        flags.mark_changed();
+    }
     let follower = Follower { app, flags, leaving, until, over: false, _place: place };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
