@@ -166,7 +166,10 @@ fn an_error_rate_that_grows_at_25_percent_is_taken_back_before_100() {
         let Metric::Errors = metric else { return alike(chance, person, new, reach, metric) };
         f64::from(u8::from(chance.share() < 0.01 * times * person.errors))
     });
-    println!("1 % to 6 % at 25 %: {outcome:?}");
+    let Outcome { hours, visits, .. } = outcome;
+    println!(
+        "proof: a rollout whose errors go from 1 % to 6 % at 25 % | taken back in hour {hours}, after {visits} visits"
+    );
     assert_eq!((outcome.status, outcome.reach), (Status::RolledBack, Reach::Percent(25)), "{outcome:?}");
     assert!(outcome.hours < 24 && outcome.why.contains("errors got worse"), "{outcome:?}");
 }
@@ -190,7 +193,7 @@ fn rollouts_of_nothing_are_seldom_taken_back() {
             _ => whole += u64::from(outcome.reach == Reach::Percent(100)),
         }
     }
-    println!("{times} rollouts of nothing: {} taken back or paused ({back:?}), {whole} at 100 %", back.len());
+    println!("proof: of {times} rollouts of nothing | {} taken back or paused, {whole} at 100 %", back.len());
     // A bound of 5 % and three standard errors where there are few.
     let allowed = if is_full() { 50 } else { 11 };
     assert!(back.len() <= allowed, "{} of {times}: {back:?}", back.len());
@@ -214,12 +217,9 @@ fn a_small_regression_is_found_and_how_late_is_told() {
                 (false, _) => value,
             }
         });
+        let Outcome { hours, reach, visits, .. } = outcome;
         println!(
-            "{name} {times} times: {} after {} hours at {}, {} visits with it",
-            outcome.status.word(),
-            outcome.hours,
-            outcome.reach,
-            outcome.visits
+            "proof: {name} {times} times as many from the start | taken back at {reach}, hour {hours}, visit {visits}"
         );
         assert_eq!(outcome.status, Status::RolledBack, "{name}: {outcome:?}");
         assert!(outcome.why.starts_with(metric.name()), "{outcome:?}");
