@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
-use threadmill_server::{Auth as HttpAuth, Link, Tokens};
+use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens};
 
 mod flag;
 mod limits;
@@ -292,6 +292,14 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
             Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
     }
+}
+
+/// What operators may do, and the token that takes.
+pub(crate) fn ops(config: &Ops) -> anyhow::Result<OpsToken> {
+    const VARIABLE: &str = "THREADMILL_OPS_TOKEN";
+    let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
+    let token = key(variable, config.token_file.as_deref()).context("the operators' token")?;
+    OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
 }
 
 fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {

@@ -96,7 +96,7 @@ impl Serve {
         if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
-        let ops = config.ops.token()?;
+        let ops = config::ops(&config.ops)?;
         let providers = config::providers(&config)?;
         // Listening comes first: a taken port must not leave a half-filled data directory.
         let listener = TcpListener::bind(config.listen)

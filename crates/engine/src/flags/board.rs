@@ -282,8 +282,10 @@ impl Board {
 
     /// Puts other rollouts in force; rules stay.
     pub(super) fn guard(&self, rollouts: BTreeMap<String, Rollout>) {
-        let rollouts = Arc::new(rollouts);
-        self.change(|known| known.with(rollouts));
+        if **self.current().rollouts() != rollouts {
+            let rollouts = Arc::new(rollouts);
+            self.change(|known| known.with(rollouts));
+        }
     }
 
     /// Connections hear of what differs for anybody; who counts hears of the rest with the next look.

@@ -170,7 +170,10 @@ impl Ledger {
     /// What is kept under a key, emptied if it is of something else than `of`.
     async fn kept(&self, key: String, of: u64) -> StoreResult<(u64, Kept)> {
         let row = self.row(&key).await?;
-        let (version, kept) = row.map_or(Ok((0, Kept::default())), |row| read(&row).map(|kept| (row.version, kept)))?;
+        let (version, kept) = match row {
+            Some(row) => (row.version, read(&row)?),
+            None => (0, Kept::default()),
+        };
         Ok((version, if kept.of == of { kept } else { Kept { of, ..Kept::default() } }))
     }
 

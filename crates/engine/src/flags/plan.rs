@@ -13,6 +13,8 @@ pub const DAY: Millis = 24 * 60 * 60 * 1_000;
 const COHORT: usize = 1_000;
 /// Stages that a plan may have.
 const STAGES: usize = 16;
+/// The shortest dwell of the last stage.
+const SHORTEST_ROUND: Millis = 60 * 60 * 1_000;
 /// The longest dwell.
 const LONGEST: Millis = 90 * DAY;
 
@@ -150,6 +152,10 @@ impl Plan {
         if self.stages.iter().any(|stage| stage.dwell > LONGEST) {
             return refuse("a stage dwells 90 days at most");
         }
+        // It is judged in rounds as long as that, and each is an entry of the log.
+        if self.stages.last().is_some_and(|stage| stage.dwell < SHORTEST_ROUND) {
+            return refuse("the last stage dwells an hour at least");
+        }
         if percents.iter().any(|percent| !(1..=100).contains(percent)) {
             return refuse("a percentage is from 1 to 100");
         }
@@ -236,7 +242,7 @@ mod tests {
             change(&mut plan);
             plan.check()
         };
-        let wrong: [fn(&mut Plan); 9] = [
+        let wrong: [fn(&mut Plan); 10] = [
             |plan| plan.stages.clear(),
             |plan| plan.stages.swap(2, 3),
             |plan| plan.stages[4].reach = Reach::Percent(101),
@@ -246,6 +252,7 @@ mod tests {
             |plan| plan.gates[0].margin = f64::NAN,
             |plan| plan.alpha = f64::NAN,
             |plan| plan.stages[0].dwell = Millis::MAX,
+            |plan| plan.stages[4].dwell = SHORTEST_ROUND - 1,
         ];
         for change in wrong {
             assert!(changed(change).is_err());

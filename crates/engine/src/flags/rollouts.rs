@@ -410,8 +410,10 @@ impl Rollouts {
             };
             if self.ledger.change(flag, version, &next, &entry).await.map_err(problem_of)? {
                 next.entries += 1;
-                self.tell(Change { flag: flag.to_owned(), entry });
-                self.look().await.map_err(problem_of)?;
+                self.tell(&Change { flag: flag.to_owned(), entry });
+                if let Err(error) = self.look().await {
+                    tracing::warn!(%error, "a change of a rollout is in force here with the next look");
+                }
                 return Ok(next);
             }
         }
@@ -419,7 +421,7 @@ impl Rollouts {
         Err(Problem { retry_after: Some(1_000), ..Problem::new(ErrorCode::Overloaded, detail) })
     }
 
-    fn tell(&self, change: Change) {
+    fn tell(&self, change: &Change) {
         let Entry { who, what, why, status, stage, .. } = &change.entry;
         tracing::warn!(
             code = "rollout_changed",
@@ -432,7 +434,7 @@ impl Rollouts {
             "a rollout changed"
         );
         if let Some(notify) = self.notify.get() {
-            notify.changed(&change);
+            notify.changed(change);
         }
     }
 }

@@ -105,9 +105,8 @@ impl Guard {
     /// they are.
     pub(crate) fn identity(&self, asked: Asked<'_>, now: Millis) -> Result<Option<Identity>, ApiProblem> {
         let path = asked.uri.path();
-        if self.ops.is_set() && path.starts_with("/ops/")
-            || path.starts_with("/ofrep/") && self.ops.is_key(asked.headers)
-        {
+        let operates = self.ops.is_set() && path.starts_with("/ops/");
+        if operates || (path.starts_with("/ofrep/") && self.ops.is_key(asked.headers)) {
             return Ok(None);
         }
         if let Auth::Token(tokens) = &self.auth

@@ -137,7 +137,7 @@ fn parse_stage(text: &str) -> Answer<Stage> {
             Reach::Percent(percent.strip_suffix('%').and_then(|percent| percent.parse().ok()).ok_or_else(wrong)?)
         }
     };
-    let dwell = dwell.map_or(Some(DAY), |dwell| span(dwell)).ok_or_else(wrong)?;
+    let dwell = dwell.map_or(Some(DAY), span).ok_or_else(wrong)?;
     Ok(Stage { reach, dwell })
 }
 

@@ -27,6 +27,7 @@ fn quick() -> Plan {
     let mut plan = Plan::checklist(BTreeSet::new());
     (plan.least, plan.gates) = (100, vec![GATES[0]]);
     plan.stages = vec![stage(Reach::Off), stage(Reach::Percent(50)), stage(Reach::Percent(100))];
+    plan.stages[2].dwell = DAY;
     plan
 }
 
