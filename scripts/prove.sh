@@ -154,6 +154,11 @@ weights() { npm run --silent size | sed -E 's/^(ok|FAIL) +([^:]*): (.*)/proof: \
 
 tests() { THREADMILL_FULL=1 cargo test --release --locked --package "$1" --test it -- --nocapture "${@:2}"; }
 
+# Rollouts over simulated users, in virtual time.
+rollouts() {
+  THREADMILL_FULL=1 cargo test --release --locked --package threadmill-engine --lib simulation -- --nocapture
+}
+
 bar 1 build cold_build
 bar 2 import tests threadmill-cli trees
 bar 3 steps tests threadmill-store-sqlite cost
@@ -178,6 +183,8 @@ bar nodes migration tests threadmill-cli migrate
 bar nodes outages tests threadmill-cli faults:: --test-threads=1
 bar nodes cost tests threadmill-cli nodes::cost --ignored
 bar client weight weights
+bar ops rollouts rollouts
+bar ops kill-switch tests threadmill-cli nodes::rollout
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1
 

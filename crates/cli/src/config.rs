@@ -12,15 +12,17 @@ use serde::{Deserialize, Serialize};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
-use threadmill_server::{Auth as HttpAuth, Link, Tokens};
+use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens};
 
 mod flag;
 mod limits;
+mod ops;
 #[cfg(test)]
 mod reference;
 
 pub(crate) use flag::FlagConfig;
 pub(crate) use limits::Limits;
+pub(crate) use ops::Ops;
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) context: Context,
     /// Who answers; the first is the default.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// What operators may do under `/ops`.
+    pub(crate) ops: Ops,
     /// Groups of users, by name, for `flags`.
     pub(crate) cohorts: BTreeMap<String, Vec<String>>,
     /// Feature flags. These alone are taken over from a file that changes while the server runs.
@@ -183,6 +187,7 @@ impl Default for Config {
             hot: Hot::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
+            ops: Ops::default(),
             cohorts: BTreeMap::new(),
             flags: BTreeMap::new(),
         }
@@ -287,6 +292,14 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
             Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
     }
+}
+
+/// What operators may do, and the token that takes.
+pub(crate) fn ops(config: &Ops) -> anyhow::Result<OpsToken> {
+    const VARIABLE: &str = "THREADMILL_OPS_TOKEN";
+    let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
+    let token = key(variable, config.token_file.as_deref()).context("the operators' token")?;
+    OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
 }
 
 fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use threadmill_engine::Engine;
-use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
+use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share, Source};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config, FlagConfig};
@@ -48,8 +48,11 @@ impl Overrides {
                 };
             }
         }
-        if let Some(share) = elsewhere {
-            shares.entry(SCALABLE_SYNC.into()).or_insert(share);
+        match elsewhere {
+            // The emergency: whatever else is set, the sync engine is off.
+            Some(Share::Off) => drop(shares.insert(SCALABLE_SYNC.into(), Share::Off)),
+            Some(share) => drop(shares.entry(SCALABLE_SYNC.into()).or_insert(share)),
+            None => {}
         }
         Ok(Self(shares))
     }
@@ -76,7 +79,8 @@ pub(crate) fn flags(config: &Config, overrides: &Overrides) -> anyhow::Result<Fl
         rules.insert(name.clone(), rule(flag, config).with_context(|| format!("the flag {name}"))?);
     }
     for (name, share) in &overrides.0 {
-        rules.entry(name.clone()).or_insert_with(|| Rule::of(*share)).share = *share;
+        let rule = rules.entry(name.clone()).or_insert_with(|| Rule::of(*share, Source::Environment));
+        (rule.share, rule.source) = (*share, Source::Environment);
     }
     Ok(Flags::new(rules))
 }
@@ -96,7 +100,7 @@ fn rule(flag: &FlagConfig, config: &Config) -> anyhow::Result<Rule> {
         let users = config.cohorts.get(name).with_context(|| format!("there is no cohort {name}"))?;
         always.extend(users.iter().cloned());
     }
-    Ok(Rule { share, always })
+    Ok(Rule { share, always, source: Source::File })
 }
 
 /// Keeps an engine's flags in step with the file, looking every second and at every SIGHUP. A file that cannot be
@@ -160,11 +164,12 @@ impl Watch {
         let read = config::parse(text).map_err(|error| plain(&error));
         match read.and_then(|config| flags(&config, &self.overrides).map_err(|error| format!("{error:#}"))) {
             Ok(flags) => {
-                let rev = flags.rev();
-                if rev != self.engine.flags().current().rev() {
+                let before = self.engine.flags().current().rev();
+                self.engine.flags().set(&flags);
+                let rev = self.engine.flags().current().rev();
+                if rev != before {
                     tracing::info!(rev, "the flags have changed");
                 }
-                self.engine.flags().set(flags);
             }
             Err(why) => {
                 tracing::warn!(file = %self.file.display(), why, "the configuration file cannot be used; the flags stay as they are");
@@ -224,7 +229,9 @@ mod tests {
         check(cohort, &[("THREADMILL_FLAG_SCALABLE_SYNC", "0%")], "alice", true);
         check("", &[("USE_SCALABLE_SYNC_ENGINE", "false")], "bob", false);
         let both = [("USE_SCALABLE_SYNC_ENGINE", "false"), ("THREADMILL_FLAG_SCALABLE_SYNC", "100%")];
-        check("", &both, "bob", true);
+        check("", &both, "bob", false);
+        let both = [("USE_SCALABLE_SYNC_ENGINE", "true"), ("THREADMILL_FLAG_SCALABLE_SYNC", "off")];
+        check("", &both, "bob", false);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod flags;
 mod hot;
 mod import;
 mod migrate;
+mod rollout;
 mod sample;
 mod serve;
 mod transfer;
@@ -45,6 +46,8 @@ enum Command {
     Export(export::Export),
     /// Move a library from SQLite to PostgreSQL, and compare the two
     MigrateStore(migrate::MigrateStore),
+    /// Widen a flag in stages, with gates that take it back
+    Rollout(rollout::Rollouts),
     /// Fill a library and measure a server
     Bench(bench::Bench),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
             Command::Import(import) => import.run().await,
             Command::Export(export) => export.run().await,
             Command::MigrateStore(migrate) => migrate.run().await,
+            Command::Rollout(rollout) => rollout.run().await,
             Command::Bench(bench) => bench.run().await,
         }
     });

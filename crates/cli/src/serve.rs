@@ -61,6 +61,9 @@ pub(crate) struct Serve {
     /// An origin whose pages may talk to this server, such as https://app.example.org; may be repeated
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allow_origins: Vec<String>,
+    /// Let operators change things under `/ops`, such as rollouts; without it they look
+    #[arg(long)]
+    ops_write: bool,
     /// Start a new data directory empty instead of with the sample library
     #[arg(long)]
     no_sample: bool,
@@ -79,6 +82,7 @@ impl Serve {
         config.allow_hosts.extend(self.allow_hosts);
         config.allow_origins.extend(self.allow_origins);
         config.sample &= !self.no_sample;
+        config.ops.write |= self.ops_write;
         Ok(config)
     }
 
@@ -92,6 +96,7 @@ impl Serve {
         if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
+        let ops = config::ops(&config.ops)?;
         let providers = config::providers(&config)?;
         // Listening comes first: a taken port must not leave a half-filled data directory.
         let listener = TcpListener::bind(config.listen)
@@ -105,7 +110,7 @@ impl Serve {
             system: config.context.system.clone(),
         };
         let engine = backend.engine(&config, providers, context).await?;
-        engine.flags().set(flags);
+        engine.flags().set(&flags);
         flags::watch(&engine, file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());
@@ -113,7 +118,8 @@ impl Serve {
         let limits = config.limits.http(descriptors);
         let (connections, runs) = (limits.connections, limits.runs.node);
         tracing::info!(descriptors, connections, runs, "open files, and how many may be connections and runs");
-        let guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
+        let mut guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
+        guard.ops = ops;
         let drain = Duration::from_secs(config.drain_seconds);
         let stop = {
             let engine = Arc::clone(&engine);

@@ -10,12 +10,13 @@
 //! 6. `providers`: who answers.
 //! 7. `threads`: what users write and read, and the permit that every write passes.
 //! 8. `runs`: answers being written.
-//! 9. `locks`, `flags`, `transfer`, `presence`.
+//! 9. `locks`, `flags` (and rollouts), `transfer`, `presence`, `feedback`.
 //!
 //! [`Engine`] puts them together and hands out services; nothing else knows it.
 
 mod cluster;
 mod delivery;
+mod feedback;
 pub mod flags;
 mod hot;
 mod locks;
@@ -46,7 +47,8 @@ pub use delivery::queue::Outgoing;
 pub use delivery::request::OpenRequest;
 pub use delivery::run_feed::{Fed, RunFeed};
 pub use delivery::unsent::{Account, Unsent};
-pub use flags::Board;
+pub use feedback::{Feedback, Opinion, Report};
+pub use flags::{Board, Rollouts};
 pub use hot::pages::{EncodedWindow, KeptWindows, PageFormat};
 pub use hot::tier::{Tier, TierReading};
 pub use locks::{LockHeld, LockWish, Locks};
@@ -106,7 +108,9 @@ pub struct Engine {
     threads: Threads,
     runs: Arc<Runs>,
     locks: Locks,
-    flags: Board,
+    flags: Arc<Board>,
+    rollouts: Arc<Rollouts>,
+    feedback: Feedback,
     transfer: Transfer,
     presence: Presence,
     providers: Providers,
@@ -226,12 +230,16 @@ impl Engine {
             after: Arc::clone(&runs) as _,
         });
         let tier_tasks = tier.as_ref().map(|tier| Arc::clone(tier.tasks()));
+        let flags = Arc::<Board>::default();
+        let rollouts = Rollouts::new(Arc::clone(&store), Arc::clone(&flags), Arc::clone(&node));
         Self {
             readiness: Readiness::new(Arc::clone(&node), Arc::clone(&store), tier_tasks),
             locks: Locks::new(Arc::clone(&store), writer.clone(), counters),
             transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
+            feedback: Feedback::new(Arc::clone(&store)),
             presence: Presence::new(store, peers, tier.clone()),
-            flags: Board::default(),
+            flags,
+            rollouts,
             tasks: vec![publisher],
             _cluster: cluster,
             node,
@@ -249,6 +257,23 @@ impl Engine {
     fn keep(&mut self) {
         self.tasks.extend(self.runs.keep(&self.node, Arc::clone(&self.readiness)));
         self.tasks.push(self.presence.keep(self.node.tasks()));
+        self.tasks.extend(self.rollouts.keep(self.node.tasks()));
+        self.tasks.extend(self.tier.clone().map(|tier| self.watch_tier(tier)));
+    }
+
+    /// Takes note of whether the hot tier answers, for the rollouts' reports.
+    fn watch_tier(&self, tier: Arc<Tier>) -> AbortHandle {
+        let rollouts = Arc::clone(&self.rollouts);
+        self.node.tasks().run("hot-uptime", move || {
+            let (rollouts, tier) = (Arc::clone(&rollouts), Arc::clone(&tier));
+            async move {
+                let mut tick = tokio::time::interval(flags::rollouts::LOOK);
+                loop {
+                    tick.tick().await;
+                    rollouts.record_node(flags::Metric::HotUptime, f64::from(u8::from(tier.answers())));
+                }
+            }
+        })
     }
 
     /// What users write and read.
@@ -279,6 +304,18 @@ impl Engine {
     #[must_use]
     pub fn flags(&self) -> &Board {
         &self.flags
+    }
+
+    /// Rollouts of flags.
+    #[must_use]
+    pub fn rollouts(&self) -> &Arc<Rollouts> {
+        &self.rollouts
+    }
+
+    /// What users think of answers.
+    #[must_use]
+    pub fn feedback(&self) -> &Feedback {
+        &self.feedback
     }
 
     /// Moving threads in and out.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use threadmill_engine::flags::Metric;
 use threadmill_engine::{Engine, Share};
 use threadmill_proto::Scope;
 
@@ -37,6 +38,9 @@ impl App {
             tenant: self.engine.runs().running_in(&scope.tenant),
             node: self.engine.runs().running(),
         };
-        Ok(Some(self.limiter.start(scope, live)?))
+        let place = self.limiter.start(scope, live)?;
+        // An answer that may be complained of.
+        self.engine.rollouts().record(scope, Metric::Complaints, 0.0);
+        Ok(Some(place))
     }
 }

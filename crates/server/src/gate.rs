@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use threadmill_engine::flags::Metric;
 use threadmill_proto::limits::IMPORT;
 
 use crate::app::App;
@@ -69,6 +70,8 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
     }
     let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
     let watched = is_watched(asked.uri.path());
+    // Of what users do; probes, operators and the page's own files are on no side of a rollout.
+    let counted = asked.uri.path().starts_with("/v1/");
     let identity = app.guard.identity(asked, app.engine.node().now());
     let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
     if !watched {
@@ -104,6 +107,10 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         response = next.run(request) => response,
         () = auth::expiry(&app.engine, until) => return Err(auth::expired().into()),
     };
+    if let Some(scope) = scope.filter(|_| counted) {
+        let failed = f64::from(u8::from(response.status().is_server_error()));
+        app.engine.rollouts().record(&scope, Metric::Errors, failed);
+    }
     // Held until now: a request that waits for something waits with its body.
     drop(share);
     Ok(response)

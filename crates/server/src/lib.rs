@@ -1,7 +1,7 @@
 //! HTTP around the engine.
 //!
 //! Rooms, each looking only at those before it (`cargo xtask tidy` checks that): `problem`, `serve` (sockets and what they
-//! may take), `identity` (who asks), `app` and `ops` (what is counted), `request` (taking requests apart), `gate`, `api`,
+//! may take), `identity` (who asks), `app`, `request` (taking requests apart), `ops` (what operators see), `gate`, `api`,
 //! `protocols`, `assets`, `routes`, `listen`. It knows no SQL and no store: it asks the engine's services.
 
 mod api;
@@ -20,6 +20,7 @@ mod serve;
 pub use identity::auth::{Auth, Tokens};
 pub use identity::guard::{Guard, dev_refusal};
 pub use identity::link::Link;
+pub use identity::ops_token::OpsToken;
 pub use listen::serve;
 pub use problem::ApiProblem;
 pub use serve::limits::{Cap, HttpLimits, Rates};

@@ -11,11 +11,11 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::api::{flags, info, locks, me, messages, presence, runs, threads, transfer};
+use crate::api::{feedback, flags, info, locks, me, messages, ofrep, presence, runs, threads, transfer};
 use crate::app::App;
 use crate::identity::guard::Guard;
 use crate::ops::meters::Meters;
-use crate::ops::{health, metrics};
+use crate::ops::{health, metrics, rollouts};
 use crate::problem::ApiProblem;
 use crate::protocols::{events, sync};
 use crate::serve::limiter::Limiter;
@@ -29,6 +29,8 @@ pub(crate) fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (R
     let app = App { engine, guard: Arc::new(guard), connections, limiter: Arc::clone(&limiter), peers };
     let router = Router::new()
         .nest("/v1", api())
+        .nest("/ofrep/v1", evaluation())
+        .nest("/ops/api", operators())
         .route("/docs", get(docs))
         .route("/docs/api.md", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
@@ -72,13 +74,38 @@ fn api() -> Router<App> {
         .route("/import/threads/{thread}/finish", post(transfer::finish))
         .route("/constant", get(info::constant))
         .route("/flags", get(flags::flags))
+        .route("/feedback", post(feedback::give))
         .route("/me/connections", get(me::connections))
         .route("/sync", get(sync::upgrade).post(sync::post))
-        .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
+        .fallback(no_route)
         .method_not_allowed_fallback(|| async {
             ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
         })
         .layer(compressed())
+}
+
+/// What OpenFeature's providers ask.
+fn evaluation() -> Router<App> {
+    Router::new()
+        .route("/evaluate/flags", post(ofrep::all))
+        .route("/evaluate/flags/{key}", post(ofrep::one))
+        .route("/events", get(ofrep::events))
+        .fallback(no_route)
+}
+
+/// What operators ask.
+fn operators() -> Router<App> {
+    Router::new()
+        .route("/feedback", get(rollouts::feedback))
+        .route("/rollouts", get(rollouts::list))
+        .route("/rollouts/{flag}", get(rollouts::show))
+        .route("/rollouts/{flag}/report", get(rollouts::report))
+        .route("/rollouts/{flag}/{step}", post(rollouts::step))
+        .fallback(no_route)
+}
+
+async fn no_route() -> ApiProblem {
+    ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route."))
 }
 
 /// Windows, lists and exports are sent smaller to those who take that. Streams of events are not: a coder would keep back

@@ -176,7 +176,8 @@ impl Target {
     /// What the server says.
     pub async fn forget_users(&self) -> StoreResult<()> {
         let all = "DELETE FROM threadmill.summaries; DELETE FROM threadmill.receipts WHERE thread IS NULL;
-            DELETE FROM threadmill.locks; DELETE FROM threadmill.tombstones; DELETE FROM threadmill.users; DELETE FROM threadmill.tenants";
+            DELETE FROM threadmill.locks; DELETE FROM threadmill.tombstones; DELETE FROM threadmill.settings;
+            DELETE FROM threadmill.users; DELETE FROM threadmill.tenants";
         Ok(self.db().batch(all).await?)
     }
 
@@ -279,6 +280,7 @@ fn word(table: Table) -> &'static str {
         Table::Receipts => "receipts",
         Table::Locks => "locks",
         Table::Tombstones => "tombstones",
+        Table::Settings => "settings",
     }
 }
 
@@ -307,6 +309,7 @@ fn last_of(table: Table) -> Option<&'static str> {
         | Table::Summaries
         | Table::Receipts
         | Table::Tombstones
+        | Table::Settings
         | Table::Locks => None,
     }
 }
@@ -329,7 +332,7 @@ fn removal_of(table: Table) -> &'static str {
         }
         Table::Receipts => "DELETE FROM threadmill.receipts WHERE thread = $1",
         Table::Threads => "DELETE FROM threadmill.threads WHERE num = $1",
-        Table::Tenants | Table::Users | Table::Summaries | Table::Locks | Table::Tombstones => {
+        Table::Tenants | Table::Users | Table::Summaries | Table::Locks | Table::Tombstones | Table::Settings => {
             "SELECT 1 WHERE $1::int8 IS NULL"
         }
     }

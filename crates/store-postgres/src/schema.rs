@@ -18,7 +18,7 @@ use crate::db::{Db, get};
 use crate::fail::{Done, damage, unavailable};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Nodes that start together migrate one after another, under this advisory lock.
 const LOCK: i64 = 0x7468_7265_6164_6d00;
@@ -271,6 +271,15 @@ UPDATE threadmill.receipts SET makes = true
 ALTER TABLE threadmill.meta ADD COLUMN secret bytea;
 UPDATE threadmill.meta SET secret =
     decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
+";
+
+/// What is set for the whole deployment, by key.
+const FOURTH: &str = "
+CREATE TABLE threadmill.settings (
+    key     text COLLATE \"C\" PRIMARY KEY,
+    version bigint NOT NULL,
+    value   text NOT NULL
+) WITH (fillfactor = 50);
 ";
 
 /// The database's secret, in hexadecimal.

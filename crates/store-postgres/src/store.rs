@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deadpool_postgres::Object;
 use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
 };
@@ -10,7 +11,8 @@ use threadmill_store::relational;
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreResult, StreamPage, Subject, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, StoreResult, StreamPage, Subject, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    check_settings,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -18,7 +20,7 @@ use crate::codec::int;
 use crate::db::{Db, get};
 use crate::durability::{self, Durability};
 use crate::explain::WindowCost;
-use crate::fail::{Done, damage, unavailable};
+use crate::fail::{Done, Fail, damage, unavailable};
 use crate::hints::{self, HintMode, Hints, Listener, Watch};
 use crate::maintenance::{self, Maintenance};
 use crate::options::PostgresOptions;
@@ -232,6 +234,21 @@ impl DurableStore for PostgresStore {
 
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
         reading!(self.connections, plain, db => rows::lock_stands(db, scope, name))
+    }
+
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        reading!(self.connections, plain, db => rows::setting::find(db, prefix))
+    }
+
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
+        check_settings(&puts)?;
+        let client = self.connections.writer().await?;
+        let done = rows::setting::put(&Db::new(&client, self.connections.deadline()), puts).await;
+        if let Err(Fail::Broken(_)) = &done {
+            // Nobody knows whether the session is in mid-transaction.
+            drop(Object::take(client));
+        }
+        done.map_err(Into::into)
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -271,6 +271,7 @@ fn select(table: Table, thread: Option<i64>) -> (&'static str, usize, Option<usi
             ("SELECT tenant, user, key, digest, thread, answer, makes FROM receipts WHERE thread IS NULL", 1, None)
         }
         (Table::Tombstones, _) => ("SELECT user, ord, key, thread FROM tombstones", 1, None),
+        (Table::Settings, _) => ("SELECT key, version, value FROM settings", 1, None),
         (Table::Locks, _) => {
             ("SELECT name, tenant, token, owner, holder, since, until, released FROM locks", 1, None)
         }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::fail::{Done, damage};
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -234,6 +234,15 @@ ALTER TABLE threads ADD COLUMN sum BLOB;
 ALTER TABLE messages ADD COLUMN sum BLOB;
 ALTER TABLE runs ADD COLUMN sum BLOB;
 ALTER TABLE summaries ADD COLUMN sum BLOB;
+";
+
+/// What is set for the whole deployment, by key.
+const SETTINGS: &str = "
+CREATE TABLE settings (
+    key     TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    value   TEXT NOT NULL
+) WITHOUT ROWID;
 ";
 
 /// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.

@@ -11,7 +11,8 @@ use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    check_settings,
 };
 
 use crate::db::{Cost, Db};
@@ -190,6 +191,16 @@ impl DurableStore for SqliteStore {
         let (scope, name) = (scope.clone(), name.clone());
         let read = move |db: &Db<'_>| Ok(rows::lock::find(db, &scope, &name)?.read());
         self.readers.read(read).await
+    }
+
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        let prefix = prefix.to_owned();
+        self.readers.read(move |db| rows::setting::find(db, &prefix)).await
+    }
+
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
+        check_settings(&puts)?;
+        self.writer.ask(move |rows| rows::setting::put(rows.db, &puts).map(Outcome::quiet)).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -10,8 +10,8 @@ use threadmill_proto::{
 
 use crate::{
     Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread, Lease, LeasedRun,
-    ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead, StoreResult, StreamPage,
-    SummaryPage, ThreadPage, Transaction, WindowQuery,
+    ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead, Setting, SettingPut,
+    StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
 /// Chunks that are now durable.
@@ -153,6 +153,13 @@ pub trait DurableStore: Send + Sync {
 
     /// How a lock stands; one that was never granted has the token 0.
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead>;
+
+    /// The deployment's settings whose keys begin with `prefix`, in the order of their keys. They are no tenant's.
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>>;
+
+    /// Puts settings, all of them or none, each only if it still has the version that it was read with. False if one has
+    /// moved on: then nothing was put. After `Unavailable` the effect is unknown.
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool>;
 
     /// A page of a branch. Cost does not depend on the thread's length. A streaming message comes as far as its
     /// last checkpoint, and its run's `offset` says how far that is, so that the rest can be read as a stream.

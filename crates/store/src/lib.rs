@@ -14,6 +14,7 @@ mod memory;
 mod peers;
 mod read;
 mod receipt;
+mod setting;
 mod text;
 
 pub mod conformance;
@@ -38,6 +39,7 @@ pub use read::{
     WindowQuery,
 };
 pub use receipt::Receipt;
+pub use setting::{SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, check_settings, settings_end};
 pub use text::{
     KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, TITLE_REACH, preview, snippet_of, title_of, unknown_parent,
 };

@@ -38,6 +38,8 @@ pub enum Table {
     Locks,
     /// What is remembered of deleted threads.
     Tombstones,
+    /// What is set for the whole deployment.
+    Settings,
 }
 
 /// What a column holds.
@@ -117,12 +119,20 @@ impl Table {
     ];
 
     /// The tables that hold what belongs to no thread, as far as it does.
-    pub const OF_USERS: [Self; 6] =
-        [Self::Tenants, Self::Users, Self::Summaries, Self::Receipts, Self::Locks, Self::Tombstones];
+    pub const OF_USERS: [Self; 7] =
+        [Self::Tenants, Self::Users, Self::Summaries, Self::Receipts, Self::Locks, Self::Tombstones, Self::Settings];
 
     /// Tables that [`crate::DurableStore::digest`] leaves out, in part or whole.
-    pub const BESIDE_DIGEST: [Self; 7] =
-        [Self::Users, Self::Threads, Self::Changes, Self::Chunks, Self::Receipts, Self::Locks, Self::Tombstones];
+    pub const BESIDE_DIGEST: [Self; 8] = [
+        Self::Users,
+        Self::Threads,
+        Self::Changes,
+        Self::Chunks,
+        Self::Receipts,
+        Self::Locks,
+        Self::Tombstones,
+        Self::Settings,
+    ];
 
     /// Its columns. Branches, messages and their predecessors are named by key (the thread's number, then their own),
     /// but for the branch and message of a run and a thread's default branch, which are numbers within the thread.
@@ -212,6 +222,7 @@ impl Table {
                 ("makes", Bool),
             ],
             Self::Tombstones => &[("owner", Int), ("ord", Int), ("key", Bytes), ("thread", Name)],
+            Self::Settings => &[("key", Name), ("version", Int), ("value", Text)],
             Self::Locks => &[
                 ("name", Name),
                 ("tenant", Int),

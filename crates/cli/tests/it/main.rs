@@ -36,6 +36,7 @@ mod postgres {
 }
 mod raw;
 mod refusals;
+mod rollout;
 mod runs;
 /// The hot tiers that the Redis store's own tests start.
 #[path = "../../../store-redis/tests/it/servers/mod.rs"]

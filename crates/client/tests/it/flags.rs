@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share};
+use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share, Source};
 
 use crate::world::{PATIENCE, World};
 
@@ -13,7 +13,8 @@ async fn flags_are_asked_for_and_followed() {
     let known = world.client.flags().await.expect("an answer");
     assert!(known.is_on(SCALABLE_SYNC, false) && known.is_on("unheard-of", true) && !known.is_on("unheard-of", false));
     for share in [Share::Off, Share::On] {
-        world.engine.flags().set(Flags::new(BTreeMap::from([("new-thing".into(), Rule::of(share))])));
+        let rules = BTreeMap::from([("new-thing".into(), Rule::of(share, Source::File))]);
+        world.engine.flags().set(&Flags::new(rules));
         let on = share == Share::On;
         let heard = watch.wait_for(|flags| flags.rev() != known.rev() && flags.is_on("new-thing", !on) == on);
         tokio::time::timeout(PATIENCE, heard).await.expect("in time").expect("the client is there");

@@ -49,6 +49,8 @@ pub struct EncodedWindow {
     pub bytes: Bytes,
     /// Its cursor, as a token.
     pub cursor: Arc<str>,
+    /// Slots of its branch.
+    pub total: u64,
     position: Position,
 }
 
@@ -59,7 +61,7 @@ impl EncodedWindow {
             PageFormat::Cbor => to_cbor(window),
         };
         let cursor = json::cursor_token(&window.thread, &window.cursor).into();
-        Self { bytes: bytes.into(), cursor, position: window.cursor.position }
+        Self { bytes: bytes.into(), cursor, total: window.total, position: window.cursor.position }
     }
 
     /// Whether it shows what a reader has seen. A cursor of another epoch says nothing of this one.

@@ -8,4 +8,4 @@ mod hinted;
 mod hints;
 mod others;
 mod panics;
-mod planted;
+pub(crate) mod planted;

@@ -11,7 +11,8 @@ use threadmill_proto::{
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction,
+    WindowQuery,
 };
 
 use crate::sync::lock;
@@ -120,6 +121,16 @@ impl DurableStore for Planted {
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
         self.at("lock", "").await?;
         self.inner.lock(scope, name).await
+    }
+
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        self.at("settings", prefix).await?;
+        self.inner.settings(prefix).await
+    }
+
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
+        self.at("put_settings", "").await?;
+        self.inner.put_settings(puts).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -13,13 +13,22 @@ pub(crate) async fn flags(State(app): State<App>, Caller(scope): Caller, headers
     let flags = app.engine.flags().current();
     let body = json!({"rev": flags.rev(), "flags": flags.all_for(&scope)}).to_string();
     // Of the whole answer: two users of one browser have different ones at the same revision.
-    let tag = format!("\"{}\"", &blake3::hash(body.as_bytes()).to_hex()[..20]);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    let same = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let tag = tag_of(&body);
     let about = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "private, no-store")];
-    if same {
+    if is_known(&headers, &tag) {
         (StatusCode::NOT_MODIFIED, about).into_response()
     } else {
         (about, [(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
+}
+
+/// The tag of an answer.
+pub(crate) fn tag_of(answer: &str) -> String {
+    format!("\"{}\"", &blake3::hash(answer.as_bytes()).to_hex()[..20])
+}
+
+/// Whether who asks has that answer already.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
 }

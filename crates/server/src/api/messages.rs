@@ -19,9 +19,13 @@ use crate::request::fields::{Fields, taken};
 use crate::request::position;
 use crate::request::position::{POSITION, Placed, Seen};
 use crate::request::query::{Query, path_id};
+use threadmill_engine::flags::Metric;
 use threadmill_engine::{Edit, EditRequest, PageFormat};
 
 type Answer<T> = Result<T, ApiProblem>;
+
+/// Messages of a thread that rollouts count as long.
+const LONG: u64 = 1_000;
 
 fn anchor(text: &str) -> Answer<Anchor> {
     let malformed = || {
@@ -59,7 +63,9 @@ pub(crate) async fn window(
         };
         let seen = seen?.of(&request.thread)?;
         let format = if cbor { PageFormat::Cbor } else { PageFormat::Json };
-        Ok(app.engine.threads().window(&scope, request, seen.as_ref(), format).await?)
+        let window = app.engine.threads().window(&scope, request, seen.as_ref(), format).await?;
+        app.engine.rollouts().record(&scope, Metric::LongThreads, f64::from(u8::from(window.total >= LONG)));
+        Ok(window)
     };
     match window.await {
         Ok(window) => {

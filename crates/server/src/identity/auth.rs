@@ -46,6 +46,8 @@ pub(crate) struct Identity {
 /// Checks tokens.
 pub struct Tokens {
     key: DecodingKey,
+    /// Signs the addresses of streams.
+    streams: [u8; 32],
     validation: Validation,
 }
 
@@ -83,7 +85,33 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        (secret.len() >= SECRET_BYTES).then(|| Self { key: DecodingKey::from_secret(secret), validation })
+        (secret.len() >= SECRET_BYTES).then(|| Self {
+            key: DecodingKey::from_secret(secret),
+            streams: blake3::derive_key("threadmill 2026-11 addresses of streams", secret),
+            validation,
+        })
+    }
+
+    /// A key for the address of a stream that a browser opens without headers: whose it is and until when, signed. It opens
+    /// streams that say nothing of anybody, and nothing else.
+    pub(crate) fn stream_key(&self, caller: &Identity) -> String {
+        let said = format!("{}\n{}\n{}", caller.scope.tenant, caller.scope.user, caller.until.unwrap_or_default());
+        let signed = blake3::keyed_hash(&self.streams, said.as_bytes());
+        format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(said), signed.to_hex())
+    }
+
+    /// Who has such a key.
+    pub(crate) fn by_stream_key(&self, key: &str, now: Millis) -> Option<Identity> {
+        let (said, signed) = key.split_once('.')?;
+        let said = BASE64_URL_SAFE_NO_PAD.decode(said).ok()?;
+        if blake3::keyed_hash(&self.streams, &said) != blake3::Hash::from_hex(signed).ok()? {
+            return None;
+        }
+        let mut parts = std::str::from_utf8(&said).ok()?.split('\n');
+        let tenant = TenantId::parse(parts.next()?).ok()?;
+        let user = UserId::parse(parts.next()?).ok()?;
+        let until = parts.next()?.parse().ok()?;
+        (until > now).then_some(Identity { scope: Scope { tenant, user }, until: Some(until) })
     }
 
     fn verify(&self, token: &str, now: Millis) -> Result<Identity, Problem> {

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Uri, Version, header};
 use threadmill_proto::{ErrorCode, Millis, Scope, UserId};
 
 use crate::identity::auth::{Auth, Identity, Shown, default_tenant};
+use crate::identity::ops_token::OpsToken;
 use crate::identity::proxies;
 use crate::problem::ApiProblem;
 use crate::serve::limits::HttpLimits;
@@ -28,6 +29,8 @@ pub struct Guard {
     pub auth: Auth,
     /// How much callers may take.
     pub limits: HttpLimits,
+    /// What operators may do, and by which token.
+    pub ops: OpsToken,
     /// The address it listens on, if it is one and not all there are.
     own: Option<IpAddr>,
 }
@@ -46,7 +49,7 @@ impl Guard {
     /// Answers to hosts and origins besides its own.
     #[must_use]
     pub fn new(auth: Auth, hosts: Vec<String>, origins: Vec<String>, limits: HttpLimits) -> Self {
-        Self { hosts, origins, auth, limits, own: None }
+        Self { hosts, origins, auth, limits, ops: OpsToken::default(), own: None }
     }
 
     /// The address that it is reached at is a name of it. An address cannot be rebound, as a name can.
@@ -98,8 +101,21 @@ impl Guard {
         }
     }
 
-    /// Who asks, if the request says so.
+    /// Who asks, if the request says so. With the operators' token it is nobody: what they may do does not depend on who
+    /// they are.
     pub(crate) fn identity(&self, asked: Asked<'_>, now: Millis) -> Result<Option<Identity>, ApiProblem> {
+        let path = asked.uri.path();
+        let operates = self.ops.is_set() && path.starts_with("/ops/");
+        if operates || (path.starts_with("/ofrep/") && self.ops.is_key(asked.headers)) {
+            return Ok(None);
+        }
+        if let Auth::Token(tokens) = &self.auth
+            && path == "/ofrep/v1/events"
+            && let Some(key) = asked.uri.query().and_then(|query| in_query(query, "key"))
+        {
+            let expired = || ApiProblem::new(ErrorCode::Unauthorized, "The stream's address is not valid any more.");
+            return tokens.by_stream_key(&key, now).map(Some).ok_or_else(expired);
+        }
         if matches!(self.auth, Auth::Dev)
             && let Some(what) = proxies::shown(asked.version(), asked.headers)
         {
@@ -145,15 +161,18 @@ impl Asked<'_> {
 fn said_identity(headers: &HeaderMap, query: Option<&str>) -> Result<Identity, ApiProblem> {
     // A browser cannot set headers on a WebSocket or an EventSource, so the query may name the user too.
     let named = headers.get(USER).map(|user| user.to_str().unwrap_or_default());
-    let user = named.map(str::to_owned).or_else(|| query.and_then(user_in)).unwrap_or_else(|| "local".into());
+    let user = named
+        .map(str::to_owned)
+        .or_else(|| query.and_then(|query| in_query(query, "user")))
+        .unwrap_or_else(|| "local".into());
     let user = UserId::parse(&user).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("User: {rule}.")))?;
     Ok(Identity { scope: Scope { tenant: default_tenant(), user }, until: None })
 }
 
-fn user_in(query: &str) -> Option<String> {
+fn in_query(query: &str, wanted: &str) -> Option<String> {
     let uri = format!("/?{query}").parse().ok()?;
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).ok()?;
-    pairs.0.into_iter().find(|(name, _)| name == "user").map(|(_, user)| user)
+    pairs.0.into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
 }
 
 #[cfg(test)]

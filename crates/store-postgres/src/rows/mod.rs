@@ -5,6 +5,7 @@ mod lock;
 mod message;
 mod principal;
 mod run;
+pub(crate) mod setting;
 mod thread;
 
 pub(crate) use branch::{BRANCH_COLUMNS, branch_columns, read_branch, read_branch_at};

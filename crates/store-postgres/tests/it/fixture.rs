@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+    settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
 };
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::{Database, programs};
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v3";
+const NEWEST: &str = "v4";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
@@ -74,4 +74,9 @@ async fn the_second_format_reads_right() {
 #[tokio::test]
 async fn the_third_format_reads_right() {
     the_third_reads_right(&open("v3").await).await;
+}
+
+#[tokio::test]
+async fn the_fourth_format_reads_right() {
+    settings_read_right(&open("v4").await).await;
 }

@@ -6,5 +6,6 @@ pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod principal;
 pub(crate) mod run;
+pub(crate) mod setting;
 pub(crate) mod summary;
 pub(crate) mod thread;

@@ -9,14 +9,14 @@ use tempfile::TempDir;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+    settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
 };
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v4";
+const NEWEST: &str = "v5";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -86,4 +86,10 @@ async fn the_third_format_reads_right() {
 async fn the_fourth_format_reads_right() {
     let (_directory, rig) = copy("v4");
     the_third_reads_right(&rig).await;
+}
+
+#[tokio::test]
+async fn the_fifth_format_reads_right() {
+    let (_directory, rig) = copy("v5");
+    settings_read_right(&rig).await;
 }

@@ -5,10 +5,10 @@ use threadmill_proto::{LockName, MessageStatus, Outcome};
 
 use super::Rig;
 use super::kit::{Chat, key, refused, run_id, scope, thread_id};
-use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken, StoreError};
+use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken, Setting, SettingPut, StoreError};
 
 /// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
-/// a lock that is held for the second time.
+/// a lock that is held for the second time, a setting that was put twice.
 pub async fn write_everything(rig: &dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     chat.say_many(3).await;
@@ -39,6 +39,13 @@ pub async fn write_everything(rig: &dyn Rig) {
     let first = LockToken { name: first.0, token: first.1 };
     gone.store.release_lock(&gone.scope, &first).await.expect("it is ann's");
     door(&gone, 1_001).await;
+    for read in 0..2 {
+        assert!(gone.store.put_settings(vec![twice(read)]).await.expect("it is decided"));
+    }
+}
+
+fn twice(read: u64) -> SettingPut {
+    SettingPut { key: "rollouts/twice".into(), read, value: format!("ü {read}") }
 }
 
 /// Takes the lock `door`, which must be free, for five seconds.
@@ -74,6 +81,15 @@ pub async fn the_third_reads_right(rig: &dyn Rig) {
     let gone = Chat { thread: thread_id("gone"), ..ann };
     let create = gone.create("gone");
     refused(gone.clone().apply([create]).await, &StoreError::Deleted);
+}
+
+/// The same of the one that has settings of the deployment.
+pub async fn settings_read_right(rig: &dyn Rig) {
+    the_third_reads_right(rig).await;
+    let store = rig.store();
+    let kept = Setting { key: "rollouts/twice".into(), version: 2, value: "ü 1".into() };
+    assert_eq!(store.settings("").await.expect("reads"), [kept]);
+    assert!(store.put_settings(vec![twice(2)]).await.expect("it is decided"));
 }
 
 async fn lock(chat: &Chat) -> LockRead {

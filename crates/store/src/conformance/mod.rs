@@ -23,6 +23,7 @@ pub mod messages;
 pub mod random;
 pub mod receipts;
 pub mod runs;
+pub mod settings;
 pub mod sinks;
 pub mod streams;
 pub mod threads;
@@ -181,6 +182,12 @@ suite! { $
         the_newest_token_writes
         a_repeated_write_needs_no_token
         of_many_that_ask_one_is_granted
+    }
+    settings {
+        settings_are_read_by_prefix
+        a_setting_that_moved_on_is_not_put
+        of_many_that_put_one_setting_none_is_lost
+        settings_have_bounds
     }
     changes {
         the_log_is_contiguous_and_chained

@@ -8,6 +8,7 @@ mod locks;
 mod messages;
 mod reads;
 mod runs;
+mod settings;
 mod state;
 mod transaction;
 mod window;
@@ -22,7 +23,7 @@ use threadmill_proto::{
 use crate::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, Committing, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 
 use state::State;
@@ -140,6 +141,14 @@ impl DurableStore for MemoryStore {
 
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
         self.read(|state| Ok(locks::read(state, scope, name)))
+    }
+
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        self.read(|state| Ok(settings::read(state, prefix)))
+    }
+
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
+        self.write(|state, _| settings::put(state, &puts))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

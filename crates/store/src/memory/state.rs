@@ -17,14 +17,16 @@ pub(super) struct State {
     pub(super) threads: BTreeMap<(TenantId, ThreadId), ThreadState>,
     pub(super) users: BTreeMap<Scope, UserState>,
     pub(super) locks: BTreeMap<(TenantId, LockName), LockRow>,
+    /// The deployment's, by key: version and value.
+    pub(super) settings: BTreeMap<String, (u64, String)>,
     /// Secrets given so far.
     pub(super) secrets: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (threads, users, locks) = Default::default();
-        Self { epoch: 1, threads, users, locks, secrets: 0 }
+        let (threads, users, locks, settings) = Default::default();
+        Self { epoch: 1, threads, users, locks, settings, secrets: 0 }
     }
 }
 

@@ -12,6 +12,7 @@ mod pages;
 mod position;
 mod postgres;
 mod presence;
+mod rollout;
 mod runs;
 mod tiers;
 

@@ -1,0 +1,207 @@
+//! `threadmill rollout`: rollouts of flags at a running server, as its operators see and change them.
+
+mod show;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use threadmill_client::{Http, Method};
+
+/// The variable that holds the operators' token. No flag does: what is on a command line is seen by everybody on the machine.
+const TOKEN: &str = "THREADMILL_OPS_TOKEN";
+
+const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
+    threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
+    threadmill rollout report scalable-sync --week1\n\nTHREADMILL_OPS_TOKEN has the operators' token, where there is one. \
+    Changes need a server that was started with --ops-write.";
+
+/// Widens a flag in stages while its users fare well.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Rollouts {
+    #[command(subcommand)]
+    what: What,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
+    url: String,
+    /// Print what the server says, as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// All rollouts, a line each
+    List,
+    /// How one stands: its gates, what is waited for, who changed what
+    Show(Flag),
+    /// Begin one; one that is over begins anew with the same users on either side
+    Start(Box<Start>),
+    /// Go to the next stage now, whatever the gates say
+    Advance(Change),
+    /// Stay where it is, unjudged
+    Pause(Change),
+    /// Go on; the stage begins anew
+    Resume(Change),
+    /// Off for everybody
+    Rollback(Change),
+    /// Off for everybody, whatever the environment or the file says
+    Kill(Change),
+    /// Let the environment and the file decide again
+    End(Change),
+    /// Its first week or month against the checklist's measures
+    Report(Report),
+}
+
+#[derive(Debug, Args)]
+struct Flag {
+    /// The flag
+    flag: String,
+}
+
+/// Who changes something, and why: kept for good.
+#[derive(Debug, Args)]
+struct Reason {
+    /// Who asks for it
+    #[arg(long, value_name = "NAME")]
+    who: String,
+    /// Why
+    #[arg(long, value_name = "REASON")]
+    why: String,
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// The flag
+    flag: String,
+    #[command(flatten)]
+    reason: Reason,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Unit {
+    /// Each user by themselves
+    User,
+    /// All users of a tenant alike
+    Tenant,
+}
+
+#[derive(Debug, Args)]
+struct Start {
+    /// The flag
+    flag: String,
+    /// Users who have it from the internal stage on
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    internal: Vec<String>,
+    /// Stages and how long each lasts at least [default: off:24h,internal:24h,5%:24h,25%:24h,100%:24h]
+    #[arg(long, value_name = "STAGES", value_delimiter = ',')]
+    stages: Vec<String>,
+    /// Gates, of errors, load, inp, heap, fallback, cost, complaints; with `:when-present` one without data holds nothing up
+    /// [default: all, heap and cost when present]
+    #[arg(long, value_name = "GATES", value_delimiter = ',')]
+    gates: Vec<String>,
+    /// What is placed on a side as one
+    #[arg(long, value_enum, default_value = "user")]
+    unit: Unit,
+    /// Places users anew
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
+    /// When it begins, in milliseconds since 1970; until then the file decides
+    #[arg(long, value_name = "MILLISECONDS")]
+    starts_at: Option<u64>,
+    /// What each side has to count before it is judged [default: 500]
+    #[arg(long, value_name = "COUNT")]
+    least: Option<u64>,
+    #[command(flatten)]
+    reason: Reason,
+}
+
+#[derive(Debug, Args)]
+struct Report {
+    /// The flag
+    flag: String,
+    /// Its first seven days
+    #[arg(long, conflicts_with = "month1")]
+    week1: bool,
+    /// Its first 31 days
+    #[arg(long, required_unless_present = "week1")]
+    month1: bool,
+}
+
+impl Rollouts {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let http = Http::new(&self.url, None)?;
+        let server = Server { http, token: std::env::var(TOKEN).ok() };
+        let (answer, print): (Value, fn(&Value) -> String) = match self.what {
+            What::List => (server.get("").await?, show::list),
+            What::Show(Flag { flag }) => (server.get(&format!("/{flag}")).await?, show::standing),
+            What::Report(Report { flag, week1, .. }) => {
+                let span = if week1 { "week1" } else { "month1" };
+                (server.get(&format!("/{flag}/report?span={span}")).await?, show::report)
+            }
+            What::Start(start) => (server.start(*start).await?, show::changed),
+            What::Advance(change) => (server.step("advance", change).await?, show::changed),
+            What::Pause(change) => (server.step("pause", change).await?, show::changed),
+            What::Resume(change) => (server.step("resume", change).await?, show::changed),
+            What::Rollback(change) => (server.step("rollback", change).await?, show::changed),
+            What::Kill(change) => (server.step("kill", change).await?, show::changed),
+            What::End(change) => (server.step("end", change).await?, show::changed),
+        };
+        let text = if self.json { format!("{answer:#}\n") } else { print(&answer) };
+        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+struct Server {
+    http: Http,
+    token: Option<String>,
+}
+
+impl Server {
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let path = format!("/ops/api/rollouts{path}");
+        match self.http.operate(method, &path, self.token.as_deref(), body).await {
+            Ok(answer) => Ok(answer),
+            Err(error) if error.code() == Some("unauthorized") => {
+                bail!("{error}: set {TOKEN} to the token that the server was given")
+            }
+            Err(error) if error.code() == Some("ops_read_only") => bail!("{error}: start the server with --ops-write"),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn step(&self, step: &str, change: Change) -> anyhow::Result<Value> {
+        let Change { flag, reason } = change;
+        let body = json!({"who": reason.who, "why": reason.why});
+        self.ask(Method::POST, &format!("/{flag}/{step}"), Some(body)).await
+    }
+
+    async fn start(&self, start: Start) -> anyhow::Result<Value> {
+        let unit = match start.unit {
+            Unit::User => "user",
+            Unit::Tenant => "tenant",
+        };
+        let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        let body = json!({
+            "who": start.reason.who,
+            "why": start.reason.why,
+            "internal": start.internal,
+            "stages": list(start.stages),
+            "gates": list(start.gates),
+            "unit": unit,
+            "salt": start.salt,
+            "startsAt": start.starts_at,
+            "least": start.least,
+        });
+        let Value::Object(mut body) = body else { bail!("an object is one") };
+        body.retain(|_, value| !value.is_null());
+        self.ask(Method::POST, &format!("/{}/start", start.flag), Some(Value::Object(body))).await
+    }
+}

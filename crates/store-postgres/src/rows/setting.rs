@@ -1,0 +1,45 @@
+//! Settings by key.
+
+use threadmill_store::{Setting, SettingPut, settings_end};
+
+use crate::codec::{int, uint};
+use crate::db::{Db, get};
+use crate::fail::{Done, Fail};
+
+/// Those whose keys begin with a prefix.
+pub(crate) async fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
+    const SQL: &str = "SELECT key, version, value FROM threadmill.settings WHERE key >= $1 AND key < $2 ORDER BY key";
+    let rows = db.all(SQL, &[&prefix, &settings_end(prefix)]).await?;
+    let read = |row| Ok(Setting { key: get(row, 0)?, version: uint(get(row, 1)?)?, value: get(row, 2)? });
+    rows.iter().map(read).collect()
+}
+
+/// Puts all, or none if one has another version than it was read with, in a transaction of its own. In the order of their
+/// keys, so that two nodes that put the same ones wait for each other and not both at once.
+pub(crate) async fn put(db: &Db<'_>, mut puts: Vec<SettingPut>) -> Done<bool> {
+    puts.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    db.batch("BEGIN").await?;
+    let done = put_each(db, &puts).await;
+    match done {
+        Ok(true) => db.batch("COMMIT").await.map(|()| true),
+        Err(Fail::Broken(trouble)) => Err(Fail::Broken(trouble)),
+        other => db.batch("ROLLBACK").await.and(other),
+    }
+}
+
+async fn put_each(db: &Db<'_>, puts: &[SettingPut]) -> Done<bool> {
+    const NEW: &str =
+        "INSERT INTO threadmill.settings (key, version, value) VALUES ($1, 1, $2) ON CONFLICT (key) DO NOTHING";
+    const NEXT: &str =
+        "UPDATE threadmill.settings SET version = version + 1, value = $3 WHERE key = $1 AND version = $2";
+    for put in puts {
+        let changed = match put.read {
+            0 => db.change(NEW, &[&put.key, &put.value]).await?,
+            read => db.change(NEXT, &[&put.key, &int(read), &put.value]).await?,
+        };
+        if changed == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

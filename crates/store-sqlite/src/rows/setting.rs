@@ -1,0 +1,33 @@
+//! Settings by key.
+
+use rusqlite::params;
+use threadmill_store::{Setting, SettingPut, settings_end};
+
+use crate::db::Db;
+use crate::fail::Done;
+
+/// Those whose keys begin with a prefix.
+pub(crate) fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
+    const SQL: &str = "SELECT key, version, value FROM settings WHERE key >= ?1 AND key < ?2 ORDER BY key";
+    db.all(SQL, params![prefix, settings_end(prefix)], |row| {
+        Ok(Setting { key: row.get(0)?, version: row.get(1)?, value: row.get(2)? })
+    })
+}
+
+/// Puts all, or none if one has another version than it was read with: there is one writer, so looking first is enough.
+pub(crate) fn put(db: &Db<'_>, puts: &[SettingPut]) -> Done<bool> {
+    for put in puts {
+        let version = db.one("SELECT version FROM settings WHERE key = ?1", params![put.key], |row| Ok(row.get(0)?))?;
+        if version.unwrap_or(0_u64) != put.read {
+            return Ok(false);
+        }
+    }
+    for put in puts {
+        db.change(
+            "INSERT INTO settings (key, version, value) VALUES (?1, ?2, ?3)
+             ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value",
+            params![put.key, put.read + 1, put.value],
+        )?;
+    }
+    Ok(true)
+}

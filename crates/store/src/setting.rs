@@ -1,0 +1,66 @@
+//! Settings of a deployment: small texts under keys, each with a version, that every node reads and changes by
+//! compare-and-set. They belong to no tenant and hold nothing that a user wrote, unless that user gave it to the operator.
+
+use crate::{StoreError, StoreResult};
+
+/// Bytes that a key may have.
+pub const SETTING_KEY: usize = 128;
+/// Bytes that a value may have.
+pub const SETTING_VALUE: usize = 256 * 1024;
+/// Settings that are put at once.
+pub const SETTINGS_AT_ONCE: usize = 16;
+
+/// A setting as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name: lower-case words with `/` between them, so that a prefix names a folder.
+    pub key: String,
+    /// Counts from 1 with every put.
+    pub version: u64,
+    /// What it says.
+    pub value: String,
+}
+
+/// A wish to change a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingPut {
+    /// Its name.
+    pub key: String,
+    /// The version that it was read with; 0 if there was none.
+    pub read: u64,
+    /// What it shall say.
+    pub value: String,
+}
+
+/// Refuses what no store keeps.
+///
+/// # Errors
+/// `Invalid`, with the reason.
+pub fn check_settings(puts: &[SettingPut]) -> StoreResult<()> {
+    let refuse = |why: String| Err(StoreError::Invalid(why));
+    if puts.is_empty() || puts.len() > SETTINGS_AT_ONCE {
+        return refuse(format!("1 to {SETTINGS_AT_ONCE} settings are put at once"));
+    }
+    for (at, put) in puts.iter().enumerate() {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'/' | b'.' | b'_');
+        if put.key.is_empty() || put.key.len() > SETTING_KEY || !put.key.bytes().all(plain) {
+            return refuse(format!("a setting's key has 1 to {SETTING_KEY} characters of a-z 0-9 - / . _"));
+        }
+        if put.value.len() > SETTING_VALUE {
+            return refuse(format!("a setting has at most {SETTING_VALUE} bytes"));
+        }
+        if put.value.contains('\0') {
+            return refuse("a setting holds no zero character".into());
+        }
+        if puts[..at].iter().any(|other| other.key == put.key) {
+            return refuse("a setting is put once at a time".into());
+        }
+    }
+    Ok(())
+}
+
+/// The end of the keys that begin with a prefix: they are ASCII, and none has this character.
+#[must_use]
+pub fn settings_end(prefix: &str) -> String {
+    format!("{prefix}\u{7f}")
+}
