@@ -3,6 +3,8 @@
 mod backend;
 mod bench;
 mod certificates;
+mod checks;
+mod clock;
 mod config;
 mod connect;
 mod descriptors;
@@ -10,10 +12,13 @@ mod export;
 mod flags;
 mod hot;
 mod import;
+mod local;
 mod migrate;
 mod sample;
+mod secrets;
 mod serve;
 mod transfer;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,6 +50,8 @@ enum Command {
     Export(export::Export),
     /// Move a library from SQLite to PostgreSQL, and compare the two
     MigrateStore(migrate::MigrateStore),
+    /// Prove a deployment from outside, or before it is made
+    Verify(Box<verify::Verify>),
     /// Fill a library and measure a server
     Bench(bench::Bench),
 }
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
             Command::Import(import) => import.run().await,
             Command::Export(export) => export.run().await,
             Command::MigrateStore(migrate) => migrate.run().await,
+            Command::Verify(verify) => verify.run().await,
             Command::Bench(bench) => bench.run().await,
         }
     });
