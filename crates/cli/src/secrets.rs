@@ -30,8 +30,13 @@ const NAMES: [&str; 7] = [
 /// Schemes whose URLs have a password before the `@`.
 const SCHEMES: [&str; 5] = ["postgres://", "postgresql://", "redis://", "rediss://", "mongodb://"];
 
-/// What in a text looks like a secret. The secret itself is not repeated.
+/// What in a text looks like a secret, or names one that a bundler has put there. The secret itself is not repeated.
 pub(crate) fn found(text: &str) -> impl Iterator<Item = String> {
+    keys(text).chain(NAMES.iter().filter(|name| text.contains(**name)).map(|name| format!("the variable {name}")))
+}
+
+/// What in a text looks like a secret.
+pub(crate) fn keys(text: &str) -> impl Iterator<Item = String> {
     let mut found = Vec::new();
     for (start, what, least) in KEYS {
         let long = |rest: &str| {
@@ -51,7 +56,6 @@ pub(crate) fn found(text: &str) -> impl Iterator<Item = String> {
     if text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----") {
         found.push("a private key".into());
     }
-    found.extend(NAMES.iter().filter(|name| text.contains(**name)).map(|name| format!("the variable {name}")));
     let with_password =
         |scheme: &&&str| text.match_indices(**scheme).any(|(at, _)| has_password(&text[at + scheme.len()..]));
     found.extend(SCHEMES.iter().filter(with_password).map(|scheme| format!("a {scheme} URL with a password")));
@@ -62,6 +66,13 @@ fn has_password(rest: &str) -> bool {
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '/')).unwrap_or(rest.len());
     let authority = &rest[..end];
     authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+}
+
+/// The password in a URL, if it has one.
+pub(crate) fn password(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (user, _) = rest.split(['?', '#']).next()?.rsplit_once('@')?;
+    user.split_once(':').map(|(_, password)| password.to_owned()).filter(|password| !password.is_empty())
 }
 
 /// A URL without its password, and without what follows the path, where drivers take passwords too.

@@ -62,11 +62,10 @@ impl Printer {
         let word = if self.colours { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.into() };
         let Finding { id, title, todo, saw, .. } = finding;
         let width = self.width;
-        match finding.outcome {
-            Outcome::Passed | Outcome::Skipped => format!("{word}  {id:width$}  {saw}\n"),
-            Outcome::Warned | Outcome::Failed => {
-                format!("{word}  {id:width$}  {title}\n        saw: {saw}\n        do:  {todo}\n        see: {see}\n")
-            }
+        if finding.asks() {
+            format!("{word}  {id:width$}  {title}\n        saw: {saw}\n        do:  {todo}\n        see: {see}\n")
+        } else {
+            format!("{word}  {id:width$}  {saw}\n")
         }
     }
 }

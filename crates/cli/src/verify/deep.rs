@@ -18,6 +18,8 @@ type Found = anyhow::Result<Verdict>;
 
 /// Threads of a library that are walked: more would be a load of its own.
 const THREADS: usize = 1_000;
+/// How often a thread is looked at that is being written to.
+const TRIES: usize = 3;
 const READERS: usize = 24;
 const WRITES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,20 +103,38 @@ pub(super) async fn library(scene: &Scene) -> Found {
             break;
         }
     }
-    let (more, mut messages) = (page.is_some() || threads.len() > THREADS, 0);
+    let more = page.is_some() || threads.len() > THREADS;
     threads.truncate(THREADS);
+    let (mut messages, mut moving) = (0, 0);
     for thread in &threads {
-        messages += match one(nodes, thread).await {
-            Ok(read) => read,
-            // Somebody may have written to it between two readings.
-            Err(_) => one(nodes, thread).await?,
-        };
+        match settled(nodes, thread).await? {
+            Some(read) => messages += read,
+            None => moving += 1,
+        }
     }
     let rest = if more { "; there are more, which were not looked at" } else { "" };
+    let busy = if moving > 0 { format!("; {moving} were written to all the while") } else { String::new() };
+    let all = threads.len();
     Ok(Verdict::passed(format!(
-        "{} threads with {messages} messages are the same in windows, exports and nodes{rest}",
-        threads.len()
+        "{all} threads with {messages} messages are the same in windows, exports and nodes{busy}{rest}"
     )))
+}
+
+/// The messages of a thread that are the same everywhere; nothing if it was written to whenever it was looked at.
+async fn settled(nodes: &[Node], thread: &str) -> anyhow::Result<Option<usize>> {
+    let newest = async || {
+        let window = nodes[0].http.call(Method::GET, &format!("/threads/{thread}/messages?before=1"), None).await?;
+        anyhow::Ok(window["cursor"].as_str().map(str::to_owned))
+    };
+    for _ in 0..TRIES {
+        let before = newest().await?;
+        match one(nodes, thread).await {
+            Ok(read) => return Ok(Some(read)),
+            Err(error) if newest().await? == before => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 async fn hears(node: &Node, thread: &ThreadId, mut events: Events, first: &str) -> anyhow::Result<Vec<String>> {

@@ -21,6 +21,8 @@ type Found = anyhow::Result<Verdict>;
 const PATIENCE: Duration = Duration::from_secs(25);
 /// What goes away in the middle of an answer comes back after this.
 const AWAY: Duration = Duration::from_millis(150);
+/// What takes less time may well come at once.
+const SOON: Duration = Duration::from_millis(500);
 /// How long after an end nothing more may come.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -50,6 +52,7 @@ pub(super) struct Heard {
     resets: usize,
     outcome: Option<String>,
     first: Option<Instant>,
+    ended: Option<Instant>,
     /// The reader went away here.
     left: Option<u64>,
 }
@@ -113,6 +116,7 @@ impl Heard {
                 self.faults.push(format!("the answer ended at {offset}, and {} was heard", self.offset));
             }
             self.outcome = change["outcome"].as_str().map(Into::into);
+            self.ended.get_or_insert_with(Instant::now);
         }
     }
 }
@@ -213,7 +217,9 @@ pub(super) struct Streamed {
     broken: Heard,
     /// The stored message's text at each node, and its status.
     stored: Vec<(String, String)>,
+    /// From the question to the first piece, and to the end.
     first_piece: Duration,
+    whole_time: Duration,
     provider: String,
 }
 
@@ -227,7 +233,7 @@ impl Streamed {
             let _ = scene.first().http.call(Method::POST, &format!("/runs/{}/stop", asked.run), None).await;
             bail!("the answer of {provider} took longer than {} s and was stopped", PATIENCE.as_secs());
         };
-        let (whole, broken, first_piece) = followed?;
+        let (whole, broken, first_piece, whole_time) = followed?;
         let mut stored = Vec::new();
         for node in &scene.nodes {
             let path = format!("/threads/{}/messages/{}", asked.thread, asked.message);
@@ -237,10 +243,14 @@ impl Streamed {
                 parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect();
             stored.push((words, message["status"].as_str().unwrap_or_default().to_owned()));
         }
-        Ok(Self { whole, broken, stored, first_piece, provider })
+        Ok(Self { whole, broken, stored, first_piece, whole_time, provider })
     }
 
-    async fn followed(scene: &Scene, asked: &Asked, provider: &str) -> anyhow::Result<(Heard, Heard, Duration)> {
+    async fn followed(
+        scene: &Scene,
+        asked: &Asked,
+        provider: &str,
+    ) -> anyhow::Result<(Heard, Heard, Duration, Duration)> {
         let (near, far) = (scene.first(), scene.other());
         let (one, two) = (follow(near, &asked.thread).await?, follow(far, &asked.thread).await?);
         let began = Instant::now();
@@ -248,13 +258,14 @@ impl Streamed {
         let whole = listen(near, &asked.thread, one, &asked.run, Reader::Steady);
         let broken = listen(far, &asked.thread, two, &asked.run, Reader::Leaves);
         let (whole, broken) = tokio::try_join!(whole, broken)?;
-        let first = whole.first.map_or(Duration::ZERO, |first| first - began);
-        Ok((whole, broken, first))
+        let since = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - began);
+        let (first, ended) = (since(whole.first), since(whole.ended));
+        Ok((whole, broken, first, ended))
     }
 }
 
 pub(super) async fn stream(scene: &Scene) -> Found {
-    let Streamed { whole, first_piece, provider, .. } = scene.streamed_or_why().await?;
+    let Streamed { whole, first_piece, whole_time, provider, .. } = scene.streamed_or_why().await?;
     let outcome = whole.outcome.as_deref().unwrap_or("nothing");
     ensure!(outcome == "complete", "the answer of {provider} ended as {outcome}");
     ensure!(
@@ -262,6 +273,12 @@ pub(super) async fn stream(scene: &Scene) -> Found {
         "the answer of {provider} came in {} piece: something on the way holds it back",
         whole.pieces
     );
+    if *whole_time > SOON && *first_piece > *whole_time * 9 / 10 {
+        let (first, all) = (first_piece.as_millis(), whole_time.as_millis());
+        return Ok(Verdict::failed(format!(
+            "the first piece came after {first} of {all} ms: something on the way holds it back"
+        )));
+    }
     let (pieces, first) = (whole.pieces, first_piece.as_millis());
     Ok(Verdict::passed(format!("{provider} answered in {pieces} pieces, the first after {first} ms")))
 }
@@ -346,6 +363,12 @@ pub(super) async fn stop(scene: &Scene) -> Found {
     }
     match heard.outcome.as_deref() {
         Some("stopped") => {}
+        Some("complete") if took > most => {
+            return Ok(Verdict::failed(format!(
+                "the answer went on to its end for {} ms after it was stopped",
+                took.as_millis()
+            )));
+        }
         Some("complete") => return Err(NotDone("the answer was over before it could be stopped".into()).into()),
         other => bail!("a stopped answer ended as {}", other.unwrap_or_default()),
     }
