@@ -27,6 +27,9 @@ const NAMES: [&str; 7] = [
     "THREADMILL_HOT_SEAL",
 ];
 
+/// What stands where a secret was.
+const HIDDEN: &str = "(redacted)";
+
 /// Schemes whose URLs have a password before the `@`.
 const SCHEMES: [&str; 5] = ["postgres://", "postgresql://", "redis://", "rediss://", "mongodb://"];
 
@@ -65,7 +68,9 @@ pub(crate) fn keys(text: &str) -> impl Iterator<Item = String> {
 fn has_password(rest: &str) -> bool {
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '/')).unwrap_or(rest.len());
     let authority = &rest[..end];
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty() && word != HIDDEN))
 }
 
 /// The password in a URL, if it has one.
@@ -119,6 +124,7 @@ mod tests {
             "task-force-0123456789012345678901234567",
             "sk-placeholder-with-no-number-in-it-at-all",
             "redis://localhost:6379",
+            "redis://app:(redacted)@hot",
             "postgres://app@db/chat",
             "mask-image:none",
             "sk-1",

@@ -5,8 +5,6 @@
 //! caller is skipped when there is none, so that one fault is not told thirty times. What is checked lives in `verify` and
 //! `local`.
 
-#[cfg(test)]
-mod document;
 mod formats;
 mod report;
 

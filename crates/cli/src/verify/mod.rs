@@ -4,6 +4,8 @@
 //! one after the other, so that the load is that of one user, and remove what they made, on Ctrl-C too.
 
 mod deep;
+#[cfg(test)]
+mod document;
 mod health;
 mod locks;
 mod node;
@@ -212,18 +214,6 @@ pub(crate) async fn checked<S>(
     let report = Report { command, page, of, findings, took: began.elapsed() };
     printer.finish(&report);
     report
-}
-
-/// The checks, for the page about them.
-#[cfg(test)]
-pub(crate) fn all() -> Vec<&'static Check<Scene>> {
-    table::CHECKS.iter().collect()
-}
-
-/// Those of `--deep`.
-#[cfg(test)]
-pub(crate) fn deep() -> Vec<&'static Check<Scene>> {
-    table::DEEP.iter().collect()
 }
 
 #[cfg(test)]

@@ -63,19 +63,25 @@ pub(super) async fn not_ready(scene: &Scene) -> Found {
     Ok(all_or(&faults, format!("{} is ready", nodes(scene))))
 }
 
-pub(super) async fn mode(scene: &Scene) -> Found {
+/// The nodes that are in a mode, with what that means.
+async fn none_in(scene: &Scene, mode: &str, means: &str) -> Found {
     let mut faults = Vec::new();
     for node in &scene.nodes {
         let (_, says) = readyz(node).await?;
-        let mode = says["mode"].as_str().unwrap_or_default().to_owned();
-        match mode.as_str() {
-            "full" => {}
-            "degraded" => faults.push(format!("{} is degraded: its hot tier does not answer", node.name())),
-            "read-only" => faults.push(format!("{} is read-only: the durable tier takes no writes", node.name())),
-            other => faults.push(format!("{} is in mode `{other}`", node.name())),
+        let now = says["mode"].as_str().with_context(|| format!("{} names no mode", node.name()))?;
+        if now == mode {
+            faults.push(format!("{} is {mode}: {means}", node.name()));
         }
     }
-    Ok(all_or(&faults, format!("{} in mode full", nodes(scene))))
+    Ok(all_or(&faults, format!("{} is not", nodes(scene))))
+}
+
+pub(super) async fn degraded(scene: &Scene) -> Found {
+    none_in(scene, "degraded", "its hot tier does not answer").await
+}
+
+pub(super) async fn read_only(scene: &Scene) -> Found {
+    none_in(scene, "read-only", "the durable tier takes no writes").await
 }
 
 async fn info(node: &Node) -> anyhow::Result<Value> {

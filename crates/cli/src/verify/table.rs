@@ -50,14 +50,24 @@ pub(super) static CHECKS: &[One] = &[
         |scene| reach::not_ready(scene).boxed_local(),
     ),
     check(
-        "mode",
+        "degraded",
         Server,
         [
-            "Every node works in full, and has not fallen back",
+            "No node has fallen back on the durable tier",
             "Reads the mode of each node's /readyz",
-            "degraded: the hot tier does not answer; look at the vendor's status page, then at its address and password. read-only: the durable tier refuses writes; make room on the disk, or see the log",
+            "The hot tier does not answer: look at the vendor's status page, then at its address, password and latency",
         ],
-        |scene| reach::mode(scene).boxed_local(),
+        |scene| reach::degraded(scene).boxed_local(),
+    ),
+    check(
+        "read-only",
+        Server,
+        [
+            "Every node takes writes",
+            "Reads the mode of each node's /readyz",
+            "The durable tier refuses writes: make room on the disk; if there is room, see the log and restart the node",
+        ],
+        |scene| reach::read_only(scene).boxed_local(),
     ),
     check(
         "clock-skew",
@@ -298,7 +308,7 @@ pub(super) static CHECKS: &[One] = &[
         [
             "Who is there is seen",
             "Says that a device is in a thread, and asks who is",
-            "Between nodes presence goes by the hot tier: see mode",
+            "Between nodes presence goes by the hot tier: see degraded",
         ],
         |scene| writes::presence(scene).boxed_local(),
     ),
@@ -428,7 +438,7 @@ pub(super) static CHECKS: &[One] = &[
         [
             "Fewer than one in a hundred pieces fall back on the durable tier",
             "Reads the counts of each node's hot tier",
-            "The hot tier is slow or drops: look at its latency, and at mode",
+            "The hot tier is slow or drops: look at its latency, and at degraded",
         ],
         |scene| health::fallback_share(scene).boxed_local(),
     ),
@@ -466,17 +476,33 @@ pub(super) static CHECKS: &[One] = &[
     ),
     concern("backup-age", "The last backup is recent", |scene| health::concern(scene, "backup-age").boxed_local()),
     concern("budget", "No budget is used up", |scene| health::concern(scene, "budget").boxed_local()),
+    concern("commit-slow", "Commits are synced quickly", |scene| health::concern(scene, "commit-slow").boxed_local()),
     concern("disk-low", "The disk lasts for days yet", |scene| health::concern(scene, "disk-low").boxed_local()),
+    concern("durable-failures", "The durable tier answers", |scene| {
+        health::concern(scene, "durable-failures").boxed_local()
+    }),
+    concern("errors", "Few requests fail", |scene| health::concern(scene, "errors").boxed_local()),
     concern("hot-slow", "The hot tier answers quickly", |scene| health::concern(scene, "hot-slow").boxed_local()),
+    concern("hot-unverified", "Nobody else writes into the hot tier", |scene| {
+        health::concern(scene, "hot-unverified").boxed_local()
+    }),
     concern("hot-uptime", "The hot tier was there", |scene| health::concern(scene, "hot-uptime").boxed_local()),
     concern("invariant", "No promise was seen broken", |scene| health::concern(scene, "invariant").boxed_local()),
     concern("lock-hogged", "No lock is kept from those who wait", |scene| {
         health::concern(scene, "lock-hogged").boxed_local()
     }),
     concern("node-asleep", "No node is asleep", |scene| health::concern(scene, "node-asleep").boxed_local()),
+    concern("node-stalls", "No node stands still", |scene| health::concern(scene, "node-stalls").boxed_local()),
+    concern("page-slow", "The page feels quick to those who use it", |scene| {
+        health::concern(scene, "page-slow").boxed_local()
+    }),
     concern("queue-resets", "Readers keep up", |scene| health::concern(scene, "queue-resets").boxed_local()),
     concern("refusals", "Few requests are refused", |scene| health::concern(scene, "refusals").boxed_local()),
+    concern("run-failures", "Few answers fail", |scene| health::concern(scene, "run-failures").boxed_local()),
     concern("run-stuck", "No answer is stuck", |scene| health::concern(scene, "run-stuck").boxed_local()),
+    concern("slow-delivery", "What is written is delivered at once", |scene| {
+        health::concern(scene, "slow-delivery").boxed_local()
+    }),
     concern("task-panics", "No task of a node panics", |scene| health::concern(scene, "task-panics").boxed_local()),
 ];
 

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use expect_test::expect_file;
 
-use super::Check;
+use super::table::{CHECKS, DEEP};
+use crate::checks::Check;
 use crate::local::{DOCTOR, PRE};
-use crate::verify::{all, deep};
 
 const VERIFY: &str = "# Proving a deployment
 
@@ -60,8 +60,8 @@ threadmill doctor --data /var/lib/threadmill --skip port
 fn the_pages_say_what_the_checks_do() {
     let verify = format!(
         "{VERIFY}## Checks\n\n{}## With `--deep`\n\n{}## With `--pre`\n\n{}",
-        sections(&all()),
-        sections(&deep()),
+        sections(&CHECKS.iter().collect::<Vec<_>>()),
+        sections(&DEEP.iter().collect::<Vec<_>>()),
         sections(&PRE.iter().collect::<Vec<_>>())
     );
     expect_file!["../../../../docs/verify.md"].assert_eq(&format!("{}\n", verify.trim_end()));
