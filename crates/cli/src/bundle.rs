@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::{clock, config, secrets};
+use crate::{clock, config, secrets, show};
 
 /// Of a log, and of an answer of a node.
 const LOG: u64 = 4 << 20;
@@ -86,7 +86,7 @@ impl Bundle {
     }
 
     fn configuration(&self) -> Entry {
-        let read = config::load(self.config.as_deref()).and_then(|config| config::redacted(&config));
+        let read = config::load(self.config.as_deref()).and_then(|config| show::redacted(&config));
         Entry::of("config.json", &read.unwrap_or_else(|error| json!({"cannot be used": config::said(&error)})))
     }
 }

@@ -18,11 +18,9 @@ mod flag;
 mod limits;
 #[cfg(test)]
 mod reference;
-mod show;
 
 pub(crate) use flag::FlagConfig;
 pub(crate) use limits::Limits;
-pub(crate) use show::{ShowConfig, redacted};
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
@@ -225,7 +223,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-const VARIABLES: [(&str, &str); 13] = [
+pub(crate) const VARIABLES: [(&str, &str); 13] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
@@ -246,7 +244,7 @@ fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Defaults, a file and the variables, each over those before it.
-fn figment(file: impl figment::Provider) -> Figment {
+pub(crate) fn figment(file: impl figment::Provider) -> Figment {
     let defaults = Figment::from(Serialized::defaults(Config::default()));
     VARIABLES.into_iter().fold(defaults.merge(file), |figment, (name, key)| {
         figment.merge(Env::raw().only(&[name]).map(move |_| key.into()))

@@ -21,6 +21,7 @@ mod migrate;
 mod sample;
 mod secrets;
 mod serve;
+mod show;
 mod transfer;
 mod verify;
 
@@ -65,7 +66,7 @@ enum Command {
     /// Write an archive for whoever helps, without secrets
     Bundle(bundle::Bundle),
     /// Show the configuration as it is understood, or check it
-    Config(config::ShowConfig),
+    Config(show::ShowConfig),
     /// Fill a library and measure a server
     Bench(bench::Bench),
     /// Print completions for a shell

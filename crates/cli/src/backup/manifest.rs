@@ -77,3 +77,13 @@ impl Manifest {
         Ok(manifest)
     }
 }
+
+/// Nothing that is there is written over.
+pub(super) fn must_be_empty(dir: &Path) -> anyhow::Result<()> {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => ensure!(entries.next().is_none(), "{} is not empty: name a new directory", dir.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be used", dir.display())),
+    }
+    Ok(())
+}

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use clap::Args;
 use threadmill_store_sqlite::back_up;
 
 use crate::{clock, config};
-use manifest::{DATABASE, FILE, Manifest, digest};
+use manifest::{DATABASE, FILE, Manifest, digest, must_be_empty};
 
 pub(crate) use restore::Restore;
 
@@ -72,16 +72,6 @@ impl Backup {
         );
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Nothing that is there is written over.
-fn must_be_empty(dir: &Path) -> anyhow::Result<()> {
-    match std::fs::read_dir(dir) {
-        Ok(mut entries) => ensure!(entries.next().is_none(), "{} is not empty: name a new directory", dir.display()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be used", dir.display())),
-    }
-    Ok(())
 }
 
 fn made(data: &Path, dir: &Path, percent: u32) -> anyhow::Result<Manifest> {

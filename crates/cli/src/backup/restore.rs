@@ -7,8 +7,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore, inspect};
 
-use super::manifest::{DATABASE, Manifest};
-use super::must_be_empty;
+use super::manifest::{DATABASE, Manifest, must_be_empty};
 
 const EXAMPLES: &str = "Examples:\n  threadmill restore /backups/2026-11-28 --data /var/lib/threadmill\n\n\
     Move the old directory away first: nothing that is there is written over. Then start the node on it.";

@@ -5,8 +5,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 
+use super::check::{Check, Outcome};
 use super::report::{Finding, Report};
-use super::{Check, Outcome};
 
 /// Who reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Check, Outcome, Verdict};
+use super::check::{Check, Outcome, Verdict};
 
 /// What one check found, with what is needed to act on it.
 #[derive(Debug, Clone)]

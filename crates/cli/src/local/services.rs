@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use threadmill_store_postgres::{Durability, PostgresOptions, Probe, probe};
 
-use super::Machine;
+use super::machine::Machine;
 use crate::checks::{NotDone, Verdict};
 use crate::{certificates, hot};
 

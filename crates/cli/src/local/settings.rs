@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::Machine;
+use super::machine::Machine;
 use crate::checks::{NotDone, Verdict};
 use crate::config::{self, Auth, ProviderConfig};
 use crate::flags::{self, Overrides};

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 use threadmill_store_sqlite::inspect;
 
-use super::Machine;
+use super::machine::Machine;
 use crate::checks::{NotDone, Verdict};
 use crate::clock;
 

@@ -4,7 +4,8 @@ use std::future::ready;
 
 use futures_util::FutureExt as _;
 
-use super::{Machine, services, settings, system};
+use super::machine::Machine;
+use super::{services, settings, system};
 use crate::checks::{Check, Needs, Run};
 
 const fn check(id: &'static str, [title, does, todo]: [&'static str; 3], run: Run<Machine>) -> Check<Machine> {

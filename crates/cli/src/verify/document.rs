@@ -18,7 +18,7 @@ saw and what to do. This page is made from the code (`threadmill verify --list`)
 threadmill verify --url https://chat.example.org --auth-secret-file secret
 threadmill verify --url http://10.0.0.1:7430 --url http://10.0.0.2:7430 --deep --watch 120
 threadmill verify --pre --config threadmill.toml        # before deploying
-threadmill verify --only reachable,not-ready,mode --format prometheus > /var/lib/node_exporter/threadmill.prom
+threadmill verify --only reachable,not-ready,degraded --format prometheus > /var/lib/node_exporter/threadmill.prom
 ```
 
 | exit code | means |

@@ -7,6 +7,7 @@ mod deep;
 #[cfg(test)]
 mod document;
 mod health;
+mod heard;
 mod locks;
 mod node;
 mod page;
@@ -34,7 +35,7 @@ use scene::{Scene, Thresholds};
 
 const EXAMPLES: &str = "Examples:\n  threadmill verify\n  threadmill verify --url https://chat.example.org --auth-secret-file secret\n  \
     threadmill verify --url http://10.0.0.1:7430 --url http://10.0.0.2:7430 --deep\n  \
-    threadmill verify --pre --config threadmill.toml\n  threadmill verify --only reachable,not-ready,mode --format prometheus\n\n\
+    threadmill verify --pre --config threadmill.toml\n  threadmill verify --only reachable,not-ready,degraded --format prometheus\n\n\
     It exits with 0 if nothing failed, 1 if something did, and 2 if it could not be run. THREADMILL_TOKEN holds a token to use,\n\
     THREADMILL_AUTH_SECRET the deployment's secret, THREADMILL_OPS_TOKEN the token of /ops. Each check: docs/verify.md";
 

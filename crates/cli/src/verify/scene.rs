@@ -14,8 +14,8 @@ use threadmill_client::{Method, mint};
 use threadmill_proto::ThreadId;
 use tokio::sync::OnceCell;
 
+use super::heard::Streamed;
 use super::node::Node;
-use super::stream::Streamed;
 use crate::checks::NotDone;
 
 /// Messages of the long thread that is brought in.
@@ -53,20 +53,20 @@ pub(crate) struct Thresholds {
 }
 
 /// Why something could not be made, for all who ask for it.
-enum Why {
+pub(super) enum Why {
     NotDone(String),
     Failed(String),
 }
 
 impl Why {
-    fn of(error: &anyhow::Error) -> Self {
+    pub(super) fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<NotDone>() {
             Some(NotDone(why)) => Self::NotDone(why.clone()),
             None => Self::Failed(format!("{error:#}")),
         }
     }
 
-    fn error(&self) -> anyhow::Error {
+    pub(super) fn error(&self) -> anyhow::Error {
         match self {
             Self::NotDone(why) => NotDone(why.clone()).into(),
             Self::Failed(why) => anyhow::anyhow!(why.clone()),
@@ -90,7 +90,8 @@ pub(crate) struct Scene {
     pub(super) library: Vec<Node>,
     made: Mutex<Vec<ThreadId>>,
     long: OnceCell<Result<ThreadId, Why>>,
-    streamed: OnceCell<Result<Streamed, Why>>,
+    /// Made by `stream`.
+    pub(super) streamed: OnceCell<Result<Streamed, Why>>,
 }
 
 impl Scene {
@@ -175,17 +176,6 @@ impl Scene {
         http.call(Method::POST, &format!("{path}/rows"), Some(json!({"rows": rows}))).await?;
         http.call(Method::POST, &format!("{path}/finish"), Some(json!({}))).await?;
         Ok(id)
-    }
-
-    /// An answer that was followed from its beginning to its end; made by whoever asks first.
-    pub(super) async fn streamed(&self) -> anyhow::Result<&Streamed> {
-        self.streamed_or_why().await.map_err(|why| NotDone(format!("there is no answer: {why:#}")).into())
-    }
-
-    /// The same for the check that is about the answer itself.
-    pub(super) async fn streamed_or_why(&self) -> anyhow::Result<&Streamed> {
-        let made = self.streamed.get_or_init(|| async { Streamed::of(self).await.map_err(|error| Why::of(&error)) });
-        made.await.as_ref().map_err(Why::error)
     }
 
     /// Removes what was made. What cannot be removed is named.

@@ -7,12 +7,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use threadmill_client::{Event, Events, Method};
 use threadmill_proto::ThreadId;
 
+use super::heard::{Heard, Streamed};
 use super::node::Node;
-use super::scene::{Scene, text};
+use super::scene::{Scene, Why, text};
 use crate::checks::{NotDone, Verdict};
 
 type Found = anyhow::Result<Verdict>;
@@ -35,91 +36,6 @@ const LONG_QUESTION: &str = "Please count from one to five hundred in words, one
     nine, ten, eleven, twelve, thirteen, fourteen, fifteen, sixteen, seventeen, eighteen, nineteen, twenty, twenty-one, \
     twenty-two, twenty-three, twenty-four, twenty-five, twenty-six, twenty-seven, twenty-eight, twenty-nine, thirty, \
     thirty-one, thirty-two, thirty-three, thirty-four, thirty-five, thirty-six, thirty-seven, thirty-eight, thirty-nine.";
-
-/// What a reader heard of one answer.
-#[derive(Debug, Default)]
-pub(super) struct Heard {
-    run: String,
-    /// The cursor after what was heard last.
-    cursor: String,
-    seq: Option<u64>,
-    offset: u64,
-    text: String,
-    pieces: usize,
-    /// What did not follow from what was before it.
-    faults: Vec<String>,
-    /// The server started the reader over, which it may do.
-    resets: usize,
-    outcome: Option<String>,
-    first: Option<Instant>,
-    ended: Option<Instant>,
-    /// The reader went away here.
-    left: Option<u64>,
-}
-
-impl Heard {
-    fn of(run: &str) -> Self {
-        Self { run: run.into(), ..Self::default() }
-    }
-
-    fn take(&mut self, event: &Event) -> anyhow::Result<()> {
-        if event.data().is_empty() {
-            return Ok(());
-        }
-        let data: Value = serde_json::from_slice(event.data()).context("an event is no JSON")?;
-        match event.name() {
-            b"chunks" if data["run"] == self.run.as_str() => self.chunks(&data),
-            b"change" => self.change(&data),
-            b"advance" => self.seq = data["seq"].as_u64().or(self.seq),
-            b"reset" => self.resets += 1,
-            b"problem" => bail!("the stream ended: {}", data["detail"].as_str().unwrap_or_default()),
-            _ => {}
-        }
-        if !event.id().is_empty() {
-            self.cursor = String::from_utf8_lossy(event.id()).into_owned();
-        }
-        Ok(())
-    }
-
-    fn chunks(&mut self, data: &Value) {
-        let (from, to) = (data["from"].as_u64().unwrap_or_default(), data["to"].as_u64().unwrap_or_default());
-        if from != self.offset {
-            let what = if from < self.offset { "came again" } else { "are missing before" };
-            self.faults.push(format!("pieces {what}: {from}..{to} after {}", self.offset));
-        }
-        if self.outcome.is_some() {
-            self.faults.push(format!("pieces {from}..{to} came after the end"));
-        }
-        self.offset = to;
-        self.pieces += 1;
-        self.first.get_or_insert_with(Instant::now);
-        let chunks = data["chunks"].as_array().into_iter().flatten();
-        let deltas = chunks.filter(|chunk| chunk["type"] == "text-delta").filter_map(|chunk| chunk["delta"].as_str());
-        self.text.extend(deltas);
-    }
-
-    fn change(&mut self, data: &Value) {
-        let Some(seq) = data["seq"].as_u64() else {
-            self.faults.push("a change without a number".into());
-            return;
-        };
-        if let Some(last) = self.seq.filter(|last| last + 1 != seq) {
-            self.faults.push(format!("change {seq} came after {last}"));
-        }
-        self.seq = Some(seq);
-        let change = &data["change"];
-        if change["type"] == "run-ended" && change["run"] == self.run.as_str() {
-            if self.outcome.is_some() {
-                self.faults.push("the answer ended twice".into());
-            }
-            if let Some(offset) = change["offset"].as_u64().filter(|offset| *offset != self.offset) {
-                self.faults.push(format!("the answer ended at {offset}, and {} was heard", self.offset));
-            }
-            self.outcome = change["outcome"].as_str().map(Into::into);
-            self.ended.get_or_insert_with(Instant::now);
-        }
-    }
-}
 
 async fn next(events: &mut Events) -> anyhow::Result<Event> {
     events.next().await?.context("the stream of events ended by itself")
@@ -209,63 +125,54 @@ impl Scene {
     }
 }
 
-/// See the module.
-pub(super) struct Streamed {
-    /// Who read without a break.
-    whole: Heard,
-    /// Who went away and resumed.
-    broken: Heard,
-    /// The stored message's text at each node, and its status.
-    stored: Vec<(String, String)>,
-    /// From the question to the first piece, and to the end.
-    first_piece: Duration,
-    whole_time: Duration,
-    provider: String,
+/// The answer of this run, which is asked for by whoever needs it first.
+async fn streamed_or_why(scene: &Scene) -> anyhow::Result<&Streamed> {
+    let made = scene.streamed.get_or_init(|| async { ask_and_follow(scene).await.map_err(|error| Why::of(&error)) });
+    made.await.as_ref().map_err(Why::error)
 }
 
-impl Streamed {
-    pub(super) async fn of(scene: &Scene) -> anyhow::Result<Self> {
-        let provider = scene.provider().await?;
-        let asked = Scene::answer_in(scene.thread().await?);
-        let followed = tokio::time::timeout(PATIENCE, Self::followed(scene, &asked, &provider)).await;
-        let Ok(followed) = followed else {
-            // It may cost money.
-            let _ = scene.first().http.call(Method::POST, &format!("/runs/{}/stop", asked.run), None).await;
-            bail!("the answer of {provider} took longer than {} s and was stopped", PATIENCE.as_secs());
-        };
-        let (whole, broken, first_piece, whole_time) = followed?;
-        let mut stored = Vec::new();
-        for node in &scene.nodes {
-            let path = format!("/threads/{}/messages/{}", asked.thread, asked.message);
-            let message = node.http.call(Method::GET, &path, None).await?["message"].take();
-            let parts = message["parts"].as_array().into_iter().flatten();
-            let words: String =
-                parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect();
-            stored.push((words, message["status"].as_str().unwrap_or_default().to_owned()));
-        }
-        Ok(Self { whole, broken, stored, first_piece, whole_time, provider })
-    }
+/// The same for checks that are about something else.
+async fn streamed(scene: &Scene) -> anyhow::Result<&Streamed> {
+    streamed_or_why(scene).await.map_err(|why| NotDone(format!("there is no answer: {why:#}")).into())
+}
 
-    async fn followed(
-        scene: &Scene,
-        asked: &Asked,
-        provider: &str,
-    ) -> anyhow::Result<(Heard, Heard, Duration, Duration)> {
-        let (near, far) = (scene.first(), scene.other());
-        let (one, two) = (follow(near, &asked.thread).await?, follow(far, &asked.thread).await?);
-        let began = Instant::now();
-        scene.ask(near, asked, provider, QUESTION).await?;
-        let whole = listen(near, &asked.thread, one, &asked.run, Reader::Steady);
-        let broken = listen(far, &asked.thread, two, &asked.run, Reader::Leaves);
-        let (whole, broken) = tokio::try_join!(whole, broken)?;
-        let since = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - began);
-        let (first, ended) = (since(whole.first), since(whole.ended));
-        Ok((whole, broken, first, ended))
+async fn ask_and_follow(scene: &Scene) -> anyhow::Result<Streamed> {
+    let provider = scene.provider().await?;
+    let asked = Scene::answer_in(scene.thread().await?);
+    let followed = tokio::time::timeout(PATIENCE, followed(scene, &asked, &provider)).await;
+    let Ok(followed) = followed else {
+        // It may cost money.
+        let _ = scene.first().http.call(Method::POST, &format!("/runs/{}/stop", asked.run), None).await;
+        bail!("the answer of {provider} took longer than {} s and was stopped", PATIENCE.as_secs());
+    };
+    let (whole, broken, first_piece, whole_time) = followed?;
+    let mut stored = Vec::new();
+    for node in &scene.nodes {
+        let path = format!("/threads/{}/messages/{}", asked.thread, asked.message);
+        let message = node.http.call(Method::GET, &path, None).await?["message"].take();
+        let parts = message["parts"].as_array().into_iter().flatten();
+        let words: String =
+            parts.filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect();
+        stored.push((words, message["status"].as_str().unwrap_or_default().to_owned()));
     }
+    Ok(Streamed { whole, broken, stored, first_piece, whole_time, provider })
+}
+
+async fn followed(scene: &Scene, asked: &Asked, provider: &str) -> anyhow::Result<(Heard, Heard, Duration, Duration)> {
+    let (near, far) = (scene.first(), scene.other());
+    let (one, two) = (follow(near, &asked.thread).await?, follow(far, &asked.thread).await?);
+    let began = Instant::now();
+    scene.ask(near, asked, provider, QUESTION).await?;
+    let whole = listen(near, &asked.thread, one, &asked.run, Reader::Steady);
+    let broken = listen(far, &asked.thread, two, &asked.run, Reader::Leaves);
+    let (whole, broken) = tokio::try_join!(whole, broken)?;
+    let since = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - began);
+    let (first, ended) = (since(whole.first), since(whole.ended));
+    Ok((whole, broken, first, ended))
 }
 
 pub(super) async fn stream(scene: &Scene) -> Found {
-    let Streamed { whole, first_piece, whole_time, provider, .. } = scene.streamed_or_why().await?;
+    let Streamed { whole, first_piece, whole_time, provider, .. } = streamed_or_why(scene).await?;
     let outcome = whole.outcome.as_deref().unwrap_or("nothing");
     ensure!(outcome == "complete", "the answer of {provider} ended as {outcome}");
     ensure!(
@@ -292,12 +199,12 @@ fn judged(heard: &Heard, passed: String) -> Verdict {
 }
 
 pub(super) async fn order(scene: &Scene) -> Found {
-    let heard = &scene.streamed().await?.whole;
+    let heard = &streamed(scene).await?.whole;
     Ok(judged(heard, format!("{} pieces and every change, in order and once", heard.pieces)))
 }
 
 pub(super) async fn stored(scene: &Scene) -> Found {
-    let streamed = scene.streamed().await?;
+    let streamed = streamed(scene).await?;
     for ((words, status), node) in streamed.stored.iter().zip(&scene.nodes) {
         ensure!(status == "complete", "{} has the message as {status}", node.name());
         if *words != streamed.whole.text {
@@ -312,7 +219,7 @@ pub(super) async fn stored(scene: &Scene) -> Found {
 }
 
 pub(super) async fn resume(scene: &Scene) -> Found {
-    let Streamed { whole, broken, .. } = scene.streamed().await?;
+    let Streamed { whole, broken, .. } = streamed(scene).await?;
     if broken.left.is_none() {
         return Err(NotDone("the answer was too short to leave in the middle of it".into()).into());
     }

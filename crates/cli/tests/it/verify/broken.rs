@@ -265,7 +265,12 @@ fn edges() -> Vec<Broken> {
                 }
             }),
         ),
-        broken("a full disk", "mode", answers(Method::GET, "/readyz", |says| says["mode"] = json!("read-only"))),
+        broken(
+            "a hot tier that is gone",
+            "degraded",
+            answers(Method::GET, "/readyz", |says| says["mode"] = json!("degraded")),
+        ),
+        broken("a full disk", "read-only", answers(Method::GET, "/readyz", |says| says["mode"] = json!("read-only"))),
         broken(
             "a key in the page",
             "page-secrets",

@@ -87,7 +87,8 @@ async fn three_nodes_are_well_and_a_lost_hot_tier_is_named() {
     beside(vec![cluster.api(0), cluster.api(1)], async {
         for n in 0..times(1) {
             let found = verify(&urls, &provider, &[]).await;
-            found.is_well();
+            // Whoever reads what was written a moment ago finds it nowhere else yet, and these do nothing else.
+            found.is_well_but(&["hot-hit-rate"]);
             for id in ["cross-node", "hot-tier", "two-readers", "lock-exclusive", "stop", "read-your-writes"] {
                 assert_eq!(found.outcome(id), "passed", "{id}, time {n}: {found:?}");
             }
@@ -97,9 +98,9 @@ async fn three_nodes_are_well_and_a_lost_hot_tier_is_named() {
     redis.kill();
     crate::api::until("the nodes notice", async || (cluster.readyz(2).await.1["mode"] == "degraded").then_some(()))
         .await;
-    let found = verify(&urls, &["--only", "mode,read-your-writes"], &[]).await;
+    let found = verify(&urls, &["--only", "degraded,read-your-writes"], &[]).await;
     assert_eq!(
-        (found.outcome("mode"), found.outcome("read-your-writes"), found.code),
+        (found.outcome("degraded"), found.outcome("read-your-writes"), found.code),
         ("failed", "passed", 1),
         "{found:?}"
     );

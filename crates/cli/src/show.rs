@@ -10,7 +10,7 @@ use figment::Source;
 use figment::providers::{Format as _, Toml};
 use serde_json::Value;
 
-use super::{Config, DEFAULT_FILE, auth, figment, load, providers, said};
+use crate::config::{Config, DEFAULT_FILE, VARIABLES, auth, figment, load, providers, said};
 use crate::secrets;
 
 const EXAMPLES: &str =
@@ -128,7 +128,7 @@ fn lines(config: &Config, file: Option<&Path>, origin: bool) -> anyhow::Result<V
 }
 
 fn variable_of(key: &str) -> String {
-    let found = super::VARIABLES.iter().find(|(_, named)| *named == key);
+    let found = VARIABLES.iter().find(|(_, named)| *named == key);
     found.map_or_else(|| "a variable".into(), |(name, _)| (*name).to_owned())
 }
 
