@@ -158,6 +158,8 @@ tests() { THREADMILL_FULL=1 cargo test --release --locked --package "$1" --test 
 rollouts() {
   THREADMILL_FULL=1 cargo test --release --locked --package threadmill-engine --lib simulation -- --nocapture
 }
+# Healthy deployments are verified a hundred times under load, then broken in every way.
+verified() { THREADMILL_VERIFY_TIMES=100 tests threadmill-cli verify:: --test-threads=1; }
 
 bar 1 build cold_build
 bar 2 import tests threadmill-cli trees
@@ -177,6 +179,8 @@ for name in renders tabs times memory transports offline; do bar client "$name" 
 bar client faults bash scripts/bars.sh "$binary" faults
 bar client model tab_model
 bar hot redis tests threadmill-store-redis
+bar ops verify verified
+bar ops backup tests threadmill-cli backup
 bar nodes locks tests threadmill-cli locks
 bar nodes locks-postgres tests threadmill-store-postgres locks
 bar nodes migration tests threadmill-cli migrate

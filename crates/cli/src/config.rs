@@ -166,6 +166,16 @@ pub(crate) enum ProviderConfig {
     },
 }
 
+impl ProviderConfig {
+    /// The file that holds its key.
+    pub(crate) fn key_file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Replay { .. } => None,
+            Self::OpenAi { key_file, .. } => key_file.as_ref(),
+        }
+    }
+}
+
 /// About as fast as a quick model.
 fn human_rate() -> f64 {
     30.0
@@ -218,7 +228,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-const VARIABLES: [(&str, &str); 13] = [
+pub(crate) const VARIABLES: [(&str, &str); 13] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
@@ -235,13 +245,34 @@ const VARIABLES: [(&str, &str); 13] = [
 ];
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
-    VARIABLES
-        .into_iter()
-        .fold(Figment::from(Serialized::defaults(Config::default())).merge(file), |figment, (name, key)| {
-            figment.merge(Env::raw().only(&[name]).map(move |_| key.into()))
-        })
-        .extract()
-        .map_err(Box::new)
+    figment(file).extract().map_err(Box::new)
+}
+
+/// Defaults, a file and the variables, each over those before it.
+pub(crate) fn figment(file: impl figment::Provider) -> Figment {
+    let defaults = Figment::from(Serialized::defaults(Config::default()));
+    VARIABLES.into_iter().fold(defaults.merge(file), |figment, (name, key)| {
+        figment.merge(Env::raw().only(&[name]).map(move |_| key.into()))
+    })
+}
+
+/// What is wrong, in one line and without what is written in the file.
+pub(crate) fn said(error: &anyhow::Error) -> String {
+    error.downcast_ref::<Box<figment::Error>>().map_or_else(|| format!("{error:#}"), |error| plain(error))
+}
+
+/// What is wrong with a file, in one line and without what is written in it: that may be a secret in the wrong place.
+pub(crate) fn plain(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let place = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(name, _) => format!("there is no setting `{name}`"),
+        Kind::Message(text) if text.starts_with("TOML parse error") => {
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+        _ if place.is_empty() => "a value is not of its kind".into(),
+        _ => format!("the value of `{place}` is not of its kind"),
+    }
 }
 
 /// Builds the providers.

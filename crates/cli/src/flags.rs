@@ -161,7 +161,7 @@ impl Watch {
     }
 
     fn take(&self, text: &str) {
-        let read = config::parse(text).map_err(|error| plain(&error));
+        let read = config::parse(text).map_err(|error| config::plain(&error));
         match read.and_then(|config| flags(&config, &self.overrides).map_err(|error| format!("{error:#}"))) {
             Ok(flags) => {
                 let before = self.engine.flags().current().rev();
@@ -175,20 +175,6 @@ impl Watch {
                 tracing::warn!(file = %self.file.display(), why, "the configuration file cannot be used; the flags stay as they are");
             }
         }
-    }
-}
-
-/// What is wrong with a file, in one line and without what is written in it: that may be a secret in the wrong place.
-fn plain(error: &figment::Error) -> String {
-    use figment::error::Kind;
-    let place = error.path.join(".");
-    match &error.kind {
-        Kind::UnknownField(name, _) => format!("there is no setting `{name}`"),
-        Kind::Message(text) if text.starts_with("TOML parse error") => {
-            text.lines().next().unwrap_or_default().to_owned()
-        }
-        _ if place.is_empty() => "a value is not of its kind".into(),
-        _ => format!("the value of `{place}` is not of its kind"),
     }
 }
 
@@ -265,7 +251,7 @@ mod tests {
             ("allow_hosts = 'canary'", "the value of `allow_hosts` is not of its kind"),
             ("[flags.a]\nonn = 'canary'", "there is no setting `onn`"),
         ] {
-            let said = plain(&config::parse(text).expect_err("it cannot be used"));
+            let said = config::plain(&config::parse(text).expect_err("it cannot be used"));
             assert!(said.starts_with(want) && !said.contains("canary") && said.lines().count() == 1, "{said}");
         }
     }

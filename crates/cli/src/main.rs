@@ -1,24 +1,34 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
 mod backend;
+mod backup;
 mod bench;
+mod bundle;
 mod certificates;
+mod checks;
+mod clock;
 mod config;
 mod connect;
 mod descriptors;
+mod doctor;
 mod export;
 mod flags;
 mod hot;
 mod import;
+mod local;
+mod manual;
 mod migrate;
 mod rollout;
 mod sample;
+mod secrets;
 mod serve;
+mod show;
 mod transfer;
+mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// The system's allocator keeps most of a flood's memory for good, and mimalloc gives it back only while it is asked for more:
 /// an idle node stayed at twice its size. This one has a thread of its own that gives back what was not used for 10 s.
@@ -48,8 +58,24 @@ enum Command {
     MigrateStore(migrate::MigrateStore),
     /// Widen a flag in stages, with gates that take it back
     Rollout(rollout::Rollouts),
+    /// Prove a deployment from outside, or before it is made
+    Verify(Box<verify::Verify>),
+    /// Look for what is wrong with this machine
+    Doctor(doctor::Doctor),
+    /// Copy the embedded store while it is served
+    Backup(backup::Backup),
+    /// Put a backup back
+    Restore(backup::Restore),
+    /// Write an archive for whoever helps, without secrets
+    Bundle(bundle::Bundle),
+    /// Show the configuration as it is understood, or check it
+    Config(show::ShowConfig),
     /// Fill a library and measure a server
     Bench(bench::Bench),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +94,14 @@ fn main() -> ExitCode {
             Command::Export(export) => export.run().await,
             Command::MigrateStore(migrate) => migrate.run().await,
             Command::Rollout(rollout) => rollout.run().await,
+            Command::Verify(verify) => verify.run().await,
+            Command::Doctor(doctor) => doctor.run().await,
+            Command::Config(config) => config.run(),
+            Command::Backup(backup) => backup.run().await,
+            Command::Restore(restore) => restore.run().await,
+            Command::Bundle(bundle) => bundle.run().await,
+            Command::Completions(completions) => completions.run(Arguments::command()),
+            Command::Man(man) => man.run(Arguments::command()),
             Command::Bench(bench) => bench.run().await,
         }
     });

@@ -25,7 +25,23 @@ impl Event {
     /// What its `data` line says: JSON. Empty in a comment.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        self.0.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data: ")).unwrap_or_default()
+        self.field(b"data: ")
+    }
+
+    /// What kind of event it is: `window`, `change`, `chunks` and the others. Empty in a comment.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.field(b"event: ")
+    }
+
+    /// The cursor after it, for [`Http::events_after`]. Empty in a comment.
+    #[must_use]
+    pub fn id(&self) -> &[u8] {
+        self.field(b"id: ")
+    }
+
+    fn field(&self, name: &[u8]) -> &[u8] {
+        self.0.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name)).unwrap_or_default()
     }
 }
 
@@ -42,7 +58,23 @@ impl Http {
     /// # Errors
     /// As [`Http::call`].
     pub async fn events(&self, thread: &ThreadId) -> Result<Events, Error> {
-        let request = self.request(Method::GET, &format!("/threads/{thread}/events"), Patience::Endless);
+        self.followed(thread, None).await
+    }
+
+    /// Follows a thread from where another stream of its events ended: `cursor` is the id of the last one that was read. If
+    /// the server cannot go on from there, it says `reset` and sends a window.
+    ///
+    /// # Errors
+    /// As [`Http::call`].
+    pub async fn events_after(&self, thread: &ThreadId, cursor: &str) -> Result<Events, Error> {
+        self.followed(thread, Some(cursor)).await
+    }
+
+    async fn followed(&self, thread: &ThreadId, cursor: Option<&str>) -> Result<Events, Error> {
+        let mut request = self.request(Method::GET, &format!("/threads/{thread}/events"), Patience::Endless);
+        if let Some(cursor) = cursor {
+            request = request.header("last-event-id", cursor);
+        }
         Ok(Events { answer: self.exchange(request).await?, lines: Lines::default() })
     }
 }
@@ -102,13 +134,17 @@ mod tests {
 
     #[test]
     fn events_may_be_cut_anywhere() {
-        let whole = b"event: a\ndata: {\"n\":1}\n\n: still there\n\ndata: {\"n\":2}\n\n";
+        let whole = b"event: a\nid: c\ndata: {\"n\":1}\n\n: still there\n\ndata: {\"n\":2}\n\n";
         for at in 0..whole.len() {
-            let (mut lines, mut data) = (Lines::default(), Vec::new());
+            let (mut lines, mut data, mut named) = (Lines::default(), Vec::new(), Vec::new());
             for piece in [&whole[..at], &whole[at..]] {
                 lines.take(piece).expect("short");
-                data.extend(std::iter::from_fn(|| lines.event()).map(|event| event.data().to_vec()));
+                for event in std::iter::from_fn(|| lines.event()) {
+                    data.push(event.data().to_vec());
+                    named.push((event.name().to_vec(), event.id().to_vec()));
+                }
             }
+            assert_eq!(named[0], (b"a".to_vec(), b"c".to_vec()), "cut at {at}");
             assert_eq!(data, [b"{\"n\":1}".to_vec(), Vec::new(), b"{\"n\":2}".to_vec()], "cut at {at}");
         }
     }

@@ -302,6 +302,11 @@ async fn version(db: &Db<'_>) -> Done<usize> {
     usize::try_from(version).map_err(damage)
 }
 
+/// The version that is there, and the newest.
+pub(crate) async fn versions(db: &Db<'_>) -> Done<(usize, usize)> {
+    Ok((version(db).await?, MIGRATIONS.len()))
+}
+
 /// Brings a database to the newest version. One of a later release is refused.
 pub(crate) async fn migrate(db: &Db<'_>) -> Done<()> {
     if version(db).await? == MIGRATIONS.len() {

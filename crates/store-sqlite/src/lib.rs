@@ -6,6 +6,7 @@
 //! layout. A window costs the same on a thread of any length; [`SqliteStore::window_cost`] lets a test say so.
 
 mod codec;
+mod copy;
 mod db;
 mod directory;
 mod fail;
@@ -23,6 +24,7 @@ mod stream;
 mod write;
 mod writer;
 
+pub use copy::{Copied, Inspection, back_up, inspect};
 pub use db::Cost as WindowCost;
 pub use moving::Source as MovingSource;
 pub use options::SqliteOptions;

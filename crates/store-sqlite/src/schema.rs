@@ -14,6 +14,9 @@ use crate::fail::{Done, damage};
 /// Statements that lead from each version to the next one; the index is the version they start from.
 const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS];
 
+/// The version that this release brings a file to.
+pub(crate) const NEWEST: usize = MIGRATIONS.len();
+
 const FIRST: &str = "
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,

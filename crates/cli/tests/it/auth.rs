@@ -14,7 +14,7 @@ use crate::api::{Api, PATIENCE, code, text};
 use crate::node::{BINARY, Node, Setup};
 use crate::socket::{Came, Socket, subscribe};
 
-const SECRET: &str = "canary-secret-0123456789abcdef-0123456789";
+pub(crate) const SECRET: &str = "canary-secret-0123456789abcdef-0123456789";
 
 pub(crate) fn setup() -> Setup {
     Setup::new().environment("THREADMILL_AUTH_SECRET", SECRET).flag("--auth").flag("token")

@@ -10,6 +10,7 @@ mod socket;
 
 mod again;
 mod auth;
+mod backup;
 mod benches;
 mod compressed;
 mod durability;
@@ -21,6 +22,7 @@ mod hostile;
 mod live;
 mod load;
 mod locks;
+mod manual;
 mod migrate;
 mod moving;
 mod nodes;
@@ -48,3 +50,4 @@ mod trees;
 #[path = "../../../store-redis/tests/it/upstash/service.rs"]
 mod upstash;
 mod values;
+mod verify;

@@ -40,7 +40,15 @@ fn every_error_code_is_documented_as_it_is() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for page in ["README.md", "docs/api.md", "docs/configuration.md", "docs/proof.md", "docs/scaling.md"] {
+    for page in [
+        "README.md",
+        "docs/api.md",
+        "docs/configuration.md",
+        "docs/proof.md",
+        "docs/scaling.md",
+        "docs/backup.md",
+        "docs/verify.md",
+    ] {
         for part in read(page).split("](").skip(1) {
             let target = part.split([')', '#']).next().unwrap_or_default();
             let from = root().join(page);

@@ -45,7 +45,7 @@ const PROVIDERS: [(&str, &str); 3] = [
 const HOT: &str = "THREADMILL_HOT_URL";
 
 /// Nodes that share a database and a provider.
-struct Cluster {
+pub(crate) struct Cluster {
     /// First, so that they end before the database is handed on.
     nodes: Vec<Node>,
     database: Database,
@@ -61,7 +61,7 @@ impl Cluster {
     }
 
     /// The same with a hot tier.
-    async fn start_over(count: usize, hot: Option<String>) -> Self {
+    pub(crate) async fn start_over(count: usize, hot: Option<String>) -> Self {
         Self::start_on(Database::fresh().await, count, hot).await
     }
 
@@ -98,13 +98,18 @@ impl Cluster {
         setup.environment("THREADMILL_STORE_URL", url)
     }
 
+    /// A node's process.
+    pub(crate) fn node(&self, node: usize) -> &Node {
+        &self.nodes[node]
+    }
+
     /// A user at a node.
-    fn api(&self, node: usize) -> Api {
+    pub(crate) fn api(&self, node: usize) -> Api {
         self.nodes[node].api("ada")
     }
 
     /// What a node says of its readiness.
-    async fn readyz(&self, node: usize) -> (u16, Value) {
+    pub(crate) async fn readyz(&self, node: usize) -> (u16, Value) {
         threadmill_engine::providers::openai::install_tls();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let url = format!("http://{}/readyz", self.nodes[node].address());

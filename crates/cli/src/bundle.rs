@@ -1,0 +1,198 @@
+//! `threadmill bundle`: what whoever helps wants to see, in one archive and without secrets or words of anybody's.
+//!
+//! Every file in it is made or redacted here: the configuration without passwords, answers of the watched paths (which name no
+//! user and no thread), the doctor's and verify's findings, and the end of a log in which each secret that this process knows
+//! of, and what looks like one, is blotted out line by line.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::{clock, config, secrets, show};
+
+/// Of a log, and of an answer of a node.
+const LOG: u64 = 4 << 20;
+const ANSWER: usize = 8 << 20;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a node tells whoever watches it.
+const WATCHED: [(&str, &str); 3] = [("livez.txt", "/livez"), ("readyz.json", "/readyz"), ("metrics.txt", "/metrics")];
+
+/// Look at it before you send it: it is a tar archive of texts.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  threadmill bundle --url http://127.0.0.1:7430 --log /var/log/threadmill.log\n  \
+    threadmill bundle --no-verify --output support.tar.gz\n  journalctl -u threadmill -n 5000 > log && threadmill bundle --log log")]
+pub(crate) struct Bundle {
+    /// A node that runs; may be repeated
+    #[arg(long = "url", value_name = "URL", default_value = "http://127.0.0.1:7430")]
+    urls: Vec<String>,
+    /// Configuration file [default: threadmill.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A log, of which the last 4 MiB are taken
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Ask the nodes for what they tell, and check nothing
+    #[arg(long)]
+    no_verify: bool,
+    /// The archive to write [default: threadmill-bundle-TIME.tar.gz]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// A file of the archive.
+struct Entry {
+    name: String,
+    text: Vec<u8>,
+}
+
+impl Bundle {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let hidden = known_secrets(self.config.as_deref());
+        let mut entries = vec![Entry::of(
+            "about.json",
+            &json!({
+                "version": env!("CARGO_PKG_VERSION"), "made": threadmill_proto::json::iso(clock::unix_millis()),
+                "system": std::env::consts::OS, "architecture": std::env::consts::ARCH, "nodes": self.urls.len(),
+            }),
+        )];
+        entries.push(self.configuration());
+        for (n, url) in self.urls.iter().enumerate() {
+            entries.extend(told(n, url).await);
+        }
+        entries.push(Entry::of(
+            "doctor.json",
+            &own(&["doctor", "--skip", "port", "--format", "json"], self.config.as_deref()).await,
+        ));
+        if !self.no_verify {
+            let urls = self.urls.iter().flat_map(|url| ["--url", url.as_str()]);
+            let arguments: Vec<_> = ["verify", "--format", "json"].into_iter().chain(urls).collect();
+            entries.push(Entry::of("verify.json", &own(&arguments, None).await));
+        }
+        if let Some(log) = &self.log {
+            entries.push(Entry { name: "log.txt".into(), text: end_of(log)? });
+        }
+        let output =
+            self.output.unwrap_or_else(|| format!("threadmill-bundle-{}.tar.gz", clock::unix_seconds()).into());
+        write(&output, entries, &hidden).with_context(|| format!("{} cannot be written", output.display()))?;
+        println!("{}: look at it before you send it", output.display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn configuration(&self) -> Entry {
+        let read = config::load(self.config.as_deref()).and_then(|config| show::redacted(&config));
+        Entry::of("config.json", &read.unwrap_or_else(|error| json!({"cannot be used": config::said(&error)})))
+    }
+}
+
+impl Entry {
+    fn of(name: &str, value: &Value) -> Self {
+        Self { name: name.into(), text: format!("{value:#}\n").into_bytes() }
+    }
+}
+
+/// What this process knows and nobody else should.
+fn known_secrets(file: Option<&Path>) -> Vec<String> {
+    let secret = |name: &str| ["TOKEN", "SECRET", "KEY", "PASSWORD", "SEAL"].iter().any(|word| name.contains(word));
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut known: Vec<String> = variables.filter(|(name, _)| secret(name)).map(|(_, value)| value).collect();
+    let Ok(config) = config::load(file) else { return known };
+    let urls = [&config.store.url, &config.hot.url].into_iter().flatten().chain(&config.store.replicas);
+    known.extend(urls.filter_map(|url| secrets::password(url)));
+    let files =
+        config.auth_secret_file.iter().chain(config.providers.iter().filter_map(config::ProviderConfig::key_file));
+    known.extend(files.filter_map(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned()));
+    known
+}
+
+/// What a node tells whoever watches it; what it does not tell is said instead.
+async fn told(n: usize, url: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (name, path) in WATCHED {
+        let text = answer(&format!("{}{path}", url.trim_end_matches('/'))).await;
+        let text = text.unwrap_or_else(|error| format!("no answer: {error:#}\n").into_bytes());
+        entries.push(Entry { name: format!("node-{n}/{name}"), text });
+    }
+    entries
+}
+
+async fn answer(url: &str) -> anyhow::Result<Vec<u8>> {
+    // Fails if the process has chosen one already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let mut answer = client.get(url).send().await?;
+    let mut body = format!("HTTP {}\n\n", answer.status()).into_bytes();
+    while let Some(piece) = answer.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > ANSWER {
+            body.truncate(ANSWER);
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// What another command of this binary finds, as JSON.
+async fn own(arguments: &[&str], config: Option<&Path>) -> Value {
+    let run = || -> anyhow::Result<std::process::Command> {
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        command.args(arguments).stdin(std::process::Stdio::null());
+        if let Some(file) = config {
+            command.arg("--config").arg(file);
+        }
+        Ok(command)
+    };
+    let found = match run() {
+        Ok(mut command) => tokio::task::spawn_blocking(move || command.output()).await,
+        Err(error) => return json!({"not run": format!("{error:#}")}),
+    };
+    match found {
+        Ok(Ok(output)) => serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| json!({"not run": String::from_utf8_lossy(&output.stderr).trim()})),
+        Ok(Err(error)) => json!({"not run": error.to_string()}),
+        Err(error) => json!({"not run": error.to_string()}),
+    }
+}
+
+/// The end of a file.
+fn end_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("{} cannot be read", path.display());
+    let mut file = std::fs::File::open(path).with_context(cannot)?;
+    let length = file.metadata().with_context(cannot)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG))).with_context(cannot)?;
+    let mut text = Vec::new();
+    file.take(LOG).read_to_end(&mut text).with_context(cannot)?;
+    Ok(text)
+}
+
+/// Without what is known to be secret, and without lines in which something looks like it.
+fn redacted(text: &[u8], hidden: &[String]) -> String {
+    let text = secrets::blotted(&String::from_utf8_lossy(text), hidden);
+    let lines = text.split_inclusive('\n').map(|line| match secrets::keys(line).next() {
+        Some(what) => format!("(a line with {what} was left out)\n"),
+        None => line.to_owned(),
+    });
+    lines.collect()
+}
+
+fn write(path: &Path, entries: Vec<Entry>, hidden: &[String]) -> anyhow::Result<()> {
+    let file = std::fs::File::create_new(path)?;
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    for Entry { name, text } in entries {
+        let text = redacted(&text, hidden);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(clock::unix_seconds());
+        archive.append_data(&mut header, format!("threadmill-bundle/{name}"), text.as_bytes())?;
+    }
+    archive.into_inner()?.finish()?.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! A look at a database before a node is put on it: nothing is made or changed.
+
+use threadmill_store::StoreResult;
+
+use crate::db::{Db, get};
+use crate::durability::{self, Durability};
+use crate::fail::{Done, damage};
+use crate::options::PostgresOptions;
+use crate::schema;
+use crate::session::{self, Connections};
+
+/// What a database is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The server's release, in its own words.
+    pub server: String,
+    /// What an acknowledged write survives there.
+    pub durability: Durability,
+    /// The version of the layout that is there; 0 for none.
+    pub schema: usize,
+    /// The version that this release brings.
+    pub newest: usize,
+    /// Whether the server is a standby, or takes no writes for another reason.
+    pub read_only: bool,
+}
+
+/// Connects to the database of a URL and looks.
+///
+/// # Errors
+/// `Unavailable` if the server cannot be reached or answers before its commits are on disk.
+pub async fn probe(url: &str, options: &PostgresOptions) -> StoreResult<Probe> {
+    let config = session::config(url, options)?;
+    let tls = session::tls(&config, options)?;
+    let pool = Connections::first(&config, &tls, options)?;
+    let looked: Done<Probe> = async {
+        let client = pool.get().await?;
+        let db = Db::new(&client, options.deadline);
+        let durability = durability::read(&db).await?;
+        let sql = "SELECT current_setting('server_version'), \
+             pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
+        let row = db.one(sql, &[]).await?.ok_or_else(|| damage("one row of settings is none"))?;
+        let (schema, newest) = schema::versions(&db).await?;
+        Ok(Probe { server: get(&row, 0)?, durability, schema, newest, read_only: get(&row, 1)? })
+    }
+    .await;
+    pool.close();
+    Ok(looked?)
+}
