@@ -73,7 +73,8 @@ impl Inspect {
         let topic = self.hub.known(&(tenant.clone(), thread.clone()))?;
         let topic = lock(&topic);
         let topic = topic.topic();
-        let runs = topic.live.iter().map(|(run, live)| (run.clone(), live.message.clone(), live.fold.offset())).collect();
+        let runs =
+            topic.live.iter().map(|(run, live)| (run.clone(), live.message.clone(), live.fold.offset())).collect();
         Some(LiveThread { watchers: topic.followers.len() + topic.feeds.len(), runs })
     }
 

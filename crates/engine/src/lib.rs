@@ -188,7 +188,8 @@ impl Engine {
         let counts = &telemetry.delivery;
         let (hub, cluster): (Arc<dyn Hub>, _) = match &peers {
             Some(peers) => {
-                let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits), Arc::clone(counts));
+                let (hub, asked) =
+                    ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits), Arc::clone(counts));
                 let (store, runs) = (Arc::clone(&store), Arc::clone(&registry) as _);
                 let cluster = Cluster::start(&hub, asked, store, runs, node.tasks());
                 (hub, Some(cluster))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    Chunk, Event, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, Summary, TenantId, Thread, ThreadId,
-    UserId, Window,
+    Chunk, Event, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, Summary, TenantId, Thread,
+    ThreadId, UserId, Window,
 };
 
 use crate::{

@@ -131,7 +131,8 @@ async fn operators_may_have_a_port_of_their_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_says_where_its_time_went_and_may_be_stopped() {
     let mock = mock().await;
-    let node = Setup::new().providers(&mock.base_url(), &[("quick", QUICK), ("slow", SLOW)]).flag("--ops-write").start();
+    let node =
+        Setup::new().providers(&mock.base_url(), &[("quick", QUICK), ("slow", SLOW)]).flag("--ops-write").start();
     let api = node.api("ada");
     api.thread("t").await;
     let mut socket = Socket::open(&api).await;
@@ -150,7 +151,8 @@ async fn a_run_says_where_its_time_went_and_may_be_stopped() {
         (line["outcome"] == "complete").then_some(line)
     })
     .await;
-    assert_eq!((&line["id"], &line["provider"], &line["fence"]), (&json!(run), &json!("quick"), &json!(1)));
+    assert_eq!((&line["id"], &line["provider"]), (&json!(run), &json!("quick")));
+    assert!(line["fence"].as_u64().is_some_and(|fence| fence > 0), "{line}");
     let at = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{name}: {line}"));
     let steps = ["askedMs", "firstByteMs", "firstCommitMs", "firstDeliveryMs", "endedMs"].map(at);
     assert!(steps[0] <= steps[1] && steps[1] <= steps[2] && steps[2] <= steps[4] && steps[3] <= steps[4], "{line}");
@@ -200,7 +202,10 @@ async fn a_thread_is_found_and_looked_at_without_its_texts() {
     assert_eq!((&shown["window"]["messages"][0]["text"], &shown["digest"]), (&json!("begin"), &thread["digest"]));
     let audit = look(&node, "audit").await;
     assert_eq!(audit["audit"].as_array().map(Vec::len), Some(1), "{audit}");
-    assert_eq!((&audit["audit"][0]["what"], &audit["audit"][0]["subject"]), (&json!("thread_text"), &json!("default/abc-canary-1")));
+    assert_eq!(
+        (&audit["audit"][0]["what"], &audit["audit"][0]["subject"]),
+        (&json!("thread_text"), &json!("default/abc-canary-1"))
+    );
     assert!(node.log().contains("ops_audit"));
     let (status, problem) = ask(node.address(), Method::GET, "/ops/api/threads/default/nothing", None, None).await;
     assert_eq!((status, &problem["code"]), (404, &json!("thread_not_found")));
@@ -228,7 +233,10 @@ async fn a_trace_shows_what_happens_and_not_what_is_said() {
     })
     .await
     .unwrap_or_else(|_| panic!("{said}"));
-    assert!(said.contains("message-appended") && said.contains("\"kind\":\"chunks\"") && said.contains("bytes"), "{said}");
+    assert!(
+        said.contains("message-appended") && said.contains("\"kind\":\"chunks\"") && said.contains("bytes"),
+        "{said}"
+    );
     assert!(!said.contains("canary"), "{said}");
     assert_eq!(look(&node, "audit").await["audit"][0]["what"], "trace");
 }
@@ -271,7 +279,8 @@ async fn what_clients_report_is_added_up_and_nothing_else() {
     ] {
         assert_eq!(report(&bad).await.0, 400, "{bad}");
     }
-    let large = json!({"engine": "core", "samples": vec![json!({"threads": vec![json!({"rows": 1.123_456_7}); 20]}); 60]});
+    let large =
+        json!({"engine": "core", "samples": vec![json!({"threads": vec![json!({"rows": 1.123_456_7}); 20]}); 60]});
     assert_eq!(report(&large).await.0, 413);
     let metrics = metrics(&node).await;
     let core = |name: &str| sample(&metrics, &format!("threadmill_client_{name}{{engine=\"core\"}}"));

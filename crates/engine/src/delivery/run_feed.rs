@@ -22,8 +22,8 @@ use crate::delivery::queue::{Outgoing, SendQueue};
 use crate::delivery::snapshot::Snapshot;
 use crate::delivery::topics::{Reach, TopicKey};
 use crate::problem::Answer;
-use crate::telemetry::delivery::DeliveryCounts;
 use crate::sync::lock;
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// Bytes of a stored stream that are read at once.
 const PAGE: usize = 256 << 10;

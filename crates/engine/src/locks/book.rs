@@ -36,8 +36,8 @@ impl Book {
     pub(crate) fn granted(&self, scope: &Scope, name: &LockName, grant: &LockGrant, now: Millis) -> bool {
         let key = (scope.tenant.clone(), name.clone());
         let mut held = lock(&self.0);
-        let grows = grant.how == HowGranted::Again
-            || held.get(&key).is_none_or(|before| before.lock.token < grant.token);
+        let grows =
+            grant.how == HowGranted::Again || held.get(&key).is_none_or(|before| before.lock.token < grant.token);
         if held.len() >= KEPT && !held.contains_key(&key) {
             held.retain(|_, held| held.until > now);
         }
@@ -79,17 +79,20 @@ mod tests {
 
     #[test]
     fn a_token_that_does_not_grow_is_seen_and_what_ran_out_makes_room() {
-        let (book, scope) = (Book::default(), Scope {
-            tenant: TenantId::parse("t").expect("an id"),
-            user: UserId::parse("u").expect("an id"),
-        });
+        let (book, scope) = (
+            Book::default(),
+            Scope { tenant: TenantId::parse("t").expect("an id"), user: UserId::parse("u").expect("an id") },
+        );
         let grant = |token, how, until| LockGrant { token, since: 1, until, how };
         let name = |number: usize| LockName::parse(&format!("l{number}")).expect("a name");
         assert!(book.granted(&scope, &name(0), &grant(5, HowGranted::Free, 10), 2));
         assert!(book.granted(&scope, &name(0), &grant(5, HowGranted::Again, 12), 3));
         assert!(!book.granted(&scope, &name(0), &grant(5, HowGranted::Expired, 12), 13));
         assert!(book.granted(&scope, &name(0), &grant(6, HowGranted::Expired, 20), 13));
-        assert_eq!(book.held(15, |_| 3).iter().map(|held| (held.lock.token, held.waiting)).collect::<Vec<_>>(), [(6, 3)]);
+        assert_eq!(
+            book.held(15, |_| 3).iter().map(|held| (held.lock.token, held.waiting)).collect::<Vec<_>>(),
+            [(6, 3)]
+        );
         for number in 1..KEPT + 9 {
             book.granted(&scope, &name(number), &grant(1, HowGranted::Free, 100), 15);
         }

@@ -77,8 +77,9 @@ impl Driving {
         fence: u64,
         entered: Entered,
     ) {
-        let slot = BranchSlot { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
-        let (driving, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
+        let (branch, depth, provider) = (run.branch.clone(), run.depth, run.provider.clone());
+        let slot = BranchSlot { thread: thread.clone(), branch, depth, provider: provider.clone() };
+        let (driving, scope, run) = (Arc::clone(self), scope.clone(), run.id.clone());
         let mark = Arc::new(self.counts.accepted(Begun {
             scope: scope.clone(),
             thread: thread.clone(),
@@ -89,7 +90,7 @@ impl Driving {
         }));
         tokio::spawn(async move {
             let let_go = entered.let_go.clone();
-            let driven = driving.drive(&scope, &slot, &provider, &run, fence, let_go, &mark).await;
+            let driven = driving.drive(&scope, &slot, &run, fence, let_go, &mark).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),
                 Driven::Failed(why) => {
@@ -115,7 +116,6 @@ impl Driving {
         self: &Arc<Self>,
         scope: &Scope,
         slot: &BranchSlot,
-        provider: &str,
         run: &RunId,
         fence: u64,
         let_go: watch::Receiver<bool>,
@@ -123,7 +123,7 @@ impl Driving {
     ) -> Driven {
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = self.asked(scope, slot, provider, mark) => stream,
+            stream = self.asked(scope, slot, mark) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
         // A failure comes the same way as one in mid answer, so that the message keeps it.
@@ -145,15 +145,9 @@ impl Driving {
     }
 
     /// Asks the provider about the history before the run's slot.
-    async fn asked(
-        &self,
-        scope: &Scope,
-        slot: &BranchSlot,
-        provider: &str,
-        mark: &RunMark,
-    ) -> Result<ChunkStream, ProviderError> {
+    async fn asked(&self, scope: &Scope, slot: &BranchSlot, mark: &RunMark) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
-        let provider = self.providers.named(Some(provider)).map_err(unknown)?;
+        let provider = self.providers.named(Some(&slot.provider)).map_err(unknown)?;
         let prompt = self.prompt(scope, slot).await?;
         let warned = (!prompt.warnings.is_empty()).then(|| Ok(warning_of(&prompt.warnings)));
         mark.asked();
@@ -213,11 +207,12 @@ impl Driving {
     }
 }
 
-/// Where on its thread a run writes.
+/// Where on its thread a run writes, and who answers.
 struct BranchSlot {
     thread: ThreadId,
     branch: threadmill_proto::BranchId,
     depth: u64,
+    provider: String,
 }
 
 impl Driver {

@@ -51,10 +51,14 @@ impl ClientField {
     fn metric(self) -> (&'static str, Unit, &'static str) {
         match self {
             Self::CoreBytes => ("threadmill_client_core_bytes", Unit::Bytes, "Bytes that a client's core holds."),
-            Self::Rows => ("threadmill_client_rows", Unit::Count, "Rows that a client holds of a thread. Normal: 50 to 100."),
-            Self::ThreadBytes => {
-                ("threadmill_client_thread_bytes", Unit::Bytes, "Bytes that a client holds of a thread. Normal: under 1 MB.")
+            Self::Rows => {
+                ("threadmill_client_rows", Unit::Count, "Rows that a client holds of a thread. Normal: 50 to 100.")
             }
+            Self::ThreadBytes => (
+                "threadmill_client_thread_bytes",
+                Unit::Bytes,
+                "Bytes that a client holds of a thread. Normal: under 1 MB.",
+            ),
             Self::Render => ("threadmill_client_render_seconds", Unit::Seconds, "Time that rendering a message took."),
             Self::Input => ("threadmill_client_input_seconds", Unit::Seconds, "From an input to the next paint."),
             Self::Heap => ("threadmill_client_heap_bytes", Unit::Bytes, "Bytes of the page's heap."),

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId, Window,
+    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId,
+    Window,
 };
 use threadmill_store::{
-    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState, ImportThread,
-    Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead,
-    StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
+    ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
+    RunRead, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
 };
 use tokio::time::Instant;
 

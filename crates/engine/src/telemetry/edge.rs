@@ -105,7 +105,7 @@ impl EdgeCounts {
     #[must_use]
     pub fn failures(&self) -> Vec<FailedAnswer> {
         let mut all: Vec<_> = lock(&self.failed).iter().chain(lock(&self.refused).iter()).cloned().collect();
-        all.sort_by(|a, b| b.at.cmp(&a.at));
+        all.sort_by_key(|answer| std::cmp::Reverse(answer.at));
         all
     }
 

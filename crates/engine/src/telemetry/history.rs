@@ -129,7 +129,13 @@ impl History {
                 let before = match before {
                     Some(Before::Number(before)) => before,
                     // A label that was never counted before began at nothing.
-                    Some(Before::Spread(_)) | None => if first { *value } else { 0.0 },
+                    Some(Before::Spread(_)) | None => {
+                        if first {
+                            *value
+                        } else {
+                            0.0
+                        }
+                    }
                 };
                 self.point(family, labels, Stat::Rate, (value - before).max(0.0) / STEP_SECONDS as f64);
             }
@@ -137,7 +143,13 @@ impl History {
                 let before = self.before.insert((name, key_of(labels)), Before::Spread(now.clone()));
                 let came = match &before {
                     Some(Before::Spread(before)) => now.since(before),
-                    Some(Before::Number(_)) | None => if first { now.since(now) } else { now.clone() },
+                    Some(Before::Number(_)) | None => {
+                        if first {
+                            now.since(now)
+                        } else {
+                            now.clone()
+                        }
+                    }
                 };
                 self.point(family, labels, Stat::Rate, number(came.count()) / STEP_SECONDS as f64);
                 for (stat, share) in [(Stat::P50, 0.5), (Stat::P99, 0.99)] {

@@ -78,7 +78,10 @@ impl Watched {
             (Measure::Share, Some(measured)) if measured.samples > 1.0 => {
                 let part = if self.concern.wrong.is(1.0, 0.5) { measured.value } else { 1.0 - measured.value };
                 let part = Measure::Count.text((part * measured.samples).round());
-                format!("{affects} of node {node}: {part} of {} in {minutes} minutes", Measure::Count.text(measured.samples))
+                format!(
+                    "{affects} of node {node}: {part} of {} in {minutes} minutes",
+                    Measure::Count.text(measured.samples)
+                )
             }
             _ => format!("{affects} of node {node}"),
         }
@@ -156,10 +159,7 @@ mod tests {
         let history = reads(&ticks);
         let bad = of(&history, "hot-hit-rate");
         assert_eq!((bad.standing, bad.ticks, bad.seconds()), (Standing::Firing, 3, 20));
-        assert_eq!(
-            bad.what(),
-            "35.7 % of what was read came from memory or the hot tier; the limit is 80 %."
-        );
+        assert_eq!(bad.what(), "35.7 % of what was read came from memory or the hot tier; the limit is 80 %.");
         assert_eq!(bad.who("n"), "readers of node n: 1,800 of 2,800 in 5 minutes");
         assert_eq!(insights(&history).len(), 1);
     }

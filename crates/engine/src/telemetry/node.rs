@@ -69,7 +69,11 @@ impl NodeGauges {
         let help = "How long a lock is held, at the longest, that somebody waits for at this node.";
         out.set("threadmill_lock_hogged_seconds", help, &self.lock_hogged);
         out.set("threadmill_hot_up", "1 if the hot tier answers, 0 if not. Normal: 1.", &self.hot_up);
-        out.counter("threadmill_runtime_stalls_total", "Timers of this node that were late by 0.5 s or more.", &self.stalls);
+        out.counter(
+            "threadmill_runtime_stalls_total",
+            "Timers of this node that were late by 0.5 s or more.",
+            &self.stalls,
+        );
         out.spread("threadmill_runtime_late_seconds", "How late timers of this node are.", &self.late);
     }
 }

@@ -113,7 +113,7 @@ impl Line {
             provider: self.provider.clone(),
             fence: self.fence,
             state,
-            outcome: end.map(RunEnd::word).or(let_go.map(|_| "lost")),
+            outcome: end.map(RunEnd::word).or_else(|| let_go.map(|_| "lost")),
             accepted_at: self.at,
             asked: self.step(Step::Asked),
             first_byte: self.step(Step::FirstByte),
@@ -391,7 +391,10 @@ mod tests {
             [line.asked, line.first_byte, line.first_commit, line.first_delivery, line.ended].map(millis),
             [Some(10), Some(20), Some(30), Some(40), Some(50)]
         );
-        assert_eq!((line.state, line.outcome, line.commits, line.chunks, line.bytes), ("ended", Some("complete"), 2, 4, 31));
+        assert_eq!(
+            (line.state, line.outcome, line.commits, line.chunks, line.bytes),
+            ("ended", Some("complete"), 2, 4, 31)
+        );
         assert_eq!((counts.asking.now(), counts.streaming.now()), (0, 0));
         assert_eq!(promises.count(Promise::RunOnce), 0);
         counts.ended(&tenant, &run, Outcome::Stopped);

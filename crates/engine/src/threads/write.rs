@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, TenantId, Thread, ThreadId};
+use threadmill_proto::{
+    BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, TenantId, Thread, ThreadId,
+};
 use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, SummaryPage, ThreadPage, WindowQuery};
 use tokio::time::Instant;
 

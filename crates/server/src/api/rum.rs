@@ -92,9 +92,10 @@ fn take(counts: &ClientCounts, engine: ClientEngine, sample: &Sample) {
         (ClientField::Load, sample.load_ms),
         (ClientField::Scroll, sample.scroll_ms),
     ];
-    let threads = sample.threads.iter().flat_map(|thread| {
-        [(ClientField::Rows, thread.rows), (ClientField::ThreadBytes, thread.bytes)]
-    });
+    let threads = sample
+        .threads
+        .iter()
+        .flat_map(|thread| [(ClientField::Rows, thread.rows), (ClientField::ThreadBytes, thread.bytes)]);
     for (field, value) in fields.into_iter().chain(threads) {
         value.into_iter().for_each(|value| counts.take(engine, field, value));
     }

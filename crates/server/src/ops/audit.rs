@@ -55,7 +55,15 @@ impl Audit {
         let (what, subject, allowed) = (entry.what, &entry.subject, entry.allowed);
         let from = entry.from.as_deref().unwrap_or_default();
         let reason = why.as_deref().unwrap_or_default();
-        tracing::info!(code = "ops_audit", what, subject, why = reason, from, allowed, "looked at or done by an operator");
+        tracing::info!(
+            code = "ops_audit",
+            what,
+            subject,
+            why = reason,
+            from,
+            allowed,
+            "looked at or done by an operator"
+        );
         let value = json!({
             "at": shape::iso(entry.at), "what": what, "subject": subject, "why": why, "from": entry.from, "allowed": allowed,
         });
@@ -105,7 +113,10 @@ mod tests {
         audit.write(&entry("b\n"));
         let text = std::fs::read_to_string(&file).expect("a file");
         let subjects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_eq!((subjects.len(), &subjects[1]["subject"], &subjects[0]["why"]), (2, &json!("b\n"), &json!("a reason")));
+        assert_eq!(
+            (subjects.len(), &subjects[1]["subject"], &subjects[0]["why"]),
+            (2, &json!("b\n"), &json!("a reason"))
+        );
         std::fs::write(&file, vec![b'\n'; usize::try_from(LARGEST).expect("a size")]).expect("written");
         audit.write(&entry("c"));
         assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), 1);

@@ -95,8 +95,11 @@ fn hot(out: &mut Families, tier: Option<&Tier>) {
     out.gauge("threadmill_hot_fallback_ratio", help, reading.fallback_ratio().unwrap_or_default());
     let all = calls.ops.iter().map(|calls| (calls.op.name(), calls.calls));
     out.counts("threadmill_hot_calls_total", "Calls of the hot tier.", "op", all);
-    let failures =
-        out.begin("threadmill_hot_call_failures_total", Kind::Counter, "Calls that timed out, or failed in another way.");
+    let failures = out.begin(
+        "threadmill_hot_call_failures_total",
+        Kind::Counter,
+        "Calls that timed out, or failed in another way.",
+    );
     for calls in &calls.ops {
         for (why, count) in [("timeout", calls.timeouts), ("unavailable", calls.outages)] {
             failures.add(vec![("op", calls.op.name().into()), ("why", why.into())], number(count));

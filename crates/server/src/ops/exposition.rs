@@ -69,7 +69,10 @@ mod tests {
         families.begin("a", Kind::Gauge, "of a\\").add(vec![("n", "x\"y\\".into())], 1.5);
         families.spread("b_seconds", "b", &histogram);
         let text = render(&families);
-        assert!(text.starts_with("# HELP a of a\\\\\n# TYPE a gauge\na{n=\"x\\\"y\\\\\"} 1.5\n# HELP b_seconds b\n"), "{text}");
+        assert!(
+            text.starts_with("# HELP a of a\\\\\n# TYPE a gauge\na{n=\"x\\\"y\\\\\"} 1.5\n# HELP b_seconds b\n"),
+            "{text}"
+        );
         for line in [
             "b_seconds_bucket{le=\"0.000064\"} 0",
             "b_seconds_bucket{le=\"0.000128\"} 1",

@@ -96,7 +96,11 @@ fn runbook() -> String {
             concern.source,
         );
         let _ = write!(out, "Affects {}.\n\nUsually: {}\n\n", concern.affects, concern.why);
-        let _ = write!(out, "1. **First look.** {}\n2. **Act.** {}\n3. **Roll back.** {}\n", concern.look, concern.act, concern.back);
+        let _ = write!(
+            out,
+            "1. **First look.** {}\n2. **Act.** {}\n3. **Roll back.** {}\n",
+            concern.look, concern.act, concern.back
+        );
         let _ = write!(out, "\n```sh\n{}\n```\n", concern.command);
     }
     out

@@ -47,9 +47,11 @@ pub(super) async fn flush(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Ending {
             let done = db.commit(&writes).await;
             flushed.took = Some(began.elapsed());
             match done {
-            Ok(()) => Ending::Committed(flushed),
-            Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => Ending::Unknown(flushed, trouble),
-            Err(fail) => Ending::Failed(fail),
+                Ok(()) => Ending::Committed(flushed),
+                Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => {
+                    Ending::Unknown(flushed, trouble)
+                }
+                Err(fail) => Ending::Failed(fail),
             }
         }
         // Nothing but refusals and repeated answers.

@@ -46,12 +46,8 @@ pub async fn threads_are_found_by_the_beginning_of_their_ids(rig: &mut dyn Rig) 
     let mut chat = Chat::begin(rig).await;
     for (user, id) in [("ada", "pre-1"), ("bob", "pre-2"), ("ada", "pre-~"), ("ada", "pr"), ("ada", "prf-x")] {
         (chat.scope, chat.thread) = (scope("acme", user), thread_id(id));
-        let create = Command::CreateThread {
-            id: thread_id(id),
-            branch: branch_id("first"),
-            title: "t".into(),
-            metadata: None,
-        };
+        let create =
+            Command::CreateThread { id: thread_id(id), branch: branch_id("first"), title: "t".into(), metadata: None };
         chat.ok([create]).await;
     }
     let (id, title, metadata, archived) = (thread_id("pre-3"), "t".to_owned(), None, false);

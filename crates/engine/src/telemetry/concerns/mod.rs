@@ -30,7 +30,8 @@ mod tests {
         assert_eq!(ids.len(), concerns().count());
         for concern in concerns() {
             assert!(!concern.steps.is_empty() && matches!(concern.minutes, 5 | 60), "{}", concern.id);
-            let worse = |pair: &[Step]| concern.wrong.is(pair[1].at, pair[0].at) && pair[0].severity <= pair[1].severity;
+            let worse =
+                |pair: &[Step]| concern.wrong.is(pair[1].at, pair[0].at) && pair[0].severity <= pair[1].severity;
             assert!(concern.steps.windows(2).all(worse), "{}", concern.id);
             let shares = matches!(concern.judge, Judge::Share { .. } | Judge::Quantile(..));
             assert!(!shares || concern.least >= ENOUGH, "{}: a matter of chance", concern.id);

@@ -167,7 +167,10 @@ pub(super) const TABLE: &[Concern] = &[
     Concern {
         id: "hot-slow",
         title: "The hot tier is slow",
-        judge: Judge::Share { part: &[all("threadmill_hot_slow_calls_total")], whole: &[all("threadmill_hot_calls_total")] },
+        judge: Judge::Share {
+            part: &[all("threadmill_hot_slow_calls_total")],
+            whole: &[all("threadmill_hot_calls_total")],
+        },
         minutes: 5,
         wrong: Wrong::Above,
         steps: &[warning(0.05)],

@@ -28,8 +28,6 @@ use crate::problem::ApiProblem;
 const ANSWER: Duration = Duration::from_secs(5);
 /// When to try again that took longer, in milliseconds.
 const RETRY_MS: u32 = 1_000;
-/// Rows of an answer.
-const ROWS: usize = 200;
 
 /// The routes below `/ops/api`.
 pub(crate) fn router(app: &App, ops: Arc<Ops>) -> Router<App> {

@@ -12,6 +12,9 @@ use threadmill_proto::{ErrorCode, Scope, TenantId, json as shape};
 use crate::problem::ApiProblem;
 use crate::serve::peers::Peer;
 
+/// Rows of an answer.
+pub(super) const ROWS: usize = 200;
+
 /// The peer of a request, if it came by a socket.
 pub(super) type From = Option<Extension<Arc<Peer>>>;
 

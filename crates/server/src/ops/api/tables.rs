@@ -11,8 +11,7 @@ use threadmill_engine::telemetry::family::number;
 use threadmill_engine::{HeldLock, LockOutcome, Ready};
 use threadmill_proto::{Scope, json as shape};
 
-use super::ROWS;
-use super::shapes::{ms, run, share, spread};
+use super::shapes::{ROWS, ms, run, share, spread};
 use crate::app::App;
 use crate::ops::state::{ASLEEP_MS, KnownNode, Ops};
 
@@ -81,7 +80,8 @@ pub(super) async fn hot(State(app): State<App>, Extension(ops): Extension<Arc<Op
             "meanMs": ms(mean),
         })
     });
-    let (hits, whole) = (kept.hits + reading.page_hits + reading.hits, kept.hits + kept.misses + reading.hits + reading.fallbacks);
+    let (hits, whole) =
+        (kept.hits + reading.page_hits + reading.hits, kept.hits + kept.misses + reading.hits + reading.fallbacks);
     let history = ops.history();
     let up = threadmill_engine::telemetry::concerns::concerns().find(|concern| concern.id == "hot-uptime");
     let up = up.and_then(|up| up.judge.measure(&history, history.ticks(), up.minutes, up.wrong));

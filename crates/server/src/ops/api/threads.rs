@@ -38,7 +38,8 @@ pub(super) async fn find(State(app): State<App>, query: Query) -> Result<Json<Va
     let mut found = app.engine.inspect().find(&tenant, &prefix, FOUND + 1).await?;
     let more = found.len() > FOUND as usize;
     found.truncate(FOUND as usize);
-    let rows = found.iter().map(|(user, id)| json!({"tenant": tenant.as_str(), "user": user.as_str(), "id": id.as_str()}));
+    let rows =
+        found.iter().map(|(user, id)| json!({"tenant": tenant.as_str(), "user": user.as_str(), "id": id.as_str()}));
     Ok(Json(json!({"threads": rows.collect::<Vec<_>>(), "more": more})))
 }
 
@@ -73,9 +74,9 @@ pub(super) async fn look(
     let live = inspect.live(&tenant, &id).map_or_else(
         || json!({"followed": false, "watchers": 0, "runs": []}),
         |live| {
-            let runs = live.runs.iter().map(|(run, message, offset)| {
-                json!({"id": run.as_str(), "message": message.as_str(), "offset": offset})
-            });
+            let runs = live.runs.iter().map(
+                |(run, message, offset)| json!({"id": run.as_str(), "message": message.as_str(), "offset": offset}),
+            );
             json!({"followed": true, "watchers": live.watchers, "runs": runs.collect::<Vec<_>>()})
         },
     );

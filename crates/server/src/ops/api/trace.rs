@@ -66,7 +66,8 @@ pub(super) async fn follow(
         }
         None => watcher.begin_follow_list(u64::MAX),
     }
-    let trace = Trace { app, watcher, texts, until: Instant::now() + LONGEST, left: EVENTS, over: false, _place: place };
+    let trace =
+        Trace { app, watcher, texts, until: Instant::now() + LONGEST, left: EVENTS, over: false, _place: place };
     let events = stream::unfold(trace, |mut trace| async move {
         let event = trace.next().await?;
         Some((Ok::<_, Infallible>(event), trace))
@@ -122,7 +123,8 @@ impl Trace {
                 json!({"kind": "window", "thread": window.thread.as_str(), "seq": position.seq, "total": window.total})
             }
             Delivered::Change { thread, event } => {
-                let mut value = if shown { shape::change_to_value(&event.record.change) } else { redacted(&event.record.change) };
+                let mut value =
+                    if shown { shape::change_to_value(&event.record.change) } else { redacted(&event.record.change) };
                 let kind = value["type"].take();
                 if let Value::Object(map) = &mut value {
                     map.remove("type");
@@ -152,7 +154,10 @@ impl Trace {
             Delivered::Reset { .. } => json!({"kind": "reset"}),
             Delivered::Resumed { .. } => json!({"kind": "resumed"}),
             Delivered::Summary { pos, items } => {
-                let threads: Vec<_> = items.iter().map(|item| json!({"thread": item.thread.as_str(), "pos": item.pos, "running": item.running})).collect();
+                let threads: Vec<_> = items
+                    .iter()
+                    .map(|item| json!({"thread": item.thread.as_str(), "pos": item.pos, "running": item.running}))
+                    .collect();
                 json!({"kind": "summary", "pos": pos, "threads": threads})
             }
             Delivered::Failed { problem, .. } => {
