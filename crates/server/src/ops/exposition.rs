@@ -77,10 +77,11 @@ mod tests {
             "b_seconds_bucket{le=\"0.000064\"} 0",
             "b_seconds_bucket{le=\"0.000128\"} 1",
             "b_seconds_bucket{le=\"+Inf\"} 2",
-            "b_seconds_sum 100.0001",
             "b_seconds_count 2",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in {text}");
         }
+        let sum = text.lines().find_map(|line| line.strip_prefix("b_seconds_sum ")).expect("a sum");
+        assert!((sum.parse::<f64>().expect("a number") - 100.0001).abs() < 1e-9, "{sum}");
     }
 }

@@ -38,6 +38,30 @@ pub(super) async fn samples(api: &Api) -> HashMap<String, f64> {
     found
 }
 
+/// The nodes are told apart by the database, each with its clock: no word between them is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_knows_the_others_and_how_far_its_clock_is_from_the_databases() {
+    let cluster = Cluster::start(2).await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    let nodes = async |api: &Api| {
+        let url = format!("http://{}/ops/api/nodes", api.address);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let text = client.get(url).send().await.expect("an answer").text().await.expect("text");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["nodes"].clone()
+    };
+    let name = nodes(&a).await[0]["name"].clone();
+    // The second node saw both when it started.
+    let other = until("the other is known", async || {
+        nodes(&b).await.as_array()?.iter().find(|node| node["name"] == name).cloned()
+    })
+    .await;
+    assert_eq!((&other["self"], &other["state"]), (&json!(false), &json!("awake")), "{other}");
+    assert_eq!(other["version"], env!("CARGO_PKG_VERSION"));
+    let own = nodes(&b).await[0].clone();
+    assert!(own["self"] == true && own["skewMs"].as_f64().is_some_and(|skew| skew < 5_000.0), "{own}");
+    assert_eq!(samples(&b).await["threadmill_nodes_asleep"], 0.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn monitoring_reads_what_the_node_counted_and_nobodys_name() {
     let mut redis = Redis::start();
