@@ -30,8 +30,11 @@ pub(super) async fn samples(api: &Api) -> HashMap<String, f64> {
             kinds.insert(name.to_owned(), kind.to_owned());
         } else if !line.starts_with("# HELP ") {
             let (name, value) = line.rsplit_once(' ').expect("a value");
-            let kind = &kinds[name.split('{').next().expect("a name")];
-            assert_eq!(kind == "counter", name.split('{').next().expect("a name").ends_with("_total"), "{line}");
+            let family = name.split('{').next().expect("a name");
+            let of_spread = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| family.strip_suffix(suffix));
+            let kind = kinds.get(family).or_else(|| kinds.get(of_spread?).filter(|kind| *kind == "histogram"));
+            let kind = kind.unwrap_or_else(|| panic!("nothing describes {line}"));
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
             found.insert(name.to_owned(), value.parse().expect("a number"));
         }
     }
