@@ -56,12 +56,12 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// The hot tier that nodes on one database share.
     pub(crate) hot: Hot,
+    /// What operators see of this node, and who they are.
+    pub(crate) ops: Ops,
     /// What a run's context may hold.
     pub(crate) context: Context,
     /// Who answers; the first is the default.
     pub(crate) providers: Vec<ProviderConfig>,
-    /// What operators may do under `/ops`.
-    pub(crate) ops: Ops,
     /// Groups of users, by name, for `flags`.
     pub(crate) cohorts: BTreeMap<String, Vec<String>>,
     /// Feature flags. These alone are taken over from a file that changes while the server runs.
@@ -195,9 +195,9 @@ impl Default for Config {
             limits: Limits::default(),
             store: Store::default(),
             hot: Hot::default(),
+            ops: Ops::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
-            ops: Ops::default(),
             cohorts: BTreeMap::new(),
             flags: BTreeMap::new(),
         }
@@ -228,7 +228,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-pub(crate) const VARIABLES: [(&str, &str); 13] = [
+pub(crate) const VARIABLES: [(&str, &str); 17] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
@@ -242,6 +242,10 @@ pub(crate) const VARIABLES: [(&str, &str); 13] = [
     ("THREADMILL_STORE_CA_FILE", "store.ca_file"),
     ("THREADMILL_HOT_URL", "hot.url"),
     ("THREADMILL_HOT_CA_FILE", "hot.ca_file"),
+    ("THREADMILL_OPS_TOKEN_FILE", "ops.token_file"),
+    ("THREADMILL_OPS_LISTEN", "ops.listen"),
+    ("THREADMILL_OPS_WRITE", "ops.write"),
+    ("THREADMILL_OPS_BACKUP_STAMP", "ops.backup_stamp"),
 ];
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
@@ -325,10 +329,13 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
     }
 }
 
-/// What operators may do, and the token that takes.
-pub(crate) fn ops(config: &Ops) -> anyhow::Result<OpsToken> {
+/// What operators may do, by which token.
+pub(crate) fn operators(config: &Ops) -> anyhow::Result<OpsToken> {
     const VARIABLE: &str = "THREADMILL_OPS_TOKEN";
-    let variable = std::env::var_os(VARIABLE).map(|_| VARIABLE);
+    let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(|_| VARIABLE);
+    if variable.is_some() && config.token_file.is_some() {
+        bail!("give ops.token_file or {VARIABLE}, not both");
+    }
     let token = key(variable, config.token_file.as_deref()).context("the operators' token")?;
     OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
 }

@@ -26,6 +26,7 @@ mod manual;
 mod migrate;
 mod moving;
 mod nodes;
+mod ops;
 mod post;
 /// The server that the PostgreSQL store's own tests start, and what they put before it.
 #[path = "../../../store-postgres/tests/it"]

@@ -30,12 +30,39 @@ pub(super) async fn samples(api: &Api) -> HashMap<String, f64> {
             kinds.insert(name.to_owned(), kind.to_owned());
         } else if !line.starts_with("# HELP ") {
             let (name, value) = line.rsplit_once(' ').expect("a value");
-            let kind = &kinds[name.split('{').next().expect("a name")];
-            assert_eq!(kind == "counter", name.split('{').next().expect("a name").ends_with("_total"), "{line}");
+            let family = name.split('{').next().expect("a name");
+            let of_spread = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| family.strip_suffix(suffix));
+            let kind = kinds.get(family).or_else(|| kinds.get(of_spread?).filter(|kind| *kind == "histogram"));
+            let kind = kind.unwrap_or_else(|| panic!("nothing describes {line}"));
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
             found.insert(name.to_owned(), value.parse().expect("a number"));
         }
     }
     found
+}
+
+/// The nodes are told apart by the database, each with its clock: no word between them is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_knows_the_others_and_how_far_its_clock_is_from_the_databases() {
+    let cluster = Cluster::start(2).await;
+    let (a, b) = (cluster.api(0), cluster.api(1));
+    let nodes = async |api: &Api| {
+        let url = format!("http://{}/ops/api/nodes", api.address);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let text = client.get(url).send().await.expect("an answer").text().await.expect("text");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["nodes"].clone()
+    };
+    let name = nodes(&a).await[0]["name"].clone();
+    // The second node saw both when it started.
+    let other = until("the other is known", async || {
+        nodes(&b).await.as_array()?.iter().find(|node| node["name"] == name).cloned()
+    })
+    .await;
+    assert_eq!((&other["self"], &other["state"]), (&json!(false), &json!("awake")), "{other}");
+    assert_eq!(other["version"], env!("CARGO_PKG_VERSION"));
+    let own = nodes(&b).await[0].clone();
+    assert!(own["self"] == true && own["skewMs"].as_f64().is_some_and(|skew| skew < 5_000.0), "{own}");
+    assert_eq!(samples(&b).await["threadmill_nodes_asleep"], 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
