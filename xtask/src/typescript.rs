@@ -54,6 +54,7 @@ const CHAT: Table = &[
     ("page", &["app", "composer", "shell", "sidebar"]),
     ("main", &["page", "shell"]),
     ("worker", &[]),
+    ("ops", &["controls", "shell"]),
 ];
 
 /// Checks everything.

@@ -46,5 +46,10 @@ export async function failureOf(response: Response): Promise<Failure> {
 }
 
 export function silence(): Failure {
-  return new Failure('silent', 'no_answer', 'The node does not answer.', 'Is it running, and is it reachable?');
+  return new Failure(
+    'silent',
+    'no_answer',
+    'The node does not answer.',
+    'Is it running, and is it reachable?',
+  );
 }

@@ -118,7 +118,8 @@ export class Poll<T> {
     }
     this.#asking = undefined;
     if (this.#known.failure?.kind === 'token') return;
-    const ms = this.#failures === 0 ? this.everyMs : Math.min(this.everyMs * 2 ** (this.#failures - 1), SLOWEST);
+    const ms =
+      this.#failures === 0 ? this.everyMs : Math.min(this.everyMs * 2 ** (this.#failures - 1), SLOWEST);
     if (!this.#paused && this.#listeners.size > 0) this.#wait(ms);
   }
 

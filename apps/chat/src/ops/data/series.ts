@@ -49,7 +49,11 @@ export function historyOf(answer: Fields): History {
   // On the grid of steps, so that answers that are a moment apart meet.
   const last = Math.round(to / 1_000 / step) * step;
   const times = Array.from({ length: count }, (_, at) => last - (count - 1 - at) * step);
-  return { stepSeconds: step, times, lines: lines.map(line => ({ ...line, points: padded(line.points, count) })) };
+  return {
+    stepSeconds: step,
+    times,
+    lines: lines.map(line => ({ ...line, points: padded(line.points, count) })),
+  };
 }
 
 /** Missing points are the oldest. */
@@ -81,7 +85,9 @@ export function merged(known: History, news: History): History {
       if (!byKey.has(key) && byKey.size >= SERIES) continue;
       byKey.set(key, there);
       line.points.forEach((point, at) => {
-        if (point !== null && at + shift >= 0) there.points[at + shift] = point;
+        const place = at + shift;
+        // What is too old, or later than a clock that went back, has no place.
+        if (point !== null && place >= 0 && place < count) there.points[place] = point;
       });
     }
   };

@@ -1,7 +1,7 @@
 //! What the ops API answers, as the page holds it: `docs/operations.md` has the shapes. Times are milliseconds since
 //! 1970, spans milliseconds; `null` is what nothing was measured of.
 
-import { Fields } from './fields';
+import type { Fields } from './fields';
 
 export type Severity = 'critical' | 'warning';
 /** How it goes, as the server judges. */
@@ -63,8 +63,8 @@ function severityOf(fields: Fields): Severity {
   return fields.text('severity') === 'warning' ? 'warning' : 'critical';
 }
 
-export function spreadOf(fields: Fields): Spread {
-  return { p50: fields.number('p50'), p99: fields.number('p99') };
+export function spreadOf(fields: Fields | undefined): Spread {
+  return { p50: fields?.number('p50') ?? null, p99: fields?.number('p99') ?? null };
 }
 
 function insightOf(fields: Fields): Insight {

@@ -87,6 +87,16 @@ function two(first: number, firstUnit: string, second: number, secondUnit: strin
   return second === 0 ? `${first} ${firstUnit}` : `${first} ${firstUnit} ${second} ${secondUnit}`;
 }
 
+/** Two spans of milliseconds, their unit once where it is the same: `310 · 900 ms`. */
+export function spans(one: number | null, other: number | null): string {
+  if (one === null && other === null) return DASH;
+  const [first, second] = [span(one), span(other)];
+  const [value, unit] = first.split(' ');
+  return unit !== undefined && first.split(' ').length === 2 && second.endsWith(` ${unit}`)
+    ? `${value} · ${second}`
+    : `${first} · ${second}`;
+}
+
 /** A time of day by this browser's clock. */
 export function clock(at: number | null | undefined): string {
   return at === null || at === undefined ? DASH : clockTime.format(at);
@@ -95,10 +105,12 @@ export function clock(at: number | null | undefined): string {
 /** A time, with its day where it is not today. */
 export function when(at: number | null | undefined, now: number): string {
   if (at === null || at === undefined) return DASH;
-  return new Date(at).toDateString() === new Date(now).toDateString() ? clockTime.format(at) : dayTime.format(at);
+  return new Date(at).toDateString() === new Date(now).toDateString()
+    ? clockTime.format(at)
+    : dayTime.format(at);
 }
 
-/** The beginning of an id that tells it from others, which is its end: ids begin with the time. */
+/** The end of an id, which tells it from others: ids begin with the time. */
 export function short(id: string): string {
   return id.length <= 13 ? id : `…${id.slice(-8)}`;
 }

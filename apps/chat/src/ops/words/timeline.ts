@@ -52,6 +52,7 @@ export function piecesOf(run: Run, nowMs: number): readonly Piece[] {
   if (run.endedMs !== null) return pieces;
   const last = pieces.at(-1)?.key;
   const next = STEPS[STEPS.findIndex(({ key }) => key === last) + 1];
-  if (next) pieces.push({ key: next.key, of: next.of, fromMs: from, toMs: Math.max(from, nowMs), open: true });
+  if (next)
+    pieces.push({ key: next.key, of: next.of, fromMs: from, toMs: Math.max(from, nowMs), open: true });
   return pieces;
 }
