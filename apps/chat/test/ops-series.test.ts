@@ -1,17 +1,9 @@
-//! The hour of series that the graphs are drawn from: answers that overlap become one, and it never grows past its bounds.
+//! The hour of series that the graphs are drawn from, its bounds, and what the lines are of it.
 
 import { expect, test } from 'vitest';
-import { drawable, METRICS, newest, PANELS, share, sum, worst } from '../src/ops/charts/panels';
+import { drawable, METRICS, PANELS, share, sum, worst } from '../src/ops/charts/panels';
 import { Fields } from '../src/ops/data/fields';
-import {
-  type History,
-  historyOf,
-  lastMinutes,
-  merged,
-  NOTHING,
-  POINTS,
-  SERIES,
-} from '../src/ops/data/series';
+import { type History, historyOf, lastMinutes, NOTHING, POINTS, SERIES } from '../src/ops/data/series';
 
 const START = Date.parse('2026-11-29T12:00:00Z');
 
@@ -28,44 +20,26 @@ function answer(to: number, series: Record<string, (number | null)[]>): History 
 
 const pointsOf = (history: History, name: string) => history.lines.find(line => line.name === name)?.points;
 
-test('an answer that overlaps what is known goes on from it, and its points stand', () => {
-  const known = merged(NOTHING, answer(30, { a: [1, 2, null, 4] }));
-  const both = merged(known, answer(51, { a: [3, 40, 5, 6], b: [null, 1, 1, 1] }));
-  expect(both.times.map(time => time - START / 1_000)).toEqual([0, 10, 20, 30, 40, 50]);
-  expect(pointsOf(both, 'a')).toEqual([1, 2, 3, 40, 5, 6]);
-  expect(pointsOf(both, 'b')).toEqual([null, null, null, 1, 1, 1]);
+test('an answer is points a step apart, up to when it was given', () => {
+  const history = answer(33, { a: [1, null, 3] });
+  expect(history.times.map(time => time - START / 1_000)).toEqual([13, 23, 33]);
+  expect(pointsOf(history, 'a')).toEqual([1, null, 3]);
 });
 
-test('what was missed in between is a gap and no line', () => {
-  const both = merged(answer(10, { a: [1, 2] }), answer(60, { a: [7, 8] }));
-  expect(pointsOf(both, 'a')).toEqual([1, 2, null, null, null, 7, 8]);
-});
-
-test('an hour is kept, whatever comes', () => {
-  let history = NOTHING;
-  for (let to = 0; to < 7_200; to += 60) {
-    const points = Object.fromEntries(Array.from({ length: 3 }, (_, n) => [`${n}`, Array(12).fill(to)]));
-    history = merged(history, answer(to, points));
-  }
-  expect(history.times).toHaveLength(POINTS);
-  for (const { points } of history.lines) expect(points).toHaveLength(POINTS);
+test('an hour of so many series is kept, the newest of it, whatever comes', () => {
+  const points = Array.from({ length: 400 }, (_, n) => n);
+  const long = answer(0, { a: points });
+  expect([long.times.length, pointsOf(long, 'a')?.at(-1)]).toEqual([POINTS, 399]);
   const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`s${n}`, [1]]));
-  expect(merged(history, answer(7_200, many)).lines).toHaveLength(SERIES);
+  expect(answer(0, many).lines).toHaveLength(SERIES);
 });
 
-test('a series that is gone for an hour is forgotten', () => {
-  const old = answer(0, { gone: [1] });
-  expect(merged(old, answer(3_600, { here: [1] })).lines.map(({ name }) => name)).toEqual(['here']);
-});
-
-test('a clock of the node that went back, and an answer without points, break nothing', () => {
-  const known = answer(600, { a: Array(61).fill(1) });
-  const back = merged(known, answer(60, { a: [5, 6] }));
-  expect(back.times.at(-1)).toBe(START / 1_000 + 60);
-  expect(back.times.length).toBeLessThanOrEqual(POINTS);
-  expect(newest(pointsOf(back, 'a') ?? [])).toBe(6);
-  expect(merged(known, NOTHING)).toBe(known);
-  expect(historyOf(new Fields({ stepSeconds: 0, to: 'x' }))).toEqual(NOTHING);
+test('an answer that is none is nothing', () => {
+  for (const none of [{}, { stepSeconds: 0, to: '2026-11-29T12:00:00Z' }, { stepSeconds: 10, to: 'x' }]) {
+    expect(historyOf(new Fields(none))).toEqual(NOTHING);
+  }
+  const odd = answer(0, { a: ['1', 2, {}] as unknown as number[] });
+  expect(pointsOf(odd, 'a')).toEqual([null, 2, null]);
 });
 
 test('points of other lengths end at the same time', () => {

@@ -92,7 +92,7 @@ function summary(state) {
       residentBytes: 51_200_000,
       unsentBytes: 0,
       hotUptime: 1,
-      errorsPerMinute: 0,
+      errorShare: 0,
       threadBytes: { p50: 90_000, p99: 400_000 },
     },
     insights,
@@ -379,6 +379,58 @@ const OTHERS = {
     ],
   }),
   audit: state => ({ audit: state.audit }),
+  rollouts: () => ({ rollouts: [ROLLOUT], write: true }),
+  'rollouts/scalable-sync': () => ({
+    ...ROLLOUT,
+    next: { move: 'wait', why: 'The dwell of 24 h is not over.' },
+    gates: [
+      {
+        metric: 'errors',
+        finding: 'passed',
+        old: 0.01,
+        new: 0.011,
+        low: -0.002,
+        high: 0.004,
+        oldTrials: 9_000,
+        newTrials: 3_000,
+      },
+      {
+        metric: 'heap',
+        finding: 'no-data',
+        old: null,
+        new: null,
+        low: null,
+        high: null,
+        oldTrials: 0,
+        newTrials: 0,
+      },
+    ],
+    log: [
+      {
+        at: Date.now() - 5_000_000,
+        who: 'ada',
+        what: 'start',
+        why: 'The checklist.',
+        status: 'running',
+        stage: 'off',
+      },
+    ],
+  }),
+};
+
+const ROLLOUT = {
+  flag: 'scalable-sync',
+  status: 'running',
+  stage: '25%',
+  at: 3,
+  since: Date.now() - 5_000_000,
+  started: Date.now() - 300_000_000,
+  round: 0,
+  why: 'The gates of 5% passed.',
+  unit: 'user',
+  internal: 3,
+  startsAt: null,
+  stages: ['off', 'internal', '5%', '25%', '100%'].map(reach => ({ reach, dwellMs: 86_400_000 })),
 };
 
 /** What a path answers; nothing where the node has no such route. */

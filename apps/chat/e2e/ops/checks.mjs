@@ -24,6 +24,7 @@ const PLACES = [
   'hot',
   'nodes',
   'rollout',
+  'rollout/scalable-sync',
   'budgets',
   'errors',
   'audit',

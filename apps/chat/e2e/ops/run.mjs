@@ -5,11 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { conclude } from '../checks.mjs';
 import { launch } from '../page.mjs';
 import { opsChecks } from './checks.mjs';
+import { realChecks } from './real.mjs';
 
 const SCREENS =
   process.env.E2E_SCREENS ?? fileURLToPath(new URL('../../../../target/screens', import.meta.url));
 
 const browser = await launch();
 await opsChecks(browser, SCREENS);
+await realChecks(browser);
 await browser.close();
 conclude();

@@ -12,10 +12,11 @@ import { useNow, Why } from './parts/answer';
 import { Command } from './parts/command';
 import { StandingProvider } from './parts/summary-context';
 import { TokenPrompt } from './parts/token-prompt';
-import { BudgetsView, RolloutView } from './views/money';
+import { BudgetsView } from './views/budgets';
 import { ConnectionsView, HotView, LocksView, NodesView } from './views/node';
 import { NowView } from './views/now';
 import { AuditView, ErrorsView } from './views/records';
+import { RolloutView } from './views/rollouts';
 import { RunsView } from './views/runs';
 import { ThreadsView } from './views/threads';
 import { TraceView } from './views/trace';
@@ -243,7 +244,7 @@ function Section({ place: { section, rest }, summary }: { place: Place; summary:
     case 'nodes':
       return <NodesView />;
     case 'rollout':
-      return <RolloutView />;
+      return <RolloutView rest={rest} />;
     case 'budgets':
       return <BudgetsView />;
     case 'errors':

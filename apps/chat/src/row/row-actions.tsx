@@ -6,6 +6,7 @@ import { Icon, type IconName } from '../controls/icon';
 import { useThreadActions } from '../parts/thread-actions';
 import { isoTime, relativeTime } from '../text/relative-time';
 import { useAfterPaint } from '../turns/after-paint';
+import { Thumbs } from './thumbs';
 
 /** They come after the text has been painted; their place is kept. */
 export function RowActions({ row }: { row: Row }) {
@@ -23,7 +24,10 @@ function Actions({ row }: { row: Row }) {
         <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />
       )}
       {row.role === 'assistant' && (
-        <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
+        <>
+          <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
+          <Thumbs messageId={row.id} />
+        </>
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
       <time

@@ -2,7 +2,7 @@
 //! height, so nothing moves when it is drawn or when its numbers change.
 
 import 'uplot/dist/uPlot.min.css';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { memo, useEffect, useMemo, useRef, useState } from 'react';
 import UPlot from 'uplot';
 import type { History } from '../data/series';
 import { amount, clock, type Unit } from '../words/format';
@@ -67,7 +67,7 @@ function optionsOf(panel: Panel, width: number, point: (at: number | null) => vo
   };
 }
 
-export function Graph({ panel, history }: { panel: Panel; history: History }) {
+export const Graph = memo(function Graph({ panel, history }: { panel: Panel; history: History }) {
   const data = useMemo(() => panel.traces.map(({ of }) => of(history)), [panel, history]);
   const [pointed, setPointed] = useState<number | null>(null);
   const place = usePlot(panel, history, data, setPointed);
@@ -92,7 +92,7 @@ export function Graph({ panel, history }: { panel: Panel; history: History }) {
       <div className="plot" ref={place} role="img" aria-label={saidOf(panel, data)} />
     </figure>
   );
-}
+});
 
 function valueAt(points: readonly (number | null)[] | undefined, at: number | null): number | null {
   if (!points) return null;

@@ -1,10 +1,8 @@
 //! All graphs, over the same minutes.
 
-import { useState } from 'react';
-import { ask } from '../data/ask';
-import type { Known } from '../data/poll';
-import { pollBy, usePoll } from '../data/polls';
-import { type History, historyOf, lastMinutes, merged, NOTHING } from '../data/series';
+import { useMemo, useState } from 'react';
+import { pollOf, usePoll } from '../data/polls';
+import { historyOf, lastMinutes } from '../data/series';
 import { plural } from '../words/format';
 import { Graph } from './graph';
 import { drawable, METRICS, PANELS } from './panels';
@@ -14,27 +12,13 @@ const EVERY = 10_000;
 const HOUR = 60;
 const CHOICES = [10, 30, HOUR];
 
-let history: History = NOTHING;
-
-/** All of it first, then what is new: an hour of all series is half a megabyte. */
-async function next(signal: AbortSignal): Promise<History> {
-  const last = history.times.at(-1);
-  const missed = last === undefined ? HOUR : (Date.now() / 1_000 - last) / 60;
-  const minutes = Math.min(HOUR, Math.max(2, Math.ceil(missed) + 1));
-  const query = new URLSearchParams({ names: METRICS.join(), minutes: String(minutes) });
-  history = merged(history, await ask(`series?${query}`, historyOf, signal));
-  return history;
-}
-
-/** What the node measured in the last hour. */
-export function useHistory(): Known<History> {
-  return usePoll(pollBy('series', next, EVERY));
-}
+const PATH = `series?${new URLSearchParams({ names: METRICS.join(), minutes: String(HOUR) })}`;
 
 export function Graphs() {
-  const { data, failure } = useHistory();
+  const { data, failure } = usePoll(pollOf(PATH, historyOf, EVERY));
   const [minutes, setMinutes] = useState(HOUR);
-  const shown = data ? lastMinutes(data, minutes) : undefined;
+  // The same object as long as the numbers are the same: the page renders once a second, and graphs need not.
+  const shown = useMemo(() => data && lastMinutes(data, minutes), [data, minutes]);
   const panels = shown ? drawable(shown) : [];
   return (
     <section aria-labelledby="graphs">

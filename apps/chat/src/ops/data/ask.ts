@@ -33,12 +33,18 @@ export async function ask<T>(path: string, read: (answer: Fields) => T, signal?:
   return answerTo(path, {}, read, signal);
 }
 
+/** What an action carries: why it is done, and where it is kept by name, who does it. */
+export interface Said {
+  readonly why: string;
+  readonly who?: string;
+}
+
 /** Has something done. Whoever asks says why: it is written down. */
-export async function act(path: string, why: string): Promise<Fields> {
+export async function act(path: string, said: Said): Promise<Fields> {
   const init = {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ why }),
+    body: JSON.stringify(said),
   };
   return answerTo(path, init, answer => answer);
 }

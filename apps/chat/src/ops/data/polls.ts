@@ -18,20 +18,15 @@ let halted = false;
 
 /** The poll of a question; the first who asks says how to read the answer and how often to ask. */
 export function pollOf<T>(path: string, read: (answer: Fields) => T, everyMs: number): Poll<T> {
-  return pollBy(path, signal => ask(path, read, signal), everyMs);
-}
-
-/** The poll under a name, for what is asked otherwise than by one path. */
-export function pollBy<T>(name: string, ask: (signal: AbortSignal) => Promise<T>, everyMs: number): Poll<T> {
-  const known = polls.get(name);
+  const known = polls.get(path);
   if (known) return known as Poll<T>;
-  const poll = new Poll(ask, everyMs);
+  const poll = new Poll(signal => ask(path, read, signal), everyMs);
   poll.pause(paused || halted);
   for (const [other, { isWatched }] of polls) {
     if (polls.size < KEPT) break;
     if (!isWatched) polls.delete(other);
   }
-  polls.set(name, poll as Poll<unknown>);
+  polls.set(path, poll as Poll<unknown>);
   return poll;
 }
 

@@ -1,5 +1,6 @@
-//! The last hour of the node's series, put together from answers that overlap: the first brings all of it, later ones the
-//! newest minutes. Bounds: [`POINTS`] points of at most [`SERIES`] series, 1.6 MB.
+//! The last hour of the node's series. It is asked for whole each time, some 100 KB: the node says when it answered and not
+//! when it measured, so pieces of two answers could not be laid on one another. Bounds: [`POINTS`] points of at most
+//! [`SERIES`] series, 0.6 MB.
 
 import type { Fields } from './fields';
 import { numberOf } from './fields';
@@ -32,7 +33,7 @@ function labelsOf(fields: Fields): Record<string, string> {
   return Object.fromEntries(fields.names().map(name => [name, fields.text(name)]));
 }
 
-/** An answer as a history of its own. Points lie on the steps up to its end. */
+/** An answer as a history: the newest points of it, a step apart, up to when it was given. */
 export function historyOf(answer: Fields): History {
   const step = answer.number('stepSeconds');
   const to = answer.time('to');
@@ -46,9 +47,7 @@ export function historyOf(answer: Fields): History {
     }))
     .slice(0, SERIES);
   const count = lines.reduce((most, { points }) => Math.max(most, points.length), 0);
-  // On the grid of steps, so that answers that are a moment apart meet.
-  const last = Math.round(to / 1_000 / step) * step;
-  const times = Array.from({ length: count }, (_, at) => last - (count - 1 - at) * step);
+  const times = Array.from({ length: count }, (_, at) => to / 1_000 - (count - 1 - at) * step);
   return {
     stepSeconds: step,
     times,
@@ -59,46 +58,6 @@ export function historyOf(answer: Fields): History {
 /** Missing points are the oldest. */
 function padded(points: readonly (number | null)[], count: number): readonly (number | null)[] {
   return [...Array<null>(count - points.length).fill(null), ...points];
-}
-
-function keyOf({ name, stat, labels }: Line): string {
-  return JSON.stringify([name, stat, Object.entries(labels).sort()]);
-}
-
-/** What was known and what is new, the new one first where both have a point; an hour of it. */
-export function merged(known: History, news: History): History {
-  const newest = news.times.at(-1);
-  if (newest === undefined) return known;
-  const step = news.stepSeconds;
-  const oldest = known.stepSeconds === step ? (known.times[0] ?? newest) : newest;
-  const first = Math.max(Math.min(oldest, news.times[0] ?? newest), newest - (POINTS - 1) * step);
-  const count = Math.round((newest - first) / step) + 1;
-  const times = Array.from({ length: count }, (_, at) => first + at * step);
-  const byKey = new Map<string, { line: Line; points: (number | null)[] }>();
-  const lay = ({ times, lines, stepSeconds }: History) => {
-    const from = times[0];
-    if (from === undefined || stepSeconds !== step) return;
-    const shift = Math.round((from - first) / step);
-    for (const line of lines) {
-      const key = keyOf(line);
-      const there = byKey.get(key) ?? { line, points: Array<number | null>(count).fill(null) };
-      if (!byKey.has(key) && byKey.size >= SERIES) continue;
-      byKey.set(key, there);
-      line.points.forEach((point, at) => {
-        const place = at + shift;
-        // What is too old, or later than a clock that went back, has no place.
-        if (point !== null && place >= 0 && place < count) there.points[place] = point;
-      });
-    }
-  };
-  // Once before what was known, so that its series have their places, and once after it, so that its points stand.
-  lay(news);
-  lay(known);
-  lay(news);
-  const lines = [...byKey.values()]
-    .filter(({ points }) => points.some(point => point !== null))
-    .map(({ line, points }) => ({ ...line, points }));
-  return { stepSeconds: step, times, lines };
 }
 
 /** The last minutes of it. */

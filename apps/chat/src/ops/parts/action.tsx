@@ -17,6 +17,8 @@ interface ActionProps {
   readonly title: string;
   readonly text: string;
   readonly path: string;
+  /** Whether who does it is asked as well. */
+  readonly signed?: boolean;
 }
 
 export function ActionButton(props: ActionProps) {
@@ -39,12 +41,14 @@ function ActionDialog({
   text,
   label,
   path,
+  signed = false,
   onClose,
   onDone,
 }: ActionProps & { onClose(): void; onDone(): void }) {
   const id = useId();
   const dialog = useRef<HTMLDialogElement | null>(null);
   const [why, setWhy] = useState('');
+  const [who, setWho] = useState('');
   const [state, setState] = useState<'asking' | 'doing' | Failure>('asking');
   const show = (element: HTMLDialogElement | null) => {
     dialog.current = element;
@@ -54,7 +58,7 @@ function ActionDialog({
     event.preventDefault();
     setState('doing');
     try {
-      await act(path, why.trim());
+      await act(path, { why: why.trim(), ...(signed ? { who: who.trim() } : {}) });
       onDone();
       dialog.current?.close();
       askAllAgain();
@@ -67,6 +71,12 @@ function ActionDialog({
       <h2 id={`${id}-title`}>{title}</h2>
       <p>{text}</p>
       <form onSubmit={event => void submit(event)}>
+        {signed && (
+          <label className="field">
+            Who are you?
+            <input required maxLength={100} value={who} onChange={event => setWho(event.target.value)} />
+          </label>
+        )}
         <label className="field" htmlFor={`${id}-why`}>
           Why? It is written into the audit log.
           <textarea
@@ -90,7 +100,7 @@ function ActionDialog({
           <button
             type="submit"
             className="button danger"
-            disabled={state === 'doing' || why.trim().length < LEAST}
+            disabled={state === 'doing' || why.trim().length < LEAST || (signed && who.trim() === '')}
           >
             {state === 'doing' ? 'Doing it' : label}
           </button>

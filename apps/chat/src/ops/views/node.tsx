@@ -30,10 +30,11 @@ export function ConnectionsView() {
               <FactList
                 facts={[
                   ['Open', amount(answer.number('open'), 'count')],
-                  ['Opened so far', amount(answer.number('opened'), 'count')],
                   ['Sockets', amount(answer.number('sockets'), 'count')],
                   ['Users', amount(answer.number('users'), 'count')],
                   ['Unsent', amount(answer.number('unsentBytes'), 'bytes')],
+                  ['Bodies being read', amount(answer.number('bodyBytes'), 'bytes')],
+                  ['Event streams', amount(answer.number('streams'), 'count')],
                 ]}
               />
               <Table
@@ -83,6 +84,8 @@ export function LocksView() {
                   ['Asked for', amount(answer.number('attempts'), 'count')],
                   ['Granted', amount(answer.number('granted'), 'count')],
                   ['In vain', amount(answer.number('timedOut'), 'count')],
+                  ['Refused', amount(answer.number('refused'), 'count')],
+                  ['Old tokens', amount(answer.number('fenced'), 'count')],
                   ['In vain, share', amount(answer.number('failureShare'), 'share')],
                   ['Waiting now', amount(answer.number('waiting'), 'count')],
                   ['Waited, half · 99 %', halfAnd99(answer.inside('waitMs'))],

@@ -49,7 +49,7 @@ function figuresOf(figures: Fields | undefined): readonly Fact[] {
     ['Connections', amount(of('connections'), 'count')],
     ['Live runs', amount(of('runs'), 'count')],
     ['Operations', amount(of('operationsPerSecond'), 'rate')],
-    ['Errors a minute', amount(of('errorsPerMinute'), 'count')],
+    ['Requests that failed', amount(of('errorShare'), 'share')],
     ['First word, half · 99 %', pair(figures, 'firstTokenMs')],
     ['Delivery, half · 99 %', pair(figures, 'deliverLagMs')],
     ['Commit, half · 99 %', pair(figures, 'commitSyncMs')],
