@@ -15,6 +15,7 @@ if have systemd-analyze; then
 fi
 if have promtool; then
   promtool check rules deploy/alerts.yaml
+  promtool test rules deploy/alerts.test.yaml
 fi
 if have caddy; then
   caddy validate --config deploy/Caddyfile --adapter caddyfile 2>/dev/null

@@ -32,16 +32,17 @@ const ENGINE: Table = &[
     ("shares", &["problem", "sync"]),
     ("supervise", &["sync"]),
     ("node", &["problem", "supervise", "sync"]),
-    ("delivery", &["problem", "supervise", "sync"]),
+    ("delivery", &["problem", "supervise", "sync", "telemetry"]),
     ("hot", &["supervise", "sync", "telemetry"]),
-    ("cluster", &["delivery", "hot", "supervise", "sync"]),
+    ("cluster", &["delivery", "hot", "supervise", "sync", "telemetry"]),
     ("providers", &["problem"]),
     ("threads", &["delivery", "hot", "node", "problem", "providers", "shares", "sync", "telemetry"]),
-    ("runs", &["cluster", "delivery", "node", "problem", "providers", "shares", "sync", "threads"]),
+    ("runs", &["cluster", "delivery", "node", "problem", "providers", "shares", "sync", "telemetry", "threads"]),
     ("locks", &["node", "problem", "shares", "sync", "telemetry", "threads"]),
     ("flags", &[]),
     ("transfer", &["node", "problem", "threads"]),
     ("presence", &["hot", "problem", "shares", "supervise", "sync"]),
+    ("inspect", &["delivery", "problem", "sync"]),
 ];
 
 /// Rooms of the server, as above.
@@ -50,14 +51,14 @@ const SERVER: Table = &[
     ("serve", &["problem"]),
     ("identity", &["problem", "serve"]),
     ("app", &["identity", "problem", "serve"]),
-    ("ops", &["app", "serve"]),
     ("request", &["app", "identity", "problem", "serve"]),
+    ("ops", &["app", "identity", "problem", "request", "serve"]),
     ("gate", &["app", "identity", "problem", "request", "serve"]),
     ("api", &["app", "problem", "request"]),
     ("protocols", &["app", "identity", "problem", "request", "serve"]),
     ("assets", &["problem"]),
     ("routes", &["api", "app", "assets", "gate", "identity", "ops", "problem", "protocols", "serve"]),
-    ("listen", &["identity", "routes", "serve"]),
+    ("listen", &["identity", "ops", "routes", "serve"]),
 ];
 
 /// Crates whose rooms have a table.

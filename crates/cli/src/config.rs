@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
-use threadmill_server::{Auth as HttpAuth, Link, Tokens};
+use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens};
 
 mod flag;
 mod limits;
@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// The hot tier that nodes on one database share.
     pub(crate) hot: Hot,
+    /// What operators see of this node, and who they are.
+    pub(crate) ops: Ops,
     /// What a run's context may hold.
     pub(crate) context: Context,
     /// Who answers; the first is the default.
@@ -110,6 +112,24 @@ impl Default for Hot {
     fn default() -> Self {
         Self { url: None, ca_file: None, ttl_seconds: 3600, deadline_ms: None, namespace: None }
     }
+}
+
+/// What operators see of a node: `/ops`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ops {
+    /// The file that holds the operators' token, at least 32 bytes; else `THREADMILL_OPS_TOKEN` does. Without one `/ops`
+    /// is there for `auth = "dev"` alone.
+    pub(crate) token_file: Option<PathBuf>,
+    /// An address that `/ops` is served at alone, and not where users come.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Whether actions pass: stopping a run, releasing a lock.
+    pub(crate) write: bool,
+    /// Where looks at texts and actions are appended; `ops-audit.jsonl` in the data directory if there is one.
+    pub(crate) audit_file: Option<PathBuf>,
+    /// A file that is touched after each good backup, by whatever makes them: its age is watched.
+    pub(crate) backup_stamp: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -181,6 +201,7 @@ impl Default for Config {
             limits: Limits::default(),
             store: Store::default(),
             hot: Hot::default(),
+            ops: Ops::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
             cohorts: BTreeMap::new(),
@@ -213,7 +234,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-const VARIABLES: [(&str, &str); 13] = [
+const VARIABLES: [(&str, &str); 17] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
@@ -227,6 +248,10 @@ const VARIABLES: [(&str, &str); 13] = [
     ("THREADMILL_STORE_CA_FILE", "store.ca_file"),
     ("THREADMILL_HOT_URL", "hot.url"),
     ("THREADMILL_HOT_CA_FILE", "hot.ca_file"),
+    ("THREADMILL_OPS_TOKEN_FILE", "ops.token_file"),
+    ("THREADMILL_OPS_LISTEN", "ops.listen"),
+    ("THREADMILL_OPS_WRITE", "ops.write"),
+    ("THREADMILL_OPS_BACKUP_STAMP", "ops.backup_stamp"),
 ];
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
@@ -287,6 +312,17 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
             Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
     }
+}
+
+/// What operators may do, by which token.
+pub(crate) fn operators(config: &Ops) -> anyhow::Result<OpsToken> {
+    const VARIABLE: &str = "THREADMILL_OPS_TOKEN";
+    let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(|_| VARIABLE);
+    if variable.is_some() && config.token_file.is_some() {
+        bail!("give ops.token_file or {VARIABLE}, not both");
+    }
+    let token = key(variable, config.token_file.as_deref()).context("the operators' token")?;
+    OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
 }
 
 fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use threadmill_engine::{ContextPolicy, Engine};
-use threadmill_server::{Guard, dev_refusal, serve};
+use threadmill_server::{Guard, OpsSettings, dev_refusal, serve};
 use tokio::net::TcpListener;
 
 use crate::backend::Backend;
@@ -61,6 +61,9 @@ pub(crate) struct Serve {
     /// An origin whose pages may talk to this server, such as https://app.example.org; may be repeated
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allow_origins: Vec<String>,
+    /// Let operators act, not only look: stop runs, release locks
+    #[arg(long)]
+    ops_write: bool,
     /// Start a new data directory empty instead of with the sample library
     #[arg(long)]
     no_sample: bool,
@@ -79,6 +82,7 @@ impl Serve {
         config.allow_hosts.extend(self.allow_hosts);
         config.allow_origins.extend(self.allow_origins);
         config.sample &= !self.no_sample;
+        config.ops.write |= self.ops_write;
         Ok(config)
     }
 
@@ -89,6 +93,7 @@ impl Serve {
         let overrides = Overrides::read()?;
         let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
         let (auth, link) = config::auth(&config)?;
+        let operators = config::operators(&config.ops)?;
         if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
@@ -98,6 +103,7 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
         let address = listener.local_addr()?;
+        let ops = operations(&config).await?;
         let backend = Backend::open(&config).await?;
         let context = ContextPolicy {
             tokens: config.context.tokens,
@@ -113,7 +119,11 @@ impl Serve {
         let limits = config.limits.http(descriptors);
         let (connections, runs) = (limits.connections, limits.runs.node);
         tracing::info!(descriptors, connections, runs, "open files, and how many may be connections and runs");
-        let guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
+        let mut guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
+        guard.ops = operators;
+        if engine.tier().is_none() {
+            tracing::info!(code = "hot_not_configured", "hot tier not configured: this node's memory is its hot tier");
+        }
         let drain = Duration::from_secs(config.drain_seconds);
         let stop = {
             let engine = Arc::clone(&engine);
@@ -124,11 +134,26 @@ impl Serve {
                 patience
             }
         };
-        serve(engine, guard, listener, stop).await?;
+        serve(engine, guard, ops, listener, stop).await?;
         backend.close().await?;
         eprintln!("threadmill: stopped");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is set for operators, with their own port if they have one.
+async fn operations(config: &Config) -> anyhow::Result<OpsSettings> {
+    let listener = match config.ops.listen {
+        None => None,
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.with_context(|| format!("cannot listen on {address} for operators"))?)
+        }
+    };
+    // With a database the data directory is not used.
+    let data = config.store.url.is_none().then(|| config.data.clone());
+    let audit_file = config.ops.audit_file.clone().or_else(|| Some(data.as_ref()?.join("ops-audit.jsonl")));
+    Ok(OpsSettings { listener, audit_file, backup_stamp: config.ops.backup_stamp.clone(), data })
 }
 
 /// What whoever starts the server should know of who is let in.

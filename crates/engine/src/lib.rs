@@ -10,7 +10,7 @@
 //! 6. `providers`: who answers.
 //! 7. `threads`: what users write and read, and the permit that every write passes.
 //! 8. `runs`: answers being written.
-//! 9. `locks`, `flags`, `transfer`, `presence`.
+//! 9. `locks`, `flags`, `transfer`, `presence`, `inspect`.
 //!
 //! [`Engine`] puts them together and hands out services; nothing else knows it.
 
@@ -18,6 +18,7 @@ mod cluster;
 mod delivery;
 pub mod flags;
 mod hot;
+mod inspect;
 mod locks;
 mod node;
 mod presence;
@@ -27,7 +28,7 @@ mod runs;
 mod shares;
 mod supervise;
 mod sync;
-mod telemetry;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -49,7 +50,8 @@ pub use delivery::unsent::{Account, Unsent};
 pub use flags::Board;
 pub use hot::pages::{EncodedWindow, KeptWindows, PageFormat};
 pub use hot::tier::{Tier, TierReading};
-pub use locks::{LockHeld, LockWish, Locks};
+pub use inspect::{Inspect, LiveThread};
+pub use locks::{HeldLock, LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};
 pub use node::{Leaving, Node, RECONNECT_WITHIN};
 pub use presence::{Activity, PRESENT_FOR, Presence};
@@ -58,7 +60,8 @@ pub use providers::Providers;
 pub use providers::context::ContextPolicy;
 pub use runs::Runs;
 pub use shares::{Bounds, Full, Share, Shares};
-pub use telemetry::{LockStats, Outcomes, Spread, THRESHOLD};
+pub use telemetry::Telemetry;
+pub use telemetry::locks::{LockOutcome, LockStats, THRESHOLD};
 pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
 pub use threads::requests::{
@@ -77,7 +80,7 @@ use hot::window_cache::WindowCache;
 use node::drain::{Elsewhere, Work};
 use node::readiness::Readiness;
 use runs::registry::Registry;
-use telemetry::LockCounters;
+use telemetry::durable::Counted;
 use threads::read::Reads;
 use threads::writer::Writer;
 
@@ -109,8 +112,10 @@ pub struct Engine {
     flags: Board,
     transfer: Transfer,
     presence: Presence,
+    inspect: Inspect,
     providers: Providers,
     limits: Limits,
+    telemetry: Arc<Telemetry>,
     tasks: Vec<AbortHandle>,
     /// What is read of other nodes' commits.
     _cluster: Option<Cluster>,
@@ -171,25 +176,30 @@ impl Engine {
 
     fn assemble(parts: Parts) -> Self {
         let Parts { store, others, providers, limits, context } = parts;
-        let (node, registry, counters) = (Node::new(), Arc::<Registry>::default(), Arc::<LockCounters>::default());
+        let telemetry = Telemetry::new();
+        let store: Arc<dyn DurableStore> = Arc::new(Counted { store, counts: Arc::clone(&telemetry.durable) });
         let (peers, tier) = match others {
             Some(Others { peers, tier }) => (Some(peers), tier),
             None => (None, None),
         };
-        let commits = Commits::new(Arc::clone(node.tasks()));
+        let node = Node::new(peers.as_ref().and_then(|peers| peers.name()));
+        let (registry, counters) = (Arc::<Registry>::default(), Arc::clone(&telemetry.locks));
+        let commits = Commits::new(Arc::clone(node.tasks()), &telemetry);
+        let counts = &telemetry.delivery;
         let (hub, cluster): (Arc<dyn Hub>, _) = match &peers {
             Some(peers) => {
-                let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits));
+                let (hub, asked) = ClusterHub::new(Arc::clone(peers), tier.clone(), Arc::clone(&commits), Arc::clone(counts));
                 let (store, runs) = (Arc::clone(&store), Arc::clone(&registry) as _);
                 let cluster = Cluster::start(&hub, asked, store, runs, node.tasks());
                 (hub, Some(cluster))
             }
-            None => (Arc::new(LocalHub::new(Arc::clone(&commits))), None),
+            None => (Arc::new(LocalHub::new(Arc::clone(&commits), Arc::clone(counts))), None),
         };
         let pages = Arc::new(Pages::new(peers.clone()));
         let spoiled = Arc::clone(&pages);
         let first = Box::new(move |batch: &[Committing]| spoiled.spoil(batch));
-        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub), first }));
+        let durable = Arc::clone(&telemetry.durable);
+        store.attach(Arc::new(Intake { commits: Arc::clone(&commits), hub: Arc::clone(&hub), first, durable }));
         let publisher = {
             let hub = Arc::clone(&hub);
             node.tasks().run("fan-out", move || {
@@ -202,7 +212,7 @@ impl Engine {
         let windows = WindowCache::new(Arc::clone(&store), shared);
         let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, pages, Arc::clone(&unsent), limits);
         let (snapshot, tasks) = (Arc::clone(&reads) as _, Arc::clone(node.tasks()));
-        let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent);
+        let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent, Arc::clone(counts));
         let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters));
         let runs = Runs::new(runs::Needs {
             store: Arc::clone(&store),
@@ -213,6 +223,7 @@ impl Engine {
             providers: providers.clone(),
             context: context.clone(),
             limits,
+            counts: Arc::clone(&telemetry.runs),
         });
         let threads = Threads::new(threads::write::Needs {
             store: Arc::clone(&store),
@@ -228,7 +239,8 @@ impl Engine {
         let tier_tasks = tier.as_ref().map(|tier| Arc::clone(tier.tasks()));
         Self {
             readiness: Readiness::new(Arc::clone(&node), Arc::clone(&store), tier_tasks),
-            locks: Locks::new(Arc::clone(&store), writer.clone(), counters),
+            locks: Locks::new(Arc::clone(&store), writer.clone(), &telemetry),
+            inspect: Inspect { store: Arc::clone(&store), peers: peers.clone(), hub: Arc::clone(&hub) },
             transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
             presence: Presence::new(store, peers, tier.clone()),
             flags: Board::default(),
@@ -242,6 +254,7 @@ impl Engine {
             runs,
             providers,
             limits,
+            telemetry,
         }
     }
 
@@ -293,6 +306,12 @@ impl Engine {
         &self.presence
     }
 
+    /// What operators may look at.
+    #[must_use]
+    pub fn inspect(&self) -> &Inspect {
+        &self.inspect
+    }
+
     /// This process.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {
@@ -303,6 +322,12 @@ impl Engine {
     #[must_use]
     pub fn tier(&self) -> Option<&Arc<Tier>> {
         self.tier.as_ref()
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// The limits in force.

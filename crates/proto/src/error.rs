@@ -135,6 +135,8 @@ codes! {
     46 RateLimited "rate_limited" 429 "Wait for the time in Retry-After, or ask the operator for a larger share."
     /// The thread to be made was made before, by you, and deleted.
     47 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
+    /// Operators may look here, and change nothing.
+    59 OpsReadOnly "ops_read_only" 403 "Start the server with --ops-write to let actions pass."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

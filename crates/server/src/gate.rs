@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use threadmill_engine::telemetry::edge::FailedAnswer;
 use threadmill_proto::limits::IMPORT;
+use threadmill_proto::{ErrorCode, Scope};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::identity::auth::{self, Auth};
@@ -22,8 +25,63 @@ use crate::serve::peers::Peer;
 use crate::serve::refusals::Refusal;
 use crate::serve::watched::is_watched;
 
+/// The id of an answer that refuses or fails.
+const REQUEST_ID: &str = "threadmill-request-id";
+
 /// Refuses what is not meant for this server, says who asks for the rest, and bounds what they may take.
 pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = Question::of(&request);
+    let mut response = answer(&app, request, next).await;
+    if let Some(asked) = asked {
+        asked.answered(&app, &mut response);
+    }
+    response
+}
+
+/// What is known of a request when its answer is counted.
+struct Question {
+    began: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+/// Whose request it was, on its answer.
+#[derive(Clone)]
+struct AskedBy(Scope);
+
+impl Question {
+    /// None of probes, monitoring and operators: they are no users.
+    fn of(request: &Request) -> Option<Self> {
+        let path = request.uri().path();
+        let counted = !is_watched(path) && !path.starts_with("/ops/");
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        counted.then(|| Self { began: Instant::now(), method: request.method().clone(), route })
+    }
+
+    /// Counts the answer. One that refuses or fails gets an id, by which the log and the operators' page know it.
+    fn answered(self, app: &App, response: &mut Response) {
+        let (status, took) = (response.status().as_u16(), self.began.elapsed());
+        let edge = &app.engine.telemetry().edge;
+        edge.answered(status, took);
+        if status < 400 {
+            return;
+        }
+        let request = app.engine.node().request_id();
+        if let Ok(value) = HeaderValue::from_str(&request) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
+        let route = self.route.as_ref().map_or("", MatchedPath::as_str).to_owned();
+        if status >= 500 {
+            tracing::warn!(request, method = %self.method, route, status, code, "a request failed");
+        }
+        let scope = response.extensions().get::<AskedBy>().map(|by| by.0.clone());
+        let (at, method) = (app.engine.node().now(), self.method.to_string());
+        edge.keep(FailedAnswer { request, at, method, route, status, code, scope, took });
+    }
+}
+
+async fn answer(app: &App, request: Request, next: Next) -> Response {
     let meant = strict::one_host(request.uri(), request.headers()).and_then(|()| {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let host = app.guard.host(request.headers(), authority.as_deref(), request.uri().path())?;
@@ -38,7 +96,7 @@ pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) 
     let mut response = if cors::is_preflight(request.method(), request.headers()) {
         cors::preflight()
     } else {
-        admit(&app, request, peer.as_ref(), next).await.unwrap_or_else(ApiProblem::into_response)
+        admit(app, request, peer.as_ref(), next).await.unwrap_or_else(ApiProblem::into_response)
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -99,12 +157,15 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
     // What is waited for, a lock or the end of a run, is waited for by somebody who is known. A write that was begun is
     // made all the same, and found by whoever repeats it.
-    let response = tokio::select! {
+    let mut response = tokio::select! {
         biased;
         response = next.run(request) => response,
         () = auth::expiry(&app.engine, until) => return Err(auth::expired().into()),
     };
     // Held until now: a request that waits for something waits with its body.
     drop(share);
+    if let (400.., Some(scope)) = (response.status().as_u16(), scope) {
+        response.extensions_mut().insert(AskedBy(scope));
+    }
     Ok(response)
 }

@@ -1,8 +1,8 @@
 //! HTTP around the engine.
 //!
 //! Rooms, each looking only at those before it (`cargo xtask tidy` checks that): `problem`, `serve` (sockets and what they
-//! may take), `identity` (who asks), `app` and `ops` (what is counted), `request` (taking requests apart), `gate`, `api`,
-//! `protocols`, `assets`, `routes`, `listen`. It knows no SQL and no store: it asks the engine's services.
+//! may take), `identity` (who asks), `app`, `request` (taking requests apart), `ops` (what is counted, and the operators' API),
+//! `gate`, `api`, `protocols`, `assets`, `routes`, `listen`. It knows no SQL and no store: it asks the engine's services.
 
 mod api;
 mod app;
@@ -20,6 +20,8 @@ mod serve;
 pub use identity::auth::{Auth, Tokens};
 pub use identity::guard::{Guard, dev_refusal};
 pub use identity::link::Link;
+pub use identity::ops_token::OpsToken;
 pub use listen::serve;
+pub use ops::state::OpsSettings;
 pub use problem::ApiProblem;
 pub use serve::limits::{Cap, HttpLimits, Rates};

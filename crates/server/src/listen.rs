@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use threadmill_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -11,7 +12,9 @@ use tokio::task::JoinSet;
 
 use crate::identity::auth::Auth;
 use crate::identity::guard::{Guard, dev_refusal};
-use crate::routes::routes;
+use crate::ops::api;
+use crate::ops::state::{Ops, OpsSettings};
+use crate::routes::{app, operators_alone, routes};
 use crate::serve::accept::Acceptor;
 use crate::serve::limiter::Limiter;
 use crate::serve::peers::Peers;
@@ -31,6 +34,7 @@ const FORGET_EVERY: u32 = 40;
 pub async fn serve(
     engine: Arc<Engine>,
     mut guard: Guard,
+    mut ops: OpsSettings,
     listener: TcpListener,
     stop: impl Future<Output = Duration>,
 ) -> std::io::Result<()> {
@@ -38,9 +42,27 @@ pub async fn serve(
     if let (Auth::Dev | Auth::Link(_), Some(why)) = (&guard.auth, dev_refusal(address)) {
         return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
+    if let Some(alone) = &ops.listener {
+        let reached = alone.local_addr()?;
+        // Without a token whoever gets there is believed.
+        if !guard.ops.is_set() && !reached.ip().is_loopback() {
+            let why = format!("the operators' port {reached} is not on a loopback address: it needs a token.");
+            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
+        }
+    }
     guard.listens_on(address);
     let peers = Peers::new(guard.limits, engine.delivery().unsent());
-    let (router, limiter) = routes(Arc::clone(&engine), guard, Arc::clone(&peers));
+    let app = app(Arc::clone(&engine), guard, Arc::clone(&peers));
+    let limiter = Arc::clone(&app.limiter);
+    let state = Ops::new(&mut ops, engine.node().now());
+    let operators = api::router(&app, Arc::clone(&state));
+    let (router, alone) = match ops.listener {
+        None => (routes(&app, operators), None),
+        Some(listener) => {
+            let elsewhere = Router::new().fallback(api::elsewhere);
+            (routes(&app, elsewhere), Some((listener, operators_alone(&app, operators))))
+        }
+    };
     let (leave, leaving) = watch::channel(false);
     // Whatever is still open when this returns is closed with it.
     let mut tasks = JoinSet::new();
@@ -48,6 +70,16 @@ pub async fn serve(
         let (engine, peers, limiter) = (Arc::clone(&engine), Arc::clone(&peers), Arc::clone(&limiter));
         async move { engine.supervised("peers", || sweep(Arc::clone(&peers), Arc::clone(&limiter))).await }
     });
+    tasks.spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.supervised("ops", || Arc::clone(&state).keep(app.clone())).await }
+    });
+    if let Some((listener, router)) = alone {
+        let (peers, limiter) = (Arc::clone(&peers), Arc::clone(&limiter));
+        let acceptor = Acceptor { listener, peers, limiter, router, leaving: leaving.clone() };
+        let engine = Arc::clone(&engine);
+        tasks.spawn(async move { engine.supervised("accept-ops", || acceptor.run()).await });
+    }
     let acceptor = Acceptor { listener, peers: Arc::clone(&peers), limiter, router, leaving };
     let accepting = tasks.spawn({
         let engine = Arc::clone(&engine);

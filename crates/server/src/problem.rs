@@ -57,6 +57,7 @@ impl IntoResponse for ApiProblem {
         let body = json::problem_to_value(&this.0).to_string();
         let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
         let mut response = (this.status(), headers, body).into_response();
+        response.extensions_mut().insert(this.0.code);
         if this.0.code == ErrorCode::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

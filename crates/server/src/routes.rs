@@ -11,10 +11,9 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::api::{flags, info, locks, me, messages, presence, runs, threads, transfer};
+use crate::api::{flags, info, locks, me, messages, presence, rum, runs, threads, transfer};
 use crate::app::App;
 use crate::identity::guard::Guard;
-use crate::ops::meters::Meters;
 use crate::ops::{health, metrics};
 use crate::problem::ApiProblem;
 use crate::protocols::{events, sync};
@@ -22,22 +21,37 @@ use crate::serve::limiter::Limiter;
 use crate::serve::peers::Peers;
 use crate::{assets, gate};
 
-/// All routes over an engine, and what bounds those who use them.
-pub(crate) fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (Router, Arc<Limiter>) {
-    let limiter = Arc::new(Limiter::new(guard.limits));
-    let (connections, meters) = (Arc::default(), Arc::<Meters>::default());
-    let app = App { engine, guard: Arc::new(guard), connections, limiter: Arc::clone(&limiter), peers };
-    let router = Router::new()
+/// All routes over an engine; the operators' come from elsewhere, or say that they are elsewhere.
+pub(crate) fn routes(app: &App, operators: Router<App>) -> Router {
+    Router::new()
+        .nest("/ops/api", operators)
         .nest("/v1", api())
         .route("/docs", get(docs))
         .route("/docs/api.md", get(docs))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(move |app| metrics::metrics(app, Arc::clone(&meters))))
+        .route("/metrics", get(metrics::metrics))
         .fallback(assets::page)
         .layer(middleware::from_fn_with_state(app.clone(), gate::check))
-        .with_state(app);
-    (router, limiter)
+        .with_state(app.clone())
+}
+
+/// What is served on the operators' own port: their API, their page, and what monitoring reads.
+pub(crate) fn operators_alone(app: &App, operators: Router<App>) -> Router {
+    Router::new()
+        .nest("/ops/api", operators)
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(assets::page)
+        .layer(middleware::from_fn_with_state(app.clone(), gate::check))
+        .with_state(app.clone())
+}
+
+/// What everybody who serves has at hand.
+pub(crate) fn app(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> App {
+    let limiter = Arc::new(Limiter::new(guard.limits));
+    App { engine, guard: Arc::new(guard), connections: Arc::default(), limiter, peers }
 }
 
 /// The API's description, as it is in the repository.
@@ -72,6 +86,7 @@ fn api() -> Router<App> {
         .route("/import/threads/{thread}/finish", post(transfer::finish))
         .route("/constant", get(info::constant))
         .route("/flags", get(flags::flags))
+        .route("/rum", post(rum::report))
         .route("/me/connections", get(me::connections))
         .route("/sync", get(sync::upgrade).post(sync::post))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use threadmill_proto::{Scope, TenantId, ThreadId};
-use threadmill_store::{Hint, Peers, Standing, StoreResult, Subject, ThreadHead, Watching};
+use threadmill_store::{Hint, NodesSeen, Peers, Standing, StoreResult, Subject, ThreadHead, Watching};
 use tokio::sync::broadcast;
 
 use crate::hints;
@@ -14,6 +14,14 @@ use crate::store::PostgresStore;
 impl Peers for PostgresStore {
     fn hints(&self) -> broadcast::Receiver<Hint> {
         Self::hints(self)
+    }
+
+    fn name(&self) -> Option<String> {
+        Some(self.node.replace('-', ""))
+    }
+
+    async fn nodes(&self) -> StoreResult<Option<NodesSeen>> {
+        reading!(self.connections, plain, db => read::nodes::nodes(db)).map(Some)
     }
 
     fn watch(&self, subject: Subject) -> Watching {

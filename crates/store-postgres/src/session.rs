@@ -29,13 +29,14 @@ pub(crate) enum Tls {
     Rustls(MakeRustlsConnect),
 }
 
+/// What connections are called before their node has a name.
+const NAME: &str = "threadmill";
+
 /// The URL as it is used.
 pub(crate) fn config(url: &str, options: &PostgresOptions) -> StoreResult<Config> {
     let mut config: Config = url.parse().map_err(|error| unavailable(format_args!("the database URL: {error}")))?;
     config.connect_timeout(options.connect).keepalives_idle(KEEPALIVE).tcp_user_timeout(options.deadline);
-    if config.get_application_name().is_none() {
-        config.application_name("threadmill");
-    }
+    call_it(&mut config, NAME);
     if is_plain_unasked(&config) {
         tracing::warn!(
             "the database URL does not say sslmode=require: PostgreSQL is spoken to in plain text, passwords and \
@@ -47,6 +48,13 @@ pub(crate) fn config(url: &str, options: &PostgresOptions) -> StoreResult<Config
         config.ssl_mode(SslMode::Disable);
     }
     Ok(config)
+}
+
+/// Names connections, unless their URL does.
+pub(crate) fn call_it(config: &mut Config, name: &str) {
+    if config.get_application_name().is_none_or(|known| known == NAME) {
+        config.application_name(name);
+    }
 }
 
 /// Whether what goes over a network is in plain text though nobody said so.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId, Window,
 };
 use threadmill_store::relational;
 use threadmill_store::{
@@ -35,7 +35,7 @@ pub struct PostgresStore {
     sink: Arc<Sink>,
     hints: Arc<Hints>,
     replicas: Replicas,
-    node: String,
+    pub(crate) node: String,
     tasks: Supervisor,
 }
 
@@ -59,7 +59,7 @@ impl PostgresStore {
     /// `Unavailable` if the server cannot be reached or answers before its commits are on disk; `Internal` if the
     /// database is damaged or of a later release.
     pub async fn open(url: &str, options: PostgresOptions) -> StoreResult<Arc<Self>> {
-        let config = session::config(url, &options)?;
+        let mut config = session::config(url, &options)?;
         let tls = session::tls(&config, &options)?;
         let replicas = Replicas::new(&options)?;
         let first = Connections::first(&config, &tls, &options)?;
@@ -75,6 +75,7 @@ impl PostgresStore {
         };
         let node = prepared.await?;
         first.close();
+        session::call_it(&mut config, &read::nodes::connection_name(&node));
         let connections = Arc::new(Connections::new(&config, &tls, &options)?);
         let (sink, hints) = (Arc::new(Sink::default()), Hints::new());
         let tasks = Supervisor::default();
@@ -251,12 +252,25 @@ impl DurableStore for PostgresStore {
         reading!(self.connections, snapshot, db => relational::changes(db, scope, thread, after, limits))
     }
 
+    async fn newest_changes(&self, scope: &Scope, thread: &ThreadId, limit: u32) -> StoreResult<Vec<Record>> {
+        reading!(self.connections, snapshot, db => relational::newest_changes(db, scope, thread, limit))
+    }
+
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
         reading!(self.connections, snapshot, db => relational::thread(db, scope, thread))
     }
 
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
         reading!(self.connections, snapshot, db => relational::threads(db, scope, &query))
+    }
+
+    async fn find_threads(
+        &self,
+        tenant: &TenantId,
+        prefix: &ThreadId,
+        limit: u32,
+    ) -> StoreResult<Vec<(UserId, ThreadId)>> {
+        reading!(self.connections, plain, db => read::find_threads(db, tenant, prefix, limit))
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

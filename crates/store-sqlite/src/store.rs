@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId, Window,
 };
 use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
@@ -208,6 +208,11 @@ impl DurableStore for SqliteStore {
         self.read(move |rows| at_once(relational::changes(&rows, &scope, &thread, after, limits))).await
     }
 
+    async fn newest_changes(&self, scope: &Scope, thread: &ThreadId, limit: u32) -> StoreResult<Vec<Record>> {
+        let (scope, thread) = (scope.clone(), thread.clone());
+        self.read(move |rows| at_once(relational::newest_changes(&rows, &scope, &thread, limit))).await
+    }
+
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
         let (scope, thread) = (scope.clone(), thread.clone());
         self.read(move |rows| at_once(relational::thread(&rows, &scope, &thread))).await
@@ -216,6 +221,16 @@ impl DurableStore for SqliteStore {
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
         let scope = scope.clone();
         self.read(move |rows| at_once(relational::threads(&rows, &scope, &query))).await
+    }
+
+    async fn find_threads(
+        &self,
+        tenant: &TenantId,
+        prefix: &ThreadId,
+        limit: u32,
+    ) -> StoreResult<Vec<(UserId, ThreadId)>> {
+        let (tenant, prefix) = (tenant.clone(), prefix.clone());
+        self.read(move |rows| rows::thread::find(rows.db, &tenant, &prefix, limit)).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

@@ -1,11 +1,12 @@
 //! The durable tier's trait. What it acknowledges survives `kill -9` and power loss.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    Chunk, Event, LockName, Message, MessageId, Millis, Position, RunId, Scope, Summary, TenantId, Thread, ThreadId,
-    Window,
+    Chunk, Event, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, Summary, TenantId, Thread, ThreadId,
+    UserId, Window,
 };
 
 use crate::{
@@ -63,6 +64,9 @@ pub enum Committing {
 pub trait CommitSink: Send + Sync {
     /// One commit's worth.
     fn committed(&self, batch: Vec<Committing>);
+
+    /// A commit of so many operations is durable, and took so long. Told after it, from stores whose commits take time.
+    fn synced(&self, _operations: usize, _took: Duration) {}
 }
 
 /// The truth. Every read and write names its scope; what another user owns is not found.
@@ -167,11 +171,24 @@ pub trait DurableStore: Send + Sync {
         limits: PageLimits,
     ) -> StoreResult<Changes>;
 
+    /// The newest changes of a thread, oldest first, without the bodies that they name. For looking at a log; who follows
+    /// one reads [`Self::changes`], which checks its chain.
+    async fn newest_changes(&self, scope: &Scope, thread: &ThreadId, limit: u32) -> StoreResult<Vec<Record>>;
+
     /// A thread.
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread>;
 
     /// The user's threads, newest first.
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage>;
+
+    /// Threads of a tenant whose ids begin with `prefix`, by id, with whose they are. For whoever operates the deployment,
+    /// and decides nothing of who sees a thread.
+    async fn find_threads(
+        &self,
+        tenant: &TenantId,
+        prefix: &ThreadId,
+        limit: u32,
+    ) -> StoreResult<Vec<(UserId, ThreadId)>>;
 
     /// The user's summary log after a place.
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage>;

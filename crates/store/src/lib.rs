@@ -32,7 +32,7 @@ pub use epoch::{next_epoch, next_fence};
 pub use error::{Conflict, Missing, StoreError, StoreResult};
 pub use lock::{HowGranted, LONGEST_GRANT, LockAnswer, LockGrant, LockRead, LockRequest, LockRow, LockToken};
 pub use memory::{MemoryCopy, MemoryStore};
-pub use peers::{Hint, Peers, RunHead, Standing, Subject, ThreadHead, Watching};
+pub use peers::{Hint, NodeSeen, NodesSeen, Peers, RunHead, Standing, Subject, ThreadHead, Watching};
 pub use read::{
     Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
     WindowQuery,

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use threadmill_proto::message::Body;
-use threadmill_proto::{Position, RunId, RunInfo, Scope, TenantId, ThreadId};
+use threadmill_proto::{Millis, Position, RunId, RunInfo, Scope, TenantId, ThreadId};
 use tokio::sync::broadcast;
 
 use crate::StoreResult;
@@ -90,11 +90,44 @@ pub struct Standing {
     pub position: Position,
 }
 
+/// A node that is connected to the durable tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSeen {
+    /// Its name.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// Since when, by the durable tier's clock.
+    pub since: Millis,
+    /// For how long it has asked nothing, in milliseconds. One that is awake renews its leases every few seconds.
+    pub quiet: Millis,
+}
+
+/// The nodes, as the durable tier sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodesSeen {
+    /// Its clock.
+    pub now: Millis,
+    /// Those that are connected, this one among them.
+    pub nodes: Vec<NodeSeen>,
+}
+
 /// The other nodes, as one node hears of them.
 #[async_trait]
 pub trait Peers: Send + Sync {
     /// What other nodes commit from now on. A receiver that lags has lost some, as after [`Hint::Recheck`].
     fn hints(&self) -> broadcast::Receiver<Hint>;
+
+    /// What this node is called among them; nothing if that is for the node to say.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Who is connected to the durable tier now, and its clock. Asked for by those who operate it; `None` where the tier
+    /// cannot say.
+    async fn nodes(&self) -> StoreResult<Option<NodesSeen>> {
+        Ok(None)
+    }
 
     /// Has hints of this subject come even where word of commits does not get through, for as long as the answer lives.
     fn watch(&self, subject: Subject) -> Watching;

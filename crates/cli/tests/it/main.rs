@@ -24,6 +24,7 @@ mod locks;
 mod migrate;
 mod moving;
 mod nodes;
+mod ops;
 mod post;
 /// The server that the PostgreSQL store's own tests start, and what they put before it.
 #[path = "../../../store-postgres/tests/it"]

@@ -5,6 +5,7 @@
 //! the live folds of the topic and the offsets of the tail are the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use threadmill_proto::frame::ResetReason;
@@ -19,6 +20,7 @@ use crate::cluster::tail::{RunTail, Step, Tail, Turn};
 use crate::delivery::topic::{LiveRun, Topic};
 use crate::delivery::topics::{Reach, Tracked};
 use crate::hot::tier::chunks_of;
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// A thread's readers, and how far its log was published to them.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub(crate) struct FollowedTopic {
 
 impl FollowedTopic {
     /// One whose thread may stand anywhere.
-    pub(crate) fn new(watching: Watching) -> Self {
-        Self { topic: Topic::default(), tail: Tail::new(watching) }
+    pub(crate) fn new(watching: Watching, counts: Arc<DeliveryCounts>) -> Self {
+        Self { topic: Topic::new(counts), tail: Tail::new(watching) }
     }
 
     /// How far it has come, for hints.

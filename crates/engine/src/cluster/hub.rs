@@ -24,6 +24,7 @@ use crate::delivery::topic::Topic;
 use crate::delivery::topics::{SharedTopic, TopicKey, TopicMap, Tracked};
 use crate::hot::tier::Tier;
 use crate::sync::lock;
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// How long a hint of the durable tier is deferred in favour of the hot one. Between the two were less than 5 ms on an idle
 /// machine; this is what a reader waits once for a run whose writer cannot reach the hot tier.
@@ -64,14 +65,20 @@ pub(crate) struct ClusterHub {
     due: mpsc::UnboundedSender<Due>,
     deferred: mpsc::UnboundedSender<DeferredHint>,
     commits: Arc<Commits>,
+    counts: Arc<DeliveryCounts>,
 }
 
 impl ClusterHub {
     /// A hub that follows nothing yet, and what it will ask for.
-    pub(crate) fn new(peers: Arc<dyn Peers>, tier: Option<Arc<Tier>>, commits: Arc<Commits>) -> (Arc<Self>, Asked) {
+    pub(crate) fn new(
+        peers: Arc<dyn Peers>,
+        tier: Option<Arc<Tier>>,
+        commits: Arc<Commits>,
+        counts: Arc<DeliveryCounts>,
+    ) -> (Arc<Self>, Asked) {
         let ((due, all_due), (deferred, all_deferred)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let (topics, lists, ends) = (TopicMap::default(), Lists::default(), Ends::default());
-        let hub = Arc::new(Self { topics, lists, ends, peers, tier, due, deferred, commits });
+        let hub = Arc::new(Self { topics, lists, ends, peers, tier, due, deferred, commits, counts });
         (hub, Asked { due: all_due, deferred: all_deferred })
     }
 
@@ -89,7 +96,8 @@ impl ClusterHub {
     }
 
     fn make(&self, key: &TopicKey) -> FollowedTopic {
-        FollowedTopic::new(self.peers.watch(Subject::Thread(key.0.clone(), key.1.clone())))
+        let watching = self.peers.watch(Subject::Thread(key.0.clone(), key.1.clone()));
+        FollowedTopic::new(watching, Arc::clone(&self.counts))
     }
 
     /// The topic of a thread that is followed, if it is.

@@ -12,12 +12,16 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use threadmill_proto::{Chunk, Message};
+use threadmill_proto::{Change, Chunk, Message};
 use threadmill_store::Committing;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::supervise::Tasks;
 use crate::sync::lock;
+use crate::telemetry::Telemetry;
+use crate::telemetry::delivery::DeliveryCounts;
+use crate::telemetry::runs::RunCounts;
 
 /// What panics of publishing are counted as.
 const TASK: &str = "publishing";
@@ -29,7 +33,8 @@ const ENTRY: usize = 256;
 
 #[derive(Debug, Default)]
 struct Waiting {
-    batches: VecDeque<(usize, Vec<Committing>)>,
+    /// Each with its bytes, and when it was left here.
+    batches: VecDeque<(usize, Instant, Vec<Committing>)>,
     bytes: usize,
 }
 
@@ -47,6 +52,9 @@ pub(crate) trait FanOut: Send + Sync {
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
     tasks: Arc<Tasks>,
+    delivery: Arc<DeliveryCounts>,
+    /// Told of ends. None in tests.
+    runs: Option<Arc<RunCounts>>,
     waiting: Mutex<Waiting>,
     /// One publishes at a time, or order would be lost.
     turn: Mutex<()>,
@@ -64,8 +72,19 @@ fn bytes(batch: &[Committing]) -> usize {
 
 impl Commits {
     /// None yet. Panics are counted among `tasks`.
-    pub(crate) fn new(tasks: Arc<Tasks>) -> Arc<Self> {
-        Arc::new(Self { tasks, ..Self::default() })
+    pub(crate) fn new(tasks: Arc<Tasks>, telemetry: &Telemetry) -> Arc<Self> {
+        let (delivery, runs) = (Arc::clone(&telemetry.delivery), Some(Arc::clone(&telemetry.runs)));
+        Arc::new(Self { tasks, delivery, runs, ..Self::default() })
+    }
+
+    /// Takes note of what a commit ends.
+    fn count(&self, entry: &Committing) {
+        if let Committing::Event { tenant, event, .. } = entry
+            && let Change::RunEnded { run, outcome, .. } = &event.record.change
+            && let Some(runs) = &self.runs
+        {
+            runs.ended(tenant, run, *outcome);
+        }
     }
 
     /// Leaves a commit, and publishes what waits if that is too much.
@@ -74,7 +93,7 @@ impl Commits {
         let full = {
             let mut waiting = lock(&self.waiting);
             waiting.bytes += size;
-            waiting.batches.push_back((size, batch));
+            waiting.batches.push_back((size, Instant::now(), batch));
             waiting.bytes > BYTES
         };
         if full {
@@ -91,11 +110,13 @@ impl Commits {
             let next = {
                 let mut waiting = lock(&self.waiting);
                 let next = waiting.batches.pop_front();
-                waiting.bytes -= next.as_ref().map_or(0, |(size, _)| *size);
+                waiting.bytes -= next.as_ref().map_or(0, |(size, ..)| *size);
                 next
             };
-            let Some((_, batch)) = next else { return };
+            let Some((_, left, batch)) = next else { return };
+            self.delivery.published(left.elapsed());
             for entry in &batch {
+                self.count(entry);
                 // A topic's lock is taken over after a panic, and what lies behind it is made whole.
                 if !self.guarded(|| out.publish(entry)) {
                     self.guarded(|| out.make_up(entry));

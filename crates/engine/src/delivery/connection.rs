@@ -25,6 +25,7 @@ use crate::delivery::unsent::{Account, Unsent};
 use crate::problem::Answer;
 use crate::supervise::Tasks;
 use crate::sync::lock;
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// Entries of the list that are read at once.
 const LIST_PAGE: u32 = 200;
@@ -49,6 +50,7 @@ pub struct Delivery {
     unsent: Arc<Unsent>,
     /// Connections that are open.
     connections: AtomicUsize,
+    counts: Arc<DeliveryCounts>,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -64,8 +66,9 @@ impl Delivery {
         tasks: Arc<Tasks>,
         limits: Limits,
         unsent: Arc<Unsent>,
+        counts: Arc<DeliveryCounts>,
     ) -> Arc<Self> {
-        Arc::new(Self { hub, snapshot, tasks, limits, unsent, connections: AtomicUsize::new(0) })
+        Arc::new(Self { hub, snapshot, tasks, limits, unsent, connections: AtomicUsize::new(0), counts })
     }
 
     /// What waits to be sent.
@@ -85,7 +88,7 @@ impl Delivery {
     /// # Errors
     /// There is no such run, or its stream does not go so far.
     pub async fn follow_run(&self, scope: Scope, run: RunId, offset: u64) -> Answer<RunFeed> {
-        RunFeed::open(Arc::clone(&self.hub), Arc::clone(&self.snapshot), scope, run, offset).await
+        RunFeed::open(Arc::clone(&self.hub), Arc::clone(&self.snapshot), &self.counts, scope, run, offset).await
     }
 
     /// Connections that are open.
@@ -172,10 +175,11 @@ impl Drop for Opening {
 impl Watcher {
     fn new(delivery: Arc<Delivery>, scope: Scope, account: Option<Arc<Account>>) -> Self {
         delivery.connections.fetch_add(1, Ordering::Relaxed);
+        delivery.counts.opened();
         let connection = Connection {
+            queue: SendQueue::counted(account, Arc::clone(&delivery.counts)),
             delivery,
             scope,
-            queue: SendQueue::counted(account),
             open: Mutex::default(),
             numbers: AtomicU64::new(0),
             slots: Semaphore::new(OPENS),
@@ -327,6 +331,7 @@ impl Connection {
             queue: &self.queue,
             long: &self.long,
             wanted: self,
+            counts: &self.delivery.counts,
         };
         let done = opener.fill(&topic, request, number).await;
         if done.is_err() && self.is_open(number) {

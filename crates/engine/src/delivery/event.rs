@@ -4,6 +4,8 @@
 //! shared among the others: never under a topic's lock, and not on the task that publishes.
 
 use std::any::Any;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -12,6 +14,9 @@ use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{
     BranchId, Chunk, Event, Message, MessageId, Position, Problem, RunId, Summary, ThreadId, Window,
 };
+use tokio::time::Instant;
+
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// What an event costs beside what it holds: its place in the queue, and its encodings.
 const EVENT: usize = 192;
@@ -143,6 +148,10 @@ pub struct Shared {
     /// What happened.
     pub event: Delivered,
     bytes: usize,
+    /// When it was published.
+    at: Instant,
+    /// A connection took it.
+    taken: AtomicBool,
     encoded: [OnceLock<Bytes>; ENCODINGS],
 }
 
@@ -151,7 +160,29 @@ impl Shared {
     #[must_use]
     pub fn new(event: Delivered) -> Arc<Self> {
         let bytes = event.bytes();
-        Arc::new(Self { event, bytes, encoded: [const { OnceLock::new() }; ENCODINGS] })
+        let (at, taken) = (Instant::now(), AtomicBool::new(false));
+        Arc::new(Self { event, bytes, at, taken, encoded: [const { OnceLock::new() }; ENCODINGS] })
+    }
+
+    /// A connection takes it.
+    pub(crate) fn taken(&self, counts: &DeliveryCounts) {
+        match &self.event {
+            Delivered::Change { .. } => counts.delivered(self.at.elapsed()),
+            Delivered::Chunks { run, from, .. } => {
+                counts.delivered(self.at.elapsed());
+                if *from == 0 && !self.taken.swap(true, Relaxed) {
+                    counts.first_delivered(run);
+                }
+            }
+            // What a connection asked for itself waits for what it asked for before.
+            Delivered::Window { .. }
+            | Delivered::Resumed { .. }
+            | Delivered::Advance { .. }
+            | Delivered::Reset { .. }
+            | Delivered::Summary { .. }
+            | Delivered::Failed { .. }
+            | Delivered::Own(_) => {}
+        }
     }
 
     /// The event in a protocol's bytes, encoded at the first call.

@@ -22,6 +22,8 @@ use crate::delivery::topic::Topic;
 use crate::delivery::topics::{Reach, SharedTopic, TopicKey, TopicMap, Tracked};
 use crate::problem::Answer;
 use crate::sync::lock;
+use crate::telemetry::delivery::DeliveryCounts;
+use crate::telemetry::durable::DurableCounts;
 
 /// How long a reader waits for the node to come to what the reader has seen.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -165,12 +167,17 @@ pub(crate) struct Intake {
     pub(crate) hub: Arc<dyn Hub>,
     /// What has to know of changes before those who asked for them are answered. It must be quick.
     pub(crate) first: Hear,
+    pub(crate) durable: Arc<DurableCounts>,
 }
 
 impl CommitSink for Intake {
     fn committed(&self, batch: Vec<Committing>) {
         (self.first)(&batch);
         self.commits.put(batch, &*self.hub);
+    }
+
+    fn synced(&self, operations: usize, took: Duration) {
+        self.durable.synced(operations, took);
     }
 }
 
@@ -181,19 +188,24 @@ pub(crate) struct LocalHub {
     lists: Lists<()>,
     ends: Ends,
     commits: Arc<Commits>,
+    counts: Arc<DeliveryCounts>,
 }
 
 impl LocalHub {
     /// A hub that publishes what is left in `commits`.
-    pub(crate) fn new(commits: Arc<Commits>) -> Self {
-        Self { commits, ..Self::default() }
+    pub(crate) fn new(commits: Arc<Commits>, counts: Arc<DeliveryCounts>) -> Self {
+        Self { commits, counts, ..Self::default() }
+    }
+
+    fn make(&self) -> Topic {
+        Topic::new(Arc::clone(&self.counts))
     }
 
     fn publish_event(&self, tenant: &TenantId, thread: &ThreadId, event: &Event) {
         let key = (tenant.clone(), thread.clone());
         if let Change::RunStarted { .. } = event.record.change {
             // What it says from now on is folded here, whether anybody watches or not.
-            self.topics.change(&key, Topic::default, |topic| topic.publish(thread, event));
+            self.topics.change(&key, || self.make(), |topic| topic.publish(thread, event));
             return;
         }
         if let Change::RunEnded { run, outcome, .. } = &event.record.change {
@@ -237,7 +249,7 @@ impl FanOut for LocalHub {
                     self.ends.ended(&(tenant.clone(), run.clone()), *outcome);
                 }
                 let key = (tenant.clone(), thread.clone());
-                self.topics.change(&key, Topic::default, |topic| topic.make_up(thread, event));
+                self.topics.change(&key, || self.make(), |topic| topic.make_up(thread, event));
                 self.topics.prune(&key);
             }
             Committing::Chunks(batch) => {
@@ -252,7 +264,7 @@ impl FanOut for LocalHub {
 
 impl Hub for LocalHub {
     fn follow(&self, key: &TopicKey, change: &mut dyn FnMut(&mut Topic)) -> SharedTopic {
-        self.topics.change(key, Topic::default, change).0
+        self.topics.change(key, || self.make(), change).0
     }
 
     fn known(&self, key: &TopicKey) -> Option<SharedTopic> {

@@ -31,6 +31,7 @@ use crate::delivery::topic::Topic;
 use crate::delivery::topics::{Reach, TopicKey, Tracked};
 use crate::problem::Answer;
 use crate::sync::lock;
+use crate::telemetry::delivery::{DeliveryCounts, Resumed};
 
 /// How long to wait before something is read again, because a run ended under it or has not been published yet.
 pub(crate) const WAITS: [Duration; 8] = {
@@ -75,6 +76,11 @@ impl Missed {
         self.streams.iter().map(|(_, chunks, _)| bytes(chunks)).sum::<usize>() > REPLAY_BYTES
     }
 
+    /// Whether there was nothing to miss.
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.streams.iter().all(|(_, chunks, _)| chunks.is_empty())
+    }
+
     fn streams_run(&self, run: &RunId) -> bool {
         self.streams.iter().any(|(from, ..)| from.run == *run)
     }
@@ -96,6 +102,7 @@ pub(crate) struct Opener<'c> {
     /// One long repetition is sent at a time.
     pub(crate) long: &'c tokio::sync::Mutex<()>,
     pub(crate) wanted: &'c dyn StillOpen,
+    pub(crate) counts: &'c DeliveryCounts,
 }
 
 impl Opener<'_> {
@@ -116,6 +123,8 @@ impl Opener<'_> {
         if let Some((cursor, from, to)) = &request.resume {
             let shown = Shown { branch: self.branch_of(request).await?, from: *from, to: *to };
             let Some(reason) = self.resume(topic, request, number, cursor, &shown).await? else { return Ok(()) };
+            self.counts.resumed(Resumed::Reset);
+            self.counts.reset(reason);
             if let Some(subscription) = lock(topic).topic_mut().opened(self.queue, request.sub, number) {
                 self.say(Delivered::Reset { sub: request.sub, reason });
                 subscription.reopen();
@@ -365,6 +374,7 @@ impl Opener<'_> {
         let offset = |(from, _, to): &(StreamOffset, _, u64)| StreamOffset { run: from.run.clone(), offset: *to };
         let offsets = missed.streams.iter().map(offset).collect();
         let waiting = subscription.go_live(shown.clone(), reached, offsets);
+        self.counts.resumed(if missed.is_empty() { Resumed::InStep } else { Resumed::Mended });
         self.say(Delivered::Resumed { sub: request.sub });
         self.repeat_missed(&request.thread, shown, missed, messages);
         for frame in subscription.frames_of(&request.thread, waiting) {

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::unsent::Account;
 use crate::sync::lock;
+use crate::telemetry::delivery::DeliveryCounts;
 
 /// Bytes that may wait for one connection before its slowest subscriptions start over: more than what may be asked for,
 /// with a window for each of the openings that may be read at once.
@@ -67,6 +68,7 @@ struct Queue {
     overflown: bool,
     /// Where what is held counts besides.
     account: Option<Arc<Account>>,
+    counts: Arc<DeliveryCounts>,
 }
 
 impl Drop for Queue {
@@ -121,6 +123,7 @@ impl Queue {
         self.count(&event);
         if self.bytes > HARD_LIMIT {
             self.overflown = true;
+            self.counts.slow_closes.up();
             self.clear();
             self.items.push_back(Queued::Task(Outgoing::TooSlow));
         } else {
@@ -140,9 +143,9 @@ pub(crate) struct SendQueue {
 
 impl SendQueue {
     /// One whose bytes are counted besides.
-    pub(crate) fn counted(account: Option<Arc<Account>>) -> Arc<Self> {
+    pub(crate) fn counted(account: Option<Arc<Account>>, counts: Arc<DeliveryCounts>) -> Arc<Self> {
         let mut queue = Queue::default();
-        queue.account = account;
+        (queue.account, queue.counts) = (account, counts);
         Arc::new(Self { queue: Mutex::new(queue), ready: Notify::new(), taken: Notify::new() })
     }
 
@@ -191,6 +194,7 @@ impl SendQueue {
     pub(crate) fn resync(&self, subs: &[u32], thread: &ThreadId, reason: ResetReason) {
         let mut queue = lock(&self.queue);
         queue.forget(thread);
+        queue.counts.reset(reason);
         for sub in subs {
             let reset = Shared::new(Delivered::Reset { sub: *sub, reason });
             queue.push(reset, Queued::Live);
@@ -229,6 +233,7 @@ impl SendQueue {
             Queued::Repeated(frame) => (frame, false),
         };
         queue.discount(&first);
+        first.taken(&queue.counts);
         // Taken out under the lock, joined after it: the commit that publishes must not wait for the copying.
         let mut more: Vec<Arc<Shared>> = Vec::new();
         while let Some(after) = queue.items.front().and_then(Queued::live).filter(|_| joins) {
@@ -237,6 +242,7 @@ impl SendQueue {
             }
             let after = Arc::clone(after);
             queue.discount(&after);
+            after.taken(&queue.counts);
             queue.items.pop_front();
             more.push(after);
         }
@@ -301,7 +307,7 @@ mod tests {
     fn what_waits_is_counted_until_it_is_sent_forgotten_or_given_up() {
         let account = Arc::new(Arc::new(Unsent::default()).account());
         let counted = || usize::try_from(account.bytes()).expect("a size");
-        let queue = SendQueue::counted(Some(Arc::clone(&account)));
+        let queue = SendQueue::counted(Some(Arc::clone(&account)), Arc::default());
         for (from, to) in [(0, 2), (2, 3), (5, 6)] {
             queue.push(chunks(from, to));
         }
@@ -318,7 +324,7 @@ mod tests {
             queue.push(chunks(0, 9_000));
         }
         assert_eq!(counted(), 0, "a connection that is given up holds nothing");
-        let queue = SendQueue::counted(Some(Arc::clone(&account)));
+        let queue = SendQueue::counted(Some(Arc::clone(&account)), Arc::default());
         queue.push(chunks(0, 2));
         drop(queue);
         assert_eq!(counted(), 0);

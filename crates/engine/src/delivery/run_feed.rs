@@ -22,6 +22,7 @@ use crate::delivery::queue::{Outgoing, SendQueue};
 use crate::delivery::snapshot::Snapshot;
 use crate::delivery::topics::{Reach, TopicKey};
 use crate::problem::Answer;
+use crate::telemetry::delivery::DeliveryCounts;
 use crate::sync::lock;
 
 /// Bytes of a stored stream that are read at once.
@@ -89,6 +90,7 @@ impl RunFeed {
     pub(crate) async fn open(
         hub: Arc<dyn Hub>,
         snapshot: Arc<dyn Snapshot>,
+        counts: &Arc<DeliveryCounts>,
         scope: Scope,
         run: RunId,
         offset: u64,
@@ -98,7 +100,8 @@ impl RunFeed {
             let detail = format!("The run's stream has {} chunks, not {offset}.", read.info.offset);
             return Err(Problem::new(ErrorCode::InvalidCursor, detail));
         }
-        let (key, queue) = ((scope.tenant.clone(), read.thread), SendQueue::counted(None));
+        let key = (scope.tenant.clone(), read.thread);
+        let queue = SendQueue::counted(None, Arc::clone(counts));
         let feed = Self { hub, snapshot, scope, key, run, queue, offset, state: State::Reading };
         let topic = feed.hub.follow(&feed.key, &mut |topic| topic.enter_feed(&feed.run, &feed.queue));
         // Where other nodes write too, what the topic knows of the run begins where the thread stands.

@@ -18,6 +18,8 @@ use crate::delivery::event::{Delivered, Shared};
 use crate::delivery::group::Follower;
 use crate::delivery::queue::SendQueue;
 use crate::delivery::subscription::{Piece, Subscription};
+use crate::telemetry::delivery::DeliveryCounts;
+use crate::telemetry::promises::Promise;
 
 /// The most bytes of a message in a live event. A larger one comes as its window shows it, on every node alike: twenty of a
 /// mebibyte would otherwise be more than a connection's queue takes.
@@ -111,9 +113,17 @@ pub(crate) struct Topic {
     pub(crate) unsent: u64,
     /// Those who need it followed besides: whoever writes a run of it, or waits for one to end.
     pub(crate) keepers: usize,
+    /// The change that was published last, as long as nothing was left out since.
+    last: Option<u64>,
+    counts: Arc<DeliveryCounts>,
 }
 
 impl Topic {
+    /// One that nobody watches.
+    pub(crate) fn new(counts: Arc<DeliveryCounts>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// What a connection follows of this thread, if it does.
     pub(crate) fn follower(&mut self, queue: &Arc<SendQueue>) -> Option<&mut Follower> {
         self.followers.iter_mut().find(|follower| follower.belongs_to(queue))
@@ -173,11 +183,18 @@ impl Topic {
 
     /// Takes note of what an event begins or ends.
     fn note(&mut self, event: &Event) {
+        let seq = event.record.seq;
+        if self.last.replace(seq).is_some_and(|last| last + 1 != seq) {
+            self.counts.promises.broken(Promise::Contiguous);
+        }
         match &event.record.change {
             Change::RunStarted { run, message, .. } => {
                 let (branch, depth, since) = (message.branch.clone(), message.depth, event.record.seq);
                 let (message, fold) = (message.id.clone(), Fold::new());
-                self.live.insert(run.clone(), LiveRun { message, branch, depth, since, fold, unsent: 0 });
+                let begun = LiveRun { message, branch, depth, since, fold, unsent: 0 };
+                if self.live.insert(run.clone(), begun).is_some() {
+                    self.counts.promises.broken(Promise::RunOnce);
+                }
             }
             Change::RunEnded { run, .. } => {
                 self.live.remove(run);
@@ -276,6 +293,7 @@ impl Topic {
     /// What was published does not go on: everybody starts over from a window.
     pub(crate) fn start_over(&mut self, thread: &ThreadId, reason: ResetReason) {
         self.live.clear();
+        self.last = None;
         self.resync(thread, reason);
     }
 
@@ -302,6 +320,7 @@ impl Topic {
         self.feeds.clear();
         self.live.clear();
         self.unsent = 0;
+        self.last = None;
     }
 }
 

@@ -190,6 +190,11 @@ impl Pages {
         KeptWindows { hits: self.hits.load(Relaxed), misses: self.misses.load(Relaxed) }
     }
 
+    /// Pages of a thread that are kept.
+    pub(crate) fn kept_of(&self, tenant: &TenantId, thread: &ThreadId) -> usize {
+        self.pages.iter().filter(|(key, _)| key.scope.tenant == *tenant && key.query.thread == *thread).count()
+    }
+
     pub(crate) fn new(peers: Option<Arc<dyn Peers>>) -> Self {
         Self {
             peers,

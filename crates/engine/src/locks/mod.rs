@@ -1,6 +1,7 @@
 //! Locks: asked for with patience, kept, given back. The durable tier decides who holds one; here is only the waiting:
 //! backoff with full jitter, cut short when the lock is given back on this node.
 
+mod book;
 mod queue;
 
 use std::sync::Arc;
@@ -16,10 +17,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::node::ids;
 use crate::problem::{Answer, problem_of};
-use crate::telemetry::{LockCounters, LockStats};
+use crate::telemetry::Telemetry;
+use crate::telemetry::locks::{LockCounters, LockStats};
+use crate::telemetry::promises::{Promise, Promises};
 use crate::threads::permit::WRITE;
 use crate::threads::writer::Writer;
 
+pub use book::HeldLock;
+
+use book::Book;
 use queue::{LockWaiter, Queues};
 
 /// The span of the first wait; it doubles.
@@ -62,6 +68,8 @@ pub struct Locks {
     writer: Writer,
     queues: Arc<Queues>,
     counters: Arc<LockCounters>,
+    promises: Arc<Promises>,
+    book: Arc<Book>,
 }
 
 impl std::fmt::Debug for Locks {
@@ -71,8 +79,9 @@ impl std::fmt::Debug for Locks {
 }
 
 impl Locks {
-    pub(crate) fn new(store: Arc<dyn DurableStore>, writer: Writer, counters: Arc<LockCounters>) -> Self {
-        Self { store, writer, queues: Arc::default(), counters }
+    pub(crate) fn new(store: Arc<dyn DurableStore>, writer: Writer, telemetry: &Telemetry) -> Self {
+        let (counters, promises) = (Arc::clone(&telemetry.locks), Arc::clone(&telemetry.delivery.promises));
+        Self { store, writer, queues: Arc::default(), counters, promises, book: Arc::default() }
     }
 
     /// Asks for a lock until it is granted or the caller's patience ends.
@@ -95,6 +104,9 @@ impl Locks {
                 LockAnswer::Held { until } => until,
                 LockAnswer::Granted(grant) => {
                     self.counters.granted(grant.how, began.elapsed());
+                    if !self.book.granted(scope, &wish.name, &grant, ids::now()) {
+                        self.promises.broken(Promise::TokensGrow);
+                    }
                     let waited = millis(began.elapsed());
                     return Ok(LockHeld { name: wish.name, holder, grant, waited, attempts: attempt + 1 });
                 }
@@ -168,7 +180,9 @@ impl Locks {
     pub async fn renew(&self, scope: &Scope, lock: &LockToken, ttl: Millis) -> Answer<LockGrant> {
         let _turn = self.writer.turn(scope, WRITE).await?;
         let grant = self.store.renew_lock(scope, lock, ids::now() + ttl).await;
-        grant.map_err(|error| self.writer.lost(error))
+        let grant = grant.map_err(|error| self.writer.lost(error))?;
+        self.book.renewed(scope, &lock.name, &grant);
+        Ok(grant)
     }
 
     /// Gives a lock back, and wakes one of those who wait for it on this node.
@@ -179,6 +193,7 @@ impl Locks {
         let _turn = self.writer.turn(scope, WRITE).await?;
         let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.writer.lost(error))?;
         self.counters.held(Duration::from_millis(ids::now().saturating_sub(grant.since)));
+        self.book.released(scope, &lock.name);
         self.queues.wake(&(scope.tenant.clone(), lock.name.clone()));
         Ok(grant)
     }
@@ -189,6 +204,18 @@ impl Locks {
     /// What the store says.
     pub async fn read(&self, scope: &Scope, name: &LockName) -> Answer<LockRead> {
         self.store.lock(scope, name).await.map_err(problem_of)
+    }
+
+    /// Locks that this node granted and that were not given back here, with who waits for them here.
+    #[must_use]
+    pub fn held(&self) -> Vec<HeldLock> {
+        self.book.held(ids::now(), |key| self.queues.waiting_for(key))
+    }
+
+    /// How many wait at this node.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queues.waiting()
     }
 
     /// What this node counted.

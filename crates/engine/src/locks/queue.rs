@@ -65,6 +65,11 @@ impl Queues {
         }
     }
 
+    /// How many wait for one lock.
+    pub(crate) fn waiting_for(&self, key: &Key) -> usize {
+        lock(&self.waiting).get(key).map_or(0, |waiting| waiting.all)
+    }
+
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         usize::try_from(self.places.held()).unwrap_or(usize::MAX)

@@ -38,7 +38,7 @@ pub(crate) fn node_name() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-/// A name for one holding of a lock.
+/// A name for one holding of a lock, or one request.
 pub(crate) fn holder() -> String {
     Uuid::now_v7().to_string()
 }

@@ -48,10 +48,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node under a name that no earlier process had.
-    pub(crate) fn new() -> Arc<Self> {
+    /// A node under the name that others know it by, or else one that no earlier process had.
+    pub(crate) fn new(name: Option<String>) -> Arc<Self> {
         Arc::new(Self {
-            name: ids::node_name(),
+            name: name.unwrap_or_else(ids::node_name),
             leaving: watch::Sender::new(Leaving::No),
             read_only: watch::Sender::new(false),
             tasks: Arc::default(),
@@ -68,6 +68,12 @@ impl Node {
     #[must_use]
     pub fn now(&self) -> Millis {
         ids::now()
+    }
+
+    /// A name for one request.
+    #[must_use]
+    pub fn request_id(&self) -> String {
+        ids::holder()
     }
 
     /// Some moment of a time, another for each who asks.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
+use crate::node::ids;
 use crate::problem::problem_of;
 use crate::providers::context::ContextPolicy;
 use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
@@ -19,6 +20,7 @@ use crate::runs::finish::Finisher;
 use crate::runs::outage::Outage;
 use crate::runs::prompt::{History, check_question, turns};
 use crate::runs::registry::Entered;
+use crate::telemetry::runs::{Begun, RunCounts, RunMark};
 
 /// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
 const CHECKPOINT_BYTES: usize = 64 << 10;
@@ -52,6 +54,7 @@ struct Driver {
     coalesce: Coalesce,
     commit: Option<JoinHandle<StoreResult<()>>>,
     started: Instant,
+    mark: Arc<RunMark>,
 }
 
 /// What driving runs needs of the node.
@@ -61,6 +64,7 @@ pub(crate) struct Driving {
     pub(crate) context: ContextPolicy,
     pub(crate) limits: Limits,
     pub(crate) finisher: Finisher,
+    pub(crate) counts: Arc<RunCounts>,
 }
 
 impl Driving {
@@ -75,12 +79,22 @@ impl Driving {
     ) {
         let slot = BranchSlot { thread: thread.clone(), branch: run.branch.clone(), depth: run.depth };
         let (driving, scope, provider, run) = (Arc::clone(self), scope.clone(), run.provider.clone(), run.id.clone());
+        let mark = Arc::new(self.counts.accepted(Begun {
+            scope: scope.clone(),
+            thread: thread.clone(),
+            run: run.clone(),
+            provider: provider.clone(),
+            fence,
+            at: ids::now(),
+        }));
         tokio::spawn(async move {
-            let driven = driving.drive(&scope, &slot, &provider, &run, fence, entered.let_go.clone()).await;
+            let let_go = entered.let_go.clone();
+            let driven = driving.drive(&scope, &slot, &provider, &run, fence, let_go, &mark).await;
             let outcome = match driven {
                 Driven::Complete => Some((Outcome::Complete, None)),
                 Driven::Failed(why) => {
                     let (code, status) = (why.code.code(), why.status);
+                    mark.failed(code);
                     tracing::warn!(%run, provider, code, status, "a run failed: {why}");
                     Some((Outcome::Failed, Some(why.to_string())))
                 }
@@ -105,10 +119,11 @@ impl Driving {
         run: &RunId,
         fence: u64,
         let_go: watch::Receiver<bool>,
+        mark: &Arc<RunMark>,
     ) -> Driven {
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = self.asked(scope, slot, provider) => stream,
+            stream = self.asked(scope, slot, provider, mark) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
         // A failure comes the same way as one in mid answer, so that the message keeps it.
@@ -124,16 +139,24 @@ impl Driving {
             coalesce: Coalesce::new(PACE),
             commit: None,
             started: Instant::now(),
+            mark: Arc::clone(mark),
         };
         driver.pump(stream, let_go).await
     }
 
     /// Asks the provider about the history before the run's slot.
-    async fn asked(&self, scope: &Scope, slot: &BranchSlot, provider: &str) -> Result<ChunkStream, ProviderError> {
+    async fn asked(
+        &self,
+        scope: &Scope,
+        slot: &BranchSlot,
+        provider: &str,
+        mark: &RunMark,
+    ) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
         let provider = self.providers.named(Some(provider)).map_err(unknown)?;
         let prompt = self.prompt(scope, slot).await?;
         let warned = (!prompt.warnings.is_empty()).then(|| Ok(warning_of(&prompt.warnings)));
+        mark.asked();
         let answer = provider.open(prompt).await?;
         Ok(Box::pin(futures_util::stream::iter(warned).chain(answer)))
     }
@@ -230,6 +253,7 @@ impl Driver {
 
     /// Takes a chunk, as far as the message has room for it.
     fn take(&mut self, chunk: Chunk) -> Option<Driven> {
+        self.mark.said();
         match self.allowance.take(chunk) {
             Ok(chunk) => {
                 self.coalesce.push(chunk);
@@ -288,7 +312,8 @@ impl Driver {
         }
         let from = self.fold.offset();
         self.fold.extend(&chunks, from + chunks.len() as u64);
-        self.since_checkpoint += chunks.iter().map(Chunk::bytes).sum::<usize>();
+        let bytes = chunks.iter().map(Chunk::bytes).sum::<usize>();
+        self.since_checkpoint += bytes;
         let checkpoint = (self.since_checkpoint >= CHECKPOINT_BYTES).then(|| {
             self.since_checkpoint = 0;
             self.fold.body()
@@ -302,9 +327,13 @@ impl Driver {
             chunks: chunks.into(),
             checkpoint,
         };
-        let driving = Arc::clone(&self.driving);
+        let (driving, mark, count) = (Arc::clone(&self.driving), Arc::clone(&self.mark), append.chunks.len());
         // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
-        self.commit = Some(tokio::spawn(async move { driving.keep_chunks(append).await }));
+        self.commit = Some(tokio::spawn(async move {
+            driving.keep_chunks(append).await?;
+            mark.committed(count, bytes);
+            Ok(())
+        }));
     }
 }
 

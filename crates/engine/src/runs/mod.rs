@@ -33,6 +33,7 @@ use crate::runs::finish::Finisher;
 use crate::runs::lease::renew;
 use crate::runs::registry::Registry;
 use crate::runs::sweeper::Sweeper;
+use crate::telemetry::runs::RunCounts;
 use crate::threads::requests::{Terms, Written};
 use crate::threads::writer::{AfterCommit, Writer};
 
@@ -66,15 +67,17 @@ pub(crate) struct Needs {
     pub(crate) providers: Providers,
     pub(crate) context: ContextPolicy,
     pub(crate) limits: Limits,
+    pub(crate) counts: Arc<RunCounts>,
 }
 
 impl Runs {
     pub(crate) fn new(needs: Needs) -> Arc<Self> {
-        let Needs { store, node, hub, writer, registry, providers, context, limits } = needs;
+        let Needs { store, node, hub, writer, registry, providers, context, limits, counts } = needs;
         let finisher = Finisher::new(Arc::clone(&store));
         let sweeper =
             Sweeper { store: Arc::clone(&store), node, registry: Arc::clone(&registry), finisher: finisher.clone() };
-        let driving = Driving { store: Arc::clone(&store), providers, context, limits, finisher: finisher.clone() };
+        let driving =
+            Driving { store: Arc::clone(&store), providers, context, limits, finisher: finisher.clone(), counts };
         let (driving, sweeper) = (Arc::new(driving), Arc::new(sweeper));
         Arc::new(Self { store, hub, writer, registry, driving, finisher, sweeper })
     }

@@ -105,7 +105,7 @@ impl Bench {
         let durable: Arc<dyn DurableStore> = Arc::clone(&store) as _;
         let engine = Engine::start(durable, providers, Limits::DEFAULT, ContextPolicy::default());
         let engine = engine.await.expect("an engine");
-        let (hub, commits) = (Arc::clone(&engine.hub), Commits::new(Arc::clone(engine.node.tasks())));
+        let (hub, commits) = (Arc::clone(&engine.hub), Commits::new(Arc::clone(engine.node.tasks()), &engine.telemetry));
         let gate = Arc::new(Gate { hub, commits, kept: Mutex::default(), stumbles: Mutex::default() });
         store.attach(Arc::clone(&gate) as _);
         let scope =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId, Window,
 };
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
@@ -138,6 +138,11 @@ impl DurableStore for Planted {
         self.inner.changes(scope, thread, after, limits).await
     }
 
+    async fn newest_changes(&self, scope: &Scope, thread: &ThreadId, limit: u32) -> StoreResult<Vec<Record>> {
+        self.at("newest_changes", thread.as_str()).await?;
+        self.inner.newest_changes(scope, thread, limit).await
+    }
+
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
         self.at("thread", thread.as_str()).await?;
         self.inner.thread(scope, thread).await
@@ -146,6 +151,16 @@ impl DurableStore for Planted {
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
         self.at("threads", "").await?;
         self.inner.threads(scope, query).await
+    }
+
+    async fn find_threads(
+        &self,
+        tenant: &TenantId,
+        prefix: &ThreadId,
+        limit: u32,
+    ) -> StoreResult<Vec<(UserId, ThreadId)>> {
+        self.at("find_threads", prefix.as_str()).await?;
+        self.inner.find_threads(tenant, prefix, limit).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

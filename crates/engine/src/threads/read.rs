@@ -8,7 +8,7 @@ use threadmill_proto::cursor::StreamOffset;
 use threadmill_proto::message::Body;
 use threadmill_proto::{
     Anchor, BranchId, Cursor, ErrorCode, Limits, Message, MessageId, MessageStatus, Position, Problem, RunId,
-    RunStatus, Scope, ThreadId, Window,
+    RunStatus, Scope, TenantId, ThreadId, Window,
 };
 use threadmill_store::{
     Changes, DurableStore, PageLimits, RunRead, Standing, StoreResult, StreamPage, SummaryPage, WindowQuery,
@@ -119,6 +119,11 @@ impl Reads {
             tokio::time::sleep(wait).await;
         }
         Err(Problem::new(ErrorCode::Unavailable, "The thread changes too fast to read; try again."))
+    }
+
+    /// Windows of a thread that are in memory.
+    pub(crate) fn kept_of(&self, tenant: &TenantId, thread: &ThreadId) -> usize {
+        self.pages.kept_of(tenant, thread)
     }
 
     /// How often a window was in memory.

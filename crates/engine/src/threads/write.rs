@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use threadmill_proto::message::Body;
-use threadmill_proto::{BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, Thread, ThreadId};
+use threadmill_proto::{BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, TenantId, Thread, ThreadId};
 use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, SummaryPage, ThreadPage, WindowQuery};
 use tokio::time::Instant;
 
@@ -269,6 +269,12 @@ impl Threads {
     ) -> Answer<Written> {
         let command = self.run_command(thread, request.branch, request.regenerate, request.run)?;
         self.write(scope, terms, vec![command]).await
+    }
+
+    /// Windows of a thread that are in the node's memory.
+    #[must_use]
+    pub fn kept_of(&self, tenant: &TenantId, thread: &ThreadId) -> usize {
+        self.reads.kept_of(tenant, thread)
     }
 
     /// How often a window was in the node's memory.

@@ -12,7 +12,7 @@ use threadmill_store::{Applied, Command, Committed, DurableStore, StoppingRun, S
 use crate::delivery::topics::TopicKey;
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
-use crate::telemetry::LockCounters;
+use crate::telemetry::locks::LockCounters;
 use crate::threads::permit::{Permits, QueuedWrite, cost_of};
 use crate::threads::requests::{Terms, Written};
 use crate::threads::turns::Turn;

@@ -9,7 +9,9 @@ use super::read::written;
 use super::{Malformed, iso, number, object, parse_iso, parts_from_value, raw, string, text_of};
 use crate::{BranchId, Message, MessageId, MessageStatus, Role, ThreadId};
 
-fn role_word(role: Role) -> &'static str {
+/// A role's word.
+#[must_use]
+pub fn role_word(role: Role) -> &'static str {
     match role {
         Role::System => "system",
         Role::User => "user",
@@ -48,7 +50,9 @@ pub fn status_from_str(word: &str) -> Result<MessageStatus, Malformed> {
     found.map(|(status, _)| *status).ok_or_else(|| format!("`status` is `{word}`, which is none"))
 }
 
-fn status_word(status: MessageStatus) -> &'static str {
+/// A status' word.
+#[must_use]
+pub fn status_word(status: MessageStatus) -> &'static str {
     STATUSES.iter().find(|(known, _)| *known == status).map_or("complete", |(_, name)| name)
 }
 

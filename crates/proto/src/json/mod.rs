@@ -16,7 +16,7 @@ mod window;
 
 pub use chunk::{chunk_from_value, chunk_to_value};
 pub use event::{change_to_value, event_to_value};
-pub use message::{message_from_value, message_to_value, role_from_str, status_from_str};
+pub use message::{message_from_value, message_to_value, role_from_str, role_word, status_from_str, status_word};
 pub use part::{part_from_value, part_to_value, parts_from_value};
 pub use plain::{
     iso, outcome_word, parse_iso, problem_from_value, problem_to_value, run_to_value, summary_from_value,

@@ -11,7 +11,8 @@ use crate::problem::ApiProblem;
 use crate::request::caller::Caller;
 use crate::request::fields::Fields;
 use crate::request::query::path_id;
-use threadmill_engine::{LockWish, Spread, THRESHOLD};
+use threadmill_engine::telemetry::histogram::Spread;
+use threadmill_engine::{LockOutcome, LockWish, THRESHOLD};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -118,12 +119,16 @@ pub(crate) async fn read(
 /// `GET /v1/locks`: what this node counted.
 pub(crate) async fn stats(State(app): State<App>, _: Caller) -> Json<Value> {
     let stats = app.engine.locks().stats();
-    let spread = |s: Spread| json!({"count": s.count, "p50": s.p50, "p90": s.p90, "p99": s.p99, "max": s.max});
-    let outcomes = stats.outcomes;
+    let spread = |s: &Spread| {
+        let at = |share| s.quantile(share).map_or(0.0, |seconds| (seconds * 1e4).round() / 10.0);
+        json!({"count": s.count(), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1.0)})
+    };
+    let count = |outcome| stats.count(outcome);
     Json(json!({
-        "attempts": outcomes.attempts, "granted": outcomes.free, "expired": outcomes.expired,
-        "again": outcomes.again, "timedOut": outcomes.timed_out, "busy": outcomes.busy, "refused": outcomes.refused,
-        "fenced": outcomes.fenced, "waiting": stats.waiting, "failureRate": stats.failure_rate,
-        "threshold": THRESHOLD, "waits": spread(stats.waits), "holds": spread(stats.holds),
+        "attempts": stats.attempts, "granted": count(LockOutcome::Granted), "expired": count(LockOutcome::Expired),
+        "again": count(LockOutcome::Again), "timedOut": count(LockOutcome::TimedOut), "busy": count(LockOutcome::Busy),
+        "refused": count(LockOutcome::Refused), "fenced": count(LockOutcome::Fenced), "waiting": stats.waiting,
+        "failureRate": stats.failure_rate, "threshold": THRESHOLD, "waits": spread(&stats.waits),
+        "holds": spread(&stats.holds),
     }))
 }

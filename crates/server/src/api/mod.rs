@@ -6,6 +6,7 @@ pub(crate) mod locks;
 pub(crate) mod me;
 pub(crate) mod messages;
 pub(crate) mod presence;
+pub(crate) mod rum;
 pub(crate) mod runs;
 pub(crate) mod threads;
 pub(crate) mod transfer;

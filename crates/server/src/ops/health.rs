@@ -13,19 +13,23 @@ use threadmill_engine::{Engine, Ready};
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let ready = app.engine.ready().await;
     let status = if ready == Ready::Yes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let why = match ready {
+    let mut value = json!({"ready": ready == Ready::Yes, "status": why(ready), "mode": app.engine.mode().now().name()});
+    if let Some(hot) = hot(&app.engine) {
+        value["hot"] = hot;
+    }
+    (status, Json(value)).into_response()
+}
+
+/// Whether requests may come, in words.
+pub(crate) fn why(ready: Ready) -> String {
+    match ready {
         Ready::Yes => "ready".to_owned(),
         Ready::Draining => "draining".to_owned(),
         Ready::StoreAway => "the store does not answer".to_owned(),
         Ready::ReadOnly => "the store refuses writes".to_owned(),
         Ready::Unwritable => "no write can be made".to_owned(),
         Ready::Broken(task) => format!("the task {task} panics again and again"),
-    };
-    let mut value = json!({"ready": ready == Ready::Yes, "status": why, "mode": app.engine.mode().now().name()});
-    if let Some(hot) = hot(&app.engine) {
-        value["hot"] = hot;
     }
-    (status, Json(value)).into_response()
 }
 
 /// How the hot tier was used, if there is one.

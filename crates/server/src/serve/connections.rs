@@ -50,6 +50,11 @@ impl Connections {
         self.lock().values().map(|count| count.live).sum()
     }
 
+    /// Those of each user that has any, or was seen before.
+    pub(crate) fn everybody(&self) -> Vec<(Scope, Count)> {
+        self.lock().iter().map(|(scope, count)| (scope.clone(), *count)).collect()
+    }
+
     /// Those of a user.
     pub(crate) fn of(&self, scope: &Scope) -> Count {
         self.lock().get(scope).copied().unwrap_or_default()

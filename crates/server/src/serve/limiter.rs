@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -17,6 +18,8 @@ use super::refusals::{Refusal, Refusals};
 
 /// When to come back if nothing better is known.
 const RETRY_MS: u32 = 1_000;
+/// Between two reports of a user's clients.
+const REPORTS: Duration = Duration::from_secs(5);
 
 /// What users, tenants, addresses and the node hold now.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ struct RateLimits {
     users: DefaultKeyedRateLimiter<Scope>,
     tenants: DefaultKeyedRateLimiter<TenantId>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
+    /// Reports of users' clients.
+    reports: DefaultKeyedRateLimiter<Scope>,
     clock: DefaultClock,
 }
 
@@ -54,12 +59,19 @@ fn limiter<K: Hash + Eq + Clone>(per_second: u32) -> DefaultKeyedRateLimiter<K> 
     RateLimiter::keyed(Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)))
 }
 
+/// One report in five seconds, and a few at once from several devices.
+fn reports() -> Quota {
+    let few = NonZeroU32::MIN.saturating_add(7);
+    Quota::with_period(REPORTS).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(few)
+}
+
 impl RateLimits {
     fn new(rates: Rates) -> Self {
         Self {
             users: limiter(rates.user),
             tenants: limiter(rates.tenant),
             addresses: limiter(rates.address),
+            reports: RateLimiter::keyed(reports()),
             clock: DefaultClock::default(),
         }
     }
@@ -78,6 +90,8 @@ impl RateLimits {
         self.tenants.retain_recent();
         self.addresses.retain_recent();
         self.addresses.shrink_to_fit();
+        self.reports.retain_recent();
+        self.reports.shrink_to_fit();
     }
 }
 
@@ -110,6 +124,12 @@ impl Limiter {
 
     pub(crate) fn limits(&self) -> &HttpLimits {
         &self.limits
+    }
+
+    /// Lets a report of a user's client pass. One that does not is none of the node's refusals: nothing is lost by it.
+    pub(crate) fn report(&self, scope: &Scope) -> Result<(), Problem> {
+        let wait = self.rates.over(&self.rates.reports, scope);
+        wait.map_or(Ok(()), |wait| Err(too_much("A report came before it was due.", wait)))
     }
 
     /// Takes one live connection's place.

@@ -1,6 +1,7 @@
 //! Reads: each in one snapshot of the database, on a connection of the pool. What is made of the rows is the rules'.
 
 pub(crate) mod head;
+pub(crate) mod nodes;
 pub(crate) mod runs;
 
 use std::collections::{HashMap, VecDeque};
@@ -40,6 +41,23 @@ fn read_summary(row: &Row) -> Done<Summary> {
         deleted: get(row, 6)?,
         updated_at: uint(get(row, 7)?)?,
     })
+}
+
+/// Threads of a tenant whose ids begin like this, with whose they are: a range of the index of ids.
+pub(crate) async fn find_threads(
+    db: &Db<'_>,
+    tenant: &TenantId,
+    prefix: &ThreadId,
+    limit: u32,
+) -> Done<Vec<(UserId, ThreadId)>> {
+    const SQL: &str = "SELECT u.id, h.id FROM threadmill.tenants t
+         JOIN threadmill.threads h ON h.tenant = t.num AND h.id >= $2 AND h.id < $3 AND NOT h.hidden
+         JOIN threadmill.users u ON u.num = h.owner
+         WHERE t.id = $1 ORDER BY h.id LIMIT $4";
+    // No letter of an id is past this one.
+    let end = format!("{prefix}\u{7f}");
+    let rows = db.all(SQL, &[&tenant.as_str(), &prefix.as_str(), &end, &i64::from(limit)]).await?;
+    rows.iter().map(|row| Ok((id!(UserId, get(row, 0)?)?, id!(ThreadId, get(row, 1)?)?))).collect()
 }
 
 macro_rules! opened {

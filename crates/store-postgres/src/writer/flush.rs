@@ -1,9 +1,11 @@
 //! One commit: its operations on one sheet, and how it ended.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use threadmill_store::relational::{self, Outcome};
 use threadmill_store::{Committing, StoreResult};
+use tokio::time::Instant;
 
 use super::ask::{Answer, Ask, Needs};
 use super::stamp::Stamp;
@@ -16,6 +18,8 @@ use crate::sheet::{Draft, Sheet};
 pub(super) struct Flushed {
     pub(super) answers: Vec<StoreResult<Answer>>,
     pub(super) out: Vec<Committing>,
+    /// How long the writing took, if there was something to write.
+    pub(super) took: Option<Duration>,
 }
 
 /// How a commit ended.
@@ -38,11 +42,16 @@ struct Flush<'f> {
 /// Runs operations and commits them together.
 pub(super) async fn flush(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Ending {
     match work(db, asks, stamp).await {
-        Ok((flushed, writes)) if !writes.is_empty() => match db.commit(&writes).await {
+        Ok((mut flushed, writes)) if !writes.is_empty() => {
+            let began = Instant::now();
+            let done = db.commit(&writes).await;
+            flushed.took = Some(began.elapsed());
+            match done {
             Ok(()) => Ending::Committed(flushed),
             Err(Fail::Broken(trouble)) if trouble.kind == crate::fail::Kind::Lost => Ending::Unknown(flushed, trouble),
             Err(fail) => Ending::Failed(fail),
-        },
+            }
+        }
         // Nothing but refusals and repeated answers.
         Ok((flushed, _)) => match db.batch("ROLLBACK").await {
             Ok(()) => Ending::Committed(flushed),
@@ -63,7 +72,7 @@ async fn work(db: &Db<'_>, asks: &[&Ask], stamp: &Stamp) -> Done<(Flushed, Vec<W
     let mut positions = flush.positions().await?;
     let summaries = store::place_summaries(&flush.sheet, &mut flush.out, &mut positions);
     let writes = store::writes(&flush.sheet, &summaries, &positions);
-    Ok((Flushed { answers: flush.answers, out: flush.out }, writes))
+    Ok((Flushed { answers: flush.answers, out: flush.out, took: None }, writes))
 }
 
 impl Flush<'_> {

@@ -58,6 +58,13 @@ impl Sink {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = sink;
     }
 
+    fn synced(&self, operations: usize, took: Option<Duration>) {
+        let sink = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let (Some(sink), Some(took)) = (sink, took) {
+            sink.synced(operations, took);
+        }
+    }
+
     fn tell(&self, out: Vec<Committing>) {
         let sink = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(sink) = sink.filter(|_| !out.is_empty()) {
@@ -281,6 +288,7 @@ impl Worker {
     fn publish(&mut self, flushed: Flushed) -> Vec<StoreResult<Answer>> {
         self.hints.told(&flushed.out);
         self.maintenance.note(&flushed.out);
+        self.sink.synced(flushed.answers.len(), flushed.took);
         self.sink.tell(flushed.out);
         flushed.answers
     }

@@ -77,7 +77,7 @@ async fn a_killed_connection_comes_back_and_has_everything_rechecked() {
     database
         .sql(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = '{}' AND application_name = 'threadmill hints'",
+             WHERE datname = '{}' AND application_name LIKE 'threadmill % hints'",
             database.name
         ))
         .await;

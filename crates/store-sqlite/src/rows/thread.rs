@@ -1,7 +1,7 @@
 //! The thread row: what a thread is, and where its log stands.
 
 use rusqlite::{Row, params};
-use threadmill_proto::{JsonText, Scope, ThreadId};
+use threadmill_proto::{JsonText, Scope, TenantId, ThreadId, UserId};
 use threadmill_store::relational::{ThreadRow, hash_from_blob};
 use threadmill_store::{Missing, store_id as id};
 
@@ -64,6 +64,20 @@ pub(crate) fn visible(db: &Db<'_>, scope: &Scope, thread: &ThreadId) -> Done<Thr
     let who = principal::find(db, scope)?.ok_or(Missing::Thread)?;
     let row = any(db, who.tenant, thread)?;
     Ok(row.filter(|row| row.is_seen_by(who)).ok_or(Missing::Thread)?)
+}
+
+/// Threads of a tenant whose ids begin like this, with whose they are: a range of the index of ids.
+pub(crate) fn find(db: &Db<'_>, tenant: &TenantId, prefix: &ThreadId, limit: u32) -> Done<Vec<(UserId, ThreadId)>> {
+    let sql = "SELECT u.id, h.id FROM tenants t
+        CROSS JOIN threads h ON h.tenant = t.num AND h.id >= ?2 AND h.id < ?3 AND h.hidden = 0
+        CROSS JOIN users u ON u.num = h.owner
+        WHERE t.id = ?1 ORDER BY h.id LIMIT ?4";
+    // No letter of an id is past this one.
+    let end = format!("{prefix}\u{7f}");
+    db.all(sql, params![tenant.as_str(), prefix.as_str(), end, limit], |row| {
+        let (user, thread): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((id!(UserId, &user)?, id!(ThreadId, &thread)?))
+    })
 }
 
 /// A thread by its number.

@@ -1,5 +1,7 @@
 //! One commit: the operations in it, what they leave for the sink, and the answers that wait for it.
 
+use std::time::Instant;
+
 use threadmill_store::{Committing, StoreError};
 
 use super::job::{Answer, Job, Turn, Verdict};
@@ -141,7 +143,12 @@ impl State {
         if planted(Plant::AckBeforeSync) {
             group.answer(None);
         }
-        self.conn.execute_batch("COMMIT")
+        let began = Instant::now();
+        self.conn.execute_batch("COMMIT")?;
+        if let Some(sink) = self.shared.sink() {
+            sink.synced(group.answers.len(), began.elapsed());
+        }
+        Ok(())
     }
 
     /// Removes chunks that no run needs any more: journal rows older than every unended run's, and the streams of

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use threadmill_proto::{
-    BranchId, LockName, Message, MessageId, Millis, Position, RunId, Scope, Thread, ThreadId, Window,
+    BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId, Window,
 };
 
 use crate::{
@@ -156,12 +156,29 @@ impl DurableStore for MemoryStore {
         self.read(|state| reads::changes(state, scope, thread, after, limits))
     }
 
+    async fn newest_changes(&self, scope: &Scope, thread: &ThreadId, limit: u32) -> StoreResult<Vec<Record>> {
+        self.read(|state| {
+            let log = &state.visible(scope, thread)?.log;
+            let from = log.len().saturating_sub(limit as usize);
+            Ok(log[from..].iter().map(|(_, record)| record.clone()).collect())
+        })
+    }
+
     async fn thread(&self, scope: &Scope, thread: &ThreadId) -> StoreResult<Thread> {
         self.read(|state| Ok(state.visible(scope, thread)?.shown()))
     }
 
     async fn threads(&self, scope: &Scope, query: ListQuery) -> StoreResult<ThreadPage> {
         self.read(|state| Ok(reads::threads(state, scope, &query)))
+    }
+
+    async fn find_threads(
+        &self,
+        tenant: &TenantId,
+        prefix: &ThreadId,
+        limit: u32,
+    ) -> StoreResult<Vec<(UserId, ThreadId)>> {
+        self.read(|state| Ok(reads::find_threads(state, tenant, prefix, limit)))
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

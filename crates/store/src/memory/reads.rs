@@ -1,7 +1,7 @@
 //! The model's other reads: changes, lists, branches, exports, the digest.
 
 use threadmill_proto::frame::ResetReason;
-use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summary, ThreadId, TitleFilter};
+use threadmill_proto::{ChainHash, Change, Event, Message, Position, Scope, Summary, TenantId, ThreadId, TitleFilter, UserId};
 
 use super::state::{State, ThreadState};
 use crate::{
@@ -99,6 +99,13 @@ pub(super) fn threads(state: &State, scope: &Scope, query: &ListQuery) -> Thread
     let more = items.len() > limit;
     items.truncate(limit);
     ThreadPage { next: items.last().filter(|_| more).map(|last| last.pos), threads: items, pos }
+}
+
+pub(super) fn find_threads(state: &State, tenant: &TenantId, prefix: &ThreadId, limit: u32) -> Vec<(UserId, ThreadId)> {
+    let all = state.threads.iter().filter(|((of, id), thread)| {
+        of == tenant && id.as_str().starts_with(prefix.as_str()) && !thread.hidden
+    });
+    all.take(limit as usize).map(|((_, id), thread)| (thread.owner.clone(), id.clone())).collect()
 }
 
 pub(super) fn summaries(state: &State, scope: &Scope, since: u64, limit: u32) -> SummaryPage {

@@ -56,6 +56,16 @@ pub async fn changes<R: Reads>(
     Ok(Changes::Since { events, head })
 }
 
+/// The newest records, oldest first.
+///
+/// # Errors
+/// If there is no such thread for this scope, or what the store says.
+pub async fn newest_changes<R: Reads>(rows: &R, scope: &Scope, id: &ThreadId, limit: u32) -> Got<R, Vec<Record>> {
+    let thread = rows.visible(scope, id).await?;
+    let from = (thread.position().seq + 1).saturating_sub(u64::from(limit)).max(1);
+    Ok(rows.records(&thread, from, limit).await?.into_iter().map(|(_, record)| record).collect())
+}
+
 async fn since<R: Reads>(
     rows: &R,
     thread: &ThreadRow,

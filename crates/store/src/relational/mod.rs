@@ -35,7 +35,7 @@ mod window;
 mod work;
 
 pub use access::{Done, Rows, RunChange, Target, at_once};
-pub use changes::changes;
+pub use changes::{changes, newest_changes};
 pub use codec::{
     CHUNK_CBOR, CODEC_CBOR, NONE, Stretch, body_from_blob, body_to_blob, delta_from, delta_of, hash_from_blob, key,
     number, outcome_from, outcome_to, owner_at, put_bytes, put_varint, ranges, role_from, role_to, run_status_from,

@@ -1,0 +1,101 @@
+//! What clients report of themselves: what their core holds, and how the page felt. Parsed strictly, clamped, added to
+//! histograms at once; nothing of a report is kept.
+
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use threadmill_engine::telemetry::clients::{ClientCounts, ClientEngine, ClientField};
+use threadmill_proto::ErrorCode;
+
+use crate::app::App;
+use crate::problem::ApiProblem;
+use crate::request::caller::Caller;
+use crate::request::fields::unread;
+
+/// Bytes of a report.
+const BYTES: usize = 16 << 10;
+/// Samples of a report.
+const SAMPLES: usize = 64;
+/// Threads of a sample.
+const THREADS: usize = 64;
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Engine {
+    Core,
+    Direct,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    engine: Engine,
+    samples: Vec<Sample>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Sample {
+    core_bytes: Option<f64>,
+    threads: Vec<Thread>,
+    render_ms: Option<f64>,
+    inp_ms: Option<f64>,
+    long_tasks: u64,
+    heap_bytes: Option<f64>,
+    cross_tab_ms: Option<f64>,
+    load_ms: Option<f64>,
+    scroll_ms: Option<f64>,
+    reconnects: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Thread {
+    rows: Option<f64>,
+    bytes: Option<f64>,
+}
+
+/// `POST /v1/rum`.
+pub(crate) async fn report(
+    State(app): State<App>,
+    Caller(scope): Caller,
+    request: Request,
+) -> Result<(StatusCode, Json<Value>), ApiProblem> {
+    app.limiter.report(&scope)?;
+    let body = to_bytes(request.into_body(), BYTES).await.map_err(|error| unread(&error, BYTES))?;
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest, detail);
+    let report: Report =
+        serde_json::from_slice(&body).map_err(|error| invalid(format!("The report cannot be read: {error}.")))?;
+    if report.samples.len() > SAMPLES || report.samples.iter().any(|sample| sample.threads.len() > THREADS) {
+        return Err(invalid(format!("A report has at most {SAMPLES} samples, each of at most {THREADS} threads.")));
+    }
+    let engine = match report.engine {
+        Engine::Core => ClientEngine::Core,
+        Engine::Direct => ClientEngine::Direct,
+    };
+    report.samples.iter().for_each(|sample| take(&app.engine.telemetry().clients, engine, sample));
+    Ok((StatusCode::ACCEPTED, Json(json!({"accepted": report.samples.len()}))))
+}
+
+fn take(counts: &ClientCounts, engine: ClientEngine, sample: &Sample) {
+    counts.sample(sample.long_tasks, sample.reconnects);
+    let fields = [
+        (ClientField::CoreBytes, sample.core_bytes),
+        (ClientField::Render, sample.render_ms),
+        (ClientField::Input, sample.inp_ms),
+        (ClientField::Heap, sample.heap_bytes),
+        (ClientField::CrossTab, sample.cross_tab_ms),
+        (ClientField::Load, sample.load_ms),
+        (ClientField::Scroll, sample.scroll_ms),
+    ];
+    let threads = sample.threads.iter().flat_map(|thread| {
+        [(ClientField::Rows, thread.rows), (ClientField::ThreadBytes, thread.bytes)]
+    });
+    for (field, value) in fields.into_iter().chain(threads) {
+        value.into_iter().for_each(|value| counts.take(engine, field, value));
+    }
+}
