@@ -73,6 +73,18 @@ export async function feedbackChecks(browser) {
     must(withWords.thread === id && withWords.message === message, JSON.stringify(withWords));
     await page.context().close();
   });
+  await check('what a thumb brings has room on the narrowest page', async () => {
+    const page = await openPage(browser, `/t/${id}`, { viewport: { width: 320, height: 640 } });
+    await rowsShown(page);
+    await listen(page);
+    await page.click(DOWN);
+    await page.waitForSelector(REPORT);
+    const right = await page.$$eval('.row-assistant .row-actions > *', all =>
+      Math.max(...all.map(element => element.getBoundingClientRect().right)),
+    );
+    must(right <= 320, `it goes to ${right} of 320 pixels`);
+    await page.context().close();
+  });
   await check(
     'a thumb that the server does not take is taken back, and the server’s words are shown',
     async () => {

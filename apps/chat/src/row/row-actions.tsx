@@ -24,12 +24,10 @@ function Actions({ row }: { row: Row }) {
         <Action icon="edit" label="Edit message" onClick={() => edit(row.id)} />
       )}
       {row.role === 'assistant' && (
-        <>
-          <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
-          <Thumbs messageId={row.id} />
-        </>
+        <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
+      {row.role === 'assistant' && <Thumbs messageId={row.id} />}
       <time
         dateTime={isoTime(row.createdAt)}
         onPointerEnter={event => {
