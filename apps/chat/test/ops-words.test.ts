@@ -6,6 +6,7 @@ import { addressOf, parsePlace } from '../src/ops/address';
 import { Fields } from '../src/ops/data/fields';
 import { cutOf, type Insight, runOf, summaryOf } from '../src/ops/data/shapes';
 import { Frames, tracedOf } from '../src/ops/data/trace';
+import { usedShare } from '../src/ops/views/budgets';
 import { amount, plural, short, span, spans, when } from '../src/ops/words/format';
 import { piecesOf } from '../src/ops/words/timeline';
 import { newsOf, ordered, verdictLine, verdictOf } from '../src/ops/words/verdict';
@@ -209,6 +210,12 @@ describe('what comes from outside', () => {
     });
     expect(tracedOf('{', 1)).toMatchObject({ kind: '', rest: [] });
   });
+});
+
+test('a budget is used by what is spent and what is held, and may be overdrawn', () => {
+  expect(usedShare({ spent: 70, held: 10, limit: 100 })).toBe(0.8);
+  expect(usedShare({ spent: 130, held: null, limit: 100 })).toBe(1.3);
+  for (const limit of [null, 0]) expect(usedShare({ spent: 1, held: 1, limit })).toBeNull();
 });
 
 test('places have addresses that lead back to them', () => {

@@ -379,6 +379,33 @@ const OTHERS = {
     ],
   }),
   audit: state => ({ audit: state.audit }),
+  usage: () => ({
+    month: '2026-11',
+    days: {
+      '2026-11-28': { runs: 3, promptTokens: 812, answerTokens: 1_204, money: 13_656, durableBytes: 9_120 },
+      '2026-11-29': {
+        runs: 40,
+        promptTokens: 9_000,
+        answerTokens: 40_000,
+        money: 913_656,
+        durableBytes: 912_000,
+      },
+    },
+    budgets: [
+      {
+        budget: 'each-user',
+        period: '2026-11-29',
+        subject: 'ada',
+        spent: 2_100_000,
+        held: 200_000,
+        limit: 2_500_000,
+      },
+      { budget: 'all-of-us', period: '2026-11', subject: 'default', spent: 913_656, held: 0, limit: null },
+    ],
+  }),
+  feedback: () => ({
+    reports: [{ at: Date.now() - 60_000, text: 'The answer was about another question.' }],
+  }),
   rollouts: () => ({ rollouts: [ROLLOUT], write: true }),
   'rollouts/scalable-sync': () => ({
     ...ROLLOUT,

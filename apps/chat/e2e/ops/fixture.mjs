@@ -73,7 +73,7 @@ async function api(request, response, path, query, state) {
     return response.end('{"released":true}');
   }
   if (path === 'trace') return trace(response, query);
-  const answer = answerTo(path, query, state);
+  const answer = state.absent.has(path) ? undefined : answerTo(path, query, state);
   if (!answer) return refuse(response, 404, 'route_not_found', 'There is no such route.');
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(JSON.stringify(answer));
@@ -102,6 +102,7 @@ export async function startFixture(port = 0) {
     broken: false,
     token: undefined,
     audit: [],
+    absent: new Set(),
     asked: [],
   };
   const server = createServer((request, response) => {

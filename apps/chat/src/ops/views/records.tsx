@@ -1,4 +1,4 @@
-//! What was written down: errors that were answered, and looks and actions of operators.
+//! What was written down: errors that were answered, problems that users reported, and looks and actions of operators.
 
 import type { Fields } from '../data/fields';
 import { cutOf } from '../data/shapes';
@@ -9,9 +9,19 @@ import { Table } from '../parts/table';
 import { amount, short, span, when } from '../words/format';
 
 const errorsOf = (answer: Fields) => cutOf(answer, 'errors', row => row);
+const reportsOf = (answer: Fields) => answer.list('reports', report => report);
 const auditOf = (answer: Fields) => cutOf(answer, 'audit', row => row);
 
 export function ErrorsView() {
+  return (
+    <>
+      <Errors />
+      <ReportsView />
+    </>
+  );
+}
+
+function Errors() {
   const { now } = useStanding();
   return (
     <section aria-labelledby="errors">
@@ -53,6 +63,30 @@ export function ErrorsView() {
               },
               { title: 'Took', of: row => span(row.number('tookMs')), numeric: true },
               { title: 'Id', of: row => <Id id={row.text('request')}>{short(row.text('request'))}</Id> },
+            ]}
+          />
+        )}
+      </Answer>
+    </section>
+  );
+}
+
+/** Problems that users reported in words which they let the operator read. */
+function ReportsView() {
+  const { now } = useStanding();
+  return (
+    <section aria-labelledby="reports">
+      <h2 id="reports">What users reported, with their leave</h2>
+      <Answer path="feedback" read={reportsOf} everyMs={15_000} off="This node takes no reports.">
+        {reports => (
+          <Table
+            label="Reports"
+            rows={reports.toReversed()}
+            keyOf={(report, at) => `${report.number('at')} ${at}`}
+            none="None."
+            columns={[
+              { title: 'When', of: report => when(report.number('at'), now) },
+              { title: 'What', of: report => report.text('text'), wide: true },
             ]}
           />
         )}
