@@ -7,7 +7,7 @@ import { Fields } from '../src/ops/data/fields';
 import { cutOf, type Insight, runOf, summaryOf } from '../src/ops/data/shapes';
 import { Frames, tracedOf } from '../src/ops/data/trace';
 import { usedShare } from '../src/ops/views/budgets';
-import { amount, plural, short, span, spans, when } from '../src/ops/words/format';
+import { amount, compared, plural, short, span, spans, when } from '../src/ops/words/format';
 import { piecesOf } from '../src/ops/words/timeline';
 import { newsOf, ordered, verdictLine, verdictOf } from '../src/ops/words/verdict';
 
@@ -108,6 +108,16 @@ describe('numbers', () => {
     expect(spans(12_000_000, 12_000_000)).toBe('3 h 20 min · 3 h 20 min');
     expect(spans(null, null)).toBe('–');
     expect(spans(1, null)).toBe('1.00 ms · –');
+  });
+
+  test('numbers that are compared keep three figures of any size', () => {
+    expect([0.00123456, -0.002, 1_234_567, 0, null].map(compared)).toEqual([
+      '0.00123',
+      '-0.002',
+      '1,230,000',
+      '0',
+      '–',
+    ]);
   });
 
   test('ids, counts and days', () => {

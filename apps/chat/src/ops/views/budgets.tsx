@@ -106,7 +106,7 @@ function Budgets({ rows }: { rows: readonly Budget[] }) {
 }
 
 function Used({ share }: { share: number | null }) {
-  const state = share === null || share < 0.8 ? 'ok' : share < 1 ? 'paused' : 'failed';
+  const state = share === null ? 'none' : share < 0.8 ? 'ok' : share < 1 ? 'paused' : 'failed';
   return (
     <span className="state" data-state={state}>
       {amount(share, 'share')}

@@ -7,7 +7,7 @@ import { Answer } from '../parts/answer';
 import { FactList } from '../parts/facts';
 import { useStanding } from '../parts/summary-context';
 import { Table } from '../parts/table';
-import { amount, plural, span, when } from '../words/format';
+import { amount, compared, plural, span, when } from '../words/format';
 
 const OFF = 'This node has no guarded rollouts.';
 const listOf = (answer: Fields) => answer.list('rollouts', rollout => rollout);
@@ -143,7 +143,6 @@ function Moves({ flag, status }: { flag: string; status: string }) {
 }
 
 function Gates({ rollout }: { rollout: Fields }) {
-  const number = (value: number | null) => amount(value, 'count');
   return (
     <>
       <h3>Gates</h3>
@@ -163,17 +162,18 @@ function Gates({ rollout }: { rollout: Fields }) {
               </span>
             ),
           },
-          { title: 'Without', of: gate => number(gate.number('old')), numeric: true },
-          { title: 'With', of: gate => number(gate.number('new')), numeric: true },
+          { title: 'Without', of: gate => compared(gate.number('old')), numeric: true },
+          { title: 'With', of: gate => compared(gate.number('new')), numeric: true },
           {
             title: 'Difference',
             of: gate =>
-              gate.has('low') ? `${number(gate.number('low'))} to ${number(gate.number('high'))}` : '–',
+              gate.has('low') ? `${compared(gate.number('low'))} to ${compared(gate.number('high'))}` : '–',
             numeric: true,
           },
           {
             title: 'Trials',
-            of: gate => `${number(gate.number('oldTrials'))} · ${number(gate.number('newTrials'))}`,
+            of: gate =>
+              `${amount(gate.number('oldTrials'), 'count')} · ${amount(gate.number('newTrials'), 'count')}`,
             numeric: true,
           },
         ]}

@@ -54,6 +54,13 @@ function figures(value: number): string {
   return size >= 0.005 ? value.toFixed(2) : value > 0 ? '<0.01' : '>-0.01';
 }
 
+const exact = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
+
+/** A number to be compared with another, whatever its size: three figures of it. */
+export function compared(value: number | null): string {
+  return value === null ? DASH : exact.format(value);
+}
+
 function count(value: number): string {
   return Number.isInteger(value) ? whole.format(value) : figures(value);
 }
