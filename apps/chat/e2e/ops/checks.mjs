@@ -338,8 +338,28 @@ function pictures(browser, directory) {
   });
 }
 
+/** The pages are two builds: nobody who chats loads, or keeps for starting offline, what is for operators. */
+function apart() {
+  return check('ops: the chat page and its service worker name no file of it', async () => {
+    const read = name => readFileSync(new URL(`../../dist/${name}`, import.meta.url), 'utf8');
+    const own = [...read('ops.html').matchAll(/assets\/[\w.-]+/g)].map(([name]) => name);
+    must(own.length >= 2, 'the page has no files');
+    const chat = [
+      'index.html',
+      'sw.js',
+      ...[...read('index.html').matchAll(/assets\/[\w.-]+\.js/g)].map(([name]) => name),
+    ];
+    const named = chat.flatMap(name =>
+      own.filter(file => read(name).includes(file)).map(file => `${name}: ${file}`),
+    );
+    must(named.length === 0, named.join());
+    return `${chat.length} files`;
+  });
+}
+
 /** All of it; pictures go to `directory`. */
 export async function opsChecks(browser, directory) {
+  await apart();
   await beside(
     () => firstScreen(browser).then(() => doing(browser)),
     () => trouble(browser).then(() => access(browser)),

@@ -93,7 +93,7 @@ function Standing({ flag, rollout }: { flag: string; rollout: Fields }) {
       <p>{rollout.text('why')}</p>
       {next.has('move') && (
         <p>
-          Next: <b>{next.text('move')}</b>. {next.text('why')}
+          Next: <b>{next.text('move')}</b>: {next.text('why')}
         </p>
       )}
       <Moves flag={flag} status={rollout.text('status')} />
