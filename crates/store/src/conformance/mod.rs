@@ -72,6 +72,8 @@ suite! { $
     threads {
         a_made_thread_reads_back
         an_id_is_taken_once
+        the_newest_changes_are_read_from_the_end
+        threads_are_found_by_the_beginning_of_their_ids
         the_first_user_message_gives_the_title
         a_title_that_was_made_of_a_text_goes_with_it
         a_thread_is_renamed_and_archived

@@ -4,7 +4,7 @@ use threadmill_proto::{Anchor, Change, JsonText, Role};
 
 use super::Rig;
 use super::kit::{Chat, branch_id, conflict, message_id, missing, nonsense, run_id, scope, thread_id};
-use crate::{Applied, Changes, Command, Conflict, ListQuery, Missing};
+use crate::{Applied, Changes, Command, Conflict, ImportThread, ListQuery, Missing};
 
 fn update(chat: &Chat, title: Option<&str>, archived: Option<bool>) -> Command {
     Command::UpdateThread { id: chat.thread.clone(), title: title.map(str::to_owned), archived, default_branch: None }
@@ -39,6 +39,48 @@ pub async fn an_id_is_taken_once(rig: &mut dyn Rig) {
     conflict(chat.apply([create.clone()]).await, Conflict::IdTaken);
     chat.scope = scope("acme", "bob");
     conflict(chat.apply([create]).await, Conflict::IdTaken);
+}
+
+/// Operators find threads by the beginning of their ids in one tenant, whoever's they are, and none that is hidden or gone.
+pub async fn threads_are_found_by_the_beginning_of_their_ids(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    for (user, id) in [("ada", "pre-1"), ("bob", "pre-2"), ("ada", "pre-~"), ("ada", "pr"), ("ada", "prf-x")] {
+        (chat.scope, chat.thread) = (scope("acme", user), thread_id(id));
+        let create = Command::CreateThread {
+            id: thread_id(id),
+            branch: branch_id("first"),
+            title: "t".into(),
+            metadata: None,
+        };
+        chat.ok([create]).await;
+    }
+    let (id, title, metadata, archived) = (thread_id("pre-3"), "t".to_owned(), None, false);
+    let hidden = ImportThread { id, title, metadata, archived, created_at: 1, updated_at: 1 };
+    chat.store.import_begin(&chat.scope, hidden).await.expect("it begins");
+    let find = async |tenant: &str, prefix: &str, limit| {
+        let found = chat.store.find_threads(&scope(tenant, "x").tenant, &thread_id(prefix), limit).await;
+        let found = found.expect("they are found").into_iter();
+        found.map(|(user, id)| format!("{user} {id}")).collect::<Vec<_>>()
+    };
+    assert_eq!(find("acme", "pre-", 9).await, ["ada pre-1", "bob pre-2", "ada pre-~"]);
+    assert_eq!(find("acme", "pre-", 2).await, ["ada pre-1", "bob pre-2"]);
+    assert_eq!(find("acme", "pre-2", 9).await, ["bob pre-2"]);
+    assert!(find("other", "pre-", 9).await.is_empty());
+}
+
+/// The newest changes are read from the end, without their bodies, oldest first.
+pub async fn the_newest_changes_are_read_from_the_end(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    chat.say_many(5).await;
+    let newest = async |limit| chat.store.newest_changes(&chat.scope, &chat.thread, limit).await;
+    let seqs = |records: &[threadmill_proto::Record]| records.iter().map(|record| record.seq).collect::<Vec<_>>();
+    let all = newest(100).await.expect("a log");
+    assert_eq!(seqs(&all), (1..=all.len() as u64).collect::<Vec<_>>());
+    assert!(all.len() >= 6);
+    let two = newest(2).await.expect("a log");
+    assert_eq!(two, all[all.len() - 2..]);
+    let other = chat.store.newest_changes(&scope("acme", "eve"), &chat.thread, 2).await;
+    missing(other, Missing::Thread);
 }
 
 /// A thread without a title takes the first line of the first user message; one with a title keeps it.
