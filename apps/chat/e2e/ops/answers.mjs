@@ -240,11 +240,11 @@ const thread = (tenant, threadId, withText) => ({
   ],
   moreBranches: false,
   log: [
-    { seq: 118, at: ago(30), kind: 'message_appended', message: id(31), run: null },
-    { seq: 119, at: ago(29), kind: 'run_started', message: id(32), run: id(2) },
-    { seq: 120, at: ago(8), kind: 'run_ended', message: id(32), run: id(2) },
+    { seq: 118, at: ago(30), kind: 'message-appended', messageId: id(31), run: null },
+    { seq: 119, at: ago(29), kind: 'run-started', messageId: id(32), run: id(2) },
+    { seq: 120, at: ago(8), kind: 'run-ended', messageId: id(32), run: id(2) },
   ],
-  live: { followed: true, watchers: 2, runs: [{ id: id(2), message: id(32), offset: 311, node: 'this' }] },
+  live: { followed: true, watchers: 2, runs: [{ id: id(2), message: id(32), offset: 311 }] },
   keptWindows: 3,
   window: {
     from: 55,

@@ -6,7 +6,7 @@ import { Answer } from '../parts/answer';
 import { Id } from '../parts/command';
 import { useStanding } from '../parts/summary-context';
 import { Table } from '../parts/table';
-import { amount, short, span, when } from '../words/format';
+import { amount, short, span, spoken, when } from '../words/format';
 
 const errorsOf = (answer: Fields) => cutOf(answer, 'errors', row => row);
 const reportsOf = (answer: Fields) => answer.list('reports', report => report);
@@ -110,7 +110,7 @@ export function AuditView() {
             none="None since this node started."
             columns={[
               { title: 'When', of: row => when(row.time('at'), now) },
-              { title: 'What', of: row => row.text('what').replaceAll('_', ' ') },
+              { title: 'What', of: row => spoken(row.text('what')) },
               { title: 'Of', of: row => <span className="mono">{row.text('subject')}</span>, wide: true },
               { title: 'Why', of: row => row.text('why') || '–' },
               { title: 'From', of: row => <span className="mono">{row.text('from')}</span> },

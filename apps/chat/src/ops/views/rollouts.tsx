@@ -7,7 +7,7 @@ import { Answer } from '../parts/answer';
 import { FactList } from '../parts/facts';
 import { useStanding } from '../parts/summary-context';
 import { Table } from '../parts/table';
-import { amount, compared, plural, span, when } from '../words/format';
+import { amount, compared, plural, span, spoken, when } from '../words/format';
 
 const OFF = 'This node has no guarded rollouts.';
 const listOf = (answer: Fields) => answer.list('rollouts', rollout => rollout);
@@ -17,7 +17,7 @@ function StatusWord({ rollout }: { rollout: Fields }) {
   const status = rollout.text('status');
   return (
     <span className="state" data-state={status}>
-      {status.replaceAll('-', ' ') || '–'}
+      {spoken(status) || '–'}
     </span>
   );
 }
@@ -152,13 +152,13 @@ function Gates({ rollout }: { rollout: Fields }) {
         keyOf={gate => gate.text('metric')}
         none="None."
         columns={[
-          { title: 'Gate', of: gate => gate.text('metric').replaceAll('-', ' ') },
+          { title: 'Gate', of: gate => spoken(gate.text('metric')) },
           {
             title: 'Finding',
             wide: true,
             of: gate => (
               <span className="state" data-state={gate.text('finding')}>
-                {gate.text('finding').replaceAll('-', ' ')}
+                {spoken(gate.text('finding'))}
               </span>
             ),
           },

@@ -11,7 +11,7 @@ import { Id } from '../parts/command';
 import { FactList } from '../parts/facts';
 import { useStanding } from '../parts/summary-context';
 import { Table } from '../parts/table';
-import { amount, short, when } from '../words/format';
+import { amount, short, spoken, when } from '../words/format';
 
 interface Message {
   readonly id: string;
@@ -106,10 +106,6 @@ function LiveRuns({ live }: { live: Fields }) {
           { title: 'Run', wide: true, of: run => <Id id={run.text('id')}>{short(run.text('id'))}</Id> },
           { title: 'Message', of: run => <span className="mono">{short(run.text('message'))}</span> },
           { title: 'Offset', numeric: true, of: run => amount(run.number('offset'), 'count') },
-          {
-            title: 'Node',
-            of: run => (run.text('node') === 'this' ? 'this one' : short(run.text('node')) || 'another'),
-          },
         ]}
       />
     </>
@@ -218,8 +214,8 @@ function Log({ answer }: { answer: Fields }) {
         columns={[
           { title: 'Number', numeric: true, of: entry => amount(entry.number('seq'), 'count') },
           { title: 'When', of: entry => when(entry.time('at'), now) },
-          { title: 'What', of: entry => entry.text('kind').replaceAll('_', ' '), wide: true },
-          { title: 'Message', of: entry => <span className="mono">{short(entry.text('message'))}</span> },
+          { title: 'What', of: entry => spoken(entry.text('kind')), wide: true },
+          { title: 'Message', of: entry => <span className="mono">{short(entry.text('messageId'))}</span> },
           { title: 'Run', of: entry => <span className="mono">{short(entry.text('run'))}</span> },
         ]}
       />

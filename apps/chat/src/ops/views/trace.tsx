@@ -4,7 +4,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { Failure } from '../data/failure';
 import { follow, KEPT, type Traced } from '../data/trace';
 import { Why } from '../parts/answer';
-import { clock, plural, short } from '../words/format';
+import { clock, plural, short, spoken } from '../words/format';
 
 interface Asked {
   readonly tenant: string;
@@ -108,7 +108,7 @@ function TracedRow({ event }: { event: Traced }) {
   return (
     <li>
       <span className="mono">{clock(event.at)}</span>
-      <b>{event.kind.replaceAll('_', ' ')}</b>
+      <b>{spoken(event.kind)}</b>
       <span className="mono" title={event.thread}>
         {short(event.thread)}
       </span>

@@ -122,6 +122,11 @@ export function short(id: string): string {
   return id.length <= 13 ? id : `…${id.slice(-8)}`;
 }
 
+/** `run_ended` or `run-ended` as words. */
+export function spoken(word: string): string {
+  return word.replace(/[-_]/g, ' ');
+}
+
 /** `1 thing`, `2 things`. */
 export function plural(count: number, one: string, more = `${one}s`): string {
   return `${whole.format(count)} ${count === 1 ? one : more}`;
