@@ -1,6 +1,7 @@
 //! The hour of series that the graphs are drawn from, its bounds, and what the lines are of it.
 
 import { expect, test } from 'vitest';
+import { alone } from '../src/ops/charts/alone';
 import { drawable, METRICS, PANELS, share, sum, worst } from '../src/ops/charts/panels';
 import { Fields } from '../src/ops/data/fields';
 import { type History, historyOf, lastMinutes, NOTHING, POINTS, SERIES } from '../src/ops/data/series';
@@ -75,4 +76,10 @@ test('graphs are drawn of what there is, and asked for in one question', () => {
   expect(drawable(NOTHING)).toEqual([]);
   const one = answer(0, { threadmill_commit_seconds: [1] });
   expect(drawable(one).map(({ id }) => id)).toEqual(['commit']);
+});
+
+test('a point that stands alone is drawn as one', () => {
+  expect(alone([1, null, 2, 3, null, 4])).toEqual([0, 5]);
+  expect(alone([null, undefined, 0])).toEqual([2]);
+  expect(alone([])).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { memo, useEffect, useMemo, useRef, useState } from 'react';
 import UPlot from 'uplot';
 import type { History } from '../data/series';
 import { amount, clock, type Unit } from '../words/format';
+import { alone } from './alone';
 import { inkOf, onTheme, resolved } from './inks';
 import { newest, type Panel } from './panels';
 
@@ -60,7 +61,13 @@ function optionsOf(panel: Panel, width: number, point: (at: number | null) => vo
         stroke: () => inkOf(ink),
         width: 1.5,
         dash: DASHES[at] ?? [],
-        points: { show: false },
+        // A point with nothing on either side would be a line of no length.
+        points: {
+          show: true,
+          size: 4,
+          fill: () => inkOf(ink),
+          filter: (plot: UPlot, at: number) => alone(plot.data[at] ?? []),
+        },
       })),
     ],
     hooks: { setLegend: [plot => point(plot.legend.idx ?? null)] },
