@@ -161,6 +161,11 @@ describe('a run', () => {
     });
   });
 
+  test('that nobody follows streams once its first piece is committed', () => {
+    const pieces = piecesOf(run({ state: 'streaming', askedMs: 2, firstByteMs: 3, firstCommitMs: 9 }), 50);
+    expect(pieces.at(-1)).toMatchObject({ key: 'endedMs', fromMs: 9, toMs: 50, open: true });
+  });
+
   test('without a beginning, stopped early, or with moments out of order has no piece that goes back', () => {
     expect(piecesOf(run({ endedMs: 10 }), 20)).toHaveLength(1);
     expect(piecesOf(run({ state: 'asking' }), 20).map(({ key, open }) => [key, open])).toEqual([

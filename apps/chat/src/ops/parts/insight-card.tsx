@@ -26,8 +26,8 @@ export function InsightCard({ insight }: { insight: Insight }) {
         facts={[
           ['Who', who || '–'],
           ['Since when', <Since key="since" since={since} />],
-          ['Why', why || '–'],
-          ['What now', act || '–'],
+          ['Why', <Said key="why" text={why} />],
+          ['What now', <Said key="act" text={act} />],
         ]}
       />
       {command && <Command text={command} />}
@@ -41,6 +41,13 @@ export function InsightCard({ insight }: { insight: Insight }) {
       </p>
     </li>
   );
+}
+
+/** Words of the server, with what is to be typed between backticks. */
+function Said({ text }: { text: string }) {
+  if (text === '') return '–';
+  // biome-ignore lint/suspicious/noArrayIndexKey: the pieces have no other name, and no state
+  return text.split('`').map((piece, at) => (at % 2 === 1 ? <code key={at}>{piece}</code> : piece));
 }
 
 function Since({ since }: { since: number | null }) {

@@ -51,7 +51,8 @@ export function piecesOf(run: Run, nowMs: number): readonly Piece[] {
   }
   if (run.endedMs !== null) return pieces;
   const last = pieces.at(-1)?.key;
-  const next = STEPS[STEPS.findIndex(({ key }) => key === last) + 1];
+  // Where nobody follows, nothing is delivered: once a piece is committed the answer streams.
+  const next = last === 'firstCommitMs' ? STEPS[4] : STEPS[STEPS.findIndex(({ key }) => key === last) + 1];
   if (next)
     pieces.push({ key: next.key, of: next.of, fromMs: from, toMs: Math.max(from, nowMs), open: true });
   return pieces;
