@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Runs the page's checks against a fresh server: scripts/e2e.sh BINARY. All of them in Chromium, then the core of them in
-# Chromium and Firefox, directly and through a delay of 60 ms each way. E2E=core runs the core alone, E2E=page the others.
+# Runs the pages' checks against a fresh server: scripts/e2e.sh BINARY. All of them in Chromium, then the core of them in
+# Chromium and Firefox, directly and through a delay of 60 ms each way. E2E=core runs the core alone, E2E=page the chat
+# page's others, E2E=ops those of the operators' page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=$1
 # A page of yesterday fails in places that nobody understands.
 page=apps/chat/dist/index.html
 [ -e "$page" ] || { echo "The page is not built: npm run build" >&2; exit 1; }
-newer=$(find apps/chat/{src,index.html,vite.config.ts} packages/*/src packages/client/wasm apps/chat/wasm -newer "$page" -type f -print -quit)
+newer=$(find apps/chat/{src,index.html,ops.html,vite.config.ts} packages/*/src packages/client/wasm apps/chat/wasm -newer "$page" -type f -print -quit)
 [ -z "$newer" ] || { echo "The page is older than $newer: npm run build" >&2; exit 1; }
 data=$(mktemp -d)
 log=$data/serve.log
@@ -50,6 +51,8 @@ fi
 export THREADMILL_URL=$address
 # The core is run even if something else fails: what only Firefox or a slow network shows is worth knowing then too.
 failed=0
-[ "${E2E:-}" = core ] || npm run --silent e2e || failed=1
-[ "${E2E:-}" = page ] || npm run --silent e2e:core || failed=1
+runs() { [ "${E2E:-$1}" = "$1" ]; }
+runs page && { npm run --silent e2e || failed=1; }
+runs ops && { npm run --silent e2e:ops || failed=1; }
+runs core && { npm run --silent e2e:core || failed=1; }
 exit $failed

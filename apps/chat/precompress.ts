@@ -1,7 +1,7 @@
 //! A brotli and a gzip form beside each built file, for the server to send as they are. The best a coder can do takes
 //! seconds, which a build has and an answer has not.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import type { Plugin } from 'vite';
@@ -17,6 +17,12 @@ const FORMS: [string, (bytes: Buffer) => Buffer][] = [
   ['.gz', bytes => gzipSync(bytes, { level: 9 })],
 ];
 
+/** Whether another build of the same folder has done it. */
+function isDone(file: string): boolean {
+  const forms = FORMS.map(([ending]) => file + ending).filter(form => existsSync(form));
+  return forms.length > 0 && forms.every(form => statSync(form).mtimeMs >= statSync(file).mtimeMs);
+}
+
 /** Compresses all that was written. */
 export function precompress(): Plugin {
   return {
@@ -25,7 +31,7 @@ export function precompress(): Plugin {
     writeBundle({ dir }) {
       if (dir === undefined) return;
       for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
-        if (!TEXTS.has(extname(name))) continue;
+        if (!TEXTS.has(extname(name)) || isDone(join(dir, name))) continue;
         const bytes = readFileSync(join(dir, name));
         for (const [ending, compress] of FORMS) {
           const form = compress(bytes);

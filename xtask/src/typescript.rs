@@ -31,8 +31,9 @@ const CLIENT: Table = &[
     ("views", &["core", "outbox", "page", "storage", "transport", "words"]),
     ("flags", &["page", "storage", "transport", "words"]),
     ("direct", &["flags", "page", "storage", "transport", "views", "words"]),
+    ("rum", &["transport", "words"]),
     ("client", &["core", "flags", "outbox", "page", "storage", "transport", "views", "words"]),
-    ("engine", &["client", "core", "direct", "flags", "page", "storage", "transport", "words"]),
+    ("engine", &["client", "core", "direct", "flags", "page", "rum", "storage", "transport", "words"]),
     ("index", &["engine", "words"]),
     ("ai-sdk", &["page", "transport", "words"]),
 ];
@@ -54,6 +55,7 @@ const CHAT: Table = &[
     ("page", &["app", "composer", "shell", "sidebar"]),
     ("main", &["page", "shell"]),
     ("worker", &[]),
+    ("ops", &["controls", "shell"]),
 ];
 
 /// Checks everything.

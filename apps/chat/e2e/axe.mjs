@@ -90,6 +90,16 @@ function states(size) {
       },
     ],
     [
+      'report of a problem',
+      async page => {
+        await page.route('**/v1/feedback', route => route.fulfill({ status: 202, body: '' }));
+        await page.locator('.row-assistant').last().hover();
+        await page.locator('.row-assistant [aria-label="Bad answer"]').last().click();
+        await page.click('.row-assistant button:has-text("Report a problem")');
+        await page.waitForSelector('.dialog[open] textarea');
+      },
+    ],
+    [
       'menu',
       async page => {
         if (narrow) await page.click('[aria-label="Show threads"]');

@@ -9,6 +9,7 @@ import { api, codeThread, forkedThreads, longestThread } from './api.mjs';
 import { accessChecks } from './axe.mjs';
 import { deleteChecks, editChecks, reachChecks } from './branches.mjs';
 import { beside, check, conclude, must } from './checks.mjs';
+import { feedbackChecks } from './feedback.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
@@ -84,6 +85,7 @@ async function trouble() {
 async function writing() {
   await wholeChecks(browser);
   await keyChecks(browser);
+  await feedbackChecks(browser);
   await pasteChecks(browser);
   await typedChecks(browser);
   await narrowChecks(browser);

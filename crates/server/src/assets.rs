@@ -1,4 +1,4 @@
-//! The bundled page: its files by their exact names, and the page itself for its own routes. Every other path is not
+//! The bundled pages: their files by their exact names, and each page for its own routes. Every other path is not
 //! found, so that nothing else is taken for a file of that name.
 //!
 //! The build leaves a brotli and a gzip form beside each file that gets smaller by it; who takes them gets them.
@@ -17,6 +17,8 @@ use crate::problem::ApiProblem;
 struct Page;
 
 const INDEX: &str = "index.html";
+/// The operators' page.
+const OPS: &str = "ops.html";
 /// Scripts and styles of the page alone; pictures from elsewhere only where a reader asked for one.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data: blob: https: http:; connect-src 'self'; font-src 'self'; base-uri 'none'; \
@@ -35,8 +37,8 @@ pub(crate) async fn page(request: Request) -> Response {
         let refused = ApiProblem::new(ErrorCode::MethodNotAllowed, "Pages are only read.");
         return ([(header::ALLOW, "GET,HEAD")], refused).into_response();
     }
-    if is_route(path) {
-        return index(headers);
+    if let Some(document) = document_at(path) {
+        return page_of(document, headers);
     }
     match path.strip_prefix('/').filter(|name| is_file(name)).and_then(|name| Some((name, Page::get(name)?))) {
         Some((name, file)) => asset(name, &file, headers),
@@ -44,20 +46,25 @@ pub(crate) async fn page(request: Request) -> Response {
     }
 }
 
-/// Whether the page shows something at a path, as `apps/chat/src/shell/address.ts` has it.
-fn is_route(path: &str) -> bool {
+/// The document of the page that shows something at a path, as `apps/chat/src/shell/address.ts` has it; operators have
+/// one address, and all further is behind its `#`.
+fn document_at(path: &str) -> Option<&'static str> {
+    if path == "/ops" || path == "/ops/" {
+        return Some(OPS);
+    }
     let thread = path.strip_prefix("/t/").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    path == "/" || thread.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    let is_thread = thread.is_some_and(|id| !id.is_empty() && !id.contains('/'));
+    (path == "/" || is_thread).then_some(INDEX)
 }
 
 /// Whether a name may be asked for as it is: forms are chosen, not named.
 fn is_file(name: &str) -> bool {
-    name != INDEX && FORMS.iter().all(|(_, ending)| !name.ends_with(ending))
+    name != INDEX && name != OPS && FORMS.iter().all(|(_, ending)| !name.ends_with(ending))
 }
 
-fn index(headers: &HeaderMap) -> Response {
-    let mut response = match Page::get(INDEX) {
-        Some(file) => asset(INDEX, &file, headers),
+fn page_of(document: &str, headers: &HeaderMap) -> Response {
+    let mut response = match Page::get(document) {
+        Some(file) => asset(document, &file, headers),
         None => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], UNBUILT).into_response(),
     };
     let headers = response.headers_mut();
@@ -133,12 +140,26 @@ mod tests {
     #[test]
     fn the_page_is_at_its_own_routes_alone() {
         for path in ["/", "/t/abc", "/t/abc/", "/t/a%20b"] {
-            assert!(is_route(path), "{path}");
+            assert_eq!(document_at(path), Some(INDEX), "{path}");
         }
-        for path in
-            ["//", "/index.html", "/t", "/t/", "/t//", "/t/a/b", "/T/a", "//t/a", "/v1", "/robots.txt", "/sw.js"]
-        {
-            assert!(!is_route(path), "{path}");
+        for path in ["/ops", "/ops/"] {
+            assert_eq!(document_at(path), Some(OPS), "{path}");
+        }
+        for path in [
+            "//",
+            "/index.html",
+            "/t",
+            "/t/",
+            "/t//",
+            "/t/a/b",
+            "/T/a",
+            "//t/a",
+            "/v1",
+            "/robots.txt",
+            "/sw.js",
+            "/ops/api",
+        ] {
+            assert_eq!(document_at(path), None, "{path}");
         }
     }
 

@@ -100,7 +100,7 @@ export class SyncClient implements Client {
     this.outbox = new Outbox(frames, host, this.#api, this.#storage, (write, outcome) => {
       this.#pend(write, outcome !== undefined && 'answer' in outcome);
     });
-    bindAccess(this, access);
+    bindAccess(this, access, this.#listeners.signal);
     this.#signedIn = SIGNED_IN + name;
     strings.set(this.#signedIn, '1');
     this.#listen();
@@ -210,8 +210,13 @@ export class SyncClient implements Client {
     return this.#api.wholePart(threadId, messageId, part);
   }
 
+  feedback(...input: Parameters<Client['feedback']>) {
+    return this.#api.feedback(...input);
+  }
+
   metrics(): ClientMetrics {
-    return this.#host.metrics();
+    const rowsHeld = [...this.#views.values()].map(({ handle }) => handle.getSnapshot().rows.length);
+    return { ...this.#host.metrics(), rowsHeld: rowsHeld.filter(Boolean) };
   }
 
   async signOut(): Promise<void> {

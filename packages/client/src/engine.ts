@@ -6,11 +6,14 @@ import { Flags } from './flags.js';
 import { Frames, pageFrames } from './page/frames.js';
 import { soon, unlessAborted } from './page/promises.js';
 import { localStrings } from './storage/local-strings.js';
-import { Access } from './transport/access.js';
+import { Access, accessOf, closedOf } from './transport/access.js';
+import { hearGauges } from './words/gauge.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
 /** Milliseconds that the core may take to load: its 45 KB at 5 KB a second, which is as slow as networks are. */
 const CORE_PATIENCE = 10_000;
+/** Milliseconds from the start to the first look at what is reported. */
+const REPORTS = 10_000;
 /** The flag that decides. */
 const FLAG = 'scalable-sync';
 
@@ -21,8 +24,23 @@ const FLAG = 'scalable-sync';
  * runs.
  */
 export async function createClient(given: ClientOptions): Promise<Client> {
-  const wanted = given.engine ?? 'auto';
   const access = new Access(given);
+  const client = await made(given, access);
+  // After the start, which needs the network more.
+  if (globalThis.document && given.rum !== false) setTimeout(report, REPORTS, client, given.rum);
+  return client;
+}
+
+async function report(client: Client, wanted?: boolean): Promise<void> {
+  const closed = closedOf(client);
+  if (closed.aborted) return;
+  const { startReports } = await import('./rum/index.js');
+  // Handed over and not imported there: what both imported would be one more file to load at the start.
+  await startReports({ client, access: accessOf(client), closed, hear: hearGauges }, wanted);
+}
+
+async function made(given: ClientOptions, access: Access): Promise<Client> {
+  const wanted = given.engine ?? 'auto';
   const known = await access.identify();
   // Nothing is kept for, and nothing is shown to, nobody knows whom.
   const options: ClientOptions = known ? given : { ...given, storage: 'memory', tabs: 'off' };

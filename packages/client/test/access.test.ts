@@ -217,7 +217,7 @@ describe('Access', () => {
   it('is found through its client alone', () => {
     const [access, client] = [new Access({ url: 'http://server' }), {} as Client];
     expect(() => accessOf(client)).toThrow('createClient');
-    bindAccess(client, access);
+    bindAccess(client, access, new AbortController().signal);
     expect(accessOf(client)).toBe(access);
   });
 });

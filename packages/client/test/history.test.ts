@@ -33,7 +33,7 @@ function server(count: number) {
     return Response.json({ message: { parts: [{ type: 'text', text: `all of ${id}` }] } });
   });
   const client = {} as Client;
-  bindAccess(client, new Access({ url: 'http://server.test' }));
+  bindAccess(client, new Access({ url: 'http://server.test' }), new AbortController().signal);
   const refuse = (depth: number) => {
     refused = depth;
   };

@@ -1,6 +1,6 @@
 //! What a reader can do to a message. One object a thread, so that rows never render because of it.
 
-import type { Client, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
+import type { Client, FeedbackInput, ForkOption, Row, TextEdit, ThreadHandle } from '@threadmill/client';
 import { createContext, useContext } from 'react';
 import type { EditDrafts } from './edit-drafts';
 import { type MessageTexts, textsHere, textsThere } from './whole-texts';
@@ -21,6 +21,8 @@ export interface ThreadActions {
   /** Takes a write of this thread that failed back into the composer or the editor, to be mended. */
   mend(row: Row): void;
   regenerate(row: Row): void;
+  /** Tells the operator what the reader thinks of a message. */
+  judge(messageId: string, input: FeedbackInput): Promise<void>;
   /** Asks, and then removes. */
   askRemove(row: Row): void;
   /** Removes at once; where other versions stand beside the message, shows one of them. */
@@ -150,6 +152,7 @@ export function threadActions(parts: ActionParts): ThreadActions {
     edit: setEditing,
     takeFocus: parts.takeFocus,
     edits,
+    judge: (messageId, input) => client.feedback(input, threadId, messageId),
     askRemove: parts.askRemove,
     remove: row => void remove(row).catch(reportOf(row)),
     saveEdit: (row, texts, rev) => void saveEdit(row, texts, rev).catch(reportOf(row)),

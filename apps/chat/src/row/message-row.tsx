@@ -11,6 +11,7 @@ import { RowAsText } from '../parts/row-as-text';
 import { MessageIsWritten } from '../parts/tool-note';
 import { Boundary } from '../shell/boundary';
 import { countRowRender } from '../turns/counters';
+import { useRenderTime } from '../turns/render-time';
 import { BranchSwitcher } from './branch-switcher';
 import { EditBox } from './edit-box';
 import { RowActions } from './row-actions';
@@ -33,6 +34,7 @@ const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
 
 export const MessageRow = memo(function MessageRow({ row, handle, observe, last, editing }: MessageRowProps) {
   countRowRender(row.id);
+  useRenderTime();
   return (
     <article
       className={`row row-${row.role}`}

@@ -6,6 +6,7 @@ import { Icon, type IconName } from '../controls/icon';
 import { useThreadActions } from '../parts/thread-actions';
 import { isoTime, relativeTime } from '../text/relative-time';
 import { useAfterPaint } from '../turns/after-paint';
+import { Thumbs } from './thumbs';
 
 /** They come after the text has been painted; their place is kept. */
 export function RowActions({ row }: { row: Row }) {
@@ -26,6 +27,7 @@ function Actions({ row }: { row: Row }) {
         <Action icon="again" label="Answer again" onClick={() => regenerate(row)} />
       )}
       <Action icon="trash" label="Delete message" onClick={() => askRemove(row)} />
+      {row.role === 'assistant' && <Thumbs messageId={row.id} />}
       <time
         dateTime={isoTime(row.createdAt)}
         onPointerEnter={event => {

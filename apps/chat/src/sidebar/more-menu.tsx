@@ -4,6 +4,7 @@ import { useClient, useSyncStatus } from '@threadmill/react';
 import { type FocusEvent, type KeyboardEvent, useRef, useState } from 'react';
 import { ConfirmDialog } from '../controls/confirm-dialog';
 import { Icon } from '../controls/icon';
+import { ProblemDialog } from '../controls/problem-dialog';
 import { printThread } from '../print/command';
 import { useReport } from '../shell/reports';
 import { useRoute } from '../shell/route';
@@ -42,7 +43,7 @@ export function MoreMenu() {
   const client = useClient();
   const report = useReport();
   const { pending, failed } = useSyncStatus();
-  const [state, setState] = useState<'closed' | 'open' | 'asking'>('closed');
+  const [state, setState] = useState<'closed' | 'open' | 'asking' | 'reporting'>('closed');
   const button = useRef<HTMLButtonElement>(null);
   const close = () => setState('closed');
   const onKeyDown = (event: KeyboardEvent) => {
@@ -83,9 +84,17 @@ export function MoreMenu() {
               }}
             />
           )}
+          <MenuItem words="Report a problem" onChoose={() => setState('reporting')} />
           <MenuItem words="Sign out and forget" onChoose={() => setState('asking')} />
         </div>
       )}
+      <ProblemDialog
+        open={state === 'reporting'}
+        onClose={close}
+        onSend={text =>
+          client.feedback({ kind: 'problem', ...(text === undefined ? {} : { text, consent: true }) })
+        }
+      />
       <ConfirmDialog
         open={state === 'asking'}
         title="Sign out and forget?"

@@ -6,13 +6,13 @@
 import { useThreads } from '@threadmill/react';
 import { useEffect, useState } from 'react';
 import { Icon, Mark } from '../controls/icon';
+import { ThemeToggle } from '../controls/theme-toggle';
 import { navigate } from '../shell/route';
 import { useAfterPaint } from '../turns/after-paint';
 import { SETTLE, useSettled } from '../turns/settled';
 import { ConnectionNote } from './connection-note';
 import { MoreMenu } from './more-menu';
 import { Notices } from './notices';
-import { ThemeToggle } from './theme';
 import { ThreadList } from './thread-list';
 
 const MINUTE = 60_000;

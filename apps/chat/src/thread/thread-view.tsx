@@ -21,6 +21,7 @@ import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadProblem } from './thread-problem';
 import { useEditing } from './use-editing';
+import { useLoadTime } from './use-load-time';
 import { usePlace } from './use-place';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
@@ -33,6 +34,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   const messages = useMessages(threadId, at);
   useOwnTitle(messages.title);
   usePlace(threadId, messages, keeper);
+  useLoadTime(messages.status === 'ready');
   const { edits, editing, setEditing, reopen, takeFocus } = useEditing(threadId);
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();

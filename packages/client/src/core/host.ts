@@ -148,7 +148,7 @@ export class Host {
     this.#channel?.post(message);
   }
 
-  metrics(): ClientMetrics {
+  metrics(): Omit<ClientMetrics, 'rowsHeld'> {
     const ask = (kind: CallKind) => (this.#over ? 0 : this.#core.call(kind, 0));
     const held = { threadsHeld: ask(Call.views), bytesHeld: ask(Call.bytes) };
     return { ...this.#counts, ...held, wasmBytes: this.#options.memory() };

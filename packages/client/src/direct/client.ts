@@ -100,7 +100,7 @@ export class DirectClient implements Client {
     const flush = () => this.drafts.flush();
     listen(globalThis, 'pagehide', this.#listeners.signal, flush);
     listen(globalThis.document, 'visibilitychange', this.#listeners.signal, flush);
-    bindAccess(this, access);
+    bindAccess(this, access, this.#listeners.signal);
   }
 
   info() {
@@ -172,6 +172,10 @@ export class DirectClient implements Client {
     return this.#api.wholePart(threadId, messageId, part);
   }
 
+  feedback(...input: Parameters<Client['feedback']>) {
+    return this.#api.feedback(...input);
+  }
+
   metrics(): ClientMetrics {
     return {
       framesReceived: 0,
@@ -182,6 +186,7 @@ export class DirectClient implements Client {
       threadsHeld: this.#views.size,
       bytesHeld: 0,
       wasmBytes: 0,
+      rowsHeld: [...this.#views.views()].map(view => view.getSnapshot().rows.length).filter(Boolean),
     };
   }
 

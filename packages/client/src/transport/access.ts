@@ -51,6 +51,11 @@ export class Access {
     return `${this.user ?? this.#subject ?? SOMEBODY}@${this.base}`;
   }
 
+  /** Whether the server knows who asks without being told. */
+  get isPlain(): boolean {
+    return this.user === undefined && !this.#getToken;
+  }
+
   /** Aborted when no request is made any more; the reason says why. */
   get ended(): AbortSignal {
     return this.#end.signal;
@@ -205,7 +210,8 @@ export function jsonRequest(method: string, body: unknown, key: string): Request
 }
 
 export async function bodyOf<T>(response: Response): Promise<T> {
-  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  const text = await response.text();
+  return text === '' ? (undefined as T) : (JSON.parse(text) as T);
 }
 
 /** Repeats what got no answer, or was told to come back. */
@@ -233,16 +239,30 @@ export function unasked(error: unknown): undefined {
   if (error instanceof ProblemError) throw error;
 }
 
-/** Adapters speak to the server past the client's own words: this is how they find it. */
-const BOUND = new WeakMap<Client, Access>();
+/** How the server is spoken to past the client's own words, and when that has to end. */
+interface Bound {
+  readonly access: Access;
+  readonly closed: AbortSignal;
+}
+
+const BOUND = new WeakMap<Client, Bound>();
 
 /** Called by whatever makes a client. */
-export function bindAccess(client: Client, access: Access): void {
-  BOUND.set(client, access);
+export function bindAccess(client: Client, access: Access, closed: AbortSignal): void {
+  BOUND.set(client, { access, closed });
+}
+
+function boundOf(client: Client): Bound {
+  const bound = BOUND.get(client);
+  if (!bound) throw new Error('This is not a client that createClient made.');
+  return bound;
 }
 
 export function accessOf(client: Client): Access {
-  const access = BOUND.get(client);
-  if (!access) throw new Error('This is not a client that createClient made.');
-  return access;
+  return boundOf(client).access;
+}
+
+/** Aborted when the client is closed. */
+export function closedOf(client: Client): AbortSignal {
+  return boundOf(client).closed;
 }

@@ -1,7 +1,7 @@
 //! The HTTP API: plain reads, and writes one try at a time.
 
 import { ProblemError, problemOf, unreachable } from '../words/problem.js';
-import type { Message, Part, ServerInfo } from '../words/types.js';
+import type { FeedbackInput, Message, Part, ServerInfo } from '../words/types.js';
 import { type Access, bodyOf, jsonRequest } from './access.js';
 import { messagePath, threadPath, type Write } from './writes.js';
 
@@ -33,6 +33,10 @@ export class Api {
     const path = `${messagePath(threadId, messageId)}/parts/${part}`;
     const answer = await this.#access.json<{ part: Part }>('GET', path);
     return answer.part;
+  }
+
+  feedback(input: FeedbackInput, thread?: string, message?: string): Promise<void> {
+    return this.#access.json('POST', '/feedback', { ...input, thread, message });
   }
 
   /** One try of a write, for who keeps it until there is an answer. */

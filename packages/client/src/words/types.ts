@@ -252,6 +252,8 @@ export interface ClientMetrics {
   readonly threadsHeld: number;
   readonly bytesHeld: number;
   readonly wasmBytes: number;
+  /** Rows held of each thread that has any. */
+  readonly rowsHeld: readonly number[];
 }
 
 export interface ServerInfo {
@@ -261,6 +263,8 @@ export interface ServerInfo {
   user: string;
   providers: { name: string; title: string; note?: string }[];
   limits: Record<string, number>;
+  /** What it wants reported: nothing, what clients hold (as where it says nothing), or how pages feel as well. */
+  rum?: 'off' | 'core' | 'page';
 }
 
 export interface CreateThreadInput {
@@ -269,6 +273,14 @@ export interface CreateThreadInput {
   /** Asks for an answer to the message. */
   run?: boolean;
   provider?: string;
+}
+
+/** What a reader thinks of an answer, or what went wrong with it. */
+export interface FeedbackInput {
+  kind: 'up' | 'down' | 'problem';
+  /** For the operator to read; the server takes one with `consent` alone. */
+  text?: string;
+  consent?: boolean;
 }
 
 export interface SendInput {
@@ -340,6 +352,8 @@ export interface Client {
   /** A message with all it says, from the server; a window has previews of long parts. */
   whole(threadId: string, messageId: string): Promise<Message>;
   wholePart(threadId: string, messageId: string, part: number): Promise<Part>;
+  /** Tells the operator what the reader thinks: of a message, or, of a problem, of the whole. It is counted. */
+  feedback(input: FeedbackInput, threadId?: string, messageId?: string): Promise<void>;
   metrics(): ClientMetrics;
   /** Forgets everything this browser keeps for the user, in every tab, and closes. Unsent writes are lost. */
   signOut(): Promise<void>;
@@ -372,6 +386,11 @@ export interface ClientOptions {
   storage?: 'auto' | 'memory';
   /** `auto` (the default): one connection for all tabs. */
   tabs?: 'auto' | 'off';
+  /**
+   * Whether the client reports to its server what it holds and how the page feels: numbers, which name nobody and
+   * nothing. Without it the server decides; it begins ten seconds after the start, and only in a page.
+   */
+  rum?: boolean;
   /** Bytes of windows held in memory, as the core counts them. The default is 16 MiB. */
   maxBytes?: number;
 }

@@ -1,8 +1,8 @@
 //! Light, dark, or as the system says.
 
 import { useEffect, useState } from 'react';
-import { Icon, type IconName } from '../controls/icon';
 import { applyTheme, storedTheme, storeTheme, type Theme } from '../shell/theme-choice';
+import { Icon, type IconName } from './icon';
 
 const NEXT: Readonly<Record<Theme, Theme>> = { auto: 'light', light: 'dark', dark: 'auto' };
 const ICONS: Readonly<Record<Theme, IconName>> = { auto: 'auto', light: 'sun', dark: 'moon' };
