@@ -121,6 +121,7 @@ impl Serve {
         tracing::info!(descriptors, connections, runs, "open files, and how many may be connections and runs");
         let mut guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
         guard.ops = operators;
+        guard.reports = config.ops.rum.into();
         if engine.tier().is_none() {
             tracing::info!(code = "hot_not_configured", "hot tier not configured: this node's memory is its hot tier");
         }

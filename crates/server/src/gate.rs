@@ -165,9 +165,9 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         response = next.run(request) => response,
         () = auth::expiry(&app.engine, until) => return Err(auth::expired().into()),
     };
-    if let Some(scope) = scope.filter(|_| counted) {
+    if let Some(scope) = scope.as_ref().filter(|_| counted) {
         let failed = f64::from(u8::from(response.status().is_server_error()));
-        app.engine.rollouts().record(&scope, Metric::Errors, failed);
+        app.engine.rollouts().record(scope, Metric::Errors, failed);
     }
     // Held until now: a request that waits for something waits with its body.
     drop(share);

@@ -18,7 +18,7 @@ mod routes;
 mod serve;
 
 pub use identity::auth::{Auth, Tokens};
-pub use identity::guard::{Guard, dev_refusal};
+pub use identity::guard::{Guard, Reports, dev_refusal};
 pub use identity::link::Link;
 pub use identity::ops_token::OpsToken;
 pub use listen::serve;

@@ -17,8 +17,31 @@ pub(crate) struct Ops {
     pub(crate) listen: Option<SocketAddr>,
     /// Whether actions pass: stopping a run, releasing a lock, moving a rollout.
     pub(crate) write: bool,
+    /// What clients report of themselves, in numbers alone: `off`, `core` (what their core holds) or `page` (how the page
+    /// feels besides: renders, inputs, long tasks, loads).
+    pub(crate) rum: Rum,
     /// Where looks at texts and actions are appended; `ops-audit.jsonl` in the data directory if there is one.
     pub(crate) audit_file: Option<PathBuf>,
     /// A file that is touched after each good backup, by whatever makes them: its age is watched.
     pub(crate) backup_stamp: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Rum {
+    Off,
+    #[default]
+    Core,
+    Page,
+}
+
+impl From<Rum> for threadmill_server::Reports {
+    fn from(rum: Rum) -> Self {
+        match rum {
+            Rum::Off => Self::Off,
+            Rum::Core => Self::Core,
+            Rum::Page => Self::Page,
+        }
+    }
 }

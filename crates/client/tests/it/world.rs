@@ -12,7 +12,7 @@ use threadmill_client::{Client, Http, Options, ThreadView, View};
 use threadmill_engine::providers::{ChunkStream, Failure, Named, Prompt, Provider, ProviderError};
 use threadmill_engine::{ContextPolicy, Engine, Providers};
 use threadmill_proto::{Anchor, Chunk, Limits, MessageId, MessageStatus, ThreadId};
-use threadmill_server::{Auth, Guard, HttpLimits, serve};
+use threadmill_server::{Auth, Guard, HttpLimits, OpsSettings, serve};
 use threadmill_store::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -78,7 +78,8 @@ impl Place {
         let wire = Wire::to(there).await;
         let direct = Http::new(&format!("http://{there}"), Some("ada")).expect("a client");
         let guard = Guard::new(auth, Vec::new(), Vec::new(), limits);
-        let server = tokio::spawn(serve(Arc::clone(&engine), guard, listener, std::future::pending()));
+        let server =
+            tokio::spawn(serve(Arc::clone(&engine), guard, OpsSettings::default(), listener, std::future::pending()));
         Self { direct, wire, voice: Some(Voice(sender)), engine, server }
     }
 

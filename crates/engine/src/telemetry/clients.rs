@@ -68,18 +68,23 @@ impl ClientField {
         }
     }
 
-    /// A number as it is kept: microseconds, bytes or a count. None of what is no number.
-    fn kept(self, value: f64) -> Option<u64> {
-        if !value.is_finite() || value < 0.0 {
-            return None;
-        }
-        let kept = match self.metric().1 {
-            Unit::Seconds => value.min(LONGEST_MS) * 1e3,
-            Unit::Bytes => value.min(MOST_BYTES),
-            Unit::Count => value.min(MOST),
+    /// A number as it was reported (milliseconds, bytes or a count), no greater than such numbers get. None of what is no
+    /// number.
+    #[must_use]
+    pub fn clamped(self, value: f64) -> Option<f64> {
+        let most = match self.metric().1 {
+            Unit::Seconds => LONGEST_MS,
+            Unit::Bytes => MOST_BYTES,
+            Unit::Count => MOST,
         };
+        (value.is_finite() && value >= 0.0).then(|| value.min(most))
+    }
+
+    /// A number as it is kept: microseconds, bytes or a count.
+    fn kept(self, value: f64) -> Option<u64> {
+        let scale = if matches!(self.metric().1, Unit::Seconds) { 1e3 } else { 1.0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and below 2^53")]
-        let kept = kept as u64;
+        let kept = (self.clamped(value)? * scale) as u64;
         Some(kept)
     }
 }

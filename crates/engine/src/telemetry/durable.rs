@@ -12,7 +12,8 @@ use threadmill_proto::{
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction,
+    WindowQuery,
 };
 use tokio::time::Instant;
 
@@ -41,6 +42,10 @@ words! {
         ReleaseLock "release_lock",
         /// How a lock stands.
         ReadLock "lock",
+        /// Settings of the deployment.
+        Settings "settings",
+        /// A change of settings.
+        PutSettings "put_settings",
         /// A window.
         Window "window",
         /// A part of a log.
@@ -95,11 +100,12 @@ words! {
 impl Asked {
     fn class(self) -> Class {
         match self {
-            Self::Apply | Self::Import | Self::ClaimRun => Class::Write,
+            Self::Apply | Self::Import | Self::ClaimRun | Self::PutSettings => Class::Write,
             Self::AppendChunks => Class::Append,
             Self::AcquireLock | Self::RenewLock | Self::ReleaseLock | Self::RenewLeases => Class::Lock,
             Self::UnendedRuns
             | Self::ReadLock
+            | Self::Settings
             | Self::Window
             | Self::Changes
             | Self::Thread
@@ -223,6 +229,14 @@ impl DurableStore for Counted {
 
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead> {
         self.counts.around(Asked::ReadLock, self.store.lock(scope, name)).await
+    }
+
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        self.counts.around(Asked::Settings, self.store.settings(prefix)).await
+    }
+
+    async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
+        self.counts.around(Asked::PutSettings, self.store.put_settings(puts)).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

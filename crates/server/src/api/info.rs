@@ -27,6 +27,7 @@ pub(crate) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<
         "tenant": scope.tenant.as_str(),
         "user": scope.user.as_str(),
         "providers": providers,
+        "rum": app.guard.reports.name(),
         "limits": {
             "messageBytes": limits.message_bytes,
             "bodyBytes": limits.body_bytes,

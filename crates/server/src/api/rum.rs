@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use threadmill_engine::flags;
 use threadmill_engine::telemetry::clients::{ClientCounts, ClientEngine, ClientField};
 use threadmill_proto::ErrorCode;
 
@@ -77,8 +78,26 @@ pub(crate) async fn report(
         Engine::Core => ClientEngine::Core,
         Engine::Direct => ClientEngine::Direct,
     };
-    report.samples.iter().for_each(|sample| take(&app.engine.telemetry().clients, engine, sample));
+    for sample in &report.samples {
+        take(&app.engine.telemetry().clients, engine, sample);
+        app.engine.rollouts().record_sample(&scope, &felt(engine, sample));
+    }
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": report.samples.len()}))))
+}
+
+/// What a sample says of the side of a rollout that its user is on, as far as it is a number that may be.
+fn felt(engine: ClientEngine, sample: &Sample) -> flags::Sample {
+    let kept = |field: ClientField, value: Option<f64>| value.and_then(|value| field.clamped(value));
+    let bytes = sample.threads.iter().filter_map(|thread| kept(ClientField::ThreadBytes, thread.bytes));
+    flags::Sample {
+        direct: engine == ClientEngine::Direct,
+        load_ms: kept(ClientField::Load, sample.load_ms),
+        inp_ms: kept(ClientField::Input, sample.inp_ms),
+        heap_bytes: kept(ClientField::Heap, sample.heap_bytes),
+        thread_bytes: bytes.reduce(f64::max),
+        scroll_ms: kept(ClientField::Scroll, sample.scroll_ms),
+        ..flags::Sample::default()
+    }
 }
 
 fn take(counts: &ClientCounts, engine: ClientEngine, sample: &Sample) {

@@ -18,6 +18,29 @@ use crate::serve::watched::is_watched;
 
 const USER: &str = "x-threadmill-user";
 
+/// What clients are to report of themselves, as `GET /v1/info` tells them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reports {
+    /// Nothing.
+    Off,
+    /// What their core holds.
+    #[default]
+    Core,
+    /// That, and how the page feels.
+    Page,
+}
+
+impl Reports {
+    /// As clients know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Core => "core",
+            Self::Page => "page",
+        }
+    }
+}
+
 /// What the server answers to.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
@@ -31,6 +54,8 @@ pub struct Guard {
     pub limits: HttpLimits,
     /// What operators may do, and by which token.
     pub ops: OpsToken,
+    /// What clients are to report of themselves.
+    pub reports: Reports,
     /// The address it listens on, if it is one and not all there are.
     own: Option<IpAddr>,
 }
@@ -49,7 +74,7 @@ impl Guard {
     /// Answers to hosts and origins besides its own.
     #[must_use]
     pub fn new(auth: Auth, hosts: Vec<String>, origins: Vec<String>, limits: HttpLimits) -> Self {
-        Self { hosts, origins, auth, limits, ops: OpsToken::default(), own: None }
+        Self { hosts, origins, auth, limits, ops: OpsToken::default(), reports: Reports::default(), own: None }
     }
 
     /// The address that it is reached at is a name of it. An address cannot be rebound, as a name can.

@@ -8,6 +8,6 @@ pub(crate) mod collect;
 pub(crate) mod exposition;
 pub(crate) mod health;
 pub(crate) mod metrics;
-pub(crate) mod rollouts;
 pub(crate) mod process;
+pub(crate) mod rollouts;
 pub(crate) mod state;

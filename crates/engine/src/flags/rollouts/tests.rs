@@ -14,7 +14,7 @@ fn scope(user: &str) -> Scope {
 }
 
 fn node(store: &Arc<dyn DurableStore>) -> Arc<Rollouts> {
-    Rollouts::new(Arc::clone(store), Arc::default(), Node::new())
+    Rollouts::new(Arc::clone(store), Arc::default(), Node::new(None))
 }
 
 fn store() -> Arc<dyn DurableStore> {
