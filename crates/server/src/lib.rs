@@ -20,6 +20,7 @@ mod serve;
 pub use identity::auth::{Auth, Tokens};
 pub use identity::guard::{Guard, dev_refusal};
 pub use identity::link::Link;
+pub use identity::names::{allowed_host, allowed_origin};
 pub use listen::serve;
 pub use problem::ApiProblem;
 pub use serve::limits::{Cap, HttpLimits, Rates};

@@ -31,6 +31,7 @@ pub(crate) fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (R
         .nest("/v1", api())
         .route("/docs", get(docs))
         .route("/docs/api.md", get(docs))
+        .route("/docs/errors", get(errors))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(move |app| metrics::metrics(app, Arc::clone(&meters))))
@@ -41,9 +42,16 @@ pub(crate) fn routes(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> (R
 }
 
 /// The API's description, as it is in the repository.
+const API: &str = include_str!("../../../docs/api.md");
+const TEXT: [(axum::http::HeaderName, &str); 1] = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+
 async fn docs() -> impl axum::response::IntoResponse {
-    let headers = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (headers, include_str!("../../../docs/api.md"))
+    (TEXT, API)
+}
+
+/// What it says of errors, at the address that the `type` of each problem has.
+async fn errors() -> impl axum::response::IntoResponse {
+    (TEXT, API.find("\n## Errors\n").map_or(API, |at| &API[at + 1..]))
 }
 
 fn api() -> Router<App> {

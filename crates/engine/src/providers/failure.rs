@@ -235,7 +235,11 @@ mod tests {
     fn a_refusal_is_named_by_status_and_words() {
         let check = |status, words: &str, want: &str| assert_eq!(classify(status, words).code(), want, "{words}");
         check(Some(429), "You exceeded your current quota", "provider_rate_limited");
-        check(Some(429), "You exceeded your current quota, see billing details. RESOURCE_EXHAUSTED", "provider_rate_limited");
+        check(
+            Some(429),
+            "You exceeded your current quota, see billing details. RESOURCE_EXHAUSTED",
+            "provider_rate_limited",
+        );
         for status in [400, 401, 402, 403, 429] {
             check(Some(status), "You exceeded your current quota, see your plan. insufficient_quota", "provider_quota");
         }

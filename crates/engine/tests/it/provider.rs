@@ -415,7 +415,8 @@ async fn words_in_the_frame_of_an_error_are_kept() {
         assert_eq!(answered.metadata()["error"]["providerMessage"], "overloaded", "{script:?}");
     };
     let error = json!({"message": "overloaded"});
-    let choice = |words: &str| json!({"index": 0, "delta": {"content": words}, "finish_reason": "error", "error": error});
+    let choice =
+        |words: &str| json!({"index": 0, "delta": {"content": words}, "finish_reason": "error", "error": error});
     let within = json!({"choices": [choice(" last")]}).to_string();
     let beside = json!({"choices": [{"delta": {"content": " last"}}], "error": error}).to_string();
     let both = json!({"choices": [choice(" last")], "error": error}).to_string();

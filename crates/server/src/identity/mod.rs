@@ -4,4 +4,5 @@ pub(crate) mod auth;
 pub(crate) mod cors;
 pub(crate) mod guard;
 pub(crate) mod link;
+pub(crate) mod names;
 pub(crate) mod proxies;

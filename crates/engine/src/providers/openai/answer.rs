@@ -232,7 +232,7 @@ impl Answer {
 
     /// Names what of a list of reasoning has no words, such as what is encrypted.
     pub(crate) fn sealed(&mut self, details: &Value) {
-        let all = details.as_array().map_or(std::slice::from_ref(details), Vec::as_slice);
+        let all = details.as_array().map_or_else(|| std::slice::from_ref(details), Vec::as_slice);
         for detail in all.iter().filter(|detail| detail.get("data").is_some_and(is_said)) {
             self.warn_of_part(detail.get("type").and_then(Value::as_str).unwrap_or_default());
         }

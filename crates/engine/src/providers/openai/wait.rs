@@ -46,9 +46,9 @@ mod tests {
     #[test]
     fn a_wait_is_read_in_each_of_its_forms() {
         let check = |said: &[(&'static str, &str)], want: Option<u64>| {
-            let headers = said.iter().map(|(name, value)| {
-                (reqwest::header::HeaderName::from_static(name), value.parse().expect("a value"))
-            });
+            let headers = said
+                .iter()
+                .map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().expect("a value")));
             assert_eq!(asked(&headers.collect(), 4_096_250_870_000), want, "{said:?}");
         };
         let (now, soon) = (("date", "Wed, 21 Oct 2099 07:28:00 GMT"), "Wed, 21 Oct 2099 07:29:30 GMT");
