@@ -1,18 +1,19 @@
 //! Configuration: flags, then `THREADMILL_*` variables, then `threadmill.toml`, then defaults.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
-use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens};
+use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens, allowed_host, allowed_origin};
 
 mod flag;
 mod limits;
@@ -32,7 +33,9 @@ pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where to listen.
+    /// Where to listen: an IP address with a port, or `localhost` with one.
+    #[serde(deserialize_with = "listen")]
+    #[cfg_attr(test, schemars(with = "SocketAddr"))]
     pub(crate) listen: SocketAddr,
     /// Where the data is.
     pub(crate) data: PathBuf,
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     /// The file that holds the secret of `token`; else `THREADMILL_AUTH_SECRET` does. Secrets are not written into
     /// files that get shared.
     pub(crate) auth_secret_file: Option<PathBuf>,
+    /// What tokens must have in `aud`; without it, a token that has an `aud` is for somebody else.
+    pub(crate) auth_audience: Option<String>,
     /// Host names to answer to besides the loopback interface's.
     pub(crate) allow_hosts: Vec<String>,
     /// Origins of other pages that may talk to the server.
@@ -188,6 +193,7 @@ impl Default for Config {
             data: "data".into(),
             auth: Auth::Dev,
             auth_secret_file: None,
+            auth_audience: None,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
             sample: true,
@@ -228,11 +234,12 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-pub(crate) const VARIABLES: [(&str, &str); 17] = [
+pub(crate) const VARIABLES: [(&str, &str); 18] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
     ("THREADMILL_AUTH_SECRET_FILE", "auth_secret_file"),
+    ("THREADMILL_AUTH_AUDIENCE", "auth_audience"),
     ("THREADMILL_ALLOW_HOSTS", "allow_hosts"),
     ("THREADMILL_ALLOW_ORIGINS", "allow_origins"),
     ("THREADMILL_SAMPLE", "sample"),
@@ -303,6 +310,29 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     Providers::new(named).context("no provider is configured")
 }
 
+/// An address to listen on, as a person writes it. No name but `localhost` is looked up: what it leads to is for the
+/// operator to know.
+pub(crate) fn address(said: &str) -> Result<SocketAddr, String> {
+    let local = said.strip_prefix("localhost:").and_then(|port| Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into()));
+    local.or_else(|| said.parse().ok()).ok_or_else(|| {
+        format!("“{said}” is no IP address with a port, such as 127.0.0.1:7430, [::1]:7430 or, for all there are, 0.0.0.0:7430")
+    })
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Hosts and origins as requests name them.
+pub(crate) fn allowed(config: &Config) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let all = |said: &[String], allowed: fn(&str) -> Result<String, String>, key: &str| {
+        let all: Result<Vec<_>, _> = said.iter().map(|said| allowed(said)).collect();
+        all.map_err(|why| anyhow!("{key}: {why}"))
+    };
+    let hosts = all(&config.allow_hosts, allowed_host, "allow_hosts (--allow-host)")?;
+    Ok((hosts, all(&config.allow_origins, allowed_origin, "allow_origins (--allow-origin)")?))
+}
+
 /// How callers are identified, with the secret that takes; and the token of the link, if there is one.
 pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)> {
     const VARIABLE: &str = "THREADMILL_AUTH_SECRET";
@@ -322,7 +352,7 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
             let secret = key(variable, config.auth_secret_file.as_deref())
                 .context("the secret of --auth token")?
                 .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
-            let tokens = Tokens::new(secret.as_bytes());
+            let tokens = Tokens::new(secret.as_bytes(), config.auth_audience.clone());
             let tokens = tokens.context("the secret of --auth token is shorter than 32 bytes")?;
             Ok((HttpAuth::Token(Arc::new(tokens)), None))
         }
@@ -358,6 +388,20 @@ fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_read_or_a_hint_says_how() {
+        let check = |said: &str, want: &str| assert_eq!(address(said).map(|at| at.to_string()), Ok(want.into()));
+        check("127.0.0.1:7722", "127.0.0.1:7722");
+        check("localhost:7722", "127.0.0.1:7722");
+        check("[::1]:0", "[::1]:0");
+        for said in
+            ["7722", ":7722", "localhost", "localhost:", "localhost:99999", "chat.example.org:7722", "::1:7722x"]
+        {
+            assert!(address(said).is_err_and(|why| why.contains(said) && why.contains("127.0.0.1:7430")), "{said}");
+        }
+        assert_eq!(parse("listen = 'localhost:7722'").expect("a configuration").listen.port(), 7722);
+    }
 
     #[test]
     fn a_file_is_read_and_a_typo_is_refused() {

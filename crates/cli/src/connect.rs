@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use threadmill_client::{Http, Options, Retry};
 
 /// The variable that holds a token. No flag does: what is on a command line is seen by everybody on the machine.
-const TOKEN: &str = "THREADMILL_TOKEN";
+pub(crate) const TOKEN: &str = "THREADMILL_TOKEN";
 /// A request that is refused for now is sent again for a minute. The pause is longer than any `Retry-After` of a limit.
 const PATIENT: Retry = Retry { times: 60, pause: Duration::from_secs(1) };
 
@@ -32,12 +32,22 @@ impl Target {
 
 /// A client that hears of every refusal.
 pub(crate) fn strict(url: &str, user: &str) -> anyhow::Result<Http> {
-    options(url, user).http().context("the HTTP client cannot be set up")
+    options(server(url)?, user).http().context("the HTTP client cannot be set up")
 }
 
 /// A client that sends again what is refused for now.
 pub(crate) fn patient(url: &str, user: &str) -> anyhow::Result<Http> {
-    options(url, user).retry(PATIENT).http().context("the HTTP client cannot be set up")
+    options(server(url)?, user).retry(PATIENT).http().context("the HTTP client cannot be set up")
+}
+
+/// A server's address, as a person writes it: with the path of the API or without.
+fn server(url: &str) -> anyhow::Result<&str> {
+    let lower = url.to_ascii_lowercase();
+    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        bail!("“{url}” is no server's URL: begin with http:// or https://, as in http://127.0.0.1:7430");
+    }
+    let url = url.trim_end_matches('/');
+    Ok(url.strip_suffix("/v1").unwrap_or(url))
 }
 
 fn options(url: &str, user: &str) -> Options {
@@ -48,5 +58,21 @@ fn options(url: &str, user: &str) -> Options {
             async { Ok(token) }
         }),
         Err(_) => options,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_with_the_path_of_its_api_or_without() {
+        let check = |said: &str, want: &str| assert_eq!(server(said).expect(said), want);
+        check("http://127.0.0.1:7430", "http://127.0.0.1:7430");
+        check("http://127.0.0.1:7430/", "http://127.0.0.1:7430");
+        check("HTTPS://x.y/chat/v1/", "HTTPS://x.y/chat");
+        for said in ["127.0.0.1:7430", "localhost:7430", "x.y/v1", "ftp://x.y", ""] {
+            assert!(server(said).is_err_and(|why| why.to_string().contains("begin with http://")), "{said}");
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::flags::{self, Overrides};
 )]
 pub(crate) struct Serve {
     /// Address to listen on [default: 127.0.0.1:7430]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// Directory of the embedded store, made if it is not there [default: ./data]
     #[arg(long, value_name = "DIR")]
@@ -94,6 +94,7 @@ impl Serve {
         let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
         let (auth, link) = config::auth(&config)?;
         let operators = config::operators(&config.ops)?;
+        let (hosts, origins) = config::allowed(&config)?;
         if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
             anyhow::bail!(why);
         }
@@ -119,7 +120,7 @@ impl Serve {
         let limits = config.limits.http(descriptors);
         let (connections, runs) = (limits.connections, limits.runs.node);
         tracing::info!(descriptors, connections, runs, "open files, and how many may be connections and runs");
-        let mut guard = Guard::new(auth, config.allow_hosts, config.allow_origins, limits);
+        let mut guard = Guard::new(auth, hosts, origins, limits);
         guard.ops = operators;
         guard.reports = config.ops.rum.into();
         if engine.tier().is_none() {

@@ -20,6 +20,7 @@ mod serve;
 pub use identity::auth::{Auth, Tokens};
 pub use identity::guard::{Guard, Reports, dev_refusal};
 pub use identity::link::Link;
+pub use identity::names::{allowed_host, allowed_origin};
 pub use identity::ops_token::OpsToken;
 pub use listen::serve;
 pub use ops::state::OpsSettings;

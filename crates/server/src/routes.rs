@@ -29,6 +29,7 @@ pub(crate) fn routes(app: &App, operators: Router<App>) -> Router {
         .nest("/ofrep/v1", evaluation())
         .route("/docs", get(docs))
         .route("/docs/api.md", get(docs))
+        .route("/docs/errors", get(errors))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -56,9 +57,16 @@ pub(crate) fn app(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> App {
 }
 
 /// The API's description, as it is in the repository.
+const API: &str = include_str!("../../../docs/api.md");
+const TEXT: [(axum::http::HeaderName, &str); 1] = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+
 async fn docs() -> impl axum::response::IntoResponse {
-    let headers = [(axum::http::header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (headers, include_str!("../../../docs/api.md"))
+    (TEXT, API)
+}
+
+/// What it says of errors, at the address that the `type` of each problem has.
+async fn errors() -> impl axum::response::IntoResponse {
+    (TEXT, API.find("\n## Errors\n").map_or(API, |at| &API[at + 1..]))
 }
 
 fn api() -> Router<App> {

@@ -67,6 +67,14 @@ impl Directory {
     /// an empty one.
     pub(crate) fn database(&self) -> Done<PathBuf> {
         let path = self.path.join(DATABASE);
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(unavailable(format_args!(
+                "{} is a link, which is not followed, since SQLite keeps its log beside the file itself: link the whole \
+                 directory instead, or name the one that the file is in",
+                path.display()
+            ))
+            .into());
+        }
         let is_there = std::fs::metadata(&path).is_ok_and(|found| found.len() > 0);
         if !is_there && self.path.join(MARK).exists() {
             return Err(unavailable(format_args!(

@@ -11,7 +11,7 @@ use threadmill_proto::{BranchId, ErrorCode, Summary, ThreadId, json as shape};
 use threadmill_store::{ExportPage, ImportRow, ImportState, ImportThread};
 
 use super::library::{Library, Refusal, Step};
-use crate::connect::patient;
+use crate::connect::{TOKEN, patient};
 
 /// Refusals that every other thread would meet as well; the last three passed by themselves, but not in time.
 const ELSEWHERE: [ErrorCode; 8] = [
@@ -50,7 +50,10 @@ impl Remote {
     fn refusal(&self, error: Error) -> Refusal {
         match error {
             Error::Problem(problem) => {
-                let words = format!("{} ({})", problem.detail, problem.code.as_str());
+                let mut words = format!("{} ({})", problem.detail, problem.code.as_str());
+                if problem.code == ErrorCode::Unauthorized {
+                    words += &format!("; {TOKEN} takes the token of the link, or one of --auth token");
+                }
                 let at_fault = (400..500).contains(&problem.code.status()) && !ELSEWHERE.contains(&problem.code);
                 if at_fault { Refusal::Thread(words) } else { Refusal::Target(anyhow!(words)) }
             }

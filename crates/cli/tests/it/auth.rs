@@ -225,11 +225,30 @@ async fn commands_take_their_token_from_a_variable() {
         let mut command = Command::new(BINARY);
         command.args(["export", "--url", &format!("http://{}", node.address())]).env_remove("THREADMILL_TOKEN");
         let output = command.envs(token.map(|token| ("THREADMILL_TOKEN", token))).output().expect("the command runs");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
     };
-    let (done, lines) = export(Some(&token("ada", 60.0)));
-    assert!(done && lines.contains("begin"), "{lines}");
-    assert_eq!(export(None), (false, String::new()));
+    let (done, lines, errors) = export(Some(&token("ada", 60.0)));
+    assert!(done && lines.contains("begin"), "{lines} {errors}");
+    let (done, lines, errors) = export(None);
+    assert!(!done && lines.is_empty() && errors.contains("THREADMILL_TOKEN"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_somebody_else_is_refused() {
+    let status = async |node: &Node, aud: Option<&str>| {
+        let mut claims = json!({"sub": "ada", "exp": after(60.0)});
+        if let Some(aud) = aud {
+            claims["aud"] = aud.into();
+        }
+        let api = api(node, Some(&mint(&claims, SECRET)));
+        api.request(Method::GET, "/threads").send().await.expect("an answer").status().as_u16()
+    };
+    let node = setup().start();
+    assert_eq!((status(&node, None).await, status(&node, Some("other")).await), (200, 401));
+    let node = setup().environment("THREADMILL_AUTH_AUDIENCE", "chat").start();
+    assert_eq!((status(&node, Some("chat")).await, status(&node, Some("other")).await), (200, 401));
+    assert_eq!(status(&node, None).await, 401);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use reqwest::Method;
 
 use crate::api::PATIENCE;
-use crate::node::Setup;
+use crate::node::{Setup, command};
 
 #[test]
 fn dev_identity_is_refused_on_other_addresses() {
@@ -30,9 +30,9 @@ fn dev_identity_is_refused_on_other_addresses() {
 async fn hosts_and_origins_are_checked_on_pages_and_api_alike() {
     let node = Setup::new()
         .flag("--allow-host")
-        .flag("chat.example")
+        .flag("Chat.Example:443")
         .flag("--allow-origin")
-        .flag("https://app.example")
+        .flag("HTTPS://App.Example:443/")
         .start();
     let api = node.api("ada");
     let ask = async |path: &str, headers: &[(&str, &str)]| {
@@ -58,4 +58,30 @@ async fn hosts_and_origins_are_checked_on_pages_and_api_alike() {
     assert_eq!(ask("/threads", &[("host", "chat.example")]).await.0, 200);
     let app = "https://app.example";
     assert_eq!(ask("/threads", &[("origin", app)]).await, (200, Some(app.into())));
+
+    // What a refusal says of its kind can be read where it says.
+    let refused = api.request(Method::GET, "/threads").header("host", "evil.example").send().await.expect("an answer");
+    let refused: serde_json::Value = refused.json().await.expect("a problem");
+    let (page, code) =
+        refused["type"].as_str().and_then(|kind| kind.split_once('#')).expect("a page and a place in it");
+    let said = api.request(Method::GET, &format!("/..{page}")).send().await.expect("an answer");
+    assert_eq!(said.status(), 200, "{page}");
+    let said = said.text().await.expect("a text");
+    assert!(said.starts_with("## Errors") && said.contains(&format!("`{code}`")), "{said}");
+}
+
+#[test]
+fn what_no_request_can_say_is_refused_at_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data").display().to_string();
+    for (flag, said, hint) in [
+        ("--allow-origin", "localhost:5173", "such as https://app.example.org"),
+        ("--allow-origin", "http://localhost:*", "such as https://app.example.org"),
+        ("--allow-host", "http://chat.example", "such as chat.example.org"),
+        ("--listen", "7722", "such as 127.0.0.1:7430"),
+    ] {
+        let (status, _, errors) = command(&["serve", "--data", &data, flag, said]);
+        assert!(status > 0 && errors.contains(said) && errors.contains(hint) && errors.contains(flag), "{errors}");
+    }
+    assert!(!directory.path().join("data").exists(), "nothing was begun");
 }

@@ -264,6 +264,9 @@ fn what_cannot_be_read_or_written_is_named() {
     let (status, _, errors) = to(&here);
     assert!(status == 1 && errors.contains("is a directory"), "{errors}");
 
+    let (status, _, errors) = command(&["export", "--url", "127.0.0.1:9"]);
+    assert!(status == 1 && errors.contains("begin with http://"), "{errors}");
+
     let kept = folder.path().join("kept.jsonl");
     std::fs::write(&kept, "what was there\n").expect("the file is written");
     let kept_name = kept.display().to_string();

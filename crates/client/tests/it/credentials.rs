@@ -25,7 +25,7 @@ fn token(secret: &[u8], seconds: f64) -> String {
 }
 
 async fn place() -> Place {
-    Place::new(Auth::Token(Arc::new(Tokens::new(SECRET).expect("a long secret")))).await
+    Place::new(Auth::Token(Arc::new(Tokens::new(SECRET, None).expect("a long secret")))).await
 }
 
 /// A client whose tokens are good for two seconds, and how many it was given.

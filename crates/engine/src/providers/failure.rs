@@ -125,34 +125,82 @@ impl ProviderError {
     }
 }
 
-/// Words by which providers say what is wrong, where the status does not. Compared in lower case.
-const WORDS: [(Failure, &[&str]); 8] = [
-    (
-        Failure::ContextTooLong,
-        &[
-            "context_length",
-            "context length",
-            "maximum context",
-            "context window",
-            "context size",
-            "too many tokens",
-            "prompt is too long",
-            "input is too long",
-            "prompt too long",
-            "input length",
-            "string_above_max_length",
-        ],
-    ),
+/// Words by which providers say what is wrong, where the status does not. Compared in lower case, in this order.
+const WORDS: [(Failure, &[&str]); 9] = [
+    (Failure::Quota, SPENT),
+    (Failure::ContextTooLong, TOO_LONG),
     (
         Failure::ContentFiltered,
         &["content_filter", "content filter", "content management", "responsibleai", "content_policy", "moderation"],
     ),
     (Failure::RateLimited, &["rate_limit", "rate limit", "too many requests", "throttl", "resource_exhausted"]),
-    (Failure::Quota, &["insufficient_quota", "billing", "credit balance", "payment"]),
+    (Failure::Quota, &["billing", "payment"]),
     (Failure::Auth, &["invalid_api_key", "api key", "authentication", "unauthorized", "permission_denied"]),
     (Failure::ModelUnknown, &["model_not_found", "model not found", "no such model", "unknown model"]),
     (Failure::Unavailable, &["overloaded", "server_error", "unavailable", "internal error", "internal_error"]),
     (Failure::Timeout, &["timeout", "timed out"]),
+];
+
+/// Words that say of nothing but the account that it must be paid for, whatever the status: OpenAI and Azure say it with
+/// 429, Perplexity with 401, Moonshot with 429 and 403, xAI with 403 or 429, Anthropic and Alibaba with 400. A bare “quota” or
+/// “billing” is none of them: Gemini says both of a limit a minute.
+const SPENT: &[&str] = &[
+    "insufficient_quota",
+    "insufficient quota",
+    "insufficient_user_quota",
+    "exceeded_current_quota",
+    "billing_hard_limit",
+    "billing hard limit",
+    "billing_not_active",
+    "account is not active",
+    "credit balance",
+    "insufficient balance",
+    "insufficient_balance",
+    "insufficient credit",
+    "insufficient_credit",
+    "credits are depleted",
+    "out of credits",
+    "used all available credits",
+    "monthly spending limit",
+    "monthly included credits",
+    "payment required",
+    "payment_required",
+    "arrearage",
+    "余额不足",
+];
+
+/// Words that say that the question is too long, by whoever says them.
+const TOO_LONG: &[&str] = &[
+    "context_length",
+    "context length",
+    "maximum context",
+    "context window",
+    "context_window",
+    "context size",
+    "context_size",
+    "context limit",
+    "context overflow",
+    "context the overflows",
+    "too many tokens",
+    "prompt is too long",
+    "prompt too long",
+    "prompt_too_long",
+    "input is too long",
+    "input length",
+    "string_above_max_length",
+    // Gemini.
+    "input token count",
+    "maximum number of tokens allowed",
+    // xAI; vLLM; Groq; Moonshot; Zhipu; GitHub; Bedrock; Text Generation Inference.
+    "maximum prompt length",
+    "maximum model length",
+    "reduce the length of the messages",
+    "exceeded model token limit",
+    "prompt exceeds max length",
+    "tokens_limit_reached",
+    "number of input tokens exceeds",
+    "`inputs` must have less than",
+    "`inputs` tokens + `max_new_tokens`",
 ];
 
 /// What is wrong, by the provider's status and words.
@@ -162,15 +210,18 @@ pub(crate) fn classify(status: Option<u16>, words: &str) -> Failure {
         let found = WORDS.iter().find(|(_, known)| known.iter().any(|word| words.contains(word)));
         found.map(|(failure, _)| *failure)
     };
+    let only = |known: &[Failure]| by_words().filter(|found| known.contains(found));
+    let spent = || SPENT.iter().any(|word| words.contains(word));
     match status {
-        Some(401) => Failure::Auth,
         Some(402) => Failure::Quota,
+        Some(401 | 403 | 429) if spent() => Failure::Quota,
+        Some(401) => Failure::Auth,
         Some(429) => Failure::RateLimited,
         Some(408 | 504 | 524) => Failure::Timeout,
         Some(413) => Failure::ContextTooLong,
-        Some(403) => by_words().filter(|found| *found == Failure::ContentFiltered).unwrap_or(Failure::Auth),
+        Some(403) => only(&[Failure::ContentFiltered]).unwrap_or(Failure::Auth),
         Some(404) => by_words().unwrap_or(Failure::ModelUnknown),
-        Some(500..) => by_words().filter(|found| *found == Failure::ContextTooLong).unwrap_or(Failure::Unavailable),
+        Some(500..) => only(&[Failure::ContextTooLong]).unwrap_or(Failure::Unavailable),
         Some(_) => by_words().unwrap_or(Failure::Refused),
         None => by_words().unwrap_or(Failure::Failed),
     }
@@ -184,6 +235,35 @@ mod tests {
     fn a_refusal_is_named_by_status_and_words() {
         let check = |status, words: &str, want: &str| assert_eq!(classify(status, words).code(), want, "{words}");
         check(Some(429), "You exceeded your current quota", "provider_rate_limited");
+        check(
+            Some(429),
+            "You exceeded your current quota, see billing details. RESOURCE_EXHAUSTED",
+            "provider_rate_limited",
+        );
+        for status in [400, 401, 402, 403, 429] {
+            check(Some(status), "You exceeded your current quota, see your plan. insufficient_quota", "provider_quota");
+        }
+        for spent in [
+            "Your credit balance is too low to access the API.",
+            "Your team has either used all available credits or reached its monthly spending limit.",
+            "Your account is not active, please check your billing details on our website.",
+            "exceeded_current_quota_error",
+            "Insufficient Balance",
+        ] {
+            check(Some(429), spent, "provider_quota");
+            check(None, spent, "provider_quota");
+        }
+        for long in [
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+            "Please reduce the length of the messages or completion.",
+            "Invalid request: Your request exceeded model token limit: 8192",
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+            "Input validation error: `inputs` must have less than 4095 tokens. Given: 5000",
+        ] {
+            check(Some(400), long, "context_too_long");
+        }
         check(Some(401), "Incorrect API key provided", "provider_auth");
         check(Some(400), "This model's maximum context length is 8192 tokens", "context_too_long");
         check(Some(400), "invalid_request_error context_length_exceeded", "context_too_long");

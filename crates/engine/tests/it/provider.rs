@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use threadmill_engine::CreateRequest;
 use threadmill_proto::{JsonText, MessageStatus, Outcome, Part, ThreadId};
 
-use crate::scripted::{KEY, Script, World};
+use crate::scripted::{Answered, KEY, Script, World};
 
 fn delta(delta: &Value) -> String {
     json!({"choices": [{"index": 0, "delta": delta}]}).to_string()
@@ -404,4 +404,66 @@ async fn a_prompt_has_turns_that_alternate_and_every_file() {
     let warnings = answered.metadata()["warnings"].as_array().cloned().expect("warnings");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert_eq!(warnings[0], "Of the question “data-place” was not sent to the model.");
+}
+
+#[tokio::test]
+async fn words_in_the_frame_of_an_error_are_kept() {
+    let world = World::new().await;
+    let check = async |script: Script, want: &str, code: &str| {
+        let answered = world.ask(script.clone()).await;
+        assert_eq!(answered.told(), (want.into(), FAILED, code.into()), "{script:?}");
+        assert_eq!(answered.metadata()["error"]["providerMessage"], "overloaded", "{script:?}");
+    };
+    let error = json!({"message": "overloaded"});
+    let choice =
+        |words: &str| json!({"index": 0, "delta": {"content": words}, "finish_reason": "error", "error": error});
+    let within = json!({"choices": [choice(" last")]}).to_string();
+    let beside = json!({"choices": [{"delta": {"content": " last"}}], "error": error}).to_string();
+    let both = json!({"choices": [choice(" last")], "error": error}).to_string();
+    for frame in [&within, &beside, &both] {
+        check(Script::events(&[content("A"), frame.clone()]), "A last", "provider_unavailable").await;
+        check(Script::events(&[frame]), " last", "provider_unavailable").await;
+    }
+    let message = json!({"index": 0, "message": {"content": "all"}, "finish_reason": "error", "error": error});
+    check(Script::body(json!({"choices": [message]}).to_string()), "all", "provider_unavailable").await;
+    let message = json!({"choices": [{"message": {"content": "all"}}], "error": error});
+    check(Script::body(format!("{message:#}")), "all", "provider_unavailable").await;
+    // Of another choice neither words nor errors are the answer's.
+    let other = json!({"choices": [{"index": 1, "delta": {"content": "B"}, "error": error}]}).to_string();
+    let answered = world.ask(Script::events(&[content("A"), other, finish("stop")])).await;
+    assert_eq!(answered.told(), ("A".into(), COMPLETE, String::new()));
+}
+
+#[tokio::test]
+async fn what_is_no_word_of_the_model_is_not_taken_for_one() {
+    let world = World::new().await;
+    let warned = |answered: &Answered, word: &str| {
+        let metadata = answered.metadata();
+        let warnings = metadata["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        warnings.iter().any(|warning| warning.as_str().is_some_and(|text| text.contains(word)))
+    };
+    let call =
+        delta(&json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"b\":1}"}}]}));
+    let result = |id: &str| delta(&json!({"role": "tool", "tool_call_id": id, "content": "RESULT"}));
+    let answered = world.ask(Script::events(&[call.clone(), result("a"), content("so"), finish("stop")])).await;
+    let Part::Tool(tool) = &answered.message.parts[0] else { panic!("{answered:?}") };
+    let output = tool.output.as_ref().map(|output| output.0.as_str());
+    assert_eq!((tool.state.as_str(), output), ("output-available", Some("\"RESULT\"")));
+    assert_eq!((answered.message.text(), answered.metadata()["warnings"].is_null()), ("so".into(), true));
+    let answered = world.ask(Script::events(&[call, result("z"), finish("stop")])).await;
+    assert!(answered.message.text() == "RESULT" && warned(&answered, "belongs to no call"), "{answered:?}");
+
+    let sealed = delta(&json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "AAA"}]}));
+    let answered = world.ask(Script::events(&[sealed, content("so"), finish("stop")])).await;
+    assert!(warned(&answered, "reasoning.encrypted"), "{answered:?}");
+    let answered = world.ask(Script::events(&[content(" \n "), finish("stop")])).await;
+    assert!(warned(&answered, "is empty"), "{answered:?}");
+
+    for script in ["javascript:alert(1)", " JavaScript:alert(1)", "java\nscript:alert(1)", "vbscript:x"] {
+        let images = json!([{"type": "image_url", "image_url": {"url": script}}]);
+        let said = delta(&json!({"content": "so", "images": images, "citations": [script]}));
+        let answered = world.ask(Script::events(&[said, finish("stop")])).await;
+        assert_eq!(answered.message.parts, [Part::text("so")]);
+        assert!(warned(&answered, "is a script"), "{answered:?}");
+    }
 }

@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use threadmill_proto::{ErrorCode, Millis, Problem, Scope, TenantId, UserId};
 
 use crate::identity::link::Link;
@@ -49,6 +50,8 @@ pub struct Tokens {
     /// Signs the addresses of streams.
     streams: [u8; 32],
     validation: Validation,
+    /// What this server is called as an audience, if it is called anything.
+    audience: Option<String>,
 }
 
 impl fmt::Debug for Tokens {
@@ -64,6 +67,13 @@ struct Claims {
     tenant: Option<String>,
     exp: f64,
     nbf: Option<f64>,
+    /// Read as whatever it is, `null` too: a token that is meant for somebody is refused by whoever is not meant.
+    #[serde(default, deserialize_with = "said")]
+    aud: Option<Value>,
+}
+
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -76,12 +86,13 @@ pub(crate) fn default_tenant() -> TenantId {
 }
 
 impl Tokens {
-    /// Checks tokens by a secret. `None` if it is shorter than 32 bytes.
+    /// Checks tokens by a secret, and whether they are meant for `audience`; without one, a token must be meant for nobody by
+    /// name. `None` if the secret is shorter than 32 bytes.
     #[must_use]
-    pub fn new(secret: &[u8]) -> Option<Self> {
+    pub fn new(secret: &[u8], audience: Option<String>) -> Option<Self> {
         let mut validation = Validation::new(Algorithm::HS256);
-        // The library has a clock and a leeway of its own; times are compared with the server's clock below. Whom a
-        // token is meant for is said by the secret, which is this deployment's alone.
+        // The library has a clock and a leeway of its own; times are compared with the server's clock below, as is whom a
+        // token is meant for.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
@@ -89,6 +100,7 @@ impl Tokens {
             key: DecodingKey::from_secret(secret),
             streams: blake3::derive_key("threadmill 2026-11 addresses of streams", secret),
             validation,
+            audience,
         })
     }
 
@@ -114,6 +126,16 @@ impl Tokens {
         (until > now).then_some(Identity { scope: Scope { tenant, user }, until: Some(until) })
     }
 
+    /// Whether a token's `aud` has this server in it (RFC 7519, 4.1.3).
+    fn is_meant(&self, aud: Option<&Value>) -> bool {
+        let is_us = |name: &Value| self.audience.is_some() && name.as_str() == self.audience.as_deref();
+        match aud {
+            None => self.audience.is_none(),
+            Some(Value::Array(names)) => names.iter().any(is_us),
+            Some(name) => is_us(name),
+        }
+    }
+
     fn verify(&self, token: &str, now: Millis) -> Result<Identity, Problem> {
         // What exactly is wrong with a forged token helps nobody but its maker.
         let invalid = |_| unauthorized("The token is not valid.");
@@ -128,6 +150,9 @@ impl Tokens {
         if claims.nbf.is_some_and(|from| millis(from) > now) {
             return Err(unauthorized("The token is not valid yet."));
         }
+        if !self.is_meant(claims.aud.as_ref()) {
+            return Err(unauthorized("The token is for another audience (`aud`); `auth_audience` is this server's."));
+        }
         let id = |_| unauthorized("The token names its user or tenant by what is no id.");
         let user = UserId::parse(&claims.sub).map_err(id)?;
         let tenant = claims.tenant.map_or_else(|| Ok(default_tenant()), |name| TenantId::parse(&name).map_err(id))?;
@@ -135,15 +160,21 @@ impl Tokens {
     }
 }
 
-/// Whether a token's header says that it must not be read by whoever does not know what it says (RFC 7515, 4.1.11), or that
-/// its claims are encrypted or compressed (RFC 7516, 4.1). The library skips what it does not know; nothing of the kind is
+/// Whether a token's header says that it must not be read by whoever does not know what it says (RFC 7515, 4.1.11), that
+/// its claims are encrypted or compressed (RFC 7516, 4.1), or that it is of another type than a JWT or an access token
+/// (RFC 8725, 3.11; RFC 9068, 2.1), such as a proof of DPoP. The library skips what it does not know; nothing of the kind is
 /// known here.
 fn is_beyond_us(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<serde_json::Map<_, _>>(&header).ok());
     // What cannot be read here says nothing that could be relied on, whatever another reader makes of it.
-    header.is_none_or(|header: serde_json::Map<String, serde_json::Value>| {
+    header.is_none_or(|header: serde_json::Map<String, Value>| {
+        let is_typed = |kind: &Value| {
+            let kind = kind.as_str().unwrap_or_default().to_ascii_lowercase();
+            ["jwt", "at+jwt"].contains(&kind.strip_prefix("application/").unwrap_or(&kind))
+        };
         ["crit", "b64", "enc", "zip"].iter().any(|name| header.contains_key(*name))
+            || !header.get("typ").is_none_or(is_typed)
     })
 }
 
@@ -241,7 +272,7 @@ fn local() -> Identity {
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{EncodingKey, Header, encode};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -253,7 +284,7 @@ mod tests {
     }
 
     fn check(claims: &Value, want: Result<(&str, &str, Millis), &str>) {
-        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let tokens = Tokens::new(SECRET, None).expect("a long secret");
         let got = tokens.verify(&mint(&Header::default(), claims, SECRET), NOW);
         let got = got.map(|known| (known.scope.tenant.to_string(), known.scope.user.to_string(), known.until));
         match (&got, want) {
@@ -274,7 +305,7 @@ mod tests {
     fn a_token_says_who_and_until_when() {
         check(&json!({"sub": "ada", "exp": 1_000_000_060}), Ok(("default", "ada", NOW + 60_000)));
         check(&json!({"sub": "ada", "tenant": "acme", "exp": 1_000_000_000.5}), Ok(("acme", "ada", NOW + 500)));
-        check(&json!({"sub": "ada", "exp": 1_000_000_060, "aud": "x", "nbf": 5}), Ok(("default", "ada", NOW + 60_000)));
+        check(&json!({"sub": "ada", "exp": 1_000_000_060, "nbf": 5}), Ok(("default", "ada", NOW + 60_000)));
     }
 
     #[test]
@@ -289,8 +320,30 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_for_whom_it_is_meant() {
+        let check = |ours: Option<&str>, aud: Option<Value>, taken: bool| {
+            let tokens = Tokens::new(SECRET, ours.map(str::to_owned)).expect("a long secret");
+            let mut claims = json!({"sub": "ada", "exp": 1_000_000_060});
+            if let Some(aud) = &aud {
+                claims["aud"] = aud.clone();
+            }
+            let got = tokens.verify(&mint(&Header::default(), &claims, SECRET), NOW);
+            assert_eq!(got.map_err(|problem| problem.code).is_ok(), taken, "{ours:?}: {aud:?}");
+        };
+        check(None, None, true);
+        for aud in [json!("other"), json!(["other"]), json!([]), json!(null), json!("")] {
+            check(None, Some(aud.clone()), false);
+            check(Some("us"), Some(aud), false);
+        }
+        check(Some("us"), Some(json!("us")), true);
+        check(Some("us"), Some(json!(["other", "us"])), true);
+        check(Some("us"), None, false);
+        check(Some("us"), Some(json!("US")), false);
+    }
+
+    #[test]
     fn a_token_that_asks_to_be_understood_and_is_not_is_refused() {
-        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let tokens = Tokens::new(SECRET, None).expect("a long secret");
         let claims = BASE64_URL_SAFE_NO_PAD.encode(br#"{"sub":"ada","exp":1000000060}"#);
         let deep = format!(r#"{{"alg":"HS256","crit":{}{}}}"#, "[".repeat(200), "]".repeat(200));
         for (header, valid) in [
@@ -298,6 +351,11 @@ mod tests {
             (r#"{"alg":"HS256","crit":["\ud800"]}"#, false),
             (r#"{"alg":"HS256"}"#, true),
             (r#"{"alg":"HS256","kid":"1"}"#, true),
+            (r#"{"alg":"HS256","typ":"jwt"}"#, true),
+            (r#"{"alg":"HS256","typ":"application/at+JWT"}"#, true),
+            (r#"{"alg":"HS256","typ":"dpop+jwt"}"#, false),
+            (r#"{"alg":"HS256","typ":"secevent+jwt"}"#, false),
+            (r#"{"alg":"HS256","typ":null}"#, false),
             (r#"{"alg":"HS256","crit":["exp"],"exp":1}"#, false),
             (r#"{"alg":"HS256","crit":["b64"],"b64":false}"#, false),
             (r#"{"alg":"HS256","crit":[]}"#, false),
@@ -317,7 +375,7 @@ mod tests {
 
     #[test]
     fn only_the_secret_and_the_algorithm_agreed_on_count() {
-        let tokens = Tokens::new(SECRET).expect("a long secret");
+        let tokens = Tokens::new(SECRET, None).expect("a long secret");
         let claims = json!({"sub": "ada", "exp": 1_000_000_060});
         let other = mint(&Header::default(), &claims, b"another secret of thirty-two byte");
         let stronger = mint(&Header::new(Algorithm::HS512), &claims, SECRET);
@@ -328,7 +386,7 @@ mod tests {
         for token in [other.as_str(), &stronger, &unsigned, &good[..good.len() - 2], "", "a.b.c"] {
             assert_eq!(tokens.verify(token, NOW).map_err(|problem| problem.code), Err(ErrorCode::Unauthorized));
         }
-        assert!(Tokens::new(&SECRET[1..]).is_none(), "a short secret can be guessed");
+        assert!(Tokens::new(&SECRET[1..], None).is_none(), "a short secret can be guessed");
         assert!(!format!("{:?}", Auth::Token(Arc::new(tokens))).contains("0123"));
     }
 }

@@ -11,7 +11,7 @@ use threadmill_proto::{ErrorCode, Millis, Scope, UserId};
 
 use crate::identity::auth::{Auth, Identity, Shown, default_tenant};
 use crate::identity::ops_token::OpsToken;
-use crate::identity::proxies;
+use crate::identity::{names, proxies};
 use crate::problem::ApiProblem;
 use crate::serve::limits::HttpLimits;
 use crate::serve::watched::is_watched;
@@ -44,9 +44,9 @@ impl Reports {
 /// What the server answers to.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    /// Host names besides those of the loopback interface, with their port if it is not the scheme's own.
+    /// Host names besides those of the loopback interface, as [`names::allowed_host`] has them.
     pub hosts: Vec<String>,
-    /// Origins besides the server's own, such as `https://app.example.org`.
+    /// Origins besides the server's own, as [`names::allowed_origin`] has them.
     pub origins: Vec<String>,
     /// How callers are identified.
     pub auth: Auth,
@@ -99,7 +99,7 @@ impl Guard {
         if watched
             || (literal.is_some() && literal == self.own)
             || matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&host))
+            || self.hosts.iter().any(|known| known == names::without_port(&host))
         {
             Ok(host)
         } else {
@@ -112,12 +112,7 @@ impl Guard {
             || Err(ApiProblem::new(ErrorCode::OriginRefused, "The page's origin may not talk to this server."));
         if let Some(origin) = headers.get(header::ORIGIN) {
             let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
-            let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) == Some(host);
-            return if own || self.origins.iter().any(|known| known.eq_ignore_ascii_case(&origin)) {
-                Ok(())
-            } else {
-                refused()
-            };
+            return if names::is_own(&origin, host) || self.origins.contains(&origin) { Ok(()) } else { refused() };
         }
         // A browser that sends no Origin still says where a request comes from.
         match headers.get("sec-fetch-site").and_then(|site| site.to_str().ok()) {
@@ -154,9 +149,10 @@ impl Guard {
             Shown::Known(identity) => Ok(Some(identity)),
             Shown::Believed => said_identity(asked.headers, asked.uri.query()).map(Some),
             // A browser that has not opened the link yet is told so, instead of by a page that fails.
-            Shown::Nothing if matches!(self.auth, Auth::Link(_)) && !asked.may_greet() => {
-                Err(ApiProblem::new(ErrorCode::Unauthorized, "Open the link that the server printed when it started."))
-            }
+            Shown::Nothing if matches!(self.auth, Auth::Link(_)) && !asked.may_greet() => Err(ApiProblem::new(
+                ErrorCode::Unauthorized,
+                "Open the link that the server printed when it started, or send its token as `Authorization: Bearer TOKEN`.",
+            )),
             Shown::Nothing => Ok(None),
         }
     }
@@ -230,6 +226,10 @@ mod tests {
         check(&[host], Ok(()));
         check(&[("host", "[::1]:7430")], Ok(()));
         check(&[("host", "chat.example")], Ok(()));
+        check(&[("host", "Chat.Example:443")], Ok(()));
+        check(&[("host", "chat.example:8443")], Err(ErrorCode::HostRefused));
+        check(&[("host", "chat.example:443"), ("origin", "https://chat.example")], Ok(()));
+        check(&[("host", "chat.example:443"), ("origin", "http://chat.example")], Err(ErrorCode::OriginRefused));
         check(&[], Err(ErrorCode::HostRefused));
         check(&[("host", "evil.example")], Err(ErrorCode::HostRefused));
         check(&[("host", "localhost.evil.example")], Err(ErrorCode::HostRefused));

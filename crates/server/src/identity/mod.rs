@@ -4,5 +4,6 @@ pub(crate) mod auth;
 pub(crate) mod cors;
 pub(crate) mod guard;
 pub(crate) mod link;
+pub(crate) mod names;
 pub(crate) mod ops_token;
 pub(crate) mod proxies;

@@ -61,6 +61,24 @@ async fn a_database_that_is_missing_is_not_made_anew() {
     drop(open(directory.path()));
 }
 
+/// SQLite follows a link and keeps its log beside what that leads to, where nobody watches over it.
+#[tokio::test]
+async fn a_database_that_is_a_link_is_refused_with_a_hint() {
+    let (directory, disk) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let (link, file) = (directory.path().join("threadmill.db"), disk.path().join("threadmill.db"));
+    open(disk.path()).close().await.expect("closes");
+    for target in [&file, &disk.path().join("nowhere.db")] {
+        std::os::unix::fs::symlink(target, &link).expect("a link");
+        let refused = SqliteStore::open(directory.path(), SqliteOptions::default());
+        let Err(StoreError::Unavailable { detail, .. }) = refused else { panic!("it opens") };
+        assert!(detail.contains("threadmill.db is a link") && detail.contains("the whole directory"), "{detail}");
+        std::fs::remove_file(&link).expect("removes");
+    }
+    let directory = directory.path().join("data");
+    std::os::unix::fs::symlink(disk.path(), &directory).expect("a link");
+    drop(open(&directory));
+}
+
 #[tokio::test]
 async fn a_store_opened_again_resets_nobody() {
     let directory = TempDir::new().expect("a directory");

@@ -62,6 +62,14 @@ fn once(known: &mut Vec<String>, word: &str) -> bool {
     is_new
 }
 
+/// Whether an address is a script, as a browser reads it: without white space and control characters before and within the
+/// scheme. No client of an answer should have to look for that.
+fn is_script(url: &str) -> bool {
+    let scheme: String = url.chars().filter(|char| !char.is_whitespace() && !char.is_control()).take(11).collect();
+    let scheme = scheme.to_ascii_lowercase();
+    scheme.starts_with("javascript:") || scheme.starts_with("vbscript:")
+}
+
 /// The words of a message's content.
 pub(crate) fn words_of(content: &Value) -> String {
     match content {
@@ -165,6 +173,9 @@ impl Answer {
     }
 
     fn file(&mut self, url: &str, out: &mut Vec<Chunk>) {
+        if is_script(url) {
+            return self.warn_of_script();
+        }
         let declared = url.strip_prefix("data:").and_then(|rest| rest.split([';', ',']).next());
         let media_type = declared.filter(|kind| !kind.is_empty()).unwrap_or("image/*").to_owned();
         self.switch(Open::Nothing, out);
@@ -184,6 +195,9 @@ impl Answer {
         let cited = note.get("url_citation").unwrap_or(note);
         let url = cited.as_str().or_else(|| cited.get("url").and_then(Value::as_str));
         let Some(url) = url.filter(|url| !url.is_empty()) else { return self.warn_of_part("annotation") };
+        if is_script(url) {
+            return self.warn_of_script();
+        }
         self.switch(Open::Nothing, out);
         let title = cited.get("title").and_then(Value::as_str).map(whole);
         (self.parts, self.attached) = (self.parts + 1, true);
@@ -213,6 +227,14 @@ impl Answer {
             }
             Value::Null => {}
             Value::Bool(_) | Value::Number(_) => self.unreadable_value(thought),
+        }
+    }
+
+    /// Names what of a list of reasoning has no words, such as what is encrypted.
+    pub(crate) fn sealed(&mut self, details: &Value) {
+        let all = details.as_array().map_or_else(|| std::slice::from_ref(details), Vec::as_slice);
+        for detail in all.iter().filter(|detail| detail.get("data").is_some_and(is_said)) {
+            self.warn_of_part(detail.get("type").and_then(Value::as_str).unwrap_or_default());
         }
     }
 
@@ -273,6 +295,10 @@ impl Answer {
         if self.warnings.len() < WARNINGS && !self.warnings.iter().any(|known| known == warning) {
             self.warnings.push(warning.to_owned());
         }
+    }
+
+    fn warn_of_script(&mut self) {
+        self.warn("An address in the answer that is a script was left out.");
     }
 
     pub(crate) fn warn_of_part(&mut self, kind: &str) {

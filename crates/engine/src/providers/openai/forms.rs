@@ -113,7 +113,7 @@ const OF_CHOICE: [&str; 14] = [
 ];
 
 /// Fields of a delta that are read, and those that endpoints send beside them.
-const OF_DELTA: [&str; 26] = [
+const OF_DELTA: [&str; 27] = [
     "role",
     "name",
     "content",
@@ -123,6 +123,7 @@ const OF_DELTA: [&str; 26] = [
     "reasoning_details",
     "thinking",
     "tool_calls",
+    "tool_call_id",
     "function_call",
     "audio",
     "images",

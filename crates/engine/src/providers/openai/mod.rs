@@ -18,6 +18,7 @@ mod patience;
 mod request;
 mod surrogates;
 mod tools;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +26,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use serde_json::Value;
 use threadmill_proto::{Chunk, Limits};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::node::ids;
 use crate::providers::words::Secrets;
 use crate::providers::{ChunkStream, Failure, Prompt, Provider, ProviderError};
 use decoding::{Decoder, Undecodable};
@@ -267,7 +269,7 @@ fn unreachable(error: reqwest::Error) -> ProviderError {
 
 async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderError {
     let status = response.status();
-    let wait = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+    let wait = wait::asked(response.headers(), ids::now());
     let decoder = decoder(&response);
     let mut body = response.bytes_stream();
     let mut bytes = Vec::new();

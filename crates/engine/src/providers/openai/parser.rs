@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 use threadmill_proto::json::value_from_str;
-use threadmill_proto::{Chunk, JsonText, Limits};
+use threadmill_proto::{Chunk, JsonText, Limits, is_blank};
 
 use crate::providers::failure::{Failure, ProviderError, classify};
 use crate::providers::openai::answer::{Answer, Open, RAW_BYTES, words_of};
@@ -99,19 +99,20 @@ impl Parser {
     }
 
     fn value(&mut self, name: Option<&str>, value: &Value, out: &mut Vec<Chunk>) -> Result<(), ProviderError> {
-        if let Some(error) = error_of(name, value) {
-            return Err(self.failed(status_of(error), &all_words(error), &message_of(error)));
-        }
+        // Words that stand beside an error belong to the answer: they are read first, and the error ends it then.
+        let mut failure = error_of(name, value).map(|error| self.failed_by(error));
         match (value.get("choices"), value.as_object()) {
             (Some(Value::Array(choices)), Some(frame)) => {
-                if choices.is_empty() {
+                if choices.is_empty() && failure.is_none() {
                     strange(Place::Frame, frame).for_each(|field| self.answer.strange(field));
                 }
                 for (at, choice) in (0..).zip(choices) {
-                    self.choice(at, choice, out)?;
+                    let failed = self.choice(at, choice, out);
+                    failure = failure.or(failed);
                 }
                 self.cite(frame, out);
             }
+            _ if failure.is_some() => {}
             (None | Some(Value::Null), _) if is_bookkeeping(value) => {}
             _ => self.answer.unreadable(&value.to_string()),
         }
@@ -119,7 +120,7 @@ impl Parser {
         {
             self.usage(usage, out);
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// What the answer cites, as Perplexity says it beside the choices, again in every frame.
@@ -147,21 +148,18 @@ impl Parser {
         self.usage = Some(text);
     }
 
-    /// The choice at a place of its frame.
-    fn choice(&mut self, at: u64, choice: &Value, out: &mut Vec<Chunk>) -> Result<(), ProviderError> {
+    /// The choice at a place of its frame, and the error that it has.
+    fn choice(&mut self, at: u64, choice: &Value, out: &mut Vec<Chunk>) -> Option<ProviderError> {
         let Value::Object(choice) = choice else {
             self.answer.unreadable(&choice.to_string());
-            return Ok(());
+            return None;
         };
         let said = choice.get("index").and_then(|index| index.as_u64().or_else(|| index.as_str()?.parse().ok()));
         // Without an index the first of a frame goes on with the one that is followed; those beside it are others.
         let index = said.unwrap_or_else(|| self.choice.unwrap_or(0).wrapping_add(at));
         if *self.choice.get_or_insert(index) != index {
             self.answer.warn("The provider gave more than one answer; only the first is kept.");
-            return Ok(());
-        }
-        if let Some(error) = choice.get("error").filter(|error| is_said(error)) {
-            return Err(self.failed(status_of(error), &all_words(error), &message_of(error)));
+            return None;
         }
         strange(Place::Choice, choice).for_each(|field| self.answer.strange(field));
         let before = out.len();
@@ -187,7 +185,7 @@ impl Parser {
             Some(Value::String(reason)) if reason.is_empty() => {}
             Some(reason) => self.reason(reason),
         }
-        Ok(())
+        choice.get("error").filter(|error| is_said(error)).map(|error| self.failed_by(error))
     }
 
     fn reason(&mut self, reason: &Value) {
@@ -255,8 +253,13 @@ impl Parser {
         for thought in thoughts {
             self.answer.thought(thought, out);
         }
-        if let Some(content) = filled("content") {
-            self.answer.content(content, out);
+        if let Some(details) = filled(DETAILS) {
+            self.answer.sealed(details);
+        }
+        match (filled("content"), delta.get("role").and_then(Value::as_str)) {
+            (Some(result), Some("tool" | "function")) => self.result(delta, result, out),
+            (Some(content), _) => self.answer.content(content, out),
+            (None, _) => {}
         }
         if let Some(refusal) = filled("refusal") {
             self.answer.refused = true;
@@ -282,6 +285,18 @@ impl Parser {
         }
     }
 
+    /// What came of a call that the provider ran itself: no words of the model. Those of a call that nobody made stay in
+    /// the text, since they are lost otherwise.
+    fn result(&mut self, delta: &Map<String, Value>, result: &Value, out: &mut Vec<Chunk>) {
+        let call = delta.get("tool_call_id").and_then(Value::as_str).map(whole);
+        if self.tools.result(call.as_deref(), &words_of(result)) {
+            self.answer.switch(Open::Nothing, out);
+        } else {
+            self.answer.warn("A tool's result that belongs to no call of the answer stands in its text.");
+            self.answer.content(result, out);
+        }
+    }
+
     fn call(&mut self, call: &Value, out: &mut Vec<Chunk>) {
         match call {
             Value::Object(entry) => {
@@ -291,6 +306,10 @@ impl Parser {
             Value::Null => {}
             other => self.answer.unreadable(&other.to_string()),
         }
+    }
+
+    fn failed_by(&self, error: &Value) -> ProviderError {
+        self.failed(status_of(error), &all_words(error), &message_of(error))
     }
 
     fn failed(&self, status: Option<u16>, hints: &str, words: &str) -> ProviderError {
@@ -319,11 +338,10 @@ impl Parser {
     }
 
     fn warn_at_the_end(&mut self, is_whole: bool) {
-        if self.is_empty() {
-            if is_whole {
-                self.answer.warn("The provider's answer is empty.");
-            }
-        } else if !self.answer.strange.is_empty() {
+        if is_whole && self.shows_nothing() {
+            self.answer.warn("The provider's answer is empty.");
+        }
+        if !self.is_empty() && !self.answer.strange.is_empty() {
             let fields = self.answer.strange_words();
             self.answer.warn(&format!("Of the answer, “{fields}” could not be kept: nobody knows it."));
         }
@@ -336,6 +354,12 @@ impl Parser {
     /// Whether nothing came that a message could hold.
     fn is_empty(&self) -> bool {
         self.answer.is_empty() && self.tools.is_empty()
+    }
+
+    /// Whether what came is nothing to be seen: nothing at all, or white space.
+    fn shows_nothing(&self) -> bool {
+        let answer = &self.answer;
+        self.is_empty() || (self.tools.is_empty() && !answer.attached && answer.thought == 0 && is_blank(&answer.text))
     }
 
     fn failure(&self, unified: &str) -> Option<ProviderError> {

@@ -7,7 +7,8 @@
 //!
 //! A call is a function's, with JSON for arguments, or a custom tool's, whose input is a text. One of another kind is kept
 //! with all that was said of it as its input. Arguments are kept as they were written; those that are no JSON, or are nested
-//! deeper than a message may be, are kept as text in a call that failed.
+//! deeper than a message may be, are kept as text in a call that failed. A result that the endpoint sends, having run the tool
+//! itself, is the call's output, as text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -91,6 +92,8 @@ struct Call {
     arguments: String,
     outline: Outline,
     joiner: Joiner,
+    /// What the endpoint says came of it.
+    output: Option<String>,
 }
 
 /// One entry of `tool_calls`, taken apart.
@@ -243,37 +246,25 @@ impl Tools {
         at
     }
 
+    /// Words of what came of a call: of the one with this id, else of the newest. Whether there is one.
+    pub(crate) fn result(&mut self, given: Option<&str>, words: &str) -> bool {
+        let at = match given {
+            Some(given) => self.by_given.get(given).copied(),
+            None => self.calls.len().checked_sub(1),
+        };
+        let Some(at) = at else { return false };
+        self.calls[at].output.get_or_insert_default().push_str(words);
+        self.bytes += words.len();
+        true
+    }
+
     /// The answer is over. Calls whose input is whole say so; with `cut`, one that is not is left as it is.
     pub(crate) fn finish(self, cut: bool, out: &mut Vec<Chunk>) {
-        for mut call in self.calls {
-            let rest = call.joiner.end();
-            call.arguments.push_str(&rest);
-            if !call.begun {
-                call.begin(out);
-            }
-            let (call_id, name, dynamic) = (call.id, call.name, true);
-            if call.input == Input::Text {
-                let input = quoted(call.arguments);
-                out.push(Chunk::ToolInputAvailable { call_id, name, input, dynamic });
-                continue;
-            }
-            if is_blank(&call.arguments) && !cut {
-                // A tool without parameters.
-                call.arguments = "{}".into();
-            }
-            let is_json = value_from_str(&call.arguments).is_ok();
-            let input = JsonText(call.arguments);
-            if is_json && input.depth() <= MAX_DEPTH {
-                out.push(Chunk::ToolInputAvailable { call_id, name, input, dynamic });
-            } else if !cut {
-                let deep = input.depth() > MAX_DEPTH;
-                let error = if deep { "The input is nested too deep." } else { "The input is not JSON." };
-                out.push(Chunk::ToolInputError { call_id, name, input: quoted(input.0), error: error.into() });
-            }
+        for call in self.calls {
+            call.finish(cut, out);
         }
     }
 }
-
 /// A text as JSON.
 fn quoted(text: String) -> JsonText {
     JsonText(Value::String(text).to_string())
@@ -289,6 +280,35 @@ impl Call {
         if !self.arguments.is_empty() {
             out.push(Chunk::ToolInputDelta { call_id: self.id.clone(), delta: self.arguments.clone() });
         }
+    }
+
+    fn finish(mut self, cut: bool, out: &mut Vec<Chunk>) {
+        let rest = self.joiner.end();
+        self.arguments.push_str(&rest);
+        if !self.begun {
+            self.begin(out);
+        }
+        let output = self.output.take().map(quoted);
+        let output = output.map(|output| Chunk::ToolOutputAvailable { call_id: self.id.clone(), output });
+        out.extend(self.input(cut, output.is_some()));
+        out.extend(output);
+    }
+
+    /// What the input is, or what is wrong with it; nothing of one that is no JSON if it was cut off, or worked all the same.
+    fn input(self, cut: bool, worked: bool) -> Option<Chunk> {
+        let (call_id, name, dynamic) = (self.id, self.name, true);
+        if self.input == Input::Text {
+            return Some(Chunk::ToolInputAvailable { call_id, name, input: quoted(self.arguments), dynamic });
+        }
+        // A tool without parameters.
+        let bare = is_blank(&self.arguments) && !cut;
+        let input = JsonText(if bare { "{}".into() } else { self.arguments });
+        let deep = input.depth() > MAX_DEPTH;
+        if value_from_str(&input.0).is_ok() && !deep {
+            return Some(Chunk::ToolInputAvailable { call_id, name, input, dynamic });
+        }
+        let error = if deep { "The input is nested too deep." } else { "The input is not JSON." };
+        (!cut && !worked).then(|| Chunk::ToolInputError { call_id, name, input: quoted(input.0), error: error.into() })
     }
 }
 
