@@ -12,6 +12,7 @@ import { beside, check, conclude, must } from './checks.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
+import { leftChecks, troubleChecks } from './left.mjs';
 import { narrowChecks } from './narrow.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
@@ -70,6 +71,7 @@ async function ways() {
 async function trouble() {
   await offlineChecks(browser);
   await failureChecks(browser);
+  await troubleChecks(browser);
   await queueChecks(browser);
   await draftChecks(browser);
   await storageChecks(browser);
@@ -86,6 +88,7 @@ async function writing() {
   await keyChecks(browser);
   await pasteChecks(browser);
   await typedChecks(browser);
+  await leftChecks(browser);
   await narrowChecks(browser);
   await printChecks(browser);
 }

@@ -16,11 +16,14 @@ import { Guarded } from '../shell/boundary';
 import { useOwnTitle } from '../shell/page-title';
 import { forgetPlace, type Opening, openingOf } from '../shell/places';
 import { useReport } from '../shell/reports';
+import { WordsOfMessages } from './left-words';
 import { LiveNews } from './live-news';
 import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadProblem } from './thread-problem';
+import { ThreadTrouble } from './thread-trouble';
 import { useEditing } from './use-editing';
+import { useGone } from './use-gone';
 import { usePlace } from './use-place';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
@@ -41,6 +44,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
 
   const { handle } = messages;
   const { items } = useOutbox(threadId);
+  const gone = useGone(threadId, edits, items, messages);
   const giveBack = useRef<GiveBack>(undefined);
   const takeBack = useTakeBack(items, handle, giveBack);
   const mending = useRef<(row: Row) => void>(() => {});
@@ -105,6 +109,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     <main className="thread" id="main" tabIndex={-1}>
       <h2 className="visually-hidden">Messages</h2>
       <OfflineLine loaded={messages.status === 'ready'} />
+      <ThreadTrouble messages={messages} anchor={opening.anchor} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>
           <Guarded what="The messages">
@@ -116,6 +121,12 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       )}
       <PrintView threadId={threadId} messages={messages} />
       <LiveNews run={messages.run} rows={messages.rows} items={items} />
+      <WordsOfMessages
+        gone={gone}
+        edits={edits}
+        items={items}
+        onDiscard={id => editing === id && setEditing(undefined)}
+      />
       <Composer
         key={threadId}
         threadId={threadId}
