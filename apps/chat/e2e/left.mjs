@@ -94,6 +94,26 @@ export async function leftChecks(browser) {
   await page.context().close();
 }
 
+/** A browser that takes no entry of its history. */
+export async function historyCheck(browser) {
+  const page = await openPage(browser, '/');
+  await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
+  await check(
+    'a first message opens its thread where the browser takes no entry of its history',
+    async () => {
+      await page.evaluate(() => {
+        History.prototype.pushState = History.prototype.replaceState = () => {
+          throw new DOMException('too many', 'SecurityError');
+        };
+      });
+      await sendText(page, 'Said once.');
+      await rowsShown(page);
+      must((await page.inputValue(AREA)) === '', 'the text looks unsent');
+    },
+  );
+  await page.context().close();
+}
+
 export async function troubleChecks(browser) {
   const id = await threadWith('The question.', 'Damaged');
   const fault = route =>

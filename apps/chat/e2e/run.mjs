@@ -12,7 +12,7 @@ import { beside, check, conclude, must } from './checks.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
-import { leftChecks, troubleChecks } from './left.mjs';
+import { historyCheck, leftChecks, troubleChecks } from './left.mjs';
 import { narrowChecks } from './narrow.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
@@ -89,6 +89,7 @@ async function writing() {
   await pasteChecks(browser);
   await typedChecks(browser);
   await leftChecks(browser);
+  await historyCheck(browser);
   await narrowChecks(browser);
   await printChecks(browser);
 }
