@@ -92,9 +92,12 @@ function parsingWeight({ length }: string): number {
   return length > LONG ? elementsOf(fuelFor(length)) : 0;
 }
 
-/** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
+/** What a source looks like. Definitions of links become no nodes: they are shown as they were written. */
 function drawnOf(source: string, outline: string) {
-  const { nodes, fuel } = parseMarkdown(source);
+  const { nodes: parsed, fuel } = parseMarkdown(source);
+  const written = source.trim();
+  const nodes: typeof parsed =
+    parsed?.length === 0 && written !== '' ? [{ kind: 'rawBlock', text: written }] : parsed;
   spend(Math.max(0, elementsOf(fuel) - parsingWeight(source)));
   if (!nodes) return undefined;
   // Its turn has counted what was guessed. A paragraph has no slices: of whatever else it is, this is more than comes now.
