@@ -137,7 +137,23 @@ describe('what it renders', () => {
       '[x]: http://hidden.example &quot;def only&quot;',
     );
     expect(html('')).toBe('');
+    expect(html('Words.\n\n[1]: https://one.example\n[2]: https://two.example "Two"')).toContain(
+      '[1]: https://one.example\n[2]: https://two.example &quot;Two&quot;',
+    );
   });
+
+  it.each([
+    'See [one][1].\n\n[1]: https://one.example',
+    '```\n[1]: https://one.example\n```',
+    'Words\n[1]: https://one.example',
+    '- an item\n\n  ```\n  [1]: https://one.example\n  ```',
+  ])('but not those that are used, or shown already: %s', source =>
+    expect(
+      html(source)
+        .replace(/<[^>]*>/g, '')
+        .split('one.example').length - 1,
+    ).toBe(source.includes('See') ? 0 : 1),
+  );
 
   const said = (source: string) => html(source).replace(/<[^>]*>/g, '');
 

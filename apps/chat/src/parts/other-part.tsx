@@ -114,7 +114,7 @@ function Chip({ name, url }: { name: string; url: string }) {
   const host = hostOf(href);
   return (
     <a className="file-chip" dir="auto" href={href} target="_blank" rel="noopener noreferrer nofollow">
-      {shown}
+      <span>{shown}</span>
       {host !== '' && host !== shown && (
         <span className="chip-host" dir="ltr">
           {host}

@@ -2,13 +2,14 @@
 //! the reader has copied or discarded them.
 
 import type { OutboxItem } from '@threadmill/client';
-import { useClient, useDraft, useOutbox, useSyncStatus } from '@threadmill/react';
+import { type Messages, useClient, useDraft, useOutbox, useSyncStatus } from '@threadmill/react';
 import { useMemo, useReducer } from 'react';
 import { CopyButton } from '../controls/copy-button';
 import { EditDrafts } from '../parts/edit-drafts';
 import { failureWords, pendingWords, whatOf } from '../row/row-outbox';
 import { isConnected } from '../shell/connected';
 import { PlainText } from '../text/plain-text';
+import { useGone } from './use-gone';
 
 /** A text of which nothing is with the server. */
 interface Left {
@@ -42,12 +43,14 @@ export function WordsOfThread({ threadId }: { threadId: string }) {
 
 /** Edits of messages of an open thread that are gone: those that were typed, and those that were refused. */
 export function WordsOfMessages(props: {
-  readonly gone: readonly string[];
+  readonly threadId: string;
+  readonly messages: Messages;
   readonly edits: EditDrafts;
   readonly items: readonly OutboxItem[];
   onDiscard(messageId: string): void;
 }) {
-  const { gone, edits, items, onDiscard } = props;
+  const { threadId, messages, edits, items, onDiscard } = props;
+  const gone = useGone(threadId, edits, items, messages);
   const { outbox } = useClient();
   const [, again] = useReducer((n: number) => n + 1, 0);
   const left = items

@@ -23,7 +23,6 @@ import { useTakeBack } from './take-back';
 import { ThreadProblem } from './thread-problem';
 import { ThreadTrouble } from './thread-trouble';
 import { useEditing } from './use-editing';
-import { useGone } from './use-gone';
 import { usePlace } from './use-place';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
@@ -44,7 +43,6 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
 
   const { handle } = messages;
   const { items } = useOutbox(threadId);
-  const gone = useGone(threadId, edits, items, messages);
   const giveBack = useRef<GiveBack>(undefined);
   const takeBack = useTakeBack(items, handle, giveBack);
   const mending = useRef<(row: Row) => void>(() => {});
@@ -122,7 +120,8 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       <PrintView threadId={threadId} messages={messages} />
       <LiveNews run={messages.run} rows={messages.rows} items={items} />
       <WordsOfMessages
-        gone={gone}
+        messages={messages}
+        threadId={threadId}
         edits={edits}
         items={items}
         onDiscard={id => editing === id && setEditing(undefined)}
