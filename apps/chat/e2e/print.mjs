@@ -1,6 +1,6 @@
 //! Printing: the whole thread on paper, by the page's command and by the browser's own.
 
-import { api, threadWith } from './api.mjs';
+import { api, longestThread, threadWith } from './api.mjs';
 import { check, must, until } from './checks.mjs';
 import { openPage, rowsShown } from './page.mjs';
 
@@ -32,7 +32,33 @@ async function threadOf(count) {
   return id;
 }
 
+/** A thread of more messages than are printed at once, as the sample library has one. */
+async function restCheck(browser) {
+  const { id, total } = await longestThread();
+  if (total <= 2_000) return;
+  const page = await openPage(browser, `/t/${id}`);
+  await rowsShown(page);
+  await check('what is too much to be printed at once is offered afterwards', async () => {
+    await page.evaluate(() => {
+      window.__prints = [];
+      window.print = () => {
+        const notice = document.querySelector('.print > .print-notice').textContent;
+        window.__prints.push([document.querySelectorAll('.print-message').length, notice]);
+        window.dispatchEvent(new Event('afterprint'));
+      };
+    });
+    await page.keyboard.press('Control+p');
+    await page.click('.print-status button:has-text("Print")', { timeout: 60_000 });
+    await page.waitForFunction(() => window.__prints.length === 2, undefined, { timeout: 60_000 });
+    const [first, second] = await page.evaluate(() => window.__prints);
+    must(first[0] === 2_000 && !first[1].includes('its last'), JSON.stringify(first));
+    must(second[0] > 0 && second[1].includes('its last 2,000 messages'), JSON.stringify(second));
+  });
+  await page.context().close();
+}
+
 export async function printChecks(browser) {
+  await restCheck(browser);
   const id = await threadOf(140);
   const page = await openPage(browser, `/t/${id}`, { colorScheme: 'dark' });
   await rowsShown(page);

@@ -13,6 +13,7 @@ import { feedbackChecks } from './feedback.mjs';
 import { hangingChecks } from './hanging.mjs';
 import { directChecks, draftChecks, prefetchChecks, storageChecks } from './kept.mjs';
 import { keyChecks } from './keys.mjs';
+import { historyCheck, leftChecks, troubleChecks } from './left.mjs';
 import { narrowChecks } from './narrow.mjs';
 import { failureChecks, offlineChecks, queueChecks, stillnessChecks } from './outbox.mjs';
 import { launch } from './page.mjs';
@@ -71,6 +72,7 @@ async function ways() {
 async function trouble() {
   await offlineChecks(browser);
   await failureChecks(browser);
+  await troubleChecks(browser);
   await queueChecks(browser);
   await draftChecks(browser);
   await storageChecks(browser);
@@ -88,6 +90,8 @@ async function writing() {
   await feedbackChecks(browser);
   await pasteChecks(browser);
   await typedChecks(browser);
+  await leftChecks(browser);
+  await historyCheck(browser);
   await narrowChecks(browser);
   await printChecks(browser);
 }

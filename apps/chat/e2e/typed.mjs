@@ -190,7 +190,25 @@ async function takeBackCheck(browser) {
   await page.context().close();
 }
 
+async function titleCheck(browser) {
+  const threadId = await threadWith('Hello.', 'Renamed');
+  const page = await openPage(browser, `/t/${threadId}`);
+  await check('a title that is too long is cut, and says so', async () => {
+    await page.focus(`[data-thread="${threadId}"] a`);
+    await page.keyboard.press('F2');
+    const field = `[data-thread="${threadId}"] input`;
+    await page.fill(field, 'A title.');
+    must((await page.$('.title-cut')) === null, 'it says so of a short one');
+    await page.fill(field, 'ü'.repeat(300));
+    await page.waitForSelector('.title-cut[role="alert"]:has-text("512 bytes")');
+    must((await page.inputValue(field)) === 'ü'.repeat(256), 'it is not cut');
+  });
+  await page.context().close();
+  await api('DELETE', `/threads/${threadId}`);
+}
+
 export async function typedChecks(browser) {
+  await titleCheck(browser);
   await takeBackCheck(browser);
   await unsavedCheck(browser);
   await editChecks(browser);

@@ -298,6 +298,15 @@ describe('directions', () => {
     expect(chip(source)).toContain('dir="auto"');
   });
 
+  it('a source says its host, whatever it is called, and a file its name as it is written', () => {
+    const words = (part: object) =>
+      renderToStaticMarkup(<OtherPart part={part as Part} />).replace(/<[^>]*>/g, ' ');
+    const source = { type: 'source-url', url: 'https://u:p@evil.example', title: 'https://bank.example' };
+    expect(words(source)).toMatch(/https:\/\/bank\.example +evil\.example/);
+    const file = { type: 'file', mediaType: 'application/pdf', filename: '\u202efdp.exe', url: '' };
+    expect(words(file)).toContain(' fdp.exe');
+  });
+
   it('code reads from left to right', () => {
     expect(html('```\nשלום = 1\n```')).toContain('dir="ltr"><code>');
   });

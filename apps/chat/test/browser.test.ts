@@ -74,3 +74,39 @@ it.each([
   notePlace('t', { branch: 'b' });
   expect(openingOf('t', undefined)).toEqual({ branch: 'b' });
 });
+
+it('goes where the reader wants also where the browser takes no entry of its history', async () => {
+  const { navigate, useRoute } = await import('../src/shell/route');
+  const { renderHook, act } = await hooks();
+  const shown = renderHook(useRoute);
+  for (const name of ['pushState', 'replaceState'] as const)
+    vi.spyOn(history, name).mockImplementation(() => {
+      throw new DOMException('too many', 'SecurityError');
+    });
+  act(() => navigate('/t/one?m=two'));
+  expect(shown.now()).toEqual({ threadId: 'one', messageId: 'two' });
+  act(() => navigate('/'));
+  expect(shown.now()).toEqual({ threadId: undefined, messageId: undefined });
+  vi.restoreAllMocks();
+  act(() => navigate('/t/three'));
+  expect([shown.now().threadId, location.pathname]).toEqual(['three', '/t/three']);
+  shown.end();
+});
+
+/** Draws a component that asks a hook. */
+async function hooks() {
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true);
+  const { act, createElement } = await import('react');
+  const { createRoot } = await import('react-dom/client');
+  const renderHook = <T>(hook: () => T) => {
+    let last: T;
+    const root = createRoot(document.createElement('div'));
+    const Asks = () => {
+      last = hook();
+      return null;
+    };
+    act(() => root.render(createElement(Asks)));
+    return { now: () => last, end: () => act(() => root.unmount()) };
+  };
+  return { renderHook, act };
+}

@@ -108,6 +108,81 @@ describe('what it renders', () => {
     ['\\*not em\\*', '<p dir="auto">*not em*</p>'],
   ])('%s', (source, expected) => expect(html(source)).toBe(expected));
 
+  const cells = (source: string) =>
+    [...html(source).matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) =>
+      cell?.replace(/<[^>]*>/g, ''),
+    );
+
+  it.each([
+    ['|a|b|\n|-|-|\n|1|2|3 extra|', ['a', 'b', '1', '2|3 extra']],
+    ['a | b\n-|-\n1 | 2 | 3 | 4\n5 | 6', ['a', 'b', '1', '2 | 3 | 4', '5', '6']],
+    ['|a|\n|-|\n|`x|y`|', ['a', 'x|y']],
+    ['|a|b|\n|-|-|\n|x \\| y|2|', ['a', 'b', 'x | y', '2']],
+    ['> |a|b|\n> |-|-|\n> |1|2|3|', ['a', 'b', '1', '2|3']],
+    ['- item\n\n  |a|b|\n  |-|-|\n  |1|2|3|', ['a', 'b', '1', '2|3']],
+    ['|a|b|\n|-|-|\n|1|2|', ['a', 'b', '1', '2']],
+  ])('shows all of a row that is longer than its head: %s', (source, expected) =>
+    expect(cells(source)).toEqual(expected),
+  );
+
+  it.each([
+    '|a|b|c|\n|-|-|\n|1|2|3|4|',
+    '```\n|a|b|\n|-|-|\n|1|2|3|\n```',
+    '|a|b|\n|-|-|\n```\n1|2|3|4\n```',
+    'a|b|c\n\n-|-',
+  ])('and leaves alone what is no table: %s', source => expect(html(source)).not.toContain('\\'));
+
+  it('shows definitions of links, which become nothing else', () => {
+    expect(html('[x]: http://hidden.example "def only"')).toContain(
+      '[x]: http://hidden.example &quot;def only&quot;',
+    );
+    expect(html('')).toBe('');
+    expect(html('Words.\n\n[1]: https://one.example\n[2]: https://two.example "Two"')).toContain(
+      '[1]: https://one.example\n[2]: https://two.example &quot;Two&quot;',
+    );
+  });
+
+  it.each([
+    'See [one][1].\n\n[1]: https://one.example',
+    '```\n[1]: https://one.example\n```',
+    'Words\n[1]: https://one.example',
+    '- an item\n\n  ```\n  [1]: https://one.example\n  ```',
+  ])('but not those that are used, or shown already: %s', source =>
+    expect(
+      html(source)
+        .replace(/<[^>]*>/g, '')
+        .split('one.example').length - 1,
+    ).toBe(source.includes('See') ? 0 : 1),
+  );
+
+  const said = (source: string) => html(source).replace(/<[^>]*>/g, '');
+
+  it.each([
+    ['[rel](/etc/passwd)', 'rel (/etc/passwd)'],
+    ['[t](tel:123)', 't (tel:123)'],
+    ['[e]()', 'e'],
+    ['<javascript:alert(1)>', 'javascript:alert(1)'],
+    ['[f](file:///a\u202egpj.exe)', 'f (file:///agpj.exe)'],
+  ])('shows where a link would lead that is none: %s', (source, expected) =>
+    expect(said(source)).toBe(expected),
+  );
+
+  it.each([
+    ['[https://bank.example](https://evil.example/x)', 'https://bank.example (evil.example)'],
+    ['[bank.example](https://evil.example)', 'bank.example (evil.example)'],
+    ['[see www.bank.example now](https://evil.example)', 'see www.bank.example now (evil.example)'],
+    ['[**bank**.example](https://evil.example)', 'bank.example (evil.example)'],
+    ['[here](https://bank.example@evil.example)', 'here (evil.example)'],
+    ['[me@bank.example](mailto:you@evil.example)', 'me@bank.example (you@evil.example)'],
+    ['[www.bank.example/a](https://bank.example/b)', 'www.bank.example/a'],
+    ['[bank.example](https://www.bank.example)', 'bank.example'],
+    ['[README.md](https://git.example/a/README.md)', 'README.md'],
+    ['[the bank](https://bank.example)', 'the bank'],
+    ['https://bank.example/x', 'https://bank.example/x'],
+  ])('says where a link leads if its words say otherwise: %s', (source, expected) =>
+    expect(said(source)).toBe(expected),
+  );
+
   it('task lists', () => {
     const out = html('- [x] done\n- [ ] open');
     expect(out).toMatch(/<input[^>]*checked=""[^>]*\/>done/);

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { isoTime, relativeTime } from '../src/text/relative-time';
-import { cutTo, cutToBytes, sizeInWords, withoutMarkdown } from '../src/text/text';
+import { asName, cutTo, cutToBytes, glanceOf, sizeInWords, withoutMarkdown } from '../src/text/text';
 
 test('a text is cut by bytes and never inside a character', () => {
   expect(cutToBytes('hello', 512)).toBe('hello');
@@ -23,6 +23,14 @@ test('Markdown marks are left out, words stay', () => {
   expect(withoutMarkdown('## Title\n- **one** and `two`')).toBe('Title one and two');
   expect(withoutMarkdown('see [the docs](https://example.org/a)')).toBe('see the docs');
   expect(withoutMarkdown('2 * 3 * 4 and snake_case_name')).toBe('2 * 3 * 4 and snake_case_name');
+});
+
+test('a name brings no order of its own for its letters', () => {
+  expect(asName('\u202efdp.exe')).toBe('fdp.exe');
+  expect(asName('a\u2066b\u2069\u200fc\u0000d\r\ne')).toBe('abcd e');
+  expect(asName('דוח 2.pdf')).toBe('דוח 2.pdf');
+  expect(glanceOf('\u202ea')).toBe('a');
+  expect(withoutMarkdown('**\u202eone**')).toBe('one');
 });
 
 test('sizes', () => {

@@ -333,6 +333,10 @@ export class SyncClient implements Client {
       view: (number, patch) => find(this.#views, number)?.apply(patch),
       dropped: number => this.#drop(number),
       list: (number, patch) => find(this.#lists, number)?.apply(patch),
+      answered: (path, fault) => {
+        for (const { handle } of [...this.#views.values(), ...this.#lists.values()])
+          if (handle.reads(path)) handle.answered(fault);
+      },
       status: news => this.status.connected(news),
       failed: () => void this.#explain(),
       role: role => {

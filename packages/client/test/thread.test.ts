@@ -69,6 +69,26 @@ describe('ThreadView', () => {
     expect(thread.getSnapshot()).toBe(shown);
   });
 
+  it('says why the server gives nothing once that is no chance, keeps the rows, and takes it back', () => {
+    const { page, thread, apply } = view();
+    apply([VIEW.reset, [row(0, 'a')]], [VIEW.head, HEAD]);
+    const fault = { code: 'internal', detail: 'A row is damaged.', status: 500 };
+    expect(thread.reads('/threads/t/messages?anchor=tip')).toBe(true);
+    expect(thread.reads('/threads/tt/messages?anchor=tip')).toBe(false);
+    const said = () => {
+      page.frame();
+      return thread.getSnapshot().error?.message;
+    };
+    thread.answered(fault);
+    thread.answered(fault);
+    expect(said()).toBeUndefined();
+    thread.answered(fault);
+    expect(said()).toBe('A row is damaged.');
+    expect(thread.getSnapshot()).toMatchObject({ status: 'ready', rows: [{ id: 'm0' }] });
+    thread.answered(undefined);
+    expect(said()).toBeUndefined();
+  });
+
   it('streams past the snapshot, and ends text and status in one publish', () => {
     const { page, thread, apply, renders } = view();
     const streaming = row(1, '', { role: 'assistant', status: 'streaming', run: 'r' });

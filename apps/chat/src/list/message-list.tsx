@@ -19,6 +19,8 @@ import { ScrollKeeper } from './scroll-keeper';
 import { useUnseen } from './use-unseen';
 
 const FLASH_MS = 1_600;
+/** Milliseconds until a page is asked for again that the server could not read. */
+const AGAIN = 3_000;
 
 interface MessageListProps {
   readonly messages: Messages;
@@ -49,18 +51,24 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   latest.current = messages;
   const [speed] = useState(() => new ScrollSpeed());
   const tell = useFollowTeller(handle, keeper);
+  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined);
   const load = useCallback(
     (direction: 'up' | 'down') => {
       const { above, below, viewport, content: height } = keeper.room();
       const ahead = loadAhead({ viewport, content: height, speed: speed.at(performance.now()) });
       const now = latest.current;
       if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder)
-        now.loadOlder().catch(ignore);
+        now.loadOlder().catch(again);
       if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer)
-        now.loadNewer().catch(ignore);
+        now.loadNewer().catch(again);
+      function again(error: unknown) {
+        // Without a network the next scroll asks again; the connection note says what is wrong.
+        if (isFault(error)) waiting.current = setTimeout(() => load(direction), AGAIN);
+      }
     },
     [keeper, speed],
   );
+  useEffect(() => () => clearTimeout(waiting.current), []);
   const onScroll = useCallback(() => {
     const { direction, moved, needsRows } = keeper.scrolled(latest.current.hasNewer);
     if (needsRows) again();
@@ -272,7 +280,12 @@ function useReleaseOnWheel(
   }, [scroller, keeper, load]);
 }
 
-/** A page that did not come is asked for again by the next scroll; the connection note says what is wrong. */
+/** The server answers, and cannot read what it was asked for. */
+function isFault(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'status' in error && Number(error.status) >= 500;
+}
+
+/** A jump that did not come is made again by the next click; the connection note says what is wrong. */
 function ignore(): void {}
 
 function flash(element: HTMLElement | undefined): void {

@@ -6,7 +6,7 @@ import { isCostly, isQuick, lettersWeight } from '../text/layout-cost';
 import { piecesOf } from '../text/plain-text';
 import { Slices } from '../turns/slices';
 import { renderInline } from './inline';
-import type { MarkNode, ParentNode } from './ops';
+import { lettersOf, type MarkNode, type ParentNode } from './ops';
 
 /** Letters of a piece, of one that is slow for its length, and of what is laid out as one; fewer if it is slow. */
 const PIECE = 4 * 1024;
@@ -27,15 +27,6 @@ export interface InlinePiece {
   readonly nodes: readonly MarkNode[];
   readonly blank: string;
   readonly weight: number;
-}
-
-function lettersOf(nodes: readonly MarkNode[]): string {
-  let letters = '';
-  for (const node of nodes) {
-    if ('children' in node) letters += lettersOf(node.children);
-    else if ('text' in node) letters += node.text;
-  }
-  return letters;
 }
 
 type Letters = Extract<MarkNode, { readonly kind: 'text' | 'codeSpan' }>;

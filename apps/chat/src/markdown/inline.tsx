@@ -2,9 +2,10 @@
 //! HTML.
 
 import type { ReactNode } from 'react';
-import type { MarkNode } from './ops';
+import { asName, cutTo } from '../text/text';
+import { lettersOf, type MarkNode } from './ops';
 import { RemoteImage } from './remote-image';
-import { safeLink } from './safe-url';
+import { otherPlace, safeLink } from './safe-url';
 
 /** Renders nodes in order. Nodes of a settled block never move, so their position names them. */
 export function renderInline(nodes: readonly MarkNode[]): ReactNode[] {
@@ -33,7 +34,7 @@ export function renderNode(node: MarkNode, key: number): ReactNode {
       return <br key={key} />;
     case 'link':
       return (
-        <Link key={key} address={node.address} title={node.title}>
+        <Link key={key} address={node.address} title={node.title} words={lettersOf(node.children)}>
           {renderInline(node.children)}
         </Link>
       );
@@ -62,12 +63,39 @@ function TaskBox({ checked }: { checked: boolean }) {
   return <input type="checkbox" aria-label={name} checked={checked} readOnly tabIndex={-1} />;
 }
 
-function Link(props: { address: string; title: string; children: ReactNode }) {
-  const href = safeLink(props.address);
-  if (!href) return <span className="md-dead-link">{props.children}</span>;
+/** Letters of an address that leads nowhere. */
+const GLANCE = 300;
+
+/** A link, and where it leads if its words name another place. What may not be followed is there to be read. */
+function Link(props: { address: string; title: string; words: string; children: ReactNode }) {
+  const { address, title, words, children } = props;
+  const href = safeLink(address);
+  if (!href) {
+    const said = address === '' || address === words;
+    return (
+      <span className="md-dead-link">
+        {children}
+        {said ? null : <Place name={cutTo(address, GLANCE)} />}
+      </span>
+    );
+  }
+  const place = otherPlace(words, href);
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={props.title || undefined}>
-      {props.children}
-    </a>
+    <>
+      <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={title || undefined}>
+        {children}
+      </a>
+      {place === undefined ? null : <Place name={place} />}
+    </>
+  );
+}
+
+/** Its direction is its own: nothing beside it turns its letters round. */
+function Place({ name }: { name: string }) {
+  return (
+    <span className="md-link-place">
+      {' ('}
+      <span dir="ltr">{asName(name)}</span>)
+    </span>
   );
 }

@@ -8,6 +8,7 @@ import { Pieces, PlainText } from '../text/plain-text';
 import { Slices } from '../turns/slices';
 import { elementsOf, spend, useTurn } from '../turns/turns';
 import { CodeBlock } from './code-block';
+import { unusedDefinitions } from './definitions';
 import { directionOf, hasLetters } from './direction';
 import { renderNode } from './inline';
 import { Inline, inlinePieces, runsOf } from './inline-pieces';
@@ -92,9 +93,12 @@ function parsingWeight({ length }: string): number {
   return length > LONG ? elementsOf(fuelFor(length)) : 0;
 }
 
-/** What a source looks like. An empty list of nodes is shown as such: definitions have nothing to show. */
+/** What a source looks like. Definitions that nothing uses come last, as they were written. */
 function drawnOf(source: string, outline: string) {
-  const { nodes, fuel } = parseMarkdown(source);
+  const { nodes: parsed, fuel } = parseMarkdown(source);
+  const unused = parsed && unusedDefinitions(source, parsed);
+  const nodes: typeof parsed =
+    parsed && unused?.length ? [...parsed, { kind: 'rawBlock', text: unused.join('\n') }] : parsed;
   spend(Math.max(0, elementsOf(fuel) - parsingWeight(source)));
   if (!nodes) return undefined;
   // Its turn has counted what was guessed. A paragraph has no slices: of whatever else it is, this is more than comes now.

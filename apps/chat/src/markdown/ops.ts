@@ -94,6 +94,16 @@ export function weightOf(node: MarkNode): number {
   return node.kind === 'image' ? 4 : 1;
 }
 
+/** All that nodes say. */
+export function lettersOf(nodes: readonly MarkNode[]): string {
+  let letters = '';
+  for (const node of nodes) {
+    if ('children' in node) letters += lettersOf(node.children);
+    else if ('text' in node) letters += node.text;
+  }
+  return letters;
+}
+
 /** Reads a list and its letters. */
 class Reader {
   private at = 0;

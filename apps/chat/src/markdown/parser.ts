@@ -3,6 +3,7 @@
 
 import wasmUrl from '../../wasm/markdown.wasm?url';
 import { type MarkNode, readOps } from './ops';
+import { withWholeRows } from './table-rows';
 
 /** Longer texts are not parsed: nobody writes a paragraph, list or table of this size. */
 export const LONGEST = 64 * 1024;
@@ -121,7 +122,7 @@ export function parseMarkdown(source: string): Parsed {
   if (!module || source.length > LONGEST) return { nodes: undefined, fuel: 0 };
   try {
     renderer ??= new Renderer(module);
-    return renderer.render(source);
+    return renderer.render(withWholeRows(source));
   } catch {
     // Out of fuel, or of memory, or a defect of the parser: the instance is lost, the reader still has the text.
     renderer = undefined;

@@ -57,9 +57,16 @@ export class EditDrafts {
     private readonly threadId: string,
   ) {}
 
+  /** The messages of this thread that were edited, the last one last. */
+  all(): readonly string[] {
+    return this.list()
+      .filter(([thread]) => thread === this.threadId)
+      .map(([, message]) => message);
+  }
+
   /** The message of this thread that was edited last. */
   newest(): string | undefined {
-    return this.list().findLast(([thread]) => thread === this.threadId)?.[1];
+    return this.all().at(-1);
   }
 
   get(messageId: string): EditDraft | undefined {

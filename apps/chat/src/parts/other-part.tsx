@@ -3,7 +3,7 @@
 import type { PreviewPart } from '@threadmill/client';
 import { type ReactNode, useContext, useState } from 'react';
 import { RemoteImage } from '../markdown/remote-image';
-import { safeLink } from '../markdown/safe-url';
+import { hostOf, safeLink } from '../markdown/safe-url';
 import { jsonOf } from '../text/json';
 import { PlainText } from '../text/plain-text';
 import { cutTo, glanceOf, sizeInWords } from '../text/text';
@@ -100,7 +100,7 @@ function SourcePart({ fields }: { fields: Readonly<Record<string, unknown>> }) {
   return <Chip name={text(fields.title) || url} url={url} />;
 }
 
-/** A name, which leads to its address if that may be followed. */
+/** A name, which leads to its address if that may be followed, and the host of the address: a name may be any. */
 function Chip({ name, url }: { name: string; url: string }) {
   const href = safeLink(url);
   const shown = glanceOf(name);
@@ -111,9 +111,15 @@ function Chip({ name, url }: { name: string; url: string }) {
       </span>
     );
   }
+  const host = hostOf(href);
   return (
     <a className="file-chip" dir="auto" href={href} target="_blank" rel="noopener noreferrer nofollow">
-      {shown}
+      <span>{shown}</span>
+      {host !== '' && host !== shown && (
+        <span className="chip-host" dir="ltr">
+          {host}
+        </span>
+      )}
     </a>
   );
 }

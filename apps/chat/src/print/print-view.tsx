@@ -10,11 +10,15 @@ import { createPortal, flushSync } from 'react-dom';
 import { useReport } from '../shell/reports';
 import { offerPrint } from './command';
 import { type Print, PrintedThread } from './printed-thread';
-import { readThread, type ThreadToPrint } from './read-thread';
+import { MOST_MESSAGES, type Rest, readThread, type ThreadToPrint } from './read-thread';
 
-function printOf({ title }: Messages, { messages, leftOut }: ThreadToPrint): Print {
-  const notice =
-    leftOut === 0 ? undefined : `The thread is long: its first ${leftOut} messages are not printed.`;
+const COUNT = new Intl.NumberFormat('en');
+
+function printOf({ title }: Messages, { messages, before, after }: ThreadToPrint): Print {
+  const first = before > 0 && `its first ${COUNT.format(before)} messages`;
+  const last = after > 0 && `its last ${COUNT.format(after)} messages`;
+  const others = [first, last].filter(Boolean).join(' and ');
+  const notice = others === '' ? undefined : `The thread is long: ${others} are not on these sheets.`;
   return { title: title || 'Thread', messages, notice };
 }
 
@@ -27,7 +31,7 @@ function printOfLoaded({ title, rows, hasOlder, hasNewer }: Messages, why: strin
 
 const UNREAD = 'The server could not be asked for the whole thread: this is the part that was loaded.';
 const OWN =
-  'This is the part of the thread that was loaded: “Print thread” in the menu of the page prints all of it.';
+  'This is the part of the thread that was loaded: “Print thread” in the menu of the page prints all of it, 2,000 messages at a time.';
 /** Said on the page, to whoever may not look at the paper. */
 const PART = new Error('Only a part of the thread was printed. “Print thread” in the menu prints all of it.');
 
@@ -35,6 +39,8 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
   const report = useReport();
   const [print, setPrint] = useState<Print>();
   const [reading, setReading] = useState(false);
+  const [rest, setRest] = useState<Rest>();
+  const printRest = useRef<(rest: Rest) => void>(() => {});
   const latest = useRef({ messages, print });
   latest.current = { messages, print };
   useEffect(() => {
@@ -52,11 +58,14 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
       if (part) report(PART);
       part = false;
     };
-    const command = async () => {
+    const command = async (from?: Rest) => {
       setReading(true);
+      setRest(undefined);
+      let left: Rest | undefined;
       try {
-        const read = await readThread(threadId, latest.current.messages.branch);
+        const read = await readThread(threadId, latest.current.messages.branch, from);
         if (gone) return;
+        left = read.rest;
         flushSync(() => setPrint(printOf(latest.current.messages, read)));
       } catch (error) {
         if (gone) return;
@@ -66,7 +75,9 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
         if (!gone) flushSync(() => setReading(false));
       }
       window.print();
+      if (!gone) setRest(left);
     };
+    printRest.current = rest => void command(rest);
     const withdraw = offerPrint(() => void command());
     window.addEventListener('beforeprint', before);
     window.addEventListener('afterprint', after);
@@ -82,6 +93,17 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
       {reading && (
         <p className="print-status" role="status">
           Reading the thread to print it
+        </p>
+      )}
+      {rest && (
+        <p className="print-status" role="status">
+          <span>The first {COUNT.format(rest.depth)} messages are not on these sheets.</span>
+          <button type="button" className="text-button" onClick={() => printRest.current(rest)}>
+            Print {rest.depth > MOST_MESSAGES ? `the ${COUNT.format(MOST_MESSAGES)} before` : 'them'}
+          </button>
+          <button type="button" className="text-button" onClick={() => setRest(undefined)}>
+            Close
+          </button>
         </p>
       )}
       {print && createPortal(<PrintedThread {...print} />, document.body)}

@@ -9,6 +9,7 @@ import { RowAsText } from '../parts/row-as-text';
 import { endingOf } from '../parts/run-ending';
 import { textOf } from '../parts/whole-texts';
 import { Boundary } from '../shell/boundary';
+import { asName } from '../text/text';
 import { DrawnWhole } from '../turns/turns';
 
 const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
@@ -28,7 +29,7 @@ export interface Print {
 export function PrintedThread({ title, messages, notice }: Print) {
   return (
     <article className="print">
-      <h1 dir="auto">{title}</h1>
+      <h1 dir="auto">{asName(title)}</h1>
       {notice !== undefined && <p className="print-notice">{notice}</p>}
       {messages.map(message => (
         <section key={message.id} className={`print-message print-${message.role}`}>

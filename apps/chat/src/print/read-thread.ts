@@ -3,7 +3,7 @@
 
 import type { Message } from '@threadmill/client';
 
-/** More is not printed: the newest are. About 800 sheets. */
+/** More is not printed at once: the newest are, and then those before them. About 800 sheets. */
 export const MOST_MESSAGES = 2_000;
 const MOST_LETTERS = 10_000_000;
 /** Messages in a page, the most the server gives. */
@@ -14,8 +14,17 @@ const PATIENCE = 15_000;
 /** A branch as far as it is printed. */
 export interface ThreadToPrint {
   readonly messages: readonly Message[];
-  /** Messages before the first of these: too many to print. */
-  readonly leftOut: number;
+  /** Messages before the first of these, which are too many to print with them, and after the last. */
+  readonly before: number;
+  readonly after: number;
+  /** Where those before end; absent if there are none. */
+  readonly rest?: Rest;
+}
+
+/** What is not printed yet of a branch: all before a depth. */
+export interface Rest {
+  readonly branch: string;
+  readonly depth: number;
 }
 
 interface PagePart {
@@ -48,8 +57,12 @@ async function ask<T>(path: string): Promise<T> {
   return (await answer.json()) as T;
 }
 
-/** Reads a branch. Rejects if the server does not give it in time. */
-export async function readThread(threadId: string, branch: string | undefined): Promise<ThreadToPrint> {
+/** Reads the end of a branch, or of what is not printed yet. Rejects if the server does not give it in time. */
+export async function readThread(
+  threadId: string,
+  branch: string | undefined,
+  rest?: Rest,
+): Promise<ThreadToPrint> {
   const thread = `/threads/${encodeURIComponent(threadId)}`;
   const pageAt = (anchor: string, line: string | undefined) => {
     const query = new URLSearchParams({ anchor, before: String(PAGE), ...(line && { branch: line }) });
@@ -62,20 +75,21 @@ export async function readThread(threadId: string, branch: string | undefined): 
   };
   const newestFirst: Message[] = [];
   let letters = 0;
-  let page = await pageAt('tip', branch);
-  const { total } = page;
+  let page = await (rest ? pageAt(`depth:${rest.depth}`, rest.branch) : pageAt('tip', branch));
+  const after = rest ? page.total - rest.depth : 0;
   for (;;) {
     for (const entry of [...page.messages].reverse()) {
-      if (newestFirst.length >= MOST_MESSAGES || letters > MOST_LETTERS) break;
+      if (newestFirst.length >= MOST_MESSAGES || letters > MOST_LETTERS) {
+        const before = entry.depth + 1;
+        const messages = newestFirst.reverse();
+        return { messages, before, after, rest: { branch: page.branch, depth: before } };
+      }
       if (entry.status === 'removed') continue;
       const whole = await wholeOf(entry);
       letters += JSON.stringify(whole.parts).length;
       newestFirst.push({ ...whole, createdAt: Date.parse(whole.createdAt) } as Message);
     }
-    const full = newestFirst.length >= MOST_MESSAGES || letters > MOST_LETTERS;
-    if (full || !page.hasOlder) {
-      return { messages: newestFirst.reverse(), leftOut: full ? total - newestFirst.length : 0 };
-    }
+    if (!page.hasOlder) return { messages: newestFirst.reverse(), before: 0, after };
     page = await pageAt(`depth:${page.firstDepth}`, page.branch);
   }
 }

@@ -48,7 +48,7 @@ export const MessageRow = memo(function MessageRow({ row, handle, observe, last,
       aria-label={WHO.get(row.role)}
     >
       <Boundary of={editing ? 'editing' : row} instead={() => <RowAsText row={row} />}>
-        {editing ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
+        {editing && row.status !== 'removed' ? <EditBox row={row} /> : <Content row={row} handle={handle} />}
       </Boundary>
     </article>
   );

@@ -32,6 +32,21 @@ export function pendingWords({ kind, state }: OutboxItem, connected: boolean): s
   return DOING.get(kind)?.[!connected ? 2 : state === 'pending' ? 1 : 0] ?? 'Waiting';
 }
 
+const WHAT: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
+  ['create', 'New thread'],
+  ['send', 'Message'],
+  ['edit', 'Edit'],
+  ['regenerate', 'Another answer'],
+  ['remove', 'Deleting a message'],
+  ['stop', 'Stopping an answer'],
+  ['rename', 'New title'],
+  ['archive', 'Archiving a thread'],
+  ['delete', 'Deleting a thread'],
+]);
+
+/** What a write is; a kind that only a later release knows is a change. */
+export const whatOf = ({ kind }: OutboxItem) => WHAT.get(kind) ?? 'A change';
+
 const FAILED: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
   ['create', 'Not sent.'],
   ['send', 'Not sent.'],

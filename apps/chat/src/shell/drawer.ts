@@ -29,7 +29,9 @@ export function useDrawer(): Drawer {
   const [drawer, setDrawer] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
   const openDrawer = useCallback(() => {
-    if (!isDrawerEntry(history.state)) history.pushState({ drawer: true } satisfies DrawerEntry, '');
+    // Without an entry the drawer opens too; Back does not close it then.
+    if (!isDrawerEntry(history.state))
+      ifAllowed(() => history.pushState({ drawer: true } satisfies DrawerEntry, ''));
     setDrawer(true);
   }, []);
   const closeDrawer = useCallback(() => {

@@ -1,6 +1,7 @@
 //! The title of the page: the thread's, on the tab and, on narrow screens, at the top.
 
 import { useEffect, useSyncExternalStore } from 'react';
+import { asName } from '../text/text';
 
 const NAME = 'Threadmill';
 const listeners = new Set<() => void>();
@@ -28,7 +29,7 @@ function subscribe(listener: () => void): () => void {
 /** Gives the page this title while the caller is mounted. */
 export function useOwnTitle(title: string | undefined): void {
   useEffect(() => {
-    set(title ?? '');
+    set(asName(title ?? ''));
     return () => set('');
   }, [title]);
 }

@@ -1,27 +1,13 @@
 //! What the server does not have yet, and what can be done about it.
 
-import type { OutboxItem, OutboxKind } from '@threadmill/client';
+import type { OutboxItem } from '@threadmill/client';
 import { useOutbox, useSyncStatus } from '@threadmill/react';
 import { useEffect, useRef } from 'react';
-import { failureWords, isWorthRetrying, pendingWords } from '../row/row-outbox';
+import { CopyButton } from '../controls/copy-button';
+import { failureWords, isWorthRetrying, pendingWords, whatOf } from '../row/row-outbox';
 import { threadPath } from '../shell/address';
 import { isConnected } from '../shell/connected';
 import { navigate } from '../shell/route';
-
-const WHAT: ReadonlyMap<string, string> = new Map<OutboxKind, string>([
-  ['create', 'New thread'],
-  ['send', 'Message'],
-  ['edit', 'Edit'],
-  ['regenerate', 'Another answer'],
-  ['remove', 'Deleting a message'],
-  ['stop', 'Stopping an answer'],
-  ['rename', 'New title'],
-  ['archive', 'Archiving a thread'],
-  ['delete', 'Deleting a thread'],
-]);
-
-/** A kind that only a later release knows is a change. */
-const whatOf = ({ kind }: OutboxItem) => WHAT.get(kind) ?? 'A change';
 
 /** Letters that tell a write from the others. */
 const GLANCE = 300;
@@ -70,6 +56,7 @@ function Items({ onClose }: { onClose: () => void }) {
                   Retry
                 </button>
               )}
+              {item.text && <CopyButton text={item.text} label="Copy the text" />}
               <button
                 type="button"
                 className="text-button"

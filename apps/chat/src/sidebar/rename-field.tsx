@@ -19,6 +19,7 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
   const client = useClient();
   const report = useReport();
   const [title, setTitle] = useState(thread.title);
+  const [cut, setCut] = useState(false);
   const field = useRef<HTMLInputElement>(null);
   const over = useRef(false);
   const save = (how: Leaving) => {
@@ -54,10 +55,15 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
           field.current = element;
         }}
         aria-label="Title"
-        // In letters: the browser cuts what is pasted before it lays it out.
-        maxLength={LONGEST_TITLE}
+        aria-describedby={cut ? 'title-cut' : undefined}
+        // In letters: the browser cuts what is pasted before it lays it out. One more, so that this is seen.
+        maxLength={LONGEST_TITLE + 1}
         value={title}
-        onChange={event => setTitle(cutToBytes(event.target.value, LONGEST_TITLE))}
+        onChange={event => {
+          const now = cutToBytes(event.target.value, LONGEST_TITLE);
+          setTitle(now);
+          setCut(now !== event.target.value);
+        }}
         onBlur={() => save('blur')}
         onKeyDown={event => {
           const composed = isComposed(event.nativeEvent);
@@ -69,6 +75,11 @@ export function RenameField(props: { thread: ThreadSummary; onDone: (how: Leavin
           onDone('key');
         }}
       />
+      {cut && (
+        <span id="title-cut" className="title-cut" role="alert">
+          A title ends here: {LONGEST_TITLE} bytes.
+        </span>
+      )}
     </form>
   );
 }

@@ -8,7 +8,7 @@ import { isComposed } from '../controls/keys';
 import { threadPath } from '../shell/address';
 import { navigate } from '../shell/route';
 import { relativeTime } from '../text/relative-time';
-import { withoutMarkdown } from '../text/text';
+import { asName, withoutMarkdown } from '../text/text';
 import { SETTLE, useSettled } from '../turns/settled';
 
 const SHOWN = 12;
@@ -99,7 +99,7 @@ function Choices({ onChoose }: { onChoose: (thread: ThreadSummary) => void }) {
             onClick={() => onChoose(thread)}
             onPointerMove={() => setAt(index)}
           >
-            <span dir="auto">{thread.title || withoutMarkdown(thread.snippet) || 'Untitled'}</span>
+            <span dir="auto">{asName(thread.title) || withoutMarkdown(thread.snippet) || 'Untitled'}</span>
             <time>{relativeTime(thread.updatedAt, Date.now())}</time>
           </button>
         ))}

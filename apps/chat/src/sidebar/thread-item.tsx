@@ -10,7 +10,7 @@ import { threadPath } from '../shell/address';
 import { useReport } from '../shell/reports';
 import { navigate } from '../shell/route';
 import { isoTime, relativeTime } from '../text/relative-time';
-import { withoutMarkdown } from '../text/text';
+import { asName, withoutMarkdown } from '../text/text';
 import { usePrefetch } from './prefetch';
 import { type Leaving, RenameField } from './rename-field';
 
@@ -58,7 +58,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
     event.preventDefault();
   };
   const prefetch = usePrefetch(thread.id);
-  const name = withoutMarkdown(thread.title || thread.snippet) || 'Untitled';
+  const title = asName(thread.title) || withoutMarkdown(thread.snippet) || 'Untitled';
   if (mode === 'renaming') return <RenameField thread={thread} onDone={leave} />;
   return (
     <div className="thread-item" data-open={open || undefined}>
@@ -75,7 +75,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
         <span className="thread-title">
           {thread.running && <span className="running" role="img" aria-label="Answering" />}
           <span className="thread-name" dir="auto">
-            {thread.title || name}
+            {title}
           </span>
           <time dateTime={isoTime(thread.updatedAt)}>{relativeTime(thread.updatedAt, now)}</time>
         </span>
@@ -88,7 +88,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
           type="button"
           className="icon-button"
           tabIndex={-1}
-          aria-label={`Rename ${thread.title || name}`}
+          aria-label={`Rename ${title}`}
           title="Rename (F2)"
           onClick={() => setMode('renaming')}
         >
@@ -98,7 +98,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
           type="button"
           className="icon-button"
           tabIndex={-1}
-          aria-label={`Delete ${thread.title || name}`}
+          aria-label={`Delete ${title}`}
           title="Delete (Del)"
           onClick={() => setMode('deleting')}
         >
@@ -109,7 +109,7 @@ export const ThreadItem = memo(function ThreadItem(props: ThreadItemProps) {
         <ConfirmDialog
           open={true}
           title="Delete this thread?"
-          text={`“${thread.title || name}” and all its branches will be gone.`}
+          text={`“${title}” and all its branches will be gone.`}
           action="Delete"
           onClose={() => leave('key')}
           onConfirm={remove}

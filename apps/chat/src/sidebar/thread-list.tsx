@@ -1,9 +1,11 @@
 //! The list of threads: rows of one height, so only those in view are on the page; the next page comes by scrolling.
 
 import { defaultRangeExtractor, type Range, useVirtualizer, type Virtualizer } from '@tanstack/react-virtual';
-import type { Threads } from '@threadmill/react';
+import { type Threads, useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { focusIsLost } from '../controls/focus';
+import { isConnected } from '../shell/connected';
+import { words } from '../shell/reports';
 import { ThreadItem } from './thread-item';
 
 const ROW = 60;
@@ -53,42 +55,62 @@ export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
     if (hasMore && !loadingMore && lastShown >= threads.length - AHEAD) void loadMore();
   }, [hasMore, loadingMore, lastShown, threads.length, loadMore]);
 
-  if (status === 'ready' && threads.length === 0)
+  if (status === 'ready' && threads.length === 0 && !list.error)
     return <p className="thread-list-empty">No threads here.</p>;
   return (
-    <nav className="thread-list" ref={scroller} aria-label="Threads" aria-describedby="thread-list-keys">
-      <p id="thread-list-keys" hidden>
-        Arrow keys move between threads, F2 renames one, Delete deletes it.
-      </p>
-      <ul
-        style={{ height: virtual.getTotalSize() }}
-        onKeyDown={onKeyDown}
-        onFocus={event => stop.took(event.target)}
-        onBlur={stop.left}
-      >
-        {items.map(item => {
-          const thread = threads[item.index];
-          if (!thread) return null;
-          return (
-            <li
-              key={item.key}
-              data-thread={thread.id}
-              aria-posinset={item.index + 1}
-              aria-setsize={hasMore ? -1 : threads.length}
-              style={{ transform: `translateY(${item.start}px)`, height: ROW }}
-            >
-              <ThreadItem
-                thread={thread}
-                open={thread.id === current}
-                now={now}
-                tabStop={item.index === stop.index}
-                onOpen={onOpen}
-              />
-            </li>
-          );
-        })}
-      </ul>
-    </nav>
+    <>
+      <ListTrouble list={list} />
+      <nav className="thread-list" ref={scroller} aria-label="Threads" aria-describedby="thread-list-keys">
+        <p id="thread-list-keys" hidden>
+          Arrow keys move between threads, F2 renames one, Delete deletes it.
+        </p>
+        <ul
+          style={{ height: virtual.getTotalSize() }}
+          onKeyDown={onKeyDown}
+          onFocus={event => stop.took(event.target)}
+          onBlur={stop.left}
+        >
+          {items.map(item => {
+            const thread = threads[item.index];
+            if (!thread) return null;
+            return (
+              <li
+                key={item.key}
+                data-thread={thread.id}
+                aria-posinset={item.index + 1}
+                aria-setsize={hasMore ? -1 : threads.length}
+                style={{ transform: `translateY(${item.start}px)`, height: ROW }}
+              >
+                <ThreadItem
+                  thread={thread}
+                  open={thread.id === current}
+                  now={now}
+                  tabStop={item.index === stop.index}
+                  onOpen={onOpen}
+                />
+              </li>
+            );
+          })}
+        </ul>
+      </nav>
+    </>
+  );
+}
+
+/** Said over the threads while the server cannot read the list of them. What was loaded stays. */
+function ListTrouble({ list: { error, threads, loadMore } }: { list: Threads }) {
+  const connected = isConnected(useSyncStatus({ smooth: true }));
+  if (!error || error.status < 500 || !connected) return null;
+  return (
+    <div className="trouble" role="alert">
+      <span>
+        The server could not read the list of threads{threads.length > 0 ? '; what was loaded is shown' : ''}.{' '}
+        {words(error)}
+      </span>
+      <button type="button" className="text-button" onClick={() => void loadMore().catch(() => {})}>
+        Retry
+      </button>
+    </div>
   );
 }
 

@@ -20,14 +20,27 @@ export function cutTo(text: string, most: number): string {
 /** Letters of a name that are shown: it may be of any length, and what it is called is in its beginning. */
 const GLANCE = 300;
 
+/** Letters that are not seen and turn others round, or are none. */
+const CONTROLS = /[\p{Bidi_Control}\p{Cc}]+/gu;
+
+/**
+ * A name as it is written, in one line. A name may bring no order of its own for its letters: with one, `exe.pdf` is shown
+ * for a file that ends in `.exe`.
+ */
+export function asName(name: string): string {
+  return name.replace(CONTROLS, found => (/\s/.test(found) ? ' ' : ''));
+}
+
 /** A name as far as it is shown. */
-export function glanceOf(name: string): string {
+export function glanceOf(given: string): string {
+  const name = asName(given.slice(0, 2 * GLANCE));
   return name.length <= GLANCE ? name : `${cutTo(name, GLANCE)}…`;
 }
 
 /** A line without fences, headings, list marks, emphasis and link addresses. For glances only: it does not parse. */
 export function withoutMarkdown(text: string): string {
   return text
+    .replace(/\p{Bidi_Control}+/gu, '')
     .replace(/(^|\s)(?:`{3,}|~{3,})[\w+#.-]*(?=\s|$)/g, '$1')
     .replace(/!?\[([^\]]*)\]\([^)\s]*\)/g, '$1')
     .replace(/(^|\n)\s*(?:#{1,6}|>+|[-*+]|\d+[.)])\s+/g, '$1')

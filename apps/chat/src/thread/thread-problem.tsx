@@ -3,6 +3,7 @@
 import type { ThreadSnapshot } from '@threadmill/client';
 import { threadPath } from '../shell/address';
 import { navigate } from '../shell/route';
+import { WordsOfThread } from './left-words';
 
 interface ThreadProblemProps {
   readonly messages: ThreadSnapshot;
@@ -30,6 +31,7 @@ export function ThreadProblem({ messages, threadId, messageId }: ThreadProblemPr
       <button type="button" className="button" onClick={() => navigate('/')}>
         Start a new one
       </button>
+      <WordsOfThread threadId={threadId} />
     </main>
   );
 }

@@ -16,10 +16,12 @@ import { Guarded } from '../shell/boundary';
 import { useOwnTitle } from '../shell/page-title';
 import { forgetPlace, type Opening, openingOf } from '../shell/places';
 import { useReport } from '../shell/reports';
+import { WordsOfMessages } from './left-words';
 import { LiveNews } from './live-news';
 import { OfflineLine } from './offline-line';
 import { useTakeBack } from './take-back';
 import { ThreadProblem } from './thread-problem';
+import { ThreadTrouble } from './thread-trouble';
 import { useEditing } from './use-editing';
 import { useLoadTime } from './use-load-time';
 import { usePlace } from './use-place';
@@ -107,6 +109,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
     <main className="thread" id="main" tabIndex={-1}>
       <h2 className="visually-hidden">Messages</h2>
       <OfflineLine loaded={messages.status === 'ready'} />
+      <ThreadTrouble messages={messages} anchor={opening.anchor} />
       {actions && handle ? (
         <ThreadActionsProvider value={actions}>
           <Guarded what="The messages">
@@ -118,6 +121,13 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
       )}
       <PrintView threadId={threadId} messages={messages} />
       <LiveNews run={messages.run} rows={messages.rows} items={items} />
+      <WordsOfMessages
+        messages={messages}
+        threadId={threadId}
+        edits={edits}
+        items={items}
+        onDiscard={id => editing === id && setEditing(undefined)}
+      />
       <Composer
         key={threadId}
         threadId={threadId}

@@ -9,6 +9,7 @@ import type { LocalStrings } from '../storage/local-strings.js';
 import { canShare, TabChannel } from '../tabs/tab-channel.js';
 import { type Access, claimsOf } from '../transport/access.js';
 import { Link, type LoadRequests } from '../transport/link.js';
+import type { Problem } from '../words/problem.js';
 import type { Anchor, ClientMetrics, SyncStatus } from '../words/types.js';
 import { Call, type CallKind, type Core } from './core.js';
 import { decode } from './decode.js';
@@ -27,6 +28,8 @@ export interface Receiver {
   view(view: number, patch: ViewPatch): void;
   dropped(view: number): void;
   list(list: number, patch: ListPatch): void;
+  /** A window or a page of the list was answered, or not for a fault of the server's. */
+  answered(path: string, fault: Problem | undefined): void;
   status(news: StatusNews): void;
   /** A connection was closed, or did not come to stand. */
   failed(): void;
@@ -339,7 +342,12 @@ export class Host {
   async #read(path: string, accept: string): Promise<[Uint8Array, boolean]> {
     try {
       const response = await this.#access.fetch(path, { headers: { accept } });
-      return [new Uint8Array(await response.arrayBuffer()), response.ok];
+      const body = new Uint8Array(await response.arrayBuffer());
+      const { ok, status } = response;
+      // The core asks again and says nothing of it: whoever waits is to know why.
+      const known = { code: 'internal', detail: `HTTP ${status}` };
+      this.#receiver.answered(path, status < 500 ? undefined : { ...known, ...parse<Problem>(body), status });
+      return [body, ok];
     } catch {
       return [NO_BODY, false];
     }

@@ -7,8 +7,9 @@ import { overList, type Pending } from '../outbox/overlay.js';
 import type { Frames } from '../page/frames.js';
 import { Waiters } from '../page/promises.js';
 import { FrameStore } from '../page/store.js';
-import { ProblemError, RELEASED } from '../words/problem.js';
+import { type Problem, ProblemError, RELEASED } from '../words/problem.js';
 import type { ListHandle, ListSnapshot, ThreadSummary } from '../words/types.js';
+import { Faults } from './faults.js';
 
 const NOTHING: ListSnapshot = { status: 'loading', threads: [], hasMore: false, loadingMore: false };
 
@@ -31,6 +32,7 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   #threads: readonly ThreadSummary[] = [];
   #pending: readonly Pending[] = [];
   #head: ListHead = NOTHING;
+  readonly #faults = new Faults();
   readonly #loads = new Waiters<void>();
   #settle = false;
 
@@ -73,6 +75,15 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
     this.#loads.reject(new ProblemError(RELEASED));
   }
 
+  /** Whether a request is for a page of threads. */
+  reads(path: string): boolean {
+    return path.startsWith('/threads?');
+  }
+
+  answered(fault: Problem | undefined): void {
+    if (this.#faults.take(fault)) this.touch();
+  }
+
   /** Applies one patch of the core's. */
   apply(patch: ListPatch): void {
     switch (patch[0]) {
@@ -101,8 +112,10 @@ export class ThreadList extends FrameStore<ListSnapshot> implements ListHandle {
   protected override take(): ListSnapshot {
     const { error, ...head } = this.#head;
     const threads = overList(this.#threads, this.#pending);
-    if (this.#cached) return { ...head, status: 'ready', source: 'cache', threads };
-    return { ...head, ...(error && { error: new ProblemError(error) }), source: 'live', threads };
+    // The core knows only that nothing came.
+    const why = { ...(error && { error: new ProblemError(error) }), ...this.#faults.said() };
+    if (this.#cached) return { ...head, ...why, status: 'ready', source: 'cache', threads };
+    return { ...head, ...why, source: 'live', threads };
   }
 
   protected override afterPublish(): void {

@@ -23,6 +23,7 @@ import type {
   ThreadHandle,
   ThreadSnapshot,
 } from '../words/types.js';
+import { Faults } from './faults.js';
 import { LiveMessages } from './live.js';
 
 /** Before anything is known. */
@@ -55,6 +56,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
   #cached = false;
   #rows: readonly Row[] = [];
   #head: Head = NOTHING;
+  readonly #faults = new Faults();
   /** Title and default branch as the thread's own resource gave them; events know better. */
   #meta: { title?: string; defaultBranch?: string } = {};
   readonly #live: LiveMessages;
@@ -155,6 +157,15 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     this.touch();
   }
 
+  /** Whether a request is for this thread's window. */
+  reads(path: string): boolean {
+    return path.startsWith(`/threads/${encodeURIComponent(this.threadId)}/`);
+  }
+
+  answered(fault: Problem | undefined): void {
+    if (this.#faults.take(fault)) this.touch();
+  }
+
   /** Applies one patch of the core's. */
   apply(patch: ViewPatch): void {
     switch (patch[0]) {
@@ -214,7 +225,7 @@ export class ThreadView extends FrameStore<ThreadSnapshot> implements ThreadHand
     return this.#overlay.over({
       ...this.#meta,
       ...head,
-      ...(error && { error: new ProblemError(error) }),
+      ...(error ? { error: new ProblemError(error) } : this.#faults.said()),
       source: this.#cached ? 'cache' : 'live',
       rows: this.#rows,
       firstIndex: first?.depth ?? 0,

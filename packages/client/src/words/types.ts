@@ -135,6 +135,7 @@ export interface Drafts {
 
 export interface ThreadSnapshot {
   readonly status: 'loading' | 'ready' | 'error' | 'deleted';
+  /** Why it is `error`; with another status, why the server gives nothing again and again. It goes on being asked. */
   readonly error?: ProblemError;
   /** `cache`: rows kept by this browser, not compared with the server yet. */
   readonly source?: 'cache' | 'live';
@@ -202,6 +203,7 @@ export interface ThreadSummary {
 
 export interface ListSnapshot {
   readonly status: 'loading' | 'ready' | 'error';
+  /** As of a thread. */
   readonly error?: ProblemError;
   readonly source?: 'cache' | 'live';
   readonly threads: readonly ThreadSummary[];
