@@ -32,7 +32,6 @@ use threadmill_proto::{Chunk, Limits};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::node::ids;
 use crate::providers::words::Secrets;
 use crate::providers::{ChunkStream, Failure, Prompt, Provider, ProviderError};
 use decoding::{Decoder, Undecodable};
@@ -269,7 +268,7 @@ fn unreachable(error: reqwest::Error) -> ProviderError {
 
 async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderError {
     let status = response.status();
-    let wait = wait::asked(response.headers(), ids::now());
+    let wait = wait::asked(response.headers());
     let decoder = decoder(&response);
     let mut body = response.bytes_stream();
     let mut bytes = Vec::new();

@@ -1,17 +1,16 @@
 //! How long an endpoint asks to wait, in the forms there are: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), and
 //! `retry-after-ms` of OpenAI and Azure, which is the finer of the two where both are.
 //!
-//! A date is taken against the `Date` of the same answer, so this machine's clock does not have to be right; it is asked where
-//! there is none. One in the past is no wait.
+//! A date is taken against the `Date` of the same answer, so no clock of this machine is asked, nor has to be right; without
+//! one it says nothing. One in the past is no wait.
 
 use jiff::fmt::rfc2822;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use threadmill_proto::Millis;
 
 const MILLIS: &str = "retry-after-ms";
 
-/// The seconds that an answer's headers ask for, rounded up. `now` is the time by this machine.
-pub(crate) fn asked(headers: &HeaderMap, now: Millis) -> Option<u64> {
+/// The seconds that an answer's headers ask for, rounded up.
+pub(crate) fn asked(headers: &HeaderMap) -> Option<u64> {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let millis = said(MILLIS).and_then(number).map(|millis| millis / 1000.0);
     let seconds = || said(RETRY_AFTER.as_str()).and_then(number);
@@ -20,8 +19,7 @@ pub(crate) fn asked(headers: &HeaderMap, now: Millis) -> Option<u64> {
     }
     let date = |name: &str| said(name).and_then(date);
     let until = date(RETRY_AFTER.as_str())?;
-    let now = date(DATE.as_str()).unwrap_or(now / 1000);
-    Some(until.saturating_sub(now))
+    Some(until.saturating_sub(date(DATE.as_str())?))
 }
 
 fn number(text: &str) -> Option<f64> {
@@ -49,7 +47,7 @@ mod tests {
             let headers = said
                 .iter()
                 .map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().expect("a value")));
-            assert_eq!(asked(&headers.collect(), 4_096_250_870_000), want, "{said:?}");
+            assert_eq!(asked(&headers.collect()), want, "{said:?}");
         };
         let (now, soon) = (("date", "Wed, 21 Oct 2099 07:28:00 GMT"), "Wed, 21 Oct 2099 07:29:30 GMT");
         check(&[("retry-after", "7")], Some(7));
@@ -62,7 +60,7 @@ mod tests {
         for odd in ["-5", "NaN", "inf", "", "tomorrow", "Wed, 99 Oct 2099 07:28:00 GMT"] {
             check(&[("retry-after", odd), now], None);
         }
-        check(&[("retry-after", soon)], Some(100));
+        check(&[("retry-after", soon)], None);
         check(&[("retry-after", &"9".repeat(300)), now], Some(u64::MAX));
     }
 }
