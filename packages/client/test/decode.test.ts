@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { decode } from '../src/core/decode.js';
+import { faultOf } from '../src/core/fault.js';
 
 const bytes = (...parts: (number | string)[]) =>
   Uint8Array.from(
@@ -53,4 +54,14 @@ describe('decode', () => {
     expect(() => decode(bytes(0xfb, 0, 0, 0, 0, 0, 0, 0, 0))).toThrow();
     expect(() => decode(bytes(0xc1, 0x01))).toThrow();
   });
+});
+
+it("a server's fault is read from JSON and CBOR, and from anything else its status", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const json = bytes('{"code":"overloaded","detail":"d","hint":"h","status":500}');
+  expect(faultOf(503, json)).toEqual({ code: 'overloaded', detail: 'd', hint: 'h', status: 503 });
+  const cbor = Uint8Array.of(0x84, 0x01, 0x61, 0x64, 0xf6, 0x61, 0x68);
+  expect(faultOf(500, cbor)).toEqual({ code: 'internal', detail: 'd', hint: 'h', status: 500 });
+  for (const other of ['<html>', '', '{', '{"a', '[]', '"text"'])
+    expect(faultOf(502, bytes(other)), other).toEqual({ code: 'internal', detail: 'HTTP 502', status: 502 });
 });
