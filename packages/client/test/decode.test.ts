@@ -59,9 +59,13 @@ describe('decode', () => {
 it("a server's fault is read from JSON and CBOR, and from anything else its status", () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const json = bytes('{"code":"overloaded","detail":"d","hint":"h","status":500}');
-  expect(faultOf(503, json)).toEqual({ code: 'overloaded', detail: 'd', hint: 'h', status: 503 });
+  expect(faultOf(503, json, decode)).toEqual({ code: 'overloaded', detail: 'd', hint: 'h', status: 503 });
   const cbor = Uint8Array.of(0x84, 0x01, 0x61, 0x64, 0xf6, 0x61, 0x68);
-  expect(faultOf(500, cbor)).toEqual({ code: 'internal', detail: 'd', hint: 'h', status: 500 });
+  expect(faultOf(500, cbor, decode)).toEqual({ code: 'internal', detail: 'd', hint: 'h', status: 500 });
   for (const other of ['<html>', '', '{', '{"a', '[]', '"text"'])
-    expect(faultOf(502, bytes(other)), other).toEqual({ code: 'internal', detail: 'HTTP 502', status: 502 });
+    expect(faultOf(502, bytes(other), decode), other).toEqual({
+      code: 'internal',
+      detail: 'HTTP 502',
+      status: 502,
+    });
 });

@@ -13,7 +13,6 @@ import type { Problem } from '../words/problem.js';
 import type { Anchor, ClientMetrics, SyncStatus } from '../words/types.js';
 import { Call, type CallKind, type Core } from './core.js';
 import { decode } from './decode.js';
-import { faultOf } from './fault.js';
 import type { StatusNews } from './status.js';
 import { type ListPatch, OUT, type Output, type Stage, type ViewPatch } from './wire.js';
 
@@ -346,7 +345,8 @@ export class Host {
       const body = new Uint8Array(await response.arrayBuffer());
       const { ok, status } = response;
       // The core asks again and says nothing of it: whoever waits is to know why.
-      this.#receiver.answered(path, status < 500 ? undefined : faultOf(status, body));
+      const fault = status < 500 ? undefined : (await import('./fault.js')).faultOf(status, body, decode);
+      this.#receiver.answered(path, fault);
       return [body, ok];
     } catch {
       return [NO_BODY, false];
