@@ -136,11 +136,11 @@ codes! {
     /// The thread to be made was made before, by you, and deleted.
     47 ThreadDeleted "thread_deleted" 410 "A repeated request: it had its effect. Mint a new id for a new thread."
     /// Operators may look here, and change nothing.
-    59 OpsReadOnly "ops_read_only" 403 "Start the server with --ops-write to let actions pass."
+    48 OpsReadOnly "ops_read_only" 403 "Start the server with --ops-write to let actions pass."
     /// No such rollout.
-    60 RolloutNotFound "rollout_not_found" 404 "List the rollouts, or start one."
+    49 RolloutNotFound "rollout_not_found" 404 "List the rollouts, or start one."
     /// The rollout cannot be moved so as it stands.
-    61 RolloutRefused "rollout_refused" 409 "Look how it stands, and what may be done from there."
+    50 RolloutRefused "rollout_refused" 409 "Look how it stands, and what may be done from there."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -73,7 +73,8 @@ impl Question {
         }
         let code = response.extensions().get::<ErrorCode>().map(|code| code.as_str());
         let route = self.route.as_ref().map_or("", MatchedPath::as_str).to_owned();
-        if status >= 500 {
+        // What is refused for now comes in floods: it is counted, and whoever refuses says so once in a while.
+        if status >= 500 && status != 503 {
             tracing::warn!(request, method = %self.method, route, status, code, "a request failed");
         }
         let scope = response.extensions().get::<AskedBy>().map(|by| by.0.clone());

@@ -381,7 +381,10 @@ impl View {
 
     fn is_ahead_of(&self, position: &Position) -> bool {
         let here = &self.position;
-        self.head.phase == Phase::Ready && position.epoch == here.epoch && position.seq < here.seq.max(self.seen)
+        // Epochs only grow: what was read in an earlier one was read before the server went on in this one.
+        let earlier = position.epoch < here.epoch;
+        let behind = position.epoch == here.epoch && position.seq < here.seq.max(self.seen);
+        self.head.phase == Phase::Ready && (earlier || behind)
     }
 
     /// A window for subscription `sub`, after a reset: it replaces whatever is held.
