@@ -54,7 +54,7 @@ fn size() -> Size {
         }
     } else {
         Size {
-            peers: 200,
+            peers: 100,
             hold: Duration::from_secs(1),
             warm: Duration::from_millis(200),
             gone_within: Duration::from_secs(60),
