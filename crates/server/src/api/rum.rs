@@ -2,7 +2,6 @@
 //! histograms at once; nothing of a report is kept.
 
 use axum::Json;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use threadmill_proto::ErrorCode;
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::request::caller::Caller;
-use crate::request::fields::unread;
+use crate::request::fields::whole;
 
 /// Bytes of a report.
 const BYTES: usize = 16 << 10;
@@ -67,7 +66,7 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiProblem> {
     app.limiter.report(&scope)?;
-    let body = to_bytes(request.into_body(), BYTES).await.map_err(|error| unread(&error, BYTES))?;
+    let body = whole(request.into_body(), BYTES).await?;
     let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest, detail);
     let report: Report =
         serde_json::from_slice(&body).map_err(|error| invalid(format!("The report cannot be read: {error}.")))?;

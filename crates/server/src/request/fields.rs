@@ -96,7 +96,7 @@ fn fields(received: Received) -> Answer<Fields> {
 }
 
 /// A whole body of at most `limit` bytes.
-async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
+pub(crate) async fn whole(body: Body, limit: usize) -> Answer<Bytes> {
     // Who says beforehand that it is too large is not waited for.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));

@@ -46,7 +46,7 @@ impl Group {
 impl State {
     /// Fails for good if what was committed is not in the log. Returns whether it is.
     fn look_at_log(&mut self) -> bool {
-        let holds = self.log.holds(self.checkpoints.frames());
+        let holds = self.log.holds(self.checkpoints.frames()) || self.log.is_moved(&self.conn);
         if !holds {
             self.shared.fail_for_good("threadmill.db-wal was cut or written over while it was in use".to_owned());
         }

@@ -13,6 +13,7 @@ use std::io;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
 
 use crate::fail::{Done, unavailable};
 
@@ -56,6 +57,13 @@ impl Log {
             self.last.replace(Last { salts, frames }).filter(|last| last.salts == salts && last.frames < frames);
         let mut looked_at = [Some(frames), before.map(|last| last.frames)].into_iter().flatten();
         sum_is_right(&header) && looked_at.all(|frame| self.is_of_this_log(frame, salts))
+    }
+
+    /// Whether it is empty since another program had all of it moved into the database and cut it, which loses nothing: then
+    /// SQLite knows of no frame in it.
+    pub(super) fn is_moved(&self, conn: &Connection) -> bool {
+        let is_empty = self.file.metadata().is_ok_and(|found| found.len() == 0);
+        is_empty && matches!(conn.wal_checkpoint_v2(rusqlite::DEFAULT_NAME, CheckpointMode::PASSIVE), Ok((0, _)))
     }
 
     fn is_of_this_log(&self, frame: u32, salts: [u8; 8]) -> bool {
@@ -103,4 +111,43 @@ fn read_exact_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database with a log of two commits, which was looked at after each.
+    fn begun(directory: &Path) -> (Connection, Log) {
+        let conn = Connection::open(directory.join("a.db")).expect("opens");
+        conn.pragma_update(None, "journal_mode", "wal").expect("a log");
+        conn.execute_batch("CREATE TABLE a (b)").expect("writes");
+        let mut log = Log::of(&conn).expect("it is there");
+        assert!(log.holds(frames(&log)));
+        conn.execute_batch("INSERT INTO a VALUES (1)").expect("writes");
+        assert!(log.holds(frames(&log)));
+        (conn, log)
+    }
+
+    fn frames(log: &Log) -> u32 {
+        let length = log.file.metadata().expect("it is there").len() - HEADER as u64;
+        u32::try_from(length / (FRAME as u64 + log.page_bytes)).expect("a few")
+    }
+
+    #[test]
+    fn a_log_that_another_program_moved_is_told_from_one_that_was_cut() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let (conn, mut log) = begun(directory.path());
+        let count = frames(&log);
+        let other = Connection::open(directory.path().join("a.db")).expect("opens");
+        other.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("moves");
+        assert!(!log.holds(count) && log.is_moved(&conn));
+
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let (conn, mut log) = begun(directory.path());
+        let count = frames(&log);
+        let cut = File::options().write(true).open(directory.path().join("a.db-wal"));
+        cut.and_then(|file| file.set_len(0)).expect("cuts");
+        assert!(!log.holds(count) && !log.is_moved(&conn));
+    }
 }
