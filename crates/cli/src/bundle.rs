@@ -103,11 +103,16 @@ fn known_secrets(file: Option<&Path>) -> Vec<String> {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut known: Vec<String> = variables.filter(|(name, _)| secret(name)).map(|(_, value)| value).collect();
+    // Also where the rest of the configuration cannot be read.
+    let named = ["THREADMILL_STORE_URL", "THREADMILL_HOT_URL"].into_iter().filter_map(|name| std::env::var(name).ok());
+    known.extend(named.flat_map(|url| secrets::passwords(&url)));
     let Ok(config) = config::load(file) else { return known };
     let urls = [&config.store.url, &config.hot.url].into_iter().flatten().chain(&config.store.replicas);
-    known.extend(urls.filter_map(|url| secrets::password(url)));
-    let files =
-        config.auth_secret_file.iter().chain(config.providers.iter().filter_map(config::ProviderConfig::key_file));
+    known.extend(urls.flat_map(|url| secrets::passwords(url)));
+    let of_providers = config.providers.iter().filter_map(config::ProviderConfig::key_env);
+    known.extend(of_providers.filter_map(|name| std::env::var(name).ok()));
+    let files = config.auth_secret_file.iter().chain(&config.ops.token_file);
+    let files = files.chain(config.providers.iter().filter_map(config::ProviderConfig::key_file));
     known.extend(files.filter_map(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned()));
     known
 }
@@ -166,9 +171,15 @@ fn end_of(path: &Path) -> anyhow::Result<Vec<u8>> {
     let cannot = || format!("{} cannot be read", path.display());
     let mut file = std::fs::File::open(path).with_context(cannot)?;
     let length = file.metadata().with_context(cannot)?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG))).with_context(cannot)?;
+    let from = length.saturating_sub(LOG);
+    file.seek(SeekFrom::Start(from)).with_context(cannot)?;
     let mut text = Vec::new();
     file.take(LOG).read_to_end(&mut text).with_context(cannot)?;
+    if from > 0 {
+        // Half a line may be half a secret, which nothing would be known by.
+        let whole = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+        text.drain(..whole);
+    }
     Ok(text)
 }
 

@@ -172,6 +172,14 @@ pub(crate) enum ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// The variable that holds its key.
+    pub(crate) fn key_env(&self) -> Option<&String> {
+        match self {
+            Self::Replay { .. } => None,
+            Self::OpenAi { key_env, .. } => key_env.as_ref(),
+        }
+    }
+
     /// The file that holds its key.
     pub(crate) fn key_file(&self) -> Option<&PathBuf> {
         match self {

@@ -39,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Doctor {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        Ok(checks::ended("doctor", self.tried().await))
+    }
+
+    async fn tried(self) -> anyhow::Result<ExitCode> {
         let all: Vec<_> = DOCTOR.iter().collect();
         let chosen = self.chosen.of(&all)?;
         if self.list {

@@ -1,7 +1,9 @@
 //! Secrets: what they look like where none should be, and how they are kept out of what is printed.
 
 /// The beginnings of keys that services give, the letters that follow, and how many at least.
-const KEYS: [(&str, &str, usize); 12] = [
+const KEYS: [(&str, &str, usize); 13] = [
+    // What the server prints with `--auth link`.
+    ("?link=", "the token of a link", 32),
     ("sk-ant-", "an Anthropic key", 20),
     ("sk-proj-", "an OpenAI key", 20),
     ("sk-", "a provider's key", 32),
@@ -31,7 +33,17 @@ const NAMES: [&str; 7] = [
 const HIDDEN: &str = "(redacted)";
 
 /// Schemes whose URLs have a password before the `@`.
-const SCHEMES: [&str; 5] = ["postgres://", "postgresql://", "redis://", "rediss://", "mongodb://"];
+const SCHEMES: [&str; 9] = [
+    "postgres://",
+    "postgresql://",
+    "redis://",
+    "rediss://",
+    "redis+cluster://",
+    "rediss+cluster://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "mongodb://",
+];
 
 /// What in a text looks like a secret, or names one that a bundler has put there. The secret itself is not repeated.
 pub(crate) fn found(text: &str) -> impl Iterator<Item = String> {
@@ -73,11 +85,14 @@ fn has_password(rest: &str) -> bool {
         .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty() && word != HIDDEN))
 }
 
-/// The password in a URL, if it has one.
-pub(crate) fn password(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    let (user, _) = rest.split(['?', '#']).next()?.rsplit_once('@')?;
-    user.split_once(':').map(|(_, password)| password.to_owned()).filter(|password| !password.is_empty())
+/// The passwords in a URL: before its host, and in its query, where drivers take them too.
+pub(crate) fn passwords(url: &str) -> Vec<String> {
+    let Some((_, rest)) = url.split_once("://") else { return Vec::new() };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = place.rsplit_once('@').and_then(|(user, _)| Some(user.split_once(':')?.1));
+    let of_query = query.split(['&', '#']).filter_map(|pair| pair.split_once('='));
+    let named = of_query.filter(|(name, _)| matches!(*name, "password" | "sslpassword")).map(|(_, value)| value);
+    user.into_iter().chain(named).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// A URL without its password, and without what follows the path, where drivers take passwords too.
@@ -115,6 +130,8 @@ mod tests {
             ("import.meta.env={VITE_KV_REST_API_TOKEN:\"a\"}", "the variable KV_REST_API_TOKEN"),
             ("-----BEGIN EC PRIVATE KEY-----", "a private key"),
             ("u=\"redis://app:canary@hot:6379/0\"", "a redis:// URL with a password"),
+            ("rediss+cluster://:canary@hot", "a rediss+cluster:// URL with a password"),
+            ("open http://h/?link=0123456789abcdef0123456789abcdef", "the token of a link"),
         ] {
             let all: Vec<_> = found(text).collect();
             assert!(all.iter().any(|found| found == what), "{text}: {all:?}");
@@ -140,6 +157,9 @@ mod tests {
             "postgres://app:(redacted)@db:5432/chat"
         );
         assert_eq!(without_password("redis://hot:6379/1"), "redis://hot:6379/1");
+        assert_eq!(without_password("postgres://db/chat?user=app&password=canary"), "postgres://db/chat");
+        assert_eq!(passwords("postgres://app:one@db/chat?password=two&sslmode=require"), ["one", "two"]);
+        assert_eq!(passwords("redis://hot:6379/1"), Vec::<String>::new());
         assert_eq!(without_password("canary"), "(redacted)");
         assert_eq!(blotted("a canary sang", &["canary".into(), "a".into()]), "a (redacted) sang");
     }

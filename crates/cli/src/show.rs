@@ -9,8 +9,10 @@ use clap::{Args, Subcommand};
 use figment::Source;
 use figment::providers::{Format as _, Toml};
 use serde_json::Value;
+use threadmill_server::dev_refusal;
 
-use crate::config::{Config, DEFAULT_FILE, VARIABLES, auth, figment, load, providers, said};
+use crate::config::{Auth, Config, DEFAULT_FILE, VARIABLES, allowed, auth, figment, load, operators, providers, said};
+use crate::flags::{self, Overrides};
 use crate::secrets;
 
 const EXAMPLES: &str =
@@ -78,9 +80,19 @@ impl ShowConfig {
 
 /// All that `serve` does with it before it opens anything.
 fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    let config = load(file)?;
-    auth(&config)?;
-    providers(&config).map(drop)
+    usable(&load(file)?)
+}
+
+/// Why `serve` would refuse a configuration, if it would.
+pub(crate) fn usable(config: &Config) -> anyhow::Result<()> {
+    flags::flags(config, &Overrides::read()?)?;
+    auth(config)?;
+    operators(&config.ops)?;
+    allowed(config)?;
+    if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
+        anyhow::bail!(why);
+    }
+    providers(config).map(drop)
 }
 
 /// The configuration without secrets.
@@ -93,7 +105,7 @@ pub(crate) fn redacted(config: &Config) -> anyhow::Result<Value> {
 /// URLs lose their passwords wherever they stand.
 fn redact(value: &mut Value) {
     match value {
-        Value::String(text) if text.contains("://") && text.contains('@') => *text = secrets::without_password(text),
+        Value::String(text) if text.contains("://") => *text = secrets::without_password(text),
         Value::Array(items) => items.iter_mut().for_each(redact),
         Value::Object(map) => map.values_mut().for_each(redact),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -154,7 +166,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("threadmill.toml");
         let text = "listen = '127.0.0.1:1'\n[store]\nurl = 'postgres://app:canary@db/chat?sslpassword=canary'\n\
-            replicas = ['postgres://app:canary@standby/chat']\n[hot]\nurl = 'redis://:canary@hot'\n[[providers]]\nkind = 'openai'\n\
+            replicas = ['postgres://app:canary@standby/chat', 'postgres://other/chat?user=app&password=canary']\n[hot]\nurl = 'redis://:canary@hot'\n[[providers]]\nkind = 'openai'\n\
             name = 'a'\nbase_url = 'https://user:canary@x/v1'\nmodel = 'm'\n";
         std::fs::write(&file, text).expect("writes");
         let config = load(Some(&file)).expect("a configuration");

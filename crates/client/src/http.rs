@@ -125,29 +125,6 @@ impl Http {
         self.call_keyed(method, path, body.as_ref(), &mint()).await
     }
 
-    /// A call of an operator's, with their token if there is one; `path` is of the server and not under `/v1`.
-    ///
-    /// # Errors
-    /// As [`Http::call`].
-    pub async fn operate(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<Value>,
-    ) -> Result<Value, Error> {
-        let root = self.base.trim_end_matches("/v1");
-        let mut request = self.client.request(method, format!("{root}{path}")).timeout(ANSWER);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        value_from_slice(&crate::answer::body(self.bare(request).await?).await?)
-            .map_err(|error| Error::Malformed(error.to_string()))
-    }
-
     /// The same with the text of a body, for who has it already, and without a key of its own: what is not named in the
     /// body is done as often as it is asked.
     ///
@@ -169,6 +146,29 @@ impl Http {
         body: Option<String>,
     ) -> Result<Value, Error> {
         self.answered(self.request(method, path, Patience::Bounded).header("threadmill-fence", fence), body).await
+    }
+
+    /// A call of an operator's, with their token if there is one; `path` is of the server and not under `/v1`.
+    ///
+    /// # Errors
+    /// As [`Http::call`].
+    pub async fn operate(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<Value, Error> {
+        let root = self.base.trim_end_matches("/v1");
+        let mut request = self.client.request(method, format!("{root}{path}")).timeout(ANSWER);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        value_from_slice(&crate::answer::body(self.bare(request).await?).await?)
+            .map_err(|error| Error::Malformed(error.to_string()))
     }
 
     /// A write. However often it is done it has one effect.

@@ -109,7 +109,8 @@ fn transfer(mut from: &File, to: &Path, percent: u32) -> Done<()> {
             target.sync_all().map_err(failed)?;
             return Ok(());
         }
-        target.write_all(&piece[..read]).map_err(failed)?;
+        // Down to the disk: what only lies in memory would all go there at the end, beside the node's commits.
+        target.write_all(&piece[..read]).and_then(|()| target.sync_data()).map_err(failed)?;
         rest(began.elapsed() * (100 - percent) / percent);
     }
 }

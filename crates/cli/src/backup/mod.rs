@@ -49,17 +49,12 @@ const POSTGRES: &str = "the store is PostgreSQL, which has better tools than thi
 
 impl Backup {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let data = match self.data {
-            Some(data) => data,
-            None => {
-                let config =
-                    config::load(self.config.as_deref()).map_err(|error| anyhow::anyhow!(config::said(&error)))?;
-                if config.store.url.is_some() {
-                    bail!(POSTGRES);
-                }
-                config.data
-            }
-        };
+        let config = config::load(self.config.as_deref()).map_err(|error| anyhow::anyhow!(config::said(&error)))?;
+        // Whatever lies in the directory then is what was there before.
+        if config.store.url.is_some() {
+            bail!(POSTGRES);
+        }
+        let data = self.data.unwrap_or(config.data);
         must_be_empty(&self.dir)?;
         std::fs::create_dir_all(&self.dir).with_context(|| format!("{} cannot be made", self.dir.display()))?;
         let (dir, percent) = (self.dir.clone(), self.percent);

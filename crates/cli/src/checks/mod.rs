@@ -9,6 +9,7 @@ mod check;
 mod formats;
 mod report;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -16,6 +17,17 @@ use anyhow::{Context as _, ensure};
 pub(crate) use check::{Check, Needs, NotDone, Outcome, Run, Verdict};
 pub(crate) use formats::{Format, Printer, list};
 pub(crate) use report::{Finding, Report};
+
+/// What cannot be run ends with this, as what is asked for wrongly does.
+const CANNOT: u8 = 2;
+
+/// How a command ends: as its checks did, or unable to run them.
+pub(crate) fn ended(command: &str, tried: anyhow::Result<ExitCode>) -> ExitCode {
+    tried.unwrap_or_else(|error| {
+        eprintln!("threadmill {command}: {error:#}");
+        ExitCode::from(CANNOT)
+    })
+}
 
 /// Which checks of a list are done.
 #[derive(Debug, Clone, Default, clap::Args)]

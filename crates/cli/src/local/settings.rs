@@ -5,7 +5,7 @@ use anyhow::ensure;
 use super::machine::Machine;
 use crate::checks::{NotDone, Verdict};
 use crate::config::{self, Auth, ProviderConfig};
-use crate::flags::{self, Overrides};
+use crate::show;
 
 type Found = anyhow::Result<Verdict>;
 
@@ -17,7 +17,7 @@ pub(super) fn config(machine: &Machine) -> Found {
         Ok(config) => config,
         Err(why) => return Ok(Verdict::failed(why.clone())),
     };
-    flags::flags(config, &Overrides::read()?)?;
+    show::usable(config)?;
     let from = if machine.file.exists() { machine.file.display().to_string() } else { "no file, defaults".into() };
     Ok(Verdict::passed(format!("{from}, with {} providers", config.providers.len())))
 }

@@ -94,7 +94,7 @@ pub(super) async fn fallback_share(scene: &Scene) -> Found {
 
 /// What a node watches of one concern, as `/ops/api/summary` has it.
 pub(super) async fn concern(scene: &Scene, id: &'static str) -> Found {
-    let (mut worst, mut said) = (None, Vec::new());
+    let (mut worst, mut said, mut unjudged) = (None, Vec::new(), None);
     for node in &scene.nodes {
         let summary = summary(scene, node).await?;
         let Some(watched) = summary["watched"].as_array().into_iter().flatten().find(|one| one["id"] == id) else {
@@ -104,8 +104,15 @@ pub(super) async fn concern(scene: &Scene, id: &'static str) -> Found {
             Some("ok") => Outcome::Passed,
             Some("firing") if watched["severity"] == "critical" => Outcome::Failed,
             Some("firing") => Outcome::Warned,
-            Some("few") => return Err(NotDone("too few samples to judge by".into()).into()),
-            _ => return Err(NotDone("nothing of it is measured there".into()).into()),
+            // What one node cannot say hides nothing that another says.
+            Some("few") => {
+                unjudged = Some("too few samples to judge by");
+                continue;
+            }
+            _ => {
+                unjudged = Some("nothing of it is measured there");
+                continue;
+            }
         };
         let insight = summary["insights"].as_array().into_iter().flatten().find(|one| one["id"] == id);
         let what = insight.and_then(|insight| insight["what"].as_str()).map(str::to_owned);
@@ -118,6 +125,9 @@ pub(super) async fn concern(scene: &Scene, id: &'static str) -> Found {
             [Outcome::Passed, Outcome::Warned, Outcome::Failed].iter().position(|one| *one == outcome)
         };
         worst = worst.max(rank(outcome));
+    }
+    if let (None, Some(why)) = (worst, unjudged) {
+        return Err(NotDone(why.into()).into());
     }
     let saw = said.join("; ");
     Ok(match worst {

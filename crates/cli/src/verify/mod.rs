@@ -59,10 +59,10 @@ pub(crate) struct Verify {
     #[arg(long, conflicts_with = "pre")]
     deep: bool,
     /// With --deep, whose library to walk where the server believes its callers
-    #[arg(long, value_name = "NAME", default_value = "local")]
+    #[arg(long, value_name = "NAME", default_value = "local", requires = "deep")]
     library: String,
     /// With --deep, for how long to write and read while nodes are restarted
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "deep")]
     watch: u64,
     /// The file that holds the secret of `--auth token`: the checks then have a tenant of their own
     #[arg(long, value_name = "FILE")]
@@ -79,7 +79,7 @@ pub(crate) struct Verify {
     /// Print the checks there are and do none
     #[arg(long)]
     list: bool,
-    /// How long one check may take
+    /// How long one check may take; what --watch adds comes on top
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
     #[command(flatten)]
@@ -92,8 +92,6 @@ pub(crate) struct Verify {
 const TOKEN: &str = "THREADMILL_TOKEN";
 const SECRET: &str = "THREADMILL_AUTH_SECRET";
 const OPS_TOKEN: &str = "THREADMILL_OPS_TOKEN";
-/// What cannot be run ends with this, as what is asked for wrongly does.
-const CANNOT: u8 = 2;
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -101,17 +99,11 @@ fn variable(name: &str) -> Option<String> {
 
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        match self.tried().await {
-            Ok(code) => Ok(code),
-            Err(error) => {
-                eprintln!("threadmill verify: {error:#}");
-                Ok(ExitCode::from(CANNOT))
-            }
-        }
+        Ok(checks::ended("verify", self.tried().await))
     }
 
     async fn tried(self) -> anyhow::Result<ExitCode> {
-        let within = Duration::from_secs(self.timeout);
+        let within = Duration::from_secs(self.timeout.saturating_add(self.watch));
         if self.pre {
             let all: Vec<_> = local::PRE.iter().collect();
             let machine = local::Machine::read(self.config.as_deref());
