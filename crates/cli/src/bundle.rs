@@ -38,7 +38,7 @@ pub(crate) struct Bundle {
     /// A log, of which the last 4 MiB are taken
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Ask the nodes for what they tell, and check nothing
+    /// Ask the nodes for what they tell, and do not verify them
     #[arg(long)]
     no_verify: bool,
     /// The archive to write [default: threadmill-bundle-TIME.tar.gz]

@@ -113,6 +113,10 @@ impl Serve {
         };
         let engine = backend.engine(&config, providers, context).await?;
         engine.flags().set(&flags);
+        // Before anybody is answered: a flag that was killed is off from the first answer on.
+        if let Err(error) = engine.rollouts().look().await {
+            tracing::warn!(%error, "how rollouts stand cannot be read yet; flags are as the file has them until then");
+        }
         flags::watch(&engine, file, overrides)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());

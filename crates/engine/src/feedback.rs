@@ -1,11 +1,11 @@
-//! What users think of answers, as they say it: thumbs, and reports of problems. Thumbs are counted and not kept; the text of a
+//! What users think of answers, as they say it: thumbs, and reports of problems. Thumbs are not kept, and count as complaints of a rollout if they are down; the text of a
 //! report is kept only if its author consents, the newest 64 of the deployment, for whoever operates it.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use threadmill_proto::{ErrorCode, Millis, Problem};
-use threadmill_store::{DurableStore, SettingPut};
+use threadmill_store::{DurableStore, SETTING_VALUE, SettingPut};
 
 use crate::problem::{Answer, problem_of};
 
@@ -57,6 +57,10 @@ pub struct Report {
     pub text: String,
 }
 
+fn written(reports: &[Report]) -> Answer<String> {
+    serde_json::to_string(reports).map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))
+}
+
 /// See the module.
 pub struct Feedback(Arc<dyn DurableStore>);
 
@@ -85,8 +89,12 @@ impl Feedback {
             reports.push(report.clone());
             let over = reports.len().saturating_sub(REPORTS);
             reports.drain(..over);
-            let value = serde_json::to_string(&reports)
-                .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string()))?;
+            let mut value = written(&reports)?;
+            // Some letters take six times their bytes.
+            while value.len() > SETTING_VALUE {
+                reports.remove(0);
+                value = written(&reports)?;
+            }
             if self.0.put_settings(vec![SettingPut { key: KEY.into(), read, value }]).await.map_err(problem_of)? {
                 return Ok(());
             }
@@ -123,6 +131,12 @@ mod tests {
         }
         let kept = feedback.reports().await.expect("reports");
         assert_eq!((kept.len(), kept[0].at, kept[63].at), (64, 6, 69));
+        for at in 100..200 {
+            let kept = feedback.keep(Report { at, text: "\u{1}".repeat(TEXT) }).await;
+            kept.expect("what takes six times its bytes lets others go, and is kept");
+        }
+        let kept = feedback.reports().await.expect("reports");
+        assert!((10..64).contains(&kept.len()) && kept.last().is_some_and(|last| last.at == 199));
         for text in ["", " \n", &"x".repeat(TEXT + 1)] {
             assert!(feedback.keep(Report { at: 0, text: text.into() }).await.is_err());
         }

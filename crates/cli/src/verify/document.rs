@@ -32,7 +32,8 @@ passed. `--format` is `text`, `json`, `junit` or `prometheus`; colour and progre
 
 **It is safe in production.** It makes a few threads of its own (`verify-…`, one of 1,000 short messages), locks named
 `threadmill-verify-0` to `-63`, and asks for two short answers, one of which it stops; a provider may charge for them
-(`--provider none` asks nobody). Everything runs one after the other, as one user, and is removed at the end, on Ctrl-C too.
+(`--provider none` asks nobody). Everything runs one after the other, as one user, and is removed at the end, on Ctrl-C too
+(but the rows of a few locks, which keep their tokens).
 Where the server believes its callers it is user `threadmill-verify`; with the deployment's secret (`--auth-secret-file` or
 `THREADMILL_AUTH_SECRET`) the same user of a tenant of its own, `threadmill-verify`; with `THREADMILL_TOKEN` whoever that is.
 `THREADMILL_OPS_TOKEN` opens `/ops/api`, without which the last checks are skipped. For an authority of your own set

@@ -1,7 +1,7 @@
 //! What the checks work on: the nodes of a deployment, a user of the run's own, and what it has made there.
 //!
 //! Everything that is made is written down before it is asked for, and removed at the end, on Ctrl-C too. Threads are named
-//! `verify-…`, and locks after them; a lock's row stays, so its name is one of a few.
+//! `verify-…`; locks are given back, and their rows stay, so they have one of a few names, `threadmill-verify-N`.
 
 use std::path::PathBuf;
 use std::sync::Mutex;

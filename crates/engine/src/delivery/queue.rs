@@ -144,8 +144,8 @@ pub(crate) struct SendQueue {
 impl SendQueue {
     /// One whose bytes are counted besides.
     pub(crate) fn counted(account: Option<Arc<Account>>, counts: Arc<DeliveryCounts>) -> Arc<Self> {
-        let mut queue = Queue::default();
-        (queue.account, queue.counts) = (account, counts);
+        let items = VecDeque::new();
+        let queue = Queue { items, bytes: 0, held: 0, overflown: false, account, counts };
         Arc::new(Self { queue: Mutex::new(queue), ready: Notify::new(), taken: Notify::new() })
     }
 

@@ -176,9 +176,14 @@ impl Counts {
     }
 
     fn see(&mut self, arm: Arm, user: u32) {
-        if arm != Arm::Node && self.seen.values().map(|seen| seen.0.len()).sum::<usize>() < SEEN {
+        if arm != Arm::Node && self.noted() < SEEN {
             self.seen.entry(arm).or_default().0.insert(user);
         }
+    }
+
+    /// Users that are noted, on all sides.
+    fn noted(&self) -> usize {
+        self.seen.values().map(|seen| seen.0.len()).sum()
     }
 
     /// Adds what another node counted.
@@ -188,8 +193,11 @@ impl Counts {
                 self.cells.entry(*arm).or_default().entry(*metric).or_default().merge(cell);
             }
         }
-        for (arm, seen) in &other.seen {
-            seen.0.iter().for_each(|user| self.see(*arm, *user));
+        // All or none: what is cut off would be of one side more than of the other, and look like a skewed sample.
+        if self.noted() + other.noted() <= SEEN {
+            for (arm, seen) in &other.seen {
+                self.seen.entry(*arm).or_default().0.extend(&seen.0);
+            }
         }
     }
 
@@ -248,6 +256,22 @@ mod tests {
             all.flat().cell(Arm::New, Metric::Cost).and_then(Cell::rate),
             all.cell(Arm::New, Metric::Cost).and_then(Cell::rate)
         );
+    }
+
+    /// Whose users come first must not fill the places of the others.
+    #[test]
+    fn what_does_not_fit_whole_skews_no_sample() {
+        let half = |from: u32| {
+            let mut counts = Counts::default();
+            for user in from..from + 3_000 {
+                let arm = if user % 2 == 0 { Arm::New } else { Arm::Old };
+                counts.count(place(arm, user), Metric::Errors, 0.0, None);
+            }
+            counts
+        };
+        let mut all = half(0);
+        all.merge(&half(3_000));
+        assert_eq!((all.users(Arm::Old), all.users(Arm::New)), (1_500, 1_500));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `rollout-days/FLAG/DD` | sums of one day of it, for the report | 31 a flag |
 //! | `rollout-log/FLAG/N` | who changed what, why and when; never altered | one a change |
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -93,10 +94,14 @@ fn put<T: Serialize>(key: String, read: u64, value: &T) -> StoreResult<SettingPu
 }
 
 impl Ledger {
-    /// All rollouts by flag. One that cannot be read, of a later release perhaps, is an error: the node keeps what it knew.
-    pub(super) async fn all(&self) -> StoreResult<BTreeMap<String, Rollout>> {
+    /// All rollouts by flag. Of one that cannot be read, of a later release perhaps, nothing is known.
+    pub(super) async fn all(&self) -> StoreResult<BTreeMap<String, Option<Rollout>>> {
         let rows = self.0.settings("rollouts/").await?;
-        rows.iter().map(|row| Ok((row.key.trim_start_matches("rollouts/").to_owned(), read(row)?))).collect()
+        let named = rows.iter().map(|row| {
+            let rollout = read(row).inspect_err(|error| tracing::debug!(%error, "a rollout cannot be read"));
+            (row.key.trim_start_matches("rollouts/").to_owned(), rollout.ok())
+        });
+        Ok(named.collect())
     }
 
     /// A rollout with its version, which is 0 if there is none.
@@ -121,8 +126,7 @@ impl Ledger {
 
     /// What all nodes counted in a generation.
     pub(super) async fn counts(&self, flag: &str, generation: u64) -> StoreResult<Counts> {
-        let (_, kept) = self.kept(counts_key(flag), generation).await?;
-        Ok(kept.counts)
+        Ok(self.open(counts_key(flag), generation).await?.map_or_else(Counts::default, |(_, kept)| kept.counts))
     }
 
     /// The sums of the first `days` days.
@@ -149,14 +153,17 @@ impl Ledger {
     ) -> StoreResult<Option<Counts>> {
         const TIMES: usize = 5;
         for _ in 0..TIMES {
-            let (version, mut kept) = self.kept(counts_key(flag), rollout.generation).await?;
+            let Some((version, mut kept)) = self.open(counts_key(flag), rollout.generation).await? else {
+                return Ok(None);
+            };
             if word.counts.is_empty() || kept.has(word) {
                 return Ok(Some(kept.counts));
             }
             kept.add(word, &word.counts);
             let mut puts = vec![put(counts_key(flag), version, &kept)?];
-            if day < DAYS {
-                let (version, mut sums) = self.kept(day_key(flag, day), rollout.started).await?;
+            if day < DAYS
+                && let Some((version, mut sums)) = self.open(day_key(flag, day), rollout.started).await?
+            {
                 sums.add(word, &word.counts.flat());
                 puts.push(put(day_key(flag, day), version, &sums)?);
             }
@@ -167,14 +174,18 @@ impl Ledger {
         Ok(None)
     }
 
-    /// What is kept under a key, emptied if it is of something else than `of`.
-    async fn kept(&self, key: String, of: u64) -> StoreResult<(u64, Kept)> {
-        let row = self.row(&key).await?;
-        let (version, kept) = match row {
-            Some(row) => (row.version, read(&row)?),
+    /// What is kept under a key, with its version, to be added to: emptied if it is of something before `of`. None if it is of
+    /// something later: generations and starts only grow, so this node is behind, and what it would put is of no use.
+    async fn open(&self, key: String, of: u64) -> StoreResult<Option<(u64, Kept)>> {
+        let (version, kept) = match self.row(&key).await? {
+            Some(row) => (row.version, read::<Kept>(&row)?),
             None => (0, Kept::default()),
         };
-        Ok((version, if kept.of == of { kept } else { Kept { of, ..Kept::default() } }))
+        Ok(match kept.of.cmp(&of) {
+            Ordering::Greater => None,
+            Ordering::Equal => Some((version, kept)),
+            Ordering::Less => Some((version, Kept { of, ..Kept::default() })),
+        })
     }
 
     async fn row(&self, key: &str) -> StoreResult<Option<Setting>> {

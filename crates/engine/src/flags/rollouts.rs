@@ -163,9 +163,20 @@ impl Rollouts {
         [look, judge]
     }
 
-    /// Puts in force what the durable tier has.
-    pub(crate) async fn look(&self) -> StoreResult<()> {
-        let rollouts = self.ledger.all().await?;
+    /// Puts in force what the durable tier has. A rollout that cannot be read stays as it was known: it holds up no other one's
+    /// kill.
+    ///
+    /// # Errors
+    /// What the store says; then all stay as they are.
+    pub async fn look(&self) -> StoreResult<()> {
+        let (read, known) = (self.ledger.all().await?, self.board.current());
+        let rollouts: BTreeMap<String, Rollout> = read
+            .into_iter()
+            .filter_map(|(flag, rollout)| {
+                let rollout = rollout.or_else(|| known.rollouts().get(&flag).cloned())?;
+                Some((flag, rollout))
+            })
+            .collect();
         lock(&self.local).retain(|flag, _| rollouts.contains_key(flag));
         self.board.guard(rollouts);
         Ok(())
@@ -289,7 +300,8 @@ impl Rollouts {
     /// # Errors
     /// What the store says.
     pub async fn list(&self) -> Answer<BTreeMap<String, Rollout>> {
-        self.ledger.all().await.map_err(problem_of)
+        let all = self.ledger.all().await.map_err(problem_of)?;
+        Ok(all.into_iter().filter_map(|(flag, rollout)| Some((flag, rollout?))).collect())
     }
 
     /// One rollout, with what was found.

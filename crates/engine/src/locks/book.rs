@@ -44,7 +44,10 @@ impl Book {
         if held.len() < KEPT || held.contains_key(&key) {
             let lock = LockToken { name: name.clone(), token: grant.token };
             let entry = HeldLock { scope: scope.clone(), lock, since: grant.since, until: grant.until, waiting: 0 };
-            held.insert(key, entry);
+            // An earlier grant may be noted after a later one.
+            if held.get(&key).is_none_or(|before| before.lock.token <= grant.token) {
+                held.insert(key, entry);
+            }
         }
         grows
     }
@@ -58,9 +61,12 @@ impl Book {
         }
     }
 
-    /// Notes that a lock was given back.
-    pub(crate) fn released(&self, scope: &Scope, name: &LockName) {
-        lock(&self.0).remove(&(scope.tenant.clone(), name.clone()));
+    /// Notes that a lock was given back. Whoever was granted it since may be noted already.
+    pub(crate) fn released(&self, scope: &Scope, released: &LockToken) {
+        let (key, mut held) = ((scope.tenant.clone(), released.name.clone()), lock(&self.0));
+        if held.get(&key).is_some_and(|held| held.lock.token == released.token) {
+            held.remove(&key);
+        }
     }
 
     /// Those whose time has not run out.
@@ -99,7 +105,12 @@ mod tests {
         assert_eq!(book.held(15, |_| 0).len(), KEPT);
         book.granted(&scope, &name(KEPT + 99), &grant(1, HowGranted::Free, 200), 101);
         assert_eq!(book.held(101, |_| 0).len(), 1);
-        book.released(&scope, &name(KEPT + 99));
+        let released = |token| LockToken { name: name(KEPT + 99), token };
+        book.granted(&scope, &name(KEPT + 99), &grant(2, HowGranted::Free, 200), 101);
+        book.released(&scope, &released(1));
+        book.granted(&scope, &name(KEPT + 99), &grant(1, HowGranted::Free, 300), 101);
+        assert_eq!(book.held(101, |_| 0)[0].lock.token, 2, "what is late changes nothing");
+        book.released(&scope, &released(2));
         assert!(book.held(101, |_| 0).is_empty());
     }
 }

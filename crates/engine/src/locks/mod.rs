@@ -193,7 +193,7 @@ impl Locks {
         let _turn = self.writer.turn(scope, WRITE).await?;
         let grant = self.store.release_lock(scope, lock).await.map_err(|error| self.writer.lost(error))?;
         self.counters.held(Duration::from_millis(ids::now().saturating_sub(grant.since)));
-        self.book.released(scope, &lock.name);
+        self.book.released(scope, lock);
         self.queues.wake(&(scope.tenant.clone(), lock.name.clone()));
         Ok(grant)
     }

@@ -145,7 +145,7 @@ pub struct Concern {
 /// Asks the ops API.
 macro_rules! ops {
     ($path:literal) => {
-        concat!("curl -s -H \"Authorization: Bearer $THREADMILL_OPS_TOKEN\" $THREADMILL_URL/ops/api/", $path)
+        concat!("curl -s -H \"Authorization: Bearer $THREADMILL_OPS_TOKEN\" \"$THREADMILL_URL/ops/api/", $path, "\"")
     };
 }
 pub(crate) use ops;

@@ -15,7 +15,7 @@ pub struct NodeGauges {
     pub disk_free: Gauge,
     /// Since the last good backup, in seconds.
     pub backup_age: Gauge,
-    /// This node's clock against the database's, in seconds: positive if it is ahead.
+    /// How far this node's clock is from the database's, in seconds.
     pub clock_skew: Gauge,
     /// Other nodes that were awake within a day and have said nothing for 20 s.
     pub nodes_asleep: Gauge,
@@ -62,7 +62,7 @@ impl NodeGauges {
         let help = "Of the file system that holds the data directory, the share that is free.";
         out.set("threadmill_disk_free_ratio", help, &self.disk_free);
         out.set("threadmill_backup_age_seconds", "Since the last good backup.", &self.backup_age);
-        let help = "This node's clock against the database's: positive if it is ahead.";
+        let help = "How far this node's clock is from the database's.";
         out.set("threadmill_clock_skew_seconds", help, &self.clock_skew);
         let help = "Other nodes that were awake and have said nothing for 20 s.";
         out.set("threadmill_nodes_asleep", help, &self.nodes_asleep);

@@ -219,9 +219,12 @@ impl RunCounts {
             bytes: AtomicU64::new(0),
         });
         let mut lines = lock(&self.lines);
-        if lines.len() == KEPT {
-            // One that still goes on is let go of too: its mark notes on, and nobody reads it.
-            lines.pop_front();
+        // One that still goes on is looked at, however many began since: how many there are at once is bounded elsewhere.
+        let over = |line: &Arc<Line>| line.end.load(Relaxed) != 0 || line.step(Step::LetGo).is_some();
+        if lines.len() >= KEPT
+            && let Some(oldest) = lines.iter().position(over)
+        {
+            lines.remove(oldest);
         }
         lines.push_back(Arc::clone(&line));
         drop(lines);

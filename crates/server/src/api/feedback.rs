@@ -38,6 +38,8 @@ pub(crate) async fn give(
         if !consent {
             return Err(invalid("A text is taken with `consent: true` alone, and is kept for the operator to read."));
         }
+        // As many as clients may report of themselves: whoever sends more pushes out what others said.
+        app.limiter.report(&scope)?;
         app.engine.feedback().keep(Report { at: app.engine.node().now(), text }).await?;
     }
     if opinion.is_complaint() {

@@ -154,7 +154,9 @@ pub(crate) async fn all(
 fn stream_of(app: &App, caller: &Identity, rev: u64) -> Value {
     let request = match &app.guard.auth {
         Auth::Token(tokens) => format!("{EVENTS}?rev={rev}&key={}", tokens.stream_key(caller)),
-        Auth::Dev | Auth::Link(_) => format!("{EVENTS}?rev={rev}&user={}", caller.scope.user),
+        Auth::Dev | Auth::Link(_) => {
+            format!("{EVENTS}?rev={rev}&user={}", caller.scope.user.as_str().replace('+', "%2B"))
+        }
     };
     json!({"type": "sse", "endpoint": {"requestUri": request}, "inactivityDelaySec": INACTIVITY_SECONDS})
 }

@@ -17,6 +17,8 @@ use threadmill_proto::{Millis, json as shape};
 const KEPT: usize = 200;
 /// Bytes after which the file is begun anew.
 const LARGEST: u64 = 8 << 20;
+/// Looks at the same thing within this are one, in milliseconds: five minutes after the last of them it is a new one.
+const AGAIN: u64 = 300_000;
 /// Letters of a reason that are kept.
 const REASON: usize = 500;
 
@@ -41,12 +43,30 @@ pub(crate) struct Entry<'e> {
 pub(crate) struct Audit {
     file: Option<PathBuf>,
     newest: Mutex<VecDeque<Value>>,
+    /// When such a look was last.
+    looked: Mutex<Option<Millis>>,
 }
 
 impl Audit {
     /// Appends to this file, too.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        Self { file, newest: Mutex::default() }
+        Self { file, ..Self::default() }
+    }
+
+    /// Writes an entry of a look, unless the same was looked at from the same address within [`AGAIN`]: a page asks every few
+    /// seconds.
+    pub(crate) fn look(&self, entry: &Entry<'_>) {
+        let again = |known: &Value| {
+            known["what"] == entry.what
+                && known["subject"] == entry.subject.as_str()
+                && known["from"] == json!(entry.from)
+        };
+        let seen = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(entry.at);
+        let recent = seen.is_some_and(|seen| entry.at.saturating_sub(seen) < AGAIN);
+        let known = recent && self.newest.lock().unwrap_or_else(PoisonError::into_inner).iter().any(again);
+        if !known {
+            self.write(entry);
+        }
     }
 
     /// Writes an entry. Blocks for as long as a short line takes.

@@ -9,5 +9,4 @@ pub(crate) mod exposition;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod process;
-pub(crate) mod rollouts;
 pub(crate) mod state;

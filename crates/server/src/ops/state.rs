@@ -117,7 +117,9 @@ impl Ops {
             gauges.disk_free.set(free);
         }
         let now = engine.node().now();
-        if let Some(age) = self.backup_stamp.as_deref().and_then(|stamp| age_of(stamp, now)) {
+        if let Some(stamp) = self.backup_stamp.as_deref() {
+            // Where none was ever made, or its stamp is gone, the last one is as old as time.
+            let age = age_of(stamp, now).unwrap_or_else(|| Duration::from_millis(now));
             gauges.backup_age.set(age.as_secs_f64());
         }
         let waited_for = engine.locks().held().into_iter().filter(|held| held.waiting > 0);
@@ -135,7 +137,12 @@ impl Ops {
                 self.remember(seen);
             }
             Ok(None) => {}
-            Err(problem) => tracing::debug!(detail = problem.detail, "the nodes could not be asked for"),
+            Err(problem) => {
+                // What was known before says nothing of now.
+                gauges.clock_skew.set(f64::NAN);
+                gauges.nodes_asleep.set(f64::NAN);
+                tracing::debug!(detail = problem.detail, "the nodes could not be asked for");
+            }
         }
     }
 

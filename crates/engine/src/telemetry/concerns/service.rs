@@ -245,7 +245,7 @@ pub(super) const TABLE: &[Concern] = &[
         affects: "those whose budget it is",
         why: "More is asked than was planned, or a loop asks by itself.",
         look: "Whose it is, and what it is spent on.",
-        act: "Raise it, wait for the next period, or stop what spends it. At 100 % new runs are refused with a code; those under way end.",
+        act: "Raise it, wait for the next period, or stop what spends it.",
         back: "A raised budget is lowered again: what runs is not cut.",
         command: ops!("summary"),
     },

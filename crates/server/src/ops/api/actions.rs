@@ -1,4 +1,4 @@
-//! What operators may do: stop a run, give a lock back. Each asks for `--ops-write`, and is audited whether it passes or not.
+//! What operators may do: stop a run, give a lock back; rollouts are moved beside this. Each asks for `--ops-write`, and is audited whether it passes or not.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::request::fields::Fields;
 use crate::request::query::path_id;
 
 /// What is wanted, by whom.
-struct Wish {
-    what: &'static str,
-    subject: String,
-    why: Option<String>,
-    from: Option<String>,
+pub(super) struct Wish {
+    pub(super) what: &'static str,
+    pub(super) subject: String,
+    pub(super) why: Option<String>,
+    pub(super) from: Option<String>,
 }
 
 /// Lets an action pass, and says that it was asked for.
-fn act(app: &App, ops: &Ops, may: Result<MayAct, ApiProblem>, wish: Wish) -> Result<(), ApiProblem> {
+pub(super) fn act(app: &App, ops: &Ops, may: Result<MayAct, ApiProblem>, wish: Wish) -> Result<(), ApiProblem> {
     let Wish { what, subject, why, from } = wish;
     let at = app.engine.node().now();
     ops.audit.write(&Entry { at, what, subject, why: why.as_deref(), from, allowed: may.is_ok() });

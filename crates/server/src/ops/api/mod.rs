@@ -2,6 +2,7 @@
 //! [`ANSWER`] or refused.
 
 mod actions;
+mod rollouts;
 mod shapes;
 mod summary;
 mod tables;
@@ -21,7 +22,6 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::ops::access::MayLook;
-use crate::ops::rollouts;
 use crate::ops::state::Ops;
 use crate::problem::ApiProblem;
 

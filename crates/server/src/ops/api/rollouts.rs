@@ -1,7 +1,9 @@
 //! Rollouts, for operators: how they stand, what was found, who changed what, and the changes themselves.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use serde_json::{Map, Value, json};
 use threadmill_engine::flags::plan::{DAY, GATES, Gate, Need, Plan, Reach, Stage, Unit};
 use threadmill_engine::flags::report::Span;
@@ -9,8 +11,12 @@ use threadmill_engine::flags::rollout::{Move, Rollout};
 use threadmill_engine::flags::{Metric, Standing, Verdict};
 use threadmill_proto::{ErrorCode, Millis};
 
+use super::actions::{Wish, act};
+use super::shapes::{From, address};
 use crate::app::App;
-use crate::ops::access::{MayAct, MayLook};
+use crate::ops::access::MayAct;
+use crate::ops::audit::Entry;
+use crate::ops::state::Ops;
 use crate::problem::ApiProblem;
 use crate::request::fields::Fields;
 use crate::request::query::Query;
@@ -27,24 +33,19 @@ fn invalid(detail: impl Into<String>) -> ApiProblem {
 }
 
 /// `GET /ops/api/rollouts`.
-pub(crate) async fn list(State(app): State<App>, _: MayLook) -> Answer<Json<Value>> {
+pub(super) async fn list(State(app): State<App>) -> Answer<Json<Value>> {
     let rollouts = app.engine.rollouts().list().await?;
     let rollouts: Vec<_> = rollouts.iter().map(|(flag, rollout)| Value::Object(short(flag, rollout))).collect();
     Ok(Json(json!({"rollouts": rollouts, "write": app.guard.ops.may_write()})))
 }
 
 /// `GET /ops/api/rollouts/{flag}`.
-pub(crate) async fn show(State(app): State<App>, _: MayLook, Path(flag): Path<String>) -> Answer<Json<Value>> {
+pub(super) async fn show(State(app): State<App>, Path(flag): Path<String>) -> Answer<Json<Value>> {
     Ok(Json(standing(&flag, &app.engine.rollouts().show(&flag).await?)))
 }
 
 /// `GET /ops/api/rollouts/{flag}/report?span=week1|month1`.
-pub(crate) async fn report(
-    State(app): State<App>,
-    _: MayLook,
-    Path(flag): Path<String>,
-    query: Query,
-) -> Answer<Json<Value>> {
+pub(super) async fn report(State(app): State<App>, Path(flag): Path<String>, query: Query) -> Answer<Json<Value>> {
     let (span, name) = match query.text("span") {
         None | Some("week1") => (Span::Week1, "week1"),
         Some("month1") => (Span::Month1, "month1"),
@@ -60,9 +61,11 @@ pub(crate) async fn report(
 }
 
 /// `POST /ops/api/rollouts/{flag}/{step}`: `start`, `advance`, `pause`, `resume`, `rollback`, `kill` or `end`, with `who` and `why`.
-pub(crate) async fn step(
+pub(super) async fn step(
     State(app): State<App>,
-    _: MayAct,
+    Extension(ops): Extension<Arc<Ops>>,
+    may: Result<MayAct, ApiProblem>,
+    from: From,
     Path((flag, step)): Path<(String, String)>,
     mut fields: Fields,
 ) -> Answer<Json<Value>> {
@@ -72,6 +75,8 @@ pub(crate) async fn step(
             .ok_or_else(|| invalid(format!("`{name}` is missing: every change says who made it and why.")))
     };
     let (who, why) = (text(&mut fields, "who")?, text(&mut fields, "why")?);
+    let (subject, said) = (format!("{flag}/{step} by {who}"), Some(why.clone()));
+    act(&app, &ops, may, Wish { what: "rollout_move", subject, why: said, from: address(&from) })?;
     let rollouts = app.engine.rollouts();
     let rollout = if step == "start" {
         let plan = plan(&mut fields)?;
@@ -88,7 +93,13 @@ pub(crate) async fn step(
 }
 
 /// `GET /ops/api/feedback`: the texts that users gave with consent, the newest last.
-pub(crate) async fn feedback(State(app): State<App>, _: MayLook) -> Answer<Json<Value>> {
+pub(super) async fn feedback(
+    State(app): State<App>,
+    Extension(ops): Extension<Arc<Ops>>,
+    from: From,
+) -> Answer<Json<Value>> {
+    let (at, subject) = (app.engine.node().now(), "all that is kept".to_owned());
+    ops.audit.look(&Entry { at, what: "feedback_text", subject, why: None, from: address(&from), allowed: true });
     Ok(Json(json!({"reports": app.engine.feedback().reports().await?})))
 }
 
