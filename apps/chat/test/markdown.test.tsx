@@ -130,6 +130,10 @@ describe('what it renders', () => {
     '```\n|a|b|\n|-|-|\n|1|2|3|\n```',
     '|a|b|\n|-|-|\n```\n1|2|3|4\n```',
     'a|b|c\n\n-|-',
+    '```\n```js\n|a|b|\n|-|-|\n|1|2|3|\n```',
+    '    |a|b|\n    |-|-|\n    |1|2|3|',
+    '|a|b|\n|-|-|\n\n    |1|2|3|\n    |-|-|\n    |1|2|3|4|',
+    '> ```\n> x\n\n```\n|a|b|\n|-|-|\n|1|2|3|\n```',
   ])('and leaves alone what is no table: %s', source => expect(html(source)).not.toContain('\\'));
 
   it('shows definitions of links, which become nothing else', () => {
@@ -154,6 +158,16 @@ describe('what it renders', () => {
         .split('one.example').length - 1,
     ).toBe(source.includes('See') ? 0 : 1),
   );
+
+  it.each([
+    'See [One].\n\n[one]: https://one.example\n[one]: https://two.example',
+    'See [words][a  b].\n\n[A b]: https://one.example/ä%20"b',
+  ])('nor those whose label is referred to: %s', source =>
+    expect(html(source).replace(/<[^>]*>/g, '')).not.toContain(']:'),
+  );
+
+  it('but those whose label stands in code alone', () =>
+    expect(html('Write `[one]`.\n\n[one]: https://one.example')).toContain('[one]: https://one.example'));
 
   const said = (source: string) => html(source).replace(/<[^>]*>/g, '');
 

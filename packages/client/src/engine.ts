@@ -7,7 +7,7 @@ import { Frames, pageFrames } from './page/frames.js';
 import { soon, unlessAborted } from './page/promises.js';
 import { localStrings } from './storage/local-strings.js';
 import { Access, accessOf, closedOf } from './transport/access.js';
-import { hearGauges } from './words/gauge.js';
+import { gauges } from './words/gauge.js';
 import type { Client, ClientOptions, Store, SyncStatus, WasmSource } from './words/types.js';
 
 /** Milliseconds that the core may take to load: its 45 KB at 5 KB a second, which is as slow as networks are. */
@@ -31,12 +31,14 @@ export async function createClient(given: ClientOptions): Promise<Client> {
   return client;
 }
 
-async function report(client: Client, wanted?: boolean): Promise<void> {
+function report(client: Client, wanted?: boolean): void {
   const closed = closedOf(client);
   if (closed.aborted) return;
-  const { startReports } = await import('./rum/index.js');
-  // Handed over and not imported there: what both imported would be one more file to load at the start.
-  await startReports({ client, access: accessOf(client), closed, hear: hearGauges }, wanted);
+  import('./rum/index.js')
+    // Handed over and not imported there: what both imported would be one more file to load at the start.
+    .then(rum => rum.startReports({ client, access: accessOf(client), closed, gauges }, wanted))
+    // What cannot be loaded is not reported.
+    .catch(() => {});
 }
 
 async function made(given: ClientOptions, access: Access): Promise<Client> {

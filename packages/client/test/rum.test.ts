@@ -4,10 +4,10 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Reporting, startReports } from '../src/rum/index.js';
-import { PageGauges } from '../src/rum/page.js';
+import { hearGauges, PageGauges } from '../src/rum/page.js';
 import { SAMPLES, Samples } from '../src/rum/samples.js';
 import { Access } from '../src/transport/access.js';
-import { hearGauges, measured } from '../src/words/gauge.js';
+import { gauges, measured } from '../src/words/gauge.js';
 import type { Client, ClientOptions, ServerInfo } from '../src/words/types.js';
 
 const MINUTE = 60_000;
@@ -40,7 +40,7 @@ function stage(
     status: { getSnapshot: () => ({ engine: 'sync' }) },
   } as unknown as Client;
   const access = new Access({ url: 'http://server.test', ...options });
-  return [{ client, access, closed: stage.closing.signal, hear: hearGauges }, stage];
+  return [{ client, access, closed: stage.closing.signal, gauges }, stage];
 }
 
 const reports = ({ sent }: Stage) => sent.map(({ body }) => JSON.parse(body));
@@ -194,21 +194,32 @@ describe('samples', () => {
   });
 });
 
+test('a load that was measured before anybody listened is told to who does, once', () => {
+  measured('load', 900);
+  measured('render', 5);
+  measured('load', 300);
+  const heard: unknown[] = [];
+  hearGauges(gauges, (gauge, ms) => heard.push([gauge, ms]));
+  hearGauges(gauges, (gauge, ms) => heard.push([gauge, ms]));
+  expect(heard).toEqual([['load', 300]]);
+  gauges.hears = undefined;
+});
+
 test('a scroll is timed to the frame after it, and a hidden page times none', async () => {
   const frames: (() => void)[] = [];
   vi.stubGlobal('requestAnimationFrame', (frame: () => void) => frames.push(frame));
   const over = new AbortController();
-  const gauges = new PageGauges(over.signal, hearGauges);
+  const page = new PageGauges(over.signal, gauges);
   document.dispatchEvent(new Event('scroll'));
   document.dispatchEvent(new Event('scroll'));
   expect(frames).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(20);
   frames[0]?.();
-  expect(gauges.take().scrollMs).toBeGreaterThanOrEqual(0);
-  expect(gauges.take()).not.toHaveProperty('scrollMs');
+  expect(page.take().scrollMs).toBeGreaterThanOrEqual(0);
+  expect(page.take()).not.toHaveProperty('scrollMs');
   document.dispatchEvent(new Event('scroll'));
   document.dispatchEvent(new Event('visibilitychange'));
   frames[1]?.();
-  expect(gauges.take()).not.toHaveProperty('scrollMs');
+  expect(page.take()).not.toHaveProperty('scrollMs');
   over.abort();
 });

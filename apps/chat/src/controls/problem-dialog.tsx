@@ -1,9 +1,10 @@
 //! Reports a problem to whoever runs the server. What is typed is sent only if the reader says so; else the report is a count.
 
-import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
+import { type FormEvent, useId, useLayoutEffect, useRef, useState } from 'react';
 import { words } from '../shell/reports';
+import { cutToBytes } from '../text/text';
 
-/** Letters of a report. */
+/** Bytes of a report, as the server counts them. */
 const MOST = 2_000;
 
 interface ProblemDialogProps {
@@ -15,12 +16,17 @@ interface ProblemDialogProps {
 
 export function ProblemDialog({ open, onClose, onSend }: ProblemDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    if (open) element?.showModal();
+    // Also where the dialog leaves the page: closing it gives the focus back.
+    return () => element?.close();
   }, [open]);
+  const closed = () => {
+    if (!dialog.current?.open) onClose();
+  };
   return (
-    <dialog className="dialog" ref={dialog} onClose={onClose} aria-label="Report a problem">
+    <dialog className="dialog" ref={dialog} onClose={closed} aria-label="Report a problem">
       {open && <Form onClose={onClose} onSend={onSend} />}
     </dialog>
   );
@@ -48,9 +54,8 @@ function Form({ onClose, onSend }: Omit<ProblemDialogProps, 'open'>) {
       <textarea
         id={id}
         rows={4}
-        maxLength={MOST}
         value={text}
-        onChange={event => setText(event.target.value)}
+        onChange={event => setText(cutToBytes(event.target.value, MOST))}
       />
       <label className="consent">
         <input type="checkbox" checked={consent} onChange={event => setConsent(event.target.checked)} />

@@ -4,16 +4,18 @@
 //! shows.
 
 import type { ThreadHandle } from '@threadmill/client';
-import type { Messages } from '@threadmill/react';
+import { type Messages, useClient } from '@threadmill/react';
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react';
 import { focusComposer } from '../controls/focus';
 import { Icon } from '../controls/icon';
 import { MessageRow } from '../row/message-row';
+import { isConnected } from '../shell/connected';
 import { useReport } from '../shell/reports';
 import { useAfterPaint } from '../turns/after-paint';
 import { countListRender } from '../turns/counters';
 import { useKeptSelection } from './kept-selection';
 import { loadAhead, ScrollSpeed } from './load-ahead';
+import { Retry } from './retry';
 import { RowHeights } from './row-heights';
 import { ScrollKeeper } from './scroll-keeper';
 import { useUnseen } from './use-unseen';
@@ -37,6 +39,7 @@ export function useScrollKeeper(threadId: string): ScrollKeeper {
 
 export function MessageList({ messages, handle, keeper, editing }: MessageListProps) {
   countListRender();
+  const client = useClient();
   const { rows } = messages;
   const ids = useMemo(() => rows.map(row => row.id), [rows]);
   const [, again] = useReducer((n: number) => n + 1, 0);
@@ -51,24 +54,27 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
   latest.current = messages;
   const [speed] = useState(() => new ScrollSpeed());
   const tell = useFollowTeller(handle, keeper);
-  const waiting = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const [retry] = useState(() => new Retry(AGAIN));
   const load = useCallback(
     (direction: 'up' | 'down') => {
       const { above, below, viewport, content: height } = keeper.room();
       const ahead = loadAhead({ viewport, content: height, speed: speed.at(performance.now()) });
       const now = latest.current;
       if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder)
-        now.loadOlder().catch(again);
+        now.loadOlder().catch(retryLater);
       if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer)
-        now.loadNewer().catch(again);
-      function again(error: unknown) {
-        // Without a network the next scroll asks again; the connection note says what is wrong.
-        if (isFault(error)) waiting.current = setTimeout(() => load(direction), AGAIN);
+        now.loadNewer().catch(retryLater);
+      function retryLater(error: unknown) {
+        // Without a connection the next scroll asks again; the connection note says what is wrong.
+        if (isFault(error) && isConnected(client.status.getSnapshot())) retry.later(() => load(direction));
       }
     },
-    [keeper, speed],
+    [client, keeper, speed, retry],
   );
-  useEffect(() => () => clearTimeout(waiting.current), []);
+  useEffect(() => {
+    retry.open();
+    return () => retry.close();
+  }, [retry]);
   const onScroll = useCallback(() => {
     const { direction, moved, needsRows } = keeper.scrolled(latest.current.hasNewer);
     if (needsRows) again();

@@ -7,6 +7,9 @@ const AROUND = /^(?:[ \t]|>|(?:[-*+]|\d{1,9}[.)])[ \t])*/;
 const DELIMITERS = /^[ \t|:-]*$/;
 /** What ends a table without a blank line. */
 const OTHER_BLOCK = /^(?:`{3}|~{3}|#{1,6}[ \t]|>|<|[-*+][ \t]|\d{1,9}[.)][ \t])/;
+const QUOTES = /^(?: {0,3}> ?)+/;
+/** A line across, which is no item of a list. */
+const RULE = /^[ \t]*([-*])(?:[ \t]*\1){2,}[ \t]*$/;
 const FENCE = /^(?:`{3,}|~{3,})/;
 
 /** The text, with each row of its tables as long as the table's head. Cost: each letter is looked at a few times. */
@@ -14,20 +17,67 @@ export function withWholeRows(source: string): string {
   // Most texts have no table.
   if (!source.includes('|') || !source.includes('-')) return source;
   const lines = source.split('\n');
-  let fence: string | undefined;
+  const code = new Code();
+  let head: string | undefined;
   let columns = 0;
   for (const [at, line] of lines.entries()) {
     const inside = line.slice(AROUND.exec(line)?.[0].length);
-    const mark = FENCE.exec(inside)?.[0];
-    if (mark !== undefined && (fence === undefined || mark.startsWith(fence)))
-      fence = fence === undefined ? mark : undefined;
-    if (fence !== undefined || mark !== undefined || inside.trim() === '') columns = 0;
+    if (code.has(line)) {
+      head = undefined;
+      columns = 0;
+      continue;
+    }
+    if (inside.trim() === '') columns = 0;
     else if (columns > 0) {
       if (OTHER_BLOCK.test(line.trimStart().replace(/^(?:>[ \t]?)+/, ''))) columns = 0;
       else lines[at] = joinedAfter(line, columns);
-    } else columns = columnsOf(lines[at - 1], inside);
+    } else columns = columnsOf(head, inside);
+    head = lines[at];
   }
   return lines.join('\n');
+}
+
+/** Tells lines of code, which are left as they are, from others. Where it is in doubt, a line is code. */
+class Code {
+  #fence: { readonly mark: string; readonly quotes: number } | undefined;
+  /** Where the words of the list's item begin; 0 outside of lists. */
+  #item = 0;
+
+  /** Takes the lines one after another. */
+  has(line: string): boolean {
+    const around = AROUND.exec(line)?.[0] ?? '';
+    const inside = line.slice(around.length);
+    const isBlank = inside.trim() === '';
+    const quotes = around.split('>').length - 1;
+    const rest = line.replace(QUOTES, '');
+    const indent = widthOf(/^[ \t]*/.exec(rest)?.[0] ?? '');
+    // A fence ends with the quote or the item that it stands in.
+    const isLeft = quotes < (this.#fence?.quotes ?? 0) || (!isBlank && indent < this.#item);
+    if (isLeft) this.#fence = undefined;
+    const isDeep = indent >= this.#item + 4;
+    const mark = isDeep ? undefined : FENCE.exec(inside)?.[0];
+    const after = inside.slice(mark?.length);
+    if (this.#fence) {
+      const closes = quotes === this.#fence.quotes && !/[^ \t>]/.test(around) && after.trim() === '';
+      if (closes && mark?.startsWith(this.#fence.mark)) this.#fence = undefined;
+      return true;
+    }
+    if (isBlank || isDeep) return isDeep;
+    const start = AROUND.exec(rest)?.[0] ?? '';
+    if (/[^ \t>]/.test(start) && !RULE.test(rest)) this.#item = widthOf(start);
+    else if (indent < this.#item) this.#item = 0;
+    // Marks in a line with more of them are a span of code.
+    if (mark === undefined || (mark.startsWith('`') && after.includes('`'))) return false;
+    this.#fence = { mark, quotes };
+    return true;
+  }
+}
+
+/** Columns of a line's beginning: a tab goes on to the next fourth. */
+function widthOf(start: string): number {
+  let width = 0;
+  for (const letter of start) width += letter === '\t' ? 4 - (width % 4) : 1;
+  return width;
 }
 
 /** The columns of the table that begins with these two lines; 0 if they begin none. */

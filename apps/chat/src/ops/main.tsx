@@ -2,6 +2,7 @@
 
 import '../styles/base.css';
 import './ops.css';
+import './sections.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ReportProvider } from '../shell/reports';

@@ -8,7 +8,7 @@ import { addressOf, type Place, SECTIONS, usePlace } from './address';
 import type { Known } from './data/poll';
 import { halt, pollOf, usePoll } from './data/polls';
 import { type Summary, summaryOf } from './data/shapes';
-import { useNow, Why } from './parts/answer';
+import { Why } from './parts/answer';
 import { Command } from './parts/command';
 import { StandingProvider } from './parts/summary-context';
 import { TokenPrompt } from './parts/token-prompt';
@@ -43,6 +43,8 @@ export function OpsPage() {
   const standing = {
     summary,
     now: nodeNow(summary?.at ?? null, known.answeredAt, now),
+    here: now,
+    paused,
     write: summary?.write ?? false,
   };
   const isLocked = state === 'locked';
@@ -87,6 +89,16 @@ export function OpsPage() {
       </div>
     </StandingProvider>
   );
+}
+
+/** This browser's clock, once a second. */
+function useNow(): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
 }
 
 /** Not among the chat page's icons, which that page would carry. */

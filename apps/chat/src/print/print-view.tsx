@@ -30,8 +30,7 @@ function printOfLoaded({ title, rows, hasOlder, hasNewer }: Messages, why: strin
 }
 
 const UNREAD = 'The server could not be asked for the whole thread: this is the part that was loaded.';
-const OWN =
-  'This is the part of the thread that was loaded: “Print thread” in the menu of the page prints all of it, 2,000 messages at a time.';
+const OWN = `This is the part of the thread that was loaded: “Print thread” in the menu of the page prints all of it, ${COUNT.format(MOST_MESSAGES)} messages at a time.`;
 /** Said on the page, to whoever may not look at the paper. */
 const PART = new Error('Only a part of the thread was printed. “Print thread” in the menu prints all of it.');
 
@@ -70,6 +69,8 @@ export function PrintView({ threadId, messages }: { threadId: string; messages: 
       } catch (error) {
         if (gone) return;
         report(error);
+        // What is loaded is not what was to be printed: the offer stands.
+        if (from) return setRest(from);
         flushSync(() => setPrint(printOfLoaded(latest.current.messages, UNREAD)));
       } finally {
         if (!gone) flushSync(() => setReading(false));

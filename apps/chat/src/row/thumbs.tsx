@@ -23,7 +23,8 @@ export function Thumbs({ messageId }: { messageId: string }) {
     };
     show(next);
     judge(messageId, { kind: next }).catch((error: unknown) => {
-      show(thumb);
+      // Another was chosen meanwhile: that one stands.
+      if (thumbOf(messageId) === next) show(thumb);
       report(error);
     });
   };
@@ -51,7 +52,7 @@ export function Thumbs({ messageId }: { messageId: string }) {
           {reported ? 'Reported' : 'Report a problem'}
         </button>
       )}
-      <ProblemDialog open={asking} onClose={() => setAsking(false)} onSend={send} />
+      {asking && <ProblemDialog open onClose={() => setAsking(false)} onSend={send} />}
     </>
   );
 }

@@ -2,9 +2,10 @@
 
 import { measured } from '@threadmill/client';
 import { useEffect, useRef, useState } from 'react';
+import { parseRoute } from '../shell/address';
 
-/** The first thread has been waited for since the page was asked for. */
-let first = true;
+/** The thread that the page was opened with has been waited for since the page was asked for. */
+let first = parseRoute(location.pathname, location.search).threadId !== undefined;
 
 /** Tells once how long it took until `shown`. */
 export function useLoadTime(shown: boolean): void {

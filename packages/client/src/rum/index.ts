@@ -3,7 +3,7 @@
 //! it; what gets no answer is lost.
 
 import type { Access } from '../transport/access.js';
-import type { HearGauge } from '../words/gauge.js';
+import type { Gauges } from '../words/gauge.js';
 import type { Client } from '../words/types.js';
 import { PageGauges } from './page.js';
 import { type Sample, Samples } from './samples.js';
@@ -21,8 +21,8 @@ export interface Reporting {
   readonly access: Access;
   /** Aborted when the client is closed. */
   readonly closed: AbortSignal;
-  /** Listens to what the page measures of itself. */
-  hear(hears: HearGauge | undefined): void;
+  /** What the page measures of itself. */
+  readonly gauges: Gauges;
 }
 
 /** Reports until the client ends. `wanted` is the page's own choice; without one it is the server's. */
@@ -45,11 +45,11 @@ class Reporter {
   readonly #page: PageGauges | undefined;
   #connections = 1;
 
-  constructor({ client, access, closed, hear }: Reporting, reported: Reported) {
+  constructor({ client, access, closed, gauges }: Reporting, reported: Reported) {
     this.#client = client;
     this.#access = access;
     const { signal } = this.#end;
-    if (reported === 'page') this.#page = new PageGauges(signal, hear);
+    if (reported === 'page') this.#page = new PageGauges(signal, gauges);
     const look = setInterval(() => this.#look(), LOOK);
     // Tabs that were opened together do not report together.
     let report: ReturnType<typeof setTimeout>;

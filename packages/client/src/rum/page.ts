@@ -1,7 +1,7 @@
 //! How the page feels, since the last look: the slowest input, long tasks, the slowest frame after a scroll, the heap, what
 //! the page measured of itself, and how long a word takes from one tab to another.
 
-import type { Gauge, HearGauge } from '../words/gauge.js';
+import type { Gauge, Gauges, HearGauge } from '../words/gauge.js';
 import type { Sample } from './samples.js';
 
 /** Milliseconds: shorter inputs are not told of. */
@@ -24,16 +24,23 @@ const clock = () => performance.timeOrigin + performance.now();
 
 const FIELD: Readonly<Record<Gauge, 'renderMs' | 'loadMs'>> = { render: 'renderMs', load: 'loadMs' };
 
+/** Listens in place of who did before, and is told the last `load` that nobody heard. */
+export function hearGauges(gauges: Gauges, hears: HearGauge): void {
+  gauges.hears = hears;
+  if (gauges.unheard !== undefined) hears('load', gauges.unheard);
+  gauges.unheard = undefined;
+}
+
 export class PageGauges {
   #times: Times = {};
   #longTasks = 0;
   #renders = { count: 0, sum: 0 };
   #channel: BroadcastChannel | undefined;
 
-  constructor(signal: AbortSignal, hear: (hears: HearGauge | undefined) => void) {
-    hear((gauge, ms) => this.#hear(gauge, ms));
+  constructor(signal: AbortSignal, gauges: Gauges) {
+    hearGauges(gauges, (gauge, ms) => this.#hear(gauge, ms));
     signal.addEventListener('abort', () => {
-      hear(undefined);
+      gauges.hears = undefined;
       this.#channel?.close();
     });
     this.#watch('event', signal, entry => {

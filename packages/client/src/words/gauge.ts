@@ -5,14 +5,16 @@ export type Gauge = 'render' | 'load';
 
 export type HearGauge = (gauge: Gauge, ms: number) => void;
 
-let hears: HearGauge | undefined;
+/** Who listens, and the last `load` that nobody heard: most threads are shown before anybody listens. */
+export interface Gauges {
+  hears?: HearGauge | undefined;
+  unheard?: number | undefined;
+}
+
+export const gauges: Gauges = {};
 
 /** Tells a time to whoever listens. Costs a call where nobody does. */
 export function measured(gauge: Gauge, ms: number): void {
-  hears?.(gauge, ms);
-}
-
-/** Listens in place of who did before. */
-export function hearGauges(hear: HearGauge | undefined): void {
-  hears = hear;
+  if (gauges.hears) gauges.hears(gauge, ms);
+  else if (gauge === 'load') gauges.unheard = ms;
 }

@@ -9,10 +9,17 @@ const PATIENCE = 6_000;
 /** Letters of an answer that are parsed: an hour of 200 series is a fifth of that. */
 const LONGEST = 8_000_000;
 
+/** What a header can carry of a token. */
+const CARRIED = /^[\x20-\x7e]*$/;
+
 /** One request as it is sent. Redirects would carry the token elsewhere. */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const token = storedToken();
+  if (token !== undefined && !CARRIED.test(token)) {
+    const hint = 'It has letters that no request can carry. Was something else copied with it?';
+    throw new Failure('token', 'token_letters', 'The token cannot be sent.', hint);
+  }
   if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
   headers.set('accept', headers.get('accept') ?? 'application/json');
   const response = await fetch(`/ops/api/${path}`, {

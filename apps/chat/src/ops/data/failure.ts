@@ -6,7 +6,7 @@ import { Fields } from './fields';
  * `silent`: nobody answered in time. `token`: the node wants another token. `off`: it serves no such thing. `refused`: it
  * understood and does not do it. `broken`: it failed, or answered something that is no answer.
  */
-export type FailureKind = 'silent' | 'token' | 'off' | 'refused' | 'broken';
+type FailureKind = 'silent' | 'token' | 'off' | 'refused' | 'broken';
 
 /** What a request met in place of its answer. */
 export class Failure extends Error {

@@ -5,7 +5,7 @@ import type { Fields } from './fields';
 
 export type Severity = 'critical' | 'warning';
 /** How it goes, as the server judges. */
-export type ServerVerdict = 'ok' | 'watch' | 'act';
+type ServerVerdict = 'ok' | 'watch' | 'act';
 
 /** Half of what was measured, and all but a hundredth. */
 export interface Spread {
@@ -46,7 +46,6 @@ export interface Summary {
   readonly node: {
     readonly name: string;
     readonly version: string;
-    readonly startedAt: number | null;
     readonly uptimeMs: number | null;
     readonly ready: boolean;
     readonly status: string;
@@ -107,7 +106,6 @@ export function summaryOf(fields: Fields): Summary {
     node: {
       name: node.text('name'),
       version: node.text('version'),
-      startedAt: node.time('startedAt'),
       uptimeMs: node.number('uptimeMs'),
       ready: node.flag('ready'),
       status: node.text('status'),
@@ -163,7 +161,7 @@ export function runOf(fields: Fields): Run {
 }
 
 /** A list that may go on. */
-export interface Cut<T> {
+interface Cut<T> {
   readonly rows: readonly T[];
   readonly more: boolean;
 }

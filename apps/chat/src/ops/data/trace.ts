@@ -1,13 +1,18 @@
 //! The live trace of one thread or one user: server-sent events over `fetch`, since an `EventSource` sends no token. Bounds:
-//! a line of [`LINE`] letters, [`KEPT`] events, the newest.
+//! a line of [`LINE`] letters, an event of [`DATA`], [`KEPT`] events, the newest.
 
 import { request } from './ask';
+import { Failure } from './failure';
 import { Fields } from './fields';
 
 /** Events that are kept. */
 export const KEPT = 300;
 /** Letters of a line that has no end. */
 const LINE = 300_000;
+/** Letters of an event's data, in all its lines. */
+const DATA = 1_000_000;
+/** Milliseconds without a sign: the node sends one every 15 seconds, whatever happens. */
+const SILENCE = 40_000;
 
 /** One event of the trace. */
 export interface Traced {
@@ -20,7 +25,7 @@ export interface Traced {
 }
 
 /** An event as it came: its kind, and its data. */
-export interface Sent {
+interface Sent {
   readonly event: string;
   readonly data: string;
 }
@@ -30,6 +35,7 @@ export class Frames {
   #text = '';
   #event = '';
   #data: string[] = [];
+  #letters = 0;
 
   /** What has come whole with this piece. */
   push(piece: string): Sent[] {
@@ -46,8 +52,13 @@ export class Frames {
       if (this.#data.length > 0) sent.push({ event: this.#event || 'message', data: this.#data.join('\n') });
       this.#event = '';
       this.#data = [];
+      this.#letters = 0;
     } else if (line.startsWith('event:')) this.#event = line.slice(6).trim();
-    else if (line.startsWith('data:')) this.#data.push(line.slice(5).replace(/^ /, ''));
+    else if (line.startsWith('data:')) {
+      this.#letters += line.length;
+      if (this.#letters > DATA) throw new Error('An event of the trace has no end.');
+      this.#data.push(line.slice(5).replace(/^ /, ''));
+    }
   }
 }
 
@@ -85,13 +96,28 @@ export async function follow(
   if (!reader) return 'The node sent nothing.';
   const frames = new Frames();
   let number = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return 'The node closed the trace.';
-    const sent = frames.push(value);
-    const traced = sent.filter(({ event }) => event === 'trace');
-    if (traced.length > 0) heard(traced.map(({ data }) => tracedOf(data, ++number)));
-    const end = sent.find(({ event }) => event === 'end');
-    if (end) return new Fields(JSON.parse(end.data)).text('why') || 'The node closed the trace.';
+  try {
+    for (;;) {
+      const { done, value } = await unlessSilent(reader.read());
+      if (done) return 'The node closed the trace.';
+      const sent = frames.push(value);
+      const traced = sent.filter(({ event }) => event === 'trace');
+      if (traced.length > 0) heard(traced.map(({ data }) => tracedOf(data, ++number)));
+      const end = sent.find(({ event }) => event === 'end');
+      if (end) return new Fields(JSON.parse(end.data)).text('why') || 'The node closed the trace.';
+    }
+  } finally {
+    // Else the node goes on sending to nobody.
+    reader.cancel().catch(() => {});
   }
+}
+
+/** Rejects when nothing comes for so long that nothing will. */
+function unlessSilent<T>(read: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const silent = new Promise<never>((_, fail) => {
+    const why = `Nothing came of the trace for ${SILENCE / 1_000} seconds.`;
+    timer = setTimeout(() => fail(new Failure('silent', 'trace_silent', why, 'Start it again.')), SILENCE);
+  });
+  return Promise.race([read, silent]).finally(() => clearTimeout(timer));
 }

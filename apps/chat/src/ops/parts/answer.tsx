@@ -1,12 +1,13 @@
 //! What is shown of an answer: itself, or why there is none, and how old it is where it is old.
 
-import { type ReactNode, useEffect, useState } from 'react';
+import type { ReactNode } from 'react';
 import type { Failure } from '../data/failure';
 import type { Fields } from '../data/fields';
 import type { Known } from '../data/poll';
 import { pollOf, usePoll } from '../data/polls';
 import { span } from '../words/format';
 import { freshness } from '../words/freshness';
+import { useStanding } from './summary-context';
 
 /** Sections are asked for a little less often than the summary. */
 const EVERY = 4_000;
@@ -39,10 +40,13 @@ interface ShownProps<T> {
 }
 
 function Shown<T>({ known, everyMs, off, children }: ShownProps<T>) {
-  const now = useNow();
+  const { here: now, paused } = useStanding();
   const { data, failure, answeredAt } = known;
-  const state = freshness(known, everyMs, now, false);
-  const isOld = state === 'old' || state === 'silent' || state === 'failed';
+  const state = freshness(known, everyMs, now, paused);
+  // Of who is not asked nobody can say that they do not answer.
+  const isOld = !paused && (state === 'old' || state === 'silent' || state === 'failed');
+  if (data === undefined && paused && (!failure || failure.kind === 'silent'))
+    return <p className="quiet">The page stands still, and nothing had come before.</p>;
   if (data === undefined)
     return failure ? <Why failure={failure} off={off} /> : <p className="quiet">Asking …</p>;
   return (
@@ -77,14 +81,4 @@ export function Why({ failure, off }: { failure: Failure; off?: string | undefin
       </p>
     </div>
   );
-}
-
-/** This browser's clock, once a second. */
-export function useNow(): number {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
 }

@@ -3,7 +3,7 @@
 
 import type { ReactNode } from 'react';
 
-export interface Column<T> {
+interface Column<T> {
   readonly title: string;
   readonly of: (row: T) => ReactNode;
   /** Numbers stand to the right. */

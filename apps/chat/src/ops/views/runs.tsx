@@ -8,7 +8,7 @@ import { Id } from '../parts/command';
 import { useStanding } from '../parts/summary-context';
 import { ThreadLink } from '../parts/thread-link';
 import { amount, plural, short, span, when } from '../words/format';
-import { momentsOf, piecesOf } from '../words/timeline';
+import { momentsOf, piecesOf, STEPS } from '../words/timeline';
 
 const runsOf = (answer: Fields) => ({ ...cutOf(answer, 'runs', runOf), live: answer.number('live') });
 
@@ -40,19 +40,12 @@ export function RunsView() {
 }
 
 function Legend() {
-  const pieces = [
-    ['askedMs', 'waiting to start'],
-    ['firstByteMs', 'waiting for the provider'],
-    ['firstCommitMs', 'first commit'],
-    ['firstDeliveryMs', 'first delivery'],
-    ['endedMs', 'streaming'],
-  ] as const;
   return (
     <ul className="legend run-legend" aria-label="Colours of the bars">
-      {pieces.map(([key, word]) => (
+      {STEPS.map(({ key, of }) => (
         <li key={key}>
           <span className="swatch" data-piece={key} aria-hidden="true" />
-          {word}
+          {of}
         </li>
       ))}
     </ul>
@@ -96,7 +89,7 @@ function RunRow({ run }: { run: Run }) {
             {word} <b>{ms === null ? '–' : `+${span(ms)}`}</b>
           </li>
         ))}
-        <li className="run-size">
+        <li>
           {amount(run.commits, 'count')} commits, {amount(run.chunks, 'count')} chunks,{' '}
           {amount(run.bytes, 'bytes')}
         </li>

@@ -140,10 +140,6 @@ function Branches({ answer }: { answer: Fields }) {
 
 type Texts = 'hidden' | 'asking' | ReadonlyMap<string, string> | { readonly failed: Failure };
 
-function isMap(texts: Texts): texts is ReadonlyMap<string, string> {
-  return texts instanceof Map;
-}
-
 function Messages({ answer, path }: { answer: Fields; path: string }) {
   const [texts, setTexts] = useState<Texts>('hidden');
   const show = async () => {
@@ -155,7 +151,7 @@ function Messages({ answer, path }: { answer: Fields; path: string }) {
       setTexts({ failed: failed as Failure });
     }
   };
-  const shown = isMap(texts) ? texts : undefined;
+  const shown = texts instanceof Map ? texts : undefined;
   return (
     <>
       <div className="section-head">

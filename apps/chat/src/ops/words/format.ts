@@ -17,7 +17,7 @@ const dayTime = new Intl.DateTimeFormat('en-GB', {
 });
 
 /** What a number counts. */
-export type Unit = 'count' | 'rate' | 'share' | 'ms' | 'seconds' | 'bytes' | 'flag';
+export type Unit = 'count' | 'rate' | 'share' | 'seconds' | 'bytes' | 'flag';
 
 /** A number with its unit. */
 export function amount(value: number | null | undefined, unit: Unit): string {
@@ -29,8 +29,6 @@ export function amount(value: number | null | undefined, unit: Unit): string {
       return `${figures(value)}/s`;
     case 'share':
       return `${figures(value * 100)} %`;
-    case 'ms':
-      return span(value);
     case 'seconds':
       return span(value * 1_000);
     case 'bytes':
@@ -128,6 +126,6 @@ export function spoken(word: string): string {
 }
 
 /** `1 thing`, `2 things`. */
-export function plural(count: number, one: string, more = `${one}s`): string {
-  return `${whole.format(count)} ${count === 1 ? one : more}`;
+export function plural(count: number, one: string): string {
+  return `${whole.format(count)} ${count === 1 ? one : `${one}s`}`;
 }

@@ -2,8 +2,8 @@
 
 import type { Run } from '../data/shapes';
 
-/** The moments of a run, in the order in which they come. */
-const STEPS = [
+/** The moments of a run, in the order in which they come, with what the run does until each. */
+export const STEPS = [
   { key: 'askedMs', word: 'started', of: 'Waiting to start' },
   { key: 'firstByteMs', word: 'first byte', of: 'Waiting for the provider' },
   { key: 'firstCommitMs', word: 'first commit', of: 'Committing the first piece' },
@@ -11,10 +11,10 @@ const STEPS = [
   { key: 'endedMs', word: 'end', of: 'Streaming' },
 ] as const;
 
-export type StepKey = (typeof STEPS)[number]['key'];
+type StepKey = (typeof STEPS)[number]['key'];
 
 /** A piece of the bar: from the moment before to its own. */
-export interface Piece {
+interface Piece {
   readonly key: StepKey;
   /** What the run did meanwhile. */
   readonly of: string;
@@ -25,7 +25,7 @@ export interface Piece {
 }
 
 /** A moment of the run, for a list of them. */
-export interface Moment {
+interface Moment {
   readonly key: StepKey;
   readonly word: string;
   readonly ms: number | null;
