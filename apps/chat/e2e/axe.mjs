@@ -256,6 +256,7 @@ async function sizeChecks(browser) {
   await check('without motion a change of theme is there at once', async () => {
     const page = await openPage(browser, `/t/${id}`, { reducedMotion: 'reduce', colorScheme: 'light' });
     await rowsShown(page);
+    await page.waitForSelector('[aria-current="page"] .thread-name');
     const [changing, ink] = await page.evaluate(() => {
       const name = document.querySelector('[aria-current="page"] .thread-name');
       const before = getComputedStyle(name).color;
