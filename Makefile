@@ -2,6 +2,7 @@
 # make build  leaves the binary at target/release/threadmill
 # make test   installs what tests need and runs them all, small sizes
 # make prove  runs the bars at full size and prints one table; docs/proof.md keeps the last
+# make deb    leaves Debian packages of the binary and of its debug symbols in target/deb
 # make check  formats, lints and checks types, without running anything
 
 SHELL := /bin/bash
@@ -9,13 +10,17 @@ SHELL := /bin/bash
 CARGO := cargo
 BINARY := target/release/threadmill
 
-.PHONY: run build page wasm sample test prove check tools clean
+.PHONY: run build deb page wasm sample test prove check tools clean
 
 run: build
 	$(BINARY) serve --listen 127.0.0.1:7430 --data ./data
 
 build: tools page sample
 	$(CARGO) build --release --locked --package threadmill-cli
+	@bash scripts/split-debug.sh $(BINARY)
+
+deb: build
+	bash scripts/deb.sh
 
 # One clear sentence for each tool that is not there.
 tools:

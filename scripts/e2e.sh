@@ -48,7 +48,7 @@ if [ -n "${THREADMILL_REAL_DATA:-}" ]; then
 else
   echo "no real conversations (THREADMILL_REAL_DATA is not set): the branches walked are those the checks make"
 fi
-export THREADMILL_URL=$address
+export THREADMILL_URL=$address THREADMILL_BINARY=$(realpath "$binary")
 # The core is run even if something else fails: what only Firefox or a slow network shows is worth knowing then too.
 failed=0
 runs() { [ "${E2E:-$1}" = "$1" ]; }

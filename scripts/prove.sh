@@ -161,7 +161,44 @@ rollouts() {
 # Healthy deployments are verified a hundred times under load, then broken in every way.
 verified() { THREADMILL_VERIFY_TIMES=100 tests threadmill-cli verify:: --test-threads=1; }
 
+# A package of the binary that is there, in a Debian made for it; wants root.
+packages() {
+  local missing=()
+  command -v debootstrap >/dev/null || missing+=(debootstrap)
+  command -v lintian >/dev/null || missing+=(lintian)
+  [ ${#missing[@]} -eq 0 ] || apt-get install -y -qq --no-install-recommends "${missing[@]}" || return 1
+  bash scripts/split-debug.sh "$binary" && bash scripts/deb.sh && bash scripts/deb-check.sh
+}
+
+# Clients that come and go; what the server holds afterwards.
+soak() {
+  "$binary" bench soak --json >"$out/soak.json"
+  local status=$?
+  python3 - "$out/soak.json" <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    if "visits" in r:
+        print(f"proof: {r['clients']} clients for ten minutes | {r['visits']} visits, {r['answers']} answers, {r['stopped']} stopped")
+    else:
+        print(f"proof: {r['what']} after the warming-up | mean {r['mean']}, slope {r['aMinute']} a minute "
+              f"({r['least']} to {r['most']}), may be {r['bound']}")
+PY
+  return "$status"
+}
+
+# What counting costs, against a build that counts nothing.
+overhead() {
+  command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind || return 1
+  cargo build --release --locked --package threadmill-cli || return 1
+  cp "$binary" "$out/counted"
+  cargo build --release --locked --package threadmill-cli --features uncounted || return 1
+  cp "$binary" "$out/uncounted"
+  python3 scripts/overhead.py "$out/counted" "$out/uncounted"
+}
+
 bar 1 build cold_build
+bar ops package packages
 bar 2 import tests threadmill-cli trees
 bar 3 steps tests threadmill-store-sqlite cost
 bar 3 windows windows
@@ -175,12 +212,15 @@ bar 7 direct alone append --direct
 bar 8 fanout alone fanout
 bar 8 resume resumes
 bar 8 sockets alone sockets
-for name in renders tabs times memory transports offline; do bar client "$name" client "$name"; done
+for name in renders tabs times engines memory transports offline; do bar client "$name" client "$name"; done
 bar client faults bash scripts/bars.sh "$binary" faults
 bar client model tab_model
 bar hot redis tests threadmill-store-redis
 bar ops verify verified
 bar ops backup tests threadmill-cli backup
+bar ops traces bash scripts/traces.sh "$binary"
+bar ops soak soak
+bar ops upgrade bash scripts/upgrade.sh
 bar nodes locks tests threadmill-cli locks
 bar nodes locks-postgres tests threadmill-store-postgres locks
 bar nodes migration tests threadmill-cli migrate
@@ -189,6 +229,7 @@ bar nodes cost tests threadmill-cli nodes::cost --ignored
 bar client weight weights
 bar ops rollouts rollouts
 bar ops kill-switch tests threadmill-cli nodes::rollout
+bar ops overhead overhead
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1
 

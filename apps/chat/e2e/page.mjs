@@ -12,8 +12,8 @@ export function launch() {
   });
 }
 
-/** A page at `path`; what it complains about is collected in `page.complaints`. */
-export async function openPage(browser, path, options = {}) {
+/** A page at `path`, of another server if that is said; what it complains about is collected in `page.complaints`. */
+export async function openPage(browser, path, { base = BASE, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
   page.complaints = [];
@@ -21,7 +21,7 @@ export async function openPage(browser, path, options = {}) {
   page.on('console', message => {
     if (message.type() === 'error') page.complaints.push(message.text());
   });
-  await page.goto(BASE + path);
+  await page.goto(base + path);
   return page;
 }
 

@@ -1,11 +1,13 @@
 //! The page itself, in React.
 
-import type { EngineStore } from '@threadmill/client';
+import type { Client, EngineStore, ServerInfo } from '@threadmill/client';
 import { ThreadmillProvider } from '@threadmill/react';
 import { StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { ProvidersProvider } from './composer/providers';
+import { heedHints } from './habits/prefetcher';
+import { heed } from './habits/report';
 import { ReportProvider } from './shell/reports';
 import { keepShell } from './shell/shell';
 import { reloadOnSignOut } from './sidebar/sign-out';
@@ -23,6 +25,12 @@ function Starting() {
   );
 }
 
+/** Whether the operator wants to know how the page is used, and what others do. */
+function hearInfo({ analytics }: ServerInfo, client: Client): void {
+  heedHints(analytics?.hints ?? undefined);
+  heed(analytics?.on === true, () => (client.status.getSnapshot().engine === 'sync' ? 'core' : 'direct'));
+}
+
 export function showPage(root: HTMLElement, engine: EngineStore, failed: (error: unknown) => void): void {
   reloadOnSignOut();
   keepShell();
@@ -30,7 +38,7 @@ export function showPage(root: HTMLElement, engine: EngineStore, failed: (error:
     <StrictMode>
       <ThreadmillProvider engine={engine} fallback={<Starting />}>
         <ReportProvider>
-          <ProvidersProvider>
+          <ProvidersProvider onInfo={hearInfo}>
             <App />
           </ProvidersProvider>
         </ReportProvider>

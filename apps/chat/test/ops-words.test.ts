@@ -6,6 +6,7 @@ import { addressOf, parsePlace } from '../src/ops/address';
 import { Fields } from '../src/ops/data/fields';
 import { cutOf, type Insight, runOf, summaryOf } from '../src/ops/data/shapes';
 import { Frames, tracedOf } from '../src/ops/data/trace';
+import { middle, row } from '../src/ops/views/analytics';
 import { usedShare } from '../src/ops/views/budgets';
 import { amount, compared, plural, short, span, spans, when } from '../src/ops/words/format';
 import { piecesOf } from '../src/ops/words/timeline';
@@ -239,4 +240,21 @@ test('places have addresses that lead back to them', () => {
   expect(parsePlace('')).toEqual({ section: 'now', rest: [] });
   expect(parsePlace('#/nowhere/x')).toEqual({ section: 'now', rest: [] });
   expect(parsePlace('#/threads/%')).toEqual({ section: 'threads', rest: ['%'] });
+});
+
+describe('analytics', () => {
+  test.each([
+    [[0, 0, 0], '–'],
+    [[5, 0, 0], 'a'],
+    [[2, 2, 1], 'b'],
+    [[0, 0, 1], 'c'],
+  ])('the middle of %j is in %s', (values, expected) => {
+    expect(middle(values, ['a', 'b', 'c'])).toBe(expected);
+  });
+
+  test('what is no count counts as nothing', () => {
+    const counts = new Fields({ visits: [3, 'x', -1, null], other: 5 });
+    expect(row(counts, 'visits')).toEqual([3, 0, 0, 0]);
+    expect(row(counts, 'other')).toEqual([]);
+  });
 });

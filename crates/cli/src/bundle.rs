@@ -110,9 +110,13 @@ fn known_secrets(file: Option<&Path>) -> Vec<String> {
     let urls = [&config.store.url, &config.hot.url].into_iter().flatten().chain(&config.store.replicas);
     known.extend(urls.flat_map(|url| secrets::passwords(url)));
     let of_providers = config.providers.iter().filter_map(config::ProviderConfig::key_env);
-    known.extend(of_providers.filter_map(|name| std::env::var(name).ok()));
+    let of_webhooks = config.webhooks.iter().filter_map(|webhook| webhook.secret_env.as_ref());
+    known.extend(of_providers.chain(of_webhooks).filter_map(|name| std::env::var(name).ok()));
+    let headers = config.telemetry.headers().unwrap_or_default();
+    known.extend(headers.into_iter().map(|(_, value)| value));
     let files = config.auth_secret_file.iter().chain(&config.ops.token_file);
     let files = files.chain(config.providers.iter().filter_map(config::ProviderConfig::key_file));
+    let files = files.chain(config.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()));
     known.extend(files.filter_map(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned()));
     known
 }

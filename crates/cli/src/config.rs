@@ -4,26 +4,41 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use threadmill_engine::budgets::Terms;
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
 use threadmill_server::{Auth as HttpAuth, Link, OpsToken, Tokens, allowed_host, allowed_origin};
 
+mod analytics;
+mod budgets;
 mod flag;
 mod limits;
 mod ops;
 #[cfg(test)]
 mod reference;
+mod retention;
+mod secret;
+mod telemetry;
+mod webhooks;
 
+pub(crate) use analytics::Analytics;
+pub(crate) use budgets::Budgets;
 pub(crate) use flag::FlagConfig;
 pub(crate) use limits::Limits;
 pub(crate) use ops::Ops;
+pub(crate) use retention::{Retention, retention};
+pub(crate) use telemetry::{Telemetry, resource};
+pub(crate) use webhooks::{WebhookConfig, webhooks};
+
+use secret::key;
 
 /// Read if no file is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "threadmill.toml";
@@ -55,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) sample: bool,
     /// How long SIGTERM waits for answers under way.
     pub(crate) drain_seconds: u64,
+    /// What is logged, such as `info` or `warn,threadmill=debug`.
+    pub(crate) log: String,
     /// How much of the node those who use it may take.
     pub(crate) limits: Limits,
     /// The durable tier, where it is not the data directory.
@@ -63,13 +80,23 @@ pub(crate) struct Config {
     pub(crate) hot: Hot,
     /// What operators see of this node, and who they are.
     pub(crate) ops: Ops,
+    /// How people use the page, in numbers that say nothing of anybody.
+    pub(crate) analytics: Analytics,
+    /// Traces of runs, and who gets them.
+    pub(crate) telemetry: Telemetry,
     /// What a run's context may hold.
     pub(crate) context: Context,
     /// Who answers; the first is the default.
     pub(crate) providers: Vec<ProviderConfig>,
+    /// How long threads are kept.
+    pub(crate) retention: Retention,
+    /// Who is told of rollouts that move and budgets that run out.
+    pub(crate) webhooks: Vec<WebhookConfig>,
+    /// What answers may cost, to whom and in which time.
+    pub(crate) budgets: Budgets,
     /// Groups of users, by name, for `flags`.
     pub(crate) cohorts: BTreeMap<String, Vec<String>>,
-    /// Feature flags. These alone are taken over from a file that changes while the server runs.
+    /// Feature flags. A change of these is taken over from the file within a second, without being asked for.
     pub(crate) flags: BTreeMap<String, FlagConfig>,
 }
 
@@ -111,13 +138,43 @@ pub(crate) struct Hot {
     pub(crate) ttl_seconds: u64,
     /// When a call gives up: 250 by default, over REST 1000.
     pub(crate) deadline_ms: Option<u64>,
+    /// How long pieces of answers are gathered before they are sent to the other nodes together, 200 at the most: fewer commands,
+    /// and text that comes so much later there. Nothing: each is sent at once.
+    pub(crate) gather_ms: u64,
+    /// What 100,000 commands cost, in millionths of a dollar, for `/ops`: 200000 over REST by default, as Upstash asks, else
+    /// nothing.
+    pub(crate) command_price: Option<u64>,
+    /// Regions beside the first that have a copy: each write is billed once more for each.
+    pub(crate) read_regions: u32,
     /// Begins every key and channel, so that deployments can share a server. `tm` by default.
     pub(crate) namespace: Option<String>,
 }
 
+/// The longest that pieces are gathered, in milliseconds: text that comes later is not live.
+const LONGEST_GATHER: u64 = 200;
+
+impl Hot {
+    /// How long pieces of answers are gathered.
+    pub(crate) fn gather(&self) -> anyhow::Result<Duration> {
+        if self.gather_ms > LONGEST_GATHER {
+            bail!("hot.gather_ms is at most {LONGEST_GATHER}");
+        }
+        Ok(Duration::from_millis(self.gather_ms))
+    }
+}
+
 impl Default for Hot {
     fn default() -> Self {
-        Self { url: None, ca_file: None, ttl_seconds: 3600, deadline_ms: None, namespace: None }
+        Self {
+            url: None,
+            ca_file: None,
+            ttl_seconds: 3600,
+            deadline_ms: None,
+            gather_ms: 0,
+            command_price: None,
+            read_regions: 0,
+            namespace: None,
+        }
     }
 }
 
@@ -206,12 +263,18 @@ impl Default for Config {
             allow_origins: Vec::new(),
             sample: true,
             drain_seconds: 20,
+            log: crate::log::DEFAULT.into(),
             limits: Limits::default(),
             store: Store::default(),
             hot: Hot::default(),
             ops: Ops::default(),
+            analytics: Analytics::default(),
+            telemetry: Telemetry::default(),
             context: Context::default(),
             providers: vec![ProviderConfig::Replay { name: "replay".into(), tokens_per_second: human_rate() }],
+            retention: Retention::default(),
+            webhooks: Vec::new(),
+            budgets: Budgets::default(),
             cohorts: BTreeMap::new(),
             flags: BTreeMap::new(),
         }
@@ -242,7 +305,7 @@ pub(crate) fn parse(text: &str) -> Result<Config, Box<figment::Error>> {
 }
 
 /// Variables that stand for a key of the file. Lists are written `[a, b]`.
-pub(crate) const VARIABLES: [(&str, &str); 18] = [
+pub(crate) const VARIABLES: [(&str, &str); 23] = [
     ("THREADMILL_LISTEN", "listen"),
     ("THREADMILL_DATA", "data"),
     ("THREADMILL_AUTH", "auth"),
@@ -252,6 +315,7 @@ pub(crate) const VARIABLES: [(&str, &str); 18] = [
     ("THREADMILL_ALLOW_ORIGINS", "allow_origins"),
     ("THREADMILL_SAMPLE", "sample"),
     ("THREADMILL_DRAIN_SECONDS", "drain_seconds"),
+    ("THREADMILL_LOG", "log"),
     ("THREADMILL_STORE_URL", "store.url"),
     ("THREADMILL_STORE_REPLICAS", "store.replicas"),
     ("THREADMILL_STORE_CA_FILE", "store.ca_file"),
@@ -261,6 +325,10 @@ pub(crate) const VARIABLES: [(&str, &str); 18] = [
     ("THREADMILL_OPS_LISTEN", "ops.listen"),
     ("THREADMILL_OPS_WRITE", "ops.write"),
     ("THREADMILL_OPS_BACKUP_STAMP", "ops.backup_stamp"),
+    ("THREADMILL_ANALYTICS", "analytics.enabled"),
+    ("THREADMILL_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
+    ("THREADMILL_OTLP_HEADERS_FILE", "telemetry.otlp_headers_file"),
+    ("THREADMILL_TRACE_SAMPLE", "telemetry.sample"),
 ];
 
 fn merged(file: impl figment::Provider) -> Result<Config, Box<figment::Error>> {
@@ -294,9 +362,10 @@ pub(crate) fn plain(error: &figment::Error) -> String {
     }
 }
 
-/// Builds the providers.
+/// Builds the providers, with what they cost if there are limits on that.
 pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     let mut named = Vec::new();
+    let (plan, prices) = config.budgets.plan()?.unzip();
     for provider in &config.providers {
         named.push(match provider {
             ProviderConfig::Replay { name, tokens_per_second } => {
@@ -304,18 +373,30 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
                 Named::new(name, "Replay", "chatterbot-corpus", Some(replay::NOTE.into()), replay)
             }
             ProviderConfig::OpenAi { name, title, base_url, model, key_env, key_file, max_tokens } => {
+                let limited = prices.is_some();
+                let max_tokens = max_tokens.or(limited.then_some(config.budgets.answer_tokens));
                 let endpoint = Endpoint {
                     base_url: base_url.clone(),
-                    key: key(key_env.as_deref(), key_file.as_deref()).with_context(|| format!("provider {name}"))?,
+                    key: key(key_env.as_deref(), key_file.as_deref(), ["key_env", "key_file"])
+                        .with_context(|| format!("provider {name}"))?,
                     model: model.clone(),
-                    max_tokens: *max_tokens,
+                    max_tokens,
                 };
+                let price = prices.as_ref().and_then(|prices| prices.of(&endpoint.host().unwrap_or_default(), model));
                 let provider: Arc<OpenAi> = OpenAi::new(endpoint)?;
-                Named::new(name, title.as_deref().unwrap_or(model), model, None, provider)
+                let named = Named::new(name, title.as_deref().unwrap_or(model), model, None, provider);
+                match max_tokens.filter(|_| limited) {
+                    Some(answer) => named.costing(Terms { price, answer: u64::from(answer) }),
+                    None => named,
+                }
             }
         });
     }
-    Providers::new(named).context("no provider is configured")
+    let providers = Providers::new(named).context("no provider is configured")?;
+    Ok(match plan {
+        Some(plan) => providers.within(plan),
+        None => providers,
+    })
 }
 
 /// An address to listen on, as a person writes it. No name but `localhost` is looked up: what it leads to is for the
@@ -357,7 +438,7 @@ pub(crate) fn auth(config: &Config) -> anyhow::Result<(HttpAuth, Option<String>)
             if variable.is_some() && config.auth_secret_file.is_some() {
                 bail!("give auth_secret_file or {VARIABLE}, not both");
             }
-            let secret = key(variable, config.auth_secret_file.as_deref())
+            let secret = key(variable, config.auth_secret_file.as_deref(), [VARIABLE, "auth_secret_file"])
                 .context("the secret of --auth token")?
                 .with_context(|| format!("--auth token needs a secret: set auth_secret_file or {VARIABLE}"))?;
             let tokens = Tokens::new(secret.as_bytes(), config.auth_audience.clone());
@@ -374,23 +455,9 @@ pub(crate) fn operators(config: &Ops) -> anyhow::Result<OpsToken> {
     if variable.is_some() && config.token_file.is_some() {
         bail!("give ops.token_file or {VARIABLE}, not both");
     }
-    let token = key(variable, config.token_file.as_deref()).context("the operators' token")?;
+    let token =
+        key(variable, config.token_file.as_deref(), [VARIABLE, "ops.token_file"]).context("the operators' token")?;
     OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
-}
-
-fn key(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
-    match (variable, file) {
-        (Some(_), Some(_)) => bail!("give key_env or key_file, not both"),
-        (Some(variable), None) => {
-            let key = std::env::var(variable).with_context(|| format!("the variable {variable} is not set"))?;
-            Ok(Some(key))
-        }
-        (None, Some(file)) => {
-            let key = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            Ok(Some(key.trim().into()))
-        }
-        (None, None) => Ok(None),
-    }
 }
 
 #[cfg(test)]

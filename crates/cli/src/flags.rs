@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use threadmill_engine::Engine;
 use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share, Source};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config, FlagConfig};
 
@@ -103,25 +102,14 @@ fn rule(flag: &FlagConfig, config: &Config) -> anyhow::Result<Rule> {
     Ok(Rule { share, always, source: Source::File })
 }
 
-/// Keeps an engine's flags in step with the file, looking every second and at every SIGHUP. A file that cannot be
-/// used changes nothing.
-pub(crate) fn watch(engine: &Arc<Engine>, file: PathBuf, overrides: Overrides) -> anyhow::Result<()> {
-    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
-    let first = std::sync::Mutex::new(Some(hangup));
+/// Keeps an engine's flags in step with the file, looking every second. A file that cannot be used changes nothing.
+pub(crate) fn watch(engine: &Arc<Engine>, file: PathBuf, overrides: Overrides) {
     let watched = Arc::clone(engine);
     engine.supervise("flags", move || {
-        let first = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let watch =
             Watch { engine: Arc::clone(&watched), file: file.clone(), overrides: overrides.clone(), known: None };
-        async move {
-            // Begun again after a panic, it listens anew.
-            match first.map_or_else(|| signal(SignalKind::hangup()), Ok) {
-                Ok(hangup) => watch.run(hangup).await,
-                Err(error) => tracing::error!(%error, "SIGHUP cannot be listened for; flags stay as they are"),
-            }
-        }
+        watch.run()
     });
-    Ok(())
 }
 
 struct Watch {
@@ -133,13 +121,10 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self, mut hangup: Signal) {
+    async fn run(mut self) {
         let mut looks = tokio::time::interval(LOOK);
         loop {
-            tokio::select! {
-                _ = looks.tick() => {}
-                Some(()) = hangup.recv() => self.known = None,
-            }
+            looks.tick().await;
             self.look().await;
         }
     }

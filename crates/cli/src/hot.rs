@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use threadmill_engine::Tier;
+use threadmill_engine::{Tariff, Tier, TierOptions};
 use threadmill_store::hot::{HotStore, Lifetimes};
 use threadmill_store_redis::{HotOptions, RedisHot, RedisOptions, SealKey, Secret, UpstashHot, UpstashOptions};
 
@@ -18,6 +18,8 @@ use crate::config::Hot;
 const SEAL: &str = "THREADMILL_HOT_SEAL";
 /// Where Upstash is, and its token.
 const REST: (&str, &str) = ("KV_REST_API_URL", "KV_REST_API_TOKEN");
+/// What Upstash asks for 100,000 commands, in millionths of a dollar (<https://upstash.com/pricing/redis>, read 2026-11-09).
+const UPSTASH: u64 = 200_000;
 /// How often a server is asked whether it is there; a loss is noticed within 2 seconds.
 const PROBE: Duration = Duration::from_millis(300);
 /// The same where every request is billed and crosses the internet.
@@ -29,7 +31,13 @@ pub(crate) fn open(config: &Hot, secret: &str) -> anyhow::Result<Option<Arc<Tier
     let seed = RandomState::new().build_hasher().finish();
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let Some((store, probe)) = configured(config, secret, &variable, seed)? else { return Ok(None) };
-    Ok(Some(Tier::start(store, probe, seed)))
+    let is_billed = config.url.is_none();
+    let tariff = Tariff {
+        commands: config.command_price.unwrap_or(if is_billed { UPSTASH } else { 0 }),
+        read_regions: config.read_regions,
+    };
+    let gather = config.gather()?;
+    Ok(Some(Tier::start(store, TierOptions { probe, seed, gather, tariff })))
 }
 
 /// The same as it is, for who only asks whether it is there.

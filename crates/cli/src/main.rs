@@ -1,8 +1,10 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
+mod analytics;
 mod backend;
 mod backup;
 mod bench;
+mod budgets;
 mod bundle;
 mod certificates;
 mod checks;
@@ -15,16 +17,25 @@ mod export;
 mod flags;
 mod hot;
 mod import;
+mod live;
 mod local;
+mod log;
 mod manual;
 mod migrate;
+mod operator;
+mod reload;
+mod retention;
 mod rollout;
 mod sample;
 mod secrets;
 mod serve;
 mod show;
+mod stop;
+mod top;
+mod traces;
 mod transfer;
 mod verify;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -58,10 +69,20 @@ enum Command {
     MigrateStore(migrate::MigrateStore),
     /// Widen a flag in stages, with gates that take it back
     Rollout(rollout::Rollouts),
+    /// What is deleted for its age: preview, confirm, stop
+    Retention(retention::Retention),
+    /// Webhooks: what was sent, what waits; send again, test
+    Webhooks(webhooks::Webhooks),
+    /// How people use the page, in numbers that say nothing of anybody
+    Analytics(analytics::Analytics),
+    /// Show what answers cost, and may
+    Budgets(budgets::Budgets),
     /// Prove a deployment from outside, or before it is made
     Verify(Box<verify::Verify>),
     /// Look for what is wrong with this machine
     Doctor(doctor::Doctor),
+    /// Watch a running server in the terminal
+    Top(top::Top),
     /// Copy the embedded store while it is served
     Backup(backup::Backup),
     /// Put a backup back
@@ -94,8 +115,13 @@ fn main() -> ExitCode {
             Command::Export(export) => export.run().await,
             Command::MigrateStore(migrate) => migrate.run().await,
             Command::Rollout(rollout) => rollout.run().await,
+            Command::Retention(retention) => retention.run().await,
+            Command::Webhooks(webhooks) => webhooks.run().await,
+            Command::Analytics(analytics) => analytics.run().await,
+            Command::Budgets(budgets) => budgets.run().await,
             Command::Verify(verify) => verify.run().await,
             Command::Doctor(doctor) => doctor.run().await,
+            Command::Top(top) => top.run().await,
             Command::Config(config) => config.run(),
             Command::Backup(backup) => backup.run().await,
             Command::Restore(restore) => restore.run().await,

@@ -1,10 +1,10 @@
 //! `threadmill serve`.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,9 +17,13 @@ use crate::backend::Backend;
 use crate::config::{self, Auth, Config};
 use crate::descriptors;
 use crate::flags::{self, Overrides};
+use crate::log;
+use crate::reload::{self, Reloader};
+use crate::stop::{self, Asked};
+use crate::traces;
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  threadmill serve\n  threadmill serve --listen 127.0.0.1:8080 --data /var/lib/threadmill\n  \
     threadmill serve --store postgres://threadmill@db.example.org/threadmill?sslmode=require\n  \
@@ -70,26 +74,28 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    fn config(self) -> anyhow::Result<Config> {
+    /// The file and the variables, with what the command line says over them.
+    fn config(&self) -> anyhow::Result<Config> {
         let mut config = config::load(self.config.as_deref())?;
         config.listen = self.listen.unwrap_or(config.listen);
-        config.data = self.data.unwrap_or(config.data);
-        config.store.url = self.store.or(config.store.url);
-        config.hot.url = self.hot.or(config.hot.url);
+        config.data = self.data.clone().unwrap_or(config.data);
+        config.store.url = self.store.clone().or(config.store.url);
+        config.hot.url = self.hot.clone().or(config.hot.url);
         config.drain_seconds = self.drain_seconds.unwrap_or(config.drain_seconds);
         config.auth = self.auth.unwrap_or(config.auth);
-        config.auth_secret_file = self.auth_secret_file.or(config.auth_secret_file);
-        config.allow_hosts.extend(self.allow_hosts);
-        config.allow_origins.extend(self.allow_origins);
+        config.auth_secret_file = self.auth_secret_file.clone().or(config.auth_secret_file);
+        config.allow_hosts.extend(self.allow_hosts.iter().cloned());
+        config.allow_origins.extend(self.allow_origins.iter().cloned());
         config.sample &= !self.no_sample;
         config.ops.write |= self.ops_write;
         Ok(config)
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        log_to_stderr();
+        let log = log::to_stderr();
         let file = flags::file(self.config.as_deref());
         let config = self.config()?;
+        log.follow(log::filter(&config.log)?);
         let overrides = Overrides::read()?;
         let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
         let (auth, link) = config::auth(&config)?;
@@ -99,12 +105,13 @@ impl Serve {
             anyhow::bail!(why);
         }
         let providers = config::providers(&config)?;
+        let (webhooks, retention) = (config::webhooks(&config.webhooks)?, config::retention(&config.retention)?);
         // Listening comes first: a taken port must not leave a half-filled data directory.
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
         let address = listener.local_addr()?;
-        let ops = operations(&config).await?;
+        let mut ops = operations(&config).await?;
         let backend = Backend::open(&config).await?;
         let context = ContextPolicy {
             tokens: config.context.tokens,
@@ -113,11 +120,15 @@ impl Serve {
         };
         let engine = backend.engine(&config, providers, context).await?;
         engine.flags().set(&flags);
+        engine.retention().set(retention);
+        engine.webhooks().set(webhooks).map_err(|why| anyhow::anyhow!("[[webhooks]]: {why}"))?;
+        engine.analytics().set(config.analytics.enabled, config.analytics.days);
         // Before anybody is answered: a flag that was killed is off from the first answer on.
         if let Err(error) = engine.rollouts().look().await {
             tracing::warn!(%error, "how rollouts stand cannot be read yet; flags are as the file has them until then");
         }
-        flags::watch(&engine, file, overrides)?;
+        flags::watch(&engine, file, overrides.clone());
+        let traces = traces::send(&engine, &config.telemetry)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());
         let descriptors = descriptors::raised();
@@ -130,17 +141,30 @@ impl Serve {
         if engine.tier().is_none() {
             tracing::info!(code = "hot_not_configured", "hot tier not configured: this node's memory is its hot tier");
         }
-        let drain = Duration::from_secs(config.drain_seconds);
+        let drain = Arc::new(AtomicU64::new(config.drain_seconds));
+        let needs = reload::Needs {
+            read: Box::new(move || self.config()),
+            overrides,
+            descriptors,
+            engine: Arc::clone(&engine),
+            edge: Arc::clone(&ops.edge),
+            log,
+            drain: Arc::clone(&drain),
+        };
+        let reloader = Reloader::new(needs, &config)?;
+        reloader.at_hangup()?;
+        ops.reload = Some(reloader.by_operators());
         let stop = {
             let engine = Arc::clone(&engine);
             async move {
-                let patience = stop_signal(drain).await;
+                let patience = stop_signal(|| reload::drain(&drain)).await;
                 eprintln!("threadmill: stopping");
                 tokio::spawn(hurry(engine));
                 patience
             }
         };
         serve(engine, guard, ops, listener, stop).await?;
+        traces.end().await;
         backend.close().await?;
         eprintln!("threadmill: stopped");
         Ok(ExitCode::SUCCESS)
@@ -159,7 +183,13 @@ async fn operations(config: &Config) -> anyhow::Result<OpsSettings> {
     // With a database the data directory is not used.
     let data = config.store.url.is_none().then(|| config.data.clone());
     let audit_file = config.ops.audit_file.clone().or_else(|| Some(data.as_ref()?.join("ops-audit.jsonl")));
-    Ok(OpsSettings { listener, audit_file, backup_stamp: config.ops.backup_stamp.clone(), data })
+    Ok(OpsSettings {
+        listener,
+        audit_file,
+        backup_stamp: config.ops.backup_stamp.clone(),
+        data,
+        ..OpsSettings::default()
+    })
 }
 
 /// What whoever starts the server should know of who is let in.
@@ -174,35 +204,16 @@ fn say_who_is_believed(auth: Auth, address: SocketAddr, link: Option<&str>) {
     }
 }
 
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("THREADMILL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,threadmill=info"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
-}
-
 /// Resolves to how long runs are waited for: not at all on Ctrl-C, as configured on SIGTERM from whoever runs services.
-async fn stop_signal(drain: Duration) -> Duration {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = interrupt => Duration::ZERO,
-        () = terminate => drain,
+async fn stop_signal(drain: impl Fn() -> Duration) -> Duration {
+    match stop::asked().await {
+        Asked::Interrupt => Duration::ZERO,
+        Asked::Terminate => drain(),
     }
 }
 
 /// What a first signal began, another one cuts short.
 async fn hurry(engine: Arc<Engine>) {
-    stop_signal(Duration::ZERO).await;
+    stop_signal(|| Duration::ZERO).await;
     engine.shut_down(Duration::ZERO).await;
 }

@@ -11,8 +11,12 @@ use figment::providers::{Format as _, Toml};
 use serde_json::Value;
 use threadmill_server::dev_refusal;
 
-use crate::config::{Auth, Config, DEFAULT_FILE, VARIABLES, allowed, auth, figment, load, operators, providers, said};
+use crate::config::{
+    Auth, Config, DEFAULT_FILE, VARIABLES, allowed, auth, figment, load, operators, providers, resource, retention,
+    said, webhooks,
+};
 use crate::flags::{self, Overrides};
+use crate::log;
 use crate::secrets;
 
 const EXAMPLES: &str =
@@ -49,8 +53,15 @@ enum What {
 }
 
 /// Variables that are no keys of the file, and hold secrets.
-const SECRETS: [&str; 4] =
-    ["THREADMILL_AUTH_SECRET", "THREADMILL_HOT_SEAL", "THREADMILL_OPS_TOKEN", "KV_REST_API_TOKEN"];
+const SECRETS: [&str; 7] = [
+    "THREADMILL_AUTH_SECRET",
+    "THREADMILL_HOT_SEAL",
+    "THREADMILL_OPS_TOKEN",
+    "THREADMILL_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "KV_REST_API_TOKEN",
+];
 
 impl ShowConfig {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
@@ -88,10 +99,17 @@ pub(crate) fn usable(config: &Config) -> anyhow::Result<()> {
     flags::flags(config, &Overrides::read()?)?;
     auth(config)?;
     operators(&config.ops)?;
+    config.telemetry.policy()?;
+    config.telemetry.endpoint()?;
+    resource("")?;
+    log::filter(&config.log)?;
     allowed(config)?;
     if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
         anyhow::bail!(why);
     }
+    webhooks(&config.webhooks)?;
+    retention(&config.retention)?;
+    config.hot.gather()?;
     providers(config).map(drop)
 }
 
@@ -99,6 +117,12 @@ pub(crate) fn usable(config: &Config) -> anyhow::Result<()> {
 pub(crate) fn redacted(config: &Config) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(config)?;
     redact(&mut value);
+    // What a webhook's address says after its host is often its secret.
+    for webhook in value["webhooks"].as_array_mut().into_iter().flatten() {
+        if let Value::String(url) = &mut webhook["url"] {
+            *url = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/(redacted)";
+        }
+    }
     Ok(value)
 }
 
@@ -167,12 +191,14 @@ mod tests {
         let file = directory.path().join("threadmill.toml");
         let text = "listen = '127.0.0.1:1'\n[store]\nurl = 'postgres://app:canary@db/chat?sslpassword=canary'\n\
             replicas = ['postgres://app:canary@standby/chat', 'postgres://other/chat?user=app&password=canary']\n[hot]\nurl = 'redis://:canary@hot'\n[[providers]]\nkind = 'openai'\n\
-            name = 'a'\nbase_url = 'https://user:canary@x/v1'\nmodel = 'm'\n";
+            name = 'a'\nbase_url = 'https://user:canary@x/v1'\nmodel = 'm'\n\
+            [[webhooks]]\nname = 'a'\nurl = 'https://hooks.example/services/canary'\nsecret_env = 'A'\n";
         std::fs::write(&file, text).expect("writes");
         let config = load(Some(&file)).expect("a configuration");
         let lines = lines(&config, Some(&file), true).expect("lines");
         let all = lines.join("\n");
         assert!(!all.contains("canary") && all.contains("postgres://app:(redacted)@db/chat"), "{all}");
+        assert!(all.contains("webhooks[0].url = \"https://hooks.example/(redacted)\""), "{all}");
         assert!(!redacted(&config).expect("JSON").to_string().contains("canary"));
         let ends = |key: &str, end: &str| lines.iter().any(|line| line.starts_with(key) && line.ends_with(end));
         assert!(ends("listen = ", "threadmill.toml") && ends("providers[0].name = ", "threadmill.toml"), "{all}");

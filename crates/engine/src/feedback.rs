@@ -95,7 +95,7 @@ impl Feedback {
                 reports.remove(0);
                 value = written(&reports)?;
             }
-            if self.0.put_settings(vec![SettingPut { key: KEY.into(), read, value }]).await.map_err(problem_of)? {
+            if self.0.put_settings(vec![SettingPut::new(KEY, read, value)]).await.map_err(problem_of)? {
                 return Ok(());
             }
         }

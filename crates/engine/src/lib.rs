@@ -3,28 +3,32 @@
 //! It is a house of rooms, and each looks only at those before it in this list (`cargo xtask tidy` checks that):
 //!
 //! 1. `sync`, `problem`, `shares`, `supervise`, `telemetry`: what everybody needs.
-//! 2. `node`: clock and ids, readiness, leaving.
+//! 2. `node`: clock and ids, readiness, leaving; `lead`: what one node does for all.
 //! 3. `delivery`: what became durable, to every connection; knows neither the node nor what is below.
 //! 4. `hot`: the hot tier.
 //! 5. `cluster`: following the log that other nodes write, too.
-//! 6. `providers`: who answers.
+//! 6. `budgets`, `providers`: what answers may cost, and who gives them.
 //! 7. `threads`: what users write and read, and the permit that every write passes.
 //! 8. `runs`: answers being written.
-//! 9. `locks`, `flags` (and rollouts), `transfer`, `presence`, `feedback`, `inspect`.
+//! 9. `webhooks`, `retention`, `locks`, `flags` (and rollouts), `transfer`, `presence`, `feedback`, `inspect`, `analytics`.
 //!
 //! [`Engine`] puts them together and hands out services; nothing else knows it.
 
+pub mod analytics;
+pub mod budgets;
 mod cluster;
 mod delivery;
 mod feedback;
 pub mod flags;
 mod hot;
 mod inspect;
+mod lead;
 mod locks;
 mod node;
 mod presence;
 mod problem;
 pub mod providers;
+pub mod retention;
 mod runs;
 mod shares;
 mod supervise;
@@ -34,6 +38,7 @@ pub mod telemetry;
 mod tests;
 mod threads;
 mod transfer;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +47,8 @@ use threadmill_proto::Limits;
 use threadmill_store::{Committing, DurableStore, PageLimits, Peers};
 use tokio::task::AbortHandle;
 
+pub use analytics::Analytics;
+pub use budgets::Budgets;
 pub use delivery::connection::{Connection, Delivery, Watcher};
 pub use delivery::event::{Delivered, Encoding, Shared};
 pub use delivery::queue::Outgoing;
@@ -50,8 +57,9 @@ pub use delivery::run_feed::{Fed, RunFeed};
 pub use delivery::unsent::{Account, Unsent};
 pub use feedback::{Feedback, Opinion, Report};
 pub use flags::{Board, Rollouts};
+pub use hot::bill::Tariff;
 pub use hot::pages::{EncodedWindow, KeptWindows, PageFormat};
-pub use hot::tier::{Tier, TierReading};
+pub use hot::tier::{Tier, TierOptions, TierReading};
 pub use inspect::{Inspect, LiveThread};
 pub use locks::{HeldLock, LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};
@@ -60,10 +68,12 @@ pub use presence::{Activity, PRESENT_FOR, Presence};
 pub use problem::{Answer, problem_of};
 pub use providers::Providers;
 pub use providers::context::ContextPolicy;
+pub use retention::Retention;
 pub use runs::Runs;
 pub use shares::{Bounds, Full, Share, Shares};
 pub use telemetry::Telemetry;
 pub use telemetry::locks::{LockOutcome, LockStats, THRESHOLD};
+pub use telemetry::trace::context::TraceParent;
 pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
 pub use threads::requests::{
@@ -71,7 +81,11 @@ pub use threads::requests::{
 };
 pub use threads::write::Threads;
 pub use transfer::{Transfer, export_page, pieces as import_pieces, settled as settled_rows};
+pub use webhooks::Webhooks;
+use webhooks::{Event, EventKind};
 
+use budgets::ledger::Ledger;
+use budgets::watch::{Deliveries, Refusals, Watch};
 use cluster::hub::ClusterHub;
 use cluster::reader::Cluster;
 use delivery::commits::Commits;
@@ -85,6 +99,9 @@ use runs::registry::Registry;
 use telemetry::durable::Counted;
 use threads::read::Reads;
 use threads::writer::Writer;
+
+/// How long a node that leaves tries to add what it counted.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What a node shares with others.
 #[derive(Clone)]
@@ -108,12 +125,17 @@ pub struct Engine {
     hub: Arc<dyn Hub>,
     tier: Option<Arc<Tier>>,
     delivery: Arc<Delivery>,
-    threads: Threads,
+    threads: Arc<Threads>,
     runs: Arc<Runs>,
     locks: Locks,
     flags: Arc<Board>,
     rollouts: Arc<Rollouts>,
+    budgets: Budgets,
+    watch: Arc<Watch>,
+    webhooks: Arc<Webhooks>,
+    retention: Arc<Retention>,
     feedback: Feedback,
+    analytics: Arc<Analytics>,
     transfer: Transfer,
     presence: Presence,
     inspect: Inspect,
@@ -181,7 +203,11 @@ impl Engine {
     fn assemble(parts: Parts) -> Self {
         let Parts { store, others, providers, limits, context } = parts;
         let telemetry = Telemetry::new();
-        let store: Arc<dyn DurableStore> = Arc::new(Counted { store, counts: Arc::clone(&telemetry.durable) });
+        let store: Arc<dyn DurableStore> = Arc::new(Counted {
+            store,
+            counts: Arc::clone(&telemetry.durable),
+            answers: Arc::clone(&telemetry.answers),
+        });
         let (peers, tier) = match others {
             Some(Others { peers, tier }) => (Some(peers), tier),
             None => (None, None),
@@ -218,7 +244,9 @@ impl Engine {
         let reads = Reads::new(Arc::clone(&store), Arc::clone(&hub), windows, pages, Arc::clone(&unsent), limits);
         let (snapshot, tasks) = (Arc::clone(&reads) as _, Arc::clone(node.tasks()));
         let delivery = Delivery::new(Arc::clone(&hub), snapshot, tasks, limits, unsent, Arc::clone(counts));
-        let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters));
+        let ledger = Ledger { store: Arc::clone(&store), plan: providers.plan().cloned() };
+        let refusals = Refusals::new(Arc::clone(&telemetry));
+        let writer = Writer::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&counters), Arc::clone(&refusals));
         let runs = Runs::new(runs::Needs {
             store: Arc::clone(&store),
             node: Arc::clone(&node),
@@ -229,8 +257,9 @@ impl Engine {
             context: context.clone(),
             limits,
             counts: Arc::clone(&telemetry.runs),
+            traces: Arc::clone(&telemetry.traces),
         });
-        let threads = Threads::new(threads::write::Needs {
+        let threads = Arc::new(Threads::new(threads::write::Needs {
             store: Arc::clone(&store),
             node: Arc::clone(&node),
             writer: writer.clone(),
@@ -240,19 +269,35 @@ impl Engine {
             context,
             limits,
             after: Arc::clone(&runs) as _,
-        });
+        }));
         let tier_tasks = tier.as_ref().map(|tier| Arc::clone(tier.tasks()));
         let flags = Arc::<Board>::default();
-        let rollouts = Rollouts::new(Arc::clone(&store), Arc::clone(&flags), Arc::clone(&node));
+        let webhooks = Webhooks::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&telemetry.webhooks));
+        let deliveries: Deliveries = Box::new({
+            let webhooks = Arc::clone(&webhooks);
+            move |data| webhooks.enqueue(&Event { kind: EventKind::BudgetThreshold, data })
+        });
+        let retention = Retention::new(
+            Arc::clone(&store),
+            Arc::clone(&node),
+            Arc::clone(&threads),
+            Arc::clone(&telemetry.retention),
+        );
+        let rollouts = Rollouts::new(Arc::clone(&store), Arc::clone(&flags), Arc::clone(&node), Arc::clone(&webhooks));
         Self {
             readiness: Readiness::new(Arc::clone(&node), Arc::clone(&store), tier_tasks),
             locks: Locks::new(Arc::clone(&store), writer.clone(), &telemetry),
             inspect: Inspect { store: Arc::clone(&store), peers: peers.clone(), hub: Arc::clone(&hub) },
             transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
             feedback: Feedback::new(Arc::clone(&store)),
+            analytics: Analytics::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&telemetry)),
             presence: Presence::new(store, peers, tier.clone()),
             flags,
             rollouts,
+            webhooks,
+            retention,
+            budgets: Budgets::new(ledger.clone()),
+            watch: Arc::new(Watch { ledger, refusals, deliveries }),
             tasks: vec![publisher],
             _cluster: cluster,
             node,
@@ -272,6 +317,12 @@ impl Engine {
         self.tasks.extend(self.runs.keep(&self.node, Arc::clone(&self.readiness)));
         self.tasks.push(self.presence.keep(self.node.tasks()));
         self.tasks.extend(self.rollouts.keep(self.node.tasks()));
+        self.tasks.push(self.webhooks.keep(self.node.tasks()));
+        self.tasks.push(self.retention.keep(self.node.tasks()));
+        self.tasks.push(self.analytics.keep());
+        if self.budgets.are_kept() {
+            self.tasks.push(self.watch.keep(self.node.tasks()));
+        }
         self.tasks.extend(self.tier.clone().map(|tier| self.watch_tier(tier)));
     }
 
@@ -326,10 +377,34 @@ impl Engine {
         &self.rollouts
     }
 
+    /// Webhooks.
+    #[must_use]
+    pub fn webhooks(&self) -> &Arc<Webhooks> {
+        &self.webhooks
+    }
+
+    /// How long threads are kept.
+    #[must_use]
+    pub fn retention(&self) -> &Arc<Retention> {
+        &self.retention
+    }
+
+    /// What answers cost, and may.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
     /// What users think of answers.
     #[must_use]
     pub fn feedback(&self) -> &Feedback {
         &self.feedback
+    }
+
+    /// How people use the page, in numbers.
+    #[must_use]
+    pub fn analytics(&self) -> &Arc<Analytics> {
+        &self.analytics
     }
 
     /// Moving threads in and out.
@@ -408,6 +483,8 @@ impl Engine {
     /// Lets go of every run, each ended as interrupted with its text kept, and waits for that up to `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.node.shut_down(self, patience).await;
+        // What was counted since the last time; a store that is away keeps nobody from leaving.
+        let _ = tokio::time::timeout(LAST_WORD, self.analytics.flush()).await;
     }
 
     /// Runs a task of the node's for as long as it lasts: after a panic it is begun again, counted and logged.

@@ -19,6 +19,7 @@ pub fn problem_of(error: StoreError) -> Problem {
         StoreError::Conflict(why) => Problem::new(conflict_code(why), sentence(&detail)),
         StoreError::Fenced | StoreError::Superseded => Problem::new(ErrorCode::Fenced, sentence(&detail)),
         StoreError::Deleted => Problem::new(ErrorCode::ThreadDeleted, sentence(&detail)),
+        StoreError::OverBudget { .. } => Problem::new(ErrorCode::BudgetExhausted, sentence(&detail)),
         StoreError::Invalid(_) => Problem::new(ErrorCode::InvalidRequest, sentence(&detail)),
         StoreError::ReadOnly(_) => {
             tracing::warn!(%detail, "write refused");

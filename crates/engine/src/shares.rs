@@ -55,7 +55,7 @@ impl Full {
 /// Counts what is held, and refuses what would exceed a bound.
 #[derive(Debug)]
 pub struct Shares {
-    bounds: Bounds,
+    bounds: Mutex<Bounds>,
     held: Mutex<Held>,
 }
 
@@ -80,7 +80,12 @@ impl Shares {
     /// Shares of something, none of which is held yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { bounds, held: Mutex::default() })
+        Arc::new(Self { bounds: Mutex::new(bounds), held: Mutex::default() })
+    }
+
+    /// From now on these are the bounds. Who holds more already keeps it.
+    pub fn bound(&self, bounds: Bounds) {
+        *lock(&self.bounds) = bounds;
     }
 
     /// Takes a share, given back when it is dropped. See [`Share::grow`].
@@ -130,7 +135,7 @@ impl Share {
     /// # Errors
     /// Whose bound that would exceed; the share stays as it is.
     pub fn grow(&mut self, by: u64) -> Result<(), Full> {
-        let bounds = self.of.bounds;
+        let bounds = *lock(&self.of.bounds);
         let mut held = lock(&self.of.held);
         let user = held.users.get(&self.scope).copied().unwrap_or_default();
         let tenant = held.tenants.get(&self.scope.tenant).copied().unwrap_or_default();
@@ -198,6 +203,18 @@ mod tests {
         drop(large);
         assert_eq!(shares.held(), 0);
         assert!(lock(&shares.held).users.is_empty(), "nothing is remembered of those who hold nothing");
+    }
+
+    #[test]
+    fn bounds_that_change_hold_for_what_is_taken_from_then_on() {
+        let shares = Shares::new(Bounds { user: 4, tenant: 60, node: 80 });
+        let ann = scope("a", "ann");
+        let kept = shares.take(&ann, 4).expect("room");
+        shares.bound(Bounds { user: 2, tenant: 60, node: 80 });
+        assert_eq!((shares.take(&ann, 1).err(), shares.held()), (Some(Full::User), 4));
+        shares.bound(Bounds { user: 5, tenant: 60, node: 80 });
+        assert!(shares.take(&ann, 1).is_ok());
+        drop(kept);
     }
 
     #[test]

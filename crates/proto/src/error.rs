@@ -141,6 +141,10 @@ codes! {
     49 RolloutNotFound "rollout_not_found" 404 "List the rollouts, or start one."
     /// The rollout cannot be moved so as it stands.
     50 RolloutRefused "rollout_refused" 409 "Look how it stands, and what may be done from there."
+    /// A budget has no room for what the run may cost.
+    51 BudgetExhausted "budget_exhausted" 402 "Wait for the next period (Retry-After), or ask the operator for a larger budget."
+    /// Money is limited, and nobody knows what the model costs.
+    52 PriceUnknown "price_unknown" 422 "Choose another model, or have the operator name its price."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use threadmill_engine::flags::Metric;
+use threadmill_engine::telemetry::cell::COUNTED;
 use threadmill_engine::telemetry::edge::FailedAnswer;
 use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{ErrorCode, Scope};
@@ -54,7 +55,7 @@ impl Question {
     /// None of probes, monitoring and operators: they are no users.
     fn of(request: &Request) -> Option<Self> {
         let path = request.uri().path();
-        let counted = !is_watched(path) && !path.starts_with("/ops/");
+        let counted = COUNTED && !is_watched(path) && !path.starts_with("/ops/");
         let route = request.extensions().get::<MatchedPath>().cloned();
         counted.then(|| Self { began: Instant::now(), method: request.method().clone(), route })
     }
@@ -84,10 +85,11 @@ impl Question {
 }
 
 async fn answer(app: &App, request: Request, next: Next) -> Response {
+    let guard = app.guard();
     let meant = strict::one_host(request.uri(), request.headers()).and_then(|()| {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-        let host = app.guard.host(request.headers(), authority.as_deref(), request.uri().path())?;
-        app.guard.origin(request.headers(), &host)
+        let host = guard.host(request.headers(), authority.as_deref(), request.uri().path())?;
+        guard.origin(request.headers(), &host)
     });
     if let Err(problem) = meant {
         return problem.into_response();
@@ -107,7 +109,7 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
         cors::allow(headers, origin);
     }
     // With other origins allowed, an answer differs by who asks, and a cache must know.
-    if !app.guard.origins.is_empty() {
+    if !guard.origins.is_empty() {
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -121,7 +123,8 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
 async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: Next) -> Result<Response, ApiProblem> {
     strict::plain(request.headers())?;
     strict::one_of_each(request.uri())?;
-    if let Auth::Link(link) = &app.guard.auth
+    let guard = app.guard();
+    if let Auth::Link(link) = &guard.auth
         && request.method() == Method::GET
         && let Some(welcome) = link.welcome(request.uri())
     {
@@ -131,7 +134,7 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
     let watched = is_watched(asked.uri.path());
     // Of what users do; probes, operators and the page's own files are on no side of a rollout.
     let counted = asked.uri.path().starts_with("/v1/");
-    let identity = app.guard.identity(asked, app.engine.node().now());
+    let identity = guard.identity(asked, app.engine.node().now());
     let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
     if !watched {
         app.limiter.request(scope.as_ref(), peer.map(|peer| peer.address))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::any;
 use threadmill_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -53,13 +54,15 @@ pub async fn serve(
     guard.listens_on(address);
     let peers = Peers::new(guard.limits, engine.delivery().unsent());
     let app = app(Arc::clone(&engine), guard, Arc::clone(&peers));
+    ops.edge.is_of(&app);
     let limiter = Arc::clone(&app.limiter);
     let state = Ops::new(&mut ops, engine.node().now());
     let operators = api::router(&app, Arc::clone(&state));
     let (router, alone) = match ops.listener {
-        None => (routes(&app, operators), None),
+        None => (routes(&app, Router::new().nest("/ops/api", operators)), None),
         Some(listener) => {
-            let elsewhere = Router::new().fallback(api::elsewhere);
+            let elsewhere = ["/ops", "/ops/", "/ops/{*path}"];
+            let elsewhere = elsewhere.into_iter().fold(Router::new(), |to, path| to.route(path, any(api::elsewhere)));
             (routes(&app, elsewhere), Some((listener, operators_alone(&app, operators))))
         }
     };

@@ -14,6 +14,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use crate::api::{feedback, flags, info, locks, me, messages, ofrep, presence, rum, runs, threads, transfer};
 use crate::app::App;
 use crate::identity::guard::Guard;
+use crate::identity::standing::Standing;
 use crate::ops::{health, metrics};
 use crate::problem::ApiProblem;
 use crate::protocols::{events, sync};
@@ -21,10 +22,9 @@ use crate::serve::limiter::Limiter;
 use crate::serve::peers::Peers;
 use crate::{assets, gate};
 
-/// All routes over an engine; the operators' come from elsewhere, or say that they are elsewhere.
+/// All routes over an engine; those under `/ops` are given: the API, or that they are elsewhere.
 pub(crate) fn routes(app: &App, operators: Router<App>) -> Router {
-    Router::new()
-        .nest("/ops/api", operators)
+    operators
         .nest("/v1", api())
         .nest("/ofrep/v1", evaluation())
         .route("/docs", get(docs))
@@ -53,7 +53,14 @@ pub(crate) fn operators_alone(app: &App, operators: Router<App>) -> Router {
 /// What everybody who serves has at hand.
 pub(crate) fn app(engine: Arc<Engine>, guard: Guard, peers: Arc<Peers>) -> App {
     let limiter = Arc::new(Limiter::new(guard.limits));
-    App { engine, guard: Arc::new(guard), connections: Arc::default(), limiter, peers }
+    App {
+        engine,
+        standing: Arc::new(Standing::new(guard)),
+        connections: Arc::default(),
+        limiter,
+        peers,
+        process: Arc::default(),
+    }
 }
 
 /// The API's description, as it is in the repository.

@@ -38,6 +38,7 @@ async fn make(store: &PostgresStore, writer: usize, round: &str) -> u64 {
             provider: "mock".into(),
             request: threadmill_proto::JsonText("{}".into()),
             lease: lease("n1", 9_000),
+            hold: None,
         },
     ];
     started_in(&store.apply(transaction(writer, commands)).await.expect("applies")).1

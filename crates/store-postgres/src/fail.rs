@@ -23,6 +23,8 @@ pub(crate) struct Trouble {
 pub(crate) enum Kind {
     /// Another transaction was in the way and this one was undone: the same again may succeed.
     Race,
+    /// Somebody held what was needed for longer than is waited. Nothing took effect.
+    Held,
     /// The connection is gone or silent. Whether a commit under way took effect is unknown.
     Lost,
     /// The server takes no writes: a standby, a read-only database, a full disk. Nothing took effect.
@@ -64,6 +66,7 @@ fn kind_of(code: &SqlState) -> Kind {
         [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED, &SqlState::UNIQUE_VIOLATION];
     match code.code() {
         _ if RACES.contains(&code) => Kind::Race,
+        _ if *code == SqlState::LOCK_NOT_AVAILABLE => Kind::Held,
         "25006" | "53100" => Kind::ReadOnly,
         // The server goes down, comes up or lets nobody in: the backend is gone, and its commit may have been first.
         "57P01" | "57P02" | "57P03" => Kind::Lost,
@@ -99,7 +102,7 @@ impl From<&Trouble> for StoreError {
     fn from(trouble: &Trouble) -> Self {
         match trouble.kind {
             Kind::ReadOnly => Self::ReadOnly(trouble.detail.clone()),
-            Kind::Race | Kind::Lost | Kind::Refused => unavailable(&trouble.detail),
+            Kind::Race | Kind::Held | Kind::Lost | Kind::Refused => unavailable(&trouble.detail),
         }
     }
 }
@@ -122,13 +125,13 @@ mod tests {
         for (code, kind) in [
             (SqlState::T_R_DEADLOCK_DETECTED, Kind::Race),
             (SqlState::UNIQUE_VIOLATION, Kind::Race),
+            (SqlState::LOCK_NOT_AVAILABLE, Kind::Held),
             (SqlState::READ_ONLY_SQL_TRANSACTION, Kind::ReadOnly),
             (SqlState::DISK_FULL, Kind::ReadOnly),
             (SqlState::ADMIN_SHUTDOWN, Kind::Lost),
             (SqlState::CONNECTION_FAILURE, Kind::Lost),
             (SqlState::TOO_MANY_CONNECTIONS, Kind::Refused),
             (SqlState::QUERY_CANCELED, Kind::Refused),
-            (SqlState::LOCK_NOT_AVAILABLE, Kind::Refused),
         ] {
             assert_eq!(kind_of(&code), kind, "{code:?}");
         }

@@ -3,7 +3,7 @@
 //!
 //! `writer` is the one task that writes: it takes what waits, locks the rows in one order (`lock`), runs the
 //! rules on a sheet of what they read (`sheet`), and writes what they left in one statement a table.
-//! The rules are `threadmill_store::relational`; `read` gives them rows, `rows` holds columns, `schema` the layout. `hints` carries word of commits
+//! The rules are `threadmill_store::relational`; `read` gives them rows, `rows` holds columns, `schema` the layout and `versions` the way to it. `hints` carries word of commits
 //! between nodes and `peers` answers for it, `origin` notices a database that was rewound, `maintenance` removes what is
 //! gone, `moving` takes in what another store held.
 
@@ -28,6 +28,7 @@ mod session;
 mod sheet;
 mod store;
 mod supervise;
+mod versions;
 mod writer;
 
 pub use durability::Durability;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use threadmill_store::{Committing, StoreResult};
+use threadmill_store::{Committing, KEEP_BUDGETS, StoreResult};
 use tokio::sync::watch;
 
 use crate::codec::int;
@@ -71,16 +71,18 @@ async fn work(connections: Arc<Connections>, keep_streams: u64, mut asked: watch
     while asked.changed().await.is_ok() {
         let now = asked.borrow_and_update().now;
         let before = int(now.saturating_sub(keep_streams));
-        if let Err(error) = sweep(&connections, before).await {
+        let periods = int(now.saturating_sub(KEEP_BUDGETS));
+        if let Err(error) = sweep(&connections, before, periods).await {
             tracing::warn!(%error, "old rows were not removed; the next sweep tries again");
         }
     }
 }
 
 /// Removes everything that is due.
-pub(crate) async fn sweep(connections: &Connections, ended_before: i64) -> StoreResult<()> {
+pub(crate) async fn sweep(connections: &Connections, ended_before: i64, periods_before: i64) -> StoreResult<()> {
     while reading!(connections, plain, db => grave(db))? == Left::More {}
     while reading!(connections, plain, db => streams(db, ended_before))? == Left::More {}
+    while reading!(connections, plain, db => budgets(db, periods_before))? == Left::More {}
     reading!(connections, plain, db => nodes(db))
 }
 
@@ -177,6 +179,13 @@ async fn streams(db: &Db<'_>, ended_before: i64) -> Done<Left> {
          gone AS (DELETE FROM threadmill.chunks c USING old WHERE c.run = old.num)
          UPDATE threadmill.runs r SET kept = false FROM old WHERE r.num = old.num";
     Ok(if db.change(SQL, &[&ended_before]).await? > 0 { Left::More } else { Left::Nothing })
+}
+
+/// One step of removing budgets whose period ended before a time.
+async fn budgets(db: &Db<'_>, ended_before: i64) -> Done<Left> {
+    const SQL: &str = "DELETE FROM threadmill.budgets WHERE (key, start) IN (
+        SELECT key, start FROM threadmill.budgets WHERE until < $1 LIMIT $2)";
+    Ok(if db.change(SQL, &[&ended_before, &STEP]).await? > 0 { Left::More } else { Left::Nothing })
 }
 
 /// Removes marks of nodes that wrote nothing for a week: none of them still asks how its last commit ended.

@@ -19,7 +19,7 @@ use crate::db::{Db, Param, get};
 use crate::fail::{Done, damage, unavailable};
 use crate::options::PostgresOptions;
 use crate::session::{self, Connections};
-use crate::{durability, schema};
+use crate::{durability, schema, versions};
 
 /// How long an earlier move may take to end, and how often that is looked at.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ impl Target {
             let client = first.get().await?;
             let db = Db::new(&client, options.deadline);
             durability::read(&db).await?;
-            schema::migrate(&db).await
+            versions::migrate(&db).await
         };
         prepared.await?;
         first.close();
@@ -176,7 +176,7 @@ impl Target {
     /// What the server says.
     pub async fn forget_users(&self) -> StoreResult<()> {
         let all = "DELETE FROM threadmill.summaries; DELETE FROM threadmill.receipts WHERE thread IS NULL;
-            DELETE FROM threadmill.locks; DELETE FROM threadmill.tombstones; DELETE FROM threadmill.settings;
+            DELETE FROM threadmill.locks; DELETE FROM threadmill.tombstones; DELETE FROM threadmill.settings; DELETE FROM threadmill.budgets;
             DELETE FROM threadmill.users; DELETE FROM threadmill.tenants";
         Ok(self.db().batch(all).await?)
     }
@@ -281,6 +281,7 @@ fn word(table: Table) -> &'static str {
         Table::Locks => "locks",
         Table::Tombstones => "tombstones",
         Table::Settings => "settings",
+        Table::Budgets => "budgets",
     }
 }
 
@@ -310,6 +311,7 @@ fn last_of(table: Table) -> Option<&'static str> {
         | Table::Receipts
         | Table::Tombstones
         | Table::Settings
+        | Table::Budgets
         | Table::Locks => None,
     }
 }
@@ -332,9 +334,13 @@ fn removal_of(table: Table) -> &'static str {
         }
         Table::Receipts => "DELETE FROM threadmill.receipts WHERE thread = $1",
         Table::Threads => "DELETE FROM threadmill.threads WHERE num = $1",
-        Table::Tenants | Table::Users | Table::Summaries | Table::Locks | Table::Tombstones | Table::Settings => {
-            "SELECT 1 WHERE $1::int8 IS NULL"
-        }
+        Table::Tenants
+        | Table::Users
+        | Table::Summaries
+        | Table::Locks
+        | Table::Tombstones
+        | Table::Settings
+        | Table::Budgets => "SELECT 1 WHERE $1::int8 IS NULL",
     }
 }
 

@@ -6,8 +6,9 @@ use crate::db::{Db, get};
 use crate::durability::{self, Durability};
 use crate::fail::{Done, damage};
 use crate::options::PostgresOptions;
-use crate::schema;
+use crate::schema::NEWEST;
 use crate::session::{self, Connections};
+use crate::versions::Version;
 
 /// What a database is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Probe {
     pub schema: usize,
     /// The version that this release brings.
     pub newest: usize,
+    /// Why this release would not open it, if a later one made what it cannot read.
+    pub refused: Option<String>,
     /// Whether the server is a standby, or takes no writes for another reason.
     pub read_only: bool,
 }
@@ -39,8 +42,9 @@ pub async fn probe(url: &str, options: &PostgresOptions) -> StoreResult<Probe> {
         let sql = "SELECT current_setting('server_version'), \
              pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
         let row = db.one(sql, &[]).await?.ok_or_else(|| damage("one row of settings is none"))?;
-        let (schema, newest) = schema::versions(&db).await?;
-        Ok(Probe { server: get(&row, 0)?, durability, schema, newest, read_only: get(&row, 1)? })
+        let found = Version::read(&db).await?;
+        let (schema, refused) = (found.number, found.unreadable());
+        Ok(Probe { server: get(&row, 0)?, durability, schema, newest: NEWEST, refused, read_only: get(&row, 1)? })
     }
     .await;
     pool.close();

@@ -1,5 +1,10 @@
 //! The database's layout: every table, its keys, and the migrations that lead to it. All persisted names and numbers
-//! are frozen; a change is a new migration.
+//! are frozen; a change is a new migration. `versions.rs` runs them.
+//!
+//! A migration expands: new tables, new columns that are empty or have a default, new indexes. What is in the way of that
+//! goes a release later, when nobody writes it any more. So nodes of the release before go on beside those of this one,
+//! and an upgrade can be taken back. `meta` says from which version on this holds (`compatible_from`, a column that is
+//! made with the first migration after the fourth); a database that says nothing is for its own version alone.
 //!
 //! Everything is in the schema `threadmill`, beside whatever else the database holds. Threads and runs are numbered
 //! by sequences. Branches and messages are numbered within their thread, in the order of their making, and keyed
@@ -14,14 +19,51 @@
 //! Rows refer to each other without foreign keys: those would lock the rows referred to, in an order of their own,
 //! and a thread's rows are only ever written under its row's lock.
 
-use crate::db::{Db, get};
-use crate::fail::{Done, damage, unavailable};
-
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+
+/// The version that this release brings a database to.
+pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
+
+/// The oldest version whose releases read and write what [`MIGRATIONS`] leave: those before 5 would end runs and not settle
+/// their budgets. It stays when a migration expands, and
+/// grows to the version before that of a migration that contracts.
+pub(crate) const COMPATIBLE_FROM: usize = 5;
+
+/// What the next release might add, for the tests of an upgrade and the way back: see `scripts/upgrade.sh`. Every table
+/// gets a column, so that a statement that reads or writes a row without naming its columns is found.
+const NEXT: &[&str] = if cfg!(feature = "next-schema") { &[EXPANDED] } else { &[] };
+const EXPANDED: &str = "
+CREATE TABLE threadmill.notes (num bigint PRIMARY KEY, words text NOT NULL);
+CREATE INDEX threads_by_update ON threadmill.threads (updated_at);
+ALTER TABLE threadmill.tenants ADD COLUMN note text;
+ALTER TABLE threadmill.users ADD COLUMN note text;
+ALTER TABLE threadmill.threads ADD COLUMN note text;
+ALTER TABLE threadmill.branches ADD COLUMN note text;
+ALTER TABLE threadmill.slots ADD COLUMN note text;
+ALTER TABLE threadmill.messages ADD COLUMN note text;
+ALTER TABLE threadmill.forks ADD COLUMN note text;
+ALTER TABLE threadmill.forkpoints ADD COLUMN note text;
+ALTER TABLE threadmill.changes ADD COLUMN note text;
+ALTER TABLE threadmill.runs ADD COLUMN note bigint NOT NULL DEFAULT 7;
+ALTER TABLE threadmill.chunks ADD COLUMN note text;
+ALTER TABLE threadmill.summaries ADD COLUMN note text;
+ALTER TABLE threadmill.receipts ADD COLUMN note text;
+ALTER TABLE threadmill.nodes ADD COLUMN note text;
+ALTER TABLE threadmill.locks ADD COLUMN note text;
+ALTER TABLE threadmill.graves ADD COLUMN note text;
+ALTER TABLE threadmill.tombstones ADD COLUMN note text;
+ALTER TABLE threadmill.settings ADD COLUMN note text;
+ALTER TABLE threadmill.budgets ADD COLUMN note text;
+";
+
+/// Statements that lead from each version to the next one.
+pub(crate) fn migrations() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().chain(NEXT).copied()
+}
 
 /// Nodes that start together migrate one after another, under this advisory lock.
-const LOCK: i64 = 0x7468_7265_6164_6d00;
+pub(crate) const LOCK: i64 = 0x7468_7265_6164_6d00;
 
 /// Whoever moves a store in holds this advisory lock.
 pub(crate) const MOVING_LOCK: i64 = 0x7468_7265_6164_6d01;
@@ -282,73 +324,19 @@ CREATE TABLE threadmill.settings (
 ) WITH (fillfactor = 50);
 ";
 
-/// The database's secret, in hexadecimal.
-pub(crate) async fn secret(db: &Db<'_>) -> Done<String> {
-    let row = db.one("SELECT encode(secret, 'hex') FROM threadmill.meta WHERE one", &[]).await?;
-    let secret: Option<String> = get(&row.ok_or_else(|| damage("threadmill.meta is empty"))?, 0)?;
-    secret.filter(|secret| secret.len() == 64).ok_or_else(|| damage("the database has no secret"))
-}
-
-async fn version(db: &Db<'_>) -> Done<usize> {
-    // Out of the catalogue's tables and not by to_regclass(): that may answer out of a cache what was true before
-    // this session waited for another node's migration.
-    const META: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = 'threadmill' AND c.relname = 'meta'";
-    if db.one(META, &[]).await?.is_none() {
-        return Ok(0);
-    }
-    let row = db.one("SELECT version FROM threadmill.meta", &[]).await?;
-    let version: i64 = get(&row.ok_or_else(|| damage("threadmill.meta is empty"))?, 0)?;
-    usize::try_from(version).map_err(damage)
-}
-
-/// The version that is there, and the newest.
-pub(crate) async fn versions(db: &Db<'_>) -> Done<(usize, usize)> {
-    Ok((version(db).await?, MIGRATIONS.len()))
-}
-
-/// Brings a database to the newest version. One of a later release is refused.
-pub(crate) async fn migrate(db: &Db<'_>) -> Done<()> {
-    if version(db).await? == MIGRATIONS.len() {
-        return Ok(());
-    }
-    db.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
-    let done = migrate_alone(db).await;
-    let ended = db.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-    done.and(ended)
-}
-
-/// Refuses a database that another store has been moved into in part.
-pub(crate) async fn must_be_whole(db: &Db<'_>) -> Done<()> {
-    let row = db.one("SELECT source FROM threadmill.moving WHERE NOT done", &[]).await?;
-    match row {
-        None => Ok(()),
-        Some(row) => {
-            let source: &str = get(&row, 0)?;
-            Err(unavailable(format_args!("{source} has been moved into this database in part: finish that first"))
-                .into())
-        }
-    }
-}
-
-async fn migrate_alone(db: &Db<'_>) -> Done<()> {
-    // Another node may have been first.
-    let version = version(db).await?;
-    if version > MIGRATIONS.len() {
-        return Err(damage(format_args!(
-            "the database has schema version {version}, this release knows {}",
-            MIGRATIONS.len()
-        )));
-    }
-    if version == 0 {
-        // Not with IF NOT EXISTS: that asks for the right to create even if there is nothing to do.
-        let there = db.one("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'threadmill'", &[]).await?;
-        if there.is_none() {
-            db.batch("CREATE SCHEMA threadmill").await?;
-        }
-    }
-    for statements in &MIGRATIONS[version..] {
-        db.batch(statements).await?;
-    }
-    db.batch(&format!("UPDATE threadmill.meta SET version = {}", MIGRATIONS.len())).await
-}
+/// What was spent and is held of each budget in each period, money in millionths; and what a run holds until it ends (CBOR).
+const FIFTH: &str = "
+CREATE TABLE threadmill.budgets (
+    key         text COLLATE \"C\" NOT NULL,
+    start       bigint NOT NULL,
+    until       bigint NOT NULL,
+    money       bigint NOT NULL DEFAULT 0,
+    tokens      bigint NOT NULL DEFAULT 0,
+    held_money  bigint NOT NULL DEFAULT 0,
+    held_tokens bigint NOT NULL DEFAULT 0,
+    runs        bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (key, start)
+) WITH (fillfactor = 50);
+CREATE INDEX budgets_by_end ON threadmill.budgets (until);
+ALTER TABLE threadmill.runs ADD COLUMN held bytea;
+";

@@ -11,9 +11,9 @@ use threadmill_proto::{
 use threadmill_store::relational;
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
-    ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, StoreResult, StreamPage, Subject, SummaryPage, ThreadPage, Transaction, WindowQuery,
-    check_settings,
+    ImportThread, KEEP_BUDGETS, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken,
+    PageLimits, RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, Subject,
+    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -29,7 +29,7 @@ use crate::replicas::{ReplicaReading, Replicas};
 use crate::session::{self, Connections, reading};
 use crate::supervise::Supervisor;
 use crate::writer::{Answer, Ask, Sink, Writer};
-use crate::{read, rows, schema};
+use crate::{read, rows, versions};
 
 /// The durable tier in one PostgreSQL database, as one node sees it.
 pub struct PostgresStore {
@@ -70,8 +70,8 @@ impl PostgresStore {
             let client = first.get().await?;
             let db = Db::new(&client, options.deadline);
             durability::read(&db).await?;
-            schema::migrate(&db).await?;
-            schema::must_be_whole(&db).await?;
+            versions::migrate(&db).await?;
+            versions::must_be_whole(&db).await?;
             let row = db.one("SELECT gen_random_uuid()::text", &[]).await?;
             let node: Done<String> = get(&row.ok_or_else(|| damage("a new id is none"))?, 0);
             node
@@ -138,7 +138,7 @@ impl PostgresStore {
     /// # Errors
     /// `Unavailable` if the server cannot be asked.
     pub async fn secret(&self) -> StoreResult<String> {
-        reading!(self.connections, plain, db => schema::secret(db))
+        reading!(self.connections, plain, db => versions::secret(db))
     }
 
     /// What an acknowledged write survives, as the server is set now.
@@ -155,7 +155,7 @@ impl PostgresStore {
     /// # Errors
     /// `Unavailable` if the server cannot be asked.
     pub async fn sweep(&self, ended_before: Millis) -> StoreResult<()> {
-        maintenance::sweep(&self.connections, int(ended_before)).await
+        maintenance::sweep(&self.connections, int(ended_before), int(ended_before.saturating_sub(KEEP_BUDGETS))).await
     }
 
     /// Statements that writes took so far: what each kind of write is held to.
@@ -242,6 +242,10 @@ impl DurableStore for PostgresStore {
         reading!(self.connections, plain, db => rows::setting::find(db, prefix))
     }
 
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
+        reading!(self.connections, plain, db => rows::setting::page(db, &page))
+    }
+
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         check_settings(&puts)?;
         let client = self.connections.writer().await?;
@@ -251,6 +255,10 @@ impl DurableStore for PostgresStore {
             drop(Object::take(client));
         }
         done.map_err(Into::into)
+    }
+
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
+        reading!(self.connections, plain, db => rows::budget::all(db, &query))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
@@ -289,6 +297,11 @@ impl DurableStore for PostgresStore {
         limit: u32,
     ) -> StoreResult<Vec<(UserId, ThreadId)>> {
         reading!(self.connections, plain, db => read::find_threads(db, tenant, prefix, limit))
+    }
+
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+        let after = relational::survey_place(after)?;
+        reading!(self.connections, plain, db => read::survey(db, after, limit))
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

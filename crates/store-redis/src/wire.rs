@@ -69,6 +69,15 @@ impl Command {
         self
     }
 
+    /// Bytes of its words.
+    pub(crate) fn bytes(&self) -> usize {
+        let word = |arg: &Arg| match arg {
+            Arg::Text(text) => text.len(),
+            Arg::Data(bytes) => bytes.len(),
+        };
+        self.args.iter().map(word).sum()
+    }
+
     /// The key or channel of a plain command.
     pub(crate) fn key(&self) -> Option<&str> {
         match self.args.get(1)? {
@@ -186,6 +195,11 @@ pub(crate) trait Wire: Send + Sync + 'static {
 
     /// Listens.
     fn listen(&self, partitions: Vec<Partition>) -> HintStream;
+
+    /// Commands that listening has taken, which [`Wire::send`] knows nothing of.
+    fn beside(&self) -> u64 {
+        0
+    }
 
     /// A call is late: nothing may be expected of the connection it went over.
     fn late(&self);

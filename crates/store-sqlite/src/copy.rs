@@ -16,7 +16,7 @@ use threadmill_store::StoreResult;
 
 use crate::directory::Directory;
 use crate::fail::{Done, damage, unavailable};
-use crate::{open, schema};
+use crate::{open, schema, versions};
 
 const DATABASE: &str = "threadmill.db";
 const LOG: &str = "threadmill.db-wal";
@@ -44,6 +44,8 @@ pub struct Inspection {
     pub schema: usize,
     /// See `schema`.
     pub newest: usize,
+    /// Why this release would not open it, if a later one made what it cannot read.
+    pub refused: Option<String>,
     /// Bytes of the file.
     pub bytes: u64,
     /// Bytes of the log beside it.
@@ -80,7 +82,7 @@ fn copied(from: &Path, to: &Path, percent: u32, last: impl FnOnce()) -> Done<Cop
     drop(reader);
     drop(database);
     let copy = Connection::open(to.join(DATABASE))?;
-    schema::must_be_ours(&copy)?;
+    versions::must_be_ours(&copy)?;
     copy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     let faults = structure(&copy)?;
     if let Some(fault) = faults.first() {
@@ -142,8 +144,9 @@ fn inspected(path: &Path) -> Done<Inspection> {
     let log_bytes = std::fs::metadata(path.join(LOG)).map_or(0, |log| log.len());
     let directory = Directory::take_if_free(path)?;
     let reader = open::reader(&database, CACHE_KIB)?;
-    schema::must_be_ours(&reader)?;
+    versions::must_be_ours(&reader)?;
     let schema = reader.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let refused = versions::unreadable(&reader, schema)?;
     let faults = structure(&reader)?;
-    Ok(Inspection { in_use: directory.is_none(), schema, newest: schema::NEWEST, bytes, log_bytes, faults })
+    Ok(Inspection { in_use: directory.is_none(), schema, newest: schema::NEWEST, refused, bytes, log_bytes, faults })
 }

@@ -3,7 +3,7 @@
 //!
 //! `writer` is the one thread that writes: group commit, savepoints, fail-stop. `write` says what a transaction
 //! does to the rows, `read` what a page is made of, `rows` holds the SQL of single rows, `schema` the file's
-//! layout. A window costs the same on a thread of any length; [`SqliteStore::window_cost`] lets a test say so.
+//! layout and `versions` the way to it. A window costs the same on a thread of any length; [`SqliteStore::window_cost`] lets a test say so.
 
 mod codec;
 mod copy;
@@ -21,6 +21,7 @@ mod rows;
 mod schema;
 mod store;
 mod stream;
+mod versions;
 mod write;
 mod writer;
 

@@ -21,7 +21,7 @@ use crate::live::{LiveStreams, lock};
 use crate::read::Snapshot;
 use crate::rows::branch;
 use crate::stream::Stream;
-use crate::{open, schema};
+use crate::{open, versions};
 
 /// A page ends after a row that exceeds this: bodies are up to a mebibyte each.
 const PAGE_BYTES: usize = 8 << 20;
@@ -61,11 +61,11 @@ impl Source {
         let directory = Directory::take_if_free(path)?;
         if let Some(directory) = &directory {
             let conn = open::writer(&database, CACHE_KIB)?;
-            schema::migrate(&conn)?;
+            versions::migrate(&conn)?;
             directory.advance(&conn)?;
         }
         let conn = open::reader(&database, CACHE_KIB)?;
-        schema::must_be_newest(&conn)?;
+        versions::must_be_newest(&conn)?;
         conn.execute_batch("BEGIN")?;
         let epoch = conn.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
         let live = LiveStreams::default();
@@ -247,7 +247,7 @@ fn select(table: Table, thread: Option<i64>) -> (&'static str, usize, Option<usi
         (Table::Runs, _) => (
             "SELECT r.num, r.tenant, r.id, t.owner, r.thread, t.id, r.branch, b.id, r.message, m.id, r.depth, r.status,
                 r.outcome, r.fence, r.owner, r.until, r.provider, r.request, r.folded, r.length, r.error, r.started_at,
-                r.ended_at, CASE WHEN r.status < 2 THEN r.thread END, s.run IS NOT NULL
+                r.ended_at, CASE WHEN r.status < 2 THEN r.thread END, s.run IS NOT NULL, r.held
              FROM runs r CROSS JOIN threads t ON t.num = r.thread
              CROSS JOIN branches b ON b.key = (r.thread << 32) | r.branch
              CROSS JOIN messages m ON m.key = (r.thread << 32) | r.message
@@ -271,6 +271,9 @@ fn select(table: Table, thread: Option<i64>) -> (&'static str, usize, Option<usi
             ("SELECT tenant, user, key, digest, thread, answer, makes FROM receipts WHERE thread IS NULL", 1, None)
         }
         (Table::Tombstones, _) => ("SELECT user, ord, key, thread FROM tombstones", 1, None),
+        (Table::Budgets, _) => {
+            ("SELECT key, start, until, money, tokens, held_money, held_tokens, runs FROM budgets", 1, None)
+        }
         (Table::Settings, _) => ("SELECT key, version, value FROM settings", 1, None),
         (Table::Locks, _) => {
             ("SELECT name, tenant, token, owner, holder, since, until, released FROM locks", 1, None)

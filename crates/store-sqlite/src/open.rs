@@ -13,8 +13,8 @@ use crate::db::{Db, Step};
 use crate::fail::{Done, damage};
 use crate::live::{Effect, LiveRun, LiveRuns, LiveStreams, lock};
 use crate::rows::{principal, run};
-use crate::schema;
 use crate::stream::Stream;
+use crate::versions;
 
 /// Statements each connection keeps prepared: a few more than there are.
 const STATEMENTS: usize = 128;
@@ -23,7 +23,7 @@ const STATEMENTS: usize = 128;
 pub(crate) fn writer(path: &Path, cache_kib: u32) -> Done<Connection> {
     let conn = Connection::open(path)?;
     // Before anything is written to it.
-    schema::must_be_ours(&conn)?;
+    versions::must_be_ours(&conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -1,21 +1,57 @@
-//! The file's layout: every table, its keys, and the migrations that lead to it. All persisted names and numbers
+//! The file's layout: every table, its keys, and the migrations that lead to it; `versions.rs` runs them. All persisted names and numbers
 //! are frozen; a change is a new migration and a new fixture.
+//!
+//! A migration expands: new tables, new columns at the end that are empty or have a default, new indexes. What is in the
+//! way of that goes a release later, when nobody writes it any more. So the release before opens a file that was
+//! expanded, reads and writes what it knows, and an upgrade can be taken back. `meta` says from which version on this
+//! holds (`compatible_from`); a file that says nothing is for its own version alone.
 //!
 //! Threads are numbered per file and never renumbered. Branches and messages are numbered within their thread, in
 //! the order of their making, and keyed `thread << 32 | number`: a thread's messages lie together, so that a page
 //! is a few neighbouring leaves and an export or a deletion is one range.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use rusqlite::Connection;
-
-use crate::fail::{Done, damage};
-
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS, BUDGETS];
 
 /// The version that this release brings a file to.
-pub(crate) const NEWEST: usize = MIGRATIONS.len();
+pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
+
+/// The oldest version whose releases read and write what [`MIGRATIONS`] leave, and what is written with them: rows have
+/// another sum since 6. It stays when a migration expands, and
+/// grows to the version before that of a migration that contracts.
+pub(crate) const COMPATIBLE_FROM: usize = 6;
+
+/// What the next release might add, for the tests of an upgrade and the way back: see `scripts/upgrade.sh`. Every table
+/// gets a column, so that a statement that reads or writes a row without naming its columns is found.
+const NEXT: &[&str] = if cfg!(feature = "next-schema") { &[EXPANDED] } else { &[] };
+const EXPANDED: &str = "
+CREATE TABLE notes (num INTEGER PRIMARY KEY, words TEXT NOT NULL);
+CREATE INDEX threads_by_update ON threads (updated_at);
+ALTER TABLE tenants ADD COLUMN note TEXT;
+ALTER TABLE users ADD COLUMN note TEXT;
+ALTER TABLE threads ADD COLUMN note TEXT;
+ALTER TABLE branches ADD COLUMN note TEXT;
+ALTER TABLE slots ADD COLUMN note TEXT;
+ALTER TABLE messages ADD COLUMN note TEXT;
+ALTER TABLE forks ADD COLUMN note TEXT;
+ALTER TABLE forkpoints ADD COLUMN note TEXT;
+ALTER TABLE changes ADD COLUMN note TEXT;
+ALTER TABLE runs ADD COLUMN note INTEGER NOT NULL DEFAULT 7;
+ALTER TABLE journal ADD COLUMN note TEXT;
+ALTER TABLE streams ADD COLUMN note TEXT;
+ALTER TABLE summaries ADD COLUMN note TEXT;
+ALTER TABLE receipts ADD COLUMN note TEXT;
+ALTER TABLE locks ADD COLUMN note TEXT;
+ALTER TABLE graves ADD COLUMN note TEXT;
+ALTER TABLE tombstones ADD COLUMN note TEXT;
+ALTER TABLE settings ADD COLUMN note TEXT;
+ALTER TABLE budgets ADD COLUMN note TEXT;
+";
+
+/// Statements that lead from each version to the next one.
+pub(crate) fn migrations() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().chain(NEXT).copied()
+}
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -81,7 +117,7 @@ CREATE TABLE slots (
     PRIMARY KEY (tenant, thread, branch, depth)
 ) WITHOUT ROWID;
 
--- body: one codec byte (0: CBOR; 90: a sum of 8 bytes, then CBOR), then the body; empty for an empty body.
+-- body: one codec byte (0: CBOR; 90 or 165: a sum of 8 bytes, then CBOR), then the body; empty for an empty body.
 CREATE TABLE messages (
     key        INTEGER PRIMARY KEY,
     tenant     INTEGER NOT NULL,
@@ -248,95 +284,22 @@ CREATE TABLE settings (
 ) WITHOUT ROWID;
 ";
 
+/// What was spent and is held of each budget in each period, money in millionths; and what a run holds until it ends (CBOR).
+const BUDGETS: &str = "
+CREATE TABLE budgets (
+    key         TEXT NOT NULL,
+    start       INTEGER NOT NULL,
+    until       INTEGER NOT NULL,
+    money       INTEGER NOT NULL,
+    tokens      INTEGER NOT NULL,
+    held_money  INTEGER NOT NULL,
+    held_tokens INTEGER NOT NULL,
+    runs        INTEGER NOT NULL,
+    PRIMARY KEY (key, start)
+) WITHOUT ROWID;
+CREATE INDEX budgets_by_end ON budgets (until);
+ALTER TABLE runs ADD COLUMN held BLOB;
+";
+
 /// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.
-const APPLICATION: i64 = 1_414_024_548;
-
-/// Refuses a file that is another program's. Files of the first releases do not name theirs; all are known by their tables,
-/// and a file with nothing in it is anybody's. Whoever can name a file as ours can fill it with anything, so what is in it
-/// is compared with what this release makes: a few reads, and a database in memory.
-pub(crate) fn must_be_ours(db: &Connection) -> Done<()> {
-    let application: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let other = match (application, usize::try_from(version)) {
-        (APPLICATION | 0, Ok(0)) if count("SELECT count(*) FROM sqlite_schema")? == 0 => None,
-        // What a later release made is its own to say; it is refused for its version.
-        (APPLICATION, Ok(version)) if version > MIGRATIONS.len() => None,
-        (APPLICATION | 0, Ok(version)) if (1..=MIGRATIONS.len()).contains(&version) => differs(db, version)?,
-        _ => Some("its tables".to_owned()),
-    };
-    let Some(other) = other else { return Ok(()) };
-    Err(damage(format_args!(
-        "the file is another program's database (application_id {application}, user_version {version}; {other} not as \
-         this program makes them): nothing in it was touched"
-    )))
-}
-
-/// What of a file is not as this release makes it in a version; tables and indexes of others beside ours are theirs, but a
-/// trigger on one of ours would do something with every write.
-fn differs(db: &Connection, version: usize) -> Done<Option<String>> {
-    let model = Connection::open_in_memory()?;
-    for statements in &MIGRATIONS[..version] {
-        model.execute_batch(statements)?;
-    }
-    let ours = columns(&model)?;
-    let theirs = columns(db)?;
-    if let Some((table, _)) = ours.iter().find(|(table, made)| theirs.get(*table) != Some(*made)) {
-        return Ok(Some(format!("columns of `{table}`")));
-    }
-    let theirs = names(db, "index")?;
-    if let Some(index) = names(&model, "index")?.difference(&theirs).next() {
-        return Ok(Some(format!("indexes such as `{}`", index.0)));
-    }
-    let trigger = names(db, "trigger")?.into_iter().find(|(_, table)| ours.contains_key(table));
-    Ok(trigger.map(|(name, _)| format!("triggers such as `{name}`")))
-}
-
-/// The columns of each table: what they are called, hold and are part of.
-fn columns(db: &Connection) -> Done<BTreeMap<String, Vec<String>>> {
-    const SQL: &str = "SELECT t.name, c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk
-        FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid";
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut statement = db.prepare(SQL)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        all.entry(row.get(0)?).or_default().push(row.get(1)?);
-    }
-    Ok(all)
-}
-
-/// What there is of a kind, with the table that it is of.
-fn names(db: &Connection, kind: &str) -> Done<BTreeSet<(String, String)>> {
-    let mut statement = db.prepare("SELECT name, tbl_name FROM sqlite_schema WHERE type = ?1 AND sql IS NOT NULL")?;
-    let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Refuses a file that is not of the newest version, for those who may not change it.
-pub(crate) fn must_be_newest(db: &Connection) -> Done<()> {
-    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == MIGRATIONS.len() {
-        return Ok(());
-    }
-    Err(damage(format_args!(
-        "the file has schema version {version} and is open in a server, this release reads {}: serve it with this \
-         release, or stop the server",
-        MIGRATIONS.len()
-    )))
-}
-
-/// Brings a file to the newest version. A file of a later release is refused.
-pub(crate) fn migrate(db: &Connection) -> Done<()> {
-    let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > MIGRATIONS.len() {
-        return Err(damage(format_args!(
-            "the file has schema version {version}, this release knows {}",
-            MIGRATIONS.len()
-        )));
-    }
-    for (index, statements) in MIGRATIONS.iter().enumerate().skip(version) {
-        let next = index + 1;
-        db.execute_batch(&format!("BEGIN IMMEDIATE; {statements} PRAGMA user_version = {next}; COMMIT;"))?;
-    }
-    Ok(())
-}
+pub(crate) const APPLICATION: i64 = 1_414_024_548;

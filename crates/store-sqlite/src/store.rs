@@ -12,8 +12,8 @@ use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
-    check_settings,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage,
+    Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
 };
 
 use crate::db::{Cost, Db};
@@ -24,7 +24,7 @@ use crate::pool::Pool;
 use crate::read::Snapshot;
 use crate::write::Operation;
 use crate::writer::{Settings, Shared, Writer, finds_no_room};
-use crate::{open, read, rows, schema};
+use crate::{open, read, rows, versions};
 
 /// How often a read that met a run's end in mid-read is begun again. Each time a run must end just then.
 const RETRIES: usize = 8;
@@ -63,7 +63,7 @@ impl SqliteStore {
         let directory = Directory::take(path)?;
         let database = directory.database()?;
         let conn = open::writer(&database, options.cache_kib)?;
-        schema::migrate(&conn)?;
+        versions::migrate(&conn)?;
         let epoch = directory.draw(&conn)?;
         // Reading needs no room. What is written first keeps the epoch before anything is written in it.
         let full = match directory.keep(&conn, epoch) {
@@ -199,9 +199,17 @@ impl DurableStore for SqliteStore {
         self.readers.read(move |db| rows::setting::find(db, &prefix)).await
     }
 
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
+        self.readers.read(move |db| rows::setting::page(db, &page)).await
+    }
+
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         check_settings(&puts)?;
         self.writer.ask(move |rows| rows::setting::put(rows.db, &puts).map(Outcome::quiet)).await
+    }
+
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
+        self.readers.read(move |db| rows::budget::all(db, &query)).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
@@ -243,6 +251,11 @@ impl DurableStore for SqliteStore {
     ) -> StoreResult<Vec<(UserId, ThreadId)>> {
         let (tenant, prefix) = (tenant.clone(), prefix.clone());
         self.read(move |rows| rows::thread::find(rows.db, &tenant, &prefix, limit)).await
+    }
+
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+        let after = relational::survey_place(after)?;
+        self.readers.read(move |db| rows::thread::survey(db, after, limit)).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

@@ -10,7 +10,7 @@ use threadmill_proto::{
     ThreadId,
 };
 
-use crate::LockToken;
+use crate::{Amount, Hold, LockToken};
 
 /// Commands that take effect together or not at all.
 #[derive(Debug, Clone)]
@@ -96,11 +96,15 @@ pub enum Command {
         archived: Option<bool>,
         /// Another default branch.
         default_branch: Option<BranchId>,
+        /// The app's own JSON in place of what it was. The log says that the thread was updated, and not to what.
+        metadata: Option<JsonText>,
     },
     /// Make a thread unreadable at once and remove all it holds, receipts included.
     DeleteThread {
         /// The thread.
         id: ThreadId,
+        /// Only if its log stands here: else [`crate::Conflict::TipMoved`].
+        at: Option<u64>,
     },
     /// Put a message into the next slot of a branch.
     Append {
@@ -163,6 +167,8 @@ pub enum Command {
         request: JsonText,
         /// Who writes it.
         lease: Lease,
+        /// What it may cost, and the budgets that this counts in. A refusal starts nothing.
+        hold: Option<Hold>,
     },
     /// Make a stop durable: the run is sealed, its stream takes nothing more, its token grows.
     StopRun {
@@ -181,6 +187,8 @@ pub enum Command {
         body: Body,
         /// What went wrong, in words for a person.
         error: Option<String>,
+        /// What it cost; all that it held, if nobody knows.
+        spent: Option<Amount>,
     },
 }
 

@@ -12,7 +12,8 @@ use threadmill_proto::{
 use crate::{
     Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread, Lease, LeasedRun,
     ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead, Setting, SettingPut,
-    StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage, Surveyed, ThreadPage, Transaction,
+    WindowQuery,
 };
 
 /// Chunks that are now durable.
@@ -113,6 +114,12 @@ pub trait CommitSink: Send + Sync {
 ///   those below get what is left. At most [`crate::SCAN`] slots are looked at for each message asked for.
 /// - A time anchor is found by bisection: exact while times grow along the line.
 ///
+/// # Budgets
+/// - What a run may cost is held in the commit that starts it, in every budget that it names, or the transaction is refused
+///   ([`StoreError::OverBudget`](crate::StoreError::OverBudget)). A repeated key is answered and holds nothing again.
+/// - What ends a run settles its hold in the same commit: an end, and the deletion of its thread.
+/// - A budget's period is kept for [`crate::KEEP_BUDGETS`] after its end.
+///
 /// # Locks
 /// - A lock is its tenant's and its name's. It is held until it is released or its time runs out, by whatever clock
 ///   the callers use; nothing but who may be granted it next depends on that.
@@ -161,9 +168,15 @@ pub trait DurableStore: Send + Sync {
     /// The deployment's settings whose keys begin with `prefix`, in the order of their keys. They are no tenant's.
     async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>>;
 
-    /// Puts settings, all of them or none, each only if it still has the version that it was read with. False if one has
+    /// The same, a page: those whose keys come after the page's.
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>>;
+
+    /// Puts settings, or removes them, all of them or none, each only if it still has the version that it was read with. False if one has
     /// moved on: then nothing was put. After `Unavailable` the effect is unknown.
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool>;
+
+    /// How budgets stand. They are no tenant's: who may see which is the caller's to decide.
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>>;
 
     /// A page of a branch. Cost does not depend on the thread's length. A streaming message comes as far as its
     /// last checkpoint, and its run's `offset` says how far that is, so that the rest can be read as a stream.
@@ -196,6 +209,11 @@ pub trait DurableStore: Send + Sync {
         prefix: &ThreadId,
         limit: u32,
     ) -> StoreResult<Vec<(UserId, ThreadId)>>;
+
+    /// A page of all threads of all tenants, in an order of the store's own: after the page's end that `after` names, at most
+    /// `limit`, none left out and none twice for as long as it is there. For retention, and decides nothing of who sees a
+    /// thread.
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed>;
 
     /// The user's summary log after a place.
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage>;

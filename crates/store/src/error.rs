@@ -1,6 +1,7 @@
 //! Operational errors: what a caller can act on. Who failed is named, so that an operator knows where to look.
 
 use thiserror::Error;
+use threadmill_proto::Millis;
 
 /// The result of asking a store.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -24,6 +25,14 @@ pub enum StoreError {
     /// The thread that is to be made was made before and deleted: this repeats what had its effect.
     #[error("the thread was deleted")]
     Deleted,
+    /// A budget that the run counts in has no room for what it may cost.
+    #[error("the budget {budget} has no room for this run")]
+    OverBudget {
+        /// The budget's key.
+        budget: String,
+        /// When its period ends.
+        until: Millis,
+    },
     /// The command makes no sense; the detail says why.
     #[error("{0}")]
     Invalid(String),
@@ -72,7 +81,7 @@ pub enum Conflict {
     /// A thread, branch, message or run has this id already.
     #[error("the id is taken")]
     IdTaken,
-    /// The branch moved on since `after`.
+    /// The branch moved on since `after`, or the log since it was looked at.
     #[error("the branch has moved on")]
     TipMoved,
     /// A run is live on the branch.

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of HTTP and of any database. A backend depends on this crate, never on another backend.
 
+mod budget;
 mod chain;
 mod command;
 mod digest;
@@ -22,6 +23,10 @@ pub mod hot;
 pub mod moving;
 pub mod relational;
 
+pub use budget::{
+    Amount, BUDGET_KEY, BudgetLimit, BudgetLine, BudgetRow, HOLD_LINES, Held, Hold, KEEP_BUDGETS, MOST_COUNTED,
+    Spending, SpendingQuery, keys_end,
+};
 pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{
     Applied, ChunkAppend, Command, Committed, IdempotencyKey, IfMoved, ImportRow, ImportState, ImportThread, Lease,
@@ -35,11 +40,13 @@ pub use lock::{HowGranted, LONGEST_GRANT, LockAnswer, LockGrant, LockRead, LockR
 pub use memory::{MemoryCopy, MemoryStore};
 pub use peers::{Hint, NodeSeen, NodesSeen, Peers, RunHead, Standing, Subject, ThreadHead, Watching};
 pub use read::{
-    Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, ThreadPage,
-    WindowQuery,
+    Branch, Changes, ExportPage, LeasedRun, ListQuery, PageLimits, RunRead, StreamPage, SummaryPage, Surveyed,
+    SurveyedThread, ThreadPage, WindowQuery,
 };
 pub use receipt::Receipt;
-pub use setting::{SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, check_settings, settings_end};
+pub use setting::{
+    SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, SettingsPage, check_settings, settings_end,
+};
 pub use text::{
     KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, TITLE_REACH, preview, snippet_of, title_of, unknown_parent,
 };

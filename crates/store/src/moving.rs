@@ -40,6 +40,8 @@ pub enum Table {
     Tombstones,
     /// What is set for the whole deployment.
     Settings,
+    /// What was spent and is held of budgets.
+    Budgets,
 }
 
 /// What a column holds.
@@ -119,11 +121,19 @@ impl Table {
     ];
 
     /// The tables that hold what belongs to no thread, as far as it does.
-    pub const OF_USERS: [Self; 7] =
-        [Self::Tenants, Self::Users, Self::Summaries, Self::Receipts, Self::Locks, Self::Tombstones, Self::Settings];
+    pub const OF_USERS: [Self; 8] = [
+        Self::Tenants,
+        Self::Users,
+        Self::Summaries,
+        Self::Receipts,
+        Self::Locks,
+        Self::Tombstones,
+        Self::Settings,
+        Self::Budgets,
+    ];
 
     /// Tables that [`crate::DurableStore::digest`] leaves out, in part or whole.
-    pub const BESIDE_DIGEST: [Self; 8] = [
+    pub const BESIDE_DIGEST: [Self; 9] = [
         Self::Users,
         Self::Threads,
         Self::Changes,
@@ -132,6 +142,7 @@ impl Table {
         Self::Locks,
         Self::Tombstones,
         Self::Settings,
+        Self::Budgets,
     ];
 
     /// Its columns. Branches, messages and their predecessors are named by key (the thread's number, then their own),
@@ -223,6 +234,16 @@ impl Table {
             ],
             Self::Tombstones => &[("owner", Int), ("ord", Int), ("key", Bytes), ("thread", Name)],
             Self::Settings => &[("key", Name), ("version", Int), ("value", Text)],
+            Self::Budgets => &[
+                ("key", Name),
+                ("start", Int),
+                ("until", Int),
+                ("money", Int),
+                ("tokens", Int),
+                ("held_money", Int),
+                ("held_tokens", Int),
+                ("runs", Int),
+            ],
             Self::Locks => &[
                 ("name", Name),
                 ("tenant", Int),
@@ -263,6 +284,7 @@ const RUNS: &[(&str, Kind)] = &[
     ("ended_at", Int),
     ("open", Int),
     ("kept", Bool),
+    ("held", Bytes),
 ];
 
 /// Adds a row to the sums.

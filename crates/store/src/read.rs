@@ -163,3 +163,27 @@ impl PageLimits {
         preview: threadmill_proto::Limits::DEFAULT.part_preview_bytes,
     };
 }
+
+/// A thread as retention sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyedThread {
+    /// Whose it is.
+    pub scope: Scope,
+    /// The thread.
+    pub thread: ThreadId,
+    /// Where its log stands.
+    pub seq: u64,
+    /// When a message or run last changed it.
+    pub updated_at: Millis,
+    /// The app's own JSON, where the word `"pinned"` is in it.
+    pub pinning: Option<JsonText>,
+}
+
+/// A page of all threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    /// The threads, without those that an import still hides.
+    pub threads: Vec<SurveyedThread>,
+    /// Its end, if more may follow.
+    pub next: Option<String>,
+}

@@ -21,15 +21,39 @@ pub struct Setting {
     pub value: String,
 }
 
-/// A wish to change a setting.
+/// A wish to change a setting, or to remove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingPut {
     /// Its name.
     pub key: String,
     /// The version that it was read with; 0 if there was none.
     pub read: u64,
-    /// What it shall say.
-    pub value: String,
+    /// What it shall say; none removes it. A key that was removed and is put again counts from 1 anew, so whoever removes
+    /// keys gives each of them to one thing alone.
+    pub value: Option<String>,
+}
+
+impl SettingPut {
+    /// To say this.
+    pub fn new(key: impl Into<String>, read: u64, value: impl Into<String>) -> Self {
+        Self { key: key.into(), read, value: Some(value.into()) }
+    }
+
+    /// To be there no more.
+    pub fn removal(key: impl Into<String>, read: u64) -> Self {
+        Self { key: key.into(), read, value: None }
+    }
+}
+
+/// What of the settings is read at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsPage {
+    /// The beginning of their keys.
+    pub prefix: String,
+    /// Those that come after this key.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// Refuses what no store keeps.
@@ -46,11 +70,13 @@ pub fn check_settings(puts: &[SettingPut]) -> StoreResult<()> {
         if put.key.is_empty() || put.key.len() > SETTING_KEY || !put.key.bytes().all(plain) {
             return refuse(format!("a setting's key has 1 to {SETTING_KEY} characters of a-z 0-9 - / . _"));
         }
-        if put.value.len() > SETTING_VALUE {
-            return refuse(format!("a setting has at most {SETTING_VALUE} bytes"));
-        }
-        if put.value.contains('\0') {
-            return refuse("a setting holds no zero character".into());
+        match &put.value {
+            Some(value) if value.len() > SETTING_VALUE => {
+                return refuse(format!("a setting has at most {SETTING_VALUE} bytes"));
+            }
+            Some(value) if value.contains('\0') => return refuse("a setting holds no zero character".into()),
+            None if put.read == 0 => return refuse("what is not there is not removed".into()),
+            Some(_) | None => {}
         }
         if puts[..at].iter().any(|other| other.key == put.key) {
             return refuse("a setting is put once at a time".into());

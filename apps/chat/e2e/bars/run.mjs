@@ -10,6 +10,7 @@ const BARS = {
   renders: async () => (await import('./renders.mjs')).rendersBar(),
   tabs: async () => (await import('./tabs.mjs')).tabsBar(),
   times: async () => (await import('./times.mjs')).timesBar(),
+  engines: async () => (await import('./engines.mjs')).enginesBar(),
   memory: async () => (await import('./memory.mjs')).memoryBar(),
   transports: async () => (await import('./transports.mjs')).transportsBar(),
   markdown: async () => (await import('./markdown.mjs')).markdownBar(),

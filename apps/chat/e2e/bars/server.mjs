@@ -54,10 +54,10 @@ export class Server {
   #args;
   #output = '';
 
-  /** Starts on `data`, at `port` or any. `args` go to `serve`. */
-  static async start({ data, port = 0, args = [] }) {
+  /** Starts on `data`, at `port` or any. `args` go to `serve`, and what more it is told is the text `config`. */
+  static async start({ data, port = 0, args = [], config: more = '' }) {
     const config = join(data, 'bars.toml');
-    await writeFile(config, PROVIDERS);
+    await writeFile(config, `${PROVIDERS}\n${more}`);
     const server = new Server();
     server.#args = ['--data', join(data, 'store'), '--config', config, ...args];
     await server.#spawn(port);

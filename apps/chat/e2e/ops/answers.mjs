@@ -1,6 +1,8 @@
 //! Answers of the ops API as `docs/operations.md` has them, for states that a real node is not in when one looks: recorded
 //! by hand, with times made current. What a real node says is checked in `real.mjs`.
 
+import { analytics } from './answers-analytics.mjs';
+
 const NODE = '01935d2e-7b1c-7c3e-9a51-5f0a7c1d2e3f';
 const THREAD = '01935d40-1111-7abc-8def-0123456789ab';
 const id = n => `01935d4${n % 10}-2222-7abc-8def-${String(n).padStart(12, '0')}`;
@@ -379,28 +381,32 @@ const OTHERS = {
     ],
   }),
   audit: state => ({ audit: state.audit }),
+  analytics,
   usage: () => ({
-    month: '2026-11',
+    tenant: 'default',
     days: {
-      '2026-11-28': { runs: 3, promptTokens: 812, answerTokens: 1_204, money: 13_656, durableBytes: 9_120 },
-      '2026-11-29': {
-        runs: 40,
-        promptTokens: 9_000,
-        answerTokens: 40_000,
-        money: 913_656,
-        durableBytes: 912_000,
-      },
+      '2026-11-28': { runs: 3, tokens: 2_016, money: 13_656 },
+      '2026-11-29': { runs: 40, tokens: 49_000, money: 913_656 },
     },
     budgets: [
       {
-        budget: 'each-user',
-        period: '2026-11-29',
-        subject: 'ada',
+        budget: 'user/day',
+        period: '2026-11-30 00:00 UTC',
+        subject: 'default/ada',
+        unit: 'money',
         spent: 2_100_000,
         held: 200_000,
         limit: 2_500_000,
       },
-      { budget: 'all-of-us', period: '2026-11', subject: 'default', spent: 913_656, held: 0, limit: null },
+      {
+        budget: 'tenant/month',
+        period: '2026-12-01 00:00 UTC',
+        subject: 'default',
+        unit: 'tokens',
+        spent: 51_016,
+        held: 0,
+        limit: 1_000_000,
+      },
     ],
   }),
   feedback: () => ({

@@ -25,6 +25,7 @@ const PLACES = [
   'nodes',
   'rollout',
   'rollout/scalable-sync',
+  'analytics',
   'budgets',
   'errors',
   'audit',
@@ -310,7 +311,7 @@ function reach(browser) {
         reached.add(await page.evaluate(() => document.activeElement?.getAttribute('href')));
       }
       const links = await page.$$eval('.ops-menu a', all => all.map(link => link.getAttribute('href')));
-      must(links.length === 12 && links.every(link => reached.has(link)), `${[...reached]}`);
+      must(links.length === 13 && links.every(link => reached.has(link)), `${[...reached]}`);
     });
   });
 }

@@ -6,7 +6,7 @@ import { check, must, until } from '../checks.mjs';
 import { BASE, openPage } from '../page.mjs';
 
 /** Sections whose route every node has. */
-const SECTIONS = ['threads', 'runs', 'connections', 'locks', 'hot', 'nodes', 'errors', 'audit'];
+const SECTIONS = ['threads', 'runs', 'connections', 'locks', 'hot', 'nodes', 'analytics', 'errors', 'audit'];
 
 const go = (page, place) =>
   page.evaluate(hash => {

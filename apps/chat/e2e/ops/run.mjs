@@ -6,6 +6,7 @@ import { conclude } from '../checks.mjs';
 import { launch } from '../page.mjs';
 import { opsChecks } from './checks.mjs';
 import { realChecks } from './real.mjs';
+import { visitChecks } from './visits.mjs';
 
 const SCREENS =
   process.env.E2E_SCREENS ?? fileURLToPath(new URL('../../../../target/screens', import.meta.url));
@@ -13,5 +14,6 @@ const SCREENS =
 const browser = await launch();
 await opsChecks(browser, SCREENS);
 await realChecks(browser);
+await visitChecks(browser, SCREENS);
 await browser.close();
 conclude();

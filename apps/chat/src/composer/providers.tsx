@@ -1,6 +1,6 @@
 //! Who answers: the providers the server offers, and the one chosen.
 
-import type { ServerInfo } from '@threadmill/client';
+import type { Client, ServerInfo } from '@threadmill/client';
 import { useClient } from '@threadmill/react';
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react';
 
@@ -27,7 +27,13 @@ export function forgetProvider(): void {
   forgetChoice(KEY);
 }
 
-export function ProvidersProvider({ children }: { children: ReactNode }) {
+interface ProvidersProviderProps {
+  readonly children: ReactNode;
+  /** Hears what the server says of itself, once a client. */
+  onInfo(info: ServerInfo, client: Client): void;
+}
+
+export function ProvidersProvider({ children, onInfo }: ProvidersProviderProps) {
   const client = useClient();
   const [providers, setProviders] = useState<ServerInfo['providers']>([]);
   const [wanted, setWanted] = useState(() => storedChoice(KEY));
@@ -35,13 +41,17 @@ export function ProvidersProvider({ children }: { children: ReactNode }) {
     let gone = false;
     // Without the list the default still answers; the connection state says what is wrong.
     client.info().then(
-      info => !gone && setProviders(info.providers),
+      info => {
+        if (gone) return;
+        setProviders(info.providers);
+        onInfo(info, client);
+      },
       () => {},
     );
     return () => {
       gone = true;
     };
-  }, [client]);
+  }, [client, onInfo]);
   const value = useMemo(() => {
     const chosen = providers.some(provider => provider.name === wanted) ? wanted : undefined;
     const choose = (name: string) => {

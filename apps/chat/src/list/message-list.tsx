@@ -8,6 +8,7 @@ import { type Messages, useClient } from '@threadmill/react';
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react';
 import { focusComposer } from '../controls/focus';
 import { Icon } from '../controls/icon';
+import { askOlder } from '../habits/trail';
 import { MessageRow } from '../row/message-row';
 import { isConnected } from '../shell/connected';
 import { useReport } from '../shell/reports';
@@ -60,8 +61,9 @@ export function MessageList({ messages, handle, keeper, editing }: MessageListPr
       const { above, below, viewport, content: height } = keeper.room();
       const ahead = loadAhead({ viewport, content: height, speed: speed.at(performance.now()) });
       const now = latest.current;
-      if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder)
-        now.loadOlder().catch(retryLater);
+      if (direction === 'up' && above < ahead && now.hasOlder && !now.loadingOlder) {
+        askOlder(now.loadOlder()).catch(retryLater);
+      }
       if (direction === 'down' && below < ahead && now.hasNewer && !now.loadingNewer)
         now.loadNewer().catch(retryLater);
       function retryLater(error: unknown) {

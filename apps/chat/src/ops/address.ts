@@ -13,6 +13,7 @@ export const SECTIONS = [
   { id: 'hot', title: 'Hot tier' },
   { id: 'nodes', title: 'Nodes' },
   { id: 'rollout', title: 'Rollout' },
+  { id: 'analytics', title: 'Analytics' },
   { id: 'budgets', title: 'Budgets' },
   { id: 'errors', title: 'Errors' },
   { id: 'audit', title: 'Audit' },

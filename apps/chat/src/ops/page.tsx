@@ -12,6 +12,7 @@ import { Why } from './parts/answer';
 import { Command } from './parts/command';
 import { StandingProvider } from './parts/summary-context';
 import { TokenPrompt } from './parts/token-prompt';
+import { AnalyticsView } from './views/analytics';
 import { BudgetsView } from './views/budgets';
 import { ConnectionsView, HotView, LocksView, NodesView } from './views/node';
 import { NowView } from './views/now';
@@ -257,6 +258,8 @@ function Section({ place: { section, rest }, summary }: { place: Place; summary:
       return <NodesView />;
     case 'rollout':
       return <RolloutView rest={rest} />;
+    case 'analytics':
+      return <AnalyticsView />;
     case 'budgets':
       return <BudgetsView />;
     case 'errors':

@@ -11,7 +11,7 @@ import { RowAsText } from '../parts/row-as-text';
 import { MessageIsWritten } from '../parts/tool-note';
 import { Boundary } from '../shell/boundary';
 import { countRowRender } from '../turns/counters';
-import { useRenderTime } from '../turns/render-time';
+import { useRenderTime, useWrittenRenders } from '../turns/render-time';
 import { BranchSwitcher } from './branch-switcher';
 import { EditBox } from './edit-box';
 import { RowActions } from './row-actions';
@@ -35,6 +35,7 @@ const WHO: ReadonlyMap<string, string> = new Map<Row['role'], string>([
 export const MessageRow = memo(function MessageRow({ row, handle, observe, last, editing }: MessageRowProps) {
   countRowRender(row.id);
   useRenderTime();
+  useWrittenRenders(row.id, row.run !== undefined);
   return (
     <article
       className={`row row-${row.role}`}

@@ -2,6 +2,8 @@
 
 import type { Client } from '@threadmill/client';
 import { forgetProvider } from '../composer/providers';
+import { forgetHabits } from '../habits/memory';
+import { forgetArm } from '../habits/report';
 import { ifAllowed } from '../shell/browser';
 import { forgetPlaces } from '../shell/places';
 import { forgetShell } from '../shell/shell';
@@ -16,6 +18,8 @@ export async function signOut(client: Client): Promise<void> {
   } finally {
     forgetProvider();
     forgetPlaces();
+    forgetHabits();
+    forgetArm();
     await forgetShell();
   }
   others?.postMessage('');

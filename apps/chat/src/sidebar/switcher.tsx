@@ -5,6 +5,7 @@ import { useThreads } from '@threadmill/react';
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { focusComposer } from '../controls/focus';
 import { isComposed } from '../controls/keys';
+import { noteSearch } from '../habits/trail';
 import { threadPath } from '../shell/address';
 import { navigate } from '../shell/route';
 import { relativeTime } from '../text/relative-time';
@@ -27,6 +28,7 @@ export function Switcher({ open, onClose }: { open: boolean; onClose: () => void
   }, [open]);
   const choose = (thread: ThreadSummary) => {
     chosen.current = true;
+    noteSearch();
     navigate(threadPath(thread.id));
     onClose();
   };

@@ -4,6 +4,7 @@ import { defaultRangeExtractor, type Range, useVirtualizer, type Virtualizer } f
 import { type Threads, useSyncStatus } from '@threadmill/react';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { focusIsLost } from '../controls/focus';
+import { noteOrder } from '../habits/trail';
 import { isConnected } from '../shell/connected';
 import { words } from '../shell/reports';
 import { ThreadItem } from './thread-item';
@@ -21,6 +22,7 @@ interface ThreadListProps {
 
 export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
   const { threads, hasMore, loadingMore, loadMore, status } = list;
+  useEffect(() => noteOrder(threads.map(thread => thread.id)), [threads]);
   const scroller = useRef<HTMLDivElement>(null);
   const stop = useTabStop(list, current, scroller);
   const virtual = useVirtualizer({

@@ -25,6 +25,7 @@ import { ThreadTrouble } from './thread-trouble';
 import { useEditing } from './use-editing';
 import { useLoadTime } from './use-load-time';
 import { usePlace } from './use-place';
+import { useReading } from './use-reading';
 
 export function ThreadView({ threadId, messageId }: { threadId: string; messageId: string | undefined }) {
   const client = useClient();
@@ -37,6 +38,7 @@ export function ThreadView({ threadId, messageId }: { threadId: string; messageI
   useOwnTitle(messages.title);
   usePlace(threadId, messages, keeper);
   useLoadTime(messages.status === 'ready');
+  useReading(threadId, messages, keeper);
   const { edits, editing, setEditing, reopen, takeFocus } = useEditing(threadId);
   const [removing, setRemoving] = useState<Row>();
   const { chosen } = useProviders();

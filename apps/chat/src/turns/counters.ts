@@ -19,6 +19,11 @@ export function countListRender(): void {
   counters.listRenders += 1;
 }
 
+/** How often the row of a message rendered so far. */
+export function rowRenders(id: string): number {
+  return counters.rowRenders[id] ?? 0;
+}
+
 /** The row of a message rendered, or a part of it that has a life of its own. */
 export function countRowRender(id: string): void {
   counters.rowRenders[id] = (counters.rowRenders[id] ?? 0) + 1;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore, inspect};
 
@@ -50,6 +50,8 @@ fn put_back(backup: &Path, data: &Path) -> anyhow::Result<Manifest> {
     std::fs::File::open(data)?.sync_all()?;
     let looked = inspect(data)?;
     ensure!(looked.faults.is_empty(), "the restored file is damaged: {}", looked.faults.join("; "));
-    ensure!(looked.schema <= looked.newest, "the backup is of a later release ({}): use that one", manifest.release);
+    if let Some(why) = looked.refused {
+        bail!("the backup is of a later release ({}): {why}", manifest.release);
+    }
     Ok(manifest)
 }

@@ -14,6 +14,8 @@ mod resume;
 mod rig;
 mod runs;
 mod seed;
+mod slope;
+mod soak;
 mod sockets;
 mod stats;
 mod wal;
@@ -49,6 +51,8 @@ enum What {
     Resume(resume::Resume),
     /// Hold many connections and see what each costs
     Sockets(sockets::Sockets),
+    /// Let clients come and go for minutes, and see that nothing of them stays
+    Soak(soak::Soak),
     /// Contend for one lock from many clients, and check that no two wrote at once
     Locks(locks::Locks),
     /// Stream many runs at once from a mock provider
@@ -67,6 +71,7 @@ impl Bench {
             What::Fanout(fanout) => fanout.run().await,
             What::Resume(resume) => resume.run().await,
             What::Sockets(sockets) => sockets.run().await,
+            What::Soak(soak) => soak.run().await,
             What::Locks(locks) => locks.run().await,
             What::Runs(runs) => runs.run().await,
             What::Control(control) => control.run().await,

@@ -8,17 +8,19 @@ use expect_test::expect_file;
 use serde_json::{Map, Value};
 
 use super::{Config, VARIABLES};
+use crate::live::is_live;
 
 const HEAD: &str = "# Configuration
 
 What `threadmill serve` is told: by flags, else by variables, else by the file `threadmill.toml` (or `--config FILE`), else
 by defaults. A key that is not listed here is refused, so a typing error is found at start. Secrets are given by variables
-or files of their own, never in `threadmill.toml`. This page is made from the code.
+or files of their own, never in `threadmill.toml`. What is *live* holds as soon as the file is read again, at SIGHUP or by
+`POST /ops/api/reload`; the rest waits for a restart, and a file with a mistake changes nothing. This page is made from the code.
 
 ";
 
 /// Variables that stand for no key of the file.
-const OTHER_VARIABLES: [(&str, &str); 7] = [
+const OTHER_VARIABLES: [(&str, &str); 9] = [
     (
         "THREADMILL_AUTH_SECRET",
         "The secret of `auth = \"token\"`, at least 32 bytes; or `auth_secret_file` names a file.",
@@ -29,10 +31,21 @@ const OTHER_VARIABLES: [(&str, &str); 7] = [
     ),
     ("THREADMILL_OPS_TOKEN", "The operators' token, at least 32 bytes; or `ops.token_file` names a file."),
     (
+        "THREADMILL_OTLP_HEADERS",
+        "Headers for the receiver of traces, `name=value,name=value` with values as in URLs; or `telemetry.otlp_headers_file` names a file.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "Who gets traces, in OpenTelemetry's variables, where `telemetry` and the variables above say nothing.",
+    ),
+    (
+        "OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES",
+        "What the service is called in traces, `threadmill` by default, and what else is said of it.",
+    ),
+    (
         "THREADMILL_FLAG_NAME",
         "`on`, `off` or `25%`: overrides the flag `name` for the life of the process, its rollout too.",
     ),
-    ("THREADMILL_LOG", "What is logged, such as `info` or `warn,threadmill=debug`; `warn,threadmill=info` by default."),
     ("KV_REST_API_URL, KV_REST_API_TOKEN", "Upstash as the hot tier, over REST."),
     (
         "USE_SCALABLE_SYNC_ENGINE",
@@ -88,8 +101,14 @@ fn words(schema: &Value) -> String {
 }
 
 /// The keys of one table of the file. `at` is where the table is in the file; one that may be there many times has no place.
-fn table(out: &mut String, schema: &Schema, table: &Value, properties: &Map<String, Value>, at: Option<&str>) {
-    out.push_str("| key | is | default | what it says | variable |\n|---|---|---|---|---|\n");
+fn table(
+    out: &mut String,
+    schema: &Schema,
+    table: &Value,
+    properties: &Map<String, Value>,
+    (list, at): (&str, Option<&str>),
+) {
+    out.push_str("| key | is | default | live | what it says | variable |\n|---|---|---|---|---|---|\n");
     for (key, property) in properties {
         let path = format!("{}{key}", at.unwrap_or_default());
         let default = at.and_then(|_| schema.defaults.pointer(&format!("/{}", path.replace('.', "/"))));
@@ -103,7 +122,8 @@ fn table(out: &mut String, schema: &Schema, table: &Value, properties: &Map<Stri
         let variable = variable.map(|(name, _)| format!("`{name}`")).unwrap_or_default();
         let what = words(property);
         assert!(!what.is_empty(), "{path} says nothing of what it is for");
-        let _ = writeln!(out, "| `{key}` | {} | {default} | {what} | {variable} |", schema.kind(property));
+        let live = if is_live(if at.is_some() { &path } else { list }) { "yes" } else { "" };
+        let _ = writeln!(out, "| `{key}` | {} | {default} | {live} | {what} | {variable} |", schema.kind(property));
     }
     out.push('\n');
 }
@@ -115,8 +135,20 @@ fn split(schema: &Schema, properties: &Map<String, Value>) -> (Map<String, Value
         property["properties"].is_object()
             || property["additionalProperties"].is_object()
             || schema.resolve(&property["items"])["oneOf"].is_array()
+            || schema.resolve(&property["items"])["properties"].is_object()
     };
     properties.clone().into_iter().partition(|(_, property)| !nests(property))
+}
+
+/// The keys of tables of a table that may be there many times.
+fn lists(out: &mut String, schema: &Schema, at: &str, properties: &Map<String, Value>) {
+    for (key, property) in properties {
+        let entry = schema.resolve(&schema.resolve(property)["items"]);
+        if let Some(properties) = entry["properties"].as_object() {
+            let _ = writeln!(out, "### `[[{at}.{key}]]`\n\n{}\n", words(entry));
+            table(out, schema, entry, properties, (&format!("{at}.{key}"), None));
+        }
+    }
 }
 
 fn sections(out: &mut String, schema: &Schema, nested: &Map<String, Value>) {
@@ -124,23 +156,29 @@ fn sections(out: &mut String, schema: &Schema, nested: &Map<String, Value>) {
         let inner = schema.resolve(property);
         if let Some(properties) = inner["properties"].as_object() {
             let _ = writeln!(out, "## `[{key}]`\n\n{}\n", words(property));
-            table(out, schema, inner, properties, Some(&format!("{key}.")));
+            table(out, schema, inner, properties, (key, Some(&format!("{key}."))));
+            lists(out, schema, key, properties);
         } else if let Some(kinds) = schema.resolve(&inner["items"])["oneOf"].as_array() {
             let _ = writeln!(out, "## `[[{key}]]`\n\n{}\n", words(property));
             for kind in kinds {
                 let mut properties = kind["properties"].as_object().cloned().unwrap_or_default();
                 let name = properties.remove("kind").and_then(|kind| kind["const"].as_str().map(String::from));
                 let _ = writeln!(out, "### `kind = \"{}\"`\n\n{}\n", name.unwrap_or_default(), words(kind));
-                table(out, schema, kind, &properties, None);
+                table(out, schema, kind, &properties, (key, None));
             }
+        } else if let Some(properties) = schema.resolve(&inner["items"])["properties"].as_object() {
+            let one = schema.resolve(&inner["items"]);
+            let _ = writeln!(out, "## `[[{key}]]`\n\n{} {}\n", words(property), words(one));
+            table(out, schema, one, properties, (key, None));
         } else {
             let entry = schema.resolve(&inner["additionalProperties"]);
             let _ = writeln!(out, "## `[{key}]`\n\n{}\n", words(property));
             if let Some(properties) = entry["properties"].as_object() {
                 let _ = writeln!(out, "A table for each, `[{key}.NAME]`:\n");
-                table(out, schema, entry, properties, None);
+                table(out, schema, entry, properties, (key, None));
             } else {
-                let _ = writeln!(out, "A key for each name; its value is a {}.\n", schema.kind(entry));
+                let live = if is_live(key) { " Live." } else { "" };
+                let _ = writeln!(out, "A key for each name; its value is a {}.{live}\n", schema.kind(entry));
             }
         }
     }
@@ -165,7 +203,7 @@ fn page() -> String {
     let (values, nested) = split(&schema, schema.root["properties"].as_object().expect("keys"));
     let mut out = HEAD.to_owned();
     out.push_str("## At the top of the file\n\n");
-    table(&mut out, &schema, &Value::Null, &values, Some(""));
+    table(&mut out, &schema, &Value::Null, &values, ("", Some("")));
     sections(&mut out, &schema, &nested);
     out.push_str("## Other variables\n\n| variable | what it says |\n|---|---|\n");
     for (name, what) in OTHER_VARIABLES {

@@ -26,14 +26,17 @@ async fn look(machine: &Machine) -> anyhow::Result<Probe> {
 }
 
 pub(super) async fn store(machine: &Machine) -> Found {
-    let Probe { server, schema, newest, read_only, .. } = look(machine).await?;
+    let Probe { server, schema, newest, read_only, refused, .. } = look(machine).await?;
+    if let Some(why) = refused {
+        return Ok(Verdict::failed(why));
+    }
     if read_only {
         return Ok(Verdict::failed(format!("PostgreSQL {server} takes no writes: it is a standby, or read-only")));
     }
     Ok(match schema {
         0 => Verdict::passed(format!("PostgreSQL {server}, with no library in it yet")),
         schema if schema > newest => {
-            Verdict::failed(format!("the library has layout {schema}, of a later release; this one knows {newest}"))
+            Verdict::passed(format!("PostgreSQL {server}, layout {schema} of a later release, which {newest} can use"))
         }
         schema if schema < newest => {
             Verdict::passed(format!("PostgreSQL {server}; the first node brings layout {schema} to {newest}"))

@@ -117,7 +117,9 @@ pub(super) async fn integrity(machine: &Machine) -> Found {
     if let Some(fault) = found.faults.first() {
         return Ok(Verdict::failed(format!("the file is damaged: {fault} ({} faults in all)", found.faults.len())));
     }
-    ensure!(schema <= newest, "the file has layout {schema}, of a later release; this one knows {newest}");
+    if let Some(why) = found.refused {
+        return Ok(Verdict::failed(why));
+    }
     let use_now = if found.in_use { "open in a server" } else { "open nowhere" };
     let (mib, log) = (found.bytes >> 20, found.log_bytes >> 20);
     Ok(Verdict::passed(format!("{mib} MiB whole, {log} MiB of log, layout {schema} of {newest}, {use_now}")))

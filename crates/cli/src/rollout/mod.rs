@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use threadmill_client::{Http, Method};
+use threadmill_client::Method;
 
-/// The variable that holds the operators' token. No flag does: what is on a command line is seen by everybody on the machine.
-const TOKEN: &str = "THREADMILL_OPS_TOKEN";
+use crate::operator::Operator;
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
     threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
@@ -132,8 +131,7 @@ struct Report {
 
 impl Rollouts {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let http = Http::new(&self.url, None)?;
-        let server = Server { http, token: std::env::var(TOKEN).ok() };
+        let server = Server(Operator::at(&self.url)?);
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
             What::List => (server.get("").await?, show::list),
             What::Show(Flag { flag }) => (server.get(&format!("/{flag}")).await?, show::standing),
@@ -155,22 +153,11 @@ impl Rollouts {
     }
 }
 
-struct Server {
-    http: Http,
-    token: Option<String>,
-}
+struct Server(Operator);
 
 impl Server {
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let path = format!("/ops/api/rollouts{path}");
-        match self.http.operate(method, &path, self.token.as_deref(), body).await {
-            Ok(answer) => Ok(answer),
-            Err(error) if error.code() == Some("unauthorized") => {
-                bail!("{error}: set {TOKEN} to the token that the server was given")
-            }
-            Err(error) if error.code() == Some("ops_read_only") => bail!("{error}: start the server with --ops-write"),
-            Err(error) => Err(error.into()),
-        }
+        self.0.ask(method, &format!("/rollouts{path}"), body).await
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -40,7 +40,8 @@ Where the server believes its callers it is user `threadmill-verify`; with the d
 `SSL_CERT_FILE`.
 
 Times are the 95th percentile of twenty readings, and the best of up to three rounds counts, so that a machine that is busy for
-a moment raises no alarm. The thresholds are flags: `--max-load-ms 500`, `--max-switch-ms 200`, `--max-frame-ms 16`,
+a moment raises no alarm. With `--browser PATH`, a Chromium loads the page and the same thresholds hold for it: script, layout and
+paint are in those times, and without a browser they are skipped. The thresholds are flags: `--max-load-ms 500`, `--max-switch-ms 200`, `--max-frame-ms 16`,
 `--max-scroll-ms 300`, `--max-stop-ms 500`, `--max-lag-ms 2000`, `--max-skew-ms 3000`, `--min-cert-days 30`.
 
 ";

@@ -3,9 +3,11 @@
 //! The checks are in `table`; each is over the native client or plain requests, and nothing here reaches into a node. They run
 //! one after the other, so that the load is that of one user, and remove what they made, on Ctrl-C too.
 
+mod browser;
 mod deep;
 #[cfg(test)]
 mod document;
+mod drawn;
 mod health;
 mod heard;
 mod locks;
@@ -70,7 +72,7 @@ pub(crate) struct Verify {
     /// Who is to answer; `none` asks nobody [default: replay, else the first]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// A Chromium that opens the page
+    /// A Chromium that opens the page, and what the page takes in it is measured
     #[arg(long, value_name = "PATH")]
     browser: Option<PathBuf>,
     /// Who reads what was found
@@ -114,7 +116,7 @@ impl Verify {
         let scene = self.scene()?;
         let finished = tokio::select! {
             finished = self.done(&all, &scene, within, self.urls.clone()) => finished,
-            _ = tokio::signal::ctrl_c() => {
+            _ = crate::stop::asked() => {
                 eprintln!("threadmill verify: stopping; what was made is removed");
                 Err(anyhow::anyhow!("it was stopped"))
             }

@@ -156,6 +156,13 @@ impl Node {
         self.as_caller(reqwest::Method::POST, path, headers, Some(body.to_string())).await
     }
 
+    /// What makes a request the caller's.
+    pub(super) fn headers(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut all = vec![("x-threadmill-user".to_owned(), self.caller.user.clone())];
+        all.extend(self.caller.token()?.map(|token| ("authorization".to_owned(), format!("Bearer {token}"))));
+        Ok(all)
+    }
+
     async fn as_caller(
         &self,
         method: reqwest::Method,

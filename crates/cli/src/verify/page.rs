@@ -1,14 +1,12 @@
 //! What is served besides the API's own answers: the page, its files and the headers of what is private.
 
 use std::collections::BTreeSet;
-use std::process::{Child, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::node::Plain;
 use super::scene::Scene;
-use crate::checks::{NotDone, Verdict};
+use crate::checks::Verdict;
 use crate::secrets;
 
 type Found = anyhow::Result<Verdict>;
@@ -91,44 +89,6 @@ pub(super) async fn compression(scene: &Scene) -> Found {
     let saw = format!("a window of {} bytes is sent as {coding} in {}", whole.body.len(), small.body.len());
     let passed = ["br", "gzip", "zstd"].contains(&coding.as_str()) && small.body.len() < whole.body.len();
     Ok(if passed { Verdict::passed(saw) } else { Verdict::failed(saw) })
-}
-
-/// How often it is looked whether the browser is done.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// A browser that is ended with this, also when the check took too long.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What the page of a thread shows in a browser.
-pub(super) async fn page_renders(scene: &Scene) -> Found {
-    let browser = scene.browser.as_ref().ok_or_else(|| NotDone("no --browser was named".into()))?;
-    let profile = tempfile::tempdir().context("no directory for the browser")?;
-    let dom = profile.path().join("dom.html");
-    let mut command = std::process::Command::new(browser);
-    command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]);
-    command.arg(format!("--user-data-dir={}", profile.path().display())).arg(scene.first().url.join("/")?.as_str());
-    command.stdin(Stdio::null()).stdout(std::fs::File::create(&dom)?).stderr(Stdio::null());
-    let mut running = Running(command.spawn().with_context(|| format!("{} cannot be run", browser.display()))?);
-    let status = loop {
-        match running.0.try_wait()? {
-            Some(status) => break status,
-            None => tokio::time::sleep(LOOK).await,
-        }
-    };
-    ensure!(status.success(), "the browser ended with {status}");
-    let dom = std::fs::read_to_string(dom)?;
-    // React has put something into the page's root, or its first script did.
-    let drawn = dom.contains("<main") || dom.contains("role=\"main\"") || dom.contains("<textarea");
-    let saw = format!("the browser shows a page of {} KiB", dom.len() >> 10);
-    Ok(if drawn { Verdict::passed(saw) } else { Verdict::failed(format!("{saw}, and no chat in it")) })
 }
 
 #[cfg(test)]

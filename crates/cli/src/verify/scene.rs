@@ -14,6 +14,7 @@ use threadmill_client::{Method, mint};
 use threadmill_proto::ThreadId;
 use tokio::sync::OnceCell;
 
+use super::browser::Browser;
 use super::heard::Streamed;
 use super::node::Node;
 use crate::checks::NotDone;
@@ -82,6 +83,8 @@ pub(crate) struct Scene {
     pub(super) provider: Option<String>,
     /// A Chromium that renders the page.
     pub(super) browser: Option<PathBuf>,
+    /// It, once it was started.
+    pub(super) running: OnceCell<Result<tokio::sync::Mutex<Browser>, Why>>,
     /// For how long a reader is watched over restarts.
     pub(super) watch: Duration,
     /// What opens the ops API.
@@ -101,6 +104,7 @@ impl Scene {
             limits,
             provider: None,
             browser: None,
+            running: OnceCell::new(),
             watch: Duration::ZERO,
             ops_token: None,
             library: Vec::new(),

@@ -3,7 +3,7 @@
 use futures_util::FutureExt as _;
 
 use super::scene::Scene;
-use super::{deep, health, locks, page, reach, stream, timing, tls, windows, writes};
+use super::{deep, drawn, health, locks, page, reach, stream, timing, tls, windows, writes};
 use crate::checks::{Check, Needs, Run};
 
 use Needs::{Caller, Nothing, Server};
@@ -154,13 +154,53 @@ pub(super) static CHECKS: &[One] = &[
     ),
     check(
         "page-renders",
-        Server,
+        Caller,
         [
             "The page shows its chat in a browser",
-            "Opens the page in the Chromium of --browser and looks at what it drew",
+            "Opens the long thread in the Chromium of --browser, as the checks' own user, and looks whether its newest message is drawn",
             "Open the page and look at the browser's console; a content policy of a proxy may forbid its scripts",
         ],
-        |scene| page::page_renders(scene).boxed_local(),
+        |scene| drawn::renders(scene).boxed_local(),
+    ),
+    check(
+        "page-load-time",
+        Caller,
+        [
+            "A long thread opens in time in a browser",
+            "Loads the page of the long thread seven times in the Chromium of --browser, until its rows are painted",
+            "If load-time passes it is the page: see what its files take to come, and whether a proxy compresses and caches them",
+        ],
+        |scene| drawn::load(scene).boxed_local(),
+    ),
+    check(
+        "page-switch-time",
+        Caller,
+        [
+            "Switching between threads is quick in a browser",
+            "Clicks to and fro between two threads of the list in the Chromium of --browser, twenty times, until rows are painted",
+            "As for page-load-time",
+        ],
+        |scene| drawn::switch(scene).boxed_local(),
+    ),
+    check(
+        "page-frame-time",
+        Caller,
+        [
+            "Scrolling holds its frames in a browser",
+            "Scrolls the long thread by sixty frames in the Chromium of --browser, and takes what each needs until it is painted",
+            "A machine without a graphics card may need longer: raise --max-frame-ms. Else report it with the version and the machine",
+        ],
+        |scene| drawn::frame(scene).boxed_local(),
+    ),
+    check(
+        "page-scroll-time",
+        Caller,
+        [
+            "Older messages come in time in a browser",
+            "Scrolls to the top of what is loaded in the Chromium of --browser, twenty times, until older messages are painted",
+            "As for page-load-time",
+        ],
+        |scene| drawn::scroll(scene).boxed_local(),
     ),
     check(
         "private-cache",
@@ -504,6 +544,9 @@ pub(super) static CHECKS: &[One] = &[
         health::concern(scene, "slow-delivery").boxed_local()
     }),
     concern("task-panics", "No task of a node panics", |scene| health::concern(scene, "task-panics").boxed_local()),
+    concern("webhook-backlog", "Webhooks are delivered", |scene| {
+        health::concern(scene, "webhook-backlog").boxed_local()
+    }),
 ];
 
 /// What the nodes watch themselves.

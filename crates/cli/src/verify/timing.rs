@@ -15,7 +15,7 @@ use crate::checks::Verdict;
 
 type Found = anyhow::Result<Verdict>;
 
-const READINGS: usize = 20;
+pub(super) const READINGS: usize = 20;
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -25,7 +25,11 @@ fn percentile(mut readings: Vec<Duration>) -> Duration {
     readings.get((readings.len() * 95).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
 }
 
-async fn judged(what: &str, most_ms: u64, mut round: impl AsyncFnMut() -> anyhow::Result<Vec<Duration>>) -> Found {
+pub(super) async fn judged(
+    what: &str,
+    most_ms: u64,
+    mut round: impl AsyncFnMut() -> anyhow::Result<Vec<Duration>>,
+) -> Found {
     let most = Duration::from_millis(most_ms);
     let mut best = Duration::MAX;
     for _ in 0..ROUNDS {
@@ -94,7 +98,7 @@ pub(super) async fn scroll(scene: &Scene) -> Found {
     .await
 }
 
-/// The core's part of a frame: a page taken into a view. What a browser adds to it is measured with `--browser` alone.
+/// The core's part of a frame: a page taken into a view. What a browser adds to it is in `drawn`, with `--browser` alone.
 pub(super) async fn frame(scene: &Scene) -> Found {
     let thread = scene.long().await?;
     let request = PageRequest { thread: thread.clone(), branch: None, anchor: Anchor::Tip, before: 50, after: 0 };

@@ -9,6 +9,7 @@ mod reader;
 mod socket;
 
 mod again;
+mod analytics;
 mod auth;
 mod backup;
 mod benches;
@@ -39,6 +40,8 @@ mod postgres {
 }
 mod raw;
 mod refusals;
+mod reload;
+mod retention;
 mod rollout;
 mod runs;
 /// The hot tiers that the Redis store's own tests start.
@@ -46,9 +49,12 @@ mod runs;
 #[allow(dead_code, reason = "those tests do more with them")]
 mod servers;
 mod shared;
+mod top;
+mod traces;
 mod trees;
 /// Upstash, as those tests have it.
 #[path = "../../../store-redis/tests/it/upstash/service.rs"]
 mod upstash;
 mod values;
 mod verify;
+mod webhooks;

@@ -21,6 +21,7 @@ const SLOW: &str = "mock,tokens=2000,rate=50";
 
 /// Asks a path from the root, as an operator with this token.
 async fn ask(address: &str, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> (u16, Value) {
+    threadmill_engine::providers::openai::install_tls();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let mut request = client.request(method, format!("http://{address}{path}"));
     if let Some(token) = token {
@@ -124,6 +125,10 @@ async fn operators_may_have_a_port_of_their_own() {
     let node = Setup::new().more(&format!("[ops]\nlisten = '{free}'\n")).start();
     let summary = async |address: &str| ask(address, Method::GET, "/ops/api/summary", None, None).await.0;
     assert_eq!((summary(&free.to_string()).await, summary(node.address()).await), (200, 404));
+    for page in ["/ops", "/ops/"] {
+        let found = ask(node.address(), Method::GET, page, None, None).await;
+        assert_eq!(found.0, 404, "{page} is not where users come: {}", found.1);
+    }
     let users = ask(&free.to_string(), Method::GET, "/v1/threads", None, None).await;
     assert_ne!(users.1["threads"], json!([]), "users are not served there: {}", users.1);
 }

@@ -127,9 +127,14 @@ impl ClusterHub {
 
     /// Gives the hot tier a moment to bring a run's chunks up to an offset.
     pub(crate) fn defer(&self, key: &TopicKey, run: &RunId, offset: u64) {
-        let hint = DeferredHint { key: key.clone(), run: run.clone(), offset, due: Instant::now() + GRACE };
+        let hint = DeferredHint { key: key.clone(), run: run.clone(), offset, due: Instant::now() + self.grace() };
         // Nobody waits once the engine is gone.
         let _ = self.deferred.send(hint);
+    }
+
+    /// How long a hint is deferred: what the writer gathers comes so much later.
+    fn grace(&self) -> Duration {
+        GRACE + self.tier.as_ref().map_or(Duration::ZERO, |tier| tier.gather())
     }
 
     fn schedule_list(&self, scope: &Scope, read: Option<Read>) {

@@ -3,8 +3,8 @@
 //! | stage | compared | a regression | passes |
 //! |---|---|---|---|
 //! | off | nothing: the baseline | never | each required gate has data |
-//! | internal | the list's users with the baseline: no chance placed them | certainly above the baseline by more than the margin, or above the ceiling | each required gate has a tenth of the data, and no regression |
-//! | below 100 % | the two arms, the list's users left out | certainly worse by more than the tolerance, or above the ceiling | certainly worse by less than the margin, on all gates that have data and all required ones |
+//! | internal | the list's users with the baseline: no chance placed them | certainly above the baseline by more than the margin | each required gate has a tenth of the data, and no regression |
+//! | below 100 % | the two arms, the list's users left out | certainly worse by more than the tolerance | certainly worse by less than the margin, on all gates that have data and all required ones |
 //! | 100 % | everybody with the old arm of the stage before | as for internal | never: it is judged in rounds, and goes back if one fails |
 
 use serde::Serialize;
@@ -186,10 +186,8 @@ fn beside(rollout: &Rollout, gate: &Gate, reading: Reading, arms: Option<(Estima
     let (level, margin) = (rollout.plan.level(), gate.margin * scale);
     let around = radius(variance(&old) + variance(&new), old.degrees.min(new.degrees), level, margin);
     let (low, high) = (new.rate - old.rate - around, new.rate - old.rate + around);
-    let above =
-        gate.ceiling.is_some_and(|ceiling| new.rate - radius(variance(&new), new.degrees, level, margin) > ceiling);
     let finding = match () {
-        () if above || low > gate.tolerance * scale => Finding::Regressed,
+        () if low > gate.tolerance * scale => Finding::Regressed,
         () if high < margin => Finding::Passed,
         () => Finding::Unclear,
     };
@@ -198,33 +196,25 @@ fn beside(rollout: &Rollout, gate: &Gate, reading: Reading, arms: Option<(Estima
 
 /// The new arm with nothing of the same time beside it: held to what the old one had, and a margin.
 fn alone(rollout: &Rollout, gate: &Gate, reading: Reading, new: Option<Estimate>, level: f64) -> Reading {
-    let Some(new) = new else { return reading };
-    let known = rollout.references.get(&gate.metric);
-    let scale = match (gate.metric.kind(), known) {
-        (Kind::Mean, Some(known)) => known.rate.abs(),
-        (Kind::Mean, None) => return reading,
-        (Kind::Share | Kind::Quartile, _) => 1.0,
+    let (Some(new), Some(known)) = (new, rollout.references.get(&gate.metric)) else { return reading };
+    let scale = match gate.metric.kind() {
+        Kind::Mean => known.rate.abs(),
+        Kind::Share | Kind::Quartile => 1.0,
     };
-    let most = match (gate.ceiling, known) {
-        (Some(ceiling), Some(known)) => ceiling.min(known.rate + gate.margin * scale),
-        (Some(ceiling), None) => ceiling,
-        (None, Some(known)) => known.rate + gate.margin * scale,
-        (None, None) => return reading,
-    };
+    let most = known.rate + gate.margin * scale;
     let variance = match gate.metric.kind() {
         Kind::Mean => new.variance,
         Kind::Share | Kind::Quartile => new.variance.max(least_variance(new.trials, new.sum, new.trials)),
     };
     let around = radius(variance, new.degrees, level, gate.margin * scale.max(f64::MIN_POSITIVE));
-    let old = known.map(|known| known.rate);
+    let old = known.rate;
     let (low, high) = (new.rate - around, new.rate + around);
     let finding = match () {
         () if low > most => Finding::Regressed,
         () if high < most => Finding::Passed,
         () => Finding::Unclear,
     };
-    let against = old.unwrap_or(0.0);
-    Reading { finding, old, low: Some(low - against), high: Some(high - against), ..reading }
+    Reading { finding, old: Some(old), low: Some(low - old), high: Some(high - old), ..reading }
 }
 
 /// Where the upper quarter of a metric's values began in the baseline.

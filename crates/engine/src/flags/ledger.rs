@@ -15,11 +15,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use threadmill_proto::Millis;
-use threadmill_store::{DurableStore, Setting, SettingPut, StoreError, StoreResult};
+use threadmill_store::{DurableStore, Setting, SettingPut, SettingsPage, StoreError, StoreResult};
 
 use super::counts::Counts;
 use super::rollout::Rollout;
 
+/// Entries of a log that are read: the newest.
+const LOG: u32 = 200;
 /// Days that are summed up one by one.
 pub(super) const DAYS: u64 = 31;
 /// Nodes whose last word is remembered, so that none is counted twice.
@@ -90,7 +92,7 @@ fn read<T: DeserializeOwned>(setting: &Setting) -> StoreResult<T> {
 fn put<T: Serialize>(key: String, read: u64, value: &T) -> StoreResult<SettingPut> {
     let value = serde_json::to_string(value);
     let value = value.map_err(|error| StoreError::Invalid(format!("{key} cannot be written: {error}")))?;
-    Ok(SettingPut { key, read, value })
+    Ok(SettingPut::new(key, read, value))
 }
 
 impl Ledger {
@@ -110,18 +112,29 @@ impl Ledger {
         row.map_or(Ok((0, None)), |row| Ok((row.version, Some(read(&row)?))))
     }
 
-    /// Puts a rollout that was read at a version, with the entry that explains it. False if it has moved on.
-    pub(super) async fn change(&self, flag: &str, version: u64, rollout: &Rollout, entry: &Entry) -> StoreResult<bool> {
+    /// Puts a rollout that was read at a version, with the entry that explains it and what tells of it. False if it has moved
+    /// on.
+    pub(super) async fn change(
+        &self,
+        flag: &str,
+        version: u64,
+        rollout: &Rollout,
+        entry: &Entry,
+        told: Vec<SettingPut>,
+    ) -> StoreResult<bool> {
         let mut rollout = rollout.clone();
         rollout.entries += 1;
         let log = format!("rollout-log/{flag}/{:08}", rollout.entries);
-        let puts = vec![put(format!("rollouts/{flag}"), version, &rollout)?, put(log, 0, entry)?];
+        let mut puts = vec![put(format!("rollouts/{flag}"), version, &rollout)?, put(log, 0, entry)?];
+        puts.extend(told);
         self.0.put_settings(puts).await
     }
 
-    /// The log of a flag, oldest first.
-    pub(super) async fn log(&self, flag: &str) -> StoreResult<Vec<Entry>> {
-        self.0.settings(&format!("rollout-log/{flag}/")).await?.iter().map(read).collect()
+    /// The newest entries of a flag's log, oldest first, of a rollout that counts so many.
+    pub(super) async fn log(&self, flag: &str, entries: u64) -> StoreResult<Vec<Entry>> {
+        let prefix = format!("rollout-log/{flag}/");
+        let after = Some(format!("{prefix}{:08}", entries.saturating_sub(u64::from(LOG))));
+        self.0.settings_page(SettingsPage { prefix, after, limit: LOG }).await?.iter().map(read).collect()
     }
 
     /// What all nodes counted in a generation.

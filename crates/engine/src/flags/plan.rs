@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use threadmill_proto::Millis;
 
-use super::metric::Metric;
+use super::metric::{Kind, Metric};
 
 /// A day in milliseconds.
 pub const DAY: Millis = 24 * 60 * 60 * 1_000;
@@ -82,8 +82,6 @@ pub struct Gate {
     pub tolerance: f64,
     /// By how much it might be worse and pass: a difference that may still be larger keeps the stage waiting.
     pub margin: f64,
-    /// The most that the new arm may have, whatever the old one has.
-    pub ceiling: Option<f64>,
 }
 
 /// A rollout's plan. It does not change while the rollout runs, which the tests rely on.
@@ -111,13 +109,13 @@ pub struct Plan {
 /// The gates of the checklist. A client measures loads, inputs and heap where that is switched on, and money is known where
 /// there is a table of prices: those two that not every browser or provider has are judged where they are present.
 pub const GATES: [Gate; 7] = [
-    Gate { metric: Metric::Errors, need: Need::Required, tolerance: 0.001, margin: 0.02, ceiling: None },
-    Gate { metric: Metric::Load, need: Need::Required, tolerance: 0.02, margin: 0.1, ceiling: None },
-    Gate { metric: Metric::Inp, need: Need::Required, tolerance: 0.02, margin: 0.1, ceiling: None },
-    Gate { metric: Metric::Heap, need: Need::WhenPresent, tolerance: 0.02, margin: 0.1, ceiling: None },
-    Gate { metric: Metric::Fallback, need: Need::Required, tolerance: 0.01, margin: 0.05, ceiling: None },
-    Gate { metric: Metric::Cost, need: Need::WhenPresent, tolerance: 0.05, margin: 0.25, ceiling: None },
-    Gate { metric: Metric::Complaints, need: Need::Required, tolerance: 0.002, margin: 0.02, ceiling: None },
+    Gate { metric: Metric::Errors, need: Need::Required, tolerance: 0.001, margin: 0.02 },
+    Gate { metric: Metric::Load, need: Need::Required, tolerance: 0.02, margin: 0.1 },
+    Gate { metric: Metric::Inp, need: Need::Required, tolerance: 0.02, margin: 0.1 },
+    Gate { metric: Metric::Heap, need: Need::WhenPresent, tolerance: 0.02, margin: 0.1 },
+    Gate { metric: Metric::Fallback, need: Need::Required, tolerance: 0.01, margin: 0.05 },
+    Gate { metric: Metric::Cost, need: Need::WhenPresent, tolerance: 0.05, margin: 0.25 },
+    Gate { metric: Metric::Complaints, need: Need::Required, tolerance: 0.002, margin: 0.02 },
 ];
 
 impl Plan {
@@ -137,6 +135,12 @@ impl Plan {
             alpha: 0.05,
             least: 500,
         }
+    }
+
+    /// Whether it begins by measuring what there is.
+    #[must_use]
+    pub fn has_baseline(&self) -> bool {
+        self.stages.iter().any(|stage| stage.reach == Reach::Off)
     }
 
     /// What makes no sense of a plan, in words.
@@ -195,8 +199,12 @@ impl Plan {
                 return Err(format!("the gate {name} is there twice"));
             }
             let sound = gate.tolerance >= 0.0 && gate.margin > gate.tolerance && gate.margin <= 10.0;
-            if !sound || gate.ceiling.is_some_and(|ceiling| !(ceiling > 0.0 && ceiling.is_finite())) {
-                return Err(format!("the gate {name}: 0 <= tolerance < margin <= 10, and a ceiling above 0"));
+            if !sound {
+                return Err(format!("the gate {name}: 0 <= tolerance < margin <= 10"));
+            }
+            // What is counted is who is above the upper quarter of the baseline, so there must be one.
+            if gate.needs_baseline() && !self.has_baseline() {
+                return Err(format!("the gate {name} needs the stage off, which measures the baseline"));
             }
         }
         Ok(())
@@ -216,6 +224,14 @@ impl Plan {
     pub fn level_of_round(&self, round: u32) -> f64 {
         let round = f64::from(round);
         self.level() / ((round + 1.0) * (round + 2.0))
+    }
+}
+
+impl Gate {
+    /// Whether it compares with what was measured before anybody had the flag.
+    #[must_use]
+    pub fn needs_baseline(&self) -> bool {
+        self.metric.kind() == Kind::Quartile
     }
 }
 
@@ -242,12 +258,15 @@ mod tests {
             change(&mut plan);
             plan.check()
         };
-        let wrong: [fn(&mut Plan); 10] = [
+        let wrong: [fn(&mut Plan); 11] = [
             |plan| plan.stages.clear(),
             |plan| plan.stages.swap(2, 3),
             |plan| plan.stages[4].reach = Reach::Percent(101),
             |plan| plan.internal.clear(),
             |plan| plan.gates.clear(),
+            |plan| {
+                plan.stages.remove(0);
+            },
             |plan| plan.gates.push(GATES[0]),
             |plan| plan.gates[0].margin = f64::NAN,
             |plan| plan.alpha = f64::NAN,

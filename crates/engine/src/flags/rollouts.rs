@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 use threadmill_proto::{ErrorCode, Millis, Problem, Scope};
 use threadmill_store::{DurableStore, StoreResult};
 use tokio::task::AbortHandle;
@@ -28,6 +29,7 @@ use crate::node::Node;
 use crate::problem::{Answer, problem_of};
 use crate::supervise::Tasks;
 use crate::sync::lock;
+use crate::webhooks::{Event, EventKind, Webhooks};
 
 /// How often the durable tier is asked how rollouts stand.
 pub const LOOK: Duration = Duration::from_secs(2);
@@ -89,7 +91,7 @@ pub struct Standing {
     pub judgement: Judgement,
     /// What was counted in its stage.
     pub counts: Counts,
-    /// Its log, oldest first.
+    /// Its newest changes, oldest first.
     pub log: Vec<Entry>,
 }
 
@@ -108,6 +110,7 @@ pub struct Rollouts {
     ledger: Ledger,
     board: Arc<Board>,
     node: Arc<Node>,
+    webhooks: Arc<Webhooks>,
     local: Mutex<BTreeMap<String, Local>>,
     notify: OnceLock<Arc<dyn Notify>>,
 }
@@ -123,9 +126,14 @@ fn refused(why: impl Into<String>) -> Problem {
 }
 
 impl Rollouts {
-    pub(crate) fn new(store: Arc<dyn DurableStore>, board: Arc<Board>, node: Arc<Node>) -> Arc<Self> {
+    pub(crate) fn new(
+        store: Arc<dyn DurableStore>,
+        board: Arc<Board>,
+        node: Arc<Node>,
+        webhooks: Arc<Webhooks>,
+    ) -> Arc<Self> {
         let (local, notify) = (Mutex::default(), OnceLock::new());
-        Arc::new(Self { ledger: Ledger(store), board, node, local, notify })
+        Arc::new(Self { ledger: Ledger(store), board, node, webhooks, local, notify })
     }
 
     /// Whoever wants to hear of changes; the first who asks is told.
@@ -311,7 +319,7 @@ impl Rollouts {
     pub async fn show(&self, flag: &str) -> Answer<Standing> {
         let rollout = self.known(flag).await?;
         let counts = self.ledger.counts(flag, rollout.generation).await.map_err(problem_of)?;
-        let log = self.ledger.log(flag).await.map_err(problem_of)?;
+        let log = self.ledger.log(flag, rollout.entries).await.map_err(problem_of)?;
         let judgement = judge::judge(&rollout, &counts, self.node.now());
         Ok(Standing { rollout, judgement, counts, log })
     }
@@ -420,7 +428,8 @@ impl Rollouts {
                 status: next.status.word().to_owned(),
                 stage: next.stage().reach.to_string(),
             };
-            if self.ledger.change(flag, version, &next, &entry).await.map_err(problem_of)? {
+            let told = self.webhooks.enqueue(&moved(flag, &entry));
+            if self.ledger.change(flag, version, &next, &entry, told).await.map_err(problem_of)? {
                 next.entries += 1;
                 self.tell(&Change { flag: flag.to_owned(), entry });
                 if let Err(error) = self.look().await {
@@ -449,6 +458,13 @@ impl Rollouts {
             notify.changed(change);
         }
     }
+}
+
+/// A change as webhooks tell it.
+fn moved(flag: &str, entry: &Entry) -> Event {
+    let Entry { who, what, why, status, stage, .. } = entry;
+    let data = json!({"flag": flag, "move": what, "who": who, "why": why, "status": status, "stage": stage});
+    Event { kind: EventKind::RolloutMoved, data }
 }
 
 #[cfg(test)]

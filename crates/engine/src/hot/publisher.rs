@@ -13,6 +13,7 @@ use threadmill_store::hot::{
     ThreadKey,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 /// How long somebody is there who says nothing more.
 pub const PRESENT_FOR: Duration = Duration::from_secs(15);
@@ -59,17 +60,34 @@ pub(crate) struct Published {
     pub(crate) dropped: AtomicU64,
 }
 
-/// Sends what waits, together, for as long as the tier is used.
+/// Whether it may be gathered: nobody waits for one piece of a stream, and somebody does for the end of it.
+fn is_piece(item: &Item) -> bool {
+    matches!(item, Item::Chunks { .. })
+}
+
+/// Sends what waits, together, for as long as the tier is used; pieces of streams after having gathered them for a while.
 pub(crate) async fn publish(
     store: Arc<Breaker>,
     counts: Arc<Published>,
     waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>,
+    gather: Duration,
 ) {
     let mut waiting = waiting.lock().await;
     while let Some(first) = waiting.recv().await {
         let mut batch = Batch::default();
         let mut rooms = vec![first.room];
+        let mut patient = is_piece(&first.item);
         batch.add(first.item);
+        let until = Instant::now() + gather;
+        while patient
+            && !gather.is_zero()
+            && batch.has_room()
+            && let Ok(Some(next)) = timeout_at(until, waiting.recv()).await
+        {
+            patient = is_piece(&next.item);
+            batch.add(next.item);
+            rooms.push(next.room);
+        }
         while batch.has_room()
             && let Ok(next) = waiting.try_recv()
         {

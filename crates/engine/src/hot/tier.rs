@@ -13,12 +13,13 @@ use bytes::Bytes;
 use threadmill_proto::frame::Mode;
 use threadmill_proto::{Chunk, RunId, Scope, TenantId, ThreadId, from_cbor, to_cbor};
 use threadmill_store::hot::{
-    Breaker, BreakerPolicy, BreakerState, HotStore, Mark, MeterReading, Metered, PageKey, Place, TailKey, TailRead,
-    ThreadKey,
+    Breaker, BreakerPolicy, BreakerState, HotStore, Mark, MeterReading, Metered, PageKey, Place, Sent, TailKey,
+    TailRead, ThreadKey,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
+use crate::hot::bill::Tariff;
 use crate::hot::publisher::{Item, Published, Waiting, publish};
 use crate::supervise::Tasks;
 
@@ -54,6 +55,8 @@ pub struct TierReading {
     pub switches: u64,
     /// Values and hints found there that this deployment did not seal.
     pub unverified: u64,
+    /// Commands and bytes that were sent there.
+    pub sent: Sent,
 }
 
 impl TierReading {
@@ -75,10 +78,34 @@ struct Counts {
     switches: AtomicU64,
 }
 
+/// How a hot tier is used.
+#[derive(Debug, Clone, Copy)]
+pub struct TierOptions {
+    /// It is asked at least so often whether it is there, so that its loss is noticed while nothing happens.
+    pub probe: Duration,
+    /// Spreads the probes of many nodes.
+    pub seed: u64,
+    /// How long pieces of streams are gathered before they are sent together; nothing sends each at once. Fewer commands,
+    /// and other nodes have each piece so much later.
+    pub gather: Duration,
+    /// What commands cost.
+    pub tariff: Tariff,
+}
+
+impl TierOptions {
+    /// Probes of a server of one's own, nothing gathered.
+    #[must_use]
+    pub fn new(probe: Duration, seed: u64) -> Self {
+        Self { probe, seed, gather: Duration::ZERO, tariff: Tariff::OWN }
+    }
+}
+
 /// A node's use of the hot tier: what waits to be left there, whether it answers, how it was used.
 pub struct Tier {
     store: Arc<Breaker>,
     meters: Arc<Metered>,
+    tariff: Tariff,
+    gather: Duration,
     items: mpsc::Sender<Waiting>,
     /// Room for what waits, in KiB.
     room: Arc<Semaphore>,
@@ -95,16 +122,18 @@ impl std::fmt::Debug for Tier {
 }
 
 impl Tier {
-    /// Starts to use a hot tier. It is asked at least every `probe` whether it is there, so that its loss is noticed
-    /// while nothing happens; `seed` spreads the probes of many nodes.
+    /// Starts to use a hot tier.
     #[must_use]
-    pub fn start(store: Arc<dyn HotStore>, probe: Duration, seed: u64) -> Arc<Self> {
+    pub fn start(store: Arc<dyn HotStore>, options: TierOptions) -> Arc<Self> {
+        let TierOptions { probe, seed, gather, tariff } = options;
         let (items, waiting) = mpsc::channel(WAITING);
         let meters = Arc::new(Metered::new(store));
         let store = Arc::new(Breaker::new(Arc::clone(&meters) as _, BreakerPolicy::default(), seed));
         let tier = Arc::new(Self {
             store,
             meters,
+            tariff,
+            gather,
             items,
             room: Arc::new(Semaphore::new(WAITING_KIB)),
             tasks: Arc::default(),
@@ -114,7 +143,7 @@ impl Tier {
         });
         let (store, counts) = (Arc::clone(&tier.store), Arc::clone(&tier.published));
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-        let publish = move || publish(Arc::clone(&store), Arc::clone(&counts), Arc::clone(&waiting));
+        let publish = move || publish(Arc::clone(&store), Arc::clone(&counts), Arc::clone(&waiting), gather);
         tier.tasks.run("hot-spread", publish);
         let (weak, state) = (Arc::downgrade(&tier), tier.store.state());
         tier.tasks.run("hot-mode", move || mind(weak.clone(), state.clone()));
@@ -150,6 +179,7 @@ impl Tier {
             dropped: self.published.dropped.load(Relaxed),
             switches: self.counts.switches.load(Relaxed),
             unverified: self.store.unverified(),
+            sent: self.store.sent(),
         }
     }
 
@@ -157,6 +187,17 @@ impl Tier {
     #[must_use]
     pub fn calls(&self) -> MeterReading {
         self.meters.reading()
+    }
+
+    /// How long pieces are gathered.
+    pub(crate) fn gather(&self) -> Duration {
+        self.gather
+    }
+
+    /// What commands cost there.
+    #[must_use]
+    pub fn tariff(&self) -> Tariff {
+        self.tariff
     }
 
     pub(crate) fn store(&self) -> &Arc<Breaker> {

@@ -19,7 +19,15 @@ impl Default for ContextPolicy {
     }
 }
 
+/// About how many bytes a token has, where only a share of a window is meant.
+const BYTES_PER_TOKEN: usize = 4;
+
 impl ContextPolicy {
+    /// Bytes of history.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tokens.saturating_mul(BYTES_PER_TOKEN)
+    }
+
     /// What a run's record says that its provider is given. The range of messages follows from it and the run's slot.
     pub(crate) fn record(&self, model: &str) -> JsonText {
         let record = serde_json::json!({

@@ -57,6 +57,8 @@ failures! {
     NothingToAsk "nothing_to_ask"
     /// The run names a provider that is not configured any more.
     ProviderUnknown "provider_unknown"
+    /// The history grew beyond what the run's budget holds.
+    BeyondHold "beyond_hold"
     /// The store failed.
     Store "store_failed"
 }

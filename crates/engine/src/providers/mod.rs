@@ -8,13 +8,15 @@ mod words;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use futures_util::Stream;
 use threadmill_proto::{Chunk, ErrorCode, Problem, Role};
 
 pub use failure::{Failure, ProviderError};
+
+use crate::budgets::{Plan, Terms};
 
 /// Chunks as they come. The end of the stream is the end of the answer. Dropping it aborts the call.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, ProviderError>> + Send>>;
@@ -82,6 +84,8 @@ pub struct Prompt {
     /// before the answer begins; a provider that has warnings of its own adds these to them, as the later list replaces
     /// the earlier.
     pub warnings: Vec<String>,
+    /// The trace that it is asked in, as a `traceparent`, where it is to be told.
+    pub traceparent: Option<String>,
 }
 
 /// Writes answers.
@@ -92,6 +96,11 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// The provider refused or could not be reached.
     async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError>;
+
+    /// Whose protocol it speaks, in the word that OpenTelemetry's conventions have for it, if they have one.
+    fn system(&self) -> &'static str {
+        "custom"
+    }
 }
 
 /// A provider under its configured name.
@@ -105,6 +114,8 @@ pub struct Named {
     pub note: Option<String>,
     /// The model, for the run's record.
     pub model: String,
+    /// What its answers cost; nothing if there are none.
+    pub terms: Option<Terms>,
     provider: Arc<dyn Provider>,
 }
 
@@ -117,7 +128,17 @@ impl fmt::Debug for Named {
 impl Named {
     /// Names a provider.
     pub fn new(name: &str, title: &str, model: &str, note: Option<String>, provider: Arc<dyn Provider>) -> Self {
-        Self { name: name.into(), title: title.into(), model: model.into(), note, provider }
+        Self { name: name.into(), title: title.into(), model: model.into(), note, terms: None, provider }
+    }
+
+    /// With what its answers cost.
+    #[must_use]
+    pub fn costing(self, terms: Terms) -> Self {
+        Self { terms: Some(terms), ..self }
+    }
+
+    pub(crate) fn system(&self) -> &'static str {
+        self.provider.system()
     }
 
     pub(crate) async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError> {
@@ -125,31 +146,57 @@ impl Named {
     }
 }
 
-/// The configured providers. The first is the default.
+/// The configured providers. The first is the default. Clones are the same list, which may be replaced while answers are
+/// being written: those are finished by whoever began them.
 #[derive(Debug, Clone)]
-pub struct Providers(Vec<Named>);
+pub struct Providers {
+    list: Arc<RwLock<Arc<[Named]>>>,
+    plan: Option<Arc<Plan>>,
+}
 
 impl Providers {
     /// Providers by name. `None` if the list is empty.
     #[must_use]
     pub fn new(list: Vec<Named>) -> Option<Self> {
-        (!list.is_empty()).then_some(Self(list))
+        (!list.is_empty()).then(|| Self { list: Arc::new(RwLock::new(list.into())), plan: None })
+    }
+
+    /// With limits on what they may cost, which stay for as long as the node runs.
+    #[must_use]
+    pub fn within(self, plan: Plan) -> Self {
+        Self { plan: Some(Arc::new(plan)), ..self }
+    }
+
+    /// The limits on what they may cost, if there are any.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
     }
 
     /// All of them, the default first.
     #[must_use]
-    pub fn all(&self) -> &[Named] {
-        &self.0
+    pub fn all(&self) -> Arc<[Named]> {
+        Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these answer.
+    pub fn replace(&self, by: &Self) {
+        let list = by.all();
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
     /// The provider of this name, or the default.
     ///
     /// # Errors
     /// There is none of this name.
-    pub fn named(&self, name: Option<&str>) -> Result<&Named, Problem> {
-        let Some(name) = name else { return Ok(&self.0[0]) };
-        self.0.iter().find(|provider| provider.name == name).ok_or_else(|| {
-            let known: Vec<_> = self.0.iter().map(|provider| provider.name.as_str()).collect();
+    pub fn named(&self, name: Option<&str>) -> Result<Named, Problem> {
+        let all = self.all();
+        let found = match name {
+            Some(name) => all.iter().find(|provider| provider.name == name),
+            None => all.first(),
+        };
+        found.cloned().ok_or_else(|| {
+            let known: Vec<_> = all.iter().map(|provider| provider.name.as_str()).collect();
             let detail = format!("There is no provider of that name; there are: {}.", known.join(", "));
             Problem::new(ErrorCode::ProviderUnknown, detail)
         })

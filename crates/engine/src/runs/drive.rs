@@ -11,16 +11,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
+use crate::budgets::bound::Promise;
 use crate::node::ids;
 use crate::problem::problem_of;
 use crate::providers::context::ContextPolicy;
 use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
 use crate::runs::allowance::Allowance;
-use crate::runs::finish::Finisher;
+use crate::runs::finish::{Cost, Ending, Finisher};
 use crate::runs::outage::Outage;
 use crate::runs::prompt::{History, check_question, turns};
 use crate::runs::registry::Entered;
-use crate::telemetry::runs::{Begun, RunCounts, RunMark};
+use crate::telemetry::runs::{Begun, Model, RunCounts, RunMark};
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::context::TraceParent;
+use crate::threads::costs::tokens_of_history;
 
 /// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
 const CHECKPOINT_BYTES: usize = 64 << 10;
@@ -65,6 +69,7 @@ pub(crate) struct Driving {
     pub(crate) limits: Limits,
     pub(crate) finisher: Finisher,
     pub(crate) counts: Arc<RunCounts>,
+    pub(crate) traces: Arc<Traces>,
 }
 
 impl Driving {
@@ -76,34 +81,38 @@ impl Driving {
         run: &RunInfo,
         fence: u64,
         entered: Entered,
+        parent: Option<TraceParent>,
     ) {
         let (branch, depth, provider) = (run.branch.clone(), run.depth, run.provider.clone());
         let slot = BranchSlot { thread: thread.clone(), branch, depth, provider: provider.clone() };
         let (driving, scope, run) = (Arc::clone(self), scope.clone(), run.id.clone());
+        let at = ids::now();
         let mark = Arc::new(self.counts.accepted(Begun {
             scope: scope.clone(),
             thread: thread.clone(),
             run: run.clone(),
+            model: self.model(&provider),
             provider: provider.clone(),
             fence,
-            at: ids::now(),
+            at,
+            trace: self.traces.begin(&scope, &run, parent, at),
         }));
         tokio::spawn(async move {
             let let_go = entered.let_go.clone();
             let driven = driving.drive(&scope, &slot, &run, fence, let_go, &mark).await;
-            let outcome = match driven {
-                Driven::Complete => Some((Outcome::Complete, None)),
+            let ending = match driven {
+                Driven::Complete => Some(Ending::of(Outcome::Complete)),
                 Driven::Failed(why) => {
                     let (code, status) = (why.code.code(), why.status);
                     mark.failed(code);
                     tracing::warn!(%run, provider, code, status, "a run failed: {why}");
-                    Some((Outcome::Failed, Some(why.to_string())))
+                    Some(Ending { outcome: Outcome::Failed, error: Some(why.to_string()), cost: cost_of(&why) })
                 }
-                Driven::LetGo => Some((Outcome::Interrupted, None)),
+                Driven::LetGo => Some(Ending::of(Outcome::Interrupted)),
                 Driven::Lost => None,
             };
-            if let Some((outcome, error)) = outcome {
-                match driving.finisher.end_in_time(&scope, &run, fence, outcome, error).await {
+            if let Some(ending) = ending {
+                match driving.finisher.end_in_time(&scope, &run, fence, ending).await {
                     Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
                     Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
                 }
@@ -123,7 +132,7 @@ impl Driving {
     ) -> Driven {
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = self.asked(scope, slot, mark) => stream,
+            stream = self.asked(scope, slot, run, mark) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
         // A failure comes the same way as one in mid answer, so that the message keeps it.
@@ -144,11 +153,23 @@ impl Driving {
         driver.pump(stream, let_go).await
     }
 
+    /// What answers under a provider's name.
+    fn model(&self, provider: &str) -> Model {
+        let named = self.providers.named(Some(provider)).ok();
+        named.map(|named| Model { name: named.model.clone(), system: named.system() }).unwrap_or_default()
+    }
+
     /// Asks the provider about the history before the run's slot.
-    async fn asked(&self, scope: &Scope, slot: &BranchSlot, mark: &RunMark) -> Result<ChunkStream, ProviderError> {
+    async fn asked(
+        &self,
+        scope: &Scope,
+        slot: &BranchSlot,
+        run: &RunId,
+        mark: &RunMark,
+    ) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
         let provider = self.providers.named(Some(&slot.provider)).map_err(unknown)?;
-        let prompt = self.prompt(scope, slot).await?;
+        let prompt = Prompt { traceparent: mark.traceparent(), ..self.prompt(scope, slot, run).await? };
         let warned = (!prompt.warnings.is_empty()).then(|| Ok(warning_of(&prompt.warnings)));
         mark.asked();
         let answer = provider.open(prompt).await?;
@@ -156,8 +177,7 @@ impl Driving {
     }
 
     /// The history a provider is given: whole messages before the run's slot, newest first until the policy's bound.
-    async fn prompt(&self, scope: &Scope, slot: &BranchSlot) -> Result<Prompt, ProviderError> {
-        const BYTES_PER_TOKEN: usize = 4;
+    async fn prompt(&self, scope: &Scope, slot: &BranchSlot, run: &RunId) -> Result<Prompt, ProviderError> {
         let query = WindowQuery {
             thread: slot.thread.clone(),
             branch: Some(slot.branch.clone()),
@@ -165,7 +185,7 @@ impl Driving {
             before: self.context.messages,
             after: 0,
             limits: threadmill_store::PageLimits {
-                bytes: self.context.tokens.saturating_mul(BYTES_PER_TOKEN),
+                bytes: self.context.bytes(),
                 // Whole, whatever a message is like: half of a question is another question.
                 preview: usize::MAX,
             },
@@ -178,8 +198,31 @@ impl Driving {
             }
         };
         let warnings = check_question(&window.messages)?;
+        self.check_hold(scope, run, tokens_of_history(&self.context, &window.messages)).await?;
         let history = if window.has_older() { History::Cut } else { History::Whole };
-        Ok(Prompt { system: self.context.system.clone(), turns: turns(&window.messages, history), warnings })
+        let (system, turns) = (self.context.system.clone(), turns(&window.messages, history));
+        Ok(Prompt { system, turns, warnings, traceparent: None })
+    }
+
+    /// Refuses a history that grew beyond what the run holds in its budgets: what is asked may cost no more than that.
+    async fn check_hold(&self, scope: &Scope, run: &RunId, question: u64) -> Result<(), ProviderError> {
+        if self.providers.plan().is_none() {
+            return Ok(());
+        }
+        let mut outage = Outage::begin();
+        let record = loop {
+            match self.store.run(scope, run).await {
+                Ok(run) => break run.request,
+                Err(error) => outage.endure(error).await.map_err(store_failed)?,
+            }
+        };
+        match Promise::of_record(&record) {
+            Some(promise) if question > promise.question => {
+                let why = "The thread grew while the answer was asked for, beyond what its budget holds. Ask again.";
+                Err(ProviderError::new(Failure::BeyondHold, why))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Appends to a stream, over an outage too. Whether an append took effect that the store could not answer for is
@@ -249,6 +292,9 @@ impl Driver {
     /// Takes a chunk, as far as the message has room for it.
     fn take(&mut self, chunk: Chunk) -> Option<Driven> {
         self.mark.said();
+        if let Chunk::Metadata { metadata } = &chunk {
+            self.mark.told(&metadata.0);
+        }
         match self.allowance.take(chunk) {
             Ok(chunk) => {
                 self.coalesce.push(chunk);
@@ -343,6 +389,16 @@ fn verdict(done: StoreResult<()>) -> Option<Driven> {
         Ok(()) => None,
         Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
         Err(error) => Some(Driven::Failed(store_failed(error))),
+    }
+}
+
+/// What a failure cost. What was refused before anything was said cost nothing: by the node itself, or by the provider with a
+/// status that it charges nothing for. Of any other failure nobody knows.
+fn cost_of(why: &ProviderError) -> Cost {
+    match (why.code, why.status) {
+        (Failure::NothingToAsk | Failure::UnsupportedPart | Failure::ProviderUnknown | Failure::BeyondHold, _)
+        | (_, Some(400..500)) => Cost::Nothing,
+        _ => Cost::AsReported,
     }
 }
 

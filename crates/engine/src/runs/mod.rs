@@ -34,6 +34,8 @@ use crate::runs::lease::renew;
 use crate::runs::registry::Registry;
 use crate::runs::sweeper::Sweeper;
 use crate::telemetry::runs::RunCounts;
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::context::TraceParent;
 use crate::threads::requests::{Terms, Written};
 use crate::threads::writer::{AfterCommit, Writer};
 
@@ -68,16 +70,24 @@ pub(crate) struct Needs {
     pub(crate) context: ContextPolicy,
     pub(crate) limits: Limits,
     pub(crate) counts: Arc<RunCounts>,
+    pub(crate) traces: Arc<Traces>,
 }
 
 impl Runs {
     pub(crate) fn new(needs: Needs) -> Arc<Self> {
-        let Needs { store, node, hub, writer, registry, providers, context, limits, counts } = needs;
+        let Needs { store, node, hub, writer, registry, providers, context, limits, counts, traces } = needs;
         let finisher = Finisher::new(Arc::clone(&store));
         let sweeper =
             Sweeper { store: Arc::clone(&store), node, registry: Arc::clone(&registry), finisher: finisher.clone() };
-        let driving =
-            Driving { store: Arc::clone(&store), providers, context, limits, finisher: finisher.clone(), counts };
+        let driving = Driving {
+            store: Arc::clone(&store),
+            providers,
+            context,
+            limits,
+            finisher: finisher.clone(),
+            counts,
+            traces,
+        };
         let (driving, sweeper) = (Arc::new(driving), Arc::new(sweeper));
         Arc::new(Self { store, hub, writer, registry, driving, finisher, sweeper })
     }
@@ -147,11 +157,11 @@ impl Runs {
 
 impl AfterCommit for Runs {
     /// It is entered before this returns, so that a stop finds it.
-    fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64) {
+    fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64, parent: Option<TraceParent>) {
         let topic = (scope.tenant.clone(), thread.clone());
         let kept = self.hub.keep(&topic);
         let entered = self.registry.enter(scope, topic, (scope.tenant.clone(), run.id.clone()), kept);
-        self.driving.spawn(scope, thread, run, fence, entered);
+        self.driving.spawn(scope, thread, run, fence, entered, parent);
     }
 
     fn sealed(&self, scope: &Scope, run: StoppingRun) {

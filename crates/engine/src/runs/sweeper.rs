@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::delivery::ends::RunKey;
 use crate::node::{LEASE_MS, Node};
 use crate::problem::{Answer, problem_of};
-use crate::runs::finish::Finisher;
+use crate::runs::finish::{Ending, Finisher};
 use crate::runs::registry::Registry;
 
 /// A third of a lease, so that two renewals may fail.
@@ -96,7 +96,7 @@ impl Sweeper {
     async fn take_over(&self, run: &LeasedRun, expired: Millis) {
         let outcome = if run.stopping { Outcome::Stopped } else { Outcome::Interrupted };
         let done = match self.store.claim_run(run, self.node.lease(), expired).await {
-            Ok(Some(fence)) => self.finisher.end(&run.scope, &run.run, fence, outcome, None).await,
+            Ok(Some(fence)) => self.finisher.end(&run.scope, &run.run, fence, Ending::of(outcome)).await,
             Ok(None) => return,
             Err(error) => Err(error),
         };

@@ -3,6 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+/// Whether anything is counted and timed: always, but in the build by which `scripts/overhead.py` shows what that costs.
+pub const COUNTED: bool = !cfg!(feature = "uncounted");
+
 /// Only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -15,7 +18,9 @@ impl Counter {
 
     /// So many more.
     pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
+        if COUNTED {
+            self.0.fetch_add(more, Relaxed);
+        }
     }
 
     /// So far.
@@ -32,12 +37,16 @@ pub struct Level(AtomicI64);
 impl Level {
     /// One more.
     pub fn up(&self) {
-        self.0.fetch_add(1, Relaxed);
+        if COUNTED {
+            self.0.fetch_add(1, Relaxed);
+        }
     }
 
     /// One less.
     pub fn down(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        if COUNTED {
+            self.0.fetch_sub(1, Relaxed);
+        }
     }
 
     /// Now.

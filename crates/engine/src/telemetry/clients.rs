@@ -36,6 +36,10 @@ words! {
         Load "loadMs",
         /// Until a scroll was answered.
         Scroll "scrollMs",
+        /// Until another thread was shown.
+        Switch "switchMs",
+        /// Renders of a message while it was written.
+        Renders "renders",
     }
 }
 
@@ -64,6 +68,14 @@ impl ClientField {
             Self::Heap => ("threadmill_client_heap_bytes", Unit::Bytes, "Bytes of the page's heap."),
             Self::CrossTab => ("threadmill_client_cross_tab_seconds", Unit::Seconds, "From one tab to another."),
             Self::Load => ("threadmill_client_load_seconds", Unit::Seconds, "Until a thread that was opened is shown."),
+            Self::Switch => {
+                ("threadmill_client_switch_seconds", Unit::Seconds, "From one thread to another, until that is shown.")
+            }
+            Self::Renders => (
+                "threadmill_client_message_renders",
+                Unit::Count,
+                "Renders of a message while it was written. Normal: under 10.",
+            ),
             Self::Scroll => ("threadmill_client_scroll_seconds", Unit::Seconds, "Until a scroll was answered."),
         }
     }

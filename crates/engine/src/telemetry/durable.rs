@@ -12,12 +12,13 @@ use threadmill_proto::{
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction,
-    WindowQuery,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreError, StoreResult, StreamPage,
+    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 use tokio::time::Instant;
 
-use crate::telemetry::cell::{Tally, Words, words};
+use crate::telemetry::answers::Answers;
+use crate::telemetry::cell::{COUNTED, Tally, Words, words};
 use crate::telemetry::family::{Families, Kind};
 use crate::telemetry::histogram::{Histogram, Unit};
 
@@ -46,6 +47,8 @@ words! {
         Settings "settings",
         /// A change of settings.
         PutSettings "put_settings",
+        /// How budgets stand.
+        Spending "spending",
         /// A window.
         Window "window",
         /// A part of a log.
@@ -68,7 +71,7 @@ words! {
         Import "import",
         /// Part of an export.
         Export "export",
-        /// Threads by the beginning of their id.
+        /// Threads by the beginning of their id, or all of them.
         Find "find",
         /// A hash of everything.
         Digest "digest",
@@ -106,6 +109,7 @@ impl Asked {
             Self::UnendedRuns
             | Self::ReadLock
             | Self::Settings
+            | Self::Spending
             | Self::Window
             | Self::Changes
             | Self::Thread
@@ -152,6 +156,9 @@ impl DurableCounts {
     }
 
     async fn around<T>(&self, asked: Asked, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        if !COUNTED {
+            return call.await;
+        }
         let began = Instant::now();
         let done = call.await;
         self.times[asked.class().place()].took(began.elapsed());
@@ -187,6 +194,7 @@ impl DurableCounts {
 pub(crate) struct Counted {
     pub(crate) store: Arc<dyn DurableStore>,
     pub(crate) counts: Arc<DurableCounts>,
+    pub(crate) answers: Arc<Answers>,
 }
 
 #[async_trait]
@@ -196,7 +204,10 @@ impl DurableStore for Counted {
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
-        self.counts.around(Asked::Apply, self.store.apply(transaction)).await
+        let answer = self.answers.ending(&transaction);
+        let committed = self.counts.around(Asked::Apply, self.store.apply(transaction)).await?;
+        answer.into_iter().for_each(|answer| self.answers.ended(answer));
+        Ok(committed)
     }
 
     async fn append_chunks(&self, append: ChunkAppend) -> StoreResult<()> {
@@ -235,8 +246,16 @@ impl DurableStore for Counted {
         self.counts.around(Asked::Settings, self.store.settings(prefix)).await
     }
 
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
+        self.counts.around(Asked::Settings, self.store.settings_page(page)).await
+    }
+
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         self.counts.around(Asked::PutSettings, self.store.put_settings(puts)).await
+    }
+
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
+        self.counts.around(Asked::Spending, self.store.spending(query)).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
@@ -272,6 +291,10 @@ impl DurableStore for Counted {
         limit: u32,
     ) -> StoreResult<Vec<(UserId, ThreadId)>> {
         self.counts.around(Asked::Find, self.store.find_threads(tenant, prefix, limit)).await
+    }
+
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+        self.counts.around(Asked::Find, self.store.survey(after, limit)).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::telemetry::cell::COUNTED;
+
 /// Buckets to a power of two.
 const PARTS: usize = 4;
 /// Values above 2^40 (12 days in microseconds, a tebibyte) are in the last bucket.
@@ -78,8 +80,10 @@ impl Histogram {
 
     /// Takes a value in: microseconds, bytes, or a count.
     pub fn record(&self, value: u64) {
-        self.buckets[place(value)].fetch_add(1, Relaxed);
-        self.sum.fetch_add(value, Relaxed);
+        if COUNTED {
+            self.buckets[place(value)].fetch_add(1, Relaxed);
+            self.sum.fetch_add(value, Relaxed);
+        }
     }
 
     /// Takes a time in.

@@ -6,6 +6,7 @@
 //! is of a user's data. What only the operator may see (the newest runs and failures, with ids) is kept beside, bounded, and
 //! never in a metric.
 
+pub(crate) mod answers;
 pub mod cell;
 pub mod clients;
 pub mod concern;
@@ -21,10 +22,15 @@ pub mod judge;
 pub mod locks;
 pub mod node;
 pub mod promises;
+pub mod run_line;
 pub mod runs;
+pub mod trace;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
+use answers::Answers;
+use cell::Counter;
 use clients::ClientCounts;
 use delivery::DeliveryCounts;
 use durable::DurableCounts;
@@ -34,22 +40,32 @@ use locks::LockCounters;
 use node::NodeGauges;
 use promises::Promises;
 use runs::RunCounts;
+use trace::Traces;
+use webhooks::WebhookCounts;
 
 /// Everything that a node counts.
 #[derive(Debug)]
 pub struct Telemetry {
     /// The durable tier.
     pub(crate) durable: Arc<DurableCounts>,
+    /// How long answers got.
+    pub(crate) answers: Arc<Answers>,
     /// Locks.
     pub(crate) locks: Arc<LockCounters>,
     /// What is delivered.
     pub(crate) delivery: Arc<DeliveryCounts>,
     /// Runs.
     pub runs: Arc<RunCounts>,
+    /// Traces of them.
+    pub traces: Arc<Traces>,
     /// Answers to requests.
     pub edge: EdgeCounts,
     /// What clients report.
     pub clients: ClientCounts,
+    /// Webhooks.
+    pub(crate) webhooks: Arc<WebhookCounts>,
+    /// Threads that were deleted since their time was up.
+    pub(crate) retention: Arc<Counter>,
     /// What others measure of the node.
     pub node: NodeGauges,
 }
@@ -57,15 +73,19 @@ pub struct Telemetry {
 impl Telemetry {
     /// Nothing counted yet.
     pub(crate) fn new() -> Arc<Self> {
-        let promises = Arc::<Promises>::default();
-        let runs = Arc::new(RunCounts::new(Arc::clone(&promises)));
+        let (promises, traces) = (Arc::<Promises>::default(), Arc::<Traces>::default());
+        let runs = Arc::new(RunCounts::new(Arc::clone(&promises), Arc::clone(&traces)));
         Arc::new(Self {
             durable: Arc::default(),
+            answers: Arc::default(),
             locks: Arc::default(),
             delivery: DeliveryCounts::new(Arc::clone(&runs), promises),
             runs,
+            traces,
             edge: EdgeCounts::default(),
             clients: ClientCounts::default(),
+            webhooks: Arc::default(),
+            retention: Arc::default(),
             node: NodeGauges::default(),
         })
     }
@@ -77,8 +97,12 @@ impl Telemetry {
         self.delivery.export(out);
         self.delivery.promises.export(out);
         self.runs.export(out);
+        self.traces.export(out);
         self.locks.export(out);
         self.clients.export(out);
+        self.webhooks.export(out);
+        let help = "Threads that this node deleted since nothing had changed them for as long as they are kept.";
+        out.counter("threadmill_retention_deleted_total", help, &self.retention);
         self.node.export(out);
     }
 

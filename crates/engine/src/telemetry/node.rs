@@ -11,6 +11,8 @@ use crate::telemetry::histogram::{Histogram, Unit};
 pub struct NodeGauges {
     /// Of the budgets that are in force, the largest share that is used.
     pub budget_used: Gauge,
+    /// Runs that a budget had no room for.
+    pub budget_refusals: Counter,
     /// Of the file system that holds the data directory, the share that is free.
     pub disk_free: Gauge,
     /// Since the last good backup, in seconds.
@@ -35,6 +37,7 @@ impl Default for NodeGauges {
     fn default() -> Self {
         Self {
             budget_used: Gauge::default(),
+            budget_refusals: Counter::default(),
             disk_free: Gauge::default(),
             backup_age: Gauge::default(),
             clock_skew: Gauge::default(),
@@ -59,6 +62,8 @@ impl NodeGauges {
     pub(crate) fn export(&self, out: &mut Families) {
         let help = "Of the budgets that are in force, the largest share that is used.";
         out.set("threadmill_budget_used_ratio", help, &self.budget_used);
+        let help = "Runs that were refused because a budget had no room for them.";
+        out.counter("threadmill_budget_refusals_total", help, &self.budget_refusals);
         let help = "Of the file system that holds the data directory, the share that is free.";
         out.set("threadmill_disk_free_ratio", help, &self.disk_free);
         out.set("threadmill_backup_age_seconds", "Since the last good backup.", &self.backup_age);

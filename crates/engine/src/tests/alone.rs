@@ -148,6 +148,7 @@ impl Bench {
             provider: "silent".into(),
             request: JsonText("{}".into()),
             lease: Lease { owner: "here".into(), until: u64::MAX },
+            hold: None,
         };
         self.apply(start).await;
     }
@@ -170,7 +171,7 @@ impl Bench {
         let mut fold = Fold::new();
         fold.extend(&(0..offset).map(chunk).collect::<Vec<_>>(), offset);
         let (outcome, body) = (Outcome::Complete, fold.finish());
-        self.apply(Command::EndRun { run: run(), fence: FENCE, outcome, body, error: None }).await;
+        self.apply(Command::EndRun { run: run(), fence: FENCE, outcome, body, error: None, spent: None }).await;
     }
 
     /// Goes on as subscription 2 from a cursor, showing depths from 0 to `to`.

@@ -55,13 +55,19 @@ fn start(of: &str, run: &RunId, message: &str) -> Command {
         provider: "silent".into(),
         request: JsonText("{}".into()),
         lease: Lease { owner: "there".into(), until: u64::MAX },
+        hold: None,
     }
 }
 
 async fn end(store: &dyn DurableStore, scope: &Scope, run: &RunId) {
     let outcome = Outcome::Complete;
     let body = Body { parts: vec![Part::Text { text: "done".into(), extra: None }], metadata: None };
-    apply(store, scope, vec![Command::EndRun { run: run.clone(), fence: FENCE, outcome, body, error: None }]).await;
+    apply(
+        store,
+        scope,
+        vec![Command::EndRun { run: run.clone(), fence: FENCE, outcome, body, error: None, spent: None }],
+    )
+    .await;
 }
 
 async fn append(engine: &Arc<Engine>, scope: &Scope, request: AppendRequest) -> Result<(), Problem> {

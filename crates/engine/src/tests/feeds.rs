@@ -99,10 +99,12 @@ async fn a_feed_survives_an_epoch_and_ends_with_its_thread() {
     bench.store.put_back(bench.store.copy());
     bench.stream(4, 6).await;
     let title = Some("renamed".into());
-    bench.apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None }).await;
+    bench
+        .apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None, metadata: None })
+        .await;
     bench.hint(4);
     read_to(&mut feed, 6).await;
-    bench.apply(Command::DeleteThread { id: thread() }).await;
+    bench.apply(Command::DeleteThread { id: thread(), at: None }).await;
     let gone = timeout(PATIENCE, feed.next()).await.expect("it is found out");
     assert_eq!(gone.expect_err("it is gone").code, ErrorCode::RunNotFound);
     drop(feed);

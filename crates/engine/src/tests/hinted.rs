@@ -13,7 +13,7 @@ use threadmill_store::hot::{HotStore as _, Keep, Lifetimes, MemoryHot, OnGap, Pl
 use tokio::time::sleep;
 
 use crate::tests::others::{Bench, By, chunks, scope, thread};
-use crate::{Delivered, Outgoing, Tier};
+use crate::{Delivered, Outgoing, Tier, TierOptions};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -66,7 +66,8 @@ struct Writers {
 impl Writers {
     async fn new(beside_a_tier: bool) -> Self {
         let hot = beside_a_tier.then(|| Arc::new(MemoryHot::new(1 << 20, Lifetimes::default())));
-        let tier = hot.as_ref().map(|hot| Tier::start(Arc::clone(hot) as _, Duration::from_millis(300), 1));
+        let tier =
+            hot.as_ref().map(|hot| Tier::start(Arc::clone(hot) as _, TierOptions::new(Duration::from_millis(300), 1)));
         let (bench, cursor) = Bench::beside(tier).await;
         let (epoch, seq) = (cursor.position.epoch, cursor.position.seq);
         Self { bench, hot, epoch, seq, live: None, left: 0, ran: false, hints: Vec::new() }
@@ -99,7 +100,9 @@ impl Writers {
             (_, Some(_)) => {
                 let title = Some(format!("t{}", self.seq));
                 let (archived, default_branch) = (None, None);
-                self.bench.apply(Command::UpdateThread { id: thread(), title, archived, default_branch }).await;
+                self.bench
+                    .apply(Command::UpdateThread { id: thread(), title, archived, default_branch, metadata: None })
+                    .await;
             }
             (_, None) => self.bench.say(&format!("m{}", self.seq)).await,
         }

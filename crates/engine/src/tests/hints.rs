@@ -12,8 +12,8 @@ use threadmill_store::hot::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::Tier;
 use crate::tests::others::{Bench, By, chunks, scope, thread};
+use crate::{Tier, TierOptions};
 
 /// What comes at once takes no longer.
 const AT_ONCE: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ impl Stage {
     async fn new() -> Self {
         let hot: Arc<dyn HotStore> = Arc::new(MemoryHot::new(1 << 20, Lifetimes::default()));
         let faulty = Arc::new(Faulty::new(Arc::clone(&hot), Faults::default(), 1));
-        let tier = Tier::start(Arc::clone(&faulty) as _, Duration::from_millis(300), 1);
+        let tier = Tier::start(Arc::clone(&faulty) as _, TierOptions::new(Duration::from_millis(300), 1));
         let (bench, cursor) = Bench::beside(Some(Arc::clone(&tier))).await;
         bench.by(By::Others);
         bench.start().await;

@@ -241,6 +241,7 @@ impl Bench {
             provider: "silent".into(),
             request: threadmill_proto::JsonText("{}".into()),
             lease: threadmill_store::Lease { owner: "there".into(), until: u64::MAX },
+            hold: None,
         };
         self.apply(start).await;
     }
@@ -255,7 +256,8 @@ impl Bench {
     pub(crate) async fn end(&self) {
         let body = self.store.run(&scope(), &kit::run_id("r")).await.expect("the run").body;
         let outcome = threadmill_proto::Outcome::Complete;
-        self.apply(Command::EndRun { run: kit::run_id("r"), fence: FENCE, outcome, body, error: None }).await;
+        self.apply(Command::EndRun { run: kit::run_id("r"), fence: FENCE, outcome, body, error: None, spent: None })
+            .await;
     }
 
     /// Opens a subscription with a window.
@@ -433,7 +435,9 @@ async fn whoever_follows_a_run_starts_over_when_an_epoch_begins() {
     // The log is the same, and nothing in it says how much of the stream there is.
     bench.store.put_back(bench.store.copy());
     let title = Some("renamed".into());
-    bench.apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None }).await;
+    bench
+        .apply(Command::UpdateThread { id: thread(), title, archived: None, default_branch: None, metadata: None })
+        .await;
     bench.hint(4);
     assert_eq!(bench.sent(2).await, ["reset 1: Epoch", "Resync(1)"]);
 }
@@ -442,7 +446,7 @@ async fn whoever_follows_a_run_starts_over_when_an_epoch_begins() {
 async fn a_thread_that_is_gone_is_said_to_be_gone_once() {
     let (bench, _) = Bench::new().await;
     bench.by(By::Others);
-    bench.apply(Command::DeleteThread { id: thread() }).await;
+    bench.apply(Command::DeleteThread { id: thread(), at: None }).await;
     assert_eq!(bench.sent(1).await, ["failed 1: thread_not_found"]);
     let again = bench.watcher.open(request(2, None)).await;
     assert_eq!(again.expect_err("it is gone").code.as_str(), "thread_not_found");

@@ -12,8 +12,8 @@ use threadmill_proto::{
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, StoreError, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction,
-    WindowQuery,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreError, StoreResult, StreamPage,
+    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 
 use crate::sync::lock;
@@ -129,9 +129,19 @@ impl DurableStore for Planted {
         self.inner.settings(prefix).await
     }
 
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
+        self.at("settings", "").await?;
+        self.inner.settings_page(page).await
+    }
+
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         self.at("put_settings", "").await?;
         self.inner.put_settings(puts).await
+    }
+
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
+        self.at("spending", &query.prefix).await?;
+        self.inner.spending(query).await
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
@@ -173,6 +183,11 @@ impl DurableStore for Planted {
     ) -> StoreResult<Vec<(UserId, ThreadId)>> {
         self.at("find_threads", prefix.as_str()).await?;
         self.inner.find_threads(tenant, prefix, limit).await
+    }
+
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+        self.at("survey", "").await?;
+        self.inner.survey(after, limit).await
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

@@ -4,6 +4,7 @@
 //! permit. It knows that commits may start or seal runs and hands those on ([`writer::AfterCommit`]); it drives none.
 
 pub(crate) mod check;
+pub(crate) mod costs;
 pub(crate) mod edit;
 pub(crate) mod idle;
 pub(crate) mod permit;

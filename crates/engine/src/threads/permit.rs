@@ -82,7 +82,10 @@ fn command(command: &Command) -> u64 {
             Command::CreateThread { title, metadata, .. } => {
                 (title.len() + metadata.as_ref().map_or(0, |metadata| metadata.0.len())) as u64
             }
-            Command::UpdateThread { title, .. } => title.as_ref().map_or(0, String::len) as u64,
+            Command::UpdateThread { title, metadata, .. } => {
+                let metadata = metadata.as_ref().map_or(0, |metadata| metadata.0.len());
+                (title.as_ref().map_or(0, String::len) + metadata) as u64
+            }
             Command::DeleteThread { .. } => DELETION,
             Command::Append { message, .. } => body(&message.body),
             Command::Edit { body: edited, .. } | Command::EndRun { body: edited, .. } => body(edited),

@@ -5,6 +5,7 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, JsonText, Message, MessageId, Position, Role, RunId, RunInfo, Thread, ThreadId};
 use threadmill_store::{IdempotencyKey, IfMoved, LockToken};
 
+use crate::telemetry::trace::context::TraceParent;
 use crate::threads::edit::Edit;
 
 /// On what terms a write is made.
@@ -14,6 +15,8 @@ pub struct Terms {
     pub key: Option<IdempotencyKey>,
     /// The lock that it is made under.
     pub under: Option<LockToken>,
+    /// The trace that it is part of, for a run that it starts.
+    pub parent: Option<TraceParent>,
 }
 
 /// A message to write; ids that are missing are minted.
@@ -90,6 +93,8 @@ pub struct UpdateRequest {
     pub archived: Option<bool>,
     /// Another default branch.
     pub default_branch: Option<BranchId>,
+    /// The app's own JSON in place of what it was.
+    pub metadata: Option<JsonText>,
 }
 
 /// A message to change.

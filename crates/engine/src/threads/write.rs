@@ -16,6 +16,7 @@ use crate::problem::{Answer, problem_of};
 use crate::providers::Providers;
 use crate::providers::context::ContextPolicy;
 use crate::threads::check::{check_body, check_title};
+use crate::threads::costs::Costs;
 use crate::threads::edit::Edit;
 use crate::threads::idle::{PATIENCE, Patient, until_idle};
 use crate::threads::permit::cost_of;
@@ -33,7 +34,7 @@ pub struct Threads {
     reads: Arc<Reads>,
     hub: Arc<dyn Hub>,
     providers: Providers,
-    context: ContextPolicy,
+    costs: Costs,
     limits: Limits,
     after: Arc<dyn AfterCommit>,
     /// Appends that wait for a run to end.
@@ -63,7 +64,8 @@ impl Threads {
     pub(crate) fn new(needs: Needs) -> Self {
         let Needs { store, node, writer, reads, hub, providers, context, limits, after } = needs;
         let patient = Patient::default();
-        Self { store, node, writer, reads, hub, providers, context, limits, after, patient }
+        let costs = Costs { store: Arc::clone(&store), plan: providers.plan().cloned(), context };
+        Self { store, node, writer, reads, hub, providers, costs, limits, after, patient }
     }
 
     async fn write(&self, scope: &Scope, terms: Terms, commands: Vec<Command>) -> Answer<Written> {
@@ -87,7 +89,8 @@ impl Threads {
             commands.push(self.append_command(&id, message)?);
         }
         if let Some(run) = request.run {
-            commands.push(self.run_command(&id, None, None, run)?);
+            let question = self.costs.of_new(&commands);
+            commands.push(self.run_command(scope, &id, None, None, run, question)?);
         }
         let mut written = self.write(scope, terms, commands).await?;
         if let Some(made) = &written.thread {
@@ -112,8 +115,9 @@ impl Threads {
         let (branch, when_busy) = (message.branch.clone(), message.when_busy);
         let mut commands = vec![self.append_command(thread, message)?];
         if let Some(run) = run {
+            let question = self.costs.of_append(scope, &commands).await;
             // It follows the message, wherever that goes.
-            commands.push(self.run_command(thread, None, None, run)?);
+            commands.push(self.run_command(scope, thread, None, None, run, question)?);
         }
         match when_busy {
             WhenBusy::Refuse => self.write(scope, terms, commands).await,
@@ -160,15 +164,19 @@ impl Threads {
         })
     }
 
+    /// A start. `question` is how many tokens it may ask about, where that is counted.
     fn run_command(
         &self,
+        scope: &Scope,
         thread: &ThreadId,
         branch: Option<BranchId>,
         regenerate: Option<MessageId>,
         run: NewRun,
+        question: u64,
     ) -> Answer<Command> {
         self.node.may_begin()?;
         let provider = self.providers.named(run.provider.as_deref())?;
+        let (request, hold) = self.costs.hold(scope, &provider, question)?;
         Ok(Command::StartRun {
             thread: thread.clone(),
             branch,
@@ -177,8 +185,9 @@ impl Threads {
             run: run.id.unwrap_or_else(ids::run_id),
             message: run.message.unwrap_or_else(ids::message_id),
             provider: provider.name.clone(),
-            request: self.context.record(&provider.model),
+            request,
             lease: self.node.lease(),
+            hold,
         })
     }
 
@@ -200,7 +209,8 @@ impl Threads {
         };
         let mut commands = vec![edit_command(thread, &request, body, rev)];
         if let Some(run) = request.run {
-            commands.push(self.run_command(thread, None, None, run)?);
+            let question = self.costs.of_edit(scope, &commands).await;
+            commands.push(self.run_command(scope, thread, None, None, run, question)?);
         }
         self.write(scope, terms, commands).await
     }
@@ -242,9 +252,9 @@ impl Threads {
         thread: &ThreadId,
         change: UpdateRequest,
     ) -> Answer<Written> {
-        let UpdateRequest { title, archived, default_branch } = change;
+        let UpdateRequest { title, archived, default_branch, metadata } = change;
         check_title(title.as_deref().unwrap_or_default(), &self.limits)?;
-        let command = Command::UpdateThread { id: thread.clone(), title, archived, default_branch };
+        let command = Command::UpdateThread { id: thread.clone(), title, archived, default_branch, metadata };
         self.write(scope, terms, vec![command]).await
     }
 
@@ -253,7 +263,18 @@ impl Threads {
     /// # Errors
     /// There is no such thread.
     pub async fn delete(&self, scope: &Scope, terms: Terms, thread: &ThreadId) -> Answer<Written> {
-        let written = self.write(scope, terms, vec![Command::DeleteThread { id: thread.clone() }]).await?;
+        self.delete_at(scope, terms, thread, None).await
+    }
+
+    /// The same, if its log stands where it was seen to.
+    pub(crate) async fn delete_at(
+        &self,
+        scope: &Scope,
+        terms: Terms,
+        thread: &ThreadId,
+        at: Option<u64>,
+    ) -> Answer<Written> {
+        let written = self.write(scope, terms, vec![Command::DeleteThread { id: thread.clone(), at }]).await?;
         self.after.deleted(&(scope.tenant.clone(), thread.clone()));
         Ok(written)
     }
@@ -269,7 +290,9 @@ impl Threads {
         thread: &ThreadId,
         request: RunRequest,
     ) -> Answer<Written> {
-        let command = self.run_command(thread, request.branch, request.regenerate, request.run)?;
+        let RunRequest { branch, regenerate, run } = request;
+        let question = self.costs.of_thread(scope, thread, branch.as_ref(), regenerate.as_ref()).await;
+        let command = self.run_command(scope, thread, branch, regenerate, run, question)?;
         self.write(scope, terms, vec![command]).await
     }
 

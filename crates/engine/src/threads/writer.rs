@@ -9,18 +9,20 @@ use std::sync::Arc;
 use threadmill_proto::{ErrorCode, Problem, RunInfo, Scope, ThreadId};
 use threadmill_store::{Applied, Command, Committed, DurableStore, StoppingRun, StoreError, StoreResult, Transaction};
 
+use crate::budgets::watch::Refusals;
 use crate::delivery::topics::TopicKey;
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
 use crate::telemetry::locks::LockCounters;
+use crate::telemetry::trace::context::TraceParent;
 use crate::threads::permit::{Permits, QueuedWrite, cost_of};
 use crate::threads::requests::{Terms, Written};
 use crate::threads::turns::Turn;
 
 /// What follows from a commit.
 pub(crate) trait AfterCommit: Send + Sync {
-    /// A run was started under this fencing token: this node writes it.
-    fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64);
+    /// A run was started under this fencing token, perhaps as part of a trace: this node writes it.
+    fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64, parent: Option<TraceParent>);
 
     /// A run was sealed: what is durable of it is its text, and it ends.
     fn sealed(&self, scope: &Scope, run: StoppingRun);
@@ -36,11 +38,17 @@ pub(crate) struct Writer {
     node: Arc<Node>,
     permits: Arc<Permits>,
     counters: Arc<LockCounters>,
+    refusals: Arc<Refusals>,
 }
 
 impl Writer {
-    pub(crate) fn new(store: Arc<dyn DurableStore>, node: Arc<Node>, counters: Arc<LockCounters>) -> Self {
-        Self { store, node, permits: Arc::default(), counters }
+    pub(crate) fn new(
+        store: Arc<dyn DurableStore>,
+        node: Arc<Node>,
+        counters: Arc<LockCounters>,
+        refusals: Arc<Refusals>,
+    ) -> Self {
+        Self { store, node, permits: Arc::default(), counters, refusals }
     }
 
     /// The turn of a small write, which waits behind those of others as any does. The place is held as long as the answer.
@@ -86,23 +94,38 @@ impl Writer {
         after: Arc<dyn AfterCommit>,
     ) -> Answer<Written> {
         let (cost, thread) = (cost_of(&commands), thread_of(&commands));
-        let Terms { key, under } = terms;
+        let Terms { key, under, parent } = terms;
         let transaction = Transaction { scope: scope.clone(), at: ids::now(), key, under, commands };
         let (store, whose) = (Arc::clone(&self.store), scope.clone());
         let write = async move { store.apply(transaction).await };
-        self.admitted(scope, cost, write, move |done| follow_up(&*after, &whose, thread.as_ref(), done)).await
+        self.admitted(scope, cost, write, move |done| follow_up(&*after, &whose, thread.as_ref(), parent, done)).await
     }
 
-    /// Counts a refusal for a stale token, and says it.
+    /// Counts a refusal for a stale token or a spent budget, and says it.
     pub(crate) fn lost(&self, error: StoreError) -> Problem {
         if matches!(error, StoreError::Superseded) {
             self.counters.fenced();
         }
-        problem_of(error)
+        let again = match &error {
+            StoreError::OverBudget { budget, until } => {
+                self.refusals.note(budget, *until);
+                // Retry-After of a month fits.
+                u32::try_from(until.saturating_sub(ids::now())).ok()
+            }
+            _ => None,
+        };
+        let problem = problem_of(error);
+        Problem { retry_after: again.or(problem.retry_after), ..problem }
     }
 }
 
-fn follow_up(after: &dyn AfterCommit, scope: &Scope, thread: Option<&ThreadId>, committed: Committed) -> Written {
+fn follow_up(
+    after: &dyn AfterCommit,
+    scope: &Scope,
+    thread: Option<&ThreadId>,
+    parent: Option<TraceParent>,
+    committed: Committed,
+) -> Written {
     let mut written = Written { position: committed.position, ..Written::default() };
     for applied in committed.applied {
         match applied {
@@ -113,7 +136,7 @@ fn follow_up(after: &dyn AfterCommit, scope: &Scope, thread: Option<&ThreadId>, 
             }
             Applied::Started { run, message, fence } => {
                 if let (Some(thread), false) = (thread, committed.replayed) {
-                    after.started(scope, thread, &run, fence);
+                    after.started(scope, thread, &run, fence, parent);
                 }
                 written.run = Some(run);
                 written.run_message = Some(message);

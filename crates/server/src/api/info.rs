@@ -12,7 +12,7 @@ use crate::request::query::Query;
 
 /// `GET /v1/info`.
 pub(crate) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<Value> {
-    let limits = app.engine.limits();
+    let (limits, analytics) = (app.engine.limits(), app.engine.analytics());
     let providers: Vec<_> = app
         .engine
         .providers()
@@ -27,7 +27,8 @@ pub(crate) async fn info(State(app): State<App>, Caller(scope): Caller) -> Json<
         "tenant": scope.tenant.as_str(),
         "user": scope.user.as_str(),
         "providers": providers,
-        "rum": app.guard.reports.name(),
+        "rum": app.guard().reports.name(),
+        "analytics": {"on": analytics.is_on(), "hints": analytics.hints(&scope.tenant)},
         "limits": {
             "messageBytes": limits.message_bytes,
             "bodyBytes": limits.body_bytes,

@@ -71,7 +71,7 @@ fn subject(
         .ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "INVALID_CONTEXT", "`context` is missing."))?;
     let missing = || Refused::new(StatusCode::BAD_REQUEST, "TARGETING_KEY_MISSING", "`targetingKey` is missing.");
     let key = inner.text("targetingKey").map_err(context)?.filter(|key| !key.is_empty()).ok_or_else(missing)?;
-    if app.guard.ops.is_key(headers) {
+    if app.guard().ops.is_key(headers) {
         let wrong =
             |what: &str| Refused::new(StatusCode::BAD_REQUEST, "INVALID_CONTEXT", format!("`{what}` is no id."));
         let user = UserId::parse(&key).map_err(|_| wrong("targetingKey"))?;
@@ -152,7 +152,8 @@ pub(crate) async fn all(
 /// Where changes are told. A browser's `EventSource` sends no headers, so the address itself says whose stream it is, and
 /// which flags they have: what changed since is told at once.
 fn stream_of(app: &App, caller: &Identity, rev: u64) -> Value {
-    let request = match &app.guard.auth {
+    let guard = app.guard();
+    let request = match &guard.auth {
         Auth::Token(tokens) => format!("{EVENTS}?rev={rev}&key={}", tokens.stream_key(caller)),
         Auth::Dev | Auth::Link(_) => {
             format!("{EVENTS}?rev={rev}&user={}", caller.scope.user.as_str().replace('+', "%2B"))

@@ -1,11 +1,15 @@
-//! What clients report of themselves: what their core holds, and how the page felt. Parsed strictly, clamped, added to
-//! histograms at once; nothing of a report is kept.
+//! What clients report of themselves: what their core holds, how the page felt, and how it was used. Parsed strictly,
+//! clamped, added to histograms at once; nothing of a report is kept. How it was used is left aside where that is switched
+//! off, and where the browser says that nobody wants to be tracked.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use threadmill_engine::analytics::Counts;
 use threadmill_engine::flags;
 use threadmill_engine::telemetry::clients::{ClientCounts, ClientEngine, ClientField};
 use threadmill_proto::ErrorCode;
@@ -34,6 +38,18 @@ enum Engine {
 struct Report {
     engine: Engine,
     samples: Vec<Sample>,
+    #[serde(rename = "use")]
+    used: Option<Use>,
+}
+
+/// How the page was used, by measure and bucket.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Use {
+    /// It runs without the prefetcher, to be compared with.
+    #[serde(default)]
+    control: bool,
+    counts: BTreeMap<String, Vec<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +65,8 @@ struct Sample {
     cross_tab_ms: Option<f64>,
     load_ms: Option<f64>,
     scroll_ms: Option<f64>,
+    switch_ms: Option<f64>,
+    renders: Option<f64>,
     reconnects: u64,
 }
 
@@ -66,6 +84,7 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiProblem> {
     app.limiter.report(&scope)?;
+    let untracked = wants_no_tracking(request.headers());
     let body = whole(request.into_body(), BYTES).await?;
     let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest, detail);
     let report: Report =
@@ -77,11 +96,23 @@ pub(crate) async fn report(
         Engine::Core => ClientEngine::Core,
         Engine::Direct => ClientEngine::Direct,
     };
+    let mut counts = Counts::default();
+    for (name, values) in report.used.iter().flat_map(|used| &used.counts) {
+        counts.report(name, values).map_err(|why| invalid(format!("`use`: {why}.")))?;
+    }
+    if let Some(used) = report.used.filter(|_| !untracked) {
+        app.engine.analytics().visit(&scope, used.control, &counts).await;
+    }
     for sample in &report.samples {
         take(&app.engine.telemetry().clients, engine, sample);
         app.engine.rollouts().record_sample(&scope, &felt(engine, sample));
     }
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": report.samples.len()}))))
+}
+
+/// Do Not Track, or Global Privacy Control.
+fn wants_no_tracking(headers: &HeaderMap) -> bool {
+    ["dnt", "sec-gpc"].into_iter().any(|name| headers.get(name).is_some_and(|value| value.as_bytes() == b"1"))
 }
 
 /// What a sample says of the side of a rollout that its user is on, as far as it is a number that may be.
@@ -95,7 +126,8 @@ fn felt(engine: ClientEngine, sample: &Sample) -> flags::Sample {
         heap_bytes: kept(ClientField::Heap, sample.heap_bytes),
         thread_bytes: bytes.reduce(f64::max),
         scroll_ms: kept(ClientField::Scroll, sample.scroll_ms),
-        ..flags::Sample::default()
+        switch_ms: kept(ClientField::Switch, sample.switch_ms),
+        renders: kept(ClientField::Renders, sample.renders),
     }
 }
 
@@ -109,6 +141,8 @@ fn take(counts: &ClientCounts, engine: ClientEngine, sample: &Sample) {
         (ClientField::CrossTab, sample.cross_tab_ms),
         (ClientField::Load, sample.load_ms),
         (ClientField::Scroll, sample.scroll_ms),
+        (ClientField::Switch, sample.switch_ms),
+        (ClientField::Renders, sample.renders),
     ];
     let threads = sample
         .threads

@@ -51,7 +51,7 @@ pub(crate) async fn stop(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer<Json<Value>> {
-    let terms = Terms { key: None, under: fence(&headers)? };
+    let terms = Terms { under: fence(&headers)?, ..Terms::default() };
     let run = app.engine.runs().stop(&scope, terms, &path_id(&id, RunId::parse)?).await?;
     Ok(Json(json!({"run": shape::run_to_value(&run)})))
 }

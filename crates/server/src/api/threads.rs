@@ -67,7 +67,7 @@ pub(crate) async fn read(State(app): State<App>, Caller(scope): Caller, Path(id)
     Ok(Json(Value::from_iter([("thread", shape::thread_to_value(&thread))])))
 }
 
-/// `PATCH /v1/threads/{thread}`: title, archive flag, default branch.
+/// `PATCH /v1/threads/{thread}`: title, archive flag, default branch, metadata.
 pub(crate) async fn update(
     State(app): State<App>,
     Caller(scope): Caller,
@@ -76,16 +76,16 @@ pub(crate) async fn update(
 ) -> Answer<Placed> {
     let id = path_id(&id, ThreadId::parse)?;
     let (title, archived) = (fields.text("title")?, fields.flag("archived")?);
-    let branch = fields.branch_id("defaultBranch")?;
+    let (branch, metadata) = (fields.branch_id("defaultBranch")?, fields.metadata()?);
     let terms = fields.terms(None);
     fields.finish()?;
-    if title.is_none() && archived.is_none() && branch.is_none() {
+    if title.is_none() && archived.is_none() && branch.is_none() && metadata.is_none() {
         return Err(ApiProblem::new(
             ErrorCode::InvalidRequest,
-            "Nothing to change: give title, archived or defaultBranch.",
+            "Nothing to change: give title, archived, defaultBranch or metadata.",
         ));
     }
-    let change = UpdateRequest { title, archived, default_branch: branch };
+    let change = UpdateRequest { title, archived, default_branch: branch, metadata };
     let written = app.engine.threads().update(&scope, terms, &id, change).await?;
     Ok(Placed(StatusCode::OK, written_value(&written, Some(&id))))
 }

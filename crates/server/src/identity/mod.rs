@@ -7,3 +7,4 @@ pub(crate) mod link;
 pub(crate) mod names;
 pub(crate) mod ops_token;
 pub(crate) mod proxies;
+pub(crate) mod standing;

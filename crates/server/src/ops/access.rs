@@ -21,8 +21,9 @@ impl FromRequestParts<App> for MayLook {
     type Rejection = ApiProblem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiProblem> {
-        let ops = &app.guard.ops;
-        match (ops.is_set(), &app.guard.auth) {
+        let guard = app.guard();
+        let ops = &guard.ops;
+        match (ops.is_set(), &guard.auth) {
             (true, _) if ops.is_borne(&parts.headers) => Ok(Self),
             (true, _) => {
                 Err(ApiProblem::new(ErrorCode::Unauthorized, "The request does not bear the operators' token."))
@@ -41,7 +42,7 @@ impl FromRequestParts<App> for MayAct {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiProblem> {
         MayLook::from_request_parts(parts, app).await?;
-        if app.guard.ops.may_write() {
+        if app.guard().ops.may_write() {
             return Ok(Self);
         }
         Err(Problem::new(ErrorCode::OpsReadOnly, "Operators may look here and change nothing.").into())

@@ -8,7 +8,7 @@ use threadmill_proto::frame::Mode;
 use threadmill_store::hot::MeterReading;
 
 use crate::app::App;
-use crate::ops::process;
+use crate::process;
 use crate::serve::refusals::Refusal;
 
 const MODES: [Mode; 3] = [Mode::Full, Mode::Degraded, Mode::ReadOnly];
@@ -26,7 +26,7 @@ pub(crate) async fn collect(app: &App) -> Families {
     app.engine.telemetry().export(&mut out);
     let waiting = app.engine.locks().waiting() as u64;
     out.gauge("threadmill_lock_waiting", "Who waits for a lock now.", number(waiting));
-    process::export(&mut out);
+    process::export(&mut out, &app.process).await;
     out
 }
 
@@ -47,8 +47,13 @@ fn node(out: &mut Families, app: &App, ready: bool) {
     let windows = engine.threads().kept_windows();
     let help = "Windows that were asked for: hit if the node had them in memory.";
     out.counts("threadmill_kept_windows_total", help, "outcome", [("hit", windows.hits), ("miss", windows.misses)]);
+    let panics = engine.task_panics();
+    // Without a label, so that it is there before the first one: Prometheus sees no increase in what began at 1.
+    let help = "Panics of the node's tasks, all of them.";
+    let all = panics.iter().map(|(_, count)| count).sum();
+    out.begin("threadmill_panics_total", Kind::Counter, help).add(Vec::new(), number(all));
     let help = "How often a task of the node panicked and was begun again.";
-    out.counts("threadmill_task_panics_total", help, "task", engine.task_panics());
+    out.counts("threadmill_task_panics_total", help, "task", panics);
 }
 
 fn edge(out: &mut Families, app: &App) {
@@ -91,6 +96,10 @@ fn hot(out: &mut Families, tier: Option<&Tier>) {
     counts("threadmill_hot_spread_total", help, [("sent", reading.spread), ("dropped", reading.dropped)]);
     let help = "Values and hints in the hot tier that this deployment did not seal, and did not use. Normal: 0.";
     out.count("threadmill_hot_unverified_total", help, reading.unverified);
+    let help = "Commands that were sent to the hot tier, each of a pipeline by itself.";
+    out.count("threadmill_hot_commands_total", help, reading.sent.commands);
+    let help = "Bytes of them.";
+    out.count("threadmill_hot_sent_bytes_total", help, reading.sent.bytes);
     let help = "Of those readings, the share that fell back. Normal: under 0.01.";
     out.gauge("threadmill_hot_fallback_ratio", help, reading.fallback_ratio().unwrap_or_default());
     let all = calls.ops.iter().map(|calls| (calls.op.name(), calls.calls));

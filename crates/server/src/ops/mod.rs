@@ -8,5 +8,4 @@ pub(crate) mod collect;
 pub(crate) mod exposition;
 pub(crate) mod health;
 pub(crate) mod metrics;
-pub(crate) mod process;
 pub(crate) mod state;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use futures_util::future::BoxFuture;
+use threadmill_engine::telemetry::cell::COUNTED;
 use threadmill_engine::telemetry::family::number;
 use threadmill_engine::telemetry::history::{History, STEP_SECONDS};
 use threadmill_proto::Millis;
@@ -15,10 +17,10 @@ use threadmill_store::{NodeSeen, NodesSeen};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::app::App;
+use crate::app::{App, Edge};
 use crate::ops::audit::Audit;
 use crate::ops::collect::collect;
-use crate::ops::process;
+use crate::process;
 
 /// Between two looks at how late the runtime is.
 const BEAT: Duration = Duration::from_millis(250);
@@ -40,6 +42,40 @@ pub struct OpsSettings {
     pub backup_stamp: Option<PathBuf>,
     /// The directory whose disk is watched.
     pub data: Option<PathBuf>,
+    /// Reads the configuration again.
+    pub reload: Option<Reload>,
+    /// By which the server may be changed while it answers.
+    pub edge: Arc<Edge>,
+}
+
+/// What a reading of the configuration changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Keys whose new values hold from now on.
+    pub changed: Vec<String>,
+    /// Keys whose new values hold after a restart.
+    pub restart: Vec<String>,
+}
+
+/// Reads the configuration again: what it changed, or why it changed nothing.
+#[derive(Clone)]
+pub struct Reload(Arc<dyn Fn() -> BoxFuture<'static, Result<Reloaded, String>> + Send + Sync>);
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reload").finish_non_exhaustive()
+    }
+}
+
+impl Reload {
+    /// What reads it.
+    pub fn new(read: impl Fn() -> BoxFuture<'static, Result<Reloaded, String>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) async fn now(&self) -> Result<Reloaded, String> {
+        (self.0)().await
+    }
 }
 
 /// A node as it was last seen.
@@ -60,6 +96,7 @@ pub(crate) struct Ops {
     nodes: Mutex<Vec<KnownNode>>,
     backup_stamp: Option<PathBuf>,
     data: Option<PathBuf>,
+    pub(crate) reload: Option<Reload>,
 }
 
 impl Ops {
@@ -73,6 +110,7 @@ impl Ops {
             nodes: Mutex::default(),
             backup_stamp: settings.backup_stamp.take(),
             data: settings.data.take(),
+            reload: settings.reload.take(),
         })
     }
 
@@ -88,6 +126,9 @@ impl Ops {
 
     /// Keeps the hour, for as long as it is let.
     pub(crate) async fn keep(self: Arc<Self>, app: App) {
+        if !COUNTED {
+            return;
+        }
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut due, mut before) = (Instant::now(), None::<Instant>);

@@ -16,7 +16,7 @@ use threadmill_store::{IdempotencyKey, LockToken};
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::serve::bodies::BodyRefused;
-use threadmill_engine::{Terms, too_deep};
+use threadmill_engine::{Terms, TraceParent, too_deep};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -32,6 +32,7 @@ pub(crate) struct Fields {
     digest: [u8; 32],
     key: Option<String>,
     under: Option<LockToken>,
+    parent: Option<TraceParent>,
 }
 
 impl FromRequest<App> for Fields {
@@ -62,6 +63,7 @@ struct Received {
     media: String,
     key: Option<String>,
     under: Option<LockToken>,
+    parent: Option<TraceParent>,
     digest: [u8; 32],
     bytes: Bytes,
 }
@@ -71,28 +73,35 @@ async fn received(request: Request, limit: usize) -> Answer<Received> {
     let declared = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let media = declared.split(';').next().unwrap_or_default().trim().to_owned();
     let key = idempotency_key(&parts.headers)?;
-    let under = fence(&parts.headers)?;
+    let (under, parent) = (fence(&parts.headers)?, trace_parent(&parts.headers));
     let bytes = whole(body, limit).await?;
     let mut digest = blake3::Hasher::new();
     let (method, path) = (parts.method.as_str().as_bytes(), parts.uri.path().as_bytes());
     digest.update(method).update(b" ").update(path).update(b"\n").update(&bytes);
-    Ok(Received { media, key, under, digest: *digest.finalize().as_bytes(), bytes })
+    Ok(Received { media, key, under, parent, digest: *digest.finalize().as_bytes(), bytes })
 }
 
 fn fields(received: Received) -> Answer<Fields> {
-    let Received { media, key, under, digest, bytes } = received;
+    let Received { media, key, under, parent, digest, bytes } = received;
     if bytes.is_empty() {
-        return Ok(Fields { map: Map::new(), digest, key, under });
+        return Ok(Fields { map: Map::new(), digest, key, under, parent });
     }
     if media != "application/json" {
         let detail = format!("The body is declared as `{media}`.");
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
     }
     match json::level_from_slice(&bytes) {
-        Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under }),
+        Ok(Value::Object(map)) => Ok(Fields { map, digest, key, under, parent }),
         Ok(_) => Err(invalid("The body must be a JSON object.")),
         Err(error) => Err(ApiProblem::new(ErrorCode::InvalidJson, format!("The body is not JSON: {error}."))),
     }
+}
+
+/// The trace that a request is part of. One that is malformed, or there twice, is none.
+fn trace_parent(headers: &axum::http::HeaderMap) -> Option<TraceParent> {
+    let mut all = headers.get_all("traceparent").iter();
+    let only = all.next().filter(|_| all.next().is_none())?;
+    TraceParent::parse(only.to_str().ok()?.trim())
 }
 
 /// A whole body of at most `limit` bytes.
@@ -162,7 +171,7 @@ impl Fields {
     pub(crate) fn nested(&mut self, name: &str) -> Answer<Option<Self>> {
         let Some(value) = self.value(name).filter(|value| !value.is_null()) else { return Ok(None) };
         let map = json::object(value, &format!("`{name}`")).map_err(|why| invalid(format!("{why}.")))?;
-        Ok(Some(Self { map, digest: self.digest, key: None, under: None }))
+        Ok(Some(Self { map, digest: self.digest, key: None, under: None, parent: None }))
     }
 
     /// A list of at most `most` entries, each to be opened by whoever takes it.
@@ -176,7 +185,7 @@ impl Fields {
         match self.map.get(name) {
             Some(Value::Bool(true)) => {
                 self.map.shift_remove(name);
-                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None, under: None }))
+                Ok(Some(Self { map: Map::new(), digest: self.digest, key: None, under: None, parent: None }))
             }
             Some(Value::Bool(false)) => {
                 self.map.shift_remove(name);
@@ -274,7 +283,7 @@ impl Fields {
     /// The request's lock, and its idempotency key: the header's, or one made of the client-minted id.
     pub(crate) fn terms(&mut self, minted: Option<String>) -> Terms {
         let key = self.key.clone().or(minted).map(|key| IdempotencyKey { key, digest: self.digest });
-        Terms { key, under: self.under.take() }
+        Terms { key, under: self.under.take(), parent: self.parent }
     }
 
     /// A whole number, if there is one.

@@ -5,7 +5,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -24,7 +24,7 @@ const REPORTS: Duration = Duration::from_secs(5);
 /// What users, tenants, addresses and the node hold now.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    limits: HttpLimits,
+    limits: RwLock<HttpLimits>,
     /// Live connections.
     pub(crate) streams: Arc<Shares>,
     /// Runs on their way to being written; those that are written the engine counts.
@@ -33,7 +33,7 @@ pub(crate) struct Limiter {
     pub(crate) bodies: Arc<Shares>,
     /// Pages of exports that are read, or being sent.
     exports: Arc<Shares>,
-    rates: RateLimits,
+    rates: RwLock<Arc<RateLimits>>,
     pub(crate) refusals: Refusals,
 }
 
@@ -95,8 +95,12 @@ impl RateLimits {
     }
 }
 
+fn bounds(cap: Cap) -> Bounds {
+    Bounds { user: cap.user, tenant: cap.tenant, node: cap.node }
+}
+
 fn shares(cap: Cap) -> Arc<Shares> {
-    Shares::new(Bounds { user: cap.user, tenant: cap.tenant, node: cap.node })
+    Shares::new(bounds(cap))
 }
 
 /// The node is full: nobody's fault who asks now.
@@ -112,23 +116,41 @@ fn too_much(detail: &str, retry_after: u32) -> Problem {
 impl Limiter {
     pub(crate) fn new(limits: HttpLimits) -> Self {
         Self {
-            limits,
+            limits: RwLock::new(limits),
             streams: shares(limits.streams),
             starts: shares(limits.runs),
             bodies: shares(limits.body_bytes),
             exports: shares(limits.exports),
-            rates: RateLimits::new(limits.requests_per_second),
+            rates: RwLock::new(Arc::new(RateLimits::new(limits.requests_per_second))),
             refusals: Refusals::default(),
         }
     }
 
-    pub(crate) fn limits(&self) -> &HttpLimits {
-        &self.limits
+    pub(crate) fn limits(&self) -> HttpLimits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on these hold. What is held beyond them is kept; rates that change begin anew.
+    pub(crate) fn limit(&self, limits: HttpLimits) {
+        let before = std::mem::replace(&mut *self.limits.write().unwrap_or_else(PoisonError::into_inner), limits);
+        self.streams.bound(bounds(limits.streams));
+        self.starts.bound(bounds(limits.runs));
+        self.bodies.bound(bounds(limits.body_bytes));
+        self.exports.bound(bounds(limits.exports));
+        if before.requests_per_second != limits.requests_per_second {
+            let rates = Arc::new(RateLimits::new(limits.requests_per_second));
+            *self.rates.write().unwrap_or_else(PoisonError::into_inner) = rates;
+        }
+    }
+
+    fn rates(&self) -> Arc<RateLimits> {
+        Arc::clone(&self.rates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets a report of a user's client pass. One that does not is none of the node's refusals: nothing is lost by it.
     pub(crate) fn report(&self, scope: &Scope) -> Result<(), Problem> {
-        let wait = self.rates.over(&self.rates.reports, scope);
+        let rates = self.rates();
+        let wait = rates.over(&rates.reports, scope);
         wait.map_or(Ok(()), |wait| Err(too_much("A report came before it was due.", wait)))
     }
 
@@ -146,7 +168,7 @@ impl Limiter {
 
     /// Lets a run be started beside those that are live.
     pub(crate) fn start(&self, scope: &Scope, live: Live) -> Result<Share, Problem> {
-        let (cap, starting) = (self.limits.runs, self.starts.held_by(scope));
+        let (cap, starting) = (self.limits().runs, self.starts.held_by(scope));
         let place = if starting.user + live.user as u64 >= cap.user {
             Err(Full::User)
         } else if starting.tenant + live.tenant as u64 >= cap.tenant {
@@ -170,7 +192,7 @@ impl Limiter {
 
     /// Counts a request against its caller's rate, or that of the address it came from.
     pub(crate) fn request(&self, scope: Option<&Scope>, address: Option<IpAddr>) -> Result<(), Problem> {
-        let rates = &self.rates;
+        let rates = self.rates();
         let over = match (scope, address) {
             (Some(scope), _) => rates.over(&rates.users, scope).or_else(|| rates.over(&rates.tenants, &scope.tenant)),
             (None, Some(address)) => rates.over(&rates.addresses, &address),
@@ -183,7 +205,7 @@ impl Limiter {
 
     /// Forgets rates of those who have not asked for a while.
     pub(crate) fn forget(&self) {
-        self.rates.forget();
+        self.rates().forget();
     }
 }
 
@@ -251,6 +273,24 @@ mod tests {
         assert_eq!(code(limiter.start(&scope("a", "x"), live(1, 1, 1))).err(), Some(ErrorCode::RateLimited));
         assert_eq!(code(limiter.start(&scope("a", "y"), live(0, 2, 2))).err(), Some(ErrorCode::RateLimited));
         assert_eq!(code(limiter.start(&scope("b", "y"), live(0, 0, 3))).err(), Some(ErrorCode::Overloaded));
+    }
+
+    #[test]
+    fn limits_that_change_hold_from_then_on() {
+        let limiter = limited();
+        let ada = scope("a", "x");
+        let kept = [limiter.stream(&ada).expect("the first"), limiter.stream(&ada).expect("the second")];
+        let cap = Cap { user: 1, tenant: 9, node: 9 };
+        let rates = Rates { user: 1, tenant: 3, address: 1 };
+        limiter.limit(HttpLimits { streams: cap, runs: cap, requests_per_second: rates, ..HttpLimits::DEFAULT });
+        assert_eq!(code(limiter.stream(&ada)).err(), Some(ErrorCode::RateLimited));
+        assert!(limiter.request(Some(&ada), None).is_ok() && limiter.request(Some(&ada), None).is_err());
+        drop(kept);
+        assert!(limiter.stream(&ada).is_ok());
+        // The same once more: nobody's second begins anew.
+        let rates = limiter.rates();
+        limiter.limit(limiter.limits());
+        assert!(Arc::ptr_eq(&rates, &limiter.rates()));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) struct Peers {
     began: Instant,
-    limits: HttpLimits,
+    limits: Mutex<HttpLimits>,
     open: Mutex<HashMap<u64, Arc<Peer>>>,
     next: AtomicU64,
     unsent: Arc<Unsent>,
@@ -293,12 +293,18 @@ impl Peers {
         unsent.bound(limits.unsent_bytes);
         Arc::new(Self {
             began: Instant::now(),
-            limits,
+            limits: Mutex::new(limits),
             open: Mutex::default(),
             next: AtomicU64::new(0),
             unsent: Arc::clone(unsent),
             left: Notify::new(),
         })
+    }
+
+    /// From now on these hold.
+    pub(crate) fn limit(&self, limits: HttpLimits) {
+        self.unsent.bound(limits.unsent_bytes);
+        *lock(&self.limits) = limits;
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -350,7 +356,7 @@ impl Peers {
     /// Whether an address has too many sockets on which nobody is known. Counted only where there are many at all.
     pub(crate) fn is_crowded_by(&self, address: IpAddr) -> bool {
         let open = lock(&self.open);
-        let most = self.limits.unknown_connections;
+        let most = lock(&self.limits).unknown_connections;
         open.len() >= most
             && open.values().filter(|peer| peer.address == address && !peer.known.load(Ordering::Relaxed)).count()
                 >= most
@@ -374,9 +380,9 @@ impl Peers {
 
     /// Lets everything go that is overdue, and who is behind for longest where too much waits.
     pub(crate) fn sweep(&self, refusals: &Refusals) {
-        let (now, all) = (self.now(), self.all());
+        let (now, all, limits) = (self.now(), self.all(), *lock(&self.limits));
         for peer in &all {
-            if let Some(refusal) = peer.overdue(now, &self.limits) {
+            if let Some(refusal) = peer.overdue(now, &limits) {
                 refusals.note(refusal);
                 peer.end();
             }
@@ -392,9 +398,9 @@ impl Peers {
             .filter_map(|peer| Some((peer.behind_for(now).filter(|behind| *behind >= BEHIND_MS)?, peer)))
             .collect();
         behind.sort_unstable_by_key(|(behind, _)| std::cmp::Reverse(*behind));
-        let mut left = self.unsent.all();
+        let (mut left, most) = (self.unsent.all(), lock(&self.limits).unsent_bytes);
         for (_, peer) in behind {
-            if left <= self.limits.unsent_bytes / 4 * 3 {
+            if left <= most / 4 * 3 {
                 break;
             }
             let waits = peer.account.bytes();

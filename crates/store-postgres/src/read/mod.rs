@@ -7,13 +7,13 @@ pub(crate) mod runs;
 use std::collections::{HashMap, VecDeque};
 
 use threadmill_proto::{
-    BranchId, ChainHash, MessageId, Millis, Record, Scope, Summary, TenantId, ThreadId, UserId, from_cbor,
+    BranchId, ChainHash, JsonText, MessageId, Millis, Record, Scope, Summary, TenantId, ThreadId, UserId, from_cbor,
 };
 use threadmill_store::relational::{
     BranchRow, MessageRow, NONE, Principal, Reads, RunRow, Slot, ThreadRow, Wanted, Way, hash_from_blob, key, number,
-    owner_at, ranges,
+    owner_at, ranges, surveyed,
 };
-use threadmill_store::{Missing, store_id as id};
+use threadmill_store::{Missing, Surveyed, SurveyedThread, store_id as id};
 use tokio_postgres::Row;
 
 use crate::codec::{int, text_from, uint};
@@ -58,6 +58,25 @@ pub(crate) async fn find_threads(
     let end = format!("{prefix}\u{7f}");
     let rows = db.all(SQL, &[&tenant.as_str(), &prefix.as_str(), &end, &i64::from(limit)]).await?;
     rows.iter().map(|row| Ok((id!(UserId, get(row, 0)?)?, id!(ThreadId, get(row, 1)?)?))).collect()
+}
+
+/// A page of all threads, in the order of their numbers.
+pub(crate) async fn survey(db: &Db<'_>, after: i64, limit: u32) -> Done<Surveyed> {
+    const SQL: &str = "SELECT h.num, h.hidden, t.id, u.id, h.id, h.seq, h.updated_at,
+            CASE WHEN position('\"pinned\"' in h.metadata) > 0 THEN h.metadata END
+         FROM threadmill.threads h
+         JOIN threadmill.tenants t ON t.num = h.tenant JOIN threadmill.users u ON u.num = h.owner
+         WHERE h.num > $1 ORDER BY h.num LIMIT $2";
+    let rows = db.all(SQL, &[&after, &i64::from(limit)]).await?;
+    let read = |row: &Row| {
+        let scope = Scope { tenant: id!(TenantId, get(row, 2)?)?, user: id!(UserId, get(row, 3)?)? };
+        let pinning = get::<Option<String>>(row, 7)?.map(|json| JsonText(text_from(json)));
+        let (seq, updated_at) = (uint(get(row, 5)?)?, uint(get(row, 6)?)?);
+        let seen = SurveyedThread { scope, thread: id!(ThreadId, get(row, 4)?)?, seq, updated_at, pinning };
+        Ok((get(row, 0)?, get(row, 1)?, seen))
+    };
+    let rows: Vec<_> = rows.iter().map(read).collect::<Done<_>>()?;
+    Ok(surveyed(rows, limit))
 }
 
 macro_rules! opened {

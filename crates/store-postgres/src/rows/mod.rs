@@ -1,6 +1,7 @@
 //! The columns of rows, and how to read them. What a transaction or a page makes of them is the rules'.
 
 mod branch;
+pub(crate) mod budget;
 mod lock;
 mod message;
 mod principal;

@@ -1,7 +1,7 @@
 //! The run row.
 
 use threadmill_proto::JsonText;
-use threadmill_store::relational::{RunRow, outcome_from, run_status_from};
+use threadmill_store::relational::{RunRow, held_from, outcome_from, run_status_from};
 use threadmill_store::store_id as id;
 use tokio_postgres::Row;
 
@@ -14,13 +14,13 @@ macro_rules! run_columns {
     () => {
         "r.num, r.tenant, r.id, r.owner, r.thread, r.thread_id, r.branch, r.branch_id, r.message, r.message_id, \
          r.depth, r.status, r.outcome, r.fence, r.holder, r.until, r.provider, r.request, r.folded, r.length, \
-         r.error, r.started_at, r.ended_at"
+         r.error, r.started_at, r.ended_at, r.held"
     };
 }
 pub(crate) use run_columns;
 
 /// How many columns it has.
-pub(crate) const RUN_COLUMNS: usize = 23;
+pub(crate) const RUN_COLUMNS: usize = 24;
 
 pub(crate) fn read_run(row: &Row) -> Done<RunRow> {
     Ok(RunRow {
@@ -47,5 +47,6 @@ pub(crate) fn read_run(row: &Row) -> Done<RunRow> {
         error: get::<Option<String>>(row, 20)?.map(text_from),
         started_at: uint(get(row, 21)?)?,
         ended_at: get::<Option<i64>>(row, 22)?.map(uint).transpose()?,
+        held: held_from(get::<Option<&[u8]>>(row, 23)?)?,
     })
 }

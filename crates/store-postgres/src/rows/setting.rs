@@ -1,6 +1,6 @@
 //! Settings by key.
 
-use threadmill_store::{Setting, SettingPut, settings_end};
+use threadmill_store::{Setting, SettingPut, SettingsPage, settings_end};
 
 use crate::codec::{int, uint};
 use crate::db::{Db, get};
@@ -10,6 +10,16 @@ use crate::fail::{Done, Fail};
 pub(crate) async fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
     const SQL: &str = "SELECT key, version, value FROM threadmill.settings WHERE key >= $1 AND key < $2 ORDER BY key";
     let rows = db.all(SQL, &[&prefix, &settings_end(prefix)]).await?;
+    let read = |row| Ok(Setting { key: get(row, 0)?, version: uint(get(row, 1)?)?, value: get(row, 2)? });
+    rows.iter().map(read).collect()
+}
+
+/// A page of them.
+pub(crate) async fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>> {
+    const SQL: &str = "SELECT key, version, value FROM threadmill.settings
+        WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4";
+    let (after, end) = (page.after.as_deref().unwrap_or_default(), settings_end(&page.prefix));
+    let rows = db.all(SQL, &[&page.prefix, &end, &after, &i64::from(page.limit)]).await?;
     let read = |row| Ok(Setting { key: get(row, 0)?, version: uint(get(row, 1)?)?, value: get(row, 2)? });
     rows.iter().map(read).collect()
 }
@@ -32,10 +42,12 @@ async fn put_each(db: &Db<'_>, puts: &[SettingPut]) -> Done<bool> {
         "INSERT INTO threadmill.settings (key, version, value) VALUES ($1, 1, $2) ON CONFLICT (key) DO NOTHING";
     const NEXT: &str =
         "UPDATE threadmill.settings SET version = version + 1, value = $3 WHERE key = $1 AND version = $2";
+    const GONE: &str = "DELETE FROM threadmill.settings WHERE key = $1 AND version = $2";
     for put in puts {
-        let changed = match put.read {
-            0 => db.change(NEW, &[&put.key, &put.value]).await?,
-            read => db.change(NEXT, &[&put.key, &int(read), &put.value]).await?,
+        let changed = match (put.read, &put.value) {
+            (0, value) => db.change(NEW, &[&put.key, value]).await?,
+            (read, Some(value)) => db.change(NEXT, &[&put.key, &int(read), value]).await?,
+            (read, None) => db.change(GONE, &[&put.key, &int(read)]).await?,
         };
         if changed == 0 {
             return Ok(false);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use threadmill_proto::{LockName, RunId, Scope, ThreadId};
+use threadmill_proto::{LockName, Millis, RunId, Scope, ThreadId};
 use threadmill_store::relational::{Principal, ReceiptRow, ThreadRow};
-use threadmill_store::{IdempotencyKey, LockRow, Secret};
+use threadmill_store::{BudgetRow, IdempotencyKey, LockRow, Secret};
 
 use super::mark::Mark;
 use super::run::RunSheet;
@@ -44,6 +44,13 @@ pub(crate) struct LockSheet {
     pub(crate) epoch: u64,
 }
 
+/// A budget under its row's lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BudgetSheet {
+    pub(crate) row: BudgetRow,
+    pub(crate) mark: Mark,
+}
+
 /// What is remembered of a thread that its owner deleted.
 #[derive(Debug, Clone)]
 pub(crate) struct Tombstone {
@@ -73,6 +80,8 @@ pub(crate) struct Sheet {
     /// By user and key.
     pub(crate) receipts: HashMap<(i64, KeyHash), Receipt>,
     pub(crate) locks: BTreeMap<(i64, LockName), LockSheet>,
+    /// Budgets under their rows' locks, by key and beginning of the period.
+    pub(crate) budgets: BTreeMap<(String, Millis), BudgetSheet>,
     pub(crate) graves: Vec<Grave>,
     /// Bodies up to a checkpoint, by thread and message, of messages that no thread here knows.
     pub(crate) checkpoints: BTreeMap<(i64, i64), Vec<u8>>,

@@ -11,9 +11,9 @@ use threadmill_store::relational::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
     ThreadRow, body_from_blob, body_to_blob, status_from,
 };
-use threadmill_store::{IdempotencyKey, LockRow, StoreError};
+use threadmill_store::{BudgetRow, IdempotencyKey, LockRow, StoreError};
 
-use super::commit::{Receipt, Sheet, key_hash};
+use super::commit::{BudgetSheet, Receipt, Sheet, key_hash};
 use super::mark::Mark;
 use super::run::RunSheet;
 use super::thread::{ChangeRow, ThreadSheet};
@@ -29,11 +29,13 @@ pub(crate) struct Draft<'d> {
     thread: Option<ThreadSheet>,
     /// The runs of its thread, and the one that a claim is about.
     runs: BTreeMap<i64, RunSheet>,
+    /// The budgets that it changed.
+    budgets: BTreeMap<(String, Millis), BudgetRow>,
 }
 
 impl<'d> Draft<'d> {
     pub(crate) fn new(db: &'d Db<'d>, sheet: &'d mut Sheet) -> Self {
-        Self { db, sheet, thread: None, runs: BTreeMap::new() }
+        Self { db, sheet, thread: None, runs: BTreeMap::new(), budgets: BTreeMap::new() }
     }
 
     /// Puts the copies into the sheet: the operation has passed.
@@ -42,6 +44,9 @@ impl<'d> Draft<'d> {
             self.sheet.put_thread(thread);
         }
         self.runs.into_values().for_each(|run| self.sheet.put_run(run));
+        for (place, row) in self.budgets {
+            self.sheet.budgets.insert(place, BudgetSheet { row, mark: Mark::Changed });
+        }
     }
 
     fn take(&mut self, thread: ThreadSheet) -> ThreadRow {
@@ -92,6 +97,7 @@ impl Rows for Draft<'_> {
     async fn put_thread(&mut self, row: &ThreadRow) -> Done<()> {
         let (_, thread) = self.opened()?;
         thread.mark = thread.mark.touched();
+        thread.redescribed |= thread.row.metadata != row.metadata;
         thread.row = row.clone();
         Ok(())
     }
@@ -266,6 +272,11 @@ impl Rows for Draft<'_> {
         Ok(self.runs.values().any(|run| run.row.thread == thread.num && run.row.status != RunStatus::Ended))
     }
 
+    async fn unended(&mut self, thread: &ThreadRow) -> Done<Vec<RunRow>> {
+        let open = |run: &&RunSheet| run.row.thread == thread.num && run.row.status != RunStatus::Ended;
+        Ok(self.runs.values().filter(open).map(|run| (*run.row).clone()).collect())
+    }
+
     async fn stream_length(&mut self, run: &RunRow) -> Done<u64> {
         Ok(self.run_sheet(run)?.length)
     }
@@ -335,6 +346,21 @@ impl Rows for Draft<'_> {
     async fn add_receipt(&mut self, who: Principal, key: &IdempotencyKey, row: ReceiptRow) -> Done<()> {
         let receipt = Receipt { tenant: who.tenant, row, mark: Mark::Fresh };
         self.sheet.receipts.insert((who.user, key_hash(key)), receipt);
+        Ok(())
+    }
+
+    async fn budget(&mut self, key: &str, start: Millis) -> Done<Option<BudgetRow>> {
+        let place = (key.to_owned(), start);
+        let changed = self.budgets.get(&place).copied();
+        Ok(changed.or_else(|| self.sheet.budgets.get(&place).map(|budget| budget.row)))
+    }
+
+    async fn put_budget(&mut self, key: &str, start: Millis, row: &BudgetRow) -> Done<()> {
+        let place = (key.to_owned(), start);
+        if !self.sheet.budgets.contains_key(&place) {
+            return Err(damage("a budget is not locked"));
+        }
+        self.budgets.insert(place, *row);
         Ok(())
     }
 

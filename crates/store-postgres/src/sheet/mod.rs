@@ -12,7 +12,7 @@ mod mark;
 mod run;
 mod thread;
 
-pub(crate) use commit::{Grave, KeyHash, LockSheet, Receipt, Reserved, Sheet, key_hash};
+pub(crate) use commit::{BudgetSheet, Grave, KeyHash, LockSheet, Receipt, Reserved, Sheet, key_hash};
 pub(crate) use draft::Draft;
 pub(crate) use load::{followers, only_follower};
 pub(crate) use mark::Mark;

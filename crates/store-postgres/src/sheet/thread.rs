@@ -45,6 +45,8 @@ pub(crate) struct Link {
 pub(crate) struct ThreadSheet {
     pub(crate) row: ThreadRow,
     pub(crate) mark: Mark,
+    /// Its metadata changed, which is seldom: it is not written with the rest of the row.
+    pub(crate) redescribed: bool,
     pub(super) branches: BTreeMap<i64, Entry<BranchRow>>,
     pub(super) branch_ids: HashMap<BranchId, Option<i64>>,
     pub(super) messages: BTreeMap<i64, Entry<MessageRow>>,
@@ -68,6 +70,7 @@ impl ThreadSheet {
         Self {
             row,
             mark,
+            redescribed: false,
             branches: BTreeMap::new(),
             branch_ids: HashMap::new(),
             messages: BTreeMap::new(),

@@ -1,12 +1,12 @@
 //! What the writer can be asked, what it answers, and which rows that takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use threadmill_proto::{BranchId, LockName, MessageId, Millis, RunId, Scope, Thread, ThreadId};
 use threadmill_store::relational::thread_named;
 use threadmill_store::{
-    ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, LockAnswer, LockGrant,
-    LockRequest, LockToken, Transaction,
+    BudgetLine, ChunkAppend, Command, Committed, ImportRow, ImportState, ImportThread, Lease, LeasedRun, LockAnswer,
+    LockGrant, LockRequest, LockToken, Transaction,
 };
 
 use crate::sheet::{KeyHash, key_hash};
@@ -57,6 +57,10 @@ pub(super) struct Needs<'a> {
     pub(super) locks: BTreeSet<(&'a Scope, &'a LockName)>,
     /// Of those, which may be granted for the first time.
     pub(super) granting: BTreeSet<(&'a Scope, &'a LockName)>,
+    /// Budgets that runs are to be counted in.
+    pub(super) lines: BTreeMap<(&'a str, Millis), &'a BudgetLine>,
+    /// Runs end here: what they hold is settled.
+    pub(super) settles: bool,
     pub(super) holders: BTreeSet<&'a str>,
     pub(super) new_threads: i64,
     pub(super) new_runs: i64,
@@ -163,7 +167,7 @@ impl<'a> Needs<'a> {
             Command::UpdateThread { id, default_branch, .. } => {
                 self.branches.extend(default_branch.iter().map(|branch| (scope, id, branch)));
             }
-            Command::DeleteThread { .. } => {}
+            Command::DeleteThread { .. } => self.settles = true,
             Command::Append { thread, branch, after, message, .. } => {
                 self.branches.extend(branch.iter().map(|branch| (scope, thread, branch)));
                 self.messages.extend(after.iter().chain([&message.id]).map(|id| (scope, thread, id)));
@@ -175,15 +179,18 @@ impl<'a> Needs<'a> {
             Command::Remove { thread, message } => {
                 self.messages.insert((scope, thread, message));
             }
-            Command::StartRun { thread, branch, regenerate, run, message, .. } => {
+            Command::StartRun { thread, branch, regenerate, run, message, hold, .. } => {
                 self.branches.extend(branch.iter().map(|branch| (scope, thread, branch)));
                 self.messages.extend(regenerate.iter().chain([message]).map(|id| (scope, thread, id)));
                 self.runs.insert((scope, run));
                 self.new_runs += 1;
+                let lines = hold.iter().flat_map(|hold| &hold.lines);
+                self.lines.extend(lines.map(|line| ((line.key.as_str(), line.start), line)));
             }
             Command::StopRun { run } | Command::EndRun { run, .. } => {
                 self.runs.insert((scope, run));
                 self.run_threads.insert((scope, run));
+                self.settles |= matches!(command, Command::EndRun { .. });
             }
         }
     }

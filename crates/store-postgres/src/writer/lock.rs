@@ -1,6 +1,5 @@
 //! The beginning of a commit: its locks, in one order on every node (threads, then runs, then the
-//! locks of clients, then users),
-//! and all that its operations are known to read, in one round trip.
+//! locks of clients, then budgets, then users), and all that its operations are known to read, in one round trip.
 //!
 //! A statement sees what was committed before it began. So whatever is read of a thread or a run is read by a
 //! statement after the one that locks it: an answer of the locking statement itself may be older than its lock, but
@@ -12,6 +11,7 @@ use threadmill_proto::{LockName, RunId, RunStatus, Scope, ThreadId};
 use threadmill_store::relational::{NONE, Principal, ReceiptRow};
 
 use super::ask::Needs;
+use super::budgets;
 use super::stamp::Stamp;
 use crate::codec::uint;
 use crate::db::{Db, Param, get};
@@ -147,6 +147,9 @@ pub(super) async fn prepare(db: &Db<'_>, needs: &Needs<'_>) -> Done<Sheet> {
         let (tenants, names) = lock_names(&needs.granting, &sheet);
         db.change(NEW_LOCKS, &[&tenants, &names]).await?;
     }
+    if !needs.lines.is_empty() {
+        budgets::make(db, needs).await?;
+    }
     if needs.new_threads > 0 {
         for row in &db.all(NEW_THREADS, &[&needs.new_threads]).await? {
             let secret: &[u8] = get(row, 1)?;
@@ -215,6 +218,7 @@ pub(super) async fn lock(db: &Db<'_>, needs: &Needs<'_>, sheet: &mut Sheet, stam
     }
     note_runs(db, sheet, &runs).await?;
     note_locks(sheet, &locks)?;
+    budgets::lock(db, needs, sheet).await?;
     for row in lines.iter().chain(&branches) {
         note_line(sheet, row)?;
     }

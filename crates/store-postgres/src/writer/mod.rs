@@ -6,6 +6,7 @@
 //! again: never both.
 
 mod ask;
+mod budgets;
 mod flush;
 mod lock;
 mod stamp;

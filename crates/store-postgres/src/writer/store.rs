@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use threadmill_proto::{RunId, Summary, to_cbor};
 use threadmill_store::relational::{
-    BranchRow, MessageRow, NONE, Principal, RunRow, body_to_blob, key, outcome_to, role_to, run_status_to, status_to,
+    BranchRow, MessageRow, NONE, Principal, RunRow, body_to_blob, held_to, key, outcome_to, role_to, run_status_to,
+    status_to,
 };
 use threadmill_store::{Committing, TOMBSTONES};
 use tokio_postgres::types::ToSql;
@@ -35,6 +36,7 @@ pub(super) fn writes(sheet: &Sheet, summaries: &Summaries, positions: &BTreeMap<
     bury(&mut writes, &sheet.graves);
     let threads: Vec<&ThreadSheet> = sheet.threads.values().collect();
     thread_rows(&mut writes, &threads);
+    descriptions(&mut writes, &threads);
     branch_rows(&mut writes, &threads);
     message_rows(&mut writes, &threads);
     fork_rows(&mut writes, &threads);
@@ -49,6 +51,7 @@ pub(super) fn writes(sheet: &Sheet, summaries: &Summaries, positions: &BTreeMap<
     summary_rows(&mut writes, summaries, positions);
     receipt_rows(&mut writes, sheet);
     lock_rows(&mut writes, sheet);
+    budget_rows(&mut writes, sheet);
     writes.0
 }
 
@@ -150,6 +153,17 @@ fn thread_rows(writes: &mut Writes, threads: &[&ThreadSheet]) {
             columns!(rows; t => t.row.num, text_to(&t.row.title), t.row.archived, t.row.hidden, t.row.default_branch,
                 int(t.row.seq), t.row.hash.0.to_vec(), t.row.branches, t.row.messages, int(t.row.updated_at))
         },
+    );
+}
+
+/// Metadata, of those threads whose changed.
+fn descriptions(writes: &mut Writes, threads: &[&ThreadSheet]) {
+    let told: Vec<_> = threads.iter().filter(|thread| thread.redescribed && thread.mark == Mark::Changed).collect();
+    writes.add(
+        "UPDATE threadmill.threads t SET metadata = k.metadata
+         FROM unnest($1::int8[], $2::text[]) k (num, metadata) WHERE t.num = k.num",
+        &told,
+        |rows| columns!(rows; t => t.row.num, t.row.metadata.as_ref().map(|json| text_to(&json.0))),
     );
 }
 
@@ -285,17 +299,17 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     // The ended ones first: another may begin on the branch of one in the same commit.
     writes.add(
         "UPDATE threadmill.runs r SET status = k.status, outcome = k.outcome, fence = k.fence, holder = k.holder,
-            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at,
+            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at, held = k.held,
             open = CASE WHEN k.ended_at IS NULL THEN r.thread END, kept = k.ended_at IS NOT NULL
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
-            $9::text[], $10::int8[])
-            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at)
+            $9::text[], $10::int8[], $11::bytea[])
+            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at, held)
          WHERE r.num = k.num",
         &marked(Mark::Changed),
         |rows| {
             columns!(rows; r => r.num, run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
                 text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
-                r.ended_at.map(int))
+                r.ended_at.map(int), held_to(r.held.as_ref()))
         },
     );
     // Their ids are taken by runs of deleted threads, whose rows are only not removed yet.
@@ -310,13 +324,13 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     writes.add(
         "INSERT INTO threadmill.runs (num, tenant, id, owner, thread, thread_id, branch, branch_id, message,
             message_id, depth, provider, request, started_at, status, outcome, fence, holder, until, folded, length,
-            error, ended_at, open, kept)
+            error, ended_at, held, open, kept)
          SELECT *, CASE WHEN ended_at IS NULL THEN thread END, ended_at IS NOT NULL FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[], $6::text[],
             $7::int8[], $8::text[], $9::int8[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::int8[],
             $15::int8[], $16::int8[], $17::int8[], $18::text[], $19::int8[], $20::int8[], $21::int8[], $22::text[],
-            $23::int8[])
+            $23::int8[], $24::bytea[])
             k (num, tenant, id, owner, thread, thread_id, branch, branch_id, message, message_id, depth, provider,
-               request, started_at, status, outcome, fence, holder, until, folded, length, error, ended_at)",
+               request, started_at, status, outcome, fence, holder, until, folded, length, error, ended_at, held)",
         &marked(Mark::Fresh),
         |rows| {
             columns!(rows; r => r.num, r.tenant, r.id.as_str().to_owned(), r.owner, r.thread,
@@ -324,7 +338,7 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
                 r.message_id.as_str().to_owned(), int(r.depth), text_to(&r.provider), text_to(&r.request.0),
                 int(r.started_at), run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
                 text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
-                r.ended_at.map(int))
+                r.ended_at.map(int), held_to(r.held.as_ref()))
         },
     );
     let streams: Vec<_> = sheet.runs.values().filter(|run| run.packed.count > 0).collect();
@@ -400,6 +414,22 @@ fn lock_rows(writes: &mut Writes, sheet: &Sheet) {
             columns!(rows; ((tenant, name), l) => *tenant, name.as_str().to_owned(), int(l.row.token),
                 l.row.owner.as_ref().map(|owner| owner.as_str().to_owned()), text_to(&l.row.holder),
                 int(l.row.since), int(l.row.until), l.row.released)
+        },
+    );
+}
+
+fn budget_rows(writes: &mut Writes, sheet: &Sheet) {
+    let changed: Vec<_> = sheet.budgets.iter().filter(|(_, budget)| budget.mark != Mark::Kept).collect();
+    writes.add(
+        "UPDATE threadmill.budgets b SET until = k.until, money = k.money, tokens = k.tokens, held_money = k.held_money,
+            held_tokens = k.held_tokens, runs = k.runs
+         FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[])
+            k (key, start, until, money, tokens, held_money, held_tokens, runs)
+         WHERE b.key = k.key AND b.start = k.start",
+        &changed,
+        |rows| {
+            columns!(rows; ((key, start), b) => key.clone(), int(*start), int(b.row.until), int(b.row.spent.money),
+                int(b.row.spent.tokens), int(b.row.held.money), int(b.row.held.tokens), int(b.row.runs))
         },
     );
 }

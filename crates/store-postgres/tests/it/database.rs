@@ -10,6 +10,7 @@ use threadmill_store::conformance::kit::{Chat, refused, run_id, scope, thread_id
 use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 
+use crate::fixture::restored;
 use crate::server::{Database, Server};
 
 fn chat(store: &Arc<PostgresStore>) -> Chat {
@@ -33,13 +34,85 @@ async fn nodes_that_start_together_migrate_once() {
     assert_eq!(database.value("SELECT count(*) FROM threadmill.meta").await, "1");
 }
 
+/// A database as a later release left it, which says from which version on it can be used.
+async fn later(compatible_from: &str) -> (Database, Position) {
+    let database = Database::fresh().await;
+    let store = database.open().await;
+    let mut chat = chat(&store);
+    let create = chat.create("t");
+    let position = chat.ok([create]).await.position;
+    store.close().await;
+    let sql = format!(
+        "ALTER TABLE threadmill.threads ADD COLUMN later text; CREATE TABLE threadmill.later (one int PRIMARY KEY);
+         UPDATE threadmill.meta SET version = 99, compatible_from = {compatible_from}"
+    );
+    database.sql(&sql).await;
+    (database, position)
+}
+
+#[tokio::test]
+async fn a_database_that_a_later_release_expanded_is_served_as_it_is() {
+    let (database, position) = later("(SELECT version FROM threadmill.meta)").await;
+    let store = database.open().await;
+    // What was written by hand in `meta` is the beginning of an epoch.
+    let found = head(&store).await;
+    assert_eq!((found.seq, found.hash), (position.seq, position.hash));
+    let mut chat = chat(&store);
+    let say = chat.say("m");
+    chat.ok([say]).await;
+    assert_eq!(database.value("SELECT version FROM threadmill.meta").await, "99", "it is not brought back");
+    let probe = threadmill_store_postgres::probe(&database.url(), &PostgresOptions::default()).await.expect("looks");
+    assert_eq!((probe.schema, probe.refused), (99, None));
+}
+
 #[tokio::test]
 async fn a_database_of_a_later_release_is_refused() {
+    for (compatible_from, said) in
+        [("98", "98"), ("99", "99"), ("NULL", "99"), ("0", "99"), ("-1", "99"), ("100", "99")]
+    {
+        let (database, _) = later(compatible_from).await;
+        let opened = PostgresStore::open(&database.url(), PostgresOptions::default()).await;
+        let Err(StoreError::Internal { detail, .. }) = opened else { panic!("{compatible_from}: {opened:?}") };
+        assert!(detail.contains(&format!("version 99, for releases that know {said} or later")), "{detail}");
+        assert_eq!(database.value("SELECT version FROM threadmill.meta").await, "99");
+        let probe =
+            threadmill_store_postgres::probe(&database.url(), &PostgresOptions::default()).await.expect("looks");
+        assert!(probe.refused.is_some(), "{compatible_from}");
+    }
+}
+
+/// Databases of the releases before have no column that says so.
+#[tokio::test]
+async fn a_database_without_word_of_who_may_use_it_is_for_its_own_version() {
     let database = Database::fresh().await;
     database.open().await.close().await;
-    database.sql("UPDATE threadmill.meta SET version = 99").await;
+    database.sql("ALTER TABLE threadmill.meta DROP COLUMN compatible_from").await;
+    database.open().await.close().await;
+    database.sql("UPDATE threadmill.meta SET version = version + 1").await;
     let later = PostgresStore::open(&database.url(), PostgresOptions::default()).await;
     assert!(matches!(later, Err(StoreError::Internal { .. })), "{later:?}");
+}
+
+/// Whoever waits for a table's lock holds up all who come after: it steps back, lets them pass and tries again.
+#[tokio::test]
+async fn a_migration_lets_those_pass_who_come_while_it_waits_for_a_lock() {
+    let database = restored("v3").await;
+    let (reader, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.expect("connects");
+    let driven = tokio::spawn(connection);
+    reader.batch_execute("BEGIN; SELECT * FROM threadmill.meta").await.expect("reads");
+    let opening = async {
+        let store = database.open().await;
+        store.close().await;
+    };
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'threadmill.meta'::regclass";
+    let passing = async {
+        while database.value(waits).await == "0" {}
+        // Behind the migration that waits behind the reader.
+        assert_eq!(database.value("SELECT version FROM threadmill.meta").await, "3");
+        reader.batch_execute("COMMIT").await.expect("ends");
+    };
+    tokio::join!(opening, passing);
+    driven.abort();
 }
 
 #[tokio::test]

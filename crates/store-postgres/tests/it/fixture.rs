@@ -9,14 +9,15 @@ use async_trait::async_trait;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+    budgets_read_right, settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right,
+    write_everything,
 };
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::{Database, programs};
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v4";
+const NEWEST: &str = "v5";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
@@ -53,12 +54,17 @@ async fn write_the_fixture() {
     assert!(dump.expect("there is pg_dump").success());
 }
 
-async fn open(version: &str) -> Node {
+/// A database as a version of the schema left it.
+pub(crate) async fn restored(version: &str) -> Database {
     let database = Database::fresh().await;
     let restored = program(&database, "psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(kept(version)).output();
     let restored = restored.expect("there is psql");
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
-    Node(database.open().await)
+    database
+}
+
+async fn open(version: &str) -> Node {
+    Node(restored(version).await.open().await)
 }
 
 #[tokio::test]
@@ -79,4 +85,9 @@ async fn the_third_format_reads_right() {
 #[tokio::test]
 async fn the_fourth_format_reads_right() {
     settings_read_right(&open("v4").await).await;
+}
+
+#[tokio::test]
+async fn the_fifth_format_reads_right() {
+    budgets_read_right(&open("v5").await).await;
 }

@@ -223,6 +223,7 @@ async fn text_with_nul_is_kept_as_it_was() {
         title: Some(title.into()),
         archived: None,
         default_branch: None,
+        metadata: None,
     };
     let commands = [rename, chat.say_as("m0", Role::User, "x\0y")];
     chat.ok(commands).await;

@@ -9,6 +9,7 @@
 //! What is lost is subscribed again, where it is then, with full-jitter backoff, for as long as somebody listens.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,11 +31,17 @@ const PING: Duration = Duration::from_secs(1);
 /// Unread events of one listener. More are dropped and reported as lost.
 const LISTENER: usize = 8192;
 
-/// Listens until the stream is dropped.
-pub(super) fn start(servers: Arc<Servers>, codec: HintCodec, partitions: Vec<Partition>, seed: u64) -> HintStream {
+/// Listens until the stream is dropped, and counts what it sends in `beside`.
+pub(super) fn start(
+    servers: Arc<Servers>,
+    codec: HintCodec,
+    partitions: Vec<Partition>,
+    (seed, beside): (u64, Arc<AtomicU64>),
+) -> HintStream {
     let (sender, stream) = hint_channel(partitions, LISTENER);
     let hub = Arc::new(Hub { sender, codec, owners: Mutex::default(), changed: Notify::new() });
-    let listener = Listener { servers, hub, nodes: HashMap::new(), next: 0, failed: 0, chance: Chance::new(!seed) };
+    let (nodes, chance) = (HashMap::new(), Chance::new(!seed));
+    let listener = Listener { servers, hub, nodes, next: 0, failed: 0, chance, beside };
     tokio::spawn(listener.run());
     stream
 }
@@ -119,6 +126,8 @@ struct Listener {
     next: u64,
     failed: u32,
     chance: Chance,
+    /// Commands that it has sent.
+    beside: Arc<AtomicU64>,
 }
 
 impl Listener {
@@ -168,6 +177,7 @@ impl Listener {
         self.hub.owners().extend(partitions.iter().map(|partition| (*partition, number)));
         let name = if self.servers.mode() == HotMode::Cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" };
         let mut pipeline = Pipeline::with_capacity(partitions.len());
+        self.beside.fetch_add(partitions.len() as u64, Ordering::Relaxed);
         for partition in partitions {
             // One channel a command: the confirmation of each is the reply to it.
             pipeline.cmd(name).arg(self.hub.codec.keys.channel(*partition));
@@ -202,6 +212,7 @@ impl Listener {
 
     /// Gives up servers that do not answer, and connections that nothing is subscribed on any more.
     async fn ping(&mut self) {
+        self.beside.fetch_add(self.nodes.len() as u64, Ordering::Relaxed);
         let asked = self.nodes.iter().map(|(address, node)| {
             let mut connection = node.connection.clone();
             let used = self.hub.owners().values().any(|owner| *owner == node.number);

@@ -9,6 +9,7 @@ mod server;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +47,7 @@ impl RedisHot {
             servers,
             codec,
             common: options.common.clone(),
+            beside: Arc::default(),
         };
         Ok(Arc::new(Remote::new(wire, options.common, doubts)))
     }
@@ -56,6 +58,8 @@ struct RedisWire {
     servers: Arc<Servers>,
     codec: HintCodec,
     common: HotOptions,
+    /// Commands of the listener.
+    beside: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -99,7 +103,11 @@ impl Wire for RedisWire {
     }
 
     fn listen(&self, partitions: Vec<Partition>) -> HintStream {
-        listen::start(self.servers.clone(), self.codec.clone(), partitions, self.common.seed)
+        listen::start(self.servers.clone(), self.codec.clone(), partitions, (self.common.seed, self.beside.clone()))
+    }
+
+    fn beside(&self) -> u64 {
+        self.beside.load(Ordering::Relaxed)
     }
 
     fn late(&self) {

@@ -10,6 +10,7 @@ mod tails;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,14 +18,14 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use threadmill_store::hot::{
     Cause, Extended, Hint, HintStream, HotError, HotInfo, HotResult, HotStore, LockAnswer, LockKey, Mark, PageKey,
-    Partition, Place, Present, TailAppend, TailKey, TailRead, ThreadKey,
+    Partition, Place, Present, Sent, TailAppend, TailKey, TailRead, ThreadKey,
 };
 
 use crate::doubts::Doubts;
 use crate::frame::Framer;
 use crate::keys::Keys;
 use crate::options::HotOptions;
-use crate::wire::{Command, Fault, Outcome, Reply, Wire};
+use crate::wire::{Arg, Command, Fault, Outcome, Reply, Wire};
 
 pub(crate) use hints::HintCodec;
 
@@ -36,6 +37,29 @@ pub(crate) struct Remote<W> {
     codec: HintCodec,
     options: HotOptions,
     doubts: Arc<Doubts>,
+    sent: Counted,
+}
+
+/// What was sent.
+#[derive(Debug, Default)]
+struct Counted {
+    commands: AtomicU64,
+    writes: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Commands that change nothing; of any other a copy goes to every region.
+const READS: [&str; 7] = ["PING", "INFO", "XRANGE", "XREVRANGE", "XREAD", "SMEMBERS", "TIME"];
+
+impl Counted {
+    fn note(&self, commands: &[Command]) {
+        let reads = |command: &&Command| matches!(command.args.first(), Some(Arg::Text(name)) if READS.contains(&name.as_str()));
+        let reads = commands.iter().filter(reads).count();
+        let bytes: usize = commands.iter().map(Command::bytes).sum();
+        self.commands.fetch_add(commands.len() as u64, Relaxed);
+        self.writes.fetch_add((commands.len() - reads) as u64, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
 }
 
 /// The index lives longer than what it lists by this, in milliseconds, so that it is there when that is flushed.
@@ -45,7 +69,8 @@ impl<W: Wire> Remote<W> {
     pub(crate) fn new(wire: W, options: HotOptions, doubts: Arc<Doubts>) -> Self {
         let framer = Framer::new(options.seal.clone());
         let codec = HintCodec::new(&options, doubts.clone());
-        Self { wire, keys: Keys::new(&options.namespace), framer, codec, options, doubts }
+        let (keys, sent) = (Keys::new(&options.namespace), Counted::default());
+        Self { wire, keys, framer, codec, options, doubts, sent }
     }
 
     fn page_ttl(&self) -> u64 {
@@ -93,6 +118,7 @@ impl<W: Wire> Remote<W> {
     async fn send(&self, commands: Vec<Command>) -> HotResult<Vec<Outcome>> {
         let scripts: Vec<_> = commands.iter().map(|command| command.script.map(|_| command.clone())).collect();
         let count = commands.len();
+        self.sent.note(&commands);
         let mut outcomes = self.wire.send(commands).await?;
         if outcomes.len() != count {
             return Err(self.nonsense("a pipeline"));
@@ -105,6 +131,7 @@ impl<W: Wire> Remote<W> {
         }
         if !again.is_empty() {
             let (places, commands): (Vec<_>, Vec<_>) = again.into_iter().unzip();
+            self.sent.note(&commands);
             for (at, outcome) in places.into_iter().zip(self.wire.send(commands).await?) {
                 outcomes[at] = outcome;
             }
@@ -224,6 +251,7 @@ impl<W: Wire> HotStore for Remote<W> {
     }
 
     async fn info(&self) -> HotResult<HotInfo> {
+        self.sent.note(&[Command::new("INFO")]);
         self.timed(1, info::read(self)).await
     }
 
@@ -233,5 +261,11 @@ impl<W: Wire> HotStore for Remote<W> {
 
     fn unverified(&self) -> u64 {
         self.doubts.count()
+    }
+
+    fn sent(&self) -> Sent {
+        let Counted { commands, writes, bytes } = &self.sent;
+        let beside = self.wire.beside();
+        Sent { commands: commands.load(Relaxed) + beside, writes: writes.load(Relaxed), bytes: bytes.load(Relaxed) }
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, ForkOption, MessageId, Millis};
 use threadmill_store::relational::{
-    BranchRow, MessageRow, Siblings, Slot, ThreadRow, Wanted, Way, key, number, owner_at, role_from, role_to,
+    BranchRow, MessageRow, Siblings, Slot, ThreadRow, Wanted, Way, key, number, owner_at, ranges, role_from, role_to,
     status_from, status_to,
 };
 use threadmill_store::{StoreError, store_id as id};
@@ -103,46 +103,52 @@ pub(crate) fn exists(db: &Db<'_>, thread: &ThreadRow, message: &MessageId) -> Do
     Ok(found.is_some())
 }
 
-/// These slots of a line in their order, until their bodies are enough; at least one. Each is sought by its key in one
-/// statement, however many branches they lie on: this is why a page costs the same at any depth of any thread.
+/// These slots of a line in their order, until their bodies are enough; at least one. They lie one after the other on each
+/// branch that owns some of them, and are read as that range of its key: this is why a page costs the same at any depth of
+/// any thread.
 pub(crate) fn slots(db: &Db<'_>, thread: &ThreadRow, line: &BranchRow, wanted: Wanted) -> Done<VecDeque<Slot>> {
     let (mut slots, mut bytes, mut elsewhere) = (VecDeque::new(), 0, HashMap::new());
-    db.each(
-        &format!(
-            "SELECT {OWN}, f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total
-             FROM json_each(?4) at
-             CROSS JOIN slots s
-                 ON s.tenant = ?1 AND s.thread = ?2 AND s.branch = at.value >> 32 AND s.depth = at.value & 4294967295
-             CROSS JOIN messages m ON m.key = ?3 + s.message
-             LEFT JOIN forks f ON f.message = m.key
-             LEFT JOIN forkpoints p ON p.pred = f.pred"
-        ),
-        params![thread.tenant, thread.num, key(thread.num, 0), places(line, wanted)?],
-        |row| {
+    let mut stretches = ranges(&line.lineage, wanted.from, wanted.to);
+    if wanted.way == Way::Down {
+        stretches.reverse();
+    }
+    let sql = page(thread, wanted.way);
+    for (owner, from, to) in stretches {
+        if bytes >= wanted.bytes && !slots.is_empty() {
+            break;
+        }
+        let on = owner_at(&line.lineage, from)?;
+        db.each(&sql, params![thread.tenant, thread.num, key(thread.num, 0), owner, from, to], |row| {
             let branch: i64 = row.get(5)?;
-            let stretch = owner_at(&line.lineage, row.get(6)?)?;
-            let branch_id = if branch == stretch.branch {
-                &stretch.id
-            } else {
-                branch_named(db, thread.num, branch, &mut elsewhere)?
-            };
+            let branch_id =
+                if branch == owner { &on.id } else { branch_named(db, thread.num, branch, &mut elsewhere)? };
             bytes += row.get_ref(8)?.as_blob().map_err(damage)?.len();
             slots.push_back(Slot { message: read_on(row, branch_id.clone())?, siblings: siblings(row)? });
             Ok(if bytes < wanted.bytes { Step::On } else { Step::Stop })
-        },
-    )?;
+        })?;
+    }
     Ok(slots)
 }
 
-/// Where slots lie, as a list in JSON: the branch, and below it the depth in 32 bits. No line has more.
-fn places(line: &BranchRow, wanted: Wanted) -> Done<String> {
-    let place = |depth| Ok(key(owner_at(&line.lineage, depth)?.branch, depth.cast_signed()));
-    let depths = wanted.from..wanted.to;
-    let mut places: Vec<i64> = depths.map(place).collect::<Done<_>>()?;
-    if wanted.way == Way::Down {
-        places.reverse();
-    }
-    Ok(format!("{places:?}"))
+/// The statement for a range of slots. A thread of one branch has no siblings to look for.
+fn page(thread: &ThreadRow, way: Way) -> String {
+    let (columns, joins) = if thread.branches > 1 {
+        (
+            "f.ord, f.prev_message, f.prev_branch, f.next_message, f.next_branch, p.total",
+            "LEFT JOIN forks f ON f.message = m.key LEFT JOIN forkpoints p ON p.pred = f.pred",
+        )
+    } else {
+        ("NULL, NULL, NULL, NULL, NULL, NULL", "")
+    };
+    let order = match way {
+        Way::Up => "ASC",
+        Way::Down => "DESC",
+    };
+    format!(
+        "SELECT {OWN}, {columns} FROM slots s CROSS JOIN messages m ON m.key = ?3 + s.message {joins}
+         WHERE s.tenant = ?1 AND s.thread = ?2 AND s.branch = ?4 AND s.depth >= ?5 AND s.depth < ?6
+         ORDER BY s.depth {order}"
+    )
 }
 
 /// The id of a branch that messages of a page were first written on, read once a page.

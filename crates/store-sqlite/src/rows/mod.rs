@@ -1,6 +1,7 @@
 //! The SQL that reads and writes single rows. What a transaction or a page makes of them is the rules'.
 
 pub(crate) mod branch;
+pub(crate) mod budget;
 pub(crate) mod fork;
 pub(crate) mod lock;
 pub(crate) mod message;

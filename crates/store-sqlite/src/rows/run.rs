@@ -2,7 +2,9 @@
 
 use rusqlite::{Row, params};
 use threadmill_proto::{JsonText, RunId};
-use threadmill_store::relational::{RunRow, number, outcome_from, outcome_to, run_status_from, run_status_to};
+use threadmill_store::relational::{
+    RunRow, held_from, held_to, number, outcome_from, outcome_to, run_status_from, run_status_to,
+};
 use threadmill_store::store_id as id;
 
 use crate::codec::RowSum;
@@ -12,7 +14,7 @@ use crate::fail::Done;
 const SELECT: &str =
     "SELECT r.num, r.tenant, r.id, h.owner, r.thread, h.id, r.branch, b.id, r.message, m.id, r.depth, r.status,
             r.outcome, r.fence, r.owner, r.until, r.provider, r.request, r.folded, r.length, r.error, r.started_at,
-            r.ended_at, r.sum
+            r.ended_at, r.sum, r.held
      FROM runs r
      CROSS JOIN threads h ON h.num = r.thread
      CROSS JOIN branches b ON b.key = (r.thread << 32) | r.branch
@@ -44,6 +46,7 @@ fn read(row: &Row<'_>) -> Done<RunRow> {
         error: row.get(20)?,
         started_at: row.get(21)?,
         ended_at: row.get(22)?,
+        held: held_from(row.get::<_, Option<Vec<u8>>>(24)?.as_deref())?,
     };
     sum(&run).check(row, 23, format_args!("run {}", run.id))?;
     Ok(run)
@@ -99,8 +102,8 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
     }
     db.insert(
         "INSERT INTO runs (tenant, id, thread, branch, message, depth, status, fence, owner, until, provider, request,
-                           folded, length, started_at, sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13, ?14)",
+                           folded, length, started_at, sum, held)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, ?13, ?14, ?15)",
         params![
             row.tenant,
             row.id.as_str(),
@@ -116,6 +119,7 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
             row.request.0,
             row.started_at,
             sum(row).end(),
+            held_to(row.held.as_ref()),
         ],
     )
 }
@@ -124,7 +128,7 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
 pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
     db.change(
         "UPDATE runs SET status = ?2, outcome = ?3, fence = ?4, folded = ?5, length = ?6, error = ?7, ended_at = ?8,
-                         sum = ?9
+                         sum = ?9, held = ?10
          WHERE num = ?1",
         params![
             row.num,
@@ -136,6 +140,7 @@ pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
             row.error,
             row.ended_at,
             sum(row).end(),
+            held_to(row.held.as_ref()),
         ],
     )?;
     Ok(())

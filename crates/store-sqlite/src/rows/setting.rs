@@ -1,7 +1,7 @@
 //! Settings by key.
 
 use rusqlite::params;
-use threadmill_store::{Setting, SettingPut, settings_end};
+use threadmill_store::{Setting, SettingPut, SettingsPage, settings_end};
 
 use crate::db::Db;
 use crate::fail::Done;
@@ -10,6 +10,16 @@ use crate::fail::Done;
 pub(crate) fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
     const SQL: &str = "SELECT key, version, value FROM settings WHERE key >= ?1 AND key < ?2 ORDER BY key";
     db.all(SQL, params![prefix, settings_end(prefix)], |row| {
+        Ok(Setting { key: row.get(0)?, version: row.get(1)?, value: row.get(2)? })
+    })
+}
+
+/// A page of them.
+pub(crate) fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>> {
+    const SQL: &str = "SELECT key, version, value FROM settings
+        WHERE key >= ?1 AND key < ?2 AND key > ?3 ORDER BY key LIMIT ?4";
+    let after = page.after.as_deref().unwrap_or_default();
+    db.all(SQL, params![page.prefix, settings_end(&page.prefix), after, page.limit], |row| {
         Ok(Setting { key: row.get(0)?, version: row.get(1)?, value: row.get(2)? })
     })
 }
@@ -23,10 +33,14 @@ pub(crate) fn put(db: &Db<'_>, puts: &[SettingPut]) -> Done<bool> {
         }
     }
     for put in puts {
+        let Some(value) = &put.value else {
+            db.change("DELETE FROM settings WHERE key = ?1", params![put.key])?;
+            continue;
+        };
         db.change(
             "INSERT INTO settings (key, version, value) VALUES (?1, ?2, ?3)
              ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value",
-            params![put.key, put.read + 1, put.value],
+            params![put.key, put.read + 1, value],
         )?;
     }
     Ok(true)

@@ -2,8 +2,8 @@
 
 use rusqlite::{Row, params};
 use threadmill_proto::{JsonText, Scope, TenantId, ThreadId, UserId};
-use threadmill_store::relational::{ThreadRow, hash_from_blob};
-use threadmill_store::{Missing, store_id as id};
+use threadmill_store::relational::{ThreadRow, hash_from_blob, surveyed};
+use threadmill_store::{Missing, Surveyed, SurveyedThread, store_id as id};
 
 use super::principal;
 use crate::codec::RowSum;
@@ -80,6 +80,23 @@ pub(crate) fn find(db: &Db<'_>, tenant: &TenantId, prefix: &ThreadId, limit: u32
     })
 }
 
+/// A page of all threads, in the order of their numbers.
+pub(crate) fn survey(db: &Db<'_>, after: i64, limit: u32) -> Done<Surveyed> {
+    let sql = "SELECT h.num, h.hidden, t.id, u.id, h.id, h.seq, h.updated_at,
+            CASE WHEN instr(h.metadata, '\"pinned\"') > 0 THEN h.metadata END
+        FROM threads h CROSS JOIN tenants t ON t.num = h.tenant CROSS JOIN users u ON u.num = h.owner
+        WHERE h.num > ?1 ORDER BY h.num LIMIT ?2";
+    let rows = db.all(sql, params![after, limit], |row| {
+        let [tenant, user, thread]: [String; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
+        let scope = Scope { tenant: id!(TenantId, &tenant)?, user: id!(UserId, &user)? };
+        let pinning = row.get::<_, Option<String>>(7)?.map(JsonText);
+        let thread = id!(ThreadId, &thread)?;
+        let seen = SurveyedThread { scope, thread, seq: row.get(5)?, updated_at: row.get(6)?, pinning };
+        Ok((row.get(0)?, row.get(1)?, seen))
+    })?;
+    Ok(surveyed(rows, limit))
+}
+
 /// A thread by its number.
 pub(crate) fn by_num(db: &Db<'_>, num: i64) -> Done<ThreadRow> {
     db.one(&format!("SELECT {COLUMNS}, tenant FROM threads WHERE num = ?1"), [num], |row| {
@@ -122,7 +139,7 @@ pub(crate) fn insert(db: &Db<'_>, row: ThreadRow) -> Done<ThreadRow> {
 pub(crate) fn update(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
     db.change(
         "UPDATE threads SET title = ?2, archived = ?3, hidden = ?4, default_branch = ?5, epoch = ?6, seq = ?7,
-                            hash = ?8, branches = ?9, messages = ?10, updated_at = ?11, sum = ?12
+                            hash = ?8, branches = ?9, messages = ?10, updated_at = ?11, sum = ?12, metadata = ?13
          WHERE num = ?1",
         params![
             row.num,
@@ -137,6 +154,7 @@ pub(crate) fn update(db: &Db<'_>, row: &ThreadRow) -> Done<()> {
             row.messages,
             row.updated_at,
             sum(row).end(),
+            row.metadata.as_ref().map(|json| &json.0),
         ],
     )?;
     Ok(())

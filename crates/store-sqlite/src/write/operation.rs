@@ -10,7 +10,7 @@ use threadmill_store::relational::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
     ThreadRow, key, ranges,
 };
-use threadmill_store::{IdempotencyKey, LockRow};
+use threadmill_store::{BudgetRow, IdempotencyKey, LockRow};
 
 use super::chunks::Journal;
 use super::removal;
@@ -238,6 +238,12 @@ impl Rows for Operation<'_> {
         run::any_unended(self.db, thread.num)
     }
 
+    async fn unended(&mut self, thread: &ThreadRow) -> Done<Vec<RunRow>> {
+        let ids = self.live.of_thread(thread.num);
+        let found = ids.map(|id| run::find(self.db, thread.tenant, id));
+        Ok(found.collect::<Done<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     async fn stream_length(&mut self, run: &RunRow) -> Done<u64> {
         Ok(lock(&*self.stream(run.num)?).length())
     }
@@ -322,6 +328,14 @@ impl Rows for Operation<'_> {
             params![who.tenant, who.user, key.key, row.digest, row.thread, row.answer, row.makes],
         )?;
         Ok(())
+    }
+
+    async fn budget(&mut self, key: &str, start: Millis) -> Done<Option<BudgetRow>> {
+        rows::budget::find(self.db, key, start)
+    }
+
+    async fn put_budget(&mut self, key: &str, start: Millis, row: &BudgetRow) -> Done<()> {
+        rows::budget::keep(self.db, key, start, row)
     }
 
     async fn lock(&mut self, scope: &Scope, name: &LockName) -> Done<(LockRow, u64)> {

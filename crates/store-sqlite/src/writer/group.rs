@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use threadmill_store::{Committing, StoreError};
+use threadmill_store::{Committing, KEEP_BUDGETS, StoreError};
 
 use super::job::{Answer, Job, Turn, Verdict};
 use super::plant::{Plant, planted};
@@ -10,6 +10,7 @@ use super::{Op, State};
 use crate::db::Db;
 use crate::fail::{Fail, again, unavailable};
 use crate::live::Effect;
+use crate::rows::budget;
 use crate::write::Operation;
 use crate::write::chunks::Journal;
 
@@ -167,6 +168,7 @@ impl State {
         db.change("DELETE FROM journal WHERE num < ?1", [oldest])?;
         let before = self.now.saturating_sub(self.settings.keep_streams);
         db.change("DELETE FROM streams WHERE ended_at < ?1", [before])?;
+        budget::remove_old(db, self.now.saturating_sub(KEEP_BUDGETS))?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::stands::Stands;
 use super::{Settings, Shared, Writer};
 use crate::live::lock;
 use crate::write::Operation;
-use crate::{open, read, schema};
+use crate::{open, read, versions};
 
 /// What the test and the hook inside each commit share.
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl Bench {
         let directory = TempDir::new().expect("a directory");
         let path = directory.path().join("db");
         let mut conn = open::writer(&path, 1024).expect("opens");
-        schema::migrate(&conn).expect("migrates");
+        versions::migrate(&conn).expect("migrates");
         let gate = Arc::new(Gate::default());
         let inside = gate.clone();
         conn.commit_hook(Some(move || inside.pass())).expect("hooks");
@@ -153,6 +153,7 @@ fn beginning() -> Vec<Command> {
             provider: "mock".into(),
             request: threadmill_proto::JsonText("{}".into()),
             lease: lease("n1", 9),
+            hold: None,
         },
     ]
 }
@@ -292,6 +293,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
         provider: "mock".into(),
         request: threadmill_proto::JsonText("x".repeat(1 << 20)),
         lease: lease("n1", 9),
+        hold: None,
     });
     let big = ChunkAppend { chunks: [delta(&"x".repeat(1 << 20))].into(), ..chunk(1) };
     for _ in 0..2 {

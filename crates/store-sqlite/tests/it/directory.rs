@@ -289,6 +289,7 @@ async fn a_file_of_a_later_release_is_refused() {
     open(directory.path()).close().await.expect("closes");
     let file = rusqlite::Connection::open(directory.path().join("threadmill.db")).expect("opens");
     file.pragma_update(None, "user_version", 99).expect("writes");
+    file.execute("UPDATE meta SET value = 99 WHERE name = 'compatible_from'", []).expect("writes");
     drop(file);
     let later = SqliteStore::open(directory.path(), SqliteOptions::default());
     assert!(matches!(later, Err(StoreError::Internal { .. })), "{later:?}");

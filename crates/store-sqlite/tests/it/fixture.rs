@@ -9,14 +9,15 @@ use tempfile::TempDir;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right, write_everything,
+    budgets_read_right, settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right,
+    write_everything,
 };
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v5";
+const NEWEST: &str = "v6";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -92,4 +93,10 @@ async fn the_fourth_format_reads_right() {
 async fn the_fifth_format_reads_right() {
     let (_directory, rig) = copy("v5");
     settings_read_right(&rig).await;
+}
+
+#[tokio::test]
+async fn the_sixth_format_reads_right() {
+    let (_directory, rig) = copy("v6");
+    budgets_read_right(&rig).await;
 }

@@ -7,4 +7,5 @@ mod directory;
 mod files;
 mod fixture;
 mod journal;
+mod later;
 mod removal;

@@ -63,6 +63,7 @@ impl<M: Fn() -> u64> Costs<M> {
             title: Some(title.into()),
             archived: None,
             default_branch: None,
+            metadata: None,
         };
         self.write("a title", [rename("named")]).await;
         self.write("a title that is there", [rename("named")]).await;

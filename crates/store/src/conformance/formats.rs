@@ -5,10 +5,13 @@ use threadmill_proto::{LockName, MessageStatus, Outcome};
 
 use super::Rig;
 use super::kit::{Chat, key, refused, run_id, scope, thread_id};
-use crate::{ListQuery, LockAnswer, LockRead, LockRequest, LockToken, Setting, SettingPut, StoreError};
+use crate::{
+    Amount, BudgetLimit, BudgetLine, BudgetRow, Command, Hold, ListQuery, LockAnswer, LockRead, LockRequest, LockToken,
+    Setting, SettingPut, Spending, SpendingQuery, StoreError,
+};
 
 /// Something of everything: forks, a tombstone, an ended, a sealed and a live run, receipts, two tenants, a deletion,
-/// a lock that is held for the second time, a setting that was put twice.
+/// a lock that is held for the second time, a setting that was put twice, a budget.
 pub async fn write_everything(rig: &dyn Rig) {
     let mut chat = Chat::begin(rig).await;
     chat.say_many(3).await;
@@ -27,7 +30,7 @@ pub async fn write_everything(rig: &dyn Rig) {
     chat.store.apply(transaction).await.expect("applies");
 
     let mut other = Chat::begin_as(rig, scope("umbrella", "eve"), "t").await;
-    let commands = [other.say("m0"), other.start("live")];
+    let commands = [other.say("m0"), holding(other.start("live"))];
     other.ok(commands).await;
     other.stream("live", other.first().await, 0, &["still ", "going"]).await.expect("appends");
 
@@ -45,7 +48,16 @@ pub async fn write_everything(rig: &dyn Rig) {
 }
 
 fn twice(read: u64) -> SettingPut {
-    SettingPut { key: "rollouts/twice".into(), read, value: format!("ü {read}") }
+    SettingPut::new("rollouts/twice", read, format!("ü {read}"))
+}
+
+/// A start that holds three tokens in a budget.
+fn holding(mut start: Command) -> Command {
+    if let Command::StartRun { hold, .. } = &mut start {
+        let line = BudgetLine { key: "day/user/ü".into(), start: 1_000, until: 9_000, limit: BudgetLimit::default() };
+        *hold = Some(Hold { amount: Amount { money: 5, tokens: 3 }, lines: vec![line] });
+    }
+    start
 }
 
 /// Takes the lock `door`, which must be free, for five seconds.
@@ -90,6 +102,22 @@ pub async fn settings_read_right(rig: &dyn Rig) {
     let kept = Setting { key: "rollouts/twice".into(), version: 2, value: "ü 1".into() };
     assert_eq!(store.settings("").await.expect("reads"), [kept]);
     assert!(store.put_settings(vec![twice(2)]).await.expect("it is decided"));
+}
+
+/// The same of the one that has budgets, and a run that holds something in one.
+pub async fn budgets_read_right(rig: &dyn Rig) {
+    let store = rig.store();
+    let stands = async || {
+        let all = SpendingQuery { prefix: String::new(), open_at: 0, after: None, limit: 9 };
+        store.spending(all).await.expect("reads")
+    };
+    let held = Amount { money: 5, tokens: 3 };
+    let row = BudgetRow { until: 9_000, spent: Amount::default(), held, runs: 0 };
+    assert_eq!(stands().await, [Spending { key: "day/user/ü".into(), start: 1_000, row }]);
+    settings_read_right(rig).await;
+    // The run that held it has ended, and nobody said what it cost.
+    let row = BudgetRow { spent: held, held: Amount::default(), runs: 1, ..row };
+    assert_eq!(stands().await, [Spending { key: "day/user/ü".into(), start: 1_000, row }]);
 }
 
 async fn lock(chat: &Chat) -> LockRead {

@@ -60,6 +60,7 @@ pub async fn writes_of_others_find_nothing(rig: &mut dyn Rig) {
                 title: Some("mine".into()),
                 archived: None,
                 default_branch: None,
+                metadata: None,
             },
             Missing::Thread,
         ),

@@ -205,7 +205,7 @@ impl Chat {
     /// A deletion of the thread.
     #[must_use]
     pub fn delete(&self) -> Command {
-        Command::DeleteThread { id: self.thread.clone() }
+        Command::DeleteThread { id: self.thread.clone(), at: None }
     }
 
     /// A start of a run that writes `answer-RUN`, held by the node `n1` until 10,000.
@@ -221,6 +221,7 @@ impl Chat {
             provider: "mock".into(),
             request: JsonText("{\"system\":null}".into()),
             lease: lease("n1", 10_000),
+            hold: None,
         }
     }
 
@@ -243,7 +244,7 @@ impl Chat {
     /// An end.
     #[must_use]
     pub fn end(&self, run: &str, fence: u64, outcome: Outcome, text: &str) -> Command {
-        Command::EndRun { run: run_id(run), fence, outcome, body: body(text), error: None }
+        Command::EndRun { run: run_id(run), fence, outcome, body: body(text), error: None, spent: None }
     }
 
     /// Takes a run over that nobody holds; its new token.

@@ -53,6 +53,7 @@ pub async fn lists_filter_by_title_and_archive(rig: &mut dyn Rig) {
             title: Some(title.into()),
             archived: (title == "RUST").then_some(true),
             default_branch: None,
+            metadata: None,
         };
         chat.ok([update]).await;
     }

@@ -181,6 +181,7 @@ pub async fn a_stale_token_writes_nothing(rig: &mut dyn Rig) {
             title: Some("new".into()),
             archived: None,
             default_branch: None,
+            metadata: None,
         },
     ];
     for token in [0, old.token, new.token + 1, u64::MAX >> 1] {

@@ -11,6 +11,7 @@ pub mod formats;
 pub mod kit;
 pub mod shapes;
 
+pub mod budgets;
 pub mod changes;
 pub mod deletions;
 pub mod forks;
@@ -75,6 +76,9 @@ suite! { $
         an_id_is_taken_once
         the_newest_changes_are_read_from_the_end
         threads_are_found_by_the_beginning_of_their_ids
+        all_threads_are_surveyed_in_pages
+        metadata_is_replaced
+        a_thread_that_moved_on_is_not_deleted
         the_first_user_message_gives_the_title
         a_title_that_was_made_of_a_text_goes_with_it
         a_thread_is_renamed_and_archived
@@ -187,9 +191,21 @@ suite! { $
     }
     settings {
         settings_are_read_by_prefix
-        a_setting_that_moved_on_is_not_put
+        a_setting_that_moved_on_is_not_put settings_are_read_in_pages a_setting_is_removed_as_it_was_read
         of_many_that_put_one_setting_none_is_lost
         settings_have_bounds
+    }
+    budgets {
+        a_hold_is_taken_with_the_start_and_settled_with_the_end
+        what_has_no_room_starts_nothing
+        of_many_that_begin_at_once_one_is_admitted
+        a_sealed_run_holds_until_it_ends
+        a_repeated_start_holds_once
+        a_deleted_thread_settles_what_its_runs_hold
+        holds_survive_a_restart
+        a_refused_transaction_holds_nothing
+        budgets_are_read_in_pages
+        holds_have_bounds
     }
     changes {
         the_log_is_contiguous_and_chained

@@ -116,6 +116,7 @@ pub async fn every_answer_is_kept(rig: &mut dyn Rig) {
         title: Some("named".into()),
         archived: None,
         default_branch: None,
+        metadata: None,
     };
     let steps: Vec<Vec<Command>> = vec![
         vec![chat.create(""), chat.say("m0"), chat.start("r"), rename],

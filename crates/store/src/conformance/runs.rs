@@ -69,6 +69,7 @@ pub async fn every_outcome_gives_a_status(rig: &mut dyn Rig) {
             outcome,
             body: super::kit::body("text"),
             error: Some("why".into()),
+            spent: None,
         };
         chat.ok([end]).await;
         assert_eq!(chat.message(&format!("answer-{id}")).await.status, status);

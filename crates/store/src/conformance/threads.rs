@@ -7,7 +7,13 @@ use super::kit::{Chat, branch_id, conflict, message_id, missing, nonsense, run_i
 use crate::{Applied, Changes, Command, Conflict, ImportThread, ListQuery, Missing};
 
 fn update(chat: &Chat, title: Option<&str>, archived: Option<bool>) -> Command {
-    Command::UpdateThread { id: chat.thread.clone(), title: title.map(str::to_owned), archived, default_branch: None }
+    Command::UpdateThread {
+        id: chat.thread.clone(),
+        title: title.map(str::to_owned),
+        archived,
+        default_branch: None,
+        metadata: None,
+    }
 }
 
 /// What was made is what is read, metadata included.
@@ -62,6 +68,84 @@ pub async fn threads_are_found_by_the_beginning_of_their_ids(rig: &mut dyn Rig) 
     assert_eq!(find("acme", "pre-", 2).await, ["ada pre-1", "bob pre-2"]);
     assert_eq!(find("acme", "pre-2", 9).await, ["bob pre-2"]);
     assert!(find("other", "pre-", 9).await.is_empty());
+}
+
+/// All threads of all tenants come in pages, each once, with where they stand; what an import hides does not.
+pub async fn all_threads_are_surveyed_in_pages(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let pinned = JsonText("{\"pinned\": true}".into());
+    for (at, (tenant, user)) in
+        [("acme", "ada"), ("acme", "bob"), ("beta", "ada"), ("beta", "eve")].into_iter().enumerate()
+    {
+        (chat.scope, chat.thread) = (scope(tenant, user), thread_id(&format!("s-{at}")));
+        let (id, branch) = (chat.thread.clone(), branch_id("first"));
+        let metadata = if at == 2 { pinned.clone() } else { JsonText("{\"colour\":1}".into()) };
+        let create = Command::CreateThread { id, branch, title: "t".into(), metadata: Some(metadata) };
+        chat.ok([create]).await;
+    }
+    let (id, title, metadata, archived) = (thread_id("s-hidden"), "t".to_owned(), None, false);
+    let hidden = ImportThread { id, title, metadata, archived, created_at: 1, updated_at: 1 };
+    chat.store.import_begin(&chat.scope, hidden).await.expect("it begins");
+    for limit in [1, 2, 9] {
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = chat.store.survey(after.as_deref(), limit).await.expect("a page");
+            assert!(page.threads.len() <= limit as usize);
+            all.extend(page.threads.into_iter().filter(|one| one.thread.as_str().starts_with("s-")));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        all.sort_by(|a, b| a.thread.cmp(&b.thread));
+        let named: Vec<_> = all.iter().map(|one| format!("{} {}", one.scope.tenant, one.scope.user)).collect();
+        assert_eq!(named, ["acme ada", "acme bob", "beta ada", "beta eve"], "by {limit}");
+        assert!(all.iter().all(|one| one.seq == 1) && all.is_sorted_by(|a, b| a.updated_at < b.updated_at), "{all:?}");
+        let pins: Vec<_> = all.iter().filter_map(|one| Some((one.thread.as_str(), one.pinning.clone()?))).collect();
+        assert_eq!(pins, [("s-2", pinned.clone())]);
+    }
+    nonsense(chat.store.survey(Some("nowhere at all"), 9).await);
+}
+
+/// An app's own JSON is replaced, in the log as an update, and once only.
+pub async fn metadata_is_replaced(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let set = |chat: &Chat, json: &str, title: Option<&str>| Command::UpdateThread {
+        id: chat.thread.clone(),
+        title: title.map(str::to_owned),
+        archived: None,
+        default_branch: None,
+        metadata: Some(JsonText(json.into())),
+    };
+    let mut seqs = Vec::new();
+    for (json, title) in
+        [("{\"pinned\":true}", None), ("{\"pinned\":true}", None), ("{\"a\":\"ü\"}", Some("both")), ("{}", None)]
+    {
+        let command = set(&chat, json, title);
+        chat.ok([command]).await;
+        let thread = chat.store.thread(&chat.scope, &chat.thread).await.expect("a thread");
+        assert_eq!(thread.metadata, Some(JsonText(json.into())));
+        let newest = chat.store.newest_changes(&chat.scope, &chat.thread, 1).await.expect("a log").remove(0);
+        seqs.push(newest.seq - 1);
+        assert!(seqs.len() == 1 || matches!(newest.change, Change::ThreadUpdated { .. }), "{newest:?}");
+    }
+    assert_eq!(seqs.iter().map(|seq| seq - seqs[0]).collect::<Vec<_>>(), [0, 0, 1, 2], "each change once");
+    let Chat { scope, thread, .. } = chat;
+    rig.restart().await;
+    let thread = rig.store().thread(&scope, &thread).await.expect("a thread");
+    assert_eq!((thread.metadata, thread.title.as_str()), (Some(JsonText("{}".into())), "both"));
+}
+
+/// Whoever deletes what they looked at deletes nothing that moved on.
+pub async fn a_thread_that_moved_on_is_not_deleted(rig: &mut dyn Rig) {
+    let mut chat = Chat::begin(rig).await;
+    let id = chat.thread.clone();
+    let seq = chat.store.newest_changes(&chat.scope, &id, 1).await.expect("a log")[0].seq;
+    chat.say_many(1).await;
+    conflict(chat.apply([Command::DeleteThread { id: id.clone(), at: Some(seq) }]).await, Conflict::TipMoved);
+    let seq = chat.store.newest_changes(&chat.scope, &id, 1).await.expect("a log")[0].seq;
+    chat.ok([Command::DeleteThread { id: id.clone(), at: Some(seq) }]).await;
+    missing(chat.store.thread(&chat.scope, &id).await, Missing::Thread);
 }
 
 /// The newest changes are read from the end, without their bodies, oldest first.
@@ -185,6 +269,7 @@ pub async fn another_branch_can_open_by_default(rig: &mut dyn Rig) {
         title: None,
         archived: None,
         default_branch: Some(branch_id(branch)),
+        metadata: None,
     };
     missing(chat.apply([open("nowhere")]).await, Missing::Branch);
     assert_eq!(chat.window(Anchor::Tip, 9, 0).await.branch, branch_id("edit-m0"));

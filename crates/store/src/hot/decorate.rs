@@ -179,6 +179,10 @@ macro_rules! decorate {
             fn unverified(&self) -> u64 {
                 self.inner.unverified()
             }
+
+            fn sent(&self) -> $crate::hot::Sent {
+                self.inner.sent()
+            }
         }
     };
 }

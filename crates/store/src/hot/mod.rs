@@ -31,5 +31,6 @@ pub use metered::{MeterReading, Metered, OpReading};
 pub use store::HotStore;
 pub use words::{
     Extended, HotInfo, HotMode, HotRole, Keep, Lifetimes, LockAnswer, MAX_APPEND_BYTES, MAX_NAME_BYTES, MAX_NUMBER,
-    MAX_PRESENT, MAX_STATE_BYTES, MAX_TOLD_BYTES, Mark, OnGap, Place, Present, TailAppend, TailEntry, TailRead, Told,
+    MAX_PRESENT, MAX_STATE_BYTES, MAX_TOLD_BYTES, Mark, OnGap, Place, Present, Sent, TailAppend, TailEntry, TailRead,
+    Told,
 };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Extended, Hint, HintStream, HotInfo, HotResult, LockAnswer, LockKey, Mark, PageKey, Partition, Place, Present,
-    TailAppend, TailKey, TailRead, ThreadKey,
+    Sent, TailAppend, TailKey, TailRead, ThreadKey,
 };
 
 /// The hot tier: a cache of pages and tails, hints, advisory locks and presence.
@@ -79,4 +79,7 @@ pub trait HotStore: Send + Sync {
 
     /// Values found under this deployment's keys that did not verify, since this process began. Costs nothing.
     fn unverified(&self) -> u64;
+
+    /// What was sent since this process began. Costs nothing.
+    fn sent(&self) -> Sent;
 }

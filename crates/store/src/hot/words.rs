@@ -287,3 +287,14 @@ impl HotError {
         Self::Unavailable { store, cause, detail: detail.into() }
     }
 }
+
+/// What was sent to a tier since the process began: what a vendor bills.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Commands, each of a pipeline by itself; a call of a script is one.
+    pub commands: u64,
+    /// Of them, those that write, which are repeated in every region.
+    pub writes: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}

@@ -2,6 +2,7 @@
 //! against. Every line is kept whole, siblings are found by looking at every message, a write works on a copy.
 //! Nothing here is fast, and nothing survives the process.
 
+mod budgets;
 mod import;
 mod lines;
 mod locks;
@@ -24,7 +25,8 @@ use threadmill_proto::{
 use crate::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, Committing, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, StoreResult, StreamPage, SummaryPage, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage,
+    Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 
 use state::State;
@@ -148,8 +150,16 @@ impl DurableStore for MemoryStore {
         self.read(|state| Ok(settings::read(state, prefix)))
     }
 
+    async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
+        self.read(|state| Ok(settings::page(state, &page)))
+    }
+
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         self.write(|state, _| settings::put(state, &puts))
+    }
+
+    async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
+        self.read(|state| Ok(budgets::read(state, &query)))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {
@@ -189,6 +199,10 @@ impl DurableStore for MemoryStore {
         limit: u32,
     ) -> StoreResult<Vec<(UserId, ThreadId)>> {
         self.read(|state| Ok(reads::find_threads(state, tenant, prefix, limit)))
+    }
+
+    async fn survey(&self, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+        self.read(|state| reads::survey(state, after, limit))
     }
 
     async fn summaries(&self, scope: &Scope, since: u64, limit: u32) -> StoreResult<SummaryPage> {

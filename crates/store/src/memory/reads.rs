@@ -7,8 +7,8 @@ use threadmill_proto::{
 
 use super::state::{State, ThreadState};
 use crate::{
-    Branch, Changes, Digest, ExportPage, ImportRow, ListQuery, PageLimits, StoreResult, SummaryPage, ThreadPage,
-    preview,
+    Branch, Changes, Digest, ExportPage, ImportRow, ListQuery, PageLimits, StoreError, StoreResult, SummaryPage,
+    Surveyed, SurveyedThread, ThreadPage, preview,
 };
 
 /// What a row costs in a page beyond its message.
@@ -109,6 +109,29 @@ pub(super) fn find_threads(state: &State, tenant: &TenantId, prefix: &ThreadId, 
         .iter()
         .filter(|((of, id), thread)| of == tenant && id.as_str().starts_with(prefix.as_str()) && !thread.hidden);
     all.take(limit as usize).map(|((_, id), thread)| (thread.owner.clone(), id.clone())).collect()
+}
+
+pub(super) fn survey(state: &State, after: Option<&str>, limit: u32) -> StoreResult<Surveyed> {
+    // No id has a `/`.
+    if after.is_some_and(|after| !after.contains('/')) {
+        return Err(StoreError::Invalid("that is no place of a survey".into()));
+    }
+    let named = state.threads.iter().map(|((tenant, id), thread)| (format!("{tenant}/{id}"), tenant, thread));
+    let mut named: Vec<_> = named.collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named.retain(|(name, ..)| after.is_none_or(|after| name.as_str() > after));
+    let more = named.len() > limit as usize;
+    named.truncate(limit as usize);
+    let next = named.last().filter(|_| more).map(|(name, ..)| name.clone());
+    let shown = named.into_iter().filter(|(.., thread)| !thread.hidden);
+    let threads = shown.map(|(_, tenant, thread)| SurveyedThread {
+        scope: Scope { tenant: tenant.clone(), user: thread.owner.clone() },
+        thread: thread.id.clone(),
+        seq: thread.seq,
+        updated_at: thread.updated_at,
+        pinning: thread.metadata.clone().filter(|json| json.0.contains("\"pinned\"")),
+    });
+    Ok(Surveyed { threads: threads.collect(), next })
 }
 
 pub(super) fn summaries(state: &State, scope: &Scope, since: u64, limit: u32) -> SummaryPage {

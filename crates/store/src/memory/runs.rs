@@ -4,9 +4,9 @@ use threadmill_proto::{
     Change, Message, MessageStatus, Millis, Outcome, Role, RunId, RunInfo, RunStatus, Scope, StreamOffset,
 };
 
-use super::locks;
 use super::state::{RunState, State, body_of};
 use super::transaction::{Work, invalid};
+use super::{budgets, locks};
 use crate::{
     Applied, ChunkAppend, ChunkBatch, Command, Committing, Conflict, Lease, LeasedRun, Missing, RunRead, StoppingRun,
     StoreError, StoreResult, StreamPage,
@@ -18,7 +18,8 @@ impl Work<'_> {
     }
 
     pub(super) fn start_run(&mut self, command: &Command) -> StoreResult<Applied> {
-        let Command::StartRun { branch, regenerate, fork, run, message, provider, request, lease, .. } = command else {
+        let Command::StartRun { branch, regenerate, fork, run, message, provider, request, lease, hold, .. } = command
+        else {
             return Err(invalid("not a start"));
         };
         if self.taken_runs.contains(run) || self.thread.find_run(run).is_some() {
@@ -47,6 +48,7 @@ impl Work<'_> {
             self.log_fork(line, &placed);
         }
         let info = self.run_info(run, provider, &placed);
+        let held = hold.as_ref().map(|hold| budgets::hold(&mut self.budgets, hold)).transpose()?;
         let fence = next_fence(0, self.thread.epoch);
         self.thread.runs.push(RunState {
             info: info.clone(),
@@ -55,6 +57,7 @@ impl Work<'_> {
             request: request.clone(),
             chunks: Vec::new(),
             folded: 0,
+            held,
         });
         let started =
             Change::RunStarted { run: run.clone(), message: self.reference(&placed), provider: provider.clone() };
@@ -105,7 +108,7 @@ impl Work<'_> {
     }
 
     pub(super) fn end_run(&mut self, command: &Command) -> StoreResult<Applied> {
-        let Command::EndRun { run: id, fence, outcome, body, error } = command else {
+        let Command::EndRun { run: id, fence, outcome, body, error, spent } = command else {
             return Err(invalid("not an end"));
         };
         let at = self.run_at(id)?;
@@ -120,6 +123,7 @@ impl Work<'_> {
         run.info.outcome = Some(*outcome);
         run.info.error.clone_from(error);
         run.folded = run.info.offset;
+        budgets::settle(&mut self.budgets, run.held.take(), *spent);
         let info = run.info.clone();
         let message = self.thread.message_mut(&info.message)?;
         message.parts.clone_from(&body.parts);

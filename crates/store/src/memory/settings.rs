@@ -1,11 +1,18 @@
 //! Settings on the model.
 
 use super::state::State;
-use crate::{Setting, SettingPut, StoreResult, check_settings};
+use crate::{Setting, SettingPut, SettingsPage, StoreResult, check_settings};
 
 pub(super) fn read(state: &State, prefix: &str) -> Vec<Setting> {
     let named = state.settings.iter().filter(|(key, _)| key.starts_with(prefix));
     named.map(|(key, (version, value))| Setting { key: key.clone(), version: *version, value: value.clone() }).collect()
+}
+
+pub(super) fn page(state: &State, page: &SettingsPage) -> Vec<Setting> {
+    let mut found = read(state, &page.prefix);
+    found.retain(|setting| page.after.as_ref().is_none_or(|after| setting.key > *after));
+    found.truncate(page.limit as usize);
+    found
 }
 
 pub(super) fn put(state: &mut State, puts: &[SettingPut]) -> StoreResult<bool> {
@@ -15,7 +22,10 @@ pub(super) fn put(state: &mut State, puts: &[SettingPut]) -> StoreResult<bool> {
         return Ok(false);
     }
     for put in puts {
-        state.settings.insert(put.key.clone(), (put.read + 1, put.value.clone()));
+        match &put.value {
+            Some(value) => drop(state.settings.insert(put.key.clone(), (put.read + 1, value.clone()))),
+            None => drop(state.settings.remove(&put.key)),
+        }
     }
     Ok(true)
 }

@@ -7,7 +7,8 @@ use threadmill_proto::{
     RunInfo, RunStatus, Scope, Segment, Summary, TenantId, Thread, ThreadId, UserId,
 };
 
-use crate::{Committed, IdempotencyKey, Lease, LockRow, Missing, SNIPPET_REACH, Secret, StoreResult, snippet_of};
+use super::budgets::Budgets;
+use crate::{Committed, Held, IdempotencyKey, Lease, LockRow, Missing, SNIPPET_REACH, Secret, StoreResult, snippet_of};
 
 /// Everything.
 #[derive(Debug, Clone)]
@@ -19,14 +20,15 @@ pub(super) struct State {
     pub(super) locks: BTreeMap<(TenantId, LockName), LockRow>,
     /// The deployment's, by key: version and value.
     pub(super) settings: BTreeMap<String, (u64, String)>,
+    pub(super) budgets: Budgets,
     /// Secrets given so far.
     pub(super) secrets: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (threads, users, locks, settings) = Default::default();
-        Self { epoch: 1, threads, users, locks, settings, secrets: 0 }
+        let (threads, users, locks, settings, budgets) = Default::default();
+        Self { epoch: 1, threads, users, locks, settings, budgets, secrets: 0 }
     }
 }
 
@@ -101,6 +103,7 @@ pub(super) struct RunState {
     pub(super) request: JsonText,
     pub(super) chunks: Vec<Chunk>,
     pub(super) folded: u64,
+    pub(super) held: Option<Held>,
 }
 
 impl State {

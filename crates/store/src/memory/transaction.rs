@@ -3,6 +3,7 @@
 use threadmill_proto::change::MessageRef;
 use threadmill_proto::{Change, Event, Message, MessageStatus, Millis, Position, Record, Scope, Summary, ThreadId};
 
+use super::budgets::{self, Budgets};
 use super::locks;
 use super::state::{Receipt, State, ThreadState, UserState, body_of};
 use crate::{
@@ -15,6 +16,8 @@ pub(super) struct Work<'w> {
     pub(super) scope: &'w Scope,
     pub(super) at: Millis,
     pub(super) thread: ThreadState,
+    /// A copy of all budgets.
+    pub(super) budgets: Budgets,
     /// Run ids of the tenant's other threads.
     pub(super) taken_runs: Vec<threadmill_proto::RunId>,
     pub(super) out: Vec<Committing>,
@@ -43,6 +46,7 @@ pub(super) fn apply(state: &mut State, out: &mut Vec<Committing>, transaction: &
             .flat_map(|other| other.runs.iter().map(|run| run.info.id.clone()))
             .collect(),
         thread,
+        budgets: state.budgets.clone(),
         out: Vec::new(),
         wrote_on: None,
     };
@@ -54,7 +58,8 @@ pub(super) fn apply(state: &mut State, out: &mut Vec<Committing>, transaction: &
         }
         applied.push(done);
     }
-    let Work { thread, out: told, .. } = work;
+    let Work { thread, out: told, budgets, .. } = work;
+    state.budgets = budgets;
     out.extend(told);
     let position = settle(state, out, transaction, thread, before, &applied);
     let committed = Committed { applied, position, replayed: false };
@@ -118,7 +123,9 @@ fn check_shape(commands: &[Command]) -> StoreResult<()> {
 
 fn thread_named(command: &Command) -> Option<&ThreadId> {
     match command {
-        Command::CreateThread { id, .. } | Command::UpdateThread { id, .. } | Command::DeleteThread { id } => Some(id),
+        Command::CreateThread { id, .. } | Command::UpdateThread { id, .. } | Command::DeleteThread { id, .. } => {
+            Some(id)
+        }
         Command::Append { thread, .. }
         | Command::Edit { thread, .. }
         | Command::Remove { thread, .. }
@@ -282,16 +289,30 @@ impl Work<'_> {
                 self.log(Change::ThreadCreated { branch: branch.clone(), title }, None);
                 Ok(Applied::Thread(self.thread.shown()))
             }
-            Command::UpdateThread { title, archived, default_branch, .. } => {
+            Command::UpdateThread { title, archived, default_branch, metadata, .. } => {
+                let length = self.thread.log.len();
                 self.retitle(title.clone(), *archived);
+                if metadata.is_some() && *metadata != self.thread.metadata {
+                    self.thread.metadata.clone_from(metadata);
+                    if self.thread.log.len() == length {
+                        let (title, archived) = (self.thread.title.clone(), self.thread.archived);
+                        self.log(Change::ThreadUpdated { title, archived }, None);
+                    }
+                }
                 if let Some(branch) = default_branch {
                     let at = self.branch_at(branch)?;
                     self.open_on(at);
                 }
                 Ok(Applied::Thread(self.thread.shown()))
             }
-            Command::DeleteThread { .. } => {
+            Command::DeleteThread { at, .. } => {
+                if at.is_some_and(|at| self.thread.seq != at) {
+                    return Err(Conflict::TipMoved.into());
+                }
                 self.log(Change::ThreadDeleted, None);
+                for run in &mut self.thread.runs {
+                    budgets::settle(&mut self.budgets, run.held.take(), None);
+                }
                 Ok(Applied::Deleted)
             }
             Command::Append { .. } => self.append(command),

@@ -14,7 +14,7 @@ use super::fail::Refusal;
 use super::rows::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, Standing, ThreadRow,
 };
-use crate::{IdempotencyKey, LockRow};
+use crate::{BudgetRow, IdempotencyKey, LockRow};
 
 /// What asking a store's rows gives.
 pub type Done<R, T> = Result<T, <R as Rows>::Fail>;
@@ -168,6 +168,8 @@ pub trait Rows {
     fn run_on(&mut self, thread: &ThreadRow, branch: i64) -> impl Future<Output = Done<Self, Option<RunRow>>>;
     /// Whether a run of the thread has not ended.
     fn any_unended(&mut self, thread: &ThreadRow) -> impl Future<Output = Done<Self, bool>>;
+    /// The runs of the thread that have not ended.
+    fn unended(&mut self, thread: &ThreadRow) -> impl Future<Output = Done<Self, Vec<RunRow>>>;
     /// Chunks in the stream of a run that has not ended.
     fn stream_length(&mut self, run: &RunRow) -> impl Future<Output = Done<Self, u64>>;
     /// Adds a run; its number is given here.
@@ -195,6 +197,11 @@ pub trait Rows {
         key: &IdempotencyKey,
         row: ReceiptRow,
     ) -> impl Future<Output = Done<Self, ()>>;
+
+    /// A budget in a period, if anything was ever counted in it.
+    fn budget(&mut self, key: &str, start: Millis) -> impl Future<Output = Done<Self, Option<BudgetRow>>>;
+    /// Writes a budget.
+    fn put_budget(&mut self, key: &str, start: Millis, row: &BudgetRow) -> impl Future<Output = Done<Self, ()>>;
 
     /// A lock with the store's epoch; one that was never granted is as good as none.
     fn lock(&mut self, scope: &Scope, name: &LockName) -> impl Future<Output = Done<Self, (LockRow, u64)>>;

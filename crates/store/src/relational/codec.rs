@@ -8,6 +8,7 @@ use threadmill_proto::{
 };
 
 use super::fail::{Damage, damage};
+use crate::Held;
 
 /// The parent, predecessor or tip that there is none of.
 pub const NONE: i64 = -1;
@@ -176,6 +177,20 @@ pub fn delta_from(kind: u8, id: String, delta: String) -> Result<Chunk, Damage> 
 pub fn take_text(bytes: &mut &[u8]) -> Result<String, Damage> {
     let length = take_varint(bytes)?;
     Ok(str::from_utf8(take(bytes, length)?).map_err(damage)?.to_owned())
+}
+
+/// What a run holds, as its row has it.
+#[must_use]
+pub fn held_to(held: Option<&Held>) -> Option<Vec<u8>> {
+    held.map(to_cbor)
+}
+
+/// What a run's row says that it holds.
+///
+/// # Errors
+/// If it is none.
+pub fn held_from(blob: Option<&[u8]>) -> Result<Option<Held>, Damage> {
+    Ok(blob.map(from_cbor).transpose()?)
 }
 
 /// Writes bytes with their length before them.

@@ -7,7 +7,7 @@ use super::codec::NONE;
 use super::fail::damage;
 use super::read::{Got, Reads};
 use super::rows::{BranchRow, ThreadRow};
-use crate::{Branch, ListQuery, Missing, SummaryPage, ThreadPage};
+use crate::{Branch, ListQuery, Missing, StoreError, StoreResult, SummaryPage, Surveyed, SurveyedThread, ThreadPage};
 
 /// Rows read at a time where they are filtered by their title.
 const BATCH: usize = 500;
@@ -124,4 +124,22 @@ pub(super) async fn branches_from<R: Reads>(
         },
     };
     listed.into_iter().map(with_parent).collect()
+}
+
+/// The number of the thread after which a page of all threads begins.
+///
+/// # Errors
+/// `Invalid`: no store said that.
+pub fn survey_place(after: Option<&str>) -> StoreResult<i64> {
+    let place =
+        after.map(|after| after.parse().map_err(|_| StoreError::Invalid("that is no place of a survey".into())));
+    place.unwrap_or(Ok(i64::MIN))
+}
+
+/// A page of all threads, of rows in the order of their numbers; of each whether an import still hides it.
+#[must_use]
+pub fn surveyed(rows: Vec<(i64, bool, SurveyedThread)>, limit: u32) -> Surveyed {
+    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|(num, ..)| num.to_string());
+    let shown = rows.into_iter().filter(|(_, hidden, _)| !hidden);
+    Surveyed { threads: shown.map(|(.., thread)| thread).collect(), next }
 }

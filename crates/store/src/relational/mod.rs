@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `transaction`, `threads`, `messages`, `runs`, `import` | what a command does |
 //! | `lines` | branches, slots, siblings |
-//! | `receipts`, `locks`, `work` | what a write is checked against, and what it leaves in the logs |
+//! | `receipts`, `locks`, `budgets`, `work` | what a write is checked against, and what it leaves in the logs |
 //! | `codec`, `rows`, `fail` | how values become columns; rows as values; what goes wrong |
 //! | `window`, `changes`, `lists`, `export` | what a read is made of |
 //! | `access`, `read` | the traits that a store implements: rows of one write, rows of one snapshot |
@@ -16,6 +16,7 @@
 //! A store gives its rows through async functions. Those of SQLite never wait, and [`at_once`] polls them once.
 
 mod access;
+mod budgets;
 mod changes;
 mod codec;
 mod export;
@@ -37,14 +38,14 @@ mod work;
 pub use access::{Done, Rows, RunChange, Target, at_once};
 pub use changes::{changes, newest_changes};
 pub use codec::{
-    CHUNK_CBOR, CODEC_CBOR, NONE, Stretch, body_from_blob, body_to_blob, delta_from, delta_of, hash_from_blob, key,
-    number, outcome_from, outcome_to, owner_at, put_bytes, put_varint, ranges, role_from, role_to, run_status_from,
-    run_status_to, segments, status_from, status_to, take, take_text, take_varint,
+    CHUNK_CBOR, CODEC_CBOR, NONE, Stretch, body_from_blob, body_to_blob, delta_from, delta_of, hash_from_blob,
+    held_from, held_to, key, number, outcome_from, outcome_to, owner_at, put_bytes, put_varint, ranges, role_from,
+    role_to, run_status_from, run_status_to, segments, status_from, status_to, take, take_text, take_varint,
 };
 pub use export::{digest, export};
 pub use fail::{Damage, Refusal, damage, fits, invalid};
 pub use import::{import_abort, import_begin, import_finish, import_rows};
-pub use lists::{branches, message, summaries, thread, threads};
+pub use lists::{branches, message, summaries, survey_place, surveyed, thread, threads};
 pub use locks::{acquire, release, renew_lock};
 pub use read::{Got, Reads, Wanted, Way};
 pub use rows::{

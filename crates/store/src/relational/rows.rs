@@ -8,7 +8,7 @@ use threadmill_proto::{
 
 use super::codec::{NONE, Stretch, owner_at};
 use super::fail::Damage;
-use crate::Secret;
+use crate::{Held, Secret};
 
 /// A scope by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -306,6 +306,8 @@ pub struct RunRow {
     pub started_at: Millis,
     /// When it ended.
     pub ended_at: Option<Millis>,
+    /// What it holds in budgets, until it ends.
+    pub held: Option<Held>,
 }
 
 impl RunRow {

@@ -4,6 +4,7 @@ use threadmill_proto::message::Body;
 use threadmill_proto::{BranchId, Change, MessageId, MessageStatus, Millis, Outcome, Role, RunId, RunStatus};
 
 use super::access::{Done, Rows, RunChange};
+use super::budgets;
 use super::fail::{fits, invalid};
 use super::lines::{self, Placed, Placing};
 use super::locks::admit;
@@ -65,8 +66,12 @@ impl<R: Rows> Work<'_, R> {
         placed: Placed,
         forked: bool,
     ) -> Done<R, Applied> {
-        let Command::StartRun { run: id, provider, request, lease, .. } = command else {
+        let Command::StartRun { run: id, provider, request, lease, hold, .. } = command else {
             return Err(invalid("not a start").into());
+        };
+        let held = match hold {
+            Some(hold) => Some(budgets::hold(self.rows, hold).await?),
+            None => None,
         };
         let row = RunRow {
             num: 0,
@@ -92,6 +97,7 @@ impl<R: Rows> Work<'_, R> {
             error: None,
             started_at: self.at,
             ended_at: None,
+            held,
         };
         let (info, fence) = (row.shown(0), row.fence);
         self.rows.add_run(self.scope, row).await?;
@@ -129,7 +135,7 @@ impl<R: Rows> Work<'_, R> {
     }
 
     pub(super) async fn end_run(&mut self, command: &Command) -> Done<R, Applied> {
-        let Command::EndRun { run: id, fence, outcome, body, error } = command else {
+        let Command::EndRun { run: id, fence, outcome, body, error, spent } = command else {
             return Err(invalid("not an end").into());
         };
         let mut row = self.find_run(id).await?;
@@ -145,6 +151,7 @@ impl<R: Rows> Work<'_, R> {
         row.outcome = Some(*outcome);
         row.error.clone_from(error);
         row.ended_at = Some(self.at);
+        budgets::settle(self.rows, &mut row, *spent).await?;
         self.rows.put_run(&row, RunChange::Ended).await?;
         self.finish(&row, *outcome, body).await
     }

@@ -3,6 +3,7 @@
 use threadmill_proto::{BranchId, ChainHash, Change, JsonText, Millis, Summary, ThreadId};
 
 use super::access::{Done, Rows};
+use super::budgets;
 use super::fail::fits;
 use super::lines;
 use super::rows::{Principal, ThreadRow};
@@ -58,8 +59,17 @@ impl<R: Rows> Work<'_, R> {
         title: Option<&str>,
         archived: Option<bool>,
         default_branch: Option<&BranchId>,
+        metadata: Option<&JsonText>,
     ) -> Done<R, Applied> {
+        let before = self.thread.seq;
         self.retitle(title, archived).await?;
+        if let Some(metadata) = metadata.filter(|metadata| self.thread.metadata.as_ref() != Some(metadata)) {
+            self.thread.metadata = Some(metadata.clone());
+            if self.thread.seq == before {
+                let (title, archived) = (self.thread.title.clone(), self.thread.archived);
+                self.log(Change::ThreadUpdated { title, archived }, None).await?;
+            }
+        }
         if let Some(id) = default_branch {
             let line = lines::named_or_default(self.rows, &self.thread, Some(id)).await?;
             self.open_on(line.num, id).await?;
@@ -88,8 +98,14 @@ impl<R: Rows> Work<'_, R> {
         self.log(Change::DefaultBranchMoved { branch: id.clone() }, None).await
     }
 
-    pub(super) async fn delete_thread(&mut self) -> Done<R, Applied> {
+    pub(super) async fn delete_thread(&mut self, at: Option<u64>) -> Done<R, Applied> {
+        if at.is_some_and(|at| at != self.thread.seq) {
+            return Err(Conflict::TipMoved.into());
+        }
         self.log(Change::ThreadDeleted, None).await?;
+        for mut run in self.rows.unended(&self.thread).await? {
+            budgets::settle(self.rows, &mut run, None).await?;
+        }
         self.rows.remember(&self.thread).await?;
         self.rows.bury(&self.thread).await?;
         self.push_summary(Summary {

@@ -92,7 +92,9 @@ async fn open<R: Rows>(
 #[must_use]
 pub fn thread_named(command: &Command) -> Option<&ThreadId> {
     match command {
-        Command::CreateThread { id, .. } | Command::UpdateThread { id, .. } | Command::DeleteThread { id } => Some(id),
+        Command::CreateThread { id, .. } | Command::UpdateThread { id, .. } | Command::DeleteThread { id, .. } => {
+            Some(id)
+        }
         Command::Append { thread, .. }
         | Command::Edit { thread, .. }
         | Command::Remove { thread, .. }
@@ -108,10 +110,10 @@ impl<R: Rows> Work<'_, R> {
         }
         match command {
             Command::CreateThread { branch, .. } => self.first_branch(branch).await,
-            Command::UpdateThread { title, archived, default_branch, .. } => {
-                self.update_thread(title.as_deref(), *archived, default_branch.as_ref()).await
+            Command::UpdateThread { title, archived, default_branch, metadata, .. } => {
+                self.update_thread(title.as_deref(), *archived, default_branch.as_ref(), metadata.as_ref()).await
             }
-            Command::DeleteThread { .. } => self.delete_thread().await,
+            Command::DeleteThread { at, .. } => self.delete_thread(*at).await,
             Command::Append { .. } => self.append(command).await,
             Command::Edit { .. } => self.edit(command).await,
             Command::Remove { message, .. } => self.remove(message).await,

@@ -31,6 +31,7 @@ import type {
 import { Counted } from './counted.js';
 import { DirectList } from './list.js';
 import { Poller, pageSurroundings, type Surroundings } from './poller.js';
+import { bytesOf } from './size.js';
 import { DirectStatus } from './status.js';
 import { DirectThread, type ThreadOwner } from './thread.js';
 
@@ -184,7 +185,7 @@ export class DirectClient implements Client {
       connections: 0,
       windowsFetched: this.#windows,
       threadsHeld: this.#views.size,
-      bytesHeld: 0,
+      bytesHeld: [...this.#views.views()].reduce((sum, view) => sum + bytesOf(view.getSnapshot().rows), 0),
       wasmBytes: 0,
       rowsHeld: [...this.#views.views()].map(view => view.getSnapshot().rows.length).filter(Boolean),
     };

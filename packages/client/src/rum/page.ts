@@ -17,12 +17,14 @@ interface Interaction extends PerformanceEntry {
   readonly interactionId?: number;
 }
 
-type Times = { -readonly [K in 'renderMs' | 'inpMs' | 'crossTabMs' | 'loadMs' | 'scrollMs']?: number };
+type Times = { -readonly [K in 'inpMs' | 'crossTabMs' | 'loadMs' | 'switchMs' | 'scrollMs']?: number };
 
 /** Milliseconds since 1970, finer than a millisecond, by the same clock in every tab. */
 const clock = () => performance.timeOrigin + performance.now();
 
-const FIELD: Readonly<Record<Gauge, 'renderMs' | 'loadMs'>> = { render: 'renderMs', load: 'loadMs' };
+/** Gauges of which the worst is told; of the others the mean is. */
+const WORST = { load: 'loadMs', switch: 'switchMs' } as const;
+const MEAN = { render: 'renderMs', renders: 'renders' } as const;
 
 /** Listens in place of who did before, and is told the last `load` that nobody heard. */
 export function hearGauges(gauges: Gauges, hears: HearGauge): void {
@@ -34,11 +36,11 @@ export function hearGauges(gauges: Gauges, hears: HearGauge): void {
 export class PageGauges {
   #times: Times = {};
   #longTasks = 0;
-  #renders = { count: 0, sum: 0 };
+  #means = { render: { count: 0, sum: 0 }, renders: { count: 0, sum: 0 } };
   #channel: BroadcastChannel | undefined;
 
   constructor(signal: AbortSignal, gauges: Gauges) {
-    hearGauges(gauges, (gauge, ms) => this.#hear(gauge, ms));
+    hearGauges(gauges, (gauge, value) => this.#hear(gauge, value));
     signal.addEventListener('abort', () => {
       gauges.hears = undefined;
       this.#channel?.close();
@@ -55,17 +57,16 @@ export class PageGauges {
 
   /** What was measured since the last time. */
   take(): Sample {
-    const { count, sum } = this.#renders;
     const heap = (performance as Memory).memory?.usedJSHeapSize;
     const sample: Sample = {
       ...this.#times,
-      ...(count > 0 && { renderMs: sum / count }),
+      ...this.#mean('render'),
+      ...this.#mean('renders'),
       ...(heap !== undefined && { heapBytes: heap }),
       longTasks: this.#longTasks,
     };
     this.#times = {};
     this.#longTasks = 0;
-    this.#renders = { count: 0, sum: 0 };
     this.#channel?.postMessage(clock());
     return sample;
   }
@@ -74,9 +75,20 @@ export class PageGauges {
     this.#times[field] = Math.max(this.#times[field] ?? 0, ms);
   }
 
-  #hear(gauge: Gauge, ms: number): void {
-    if (gauge === 'render') this.#renders = { count: this.#renders.count + 1, sum: this.#renders.sum + ms };
-    else this.#worst(FIELD[gauge], ms);
+  #hear(gauge: Gauge, value: number): void {
+    if (gauge === 'load' || gauge === 'switch') {
+      this.#worst(WORST[gauge], value);
+      return;
+    }
+    const mean = this.#means[gauge];
+    mean.count += 1;
+    mean.sum += value;
+  }
+
+  #mean(gauge: keyof typeof MEAN): Sample {
+    const { count, sum } = this.#means[gauge];
+    this.#means[gauge] = { count: 0, sum: 0 };
+    return count > 0 ? { [MEAN[gauge]]: sum / count } : {};
   }
 
   #watch(type: string, signal: AbortSignal, seen: (entry: PerformanceEntry) => void): void {

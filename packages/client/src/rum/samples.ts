@@ -21,6 +21,8 @@ export interface Sample {
   readonly heapBytes?: number;
   readonly crossTabMs?: number;
   readonly loadMs?: number;
+  readonly switchMs?: number;
+  readonly renders?: number;
   readonly scrollMs?: number;
   readonly reconnects?: number;
 }

@@ -1,9 +1,12 @@
 //! Times that a page measures of itself, for whoever listens: nobody, unless the page's numbers are reported.
 
-/** `render`: a message; `load`: until a thread that was opened is shown. Milliseconds both. */
-export type Gauge = 'render' | 'load';
+/**
+ * Milliseconds: `render`: a message; `load`: until a thread that was opened is shown; `switch`: the same, where another was
+ * open before. A number: `renders` of a message while it was written.
+ */
+export type Gauge = 'render' | 'load' | 'switch' | 'renders';
 
-export type HearGauge = (gauge: Gauge, ms: number) => void;
+export type HearGauge = (gauge: Gauge, value: number) => void;
 
 /** Who listens, and the last `load` that nobody heard: most threads are shown before anybody listens. */
 export interface Gauges {

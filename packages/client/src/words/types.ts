@@ -267,6 +267,8 @@ export interface ServerInfo {
   limits: Record<string, number>;
   /** What it wants reported: nothing, what clients hold (as where it says nothing), or how pages feel as well. */
   rum?: 'off' | 'core' | 'page';
+  /** Whether its operator wants to know how the page is used, and what others of the tenant do as a rule, as shares. */
+  analytics?: { on: boolean; hints?: { next: number; previous: number; older: number } | null };
 }
 
 export interface CreateThreadInput {

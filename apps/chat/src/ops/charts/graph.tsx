@@ -5,12 +5,13 @@ import 'uplot/dist/uPlot.min.css';
 import { memo, useEffect, useMemo, useRef, useState } from 'react';
 import UPlot from 'uplot';
 import type { History } from '../data/series';
-import { amount, clock, type Unit } from '../words/format';
+import { amount, clock, dayOf, type Unit } from '../words/format';
 import { alone } from './alone';
 import { inkOf, onTheme, resolved } from './inks';
 import { newest, type Panel } from './panels';
 
 const HEIGHT = 132;
+const DAY = 86_400;
 const DASHES = [[], [5, 3], [2, 2]];
 
 /** A short form for the axis: no more figures than tell a line from the next. */
@@ -50,7 +51,8 @@ function optionsOf(panel: Panel, width: number, point: (at: number | null) => vo
         ...axis,
         size: 24,
         space: 70,
-        values: (_, times) => times.map(time => clock(time * 1_000).slice(0, 5)),
+        ...(panel.days && { incrs: [1, 2, 7, 14, 28].map(days => days * DAY) }),
+        values: (_, times) => times.map(time => timeWords(panel, time).slice(0, panel.days ? undefined : 5)),
       },
       { ...axis, size: 60, space: 32, values: (_, values) => values.map(axisWords(panel.unit)) },
     ],
@@ -93,13 +95,17 @@ export const Graph = memo(function Graph({ panel, history }: { panel: Panel; his
               <b>{amount(valueAt(data[at], pointed), panel.unit)}</b>
             </li>
           ))}
-          {time !== undefined && <li className="legend-time">{clock(time * 1_000)}</li>}
+          {time !== undefined && <li className="legend-time">{timeWords(panel, time)}</li>}
         </ul>
       </figcaption>
       <div className="plot" ref={place} role="img" aria-label={saidOf(panel, data)} />
     </figure>
   );
 });
+
+function timeWords({ days }: Panel, seconds: number): string {
+  return days ? dayOf(seconds * 1_000) : clock(seconds * 1_000);
+}
 
 function valueAt(points: readonly (number | null)[] | undefined, at: number | null): number | null {
   if (!points) return null;

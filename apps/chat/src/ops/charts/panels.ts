@@ -24,6 +24,8 @@ export interface Panel {
   readonly traces: readonly Trace[];
   /** The least that the top of its axis stands for, so that noise about nothing is not drawn as a mountain. */
   readonly least: number;
+  /** Its points are whole days, and not moments. */
+  readonly days?: boolean;
 }
 
 function matches(line: Line, name: string, stat: string, labels: Labels): boolean {

@@ -1,10 +1,10 @@
-//! Budgets of a tenant and what it used this month, day by day.
+//! Budgets of a tenant and what it used, day by day.
 
 import { type FormEvent, useState } from 'react';
 import type { Fields } from '../data/fields';
 import { Answer } from '../parts/answer';
 import { Table } from '../parts/table';
-import { amount } from '../words/format';
+import { amount, dollars } from '../words/format';
 
 interface Budget {
   readonly name: string;
@@ -39,9 +39,8 @@ const usageOf = (answer: Fields) => {
   };
 };
 
-/** Money comes in millionths. */
 function quantity(value: number | null, unit: string): string {
-  return amount(value !== null && unit === 'money' ? value / 1e6 : value, 'count');
+  return unit === 'money' ? dollars(value) : amount(value, 'count');
 }
 
 /** What is spent or held of the limit; more than all of it may be spent, since a bill is what it is. */
@@ -95,7 +94,7 @@ function Budgets({ rows }: { rows: readonly Budget[] }) {
       columns={[
         { title: 'Budget', of: ({ name }) => name },
         { title: 'Whose', of: ({ subject }) => subject || '–', wide: true },
-        { title: 'Period', of: ({ period }) => period },
+        { title: 'Until', of: ({ period }) => period },
         { title: 'Spent', of: ({ spent, unit }) => quantity(spent, unit), numeric: true },
         { title: 'Held', of: ({ held, unit }) => quantity(held, unit), numeric: true },
         { title: 'Limit', of: ({ limit, unit }) => quantity(limit, unit), numeric: true },
@@ -117,27 +116,17 @@ function Used({ share }: { share: number | null }) {
 function Days({ rows }: { rows: readonly Day[] }) {
   return (
     <>
-      <h3>Used this month</h3>
+      <h3>Used in the last 31 days</h3>
       <Table
         label="Used by day"
         rows={rows.toReversed()}
         keyOf={({ day }) => day}
-        none="Nothing was used this month."
+        none="Nothing was used."
         columns={[
           { title: 'Day', of: ({ day }) => day },
           { title: 'Runs', of: ({ used }) => amount(used.number('runs'), 'count'), numeric: true },
-          {
-            title: 'Prompt tokens',
-            of: ({ used }) => amount(used.number('promptTokens'), 'count'),
-            numeric: true,
-          },
-          {
-            title: 'Answer tokens',
-            of: ({ used }) => amount(used.number('answerTokens'), 'count'),
-            numeric: true,
-          },
-          { title: 'Money', of: ({ used }) => quantity(used.number('money'), 'money'), numeric: true },
-          { title: 'Stored', of: ({ used }) => amount(used.number('durableBytes'), 'bytes'), numeric: true },
+          { title: 'Tokens', of: ({ used }) => amount(used.number('tokens'), 'count'), numeric: true },
+          { title: 'Money', of: ({ used }) => dollars(used.number('money')), numeric: true },
         ]}
       />
     </>

@@ -8,7 +8,7 @@ import { Id } from '../parts/command';
 import { FactList } from '../parts/facts';
 import { useStanding } from '../parts/summary-context';
 import { Table } from '../parts/table';
-import { amount, short, span, spans, when } from '../words/format';
+import { amount, dollars, short, span, spans, when } from '../words/format';
 
 const same = (answer: Fields) => answer;
 const rowsOf = (answer: Fields, name: string) => cutOf(answer, name, row => row);
@@ -143,6 +143,9 @@ export function HotView() {
                 ['Dropped', amount(answer.number('dropped'), 'count')],
                 ['Switches', amount(answer.number('switches'), 'count')],
                 ['Unverified', amount(answer.number('unverified'), 'count')],
+                ['Commands', amount(answer.number('commands'), 'count')],
+                ['Commands per 1,000 answers', amount(answer.number('commandsPer1000Answers'), 'count')],
+                ['Money per 1,000 answers', dollars(answer.number('moneyPer1000Answers'))],
               ]}
             />
             <Table

@@ -38,6 +38,12 @@ export function amount(value: number | null | undefined, unit: Unit): string {
   }
 }
 
+/** Money that comes in millionths of a dollar. */
+export function dollars(millionths: number | null | undefined): string {
+  if (millionths === null || millionths === undefined || !Number.isFinite(millionths)) return DASH;
+  return `$${figures(millionths / 1e6)}`;
+}
+
 /** The unit of a concern's value, from its word. */
 export function unitOf(word: string): Unit {
   return word === 'share' || word === 'seconds' || word === 'bytes' || word === 'flag' ? word : 'count';
@@ -105,6 +111,13 @@ export function spans(one: number | null, other: number | null): string {
 /** A time of day by this browser's clock. */
 export function clock(at: number | null | undefined): string {
   return at === null || at === undefined ? DASH : clockTime.format(at);
+}
+
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+
+/** A day, by its beginning in UTC. */
+export function dayOf(at: number): string {
+  return day.format(at);
 }
 
 /** A time, with its day where it is not today. */

@@ -1,5 +1,6 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
+mod budgets;
 mod cost;
 mod drain;
 mod encrypted;
@@ -12,9 +13,11 @@ mod pages;
 mod position;
 mod postgres;
 mod presence;
+mod retention;
 mod rollout;
 mod runs;
 mod tiers;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

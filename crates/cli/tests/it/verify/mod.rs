@@ -1,6 +1,7 @@
 //! `threadmill verify` and `doctor`: quiet where all is well, and loud, by the right name, where something is broken.
 
 mod broken;
+mod drawn;
 mod liar;
 mod machine;
 mod well;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use threadmill_proto::{TenantId, UserId};
-use threadmill_store::MemoryStore;
+use threadmill_store::{MemoryStore, Setting};
 
 use super::*;
 use crate::flags::plan::{GATES, Reach, Stage};
@@ -14,7 +14,9 @@ fn scope(user: &str) -> Scope {
 }
 
 fn node(store: &Arc<dyn DurableStore>) -> Arc<Rollouts> {
-    Rollouts::new(Arc::clone(store), Arc::default(), Node::new(None))
+    let (node, counts) = (Node::new(None), Arc::default());
+    let webhooks = Webhooks::new(Arc::clone(store), Arc::clone(&node), counts);
+    Rollouts::new(Arc::clone(store), Arc::default(), node, webhooks)
 }
 
 fn store() -> Arc<dyn DurableStore> {
@@ -168,4 +170,45 @@ async fn whoever_asked_hears_of_changes_when_they_are_durable() {
     one.step("new-list", Move::Pause, "ada", "lunch").await.expect("it pauses");
     assert!(one.step("new-list", Move::Advance, "ada", "?").await.is_err());
     assert_eq!(*lock(&heard.0), ["new-list start running", "new-list pause paused"]);
+}
+
+#[tokio::test]
+async fn a_move_and_its_webhook_are_put_together_or_not_at_all() {
+    use crate::webhooks::{Endpoint, Wish};
+    let planted = Planted::over(store());
+    let store: Arc<dyn DurableStore> = planted.clone();
+    let one = node(&store);
+    let wish = Wish {
+        name: "a".into(),
+        url: "https://hooks.example.org/".into(),
+        secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()],
+        ..Wish::default()
+    };
+    one.webhooks.set(vec![Endpoint::new(&wish).expect("an endpoint")]).expect("it is told");
+    let told = async || {
+        let rows = store.settings("webhooks/queue/a/").await.expect("reads");
+        let body = |row: &Setting| {
+            let delivery: crate::webhooks::Delivery = serde_json::from_str(&row.value).expect("a delivery");
+            serde_json::from_str::<serde_json::Value>(&delivery.body).expect("JSON")
+        };
+        rows.iter()
+            .map(body)
+            .map(|body| format!("{} {}", body["data"]["move"], body["data"]["status"]))
+            .collect::<Vec<_>>()
+    };
+    planted.plan(|name, _| if name == "put_settings" { Deed::Fail } else { Deed::Serve });
+    assert!(one.start("new-list", quick(), "ada", "to see").await.is_err());
+    planted.plan(|_, _| Deed::Serve);
+    assert_eq!(told().await, [""; 0]);
+    one.start("new-list", quick(), "ada", "to see").await.expect("it starts");
+    visit(&one, 0.0);
+    one.judge_all().await;
+    assert!(one.step("new-list", Move::Resume, "ada", "?").await.is_err(), "what is refused is not told");
+    one.step("new-list", Move::Pause, "ada", "lunch").await.expect("it pauses");
+    one.step("new-list", Move::Kill, "ada", "blank pages").await.expect("it is killed");
+    let want = ["start running", "advance running", "pause paused", "kill killed"];
+    assert_eq!(
+        told().await,
+        want.map(|both| both.split(' ').map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" "))
+    );
 }

@@ -22,6 +22,12 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
+    /// The host that it is at.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        reqwest::Url::parse(&self.base_url).ok()?.host_str().map(str::to_owned)
+    }
+
     /// What must be in no word of the endpoint that goes on: the key, and credentials within the address.
     pub(super) fn secrets(&self) -> Secrets {
         let url = reqwest::Url::parse(&self.base_url).ok();

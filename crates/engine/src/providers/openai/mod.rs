@@ -85,11 +85,14 @@ impl OpenAi {
     }
 
     /// Asks once.
-    async fn ask(&self, body: &Value) -> Result<reqwest::Response, ProviderError> {
+    async fn ask(&self, body: &Value, traceparent: Option<&str>) -> Result<reqwest::Response, ProviderError> {
         let url = format!("{}/chat/completions", self.endpoint.base_url.trim_end_matches('/'));
         let mut request = self.client.post(url).json(body);
         if let Some(key) = &self.endpoint.key {
             request = request.bearer_auth(key);
+        }
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
         }
         let response = tokio::time::timeout(SILENCE, request.send()).await;
         let response = response.map_err(|_| lost(Lost::Silent))?.map_err(unreachable)?;
@@ -106,8 +109,9 @@ impl OpenAi {
 impl Provider for OpenAi {
     async fn open(&self, prompt: Prompt) -> Result<ChunkStream, ProviderError> {
         let mut body = request::body(&self.endpoint, &prompt)?;
-        let response = match self.ask(&body).await {
-            Err(refusal) if request::other_limit(&refusal, &mut body) => self.ask(&body).await?,
+        let traceparent = prompt.traceparent.as_deref();
+        let response = match self.ask(&body, traceparent).await {
+            Err(refusal) if request::other_limit(&refusal, &mut body) => self.ask(&body, traceparent).await?,
             answer => answer?,
         };
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -120,6 +124,10 @@ impl Provider for OpenAi {
         Ok(Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
             receiver.recv().await.map(|item| (item, receiver))
         })))
+    }
+
+    fn system(&self) -> &'static str {
+        "openai"
     }
 }
 

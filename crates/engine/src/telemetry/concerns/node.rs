@@ -64,7 +64,7 @@ pub(super) const TABLE: &[Concern] = &[
     Concern {
         id: "task-panics",
         title: "A task of a node panicked",
-        judge: Judge::Counted(all("threadmill_task_panics_total")),
+        judge: Judge::Counted(all("threadmill_panics_total")),
         minutes: 5,
         wrong: Wrong::Above,
         steps: &[warning(0.0)],

@@ -1,4 +1,5 @@
-//! What operators may do: stop a run, give a lock back; rollouts are moved beside this. Each asks for `--ops-write`, and is audited whether it passes or not.
+//! What operators may do: stop a run, give a lock back, have the configuration read again; rollouts are moved beside this. Each
+//! asks for `--ops-write`, and is audited whether it passes or not.
 
 use std::sync::Arc;
 
@@ -83,4 +84,24 @@ pub(super) async fn release(
     };
     app.engine.locks().release(&held.scope, &held.lock).await?;
     Ok(Json(json!({"released": true})))
+}
+
+/// `POST /ops/api/reload`.
+pub(super) async fn reload(
+    State(app): State<App>,
+    Extension(ops): Extension<Arc<Ops>>,
+    may: Result<MayAct, ApiProblem>,
+    from: From,
+    mut fields: Fields,
+) -> Result<Json<Value>, ApiProblem> {
+    let why = fields.text("why")?;
+    fields.finish()?;
+    act(&app, &ops, may, Wish { what: "config_reload", subject: "configuration".into(), why, from: address(&from) })?;
+    let none = || ApiProblem::new(ErrorCode::RouteNotFound, "This server has no configuration to read again.");
+    let read = ops.reload.as_ref().ok_or_else(none)?.now().await;
+    let done = read.map_err(|why| {
+        let detail = format!("The configuration cannot be used, and nothing has changed: {why}.");
+        ApiProblem::new(ErrorCode::InvalidRequest, detail)
+    })?;
+    Ok(Json(json!({"changed": done.changed, "restart": done.restart})))
 }

@@ -2,12 +2,16 @@
 //! [`ANSWER`] or refused.
 
 mod actions;
+mod analytics;
+mod retention;
 mod rollouts;
 mod shapes;
 mod summary;
 mod tables;
 mod threads;
 mod trace;
+mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +38,7 @@ const RETRY_MS: u32 = 1_000;
 pub(crate) fn router(app: &App, ops: Arc<Ops>) -> Router<App> {
     Router::new()
         .route("/summary", get(summary::summary))
+        .route("/reload", post(actions::reload))
         .route("/concerns", get(summary::concerns))
         .route("/series", get(summary::series))
         .route("/threads", get(threads::find))
@@ -48,17 +53,24 @@ pub(crate) fn router(app: &App, ops: Arc<Ops>) -> Router<App> {
         .route("/errors", get(tables::errors))
         .route("/audit", get(tables::audit))
         .route("/trace", get(trace::follow))
+        .route("/analytics", get(analytics::show))
+        .route("/usage", get(usage::usage))
         .route("/feedback", get(rollouts::feedback))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/{flag}", get(rollouts::show))
         .route("/rollouts/{flag}/report", get(rollouts::report))
         .route("/rollouts/{flag}/{step}", post(rollouts::step))
+        .route("/retention", get(retention::preview))
+        .route("/retention/{action}", post(retention::action))
+        .route("/webhooks", get(webhooks::list))
+        .route("/webhooks/{id}", get(webhooks::show))
+        .route("/webhooks/{name}/{action}", post(webhooks::action))
         .fallback(|| async { ApiProblem(Problem::new(ErrorCode::RouteNotFound, "There is no such route.")) })
         .layer(middleware::from_fn_with_state(app.clone(), admit))
         .layer(Extension(ops))
 }
 
-/// What is answered where the ops API has a port of its own.
+/// What is answered under `/ops` where operators have a port of their own.
 pub(crate) async fn elsewhere() -> ApiProblem {
     ApiProblem::new(ErrorCode::RouteNotFound, "There is no such route.")
 }

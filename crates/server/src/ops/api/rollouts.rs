@@ -23,8 +23,6 @@ use crate::request::query::Query;
 
 type Answer<T> = Result<T, ApiProblem>;
 
-/// Entries of a log that are shown: the newest.
-const LOG: usize = 200;
 /// Stages that a request may name.
 const STAGES: usize = 16;
 
@@ -36,7 +34,7 @@ fn invalid(detail: impl Into<String>) -> ApiProblem {
 pub(super) async fn list(State(app): State<App>) -> Answer<Json<Value>> {
     let rollouts = app.engine.rollouts().list().await?;
     let rollouts: Vec<_> = rollouts.iter().map(|(flag, rollout)| Value::Object(short(flag, rollout))).collect();
-    Ok(Json(json!({"rollouts": rollouts, "write": app.guard.ops.may_write()})))
+    Ok(Json(json!({"rollouts": rollouts, "write": app.guard().ops.may_write()})))
 }
 
 /// `GET /ops/api/rollouts/{flag}`.
@@ -109,9 +107,6 @@ fn plan(fields: &mut Fields) -> Answer<Plan> {
     if let Some(stages) = texts(fields, "stages")? {
         plan.stages = stages.iter().map(|stage| parse_stage(stage)).collect::<Answer<_>>()?;
     }
-    if let Some(minutes) = fields.count("dwellMinutes")? {
-        plan.stages.iter_mut().for_each(|stage| stage.dwell = minutes.saturating_mul(60_000));
-    }
     plan.unit = match fields.text("unit")?.as_deref() {
         None | Some("user") => Unit::User,
         Some("tenant") => Unit::Tenant,
@@ -122,6 +117,9 @@ fn plan(fields: &mut Fields) -> Answer<Plan> {
     plan.least = fields.number("least", plan.least, 10, 1_000_000)?;
     if let Some(gates) = texts(fields, "gates")? {
         plan.gates = gates.iter().map(|gate| parse_gate(gate)).collect::<Answer<_>>()?;
+    } else if !plan.has_baseline() {
+        // The rest of the checklist's gates needs none.
+        plan.gates.retain(|gate| !gate.needs_baseline());
     }
     Ok(plan)
 }
@@ -213,9 +211,8 @@ fn standing(flag: &str, standing: &Standing) -> Value {
         Verdict::Wait(why) => ("wait", why),
         Verdict::Do(step, why) => (step.word(), why),
     };
-    let newest = standing.log.len().saturating_sub(LOG);
     answer.insert("next".into(), json!({"move": next, "why": why}));
     answer.insert("gates".into(), json!(standing.judgement.readings));
-    answer.insert("log".into(), json!(standing.log[newest..]));
+    answer.insert("log".into(), json!(standing.log));
     Value::Object(answer)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::Extension;
 use serde_json::{Value, json};
 use threadmill_engine::telemetry::histogram::Spread;
-use threadmill_engine::telemetry::runs::RunLine;
+use threadmill_engine::telemetry::run_line::RunLine;
 use threadmill_proto::{ErrorCode, Scope, TenantId, json as shape};
 
 use crate::problem::ApiProblem;
@@ -56,6 +56,6 @@ pub(super) fn run(line: &RunLine) -> Value {
         "acceptedAt": shape::iso(line.accepted_at), "askedMs": line.asked.map(ms), "firstByteMs": line.first_byte.map(ms),
         "firstCommitMs": line.first_commit.map(ms), "firstDeliveryMs": line.first_delivery.map(ms),
         "endedMs": line.ended.map(ms), "commits": line.commits, "chunks": line.chunks, "bytes": line.bytes,
-        "failure": line.failure,
+        "failure": line.failure, "trace": line.trace,
     })
 }

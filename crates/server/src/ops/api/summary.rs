@@ -15,7 +15,6 @@ use threadmill_proto::{ErrorCode, json as shape};
 
 use crate::app::App;
 use crate::ops::health::why;
-use crate::ops::process;
 use crate::ops::state::Ops;
 use crate::problem::ApiProblem;
 use crate::request::query::Query;
@@ -30,6 +29,7 @@ const MINUTES: u64 = 5;
 pub(super) async fn summary(State(app): State<App>, Extension(ops): Extension<Arc<Ops>>) -> Json<Value> {
     let (ready, node) = (app.engine.ready().await, app.engine.node());
     let now = node.now();
+    let resident = app.process.read().await.resident;
     let history = ops.history();
     let all = watched(&history);
     let mut firing: Vec<&Watched> = all.iter().filter(|watched| watched.standing == Standing::Firing).collect();
@@ -43,8 +43,8 @@ pub(super) async fn summary(State(app): State<App>, Extension(ops): Extension<Ar
             "uptimeMs": now.saturating_sub(ops.started), "ready": ready == Ready::Yes, "status": why(ready),
             "mode": app.engine.mode().now().name(),
         },
-        "write": app.guard.ops.may_write(),
-        "figures": figures(&app, &history),
+        "write": app.guard().ops.may_write(),
+        "figures": figures(&app, &history, resident),
         "insights": insights,
         "watched": all.iter().map(standing).collect::<Vec<_>>(),
     }))
@@ -93,7 +93,7 @@ fn standing(watched: &Watched) -> Value {
 }
 
 /// The numbers of the first screen, of the last five minutes or of now.
-fn figures(app: &App, history: &History) -> Value {
+fn figures(app: &App, history: &History, resident: Option<u64>) -> Value {
     let end = history.ticks();
     let of = |id: &str| {
         let concern = all_concerns().find(|concern| concern.id == id)?;
@@ -124,7 +124,7 @@ fn figures(app: &App, history: &History) -> Value {
         "deliverLagMs": millis("threadmill_deliver_lag_seconds"),
         "commitSyncMs": millis("threadmill_commit_seconds"),
         "threadBytes": bytes("threadmill_client_thread_bytes"),
-        "residentBytes": process::resident(), "unsentBytes": app.engine.delivery().unsent().all(),
+        "residentBytes": resident, "unsentBytes": app.engine.delivery().unsent().all(),
     })
 }
 

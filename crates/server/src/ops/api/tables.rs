@@ -82,6 +82,9 @@ pub(super) async fn hot(State(app): State<App>, Extension(ops): Extension<Arc<Op
     });
     let (hits, whole) =
         (kept.hits + reading.page_hits + reading.hits, kept.hits + kept.misses + reading.hits + reading.fallbacks);
+    let (sent, tariff) = (reading.sent, tier.tariff());
+    let answers = app.engine.telemetry().runs.answers();
+    let a_thousand = |count: u64| (answers > 0).then(|| number(count) * 1e3 / number(answers));
     let history = ops.history();
     let up = threadmill_engine::telemetry::concerns::concerns().find(|concern| concern.id == "hot-uptime");
     let up = up.and_then(|up| up.judge.measure(&history, history.ticks(), up.minutes, up.wrong));
@@ -91,7 +94,9 @@ pub(super) async fn hot(State(app): State<App>, Extension(ops): Extension<Arc<Op
         "pageHits": reading.page_hits, "pageMisses": reading.page_misses, "keptHits": kept.hits,
         "keptMisses": kept.misses, "hitRate": share(hits, whole.saturating_sub(hits)), "spread": reading.spread,
         "dropped": reading.dropped, "switches": reading.switches, "unverified": reading.unverified,
-        "calls": calls.collect::<Vec<_>>(),
+        "commands": sent.commands, "writes": sent.writes, "bytes": sent.bytes, "answers": answers,
+        "commandsPer1000Answers": a_thousand(tariff.billed(sent)), "money": tariff.money(sent),
+        "moneyPer1000Answers": a_thousand(tariff.money(sent)), "calls": calls.collect::<Vec<_>>(),
     }))
 }
 

@@ -65,7 +65,7 @@ impl Session {
             return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
         }
         app.engine.node().may_connect()?;
-        let identity = app.guard.auth.greeted(token.as_deref(), caller, app.engine.node().now())?;
+        let identity = app.guard().auth.greeted(token.as_deref(), caller, app.engine.node().now())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
         let account = peer.map(|peer| Arc::clone(&peer.account));
@@ -172,7 +172,7 @@ impl Session {
                 watcher.close(sub);
             }
             ClientFrame::Authenticate { token } => {
-                self.identity = self.app.guard.auth.renewed(&self.identity, &token, self.app.engine.node().now())?;
+                self.identity = self.app.guard().auth.renewed(&self.identity, &token, self.app.engine.node().now())?;
             }
             ClientFrame::FollowList { since } => watcher.begin_follow_list(since),
             ClientFrame::Ping { token } => {

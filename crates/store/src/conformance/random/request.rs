@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::conformance::kit::{body, branch_id, lease, message_id, run_id, scope, thread_id};
-use crate::{Command, IfMoved, ListQuery, NewMessage, PageLimits, WindowQuery};
+use crate::{Amount, BudgetLimit, BudgetLine, Command, Hold, IfMoved, ListQuery, NewMessage, PageLimits, WindowQuery};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -108,8 +108,8 @@ fn edit() -> impl Strategy<Value = Command> {
 }
 
 fn start() -> impl Strategy<Value = Command> {
-    ((thread(), maybe(small("b", 5)), maybe(small("m", 14))), (fresh("b"), fresh("r"), fresh("m"))).prop_map(
-        |((thread, branch, regenerate), (fork, run, message))| Command::StartRun {
+    ((thread(), maybe(small("b", 5)), maybe(small("m", 14))), (fresh("b"), fresh("r"), fresh("m")), maybe(hold()))
+        .prop_map(|((thread, branch, regenerate), (fork, run, message), hold)| Command::StartRun {
             thread,
             branch: branch.as_deref().map(branch_id),
             regenerate: regenerate.as_deref().map(message_id),
@@ -119,8 +119,27 @@ fn start() -> impl Strategy<Value = Command> {
             provider: "mock".into(),
             request: JsonText("{}".into()),
             lease: lease("n1", 1_500),
-        },
-    )
+            hold,
+        })
+}
+
+/// Small enough for a few runs.
+fn hold() -> impl Strategy<Value = Hold> {
+    (0..4u64, 1..4usize).prop_map(|(tokens, budgets)| Hold {
+        amount: Amount { money: 10 * tokens, tokens },
+        lines: (0..budgets as u64)
+            .map(|n| BudgetLine {
+                key: format!("budget-{n}"),
+                start: 1_000 * n,
+                until: 9_000,
+                limit: BudgetLimit { money: (n == 1).then_some(90), tokens: Some(7 + n) },
+            })
+            .collect(),
+    })
+}
+
+fn spent() -> impl Strategy<Value = Option<Amount>> {
+    maybe((0..4u64).prop_map(|tokens| Amount { money: tokens, tokens }))
 }
 
 fn fence() -> impl Strategy<Value = u64> {
@@ -129,12 +148,13 @@ fn fence() -> impl Strategy<Value = u64> {
 
 fn end() -> impl Strategy<Value = Command> {
     let outcome = select(vec![Outcome::Complete, Outcome::Stopped, Outcome::Interrupted, Outcome::Failed]);
-    (small("r", 2), fence(), outcome, text()).prop_map(|(run, fence, outcome, text)| Command::EndRun {
+    (small("r", 2), fence(), outcome, text(), spent()).prop_map(|(run, fence, outcome, text, spent)| Command::EndRun {
         run: run_id(&run),
         fence,
         outcome,
         body: body(&text),
         error: None,
+        spent,
     })
 }
 
@@ -145,15 +165,17 @@ fn thread_command() -> impl Strategy<Value = Command> {
         title,
         metadata: None,
     });
-    let update = (thread(), maybe("[A-C]{0,3}"), maybe(any::<bool>()), maybe(small("b", 5))).prop_map(
-        |(id, title, archived, default)| Command::UpdateThread {
+    let metadata = maybe("[0-9]").prop_map(|digit| digit.map(|digit| JsonText(format!("{{\"pinned\":{digit}}}"))));
+    let update = (thread(), maybe("[A-C]{0,3}"), maybe(any::<bool>()), maybe(small("b", 5)), metadata).prop_map(
+        |(id, title, archived, default, metadata)| Command::UpdateThread {
             id,
             title,
             archived,
             default_branch: default.as_deref().map(branch_id),
+            metadata,
         },
     );
-    let delete = thread().prop_map(|id| Command::DeleteThread { id });
+    let delete = (thread(), maybe(0_u64..9)).prop_map(|(id, at)| Command::DeleteThread { id, at });
     prop_oneof![10 => create, 20 => update, 1 => delete]
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::conformance::kit::{body, key, lease};
 use crate::{
-    Applied, ChunkAppend, Command, CommitSink, Committed, Committing, DurableStore, PageLimits, StoreError,
-    StoreResult, Transaction,
+    Applied, ChunkAppend, Command, CommitSink, Committed, Committing, DurableStore, PageLimits, SpendingQuery,
+    StoreError, StoreResult, Transaction,
 };
 use threadmill_proto::{Chunk, Position, Scope, ThreadId};
 
@@ -145,7 +145,9 @@ impl Side {
             Request::Lists(who, query, since) => {
                 let limit = query.limit;
                 let page = show(store.threads(&who, query).await);
-                page + &show(store.summaries(&who, since, limit).await)
+                let budgets = SpendingQuery { prefix: "budget".into(), open_at: 0, after: None, limit: 9 };
+                let budgets = show(store.spending(budgets).await);
+                page + &budgets + &show(store.summaries(&who, since, limit).await)
             }
             Request::Run(who, run, from) => {
                 let read = show(store.run(&who, &run).await);

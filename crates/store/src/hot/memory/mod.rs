@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::{
     Extended, Hint, HintSender, HintStream, HotInfo, HotMode, HotResult, HotRole, HotStore, Lifetimes, LockAnswer,
-    LockKey, Mark, PageKey, Partition, Place, Present, TailAppend, TailKey, TailRead, ThreadKey, Told, hint_channel,
+    LockKey, Mark, PageKey, Partition, Place, Present, Sent, TailAppend, TailKey, TailRead, ThreadKey, Told,
+    hint_channel,
 };
 
 use lru::Lru;
@@ -276,5 +277,9 @@ impl HotStore for MemoryHot {
 
     fn unverified(&self) -> u64 {
         0
+    }
+
+    fn sent(&self) -> Sent {
+        Sent::default()
     }
 }

@@ -1,0 +1,109 @@
+//! Asking a node: one question at a time, each with a deadline, in a task of its own, so that the screen never waits for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use threadmill_client::{Error, Http, Method};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval, timeout};
+
+use super::tabs::{Tab, series_path};
+
+/// The variable that holds the operators' token. No flag does: what is on a command line is seen by everybody on the machine.
+pub(super) const TOKEN: &str = "THREADMILL_OPS_TOKEN";
+/// Between two rounds of questions.
+const EVERY: Duration = Duration::from_secs(2);
+/// The charts move each ten seconds.
+const SERIES_EVERY: Duration = Duration::from_secs(10);
+/// A node answers within five seconds or says that it cannot.
+const DEADLINE: Duration = Duration::from_secs(6);
+
+/// Whom to ask.
+#[derive(Clone)]
+pub(super) struct Server {
+    http: Http,
+    token: Option<String>,
+    pub(super) url: String,
+}
+
+impl Server {
+    pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
+        Ok(Self { http: Http::new(url, None)?, token, url: url.into() })
+    }
+
+    /// An answer, or in words why there is none.
+    pub(super) async fn ask(&self, path: &str) -> Result<Value, String> {
+        let path = format!("/ops/api/{path}");
+        match timeout(DEADLINE, self.http.operate(Method::GET, &path, self.token.as_deref(), None)).await {
+            Err(_) => Err("it does not answer".into()),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(said(&error)),
+        }
+    }
+}
+
+/// What went wrong, with what to do about it.
+fn said(error: &Error) -> String {
+    match error.code() {
+        Some("unauthorized") => format!("{error}: set {TOKEN} to the token that the server was given"),
+        Some("route_not_found") => format!("{error}: /ops is served elsewhere, or has no token there"),
+        _ => error.to_string(),
+    }
+}
+
+/// What was answered last, by path; `series` under its own name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers(pub(super) BTreeMap<&'static str, Value>);
+
+impl Answers {
+    pub(super) fn of(&self, path: &str) -> &Value {
+        self.0.get(path).unwrap_or(&Value::Null)
+    }
+}
+
+/// One answer, or why there is none.
+pub(super) struct Heard {
+    pub(super) path: &'static str,
+    pub(super) answer: Result<Value, String>,
+}
+
+/// What the screen wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) tab: Tab,
+    pub(super) is_paused: bool,
+}
+
+/// Asks for what is wanted until nobody listens. What is asked goes by turns, so a node that hangs is asked once at a time.
+pub(super) async fn keep_asking(server: Server, mut wanted: watch::Receiver<Wanted>, heard: mpsc::Sender<Heard>) {
+    let (mut rounds, mut charted) = (interval(EVERY), None::<Instant>);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+        let Wanted { tab, is_paused } = *wanted.borrow_and_update();
+        if is_paused {
+            continue;
+        }
+        let mut paths = vec![(Tab::Now.path(), Tab::Now.path().to_owned())];
+        if tab != Tab::Now {
+            paths.push((tab.path(), tab.path().to_owned()));
+        } else if charted.is_none_or(|at| at.elapsed() >= SERIES_EVERY) {
+            charted = Some(Instant::now());
+            paths.push(("series", series_path()));
+        }
+        for (path, question) in paths {
+            let answer = server.ask(&question).await;
+            let is_silent = answer.is_err();
+            if heard.send(Heard { path, answer }).await.is_err() {
+                return;
+            }
+            if is_silent {
+                charted = None;
+                break;
+            }
+        }
+    }
+}

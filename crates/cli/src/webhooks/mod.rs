@@ -1,0 +1,97 @@
+//! `threadmill webhooks`: deliveries at a running server, as its operators see them, and what they can do about one.
+
+mod show;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use threadmill_client::Method;
+
+use crate::operator::Operator;
+
+const EXAMPLES: &str = "Examples:\n  threadmill webhooks list\n  threadmill webhooks test pager\n  \
+    threadmill webhooks replay msg_0190… --endpoint pager --why 'the pager lost them'\n\nTHREADMILL_OPS_TOKEN has the \
+    operators' token, where there is one. Changes need a server that was started with --ops-write.";
+
+/// Webhooks and their deliveries.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Webhooks {
+    #[command(subcommand)]
+    what: What,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
+    url: String,
+    /// Print what the server says, as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Who is told, what waits, and the newest deliveries
+    List,
+    /// An event's deliveries, with what is sent
+    Show {
+        /// The webhook-id
+        id: String,
+    },
+    /// Send an event again, under the id it has
+    Replay {
+        /// The webhook-id
+        id: String,
+        /// To this endpoint alone
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
+        /// Why: it is audited
+        #[arg(long, value_name = "REASON")]
+        why: Option<String>,
+    },
+    /// Send a test to an endpoint
+    Test(Named),
+    /// Switch an endpoint on again that answered 410
+    Enable(Named),
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// The endpoint
+    endpoint: String,
+    /// Why: it is audited
+    #[arg(long, value_name = "REASON")]
+    why: Option<String>,
+}
+
+impl Webhooks {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let operator = Operator::at(&self.url)?;
+        let act = async |name: &str, action: &str, body: Value| {
+            let path = format!("/webhooks/{name}/{action}");
+            operator.ask(Method::POST, &path, Some(given(body))).await
+        };
+        let (answer, print): (Value, fn(&Value) -> String) = match self.what {
+            What::List => (operator.read("/webhooks").await?, show::list),
+            What::Show { id } => (operator.read(&format!("/webhooks/{id}")).await?, show::deliveries),
+            What::Replay { id, endpoint, why } => {
+                (act(&id, "replay", json!({"endpoint": endpoint, "why": why})).await?, show::replayed)
+            }
+            What::Test(Named { endpoint, why }) => (act(&endpoint, "test", json!({"why": why})).await?, show::tested),
+            What::Enable(Named { endpoint, why }) => {
+                (act(&endpoint, "enable", json!({"why": why})).await?, |_| "It is on.\n".into())
+            }
+        };
+        let text = if self.json { format!("{answer:#}\n") } else { print(&answer) };
+        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A body without what was not given.
+fn given(mut body: Value) -> Value {
+    if let Value::Object(map) = &mut body {
+        map.retain(|_, value| !value.is_null());
+    }
+    body
+}
