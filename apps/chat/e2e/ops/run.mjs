@@ -1,5 +1,6 @@
 //! The operators' page in Chromium: against recorded answers, and against a running server that has the ops API open:
-//! `THREADMILL_URL=http://127.0.0.1:7430 node e2e/ops/run.mjs`.
+//! `THREADMILL_URL=http://127.0.0.1:7430 node e2e/ops/run.mjs`. `THREADMILL_FULL=1` makes the visits that analytics are held
+//! to, too: they take minutes, and what a page on a busy machine counts of two seconds is a matter of chance.
 
 import { fileURLToPath } from 'node:url';
 import { conclude } from '../checks.mjs';
@@ -14,6 +15,6 @@ const SCREENS =
 const browser = await launch();
 await opsChecks(browser, SCREENS);
 await realChecks(browser);
-await visitChecks(browser, SCREENS);
+if (process.env.THREADMILL_FULL === '1') await visitChecks(browser, SCREENS);
 await browser.close();
 conclude();
