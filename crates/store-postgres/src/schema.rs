@@ -26,8 +26,7 @@ const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
 
 /// The oldest version whose releases read and write what [`MIGRATIONS`] leave: those before 5 would end runs and not settle
-/// their budgets. It stays when a migration expands, and
-/// grows to the version before that of a migration that contracts.
+/// their budgets. It stays when a migration expands, and grows to the version before that of a migration that contracts.
 pub(crate) const COMPATIBLE_FROM: usize = 5;
 
 /// What the next release might add, for the tests of an upgrade and the way back: see `scripts/upgrade.sh`. Every table

@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::fail::{Done, damage};
 
 /// Bodies as CBOR with a sum before them: XXH3-64 with the row's key as its seed, since a body is worth nothing in another
-/// row. What a sum has to tell is a damaged disk, not an attacker, who can write the sum too; BLAKE3 took PLACEHOLDER of the time
-/// of a page. A number that no few flipped bits make of the others.
+/// row. What a sum has to tell is a damaged disk, not an attacker, who can write the sum too; so it need not be BLAKE3, which
+/// takes many times as long for a text of some hundred bytes. A number that no few flipped bits make of the others.
 const CODEC_SUMMED: u8 = 0xA5;
 /// The same with the beginning of BLAKE3, of releases before this one. Chunks still have it.
 const CODEC_BLAKE3: u8 = 0x5A;

@@ -17,8 +17,8 @@ const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS, BUDGETS];
 pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
 
 /// The oldest version whose releases read and write what [`MIGRATIONS`] leave, and what is written with them: rows have
-/// another sum since 6. It stays when a migration expands, and
-/// grows to the version before that of a migration that contracts.
+/// another sum since 6. It stays when a migration expands, and grows to the version before that of a migration that
+/// contracts.
 pub(crate) const COMPATIBLE_FROM: usize = 6;
 
 /// What the next release might add, for the tests of an upgrade and the way back: see `scripts/upgrade.sh`. Every table
