@@ -41,7 +41,7 @@ printf 'threadmill (%s) unstable; urgency=medium\n\n  * Built from commit %s; wh
 control() { # control ROOT NAME FIELDS...: writes DEBIAN/control with what every package says
   install -d "$1/DEBIAN"
   printf '%s\n' "Package: $2" "Version: $version" "Architecture: $architecture" "Maintainer: $maintainer" \
-    "Installed-Size: $(du -sk --apparent-size "$1" | cut -f1)" "${@:3}" >"$1/DEBIAN/control"
+    "Installed-Size: $(find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int(sum / 1024) + 1 }')" "${@:3}" >"$1/DEBIAN/control"
   (cd "$1" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum) >"$1/DEBIAN/md5sums"
 }
 install -d "$work/debian" && printf 'Source: threadmill\n\nPackage: threadmill\nArchitecture: any\n' >"$work/debian/control"

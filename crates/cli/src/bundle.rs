@@ -7,7 +7,6 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -15,12 +14,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::verify::node::{Caller, Credential, Node, Plain};
 use crate::{clock, config, secrets, show};
 
-/// Of a log, and of an answer of a node.
+/// Of a log.
 const LOG: u64 = 4 << 20;
-const ANSWER: usize = 8 << 20;
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What a node tells whoever watches it.
 const WATCHED: [(&str, &str); 3] = [("livez.txt", "/livez"), ("readyz.json", "/readyz"), ("metrics.txt", "/metrics")];
 
@@ -97,8 +95,15 @@ impl Entry {
     }
 }
 
-/// What this process knows and nobody else should.
+/// What this process knows and nobody else should: texts, and their words, since one may hold several secrets.
 fn known_secrets(file: Option<&Path>) -> Vec<String> {
+    let mut known = secret_texts(file);
+    let words: Vec<_> = known.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+    known.extend(words);
+    known
+}
+
+fn secret_texts(file: Option<&Path>) -> Vec<String> {
     let secret = |name: &str| ["TOKEN", "SECRET", "KEY", "PASSWORD", "SEAL"].iter().any(|word| name.contains(word));
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -107,7 +112,8 @@ fn known_secrets(file: Option<&Path>) -> Vec<String> {
     let named = ["THREADMILL_STORE_URL", "THREADMILL_HOT_URL"].into_iter().filter_map(|name| std::env::var(name).ok());
     known.extend(named.flat_map(|url| secrets::passwords(&url)));
     let Ok(config) = config::load(file) else { return known };
-    let urls = [&config.store.url, &config.hot.url].into_iter().flatten().chain(&config.store.replicas);
+    let urls = [&config.store.url, &config.hot.url, &config.telemetry.otlp_endpoint];
+    let urls = urls.into_iter().flatten().chain(&config.store.replicas);
     known.extend(urls.flat_map(|url| secrets::passwords(url)));
     let of_providers = config.providers.iter().filter_map(config::ProviderConfig::key_env);
     let of_webhooks = config.webhooks.iter().filter_map(|webhook| webhook.secret_env.as_ref());
@@ -123,29 +129,16 @@ fn known_secrets(file: Option<&Path>) -> Vec<String> {
 
 /// What a node tells whoever watches it; what it does not tell is said instead.
 async fn told(n: usize, url: &str) -> Vec<Entry> {
+    let answer = async |path: &str| -> anyhow::Result<Vec<u8>> {
+        let Plain { status, body, .. } = Node::new(url, &Caller::new(Credential::None))?.get(path, &[]).await?;
+        Ok([format!("HTTP {status}\n\n").into_bytes(), body].concat())
+    };
     let mut entries = Vec::new();
     for (name, path) in WATCHED {
-        let text = answer(&format!("{}{path}", url.trim_end_matches('/'))).await;
-        let text = text.unwrap_or_else(|error| format!("no answer: {error:#}\n").into_bytes());
+        let text = answer(path).await.unwrap_or_else(|error| format!("no answer: {error:#}\n").into_bytes());
         entries.push(Entry { name: format!("node-{n}/{name}"), text });
     }
     entries
-}
-
-async fn answer(url: &str) -> anyhow::Result<Vec<u8>> {
-    // Fails if the process has chosen one already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-    let mut answer = client.get(url).send().await?;
-    let mut body = format!("HTTP {}\n\n", answer.status()).into_bytes();
-    while let Some(piece) = answer.chunk().await? {
-        body.extend_from_slice(&piece);
-        if body.len() > ANSWER {
-            body.truncate(ANSWER);
-            break;
-        }
-    }
-    Ok(body)
 }
 
 /// What another command of this binary finds, as JSON.

@@ -1,10 +1,8 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
-mod analytics;
 mod backend;
 mod backup;
 mod bench;
-mod budgets;
 mod bundle;
 mod certificates;
 mod checks;
@@ -17,25 +15,18 @@ mod export;
 mod flags;
 mod hot;
 mod import;
-mod live;
 mod local;
 mod log;
 mod manual;
 mod migrate;
 mod operator;
-mod reload;
-mod retention;
-mod rollout;
 mod sample;
 mod secrets;
 mod serve;
 mod show;
 mod stop;
-mod top;
-mod traces;
 mod transfer;
 mod verify;
-mod webhooks;
 
 use std::process::ExitCode;
 
@@ -68,21 +59,21 @@ enum Command {
     /// Move a library from SQLite to PostgreSQL, and compare the two
     MigrateStore(migrate::MigrateStore),
     /// Widen a flag in stages, with gates that take it back
-    Rollout(rollout::Rollouts),
+    Rollout(operator::rollout::Rollouts),
     /// What is deleted for its age: preview, confirm, stop
-    Retention(retention::Retention),
+    Retention(operator::retention::Retention),
     /// Webhooks: what was sent, what waits; send again, test
-    Webhooks(webhooks::Webhooks),
+    Webhooks(operator::webhooks::Webhooks),
     /// How people use the page, in numbers that say nothing of anybody
-    Analytics(analytics::Analytics),
+    Analytics(operator::analytics::Analytics),
     /// Show what answers cost, and may
-    Budgets(budgets::Budgets),
+    Budgets(operator::budgets::Budgets),
     /// Prove a deployment from outside, or before it is made
     Verify(Box<verify::Verify>),
     /// Look for what is wrong with this machine
     Doctor(doctor::Doctor),
     /// Watch a running server in the terminal
-    Top(top::Top),
+    Top(operator::top::Top),
     /// Copy the embedded store while it is served
     Backup(backup::Backup),
     /// Put a backup back

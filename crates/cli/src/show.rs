@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use figment::Source;
 use figment::providers::{Format as _, Toml};
 use serde_json::Value;
-use threadmill_server::dev_refusal;
+use threadmill_server::{dev_refusal, ops_refusal};
 
 use crate::config::{
     Auth, Config, DEFAULT_FILE, VARIABLES, allowed, auth, figment, load, operators, providers, resource, retention,
@@ -98,7 +98,10 @@ fn check(file: Option<&Path>) -> anyhow::Result<()> {
 pub(crate) fn usable(config: &Config) -> anyhow::Result<()> {
     flags::flags(config, &Overrides::read()?)?;
     auth(config)?;
-    operators(&config.ops)?;
+    let operators = operators(&config.ops)?;
+    if let Some(why) = config.ops.listen.and_then(|at| ops_refusal(at, &operators)) {
+        anyhow::bail!(why);
+    }
     config.telemetry.policy()?;
     config.telemetry.endpoint()?;
     resource("")?;
@@ -120,7 +123,8 @@ pub(crate) fn redacted(config: &Config) -> anyhow::Result<Value> {
     // What a webhook's address says after its host is often its secret.
     for webhook in value["webhooks"].as_array_mut().into_iter().flatten() {
         if let Value::String(url) = &mut webhook["url"] {
-            *url = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/(redacted)";
+            let origin = reqwest::Url::parse(url).map(|url| url.origin().ascii_serialization());
+            *url = origin.map_or_else(|_| "(redacted)".into(), |origin| format!("{origin}/(redacted)"));
         }
     }
     Ok(value)

@@ -63,7 +63,7 @@ impl Lead {
         if before.is_some_and(|seen| seen.ours && seen.since.elapsed() < BEAT) {
             return Ok(true);
         }
-        let row = self.store.settings(self.key).await?.into_iter().find(|row| row.key == self.key);
+        let row = self.store.setting(self.key).await?;
         let version = row.as_ref().map_or(0, |row| row.version);
         let stands = before.filter(|seen| seen.version == version);
         let may = match &row {

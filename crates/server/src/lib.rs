@@ -20,7 +20,7 @@ mod serve;
 
 pub use app::Edge;
 pub use identity::auth::{Auth, Tokens};
-pub use identity::guard::{Guard, Reports, dev_refusal};
+pub use identity::guard::{Guard, Reports, dev_refusal, ops_refusal};
 pub use identity::link::Link;
 pub use identity::names::{allowed_host, allowed_origin};
 pub use identity::ops_token::OpsToken;

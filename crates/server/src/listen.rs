@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::identity::auth::Auth;
-use crate::identity::guard::{Guard, dev_refusal};
+use crate::identity::guard::{Guard, dev_refusal, ops_refusal};
 use crate::ops::api;
 use crate::ops::state::{Ops, OpsSettings};
 use crate::routes::{app, operators_alone, routes};
@@ -43,13 +43,9 @@ pub async fn serve(
     if let (Auth::Dev | Auth::Link(_), Some(why)) = (&guard.auth, dev_refusal(address)) {
         return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
-    if let Some(alone) = &ops.listener {
-        let reached = alone.local_addr()?;
-        // Without a token whoever gets there is believed.
-        if !guard.ops.is_set() && !reached.ip().is_loopback() {
-            let why = format!("the operators' port {reached} is not on a loopback address: it needs a token.");
-            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
-        }
+    let alone = ops.listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(why) = alone.and_then(|at| ops_refusal(at, &guard.ops)) {
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
     guard.listens_on(address);
     let peers = Peers::new(guard.limits, engine.delivery().unsent());

@@ -238,10 +238,6 @@ impl DurableStore for PostgresStore {
         reading!(self.connections, plain, db => rows::lock_stands(db, scope, name))
     }
 
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
-        reading!(self.connections, plain, db => rows::setting::find(db, prefix))
-    }
-
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
         reading!(self.connections, plain, db => rows::setting::page(db, &page))
     }

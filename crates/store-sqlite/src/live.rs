@@ -141,11 +141,6 @@ impl LiveRuns {
         }
     }
 
-    /// The runs of a thread.
-    pub(crate) fn of_thread(&self, thread: i64) -> impl Iterator<Item = &RunId> {
-        self.by_num.values().filter(move |run| run.thread.0 == thread).map(|run| &run.run)
-    }
-
     /// The oldest journal row that an unended run still needs.
     pub(crate) fn oldest_journal_row(&self) -> Option<i64> {
         self.by_num.values().filter_map(|run| run.journal_from).min()

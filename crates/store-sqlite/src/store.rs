@@ -194,11 +194,6 @@ impl DurableStore for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
-        let prefix = prefix.to_owned();
-        self.readers.read(move |db| rows::setting::find(db, &prefix)).await
-    }
-
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
         self.readers.read(move |db| rows::setting::page(db, &page)).await
     }

@@ -136,10 +136,10 @@ pub struct SpendingQuery {
     pub limit: u32,
 }
 
-/// The end of the keys that begin with a prefix: no text has a greater character.
+/// Whether a character may be in a budget's key: no control character, and not the one that ends a range of keys.
 #[must_use]
-pub fn keys_end(prefix: &str) -> String {
-    format!("{prefix}\u{10ffff}")
+pub fn is_plain(character: char) -> bool {
+    !character.is_control() && character != char::MAX
 }
 
 impl Hold {
@@ -150,15 +150,14 @@ impl Hold {
     pub fn check(&self) -> StoreResult<()> {
         let refuse = |why: &str| Err(StoreError::Invalid(why.to_owned()));
         if self.lines.len() > HOLD_LINES {
-            return refuse("a run counts in at most 16 budgets");
+            return refuse(&format!("a run counts in at most {HOLD_LINES} budgets"));
         }
         if self.amount.money > MOST_COUNTED || self.amount.tokens > MOST_COUNTED {
             return refuse("a run cannot cost so much");
         }
         for (at, line) in self.lines.iter().enumerate() {
-            let plain = line.key.chars().all(|c| !c.is_control());
-            if line.key.is_empty() || line.key.len() > BUDGET_KEY || !plain {
-                return refuse("a budget's key has 1 to 512 bytes and no control characters");
+            if line.key.is_empty() || line.key.len() > BUDGET_KEY || !line.key.chars().all(is_plain) {
+                return refuse(&format!("a budget's key has 1 to {BUDGET_KEY} bytes and no control characters"));
             }
             if line.until <= line.start || i64::try_from(line.until).is_err() {
                 return refuse("a budget's period ends after it begins");

@@ -165,14 +165,22 @@ pub trait DurableStore: Send + Sync {
     /// How a lock stands; one that was never granted has the token 0.
     async fn lock(&self, scope: &Scope, name: &LockName) -> StoreResult<LockRead>;
 
-    /// The deployment's settings whose keys begin with `prefix`, in the order of their keys. They are no tenant's.
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>>;
-
-    /// The same, a page: those whose keys come after the page's.
+    /// A page of the deployment's settings, in the order of their keys. They are no tenant's.
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>>;
 
-    /// Puts settings, or removes them, all of them or none, each only if it still has the version that it was read with. False if one has
-    /// moved on: then nothing was put. After `Unavailable` the effect is unknown.
+    /// All of them whose keys begin with `prefix`, of which there are to be few.
+    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
+        self.settings_page(SettingsPage { prefix: prefix.to_owned(), after: None, limit: u32::MAX }).await
+    }
+
+    /// The one of this key.
+    async fn setting(&self, key: &str) -> StoreResult<Option<Setting>> {
+        let page = SettingsPage { prefix: key.to_owned(), after: None, limit: 1 };
+        Ok(self.settings_page(page).await?.pop().filter(|setting| setting.key == key))
+    }
+
+    /// Puts settings, or removes them, all of them or none, each only if it still has the version that it was read with.
+    /// False if one has moved on: then nothing was put. After `Unavailable` the effect is unknown.
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool>;
 
     /// How budgets stand. They are no tenant's: who may see which is the caller's to decide.

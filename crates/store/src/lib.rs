@@ -25,7 +25,7 @@ pub mod relational;
 
 pub use budget::{
     Amount, BUDGET_KEY, BudgetLimit, BudgetLine, BudgetRow, HOLD_LINES, Held, Hold, KEEP_BUDGETS, MOST_COUNTED,
-    Spending, SpendingQuery, keys_end,
+    Spending, SpendingQuery, is_plain,
 };
 pub use chain::{KEEP_CHANGES, Secret, birth, chain, commitment, lineage_prefix};
 pub use command::{
@@ -45,7 +45,7 @@ pub use read::{
 };
 pub use receipt::Receipt;
 pub use setting::{
-    SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, SettingsPage, check_settings, settings_end,
+    SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, SettingsPage, check_settings, keys_end,
 };
 pub use text::{
     KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, TITLE_REACH, preview, snippet_of, title_of, unknown_parent,

@@ -85,8 +85,8 @@ pub fn check_settings(puts: &[SettingPut]) -> StoreResult<()> {
     Ok(())
 }
 
-/// The end of the keys that begin with a prefix: they are ASCII, and none has this character.
+/// The end of the keys that begin with a prefix, of settings and of budgets: none has this character.
 #[must_use]
-pub fn settings_end(prefix: &str) -> String {
-    format!("{prefix}\u{7f}")
+pub fn keys_end(prefix: &str) -> String {
+    format!("{prefix}\u{10ffff}")
 }

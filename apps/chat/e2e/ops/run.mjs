@@ -1,6 +1,6 @@
 //! The operators' page in Chromium: against recorded answers, and against a running server that has the ops API open:
 //! `THREADMILL_URL=http://127.0.0.1:7430 node e2e/ops/run.mjs`. `THREADMILL_FULL=1` makes the visits that analytics are held
-//! to, too: they take minutes, and what a page on a busy machine counts of two seconds is a matter of chance.
+//! to, too: they take minutes.
 
 import { fileURLToPath } from 'node:url';
 import { conclude } from '../checks.mjs';

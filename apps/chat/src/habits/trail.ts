@@ -16,9 +16,7 @@ let before: string | undefined;
 let fromSearch = false;
 const opened = new Set<string>();
 /** What was seen of the open thread. */
-let look: { total: number; back: number; pages: number } | undefined;
-
-let asking = false;
+let look: { total: number; back: number; pages: number; asking: boolean } | undefined;
 
 /** Whoever fetches ahead, and learns. */
 interface Listener {
@@ -35,7 +33,7 @@ export function connect(prefetcher: Listener): void {
   listener = prefetcher;
 }
 
-/** The list shows these threads now, in this order. */
+/** The list shows these threads now, in this order: all of them, and not those that the reader looks for. */
 export function noteOrder(ids: readonly string[]): void {
   order = ids;
 }
@@ -75,7 +73,7 @@ function wayTo(threadId: string): Way {
 /** A thread is opened. Returns what to call when it is shown, with the milliseconds that took. */
 export function enter(threadId: string): (ms: number) => void {
   leave();
-  look = { total: 0, back: 0, pages: 0 };
+  look = { total: 0, back: 0, pages: 0, asking: false };
   const isFirst = here === undefined;
   const isSwitch = !isFirst && here !== threadId;
   const isNew = !opened.has(threadId);
@@ -105,10 +103,12 @@ export function see(depth: number, total: number): void {
 
 /** A page of older messages is asked for. Whoever asks again while it is on its way gets the same one. */
 export function askOlder<T>(page: Promise<T>): Promise<T> {
-  if (look && !asking) look.pages += 1;
-  asking = true;
+  const of = look;
+  if (!of) return page;
+  if (!of.asking) of.pages += 1;
+  of.asking = true;
   return page.finally(() => {
-    asking = false;
+    of.asking = false;
   });
 }
 

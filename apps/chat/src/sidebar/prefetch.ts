@@ -2,7 +2,7 @@
 
 import { useClient } from '@threadmill/react';
 import { useEffect, useMemo } from 'react';
-import { fetchAhead } from '../habits/prefetcher';
+import { fetchWished } from '../habits/prefetcher';
 
 /** Milliseconds that a pointer or the focus rests on a thread before it is loaded: passing by is no wish. */
 const REST = 80;
@@ -14,7 +14,7 @@ export function usePrefetch(threadId: string) {
     const wish: { timer?: ReturnType<typeof setTimeout> } = {};
     const begin = () => {
       clearTimeout(wish.timer);
-      wish.timer = setTimeout(() => fetchAhead(client, threadId), REST);
+      wish.timer = setTimeout(() => fetchWished(client, threadId), REST);
     };
     const end = () => clearTimeout(wish.timer);
     return { wish, handlers: { onPointerEnter: begin, onPointerLeave: end, onFocus: begin, onBlur: end } };

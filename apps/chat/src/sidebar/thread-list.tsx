@@ -16,13 +16,17 @@ const AHEAD = 12;
 interface ThreadListProps {
   readonly list: Threads;
   readonly current: string | undefined;
+  /** Whether these are all, or what the reader looks for. */
+  readonly filtered: boolean;
   readonly now: number;
   onOpen(): void;
 }
 
-export function ThreadList({ list, current, now, onOpen }: ThreadListProps) {
+export function ThreadList({ list, current, filtered, now, onOpen }: ThreadListProps) {
   const { threads, hasMore, loadingMore, loadMore, status } = list;
-  useEffect(() => noteOrder(threads.map(thread => thread.id)), [threads]);
+  useEffect(() => {
+    if (!filtered) noteOrder(threads.map(thread => thread.id));
+  }, [threads, filtered]);
   const scroller = useRef<HTMLDivElement>(null);
   const stop = useTabStop(list, current, scroller);
   const virtual = useVirtualizer({

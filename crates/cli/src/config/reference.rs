@@ -8,7 +8,7 @@ use expect_test::expect_file;
 use serde_json::{Map, Value};
 
 use super::{Config, VARIABLES};
-use crate::live::is_live;
+use crate::serve::live::is_live;
 
 const HEAD: &str = "# Configuration
 

@@ -11,7 +11,7 @@ mod drawn;
 mod health;
 mod heard;
 mod locks;
-mod node;
+pub(crate) mod node;
 mod page;
 mod reach;
 mod scene;

@@ -89,10 +89,10 @@ pub(crate) struct Node {
 }
 
 /// The answer to a plain request.
-pub(super) struct Plain {
-    pub(super) status: StatusCode,
+pub(crate) struct Plain {
+    pub(crate) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Plain {
@@ -137,7 +137,7 @@ impl Node {
     }
 
     /// A request by nobody.
-    pub(super) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Plain> {
+    pub(crate) async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Plain> {
         self.ask(reqwest::Method::GET, path, headers, None).await
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use threadmill_proto::TenantId;
-use threadmill_store::{DurableStore, Setting, SettingPut, StoreError, StoreResult};
+use threadmill_store::{DurableStore, Setting, SettingPut, SettingsPage, StoreError, StoreResult};
 
 use super::measure::Counts;
 use super::visitors::Visitors;
@@ -181,7 +181,7 @@ impl Ledger {
     pub(super) async fn add(&self, day: u64, shard: u8, word: &Word) -> StoreResult<bool> {
         let key = format!("{}{shard:02}", slot(day));
         for _ in 0..TIMES {
-            let found = self.0.settings(&key).await?.into_iter().find(|row| row.key == key);
+            let found = self.0.setting(&key).await?;
             let (version, mut row) = found.map_or_else(Default::default, |found| (found.version, read(&found)));
             if row.day > day || (row.day == day && (row.sealed || row.has(word))) {
                 // Too late, or said before.
@@ -203,6 +203,12 @@ impl Ledger {
     pub(super) async fn day(&self, day: u64) -> StoreResult<Groups> {
         let rows = self.0.settings(&slot(day)).await?;
         Ok(rows.iter().map(read).filter(|row| row.day == day).flat_map(|row| row.groups).collect())
+    }
+
+    /// Whether no day was ever counted.
+    pub(super) async fn is_empty(&self) -> StoreResult<bool> {
+        let page = SettingsPage { prefix: "analytics/".into(), after: None, limit: 1 };
+        Ok(self.0.settings_page(page).await?.is_empty())
     }
 
     /// Seals the days up to `over`, and empties those before `first`.
@@ -228,7 +234,7 @@ impl Ledger {
 
     /// Drops the key of a day before this one.
     pub(super) async fn drop_key(&self, day: u64) -> StoreResult<()> {
-        let Some(found) = self.0.settings(KEY).await?.into_iter().find(|row| row.key == KEY) else { return Ok(()) };
+        let Some(found) = self.0.setting(KEY).await? else { return Ok(()) };
         if serde_json::from_str::<DayKey>(&found.value).is_ok_and(|known| known.day < day) {
             // Whoever was first did the same, or made today's.
             self.0.put_settings(vec![SettingPut::new(KEY, found.version, String::new())]).await?;
@@ -240,7 +246,7 @@ impl Ledger {
     pub(super) async fn key(&self, day: u64, fresh: [u8; 32]) -> StoreResult<Option<[u8; 32]>> {
         let hex = |key: &str| Some(*blake3::Hash::from_hex(key).ok()?.as_bytes());
         for _ in 0..TIMES {
-            let found = self.0.settings(KEY).await?.into_iter().find(|row| row.key == KEY);
+            let found = self.0.setting(KEY).await?;
             let version = found.as_ref().map_or(0, |row| row.version);
             let known = found.and_then(|row| serde_json::from_str::<DayKey>(&row.value).ok());
             match known {

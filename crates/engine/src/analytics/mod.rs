@@ -70,6 +70,8 @@ struct Local {
     /// What was said and not confirmed: said again under its number.
     pending: BTreeMap<(u64, u8), Word>,
     said: u64,
+    /// The last day that was sealed, and the first that is kept, when that was done last.
+    tidied: Option<(u64, u64)>,
     hints: BTreeMap<String, Hints>,
 }
 
@@ -190,7 +192,11 @@ impl Analytics {
         };
         for ((day, shard), word) in words {
             if self.ledger.add(day, shard, &word).await? {
-                lock(&self.local).pending.remove(&(day, shard));
+                let mut local = lock(&self.local);
+                // Another flush may have confirmed this one already, and have put the next in its place.
+                if local.pending.get(&(day, shard)).is_some_and(|pending| pending.number == word.number) {
+                    local.pending.remove(&(day, shard));
+                }
             }
         }
         Ok(())
@@ -227,7 +233,14 @@ impl Analytics {
         // Also where nobody comes today.
         self.ledger.drop_key(today).await.map_err(problem_of)?;
         let over = (self.node.now().saturating_sub(LATE_MS) / DAY_MS).saturating_sub(1);
-        self.ledger.tidy(over, (today + 1).saturating_sub(kept)).await.map_err(problem_of)?;
+        let first = (today + 1).saturating_sub(kept);
+        // All days are read for that, so once for each that is over, and not where nothing was ever counted.
+        if lock(&self.local).tidied != Some((over, first)) {
+            if !self.ledger.is_empty().await.map_err(problem_of)? {
+                self.ledger.tidy(over, first).await.map_err(problem_of)?;
+            }
+            lock(&self.local).tidied = Some((over, first));
+        }
         if !self.is_on() {
             return Ok(());
         }

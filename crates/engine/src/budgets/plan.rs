@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use threadmill_proto::{ErrorCode, Millis, Problem, Scope};
-use threadmill_store::{BudgetLimit, BudgetLine, HOLD_LINES, Hold};
+use threadmill_store::{BudgetLimit, BudgetLine, HOLD_LINES, Hold, is_plain};
 
 use super::bound::{Promise, Unreported};
 pub use super::period::Per;
@@ -157,7 +157,7 @@ impl Plan {
 
     /// The names that a run is counted under.
     fn names(asked: &Asked<'_>) -> [(Unit, String); 4] {
-        let short = |name: &str| name.chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
+        let short = |name: &str| name.chars().filter(|c| is_plain(*c)).take(NAME_CHARS).collect();
         let user = format!("{}/{}", asked.scope.tenant, asked.scope.user);
         [
             (Unit::Tenant, asked.scope.tenant.as_str().to_owned()),

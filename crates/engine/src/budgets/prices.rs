@@ -105,18 +105,6 @@ impl Prices {
         };
         self.0.iter().find(|(row, _)| fits(row) && is(row)).map(|(_, price)| *price)
     }
-
-    /// Where a price is from and when it was read there, for whoever looks.
-    #[must_use]
-    pub fn source(&self, host: &str, model: &str) -> Option<(&str, &str)> {
-        let price = self.of(host, model)?;
-        let row = self.0.iter().find(|(row, found)| {
-            *found == price
-                && row.host.as_deref().is_none_or(|known| known == host)
-                && model.contains(row.model.as_str())
-        });
-        row.map(|(row, _)| (row.source.as_str(), row.date.as_str()))
-    }
 }
 
 fn parse(text: &str) -> Result<Vec<(Row, Price)>, String> {
@@ -156,7 +144,6 @@ mod tests {
         assert_eq!(places.len(), prices.0.len(), "a model has one price");
         let price = prices.of(OPENAI, "gpt-4o").expect("it is known");
         assert_eq!((price.input, price.output), (2_500_000, 10_000_000));
-        assert_eq!(prices.source(OPENAI, "gpt-4o").map(|(_, date)| date), Some("2026-03-21"));
     }
 
     #[test]

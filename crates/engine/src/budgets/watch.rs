@@ -3,7 +3,7 @@
 //! Every node looks every [`EVERY`]. What was said of a budget is one setting, `budget-marks/HASH` (the hash of the budget's key),
 //! which is put by compare-and-set together with the delivery that says it: so either both are there or neither, and of nodes
 //! that look at once one says it. A new period begins with nothing said. Spent is what has ended; what is held may come
-//! back. Who was refused is at 100 %, though the last cents were never spent.
+//! back. A budget that refused when it was at 80 % is at 100 %, though the last cents were never spent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use threadmill_proto::Millis;
-use threadmill_store::{BudgetLimit, BudgetRow, SettingPut, StoreResult};
+use threadmill_store::{Amount, BudgetLimit, BudgetRow, SETTINGS_AT_ONCE, Setting, SettingPut, StoreResult};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,9 +26,13 @@ use crate::telemetry::Telemetry;
 const EVERY: Duration = Duration::from_secs(10);
 /// What is said, in percent.
 const THRESHOLDS: [u8; 3] = [50, 80, 100];
+/// From here on, in hundredths of a percent, a budget that refuses is taken to be used up.
+const NEARLY: u64 = 8_000;
 /// Refusals that are remembered from one look to the next.
 const REMEMBERED: usize = 1_000;
 const MARKS: &str = "budget-marks/";
+/// How long after the beginning of its period a mark is forgotten: no period is longer than a month.
+const FORGOTTEN_AFTER: Millis = 40 * 24 * 60 * 60 * 1000;
 
 /// The puts that deliver what is said, where somebody wants to be told.
 pub(crate) type Deliveries = Box<dyn Fn(Value) -> Vec<SettingPut> + Send + Sync>;
@@ -78,14 +82,14 @@ pub(crate) struct Watch {
     pub(crate) deliveries: Deliveries,
 }
 
-/// Of a budget, the share that is spent, in hundredths of a percent.
-fn spent_of(row: &BudgetRow, limit: BudgetLimit) -> u64 {
+/// Of a budget, the share that an amount is, in hundredths of a percent.
+fn share_of(amount: Amount, limit: BudgetLimit) -> u64 {
     let share = |spent: u64, most: Option<u64>| match most {
         None => 0,
         Some(0) => 10_000,
         Some(most) => u64::try_from(u128::from(spent) * 10_000 / u128::from(most)).unwrap_or(u64::MAX),
     };
-    share(row.spent.money, limit.money).max(share(row.spent.tokens, limit.tokens))
+    share(amount.money, limit.money).max(share(amount.tokens, limit.tokens))
 }
 
 /// Where what was said of a budget is kept.
@@ -144,25 +148,52 @@ impl Watch {
         let found = self.ledger.limited(None, now).await?;
         let share = |of: &Limited| {
             let is_refused = refused.contains(&(of.at.key.clone(), of.at.row.until));
-            spent_of(&of.at.row, of.limit).max(if is_refused { 10_000 } else { 0 })
+            let BudgetRow { spent, held, .. } = of.at.row;
+            // One question that is too large for what is left says nothing of a budget that is hardly used.
+            let is_full = is_refused && share_of(spent.plus(held), of.limit) >= NEARLY;
+            share_of(spent, of.limit).max(if is_full { 10_000 } else { 0 })
         };
         let most = found.iter().map(share).max().unwrap_or(0);
-        #[allow(clippy::cast_precision_loss, reason = "a share, for a graph")]
-        self.refusals.telemetry.node.budget_used.set(most as f64 / 10_000.0);
         let reached = |of: &Limited| THRESHOLDS.into_iter().rev().find(|at| share(of) >= u64::from(*at) * 100);
         let reached: Vec<(&Limited, u8)> = found.iter().filter_map(|of| Some((of, reached(of)?))).collect();
         if reached.is_empty() {
+            self.show(most);
             return Ok(0);
         }
-        let marks: BTreeMap<_, _> =
-            self.ledger.store.settings(MARKS).await?.into_iter().map(|at| (at.key, (at.version, at.value))).collect();
-        let mut said = 0;
+        let marks = self.ledger.store.settings(MARKS).await?;
+        self.forget(&marks, now).await?;
+        let marks: BTreeMap<_, _> = marks.into_iter().map(|at| (at.key, (at.version, at.value))).collect();
+        let (mut said, mut most) = (0, most);
         for (of, threshold) in reached {
             let key = mark_key(&of.at.key);
             let (version, value) = marks.get(&key).cloned().unwrap_or_default();
+            // What was said to be used up stays so until the period ends, also when nobody is refused for a while.
+            if serde_json::from_str(&value).ok() == Some(Mark { start: of.at.start, reached: 100 }) {
+                most = most.max(10_000);
+            }
             said += self.say(of, threshold, &key, version, &value).await?;
         }
+        self.show(most);
         Ok(said)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a share, for a graph")]
+    fn show(&self, most: u64) {
+        self.refusals.telemetry.node.budget_used.set(most as f64 / 10_000.0);
+    }
+
+    /// Removes some of the marks of periods that are long over: no clock is so far behind that it would say them again.
+    async fn forget(&self, marks: &[Setting], now: Millis) -> StoreResult<()> {
+        let is_over = |at: &&Setting| {
+            serde_json::from_str::<Mark>(&at.value).is_ok_and(|mark| mark.start + FORGOTTEN_AFTER < now)
+        };
+        let over = marks.iter().filter(is_over).take(SETTINGS_AT_ONCE);
+        let gone: Vec<_> = over.map(|at| SettingPut::removal(at.key.clone(), at.version)).collect();
+        if !gone.is_empty() {
+            // One that another node removed or moved on keeps its neighbours until the next look.
+            self.ledger.store.put_settings(gone).await?;
+        }
+        Ok(())
     }
 
     async fn say(&self, of: &Limited, threshold: u8, key: &str, version: u64, value: &str) -> StoreResult<u64> {
@@ -192,7 +223,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use threadmill_store::conformance::kit::{Chat, body, branch_id, run_id, scope, thread_id};
-    use threadmill_store::{Amount, BudgetLine, Command, DurableStore, Hold, MemoryStore};
+    use threadmill_store::{BudgetLine, Command, DurableStore, Hold, MemoryStore};
 
     use super::super::bound::Unreported;
     use super::super::plan::{Limit, Per, Plan, Unit, UnknownPrice};
@@ -315,5 +346,13 @@ mod tests {
         assert_eq!((scene.look(1_001).await, scene.look(1_001).await), (1, 0));
         scene.nodes[1].refusals.note("day/user/acme/ann", 1_100);
         assert_eq!(scene.look(1_001).await, 0, "it was said");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_too_large_uses_nothing_up() {
+        let mut scene = Scene::new();
+        scene.spend(1_000, 100).await;
+        scene.nodes[1].refusals.note("day/user/acme/ann", 1_100);
+        assert_eq!((scene.look(1_001).await, scene.used()), (0, Some(0.1)));
     }
 }

@@ -108,7 +108,7 @@ impl Ledger {
 
     /// A rollout with its version, which is 0 if there is none.
     pub(super) async fn find(&self, flag: &str) -> StoreResult<(u64, Option<Rollout>)> {
-        let row = self.row(&format!("rollouts/{flag}")).await?;
+        let row = self.0.setting(&format!("rollouts/{flag}")).await?;
         row.map_or(Ok((0, None)), |row| Ok((row.version, Some(read(&row)?))))
     }
 
@@ -190,7 +190,7 @@ impl Ledger {
     /// What is kept under a key, with its version, to be added to: emptied if it is of something before `of`. None if it is of
     /// something later: generations and starts only grow, so this node is behind, and what it would put is of no use.
     async fn open(&self, key: String, of: u64) -> StoreResult<Option<(u64, Kept)>> {
-        let (version, kept) = match self.row(&key).await? {
+        let (version, kept) = match self.0.setting(&key).await? {
             Some(row) => (row.version, read::<Kept>(&row)?),
             None => (0, Kept::default()),
         };
@@ -199,10 +199,6 @@ impl Ledger {
             Ordering::Equal => Some((version, kept)),
             Ordering::Less => Some((version, Kept { of, ..Kept::default() })),
         })
-    }
-
-    async fn row(&self, key: &str) -> StoreResult<Option<Setting>> {
-        Ok(self.0.settings(key).await?.into_iter().find(|row| row.key == key))
     }
 }
 

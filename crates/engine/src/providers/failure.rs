@@ -76,6 +76,8 @@ pub struct ProviderError {
     pub said: Option<String>,
     /// How long the provider asks to wait, in seconds.
     pub retry_after: Option<u64>,
+    /// Nothing was sent: no connection came to be.
+    pub unsent: bool,
 }
 
 impl std::error::Error for ProviderError {}
@@ -94,7 +96,7 @@ impl ProviderError {
     /// A failure that the provider said nothing of.
     #[must_use]
     pub fn new(code: Failure, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), status: None, said: None, retry_after: None }
+        Self { code, detail: detail.into(), status: None, said: None, retry_after: None, unsent: false }
     }
 
     /// Adds what the provider said, if it said anything.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde_json::Value;
 use threadmill_proto::{Millis, TenantId};
 use threadmill_store::SurveyedThread;
 
@@ -88,13 +88,9 @@ impl Policy {
     }
 }
 
-/// Whether an app's own JSON says `"pinned": true`, at its top.
+/// Whether an app's own JSON says `"pinned": true`, at its top. What speaks of it and cannot be read is not deleted.
 fn is_pinned(json: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Metadata {
-        pinned: bool,
-    }
-    serde_json::from_str::<Metadata>(json).is_ok_and(|metadata| metadata.pinned)
+    serde_json::from_str::<Value>(json).map_or(true, |metadata| metadata["pinned"] == true)
 }
 
 #[cfg(test)]
@@ -129,13 +125,10 @@ mod tests {
         check("acme", 7, None, Fate::Due);
         check("kept", 9_999, None, Fate::Young);
         check("acme", 7, Some(r#"{"a": {}, "pinned": true}"#), Fate::Pinned);
-        for json in [
-            r#"{"pinned": false}"#,
-            r#"{"pinned": "true"}"#,
-            r#"{"x": {"pinned": true}}"#,
-            r#"["pinned", true]"#,
-            r#"{"pinned": true"#,
-        ] {
+        check("acme", 7, Some(r#"{"pinned": true"#), Fate::Pinned);
+        for json in
+            [r#"{"pinned": false}"#, r#"{"pinned": "true"}"#, r#"{"x": {"pinned": true}}"#, r#"["pinned", true]"#]
+        {
             check("acme", 7, Some(json), Fate::Due);
         }
     }

@@ -314,7 +314,7 @@ impl Retention {
     }
 
     async fn read(&self) -> Answer<(u64, Option<Confirmed>)> {
-        let row = self.store.settings(CONFIRMED).await.map_err(problem_of)?.into_iter().next();
+        let row = self.store.setting(CONFIRMED).await.map_err(problem_of)?;
         // What cannot be read confirms nothing.
         Ok(row.map_or((0, None), |row| (row.version, serde_json::from_str(&row.value).ok())))
     }

@@ -17,11 +17,12 @@ use crate::problem::problem_of;
 use crate::providers::context::ContextPolicy;
 use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
 use crate::runs::allowance::Allowance;
-use crate::runs::finish::{Cost, Ending, Finisher};
+use crate::runs::finish::{Ending, Finisher};
 use crate::runs::outage::Outage;
+use crate::runs::progress::Progress;
 use crate::runs::prompt::{History, check_question, turns};
 use crate::runs::registry::Entered;
-use crate::telemetry::runs::{Begun, Model, RunCounts, RunMark};
+use crate::telemetry::runs::{Begun, Model, RunCounts};
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::context::TraceParent;
 use crate::threads::costs::tokens_of_history;
@@ -58,7 +59,7 @@ struct Driver {
     coalesce: Coalesce,
     commit: Option<JoinHandle<StoreResult<()>>>,
     started: Instant,
-    mark: Arc<RunMark>,
+    progress: Arc<Progress>,
 }
 
 /// What driving runs needs of the node.
@@ -87,7 +88,7 @@ impl Driving {
         let slot = BranchSlot { thread: thread.clone(), branch, depth, provider: provider.clone() };
         let (driving, scope, run) = (Arc::clone(self), scope.clone(), run.id.clone());
         let at = ids::now();
-        let mark = Arc::new(self.counts.accepted(Begun {
+        let mark = self.counts.accepted(Begun {
             scope: scope.clone(),
             thread: thread.clone(),
             run: run.clone(),
@@ -96,22 +97,25 @@ impl Driving {
             fence,
             at,
             trace: self.traces.begin(&scope, &run, parent, at),
-        }));
+        });
+        let progress = Arc::new(Progress::new(mark));
         tokio::spawn(async move {
             let let_go = entered.let_go.clone();
-            let driven = driving.drive(&scope, &slot, &run, fence, let_go, &mark).await;
+            let driven = driving.drive(&scope, &slot, &run, fence, let_go, &progress).await;
             let ending = match driven {
-                Driven::Complete => Some(Ending::of(Outcome::Complete)),
+                Driven::Complete => Some((Outcome::Complete, None)),
                 Driven::Failed(why) => {
                     let (code, status) = (why.code.code(), why.status);
-                    mark.failed(code);
+                    progress.mark.failed(code);
                     tracing::warn!(%run, provider, code, status, "a run failed: {why}");
-                    Some(Ending { outcome: Outcome::Failed, error: Some(why.to_string()), cost: cost_of(&why) })
+                    Some((Outcome::Failed, Some(why)))
                 }
-                Driven::LetGo => Some(Ending::of(Outcome::Interrupted)),
+                Driven::LetGo => Some((Outcome::Interrupted, None)),
                 Driven::Lost => None,
             };
-            if let Some(ending) = ending {
+            if let Some((outcome, why)) = ending {
+                let cost = progress.cost(why.as_ref());
+                let ending = Ending { outcome, error: why.map(|why| why.to_string()), cost };
                 match driving.finisher.end_in_time(&scope, &run, fence, ending).await {
                     Ok(()) | Err(StoreError::Fenced | StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
                     Err(error) => tracing::warn!(%run, %error, "a run could not be ended; the sweeper will"),
@@ -128,11 +132,11 @@ impl Driving {
         run: &RunId,
         fence: u64,
         let_go: watch::Receiver<bool>,
-        mark: &Arc<RunMark>,
+        progress: &Arc<Progress>,
     ) -> Driven {
         let mut let_go_early = let_go.clone();
         let stream = tokio::select! {
-            stream = self.asked(scope, slot, run, mark) => stream,
+            stream = self.asked(scope, slot, run, progress) => stream,
             () = asked(&mut let_go_early) => return Driven::LetGo,
         };
         // A failure comes the same way as one in mid answer, so that the message keeps it.
@@ -148,7 +152,7 @@ impl Driving {
             coalesce: Coalesce::new(PACE),
             commit: None,
             started: Instant::now(),
-            mark: Arc::clone(mark),
+            progress: Arc::clone(progress),
         };
         driver.pump(stream, let_go).await
     }
@@ -165,13 +169,13 @@ impl Driving {
         scope: &Scope,
         slot: &BranchSlot,
         run: &RunId,
-        mark: &RunMark,
+        progress: &Progress,
     ) -> Result<ChunkStream, ProviderError> {
         let unknown = |problem: threadmill_proto::Problem| ProviderError::new(Failure::ProviderUnknown, problem.detail);
         let provider = self.providers.named(Some(&slot.provider)).map_err(unknown)?;
-        let prompt = Prompt { traceparent: mark.traceparent(), ..self.prompt(scope, slot, run).await? };
+        let prompt = Prompt { traceparent: progress.mark.traceparent(), ..self.prompt(scope, slot, run).await? };
         let warned = (!prompt.warnings.is_empty()).then(|| Ok(warning_of(&prompt.warnings)));
-        mark.asked();
+        progress.asked();
         let answer = provider.open(prompt).await?;
         Ok(Box::pin(futures_util::stream::iter(warned).chain(answer)))
     }
@@ -291,10 +295,7 @@ impl Driver {
 
     /// Takes a chunk, as far as the message has room for it.
     fn take(&mut self, chunk: Chunk) -> Option<Driven> {
-        self.mark.said();
-        if let Chunk::Metadata { metadata } = &chunk {
-            self.mark.told(&metadata.0);
-        }
+        self.progress.said(&chunk);
         match self.allowance.take(chunk) {
             Ok(chunk) => {
                 self.coalesce.push(chunk);
@@ -368,11 +369,12 @@ impl Driver {
             chunks: chunks.into(),
             checkpoint,
         };
-        let (driving, mark, count) = (Arc::clone(&self.driving), Arc::clone(&self.mark), append.chunks.len());
+        let (driving, progress) = (Arc::clone(&self.driving), Arc::clone(&self.progress));
+        let count = append.chunks.len();
         // A task of its own: an append that the store has taken cannot be taken back, whatever becomes of the driver.
         self.commit = Some(tokio::spawn(async move {
             driving.keep_chunks(append).await?;
-            mark.committed(count, bytes);
+            progress.mark.committed(count, bytes);
             Ok(())
         }));
     }
@@ -389,16 +391,6 @@ fn verdict(done: StoreResult<()>) -> Option<Driven> {
         Ok(()) => None,
         Err(StoreError::Fenced | StoreError::NotFound(_) | StoreError::Conflict(_)) => Some(Driven::Lost),
         Err(error) => Some(Driven::Failed(store_failed(error))),
-    }
-}
-
-/// What a failure cost. What was refused before anything was said cost nothing: by the node itself, or by the provider with a
-/// status that it charges nothing for. Of any other failure nobody knows.
-fn cost_of(why: &ProviderError) -> Cost {
-    match (why.code, why.status) {
-        (Failure::NothingToAsk | Failure::UnsupportedPart | Failure::ProviderUnknown | Failure::BeyondHold, _)
-        | (_, Some(400..500)) => Cost::Nothing,
-        _ => Cost::AsReported,
     }
 }
 

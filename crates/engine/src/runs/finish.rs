@@ -26,7 +26,7 @@ const TRIES: u32 = 5;
 pub(crate) enum Cost {
     /// What the provider says in the message; all that the run holds, if it says nothing.
     AsReported,
-    /// Nothing: the provider was never asked, or refused.
+    /// Nothing: the provider was never asked, or refused before it said anything.
     Nothing,
 }
 

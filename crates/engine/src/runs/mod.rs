@@ -9,6 +9,7 @@ pub(crate) mod drive;
 pub(crate) mod finish;
 pub(crate) mod lease;
 pub(crate) mod outage;
+pub(crate) mod progress;
 pub(crate) mod prompt;
 pub(crate) mod registry;
 pub(crate) mod sweeper;

@@ -242,10 +242,6 @@ impl DurableStore for Counted {
         self.counts.around(Asked::ReadLock, self.store.lock(scope, name)).await
     }
 
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
-        self.counts.around(Asked::Settings, self.store.settings(prefix)).await
-    }
-
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
         self.counts.around(Asked::Settings, self.store.settings_page(page)).await
     }

@@ -194,12 +194,12 @@ impl Drop for RunMark {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use threadmill_proto::{Scope, ThreadId, UserId};
 
     use super::*;
 
-    fn begun(number: usize) -> Begun {
+    pub(crate) fn begun(number: usize) -> Begun {
         Begun {
             scope: Scope { tenant: TenantId::parse("t").expect("an id"), user: UserId::parse("u").expect("an id") },
             thread: ThreadId::parse("t").expect("an id"),

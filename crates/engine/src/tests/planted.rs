@@ -124,11 +124,6 @@ impl DurableStore for Planted {
         self.inner.lock(scope, name).await
     }
 
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
-        self.at("settings", prefix).await?;
-        self.inner.settings(prefix).await
-    }
-
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
         self.at("settings", "").await?;
         self.inner.settings_page(page).await

@@ -112,34 +112,58 @@ impl Threads {
         message: AppendRequest,
         run: Option<NewRun>,
     ) -> Answer<Written> {
-        let (branch, when_busy) = (message.branch.clone(), message.when_busy);
-        let mut commands = vec![self.append_command(thread, message)?];
-        if let Some(run) = run {
-            let question = self.costs.of_append(scope, &commands).await;
-            // It follows the message, wherever that goes.
-            commands.push(self.run_command(scope, thread, None, None, run, question)?);
-        }
+        let when_busy = message.when_busy;
+        let message = self.append_command(thread, message)?;
+        // The same in each attempt.
+        let run = run.map(|run| NewRun {
+            id: Some(run.id.unwrap_or_else(ids::run_id)),
+            message: Some(run.message.unwrap_or_else(ids::message_id)),
+            provider: run.provider,
+        });
         match when_busy {
-            WhenBusy::Refuse => self.write(scope, terms, commands).await,
-            WhenBusy::Wait => self.append_when_idle(scope, terms, thread, branch, commands).await,
+            WhenBusy::Refuse => {
+                let commands = self.appended(scope, thread, message, run.as_ref()).await?;
+                self.write(scope, terms, commands).await
+            }
+            WhenBusy::Wait => self.append_when_idle(scope, terms, thread, message, run.as_ref()).await,
         }
     }
 
-    /// Appends as soon as no run is live on the branch, within a minute however many begin meanwhile. What waits holds its body, so its bytes are bounded.
+    /// An append, with the run that is asked for: it follows the message, wherever that goes, and holds what the thread is now.
+    async fn appended(
+        &self,
+        scope: &Scope,
+        thread: &ThreadId,
+        message: Command,
+        run: Option<&NewRun>,
+    ) -> Answer<Vec<Command>> {
+        let mut commands = vec![message];
+        if let Some(run) = run {
+            let question = self.costs.of_append(scope, &commands).await;
+            commands.push(self.run_command(scope, thread, None, None, run.clone(), question)?);
+        }
+        Ok(commands)
+    }
+
+    /// Appends as soon as no run is live on the branch, within a minute however many begin meanwhile. What waits holds its
+    /// body, so its bytes are bounded.
     async fn append_when_idle(
         &self,
         scope: &Scope,
         terms: Terms,
         thread: &ThreadId,
-        branch: Option<BranchId>,
-        commands: Vec<Command>,
+        message: Command,
+        run: Option<&NewRun>,
     ) -> Answer<Written> {
+        let branch = if let Command::Append { branch, .. } = &message { branch.clone() } else { None };
         let (mut waits, until) = (None, Instant::now() + PATIENCE);
         loop {
-            match self.write(scope, terms.clone(), commands.clone()).await {
+            let commands = self.appended(scope, thread, message.clone(), run).await?;
+            let cost = cost_of(&commands);
+            match self.write(scope, terms.clone(), commands).await {
                 Err(problem) if problem.code == ErrorCode::RunInProgress => {
                     if waits.is_none() {
-                        waits = Some(self.patient.enter(scope, cost_of(&commands))?);
+                        waits = Some(self.patient.enter(scope, cost)?);
                     }
                     until_idle(&*self.store, &self.hub, scope, thread, branch.clone(), until).await?;
                 }

@@ -48,7 +48,9 @@ fn is_of_the_cloud(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => {
             let segments = v6.segments();
-            segments[0] & 0xffc0 == 0xfe80 || segments == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+            const AMAZON: [u16; 8] = [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
+            const GOOGLE: [u16; 8] = [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254];
+            segments[0] & 0xffc0 == 0xfe80 || segments == AMAZON || segments == GOOGLE
         }
     }
 }

@@ -71,6 +71,9 @@ pub struct Delivery {
     pub event: String,
     /// When it happened.
     pub at: Millis,
+    /// Since when it waits, if that is later: it was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Millis>,
     /// When the next attempt is due, or when it ended.
     pub due: Millis,
     /// See [`State`].
@@ -117,10 +120,16 @@ impl Delivery {
         Self { state, due, attempts, last: Some(Attempt { said, ..*attempt }), ..self.clone() }
     }
 
+    /// Since when it waits.
+    pub(crate) fn waits_since(&self) -> Millis {
+        self.since.unwrap_or(self.at)
+    }
+
     /// From the beginning, now.
     #[must_use]
     pub(crate) fn replayed(&self, now: Millis) -> Self {
-        Self { state: State::Waiting, due: now, attempts: 0, replays: self.replays + 1, ..self.clone() }
+        let (since, replays) = (Some(now), self.replays + 1);
+        Self { state: State::Waiting, due: now, since, attempts: 0, replays, ..self.clone() }
     }
 }
 
@@ -146,6 +155,7 @@ mod tests {
             endpoint: "a".into(),
             event: "webhook.test".into(),
             at: 1_000,
+            since: None,
             due: 1_000,
             state: State::Waiting,
             attempts: 0,

@@ -1,9 +1,9 @@
-//! Deliveries as settings of the durable tier. Those that wait are in the order in which they are due, so a look reads what is
-//! due and one more.
+//! Deliveries as settings of the durable tier. Those that wait are in the order in which they are due, so a look reads what it
+//! takes and one more.
 //!
 //! | key | what | bound |
 //! |---|---|---|
-//! | `webhooks/queue/ENDPOINT/DUE-ID` | one that waits | [`MOST`] |
+//! | `webhooks/queue/ENDPOINT/DUE-ID` | one that waits | [`MOST`] an endpoint |
 //! | `webhooks/ended/WHEN-ID-ENDPOINT` | one that was delivered or given up | [`ENDED`], [`KEPT`] |
 //! | `webhooks/off/ENDPOINT` | an endpoint that answered 410 | one an endpoint |
 //! | `webhooks/lead` | which node sends | one |
@@ -18,8 +18,8 @@ use threadmill_store::{DurableStore, SETTINGS_AT_ONCE, Setting, SettingPut, Sett
 
 use crate::webhooks::delivery::{Delivery, State};
 
-/// Deliveries that may wait.
-pub(crate) const MOST: u64 = 1_000;
+/// Deliveries that may wait at an endpoint, so that one that is dead for days leaves the others their room.
+pub(crate) const MOST: u64 = 250;
 /// Deliveries that are kept after their end.
 pub(crate) const ENDED: usize = 1_000;
 /// For how long they are kept: 30 days.
@@ -88,10 +88,11 @@ impl Queue {
         let (prefix, mut found) = (format!("{QUEUE}{endpoint}/"), Vec::new());
         let mut after = None;
         loop {
-            let page = SettingsPage { prefix: prefix.clone(), after, limit: PAGE };
+            let limit = u32::try_from(most - found.len() + 1).unwrap_or(PAGE).min(PAGE);
+            let page = SettingsPage { prefix: prefix.clone(), after, limit };
             let rows = self.0.settings_page(page).await?;
             let Some(last) = rows.last().map(|row| row.key.clone()) else { return Ok(found) };
-            let over = rows.len() < PAGE as usize;
+            let over = rows.len() < limit as usize;
             for row in rows {
                 if due(&row.key).is_some_and(|due| due > now) || found.len() == most {
                     return Ok(found);
@@ -103,6 +104,17 @@ impl Queue {
             }
             after = Some(last);
         }
+    }
+
+    /// Whether there is any delivery, waiting or ended.
+    pub(crate) async fn is_empty(&self) -> StoreResult<bool> {
+        for prefix in [QUEUE, OVER] {
+            let page = SettingsPage { prefix: prefix.to_owned(), after: None, limit: 1 };
+            if !self.0.settings_page(page).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// All that wait, to each of whom `each` is told.
@@ -160,23 +172,23 @@ impl Queue {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    /// Takes note that an endpoint wants nothing, or that it does again.
-    pub(crate) async fn switch(&self, endpoint: &str, off: Option<&Off>) -> StoreResult<()> {
+    /// Takes note that an endpoint wants nothing, or that it does again. False if others were first each time.
+    pub(crate) async fn switch(&self, endpoint: &str, off: Option<&Off>) -> StoreResult<bool> {
         const TIMES: usize = 3;
         let key = format!("{OFF}{endpoint}");
         let value = off.map(|off| serde_json::json!({"at": off.at, "mark": off.mark}).to_string());
         for _ in 0..TIMES {
-            let row = self.0.settings(&key).await?.into_iter().find(|row| row.key == key);
+            let row = self.0.setting(&key).await?;
             if row.as_ref().map(|row| &row.value) == value.as_ref() {
-                return Ok(());
+                return Ok(true);
             }
             let read = row.map_or(0, |row| row.version);
             let put = SettingPut { key: key.clone(), read, value: value.clone() };
             if self.0.put_settings(vec![put]).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -192,6 +204,7 @@ mod tests {
             endpoint: endpoint.into(),
             event: "webhook.test".into(),
             at: due,
+            since: None,
             due,
             state: State::Waiting,
             attempts: 0,

@@ -47,8 +47,8 @@ type Clock = Box<dyn Fn() -> Millis + Send + Sync>;
 struct Known {
     posts: Vec<Arc<Post>>,
     off: BTreeMap<String, Off>,
-    /// What waited at the last count, and what this node has queued since.
-    waiting: u64,
+    /// What waited at each endpoint at the last count, and what this node has queued since.
+    waiting: BTreeMap<String, u64>,
 }
 
 /// An endpoint as operators see it.
@@ -71,7 +71,7 @@ pub struct Overview {
     pub endpoints: Vec<Shown>,
     /// Deliveries that wait.
     pub waiting: u64,
-    /// When the oldest of them was reported.
+    /// Since when the one waits that has waited for longest.
     pub oldest: Option<Millis>,
     /// Those that wait and those that ended last, the newest first, without their bodies.
     pub deliveries: Vec<Delivery>,
@@ -121,7 +121,7 @@ impl Webhooks {
 
     /// The puts that queue an event's deliveries, at most [`endpoint::MOST`]. They go into the same `put_settings` as the fact
     /// that the event reports, so that it is told if and only if it is so. No put if nobody wants the event, and none if there
-    /// is no room for it: a fact must not fail for want of somebody to tell.
+    /// is no room at it: a fact must not fail for want of somebody to tell.
     #[must_use]
     pub fn enqueue(&self, event: &Event) -> Vec<SettingPut> {
         let wanted = |post: &&Arc<Post>| post.endpoint.wants(event.kind);
@@ -141,23 +141,28 @@ impl Webhooks {
         let (at, kind) = ((self.clock)(), event.kind.word());
         let body = event.body(at);
         let mut known = lock(&self.known);
-        let Some(body) = body.filter(|_| known.waiting + names.len() as u64 <= queue::MOST) else {
+        let (names, dropped): (Vec<_>, Vec<_>) = names
+            .iter()
+            .partition(|name| body.is_some() && known.waiting.get(*name).is_none_or(|waiting| *waiting < queue::MOST));
+        names.iter().for_each(|name| *known.waiting.entry((*name).clone()).or_default() += 1);
+        drop(known);
+        for endpoint in dropped {
             tracing::error!(
                 code = "webhook_dropped",
                 event = kind,
-                "an event is told to nobody: too large, or too much waits"
+                endpoint,
+                "an endpoint is not told of an event: too large, or too much waits there"
             );
-            names.iter().for_each(|_| self.counts.came(WebhookOutcome::Dropped));
-            return None;
-        };
-        known.waiting += names.len() as u64;
-        drop(known);
+            self.counts.came(WebhookOutcome::Dropped);
+        }
+        let body = body.filter(|_| !names.is_empty())?;
         let id = format!("msg_{}", self.node.request_id());
-        let delivery = |endpoint: &String| Delivery {
+        let delivery = |endpoint: &str| Delivery {
             id: id.clone(),
-            endpoint: endpoint.clone(),
+            endpoint: endpoint.to_owned(),
             event: kind.to_owned(),
             at,
+            since: None,
             due: at,
             state: State::Waiting,
             attempts: 0,
@@ -187,14 +192,19 @@ impl Webhooks {
         loop {
             tick.tick().await;
             let posts = lock(&self.known).posts.clone();
-            if posts.is_empty() {
-                self.counts.stands(0.0, 0.0);
+            let is_due = surveyed.is_none_or(|at| at.elapsed() >= SURVEY);
+            // Where nobody is told any more, what is left is still given up and tidied.
+            if posts.is_empty() && (!is_due || self.queue.is_empty().await.unwrap_or(false)) {
+                if is_due {
+                    surveyed = Some(Instant::now());
+                    self.counts.stands(0.0, 0.0);
+                }
                 continue;
             }
             let lead = self.lead.hold().await;
             let lead =
                 lead.inspect_err(|error| tracing::debug!(%error, "who sends webhooks is not known")).unwrap_or(false);
-            if surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
+            if is_due {
                 surveyed = Some(Instant::now());
                 self.note(self.survey(lead).await);
             }
@@ -289,6 +299,7 @@ impl Webhooks {
             endpoint = name,
             "an endpoint answered 410: it is off until it is switched on"
         );
+        // Not put: it is switched at the same time by somebody, and answers 410 again if that was to on.
         self.queue.switch(name, Some(&off)).await?;
         lock(&self.known).off.insert(name.to_owned(), off);
         Ok(())
@@ -297,7 +308,7 @@ impl Webhooks {
     /// Counts what waits and learns which endpoints are off. Whoever sends also gives up what waits for nobody.
     async fn survey(&self, lead: bool) -> StoreResult<()> {
         let off = self.queue.off().await?.into_iter().collect();
-        let (mut count, mut oldest, mut orphans) = (0, None::<Millis>, Vec::new());
+        let (mut waiting, mut oldest, mut orphans) = (BTreeMap::<String, u64>::new(), None::<Millis>, Vec::new());
         let now = (self.clock)();
         let posts = {
             let mut known = lock(&self.known);
@@ -306,8 +317,9 @@ impl Webhooks {
         };
         self.queue
             .waiting(|row| {
-                count += 1;
-                oldest = Some(oldest.map_or(row.delivery.at, |at| at.min(row.delivery.at)));
+                *waiting.entry(row.delivery.endpoint.clone()).or_default() += 1;
+                let since = row.delivery.waits_since();
+                oldest = Some(oldest.map_or(since, |at| at.min(since)));
                 let known = posts.iter().any(|post| post.endpoint.name() == row.delivery.endpoint);
                 if !known && row.delivery.due + ORPHANED < now {
                     orphans.push(row);
@@ -315,8 +327,8 @@ impl Webhooks {
             })
             .await?;
         let age = Duration::from_millis(oldest.map_or(0, |at| now.saturating_sub(at)));
-        self.counts.stands(number(count), age.as_secs_f64());
-        lock(&self.known).waiting = count;
+        self.counts.stands(number(waiting.values().sum()), age.as_secs_f64());
+        lock(&self.known).waiting = waiting;
         for row in orphans.iter().filter(|_| lead) {
             let attempt = Attempt { at: now, ms: 0, status: None, said: "no endpoint has this name any more".into() };
             let next = row.delivery.after(&Outcome::Refused, &attempt, 0.0);
@@ -348,7 +360,8 @@ impl Webhooks {
         self.queue
             .waiting(|row| {
                 waiting += 1;
-                oldest = Some(oldest.map_or(row.delivery.at, |at| at.min(row.delivery.at)));
+                let since = row.delivery.waits_since();
+                oldest = Some(oldest.map_or(since, |at| at.min(since)));
                 deliveries.push(bare(row));
             })
             .await
@@ -416,7 +429,9 @@ impl Webhooks {
     /// There is no such endpoint, or what the store says.
     pub async fn enable(&self, name: &str) -> Answer<()> {
         self.post(name)?;
-        self.queue.switch(name, None).await.map_err(problem_of)?;
+        if !self.queue.switch(name, None).await.map_err(problem_of)? {
+            return Err(Problem::new(ErrorCode::Overloaded, "Others switch this endpoint all the time."));
+        }
         lock(&self.known).off.remove(name);
         Ok(())
     }

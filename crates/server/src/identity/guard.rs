@@ -70,6 +70,14 @@ pub fn dev_refusal(listen: SocketAddr) -> Option<String> {
     })
 }
 
+/// Why operators may not have a port of their own at an address. `None` if they may: without a token whoever gets there is
+/// believed.
+#[must_use]
+pub fn ops_refusal(listen: SocketAddr, token: &OpsToken) -> Option<String> {
+    (!token.is_set() && !listen.ip().is_loopback())
+        .then(|| format!("the operators' port {listen} is not on a loopback address: it needs a token."))
+}
+
 impl Guard {
     /// Answers to hosts and origins besides its own.
     #[must_use]

@@ -147,7 +147,8 @@ impl Limiter {
         Arc::clone(&self.rates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets a report of a user's client pass. One that does not is none of the node's refusals: nothing is lost by it.
+    /// Lets a report of a user's client pass. One that does not is none of the node's refusals: what is
+    /// lost by it are counts.
     pub(crate) fn report(&self, scope: &Scope) -> Result<(), Problem> {
         let rates = self.rates();
         let wait = rates.over(&rates.reports, scope);

@@ -1,24 +1,16 @@
 //! Settings by key.
 
-use threadmill_store::{Setting, SettingPut, SettingsPage, settings_end};
+use threadmill_store::{Setting, SettingPut, SettingsPage, keys_end};
 
 use crate::codec::{int, uint};
 use crate::db::{Db, get};
 use crate::fail::{Done, Fail};
 
-/// Those whose keys begin with a prefix.
-pub(crate) async fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
-    const SQL: &str = "SELECT key, version, value FROM threadmill.settings WHERE key >= $1 AND key < $2 ORDER BY key";
-    let rows = db.all(SQL, &[&prefix, &settings_end(prefix)]).await?;
-    let read = |row| Ok(Setting { key: get(row, 0)?, version: uint(get(row, 1)?)?, value: get(row, 2)? });
-    rows.iter().map(read).collect()
-}
-
 /// A page of them.
 pub(crate) async fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>> {
     const SQL: &str = "SELECT key, version, value FROM threadmill.settings
         WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4";
-    let (after, end) = (page.after.as_deref().unwrap_or_default(), settings_end(&page.prefix));
+    let (after, end) = (page.after.as_deref().unwrap_or_default(), keys_end(&page.prefix));
     let rows = db.all(SQL, &[&page.prefix, &end, &after, &i64::from(page.limit)]).await?;
     let read = |row| Ok(Setting { key: get(row, 0)?, version: uint(get(row, 1)?)?, value: get(row, 2)? });
     rows.iter().map(read).collect()

@@ -11,7 +11,7 @@ use threadmill_store::relational::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
     ThreadRow, body_from_blob, body_to_blob, status_from,
 };
-use threadmill_store::{BudgetRow, IdempotencyKey, LockRow, StoreError};
+use threadmill_store::{BudgetRow, Held, IdempotencyKey, LockRow, StoreError};
 
 use super::commit::{BudgetSheet, Receipt, Sheet, key_hash};
 use super::mark::Mark;
@@ -102,12 +102,13 @@ impl Rows for Draft<'_> {
         Ok(())
     }
 
-    async fn bury(&mut self, _: &ThreadRow) -> Done<()> {
+    async fn bury(&mut self, row: &ThreadRow) -> Done<Vec<Held>> {
         if let Some(thread) = self.thread.take() {
             self.sheet.bury(&thread);
         }
-        self.runs.clear();
-        Ok(())
+        let runs = std::mem::take(&mut self.runs).into_values();
+        let open = runs.filter(|run| run.row.thread == row.num && run.row.status != RunStatus::Ended);
+        Ok(open.filter_map(|run| run.row.held.clone()).collect())
     }
 
     async fn remember(&mut self, row: &ThreadRow) -> Done<()> {
@@ -270,11 +271,6 @@ impl Rows for Draft<'_> {
 
     async fn any_unended(&mut self, thread: &ThreadRow) -> Done<bool> {
         Ok(self.runs.values().any(|run| run.row.thread == thread.num && run.row.status != RunStatus::Ended))
-    }
-
-    async fn unended(&mut self, thread: &ThreadRow) -> Done<Vec<RunRow>> {
-        let open = |run: &&RunSheet| run.row.thread == thread.num && run.row.status != RunStatus::Ended;
-        Ok(self.runs.values().filter(open).map(|run| (*run.row).clone()).collect())
     }
 
     async fn stream_length(&mut self, run: &RunRow) -> Done<u64> {

@@ -184,7 +184,8 @@ impl<'a> Needs<'a> {
                 self.messages.extend(regenerate.iter().chain([message]).map(|id| (scope, thread, id)));
                 self.runs.insert((scope, run));
                 self.new_runs += 1;
-                let lines = hold.iter().flat_map(|hold| &hold.lines);
+                // What is no hold is refused by the rules, and makes no rows.
+                let lines = hold.iter().filter(|hold| hold.check().is_ok()).flat_map(|hold| &hold.lines);
                 self.lines.extend(lines.map(|line| ((line.key.as_str(), line.start), line)));
             }
             Command::StopRun { run } | Command::EndRun { run, .. } => {

@@ -299,17 +299,18 @@ fn run_rows(writes: &mut Writes, sheet: &Sheet) {
     // The ended ones first: another may begin on the branch of one in the same commit.
     writes.add(
         "UPDATE threadmill.runs r SET status = k.status, outcome = k.outcome, fence = k.fence, holder = k.holder,
-            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at, held = k.held,
+            until = k.until, folded = k.folded, length = k.length, error = k.error, ended_at = k.ended_at,
+            held = CASE WHEN k.ended_at IS NULL THEN r.held END,
             open = CASE WHEN k.ended_at IS NULL THEN r.thread END, kept = k.ended_at IS NOT NULL
          FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
-            $9::text[], $10::int8[], $11::bytea[])
-            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at, held)
+            $9::text[], $10::int8[])
+            k (num, status, outcome, fence, holder, until, folded, length, error, ended_at)
          WHERE r.num = k.num",
         &marked(Mark::Changed),
         |rows| {
             columns!(rows; r => r.num, run_status_to(r.status), r.outcome.map(outcome_to), int(r.fence),
                 text_to(&r.holder), int(r.until), int(r.folded), int(r.length), r.error.as_deref().map(text_to),
-                r.ended_at.map(int), held_to(r.held.as_ref()))
+                r.ended_at.map(int))
         },
     );
     // Their ids are taken by runs of deleted threads, whose rows are only not removed yet.

@@ -44,18 +44,20 @@ pub(crate) fn keep(db: &Db<'_>, key: &str, start: Millis, row: &BudgetRow) -> Do
     Ok(())
 }
 
-/// How budgets stand.
+/// How budgets stand. A page is sought from the greater of its two beginnings: SQLite would seek one and walk to the other.
 pub(crate) fn all(db: &Db<'_>, query: &SpendingQuery) -> Done<Vec<Spending>> {
     const SQL: &str = "SELECT key, start, until, money, tokens, held_money, held_tokens, runs FROM budgets
-        WHERE key >= ?1 AND key < ?2 AND until > ?3 AND (key, start) > (?4, ?5)
+        WHERE key >= max(?1, ?4) AND key < ?2 AND until > ?3 AND (key, start) > (?4, ?5)
             AND (runs > 0 OR held_money > 0 OR held_tokens > 0) ORDER BY key, start LIMIT ?6";
     let (key, start) = query.after.as_ref().map_or(("", 0), |(key, start)| (key.as_str(), *start));
     let params = params![query.prefix, keys_end(&query.prefix), query.open_at, key, start, query.limit];
     db.all(SQL, params, |row| Ok(Spending { key: row.get(0)?, start: row.get(1)?, row: read(row, 2)? }))
 }
 
-/// Removes periods that ended before a time.
+/// Removes periods that ended before a time, some of them: all of a day end at once, and this is within a commit.
 pub(crate) fn remove_old(db: &Db<'_>, before: Millis) -> Done<()> {
-    db.change("DELETE FROM budgets WHERE until < ?1", [before])?;
+    const SQL: &str = "DELETE FROM budgets WHERE (key, start) IN (
+        SELECT key, start FROM budgets WHERE until < ?1 LIMIT 500)";
+    db.change(SQL, [before])?;
     Ok(())
 }

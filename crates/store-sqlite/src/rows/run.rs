@@ -57,7 +57,12 @@ fn sum(row: &RunRow) -> RowSum {
     let place = RowSum::of(row.tenant).text(row.id.as_str()).int(row.thread).int(row.branch).int(row.message);
     let state = place.uint(row.depth).int(run_status_to(row.status)).int(row.outcome.map_or(-1, outcome_to));
     let texts = state.uint(row.fence).text(&row.provider).text(&row.request.0).maybe(row.error.as_deref());
-    texts.uint(row.length).uint(row.started_at).uint(row.ended_at.unwrap_or(0))
+    let sum = texts.uint(row.length).uint(row.started_at).uint(row.ended_at.unwrap_or(0));
+    // Rows from before there were budgets hold nothing and have none of it in their sums.
+    match held_to(row.held.as_ref()) {
+        Some(held) => sum.bytes(&held),
+        None => sum,
+    }
 }
 
 /// A run of this tenant by its id.
@@ -124,11 +129,11 @@ pub(crate) fn insert(db: &Db<'_>, row: &RunRow) -> Done<i64> {
     )
 }
 
-/// Writes back what can change, bar the lease.
+/// Writes back what can change, bar the lease. What it holds is there until it ends.
 pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
     db.change(
         "UPDATE runs SET status = ?2, outcome = ?3, fence = ?4, folded = ?5, length = ?6, error = ?7, ended_at = ?8,
-                         sum = ?9, held = ?10
+                         sum = ?9, held = CASE WHEN ?8 IS NULL THEN held END
          WHERE num = ?1",
         params![
             row.num,
@@ -140,7 +145,6 @@ pub(crate) fn update(db: &Db<'_>, row: &RunRow) -> Done<()> {
             row.error,
             row.ended_at,
             sum(row).end(),
-            held_to(row.held.as_ref()),
         ],
     )?;
     Ok(())

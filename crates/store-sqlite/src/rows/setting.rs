@@ -1,25 +1,17 @@
 //! Settings by key.
 
 use rusqlite::params;
-use threadmill_store::{Setting, SettingPut, SettingsPage, settings_end};
+use threadmill_store::{Setting, SettingPut, SettingsPage, keys_end};
 
 use crate::db::Db;
 use crate::fail::Done;
 
-/// Those whose keys begin with a prefix.
-pub(crate) fn find(db: &Db<'_>, prefix: &str) -> Done<Vec<Setting>> {
-    const SQL: &str = "SELECT key, version, value FROM settings WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    db.all(SQL, params![prefix, settings_end(prefix)], |row| {
-        Ok(Setting { key: row.get(0)?, version: row.get(1)?, value: row.get(2)? })
-    })
-}
-
-/// A page of them.
+/// A page of them. It is sought from the greater of its two beginnings: SQLite would seek one and walk to the other.
 pub(crate) fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>> {
     const SQL: &str = "SELECT key, version, value FROM settings
-        WHERE key >= ?1 AND key < ?2 AND key > ?3 ORDER BY key LIMIT ?4";
+        WHERE key >= max(?1, ?3) AND key < ?2 AND key > ?3 ORDER BY key LIMIT ?4";
     let after = page.after.as_deref().unwrap_or_default();
-    db.all(SQL, params![page.prefix, settings_end(&page.prefix), after, page.limit], |row| {
+    db.all(SQL, params![page.prefix, keys_end(&page.prefix), after, page.limit], |row| {
         Ok(Setting { key: row.get(0)?, version: row.get(1)?, value: row.get(2)? })
     })
 }

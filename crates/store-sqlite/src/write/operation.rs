@@ -10,7 +10,7 @@ use threadmill_store::relational::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, Rows, RunChange, RunRow, Sibling, Standing, Target,
     ThreadRow, key, ranges,
 };
-use threadmill_store::{BudgetRow, IdempotencyKey, LockRow};
+use threadmill_store::{BudgetRow, Held, IdempotencyKey, LockRow};
 
 use super::chunks::Journal;
 use super::removal;
@@ -84,9 +84,10 @@ impl Rows for Operation<'_> {
         thread::update(self.db, row)
     }
 
-    async fn bury(&mut self, row: &ThreadRow) -> Done<()> {
-        self.effects.extend(removal::bury(self.db, row)?);
-        Ok(())
+    async fn bury(&mut self, row: &ThreadRow) -> Done<Vec<Held>> {
+        let (effects, held) = removal::bury(self.db, row)?;
+        self.effects.extend(effects);
+        Ok(held)
     }
 
     async fn remember(&mut self, row: &ThreadRow) -> Done<()> {
@@ -236,12 +237,6 @@ impl Rows for Operation<'_> {
 
     async fn any_unended(&mut self, thread: &ThreadRow) -> Done<bool> {
         run::any_unended(self.db, thread.num)
-    }
-
-    async fn unended(&mut self, thread: &ThreadRow) -> Done<Vec<RunRow>> {
-        let ids = self.live.of_thread(thread.num);
-        let found = ids.map(|id| run::find(self.db, thread.tenant, id));
-        Ok(found.collect::<Done<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     async fn stream_length(&mut self, run: &RunRow) -> Done<u64> {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{ToSql, params};
 use threadmill_proto::ThreadId;
-use threadmill_store::TOMBSTONES;
-use threadmill_store::relational::{NONE, ThreadRow, key};
+use threadmill_store::relational::{NONE, ThreadRow, held_from, key};
+use threadmill_store::{Held, TOMBSTONES};
 
 use crate::db::Db;
 use crate::fail::Done;
@@ -33,19 +33,22 @@ pub(crate) enum Left {
     Nothing,
 }
 
-/// Takes a thread away and leaves its rows to be removed. Returns what to note about its runs.
-pub(crate) fn bury(db: &Db<'_>, row: &ThreadRow) -> Done<Vec<Effect>> {
-    let unended: Vec<i64> =
-        db.all("SELECT num FROM runs WHERE thread = ?1 AND status < 2", [row.num], |row| Ok(row.get(0)?))?;
+/// Takes a thread away and leaves its rows to be removed. Returns what to note about its runs, and what those held that had
+/// not ended.
+pub(crate) fn bury(db: &Db<'_>, row: &ThreadRow) -> Done<(Vec<Effect>, Vec<Held>)> {
+    let unended: Vec<(i64, Option<Held>)> =
+        db.all("SELECT num, held FROM runs WHERE thread = ?1 AND status < 2 ORDER BY num", [row.num], |row| {
+            Ok((row.get(0)?, held_from(row.get::<_, Option<Vec<u8>>>(1)?.as_deref())?))
+        })?;
     if !unended.is_empty() {
         // What has not ended is looked for at every start, and by the sweeper.
         db.change("DELETE FROM runs WHERE thread = ?1 AND status < 2", [row.num])?;
     }
     db.change("DELETE FROM threads WHERE num = ?1", [row.num])?;
     db.change("INSERT INTO graves (thread, tenant) VALUES (?1, ?2)", params![row.num, row.tenant])?;
-    let mut effects: Vec<Effect> = unended.into_iter().map(Effect::Gone).collect();
-    effects.push(Effect::Buried);
-    Ok(effects)
+    let (gone, held): (Vec<i64>, Vec<Option<Held>>) = unended.into_iter().unzip();
+    let effects = gone.into_iter().map(Effect::Gone).chain([Effect::Buried]).collect();
+    Ok((effects, held.into_iter().flatten().collect()))
 }
 
 /// Remembers that a user deleted a thread: by its id, and by the key of the request that made it.

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use threadmill_proto::{Anchor, Scope, ThreadId};
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::costs::of_each_write;
+use threadmill_store::conformance::kit::shapes::{import, line, nested};
 use threadmill_store::conformance::kit::{branch_id, scope};
-use threadmill_store::conformance::shapes::{import, line, nested};
 use threadmill_store::{DurableStore as _, PageLimits, WindowQuery};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore, WindowCost};
 

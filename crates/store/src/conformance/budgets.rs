@@ -209,6 +209,8 @@ pub async fn holds_have_bounds(rig: &mut dyn Rig) {
     let backwards = BudgetLine { until: 1_000, ..fine("b") };
     for lines in
         [vec![fine("")], vec![fine(&"x".repeat(513))], vec![fine("b"), fine("b")], vec![backwards], many.clone()]
+            .into_iter()
+            .chain(["a\0", "a\u{10ffff}"].map(|name| vec![fine(name)]))
     {
         let start = holding(chat.start("r"), lines);
         nonsense(chat.apply([start]).await);

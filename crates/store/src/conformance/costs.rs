@@ -3,8 +3,8 @@
 use threadmill_proto::{BranchId, LockName, Millis, Outcome};
 
 use super::Rig;
+use super::kit::shapes::line;
 use super::kit::{Chat, body, branch_id, delta, key, lease, message_id, run_id, started_in, stopping_in, thread_id};
-use super::shapes::line;
 use crate::{ChunkAppend, Command, IfMoved, ImportThread, LockAnswer, LockRequest, LockToken, Transaction};
 
 /// What each kind of write cost, by the counter that `meter` reads.

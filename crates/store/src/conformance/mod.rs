@@ -9,7 +9,6 @@
 pub mod costs;
 pub mod formats;
 pub mod kit;
-pub mod shapes;
 
 pub mod budgets;
 pub mod changes;

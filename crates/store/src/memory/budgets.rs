@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use threadmill_proto::Millis;
 
-use super::state::State;
 use crate::{Amount, BudgetRow, Held, Hold, Spending, SpendingQuery, StoreResult};
 
 /// Budgets by key and beginning of the period.
@@ -28,11 +27,11 @@ pub(super) fn settle(budgets: &mut Budgets, held: Option<Held>, spent: Option<Am
     }
 }
 
-pub(super) fn read(state: &State, query: &SpendingQuery) -> Vec<Spending> {
+pub(super) fn read(budgets: &Budgets, query: &SpendingQuery) -> Vec<Spending> {
     let wanted = |(place, row): &(&(String, Millis), &BudgetRow)| {
         let later = query.after.as_ref().is_none_or(|at| *place > at);
         place.0.starts_with(&query.prefix) && row.until > query.open_at && later && row.counts()
     };
-    let found = state.budgets.iter().filter(wanted).take(query.limit as usize);
+    let found = budgets.iter().filter(wanted).take(query.limit as usize);
     found.map(|((key, start), row)| Spending { key: key.clone(), start: *start, row: *row }).collect()
 }

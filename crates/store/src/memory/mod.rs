@@ -146,10 +146,6 @@ impl DurableStore for MemoryStore {
         self.read(|state| Ok(locks::read(state, scope, name)))
     }
 
-    async fn settings(&self, prefix: &str) -> StoreResult<Vec<Setting>> {
-        self.read(|state| Ok(settings::read(state, prefix)))
-    }
-
     async fn settings_page(&self, page: SettingsPage) -> StoreResult<Vec<Setting>> {
         self.read(|state| Ok(settings::page(state, &page)))
     }
@@ -159,7 +155,7 @@ impl DurableStore for MemoryStore {
     }
 
     async fn spending(&self, query: SpendingQuery) -> StoreResult<Vec<Spending>> {
-        self.read(|state| Ok(budgets::read(state, &query)))
+        self.read(|state| Ok(budgets::read(&state.budgets, &query)))
     }
 
     async fn window(&self, scope: &Scope, query: WindowQuery) -> StoreResult<Window> {

@@ -3,16 +3,10 @@
 use super::state::State;
 use crate::{Setting, SettingPut, SettingsPage, StoreResult, check_settings};
 
-pub(super) fn read(state: &State, prefix: &str) -> Vec<Setting> {
-    let named = state.settings.iter().filter(|(key, _)| key.starts_with(prefix));
-    named.map(|(key, (version, value))| Setting { key: key.clone(), version: *version, value: value.clone() }).collect()
-}
-
 pub(super) fn page(state: &State, page: &SettingsPage) -> Vec<Setting> {
-    let mut found = read(state, &page.prefix);
-    found.retain(|setting| page.after.as_ref().is_none_or(|after| setting.key > *after));
-    found.truncate(page.limit as usize);
-    found
+    let is_asked = |key: &String| key.starts_with(&page.prefix) && page.after.as_ref().is_none_or(|after| key > after);
+    let found = state.settings.iter().filter(|(key, _)| is_asked(key)).take(page.limit as usize);
+    found.map(|(key, (version, value))| Setting { key: key.clone(), version: *version, value: value.clone() }).collect()
 }
 
 pub(super) fn put(state: &mut State, puts: &[SettingPut]) -> StoreResult<bool> {

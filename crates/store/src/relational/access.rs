@@ -14,7 +14,7 @@ use super::fail::Refusal;
 use super::rows::{
     BranchRow, Followers, MessageRow, Pred, Principal, ReceiptRow, RunRow, Sibling, Standing, ThreadRow,
 };
-use crate::{BudgetRow, IdempotencyKey, LockRow};
+use crate::{BudgetRow, Held, IdempotencyKey, LockRow};
 
 /// What asking a store's rows gives.
 pub type Done<R, T> = Result<T, <R as Rows>::Fail>;
@@ -77,8 +77,9 @@ pub trait Rows {
     fn add_thread(&mut self, row: ThreadRow) -> impl Future<Output = Done<Self, ThreadRow>>;
     /// Writes a thread back.
     fn put_thread(&mut self, row: &ThreadRow) -> impl Future<Output = Done<Self, ()>>;
-    /// Takes a thread with its runs away: nothing leads to its rows any more, which are removed later.
-    fn bury(&mut self, row: &ThreadRow) -> impl Future<Output = Done<Self, ()>>;
+    /// Takes a thread with its runs away: nothing leads to its rows any more, which are removed later. Returns what its
+    /// runs held that had not ended.
+    fn bury(&mut self, row: &ThreadRow) -> impl Future<Output = Done<Self, Vec<Held>>>;
     /// Remembers that its owner deleted a thread: by its id, and by the key of the request that made it.
     fn remember(&mut self, row: &ThreadRow) -> impl Future<Output = Done<Self, ()>>;
     /// Whether a user deleted a thread of this id.
@@ -168,8 +169,6 @@ pub trait Rows {
     fn run_on(&mut self, thread: &ThreadRow, branch: i64) -> impl Future<Output = Done<Self, Option<RunRow>>>;
     /// Whether a run of the thread has not ended.
     fn any_unended(&mut self, thread: &ThreadRow) -> impl Future<Output = Done<Self, bool>>;
-    /// The runs of the thread that have not ended.
-    fn unended(&mut self, thread: &ThreadRow) -> impl Future<Output = Done<Self, Vec<RunRow>>>;
     /// Chunks in the stream of a run that has not ended.
     fn stream_length(&mut self, run: &RunRow) -> impl Future<Output = Done<Self, u64>>;
     /// Adds a run; its number is given here.

@@ -2,7 +2,6 @@
 //! [`crate::BudgetRow`]'s.
 
 use super::access::{Done, Rows};
-use super::rows::RunRow;
 use crate::{Amount, Held, Hold};
 
 /// Takes a hold in every budget, or is refused.
@@ -16,9 +15,8 @@ pub(super) async fn hold<R: Rows>(rows: &mut R, hold: &Hold) -> Done<R, Held> {
     Ok(hold.kept())
 }
 
-/// Settles what a run held, if it did: it cost `spent`, or all that was held if nobody knows.
-pub(super) async fn settle<R: Rows>(rows: &mut R, run: &mut RunRow, spent: Option<Amount>) -> Done<R, ()> {
-    let Some(held) = run.held.take() else { return Ok(()) };
+/// Settles what a run held: it cost `spent`, or all that was held if nobody knows.
+pub(super) async fn settle<R: Rows>(rows: &mut R, held: Held, spent: Option<Amount>) -> Done<R, ()> {
     for (key, start) in &held.places {
         // A period that was removed as too old counts nothing any more.
         if let Some(mut row) = rows.budget(key, *start).await? {

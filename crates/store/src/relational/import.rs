@@ -176,5 +176,6 @@ pub async fn import_finish<R: Rows>(
 /// If there is none, or what the store says.
 pub async fn import_abort<R: Rows>(rows: &mut R, scope: &Scope, id: &ThreadId) -> Done<R, ()> {
     let (_, row) = begun(rows, scope, id).await?;
-    rows.bury(&row).await
+    rows.bury(&row).await?;
+    Ok(())
 }

@@ -151,7 +151,9 @@ impl<R: Rows> Work<'_, R> {
         row.outcome = Some(*outcome);
         row.error.clone_from(error);
         row.ended_at = Some(self.at);
-        budgets::settle(self.rows, &mut row, *spent).await?;
+        if let Some(held) = row.held.take() {
+            budgets::settle(self.rows, held, *spent).await?;
+        }
         self.rows.put_run(&row, RunChange::Ended).await?;
         self.finish(&row, *outcome, body).await
     }

@@ -103,11 +103,10 @@ impl<R: Rows> Work<'_, R> {
             return Err(Conflict::TipMoved.into());
         }
         self.log(Change::ThreadDeleted, None).await?;
-        for mut run in self.rows.unended(&self.thread).await? {
-            budgets::settle(self.rows, &mut run, None).await?;
-        }
         self.rows.remember(&self.thread).await?;
-        self.rows.bury(&self.thread).await?;
+        for held in self.rows.bury(&self.thread).await? {
+            budgets::settle(self.rows, held, None).await?;
+        }
         self.push_summary(Summary {
             thread: self.thread.id.clone(),
             pos: 0,

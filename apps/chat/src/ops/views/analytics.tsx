@@ -108,7 +108,7 @@ function Shown({ data }: { data: Analytics }) {
         <p className="quiet">No day has enough visitors yet.</p>
       ) : (
         <>
-          <FactList facts={factsOf(sums)} />
+          <FactList facts={factsOf(sums, measures)} />
           <Daily groups={groups} />
           <h3>How it spreads</h3>
           <div className="graphs">
@@ -141,13 +141,12 @@ export function middle(values: readonly number[], buckets: readonly string[]): s
   return sum(values) === 0 ? '–' : (buckets[at] ?? '–');
 }
 
-const MILLISECONDS = ['16', '33', '50', '75', '100', '150', '200', '300', '500', '1000', '2000', 'more'];
-
-function factsOf(sums: Fields) {
+function factsOf(sums: Fields, measures: readonly Measure[]) {
   const [hits = 0, misses = 0, fetched = 0] = row(sums, 'prefetch');
   const [came = 0, used = 0] = row(sums, 'prefetchBytes');
   const ms = (name: string) => {
-    const found = middle(row(sums, name), MILLISECONDS);
+    const buckets = measures.find(measure => measure.name === name)?.buckets ?? [];
+    const found = middle(row(sums, name), buckets);
     return found === '–' || found === 'more' ? found : `≤ ${found} ms`;
   };
   return [

@@ -267,11 +267,11 @@ fn endless() -> ProviderError {
 }
 
 fn unreachable(error: reqwest::Error) -> ProviderError {
-    let timeout = error.is_timeout();
+    let (timeout, unsent) = (error.is_timeout(), error.is_connect());
     let why = if timeout { "did not answer in time" } else { "could not be reached" };
     tracing::warn!(error = %error.without_url(), "provider {why}");
     let code = if timeout { Failure::Timeout } else { Failure::Unavailable };
-    ProviderError::new(code, format!("The provider {why}."))
+    ProviderError { unsent, ..ProviderError::new(code, format!("The provider {why}.")) }
 }
 
 async fn refused(response: reqwest::Response, secrets: &Secrets) -> ProviderError {

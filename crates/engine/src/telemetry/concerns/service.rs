@@ -236,7 +236,7 @@ pub(super) const TABLE: &[Concern] = &[
         judge: Judge::Level(all("threadmill_budget_used_ratio")),
         minutes: 5,
         wrong: Wrong::Above,
-        steps: &[warning(0.5), warning(0.8), critical(1.0)],
+        steps: &[warning(0.5), warning(0.8), critical(0.999)],
         unit: Measure::Share,
         least: 1,
         hold: "0m",
@@ -247,7 +247,7 @@ pub(super) const TABLE: &[Concern] = &[
         look: "Whose it is, and what it is spent on.",
         act: "Raise it, wait for the next period, or stop what spends it.",
         back: "A raised budget is lowered again: what runs is not cut.",
-        command: ops!("summary"),
+        command: ops!("usage?tenant=default"),
     },
     Concern {
         id: "webhook-backlog",

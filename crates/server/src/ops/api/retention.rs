@@ -58,15 +58,15 @@ pub(super) async fn action(
     let missing = |name: &str| ApiProblem::new(ErrorCode::InvalidRequest, format!("`{name}` is missing."));
     let mut text = |name: &str| fields.text(name)?.ok_or_else(|| missing(name));
     let (who, why) = (text("who")?, text("why")?);
-    let mark = if what == "retention_confirm" { text("mark")? } else { String::new() };
+    let mark = (action == "confirm").then(|| text("mark")).transpose()?;
     fields.finish()?;
-    let wish = Wish { what, subject: format!("{mark} by {who}"), why: Some(why.clone()), from: address(&from) };
-    act(&app, &ops, may, wish)?;
+    let subject = mark.as_ref().map_or_else(|| format!("by {who}"), |mark| format!("{mark} by {who}"));
+    act(&app, &ops, may, Wish { what, subject, why: Some(why.clone()), from: address(&from) })?;
     let retention = app.engine.retention();
-    if what == "retention_stop" {
+    let Some(mark) = mark else {
         retention.stop().await?;
         return Ok(Json(json!({"active": false})));
-    }
+    };
     let confirmed = retention.confirm(&mark, &who, &why).await?;
     Ok(Json(json!({"active": true, "confirmed": said(&confirmed)})))
 }

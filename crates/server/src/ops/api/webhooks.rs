@@ -85,7 +85,7 @@ pub(super) async fn action(
 
 /// A delivery without what is sent.
 fn line(delivery: &Delivery) -> Value {
-    let Delivery { id, endpoint, event, at, due, state, attempts, replays, last, body: _ } = delivery;
+    let Delivery { id, endpoint, event, at, due, state, attempts, replays, last, since: _, body: _ } = delivery;
     let last = last
         .as_ref()
         .map(|last| json!({"at": shape::iso(last.at), "ms": last.ms, "status": last.status, "said": last.said}));

@@ -4,12 +4,10 @@ mod show;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use threadmill_client::Method;
 
-use crate::operator::Operator;
+use super::server::Place;
 
 const EXAMPLES: &str = "Examples:\n  threadmill webhooks list\n  threadmill webhooks test pager\n  \
     threadmill webhooks replay msg_0190… --endpoint pager --why 'the pager lost them'\n\nTHREADMILL_OPS_TOKEN has the \
@@ -21,12 +19,8 @@ const EXAMPLES: &str = "Examples:\n  threadmill webhooks list\n  threadmill webh
 pub(crate) struct Webhooks {
     #[command(subcommand)]
     what: What,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
-    url: String,
-    /// Print what the server says, as JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,10 +60,9 @@ struct Named {
 
 impl Webhooks {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let operator = Operator::at(&self.url)?;
+        let operator = self.place.operator()?;
         let act = async |name: &str, action: &str, body: Value| {
-            let path = format!("/webhooks/{name}/{action}");
-            operator.ask(Method::POST, &path, Some(given(body))).await
+            operator.change(&format!("/webhooks/{name}/{action}"), body).await
         };
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
             What::List => (operator.read("/webhooks").await?, show::list),
@@ -82,16 +75,6 @@ impl Webhooks {
                 (act(&endpoint, "enable", json!({"why": why})).await?, |_| "It is on.\n".into())
             }
         };
-        let text = if self.json { format!("{answer:#}\n") } else { print(&answer) };
-        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
-        Ok(ExitCode::SUCCESS)
+        self.place.print(&answer, print)
     }
-}
-
-/// A body without what was not given.
-fn given(mut body: Value) -> Value {
-    if let Value::Object(map) = &mut body {
-        map.retain(|_, value| !value.is_null());
-    }
-    body
 }

@@ -15,7 +15,7 @@ mod terminal;
 mod tests;
 mod words;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,7 +28,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 
-use ask::{Heard, Server, TOKEN, keep_asking};
+use super::server::{self, TOKEN};
+use ask::{Heard, Server, keep_asking};
 use draw::{Paint, draw};
 use page::Line;
 use screen::{Screen, Then};
@@ -67,8 +68,7 @@ impl Top {
         let server = Server::new(self.url.trim_end_matches('/'), self.token()?)?;
         if self.json || self.once {
             let text = if self.json { json(&server).await? } else { once(&server).await? };
-            std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")?;
-            return Ok(ExitCode::SUCCESS);
+            return server::print(&text);
         }
         if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
             bail!("this is no terminal: use --once or --json");
@@ -78,8 +78,7 @@ impl Top {
     }
 
     fn token(&self) -> anyhow::Result<Option<String>> {
-        let variable = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
-        match (&self.token_file, variable) {
+        match (&self.token_file, server::token()) {
             (Some(_), Some(_)) => bail!("give --token-file or {TOKEN}, not both"),
             (Some(file), None) => {
                 let text = std::fs::read_to_string(file);

@@ -16,9 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
+use super::live::Running;
 use crate::config::{self, Auth, Config};
 use crate::flags::{self, Overrides};
-use crate::live::Running;
 use crate::log::Log;
 use crate::show;
 
@@ -48,8 +48,6 @@ pub(crate) struct Reloader {
     edge: Arc<Edge>,
     log: Log,
     drain: Arc<AtomicU64>,
-    /// How callers are known, which waits for a restart.
-    auth: Auth,
     running: Mutex<Running>,
 }
 
@@ -68,18 +66,15 @@ impl Reloader {
     pub(crate) fn new(needs: Needs, config: &Config) -> anyhow::Result<Arc<Self>> {
         let Needs { read, overrides, descriptors, engine, edge, log, drain } = needs;
         let running = Mutex::new(Running::new(config)?);
-        let auth = config.auth;
-        Ok(Arc::new(Self { read, overrides, descriptors, engine, edge, log, drain, auth, running }))
+        Ok(Arc::new(Self { read, overrides, descriptors, engine, edge, log, drain, running }))
     }
 
     fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
-        show::usable(config)?;
         let (hosts, origins) = config::allowed(config)?;
-        let is_same = self.auth == Auth::Token && config.auth == Auth::Token;
         Ok(Prepared {
             flags: flags::flags(config, &self.overrides)?,
             providers: config::providers(config)?,
-            auth: is_same.then(|| config::auth(config)).transpose()?.map(|(auth, _)| auth),
+            auth: (config.auth == Auth::Token).then(|| config::auth(config)).transpose()?.map(|(auth, _)| auth),
             hosts,
             origins,
             operators: config::operators(&config.ops)?,
@@ -93,32 +88,36 @@ impl Reloader {
 
     /// Reads it again.
     pub(crate) async fn reload(&self) -> Result<Reloaded, String> {
-        // One at a time, so that what is said to run does.
-        let mut running = self.running.lock().await;
-        let read = || -> anyhow::Result<(Config, Prepared, Reloaded)> {
-            let config = (self.read)()?;
-            let prepared = self.prepare(&config)?;
-            let (changed, restart) = running.differs(&config)?;
-            Ok((config, prepared, Reloaded { changed, restart }))
-        };
-        // A file is read, and keys: short, and on a thread that may wait for a disk.
-        let (config, prepared, reloaded) = match tokio::task::block_in_place(read) {
-            Ok(read) => read,
-            Err(error) => {
-                let why = config::said(&error);
-                tracing::warn!(code = "config_refused", why, "the configuration cannot be used; nothing has changed");
-                return Err(why);
-            }
-        };
-        if !self.apply(prepared) {
-            return Err("the server is not up yet".into());
-        }
-        running.take(&config).map_err(|error| error.to_string())?;
+        let reloaded = self.try_reload().await.map_err(|error| config::said(&error));
+        let reloaded = reloaded.inspect_err(|why| {
+            tracing::warn!(code = "config_refused", why, "the configuration cannot be used; nothing has changed");
+        })?;
         let (changed, restart) = (reloaded.changed.join(", "), reloaded.restart.join(", "));
         tracing::info!(code = "config_reloaded", changed, "the configuration was read again");
         if !restart.is_empty() {
             tracing::warn!(code = "config_waits", restart, "these settings hold after a restart");
         }
+        Ok(reloaded)
+    }
+
+    async fn try_reload(&self) -> anyhow::Result<Reloaded> {
+        // One at a time, so that what is said to run does.
+        let mut running = self.running.lock().await;
+        let read = || -> anyhow::Result<(Running, Prepared, Reloaded)> {
+            let config = (self.read)()?;
+            show::usable(&config)?;
+            let (changed, restart) = running.differs(&config)?;
+            // What waits for a restart changes nothing of what is made now, neither a port nor a price.
+            let effective = running.with(&config)?;
+            show::usable(&effective)?;
+            Ok((Running::new(&effective)?, self.prepare(&effective)?, Reloaded { changed, restart }))
+        };
+        // A file is read, and keys: short, and on a thread that may wait for a disk.
+        let (next, prepared, reloaded) = tokio::task::block_in_place(read)?;
+        if !self.apply(prepared) {
+            anyhow::bail!("the server is not up yet");
+        }
+        *running = next;
         Ok(reloaded)
     }
 

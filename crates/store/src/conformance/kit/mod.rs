@@ -1,5 +1,7 @@
 //! Short words for the checks: ids, bodies, commands, and a chat that remembers its thread and its time.
 
+pub mod shapes;
+
 use std::sync::Arc;
 
 use threadmill_proto::message::Body;

@@ -2,7 +2,7 @@
 
 use threadmill_proto::{BranchId, Message, MessageId, MessageStatus, Part, Role, Scope, ThreadId};
 
-use super::kit::{branch_id, message_id, thread_id};
+use super::{branch_id, message_id, thread_id};
 use crate::{DurableStore, ImportRow, ImportThread};
 
 /// Rows in one write: what the importer of the command line uses.

@@ -1,4 +1,8 @@
-//! `threadmill serve`.
+//! `threadmill serve`: the node, what of its configuration changes while it runs ([`live`], [`reload`]), and where its traces go.
+
+pub(crate) mod live;
+mod reload;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +22,8 @@ use crate::config::{self, Auth, Config};
 use crate::descriptors;
 use crate::flags::{self, Overrides};
 use crate::log;
-use crate::reload::{self, Reloader};
 use crate::stop::{self, Asked};
-use crate::traces;
+use reload::Reloader;
 
 /// Flags win over THREADMILL_* variables, which win over the configuration file.
 #[derive(Debug, Clone, Args)]

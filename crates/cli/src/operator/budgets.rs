@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use threadmill_client::Method;
 use threadmill_proto::TenantId;
 
-use crate::operator::Operator;
+use super::server::{Place, asked, explained};
 
 const EXAMPLES: &str = "Examples:\n  threadmill budgets show\n  threadmill budgets show --tenant acme --json\n\n\
     THREADMILL_OPS_TOKEN has the operators' token, where there is one.";
@@ -19,6 +20,8 @@ const EXAMPLES: &str = "Examples:\n  threadmill budgets show\n  threadmill budge
 pub(crate) struct Budgets {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,33 +35,18 @@ struct Show {
     /// The tenant
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: String,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430")]
-    url: String,
-    /// Print what the server says, as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Budgets {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let What::Show(show) = self.what;
         let tenant = TenantId::parse(&show.tenant).context("--tenant")?;
-        // Of what ids are made of, `+` alone has a meaning in a query.
-        let path = format!("/usage?tenant={}", tenant.as_str().replace('+', "%2B"));
-        let answer = Operator::at(&show.url)?.read(&path).await;
-        let is_elsewhere = |error: &anyhow::Error| {
-            error
-                .downcast_ref::<threadmill_client::Error>()
-                .is_some_and(|error| error.code() == Some("route_not_found"))
+        let path = asked("/usage", &[("tenant", tenant.as_str())]);
+        let answer = match self.place.operator()?.ask(Method::GET, &path, None).await {
+            Err(error) if error.code() == Some("route_not_found") => bail!("this server keeps no budgets"),
+            answer => answer.map_err(explained)?,
         };
-        let answer = match answer {
-            Err(error) if is_elsewhere(&error) => bail!("this server keeps no budgets"),
-            answer => answer?,
-        };
-        let text = if show.json { format!("{answer:#}\n") } else { shown(&answer) };
-        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
-        Ok(ExitCode::SUCCESS)
+        self.place.print(&answer, shown)
     }
 }
 

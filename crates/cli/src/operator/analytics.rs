@@ -1,12 +1,11 @@
 //! `threadmill analytics`: how people use the page, as a running server tells its operators.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::operator::Operator;
+use super::server::{Operator, asked, print};
 
 const EXAMPLES: &str = "Examples:\n  threadmill analytics export > month.csv\n  \
     threadmill analytics export --days 90 --tenant acme --format json\n\nTHREADMILL_OPS_TOKEN has the operators' token, \
@@ -54,17 +53,19 @@ impl Analytics {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let What::Export(Export { url, days, tenant, format }) = self.what;
         let operator = Operator::at(&url)?;
-        let mut path = format!("/analytics?days={days}");
-        if let Some(tenant) = tenant {
-            // An id has no letter that an address gives a meaning.
-            threadmill_proto::TenantId::parse(&tenant).context("the tenant is no id")?;
-            path = format!("{path}&tenant={tenant}");
+        if let Some(tenant) = &tenant {
+            threadmill_proto::TenantId::parse(tenant).context("the tenant is no id")?;
         }
+        let days = days.to_string();
+        let mut fields = vec![("days", days.as_str())];
+        fields.extend(tenant.as_deref().map(|tenant| ("tenant", tenant)));
         let text = match format {
-            Format::Csv => operator.read_text(&format!("{path}&format=csv")).await?,
-            Format::Json => format!("{:#}\n", operator.read(&path).await?),
+            Format::Csv => {
+                fields.push(("format", "csv"));
+                operator.read_text(&asked("/analytics", &fields)).await?
+            }
+            Format::Json => format!("{:#}\n", operator.read(&asked("/analytics", &fields)).await?),
         };
-        std::io::stdout().write_all(text.as_bytes()).context("the output cannot be written")?;
-        Ok(ExitCode::SUCCESS)
+        print(&text)
     }
 }

@@ -4,12 +4,10 @@ mod show;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use threadmill_client::Method;
 
-use crate::operator::Operator;
+use super::server::{Operator, Place, Reason};
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
     threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
@@ -22,12 +20,8 @@ const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --in
 pub(crate) struct Rollouts {
     #[command(subcommand)]
     what: What,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
-    url: String,
-    /// Print what the server says, as JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,17 +52,6 @@ enum What {
 struct Flag {
     /// The flag
     flag: String,
-}
-
-/// Who changes something, and why: kept for good.
-#[derive(Debug, Args)]
-struct Reason {
-    /// Who asks for it
-    #[arg(long, value_name = "NAME")]
-    who: String,
-    /// Why
-    #[arg(long, value_name = "REASON")]
-    why: String,
 }
 
 #[derive(Debug, Args)]
@@ -131,7 +114,7 @@ struct Report {
 
 impl Rollouts {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let server = Server(Operator::at(&self.url)?);
+        let server = Server(self.place.operator()?);
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
             What::List => (server.get("").await?, show::list),
             What::Show(Flag { flag }) => (server.get(&format!("/{flag}")).await?, show::standing),
@@ -147,27 +130,19 @@ impl Rollouts {
             What::Kill(change) => (server.step("kill", change).await?, show::changed),
             What::End(change) => (server.step("end", change).await?, show::changed),
         };
-        let text = if self.json { format!("{answer:#}\n") } else { print(&answer) };
-        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
-        Ok(ExitCode::SUCCESS)
+        self.place.print(&answer, print)
     }
 }
 
 struct Server(Operator);
 
 impl Server {
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        self.0.ask(method, &format!("/rollouts{path}"), body).await
-    }
-
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.ask(Method::GET, path, None).await
+        self.0.read(&format!("/rollouts{path}")).await
     }
 
-    async fn step(&self, step: &str, change: Change) -> anyhow::Result<Value> {
-        let Change { flag, reason } = change;
-        let body = json!({"who": reason.who, "why": reason.why});
-        self.ask(Method::POST, &format!("/{flag}/{step}"), Some(body)).await
+    async fn step(&self, step: &str, Change { flag, reason }: Change) -> anyhow::Result<Value> {
+        self.0.change(&format!("/rollouts/{flag}/{step}"), reason.body()).await
     }
 
     async fn start(&self, start: Start) -> anyhow::Result<Value> {
@@ -187,8 +162,6 @@ impl Server {
             "startsAt": start.starts_at,
             "least": start.least,
         });
-        let Value::Object(mut body) = body else { bail!("an object is one") };
-        body.retain(|_, value| !value.is_null());
-        self.ask(Method::POST, &format!("/{}/start", start.flag), Some(Value::Object(body))).await
+        self.0.change(&format!("/rollouts/{}/start", start.flag), body).await
     }
 }

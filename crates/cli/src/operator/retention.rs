@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use threadmill_client::Method;
 
-use crate::operator::Operator;
+use super::server::{Operator, Place, Reason, asked};
 
 const EXAMPLES: &str = "Examples:\n  threadmill retention preview\n  \
     threadmill retention confirm 3f9a0c12b4d5 --who ada --why 'agreed with legal'\n  \
@@ -21,12 +19,8 @@ const EXAMPLES: &str = "Examples:\n  threadmill retention preview\n  \
 pub(crate) struct Retention {
     #[command(subcommand)]
     what: What,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
-    url: String,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,40 +38,21 @@ enum What {
     Stop(Reason),
 }
 
-/// Who asks for something, and why: it is audited.
-#[derive(Debug, Args)]
-struct Reason {
-    /// Who asks for it
-    #[arg(long, value_name = "NAME")]
-    who: String,
-    /// Why
-    #[arg(long, value_name = "REASON")]
-    why: String,
-}
-
 impl Retention {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let operator = Operator::at(&self.url)?;
-        let (answer, text) = match self.what {
-            What::Preview => {
-                let whole = whole(&operator).await?;
-                let text = shown(&whole);
-                (whole, text)
+        let operator = self.place.operator()?;
+        match self.what {
+            What::Preview => self.place.print(&whole(&operator).await?, shown),
+            What::Confirm { mark, reason } => {
+                let body = json!({"mark": mark, "who": reason.who, "why": reason.why});
+                let answer = operator.change("/retention/confirm", body).await?;
+                self.place.print(&answer, |_| "Threads are deleted by this policy from now on.\n".into())
             }
-            What::Confirm { mark, reason: Reason { who, why } } => {
-                let body = json!({"mark": mark, "who": who, "why": why});
-                let answer = operator.ask(Method::POST, "/retention/confirm", Some(body)).await?;
-                (answer, "Threads are deleted by this policy from now on.\n".to_owned())
+            What::Stop(reason) => {
+                let answer = operator.change("/retention/stop", reason.body()).await?;
+                self.place.print(&answer, |_| "No thread is deleted for its age any more.\n".into())
             }
-            What::Stop(Reason { who, why }) => {
-                let body = json!({"who": who, "why": why});
-                let answer = operator.ask(Method::POST, "/retention/stop", Some(body)).await?;
-                (answer, "No thread is deleted for its age any more.\n".to_owned())
-            }
-        };
-        let text = if self.json { format!("{answer:#}\n") } else { text };
-        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("the output cannot be written")?;
-        Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -85,19 +60,10 @@ impl Retention {
 async fn whole(operator: &Operator) -> anyhow::Result<Value> {
     let mut whole = operator.read("/retention").await?;
     while let Some(next) = whole["next"].as_str() {
-        let page = operator.read(&format!("/retention?after={}", encoded(next))).await?;
+        let page = operator.read(&asked("/retention", &[("after", next)])).await?;
         whole = joined(whole, &page);
     }
     Ok(whole)
-}
-
-/// A place as a query has it; stores of these days say numbers.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 /// What was seen so far with what a page adds.
@@ -175,6 +141,5 @@ mod tests {
              b: 7 of more than 30 days, the oldest last changed 2025-12-31T00:00:00.000Z; 1 as old are pinned and stay\n\
              7 of 5012 threads would go.\nNothing goes: the mark m is not confirmed.\n"
         );
-        assert_eq!(encoded("a/b 1"), "a%2Fb%201");
     }
 }

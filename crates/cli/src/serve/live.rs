@@ -45,16 +45,16 @@ impl Running {
         Ok(keys.into_iter().partition(|key| is_live(key)))
     }
 
-    /// Takes over what changes live.
-    pub(crate) fn take(&mut self, config: &Config) -> serde_json::Result<()> {
-        let new = serde_json::to_value(config)?;
+    /// The configuration that runs, with what changes live as another one has it.
+    pub(crate) fn with(&self, config: &Config) -> serde_json::Result<Config> {
+        let (mut with, new) = (self.0.clone(), serde_json::to_value(config)?);
         for key in LIVE {
             let pointer = format!("/{}", key.replace('.', "/"));
-            if let (Some(old), Some(new)) = (self.0.pointer_mut(&pointer), new.pointer(&pointer)) {
+            if let (Some(old), Some(new)) = (with.pointer_mut(&pointer), new.pointer(&pointer)) {
                 old.clone_from(new);
             }
         }
-        Ok(())
+        serde_json::from_value(with)
     }
 }
 
@@ -84,15 +84,31 @@ mod tests {
             "listen = '127.0.0.1:2'\ndrain_seconds = 7\n[limits]\nruns = 6\n[flags.b]\non = true\n[store]\nurl = 'postgres://x/y'",
         );
         let [old, new] = [old, new].map(|text| parse(text).expect("a configuration"));
-        let mut running = Running::new(&old).expect("JSON");
+        let running = Running::new(&old).expect("JSON");
         let names = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         let (live, restart) = running.differs(&new).expect("JSON");
         assert_eq!(live, names(&["drain_seconds", "limits.runs", "flags"]));
         assert_eq!(restart, names(&["listen", "store.url"]));
-        running.take(&new).expect("JSON");
+        let effective = running.with(&new).expect("it is a configuration");
+        assert_eq!((effective.drain_seconds, effective.limits.runs), (7, 6));
+        assert_eq!((effective.listen, &effective.store.url), (old.listen, &None), "what waits is as it was");
+        let running = Running::new(&effective).expect("JSON");
         let (live, restart) = running.differs(&new).expect("JSON");
         assert_eq!((live, restart), (Vec::new(), names(&["listen", "store.url"])), "it is said until it holds");
         assert_eq!(running.differs(&old).expect("JSON").1, Vec::<String>::new());
+    }
+
+    /// What runs is a configuration that was written and read back.
+    #[test]
+    fn a_configuration_survives_being_written() {
+        let text = "listen = '127.0.0.1:1'\nauth = 'token'\nallow_hosts = ['a']\n[ops]\nlisten = '127.0.0.1:2'\nrum = 'page'\n\
+            [[providers]]\nkind = 'replay'\nname = 'r'\n[hot]\nurl = 'redis://x'\n[telemetry]\nsample = 0.5\n\
+            [retention]\ndays = 30\n[[webhooks]]\nname = 'a'\nurl = 'https://x/y'\nsecret_env = 'S'\nevents = ['rollout.moved']\n\
+            [budgets]\nanswer_tokens = 9\n[[budgets.limits]]\nscope = 'user'\nmatch = '*'\nper = 'day'\nmoney = 1.5\n";
+        let all = |config: &Config| serde_json::to_value(config).expect("JSON");
+        let read = parse(text).expect("a configuration");
+        let again: Config = serde_json::from_value(all(&read)).expect("the same");
+        assert_eq!(all(&again), all(&read));
     }
 
     #[test]

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use threadmill_client::{Error, Http, Method};
+use threadmill_client::{Error, Method};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, timeout};
 
+use super::super::server::{Operator, explained};
 use super::tabs::{Tab, series_path};
 
-/// The variable that holds the operators' token. No flag does: what is on a command line is seen by everybody on the machine.
-pub(super) const TOKEN: &str = "THREADMILL_OPS_TOKEN";
 /// Between two rounds of questions.
 const EVERY: Duration = Duration::from_secs(2);
 /// The charts move each ten seconds.
@@ -22,33 +21,29 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// Whom to ask.
 #[derive(Clone)]
 pub(super) struct Server {
-    http: Http,
-    token: Option<String>,
+    operator: Operator,
     pub(super) url: String,
 }
 
 impl Server {
     pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
-        Ok(Self { http: Http::new(url, None)?, token, url: url.into() })
+        Ok(Self { operator: Operator::bearing(url, token)?, url: url.into() })
     }
 
     /// An answer, or in words why there is none.
     pub(super) async fn ask(&self, path: &str) -> Result<Value, String> {
-        let path = format!("/ops/api/{path}");
-        match timeout(DEADLINE, self.http.operate(Method::GET, &path, self.token.as_deref(), None)).await {
+        match timeout(DEADLINE, self.operator.ask(Method::GET, &format!("/{path}"), None)).await {
             Err(_) => Err("it does not answer".into()),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(said(&error)),
+            Ok(answer) => answer.map_err(said),
         }
     }
 }
 
 /// What went wrong, with what to do about it.
-fn said(error: &Error) -> String {
+fn said(error: Error) -> String {
     match error.code() {
-        Some("unauthorized") => format!("{error}: set {TOKEN} to the token that the server was given"),
         Some("route_not_found") => format!("{error}: /ops is served elsewhere, or has no token there"),
-        _ => error.to_string(),
+        _ => format!("{:#}", explained(error)),
     }
 }
 
