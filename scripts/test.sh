@@ -58,7 +58,7 @@ else
 fi
 # One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
 # too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
-cargo test --workspace --locked -- --skip outages::
+cargo test --workspace --locked --no-fail-fast -- --skip outages::
 
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY

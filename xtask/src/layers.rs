@@ -292,11 +292,15 @@ fn tokens(text: &str) -> Vec<String> {
 fn bare(text: &str) -> String {
     // The tests themselves, not a line that says that they are in a file of their own.
     let tests = text
-        .match_indices("#[cfg(test)]\nmod ")
-        .find(|(at, found)| text[at + found.len()..].lines().next().is_some_and(|line| line.ends_with('{')));
+        .match_indices("#[cfg(test)]\n")
+        .find(|(at, found)| text[at + found.len()..].lines().next().is_some_and(opens_a_module));
     let text = &text[..tests.map_or(text.len(), |(at, _)| at)];
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn opens_a_module(line: &str) -> bool {
+    (line.starts_with("mod ") || line.starts_with("pub(crate) mod ")) && line.ends_with('{')
 }
 
 /// Files that reach themselves, each circle once and named by its files.

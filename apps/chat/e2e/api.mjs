@@ -5,6 +5,19 @@ import { BASE } from './page.mjs';
 
 /** One request; a refusal fails the check with the server's own words. */
 export async function api(method, path, body) {
+  const { answer, text } = await ask(method, path, body);
+  must(answer.ok, `${method} ${path}: ${answer.status} ${text.slice(0, 300)}`);
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+/** What is there, or nothing if it is gone: threads of the checks that run beside these come and go. */
+async function still(path) {
+  const { answer, text } = await ask('GET', path);
+  must(answer.ok || answer.status === 404, `GET ${path}: ${answer.status} ${text.slice(0, 300)}`);
+  return answer.ok ? JSON.parse(text) : undefined;
+}
+
+async function ask(method, path, body) {
   const answer = await fetch(`${BASE}/v1${path}`, {
     method,
     headers: {
@@ -13,9 +26,7 @@ export async function api(method, path, body) {
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  const text = await answer.text();
-  must(answer.ok, `${method} ${path}: ${answer.status} ${text.slice(0, 300)}`);
-  return text === '' ? undefined : JSON.parse(text);
+  return { answer, text: await answer.text() };
 }
 
 /** A message whole, parts too long for a window included. */
@@ -55,7 +66,7 @@ export function tip(threadId, branch = '') {
 export async function longestThread() {
   let longest = { id: '', total: -1 };
   for (const { id } of await threads()) {
-    const { total } = await api('GET', `/threads/${id}/messages?anchor=tip&before=1`);
+    const total = (await still(`/threads/${id}/messages?anchor=tip&before=1`))?.total ?? -1;
     if (total > longest.total) longest = { id, total };
   }
   return longest;
@@ -66,10 +77,10 @@ export async function forkedThreads(most) {
   const found = [];
   for (const { id } of await threads()) {
     if (found.length >= most) break;
-    const { thread } = await api('GET', `/threads/${id}`);
-    if (thread.branches < 2) continue;
-    const { total } = await tip(id);
-    if (total <= 50) found.push(id);
+    const thread = (await still(`/threads/${id}`))?.thread;
+    if (thread === undefined || thread.branches < 2) continue;
+    const window = await still(`/threads/${id}/messages?anchor=tip&before=50`);
+    if (window?.total <= 50) found.push(id);
   }
   return found;
 }

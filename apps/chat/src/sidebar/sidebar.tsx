@@ -84,13 +84,7 @@ export function Sidebar({ current, drawer, onClose, onSearch }: SidebarProps) {
         </button>
       </div>
       {after ? (
-        <ThreadList
-          list={list}
-          current={current}
-          filtered={title !== ''}
-          now={now}
-          onOpen={onClose}
-        />
+        <ThreadList list={list} current={current} filtered={title !== ''} now={now} onOpen={onClose} />
       ) : (
         <div className="thread-list" />
       )}

@@ -14,6 +14,7 @@ use threadmill_proto::{JsonText, Part};
 use threadmill_store::{Amount, MOST_COUNTED};
 
 use super::prices::Price;
+use crate::telemetry::account::Account;
 
 /// Tokens around each message, and the system prompt.
 const PER_MESSAGE: u64 = 16;
@@ -132,14 +133,10 @@ impl Promise {
 
     /// What the message says that the provider counted, unless that cannot be.
     fn reported(&self, body: &Body) -> Option<Amount> {
-        let metadata: Value = serde_json::from_str(&body.metadata.as_ref()?.0).ok()?;
-        let usage = metadata.get("usage")?;
-        let count = |names: [&str; 2]| names.iter().find_map(|name| usage.get(name)?.as_u64());
-        let question = count(["prompt_tokens", "input_tokens"])?;
-        let answer = count(["completion_tokens", "output_tokens"])?;
-        // Where thoughts are not among the answer's tokens they are in the total alone.
-        let total = usage.get("total_tokens").and_then(Value::as_u64).unwrap_or(0);
-        let answer = answer.max(total.saturating_sub(question));
+        let mut account = Account::default();
+        account.take(&body.metadata.as_ref()?.0);
+        let question = account.input_tokens?;
+        let answer = account.output_tokens?.max(account.total_tokens.unwrap_or(0).saturating_sub(question));
         let most = self.question.saturating_add(self.answer).saturating_mul(BELIEVED);
         let sum = question.checked_add(answer)?;
         (sum > 0 && sum <= most).then(|| self.cost(question, answer))

@@ -6,6 +6,7 @@
 //! is of a user's data. What only the operator may see (the newest runs and failures, with ids) is kept beside, bounded, and
 //! never in a metric.
 
+pub(crate) mod account;
 pub(crate) mod answers;
 pub mod cell;
 pub mod clients;

@@ -9,8 +9,8 @@ use threadmill_proto::{Millis, Outcome, RunId, Scope, ThreadId};
 use tokio::time::Instant;
 
 use crate::sync::lock;
+use crate::telemetry::account::Account;
 use crate::telemetry::cell::{COUNTED, Words as _, words};
-use crate::telemetry::trace::account::Account;
 use crate::telemetry::trace::context::RunTrace;
 
 words! {

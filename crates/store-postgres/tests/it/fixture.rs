@@ -23,7 +23,8 @@ fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
 }
 
-struct Node(Arc<PostgresStore>);
+/// A store, and the database that is its own for as long.
+struct Node(Arc<PostgresStore>, Database);
 
 #[async_trait]
 impl Rig for Node {
@@ -47,10 +48,10 @@ fn program(database: &Database, name: &str) -> Command {
 #[ignore = "the fixture is written once and kept for ever"]
 async fn write_the_fixture() {
     let database = Database::fresh().await;
-    let rig = Node(database.open().await);
+    let rig = Node(database.open().await, database);
     write_everything(&rig).await;
     rig.0.close().await;
-    let dump = program(&database, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept(NEWEST)).status();
+    let dump = program(&rig.1, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept(NEWEST)).status();
     assert!(dump.expect("there is pg_dump").success());
 }
 
@@ -64,7 +65,8 @@ pub(crate) async fn restored(version: &str) -> Database {
 }
 
 async fn open(version: &str) -> Node {
-    Node(restored(version).await.open().await)
+    let database = restored(version).await;
+    Node(database.open().await, database)
 }
 
 #[tokio::test]

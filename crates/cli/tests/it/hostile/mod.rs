@@ -26,8 +26,10 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 const P99: Duration = Duration::from_millis(50);
 /// Users that the peers act for, so that no user's share hides what a node's limits do.
 const MASKS: usize = 8;
-/// Good clients that read windows before a flood, all at once.
+/// Good clients that read windows and follow threads before a flood, all at once.
 const READERS: usize = 64;
+/// How long they follow.
+const FOLLOWED: Duration = Duration::from_secs(1);
 /// Between two questions of the good client.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -142,7 +144,7 @@ fn p99(mut took: Vec<Duration>) -> Duration {
     took[(took.len() * 99 / 100).min(took.len() - 1)]
 }
 
-/// What a node takes that has served good clients for a while, who read the same windows as the flood will: its pools are
+/// What a node takes that has served good clients for a while, who read the same windows and follow the same threads as the flood will: its pools are
 /// filled and its caches warm. What a flood leaves behind is judged by that, and not by what a process takes that has done
 /// nothing yet.
 async fn at_rest(node: &Node, masks: &[Mask], size: &Size) -> u64 {
@@ -151,7 +153,13 @@ async fn at_rest(node: &Node, masks: &[Mask], size: &Size) -> u64 {
     let mut readers = JoinSet::new();
     for mask in masks.iter().cycle().take(READERS).cloned() {
         let api = node.api("whoever").bearing(&mask.token);
-        readers.spawn(async move { api.get(&format!("/threads/{}/messages", mask.thread)).await });
+        readers.spawn(async move {
+            api.get(&format!("/threads/{}/messages", mask.thread)).await;
+            let events = format!("/threads/{}/events?before=50", mask.thread);
+            let mut events = api.request(Method::GET, &events).send().await.expect("events");
+            let comes = async { while events.chunk().await.expect("what comes").is_some() {} };
+            let _ = tokio::time::timeout(FOLLOWED, comes).await;
+        });
     }
     readers.join_all().await;
     tokio::time::sleep(size.warm).await;

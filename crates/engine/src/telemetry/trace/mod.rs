@@ -6,7 +6,6 @@
 //!
 //! [`run_line`]: crate::telemetry::run_line
 
-pub(crate) mod account;
 pub mod context;
 pub(crate) mod of_run;
 pub(crate) mod sampler;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use crate::telemetry::account::Account;
 use crate::telemetry::cell::Words as _;
 use crate::telemetry::run_line::{Line, RunEnd, RunLine};
-use crate::telemetry::trace::account::Account;
 use crate::telemetry::trace::context::RunTrace;
 use crate::telemetry::trace::span::{Attribute, Span, SpanKind};
 
@@ -93,7 +93,8 @@ fn attributes(line: &Line, read: &RunLine, failed: Option<&'static str>) -> Vec<
         let seconds = first.saturating_sub(asked).as_secs_f64();
         all.push(("gen_ai.response.time_to_first_chunk", Attribute::Seconds(seconds)));
     }
-    let Account { input_tokens, cached_tokens, output_tokens, reasoning_tokens, finish_reason } =
+    // Of the total there is no such attribute.
+    let Account { input_tokens, cached_tokens, output_tokens, reasoning_tokens, finish_reason, total_tokens: _ } =
         line.account().clone();
     let tokens = [
         ("gen_ai.usage.input_tokens", input_tokens),

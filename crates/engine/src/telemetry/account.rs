@@ -13,6 +13,8 @@ pub(crate) struct Account {
     pub(crate) input_tokens: Option<u64>,
     pub(crate) cached_tokens: Option<u64>,
     pub(crate) output_tokens: Option<u64>,
+    /// As the endpoint says it: where thoughts are not among the answer's tokens they are in it alone.
+    pub(crate) total_tokens: Option<u64>,
     pub(crate) reasoning_tokens: Option<u64>,
     pub(crate) finish_reason: Option<String>,
 }
@@ -32,6 +34,7 @@ impl Account {
         let newest = |kept: &mut Option<u64>, paths: &[&str]| *kept = of(paths).or(*kept);
         newest(&mut self.input_tokens, &["/prompt_tokens", "/input_tokens", "/inputTokens"]);
         newest(&mut self.output_tokens, &["/completion_tokens", "/output_tokens", "/outputTokens"]);
+        newest(&mut self.total_tokens, &["/total_tokens", "/totalTokens"]);
         newest(
             &mut self.cached_tokens,
             &["/prompt_tokens_details/cached_tokens", "/cache_read_input_tokens", "/cachedInputTokens"],
@@ -59,7 +62,7 @@ mod tests {
             assert_eq!(account, Account::default(), "{nothing}");
         }
         account.take(
-            r#"{"usage":{"prompt_tokens":12,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4},
+            r#"{"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},
                 "completion_tokens_details":{"reasoning_tokens":2}}}"#,
         );
         account.take("{\"finishReason\":\"length\\u0007\",\"usage\":{\"completion_tokens\":5}}");
@@ -67,6 +70,7 @@ mod tests {
             input_tokens: Some(12),
             cached_tokens: Some(4),
             output_tokens: Some(5),
+            total_tokens: Some(15),
             reasoning_tokens: Some(2),
             finish_reason: Some("length".into()),
         };
