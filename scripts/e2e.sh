@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the pages' checks against a fresh server: scripts/e2e.sh BINARY. All of them in Chromium, then the core of them in
 # Chromium and Firefox, directly and through a delay of 60 ms each way. E2E=core runs the core alone, E2E=page the chat
-# page's others, E2E=ops those of the operators' page.
+# page's others, E2E=ops those of the operators' page, E2E=use-chat a stock `useChat` of the AI SDK.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=$1
@@ -55,4 +55,5 @@ runs() { [ "${E2E:-$1}" = "$1" ]; }
 runs page && { npm run --silent e2e || failed=1; }
 runs ops && { npm run --silent e2e:ops || failed=1; }
 runs core && { npm run --silent e2e:core || failed=1; }
+runs use-chat && { npm run --silent e2e:use-chat || failed=1; }
 exit $failed

@@ -18,6 +18,8 @@ install_packages() {
   command -v strace >/dev/null || missing+=(strace)
   command -v nginx >/dev/null || missing+=(nginx-light)
   command -v openssl >/dev/null || missing+=(openssl)
+  command -v curl >/dev/null || missing+=(curl)
+  command -v jq >/dev/null || missing+=(jq)
   command -v redis-server >/dev/null || missing+=(redis-server)
   ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
   wants_valkey && missing+=(valkey-server)
@@ -32,7 +34,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-step "tools: chromium, firefox, strace, nginx, openssl, redis, valkey, postgresql, npm packages, the wasm target"
+step "tools: chromium, firefox, strace, nginx, openssl, curl, jq, redis, valkey, postgresql, npm packages, the wasm target"
 install_packages
 make --no-print-directory node_modules/.installed
 rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown

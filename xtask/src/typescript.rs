@@ -18,7 +18,8 @@ const FOLDERS: &[&str] = &["apps", "packages", "scripts"];
 const BUILT: &[&str] = &["dist", "node_modules", "wasm"];
 
 /// Packages, and their rooms, lowest first. Files beside the rooms are rooms of their own.
-const PACKAGES: &[(&str, Table)] = &[("packages/client", CLIENT), ("packages/react", &[]), ("apps/chat", CHAT)];
+const PACKAGES: &[(&str, Table)] =
+    &[("packages/client", CLIENT), ("packages/react", &[]), ("packages/server", &[]), ("apps/chat", CHAT)];
 
 const CLIENT: Table = &[
     ("words", &[]),

@@ -11,6 +11,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use threadmill_engine::EXTERNAL;
 use threadmill_engine::budgets::Terms;
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
@@ -391,6 +392,9 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
                 }
             }
         });
+    }
+    if named.iter().any(|provider| provider.name == EXTERNAL) {
+        anyhow::bail!("no provider may be called `{EXTERNAL}`: that is what runs of programs outside are");
     }
     let providers = Providers::new(named).context("no provider is configured")?;
     Ok(match plan {

@@ -6,7 +6,8 @@
 //! was cut into batches or how adjacent deltas were joined.
 //!
 //! The fold is lenient, since a model's stream is not ours to refuse: a delta that nobody started opens
-//! its part, an answer to an unknown tool call is left out. While tool input streams, `input` is a JSON
+//! its part, an answer to an unknown tool call is left out, and of chunks that this version does not know those are kept
+//! that are parts as they stand. While tool input streams, `input` is a JSON
 //! string of the text so far, since pieces of JSON are no JSON.
 //!
 //! Cost: a chunk is folded in time that does not depend on how many parts there are. Open parts, tool calls
@@ -202,6 +203,9 @@ impl Fold {
             }
             Chunk::StartStep => self.push(Part::StepStart),
             Chunk::FinishStep => self.close_all(),
+            Chunk::Other { kind, json } if is_part(kind) => {
+                self.push(Part::Other { kind: kind.clone(), json: json.clone() })
+            }
             Chunk::Other { .. } => Folded::Nothing,
             Chunk::ToolInputDelta { call_id, delta } => self.input(call_id, delta),
             Chunk::ToolInputStart { call_id, name, dynamic } => {
@@ -375,6 +379,12 @@ impl Prose {
     fn key(self, marker: &JsonText) -> String {
         key(if self == Self::Text { "t" } else { "r" }, &marker.0)
     }
+}
+
+/// Kinds of chunks that are parts as they stand, though nothing is known of them here.
+#[must_use]
+pub fn is_part(kind: &str) -> bool {
+    matches!(kind, "source-document" | "reasoning-file" | "custom" | "steering-message")
 }
 
 /// A key of the index: kinds have a letter each, so that ids of two kinds do not meet.

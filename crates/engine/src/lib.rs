@@ -70,12 +70,16 @@ pub use providers::Providers;
 pub use providers::context::ContextPolicy;
 pub use retention::Retention;
 pub use runs::Runs;
+pub use runs::outside::{Line, Lines, MARK, Numbers, Outside, Producer, RunWriter, Taken, WriterToken};
 pub use shares::{Bounds, Full, Share, Shares};
 pub use telemetry::Telemetry;
 pub use telemetry::locks::{LockOutcome, LockStats, THRESHOLD};
 pub use telemetry::trace::context::TraceParent;
+pub use threadmill_core::coalesce::push as push_joined;
+pub use threadmill_core::fold::{INPUT_CUT, NOT_RUN};
 pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
+pub use threads::outside::EXTERNAL;
 pub use threads::requests::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };

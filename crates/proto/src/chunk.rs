@@ -179,7 +179,7 @@ pub enum Chunk {
     /// One model call ends.
     #[n(17)]
     FinishStep,
-    /// A chunk of a kind this version does not know, carried whole and folded into nothing.
+    /// A chunk of a kind this version does not know, carried whole; what it folds into is the fold's to say.
     #[n(18)]
     Other {
         /// Its `type`.

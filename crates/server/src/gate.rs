@@ -18,14 +18,17 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::identity::auth::{self, Auth};
 use crate::identity::cors;
-use crate::identity::guard::Asked;
-use crate::problem::ApiProblem;
+use crate::identity::guard::{Asked, is_written_outside};
+use crate::problem::{ApiProblem, in_words};
 use crate::request::fields::too_large;
 use crate::request::strict;
-use crate::serve::bodies::{BodyShare, CountedBody, TimedBody};
+use crate::serve::bodies::{BodyShare, CountedBody, Pace, TimedBody};
 use crate::serve::peers::Peer;
 use crate::serve::refusals::Refusal;
 use crate::serve::watched::is_watched;
+
+/// Routes whose readers show what a refusal says.
+const CHATS: &str = "/api/";
 
 /// The id of an answer that refuses or fails.
 const REQUEST_ID: &str = "threadmill-request-id";
@@ -33,7 +36,11 @@ const REQUEST_ID: &str = "threadmill-request-id";
 /// Refuses what is not meant for this server, says who asks for the rest, and bounds what they may take.
 pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let asked = Question::of(&request);
+    let is_chat = request.uri().path().starts_with(CHATS);
     let mut response = answer(&app, request, next).await;
+    if is_chat {
+        response = in_words(response);
+    }
     if let Some(asked) = asked {
         asked.answered(&app, &mut response);
     }
@@ -119,6 +126,11 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     }
 }
 
+/// What a program outside says of an answer comes as it thinks of it.
+fn pace_of(path: &str) -> Pace {
+    if is_written_outside(path) { Pace::AsItIsMade } else { Pace::Whole }
+}
+
 /// Lets a request in that has its form, its caller and its share.
 async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: Next) -> Result<Response, ApiProblem> {
     strict::plain(request.headers())?;
@@ -133,7 +145,7 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
     let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
     let watched = is_watched(asked.uri.path());
     // Of what users do; probes, operators and the page's own files are on no side of a rollout.
-    let counted = asked.uri.path().starts_with("/v1/");
+    let counted = asked.uri.path().starts_with("/v1/") || asked.uri.path().starts_with(CHATS);
     let identity = guard.identity(asked, app.engine.node().now());
     let scope = identity.as_ref().ok().and_then(Option::as_ref).map(|identity| identity.scope.clone());
     if !watched {
@@ -160,8 +172,10 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         request.extensions_mut().insert(identity);
     }
     let limiter = Arc::clone(&app.limiter);
-    let request = request
-        .map(|body| if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, share.clone(), limiter)) });
+    let pace = pace_of(request.uri().path());
+    let request = request.map(|body| {
+        if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, pace, share.clone(), limiter)) }
+    });
     // What is waited for, a lock or the end of a run, is waited for by somebody who is known. A write that was begun is
     // made all the same, and found by whoever repeats it.
     let mut response = tokio::select! {

@@ -1,6 +1,7 @@
 //! Problems as HTTP answers (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use threadmill_proto::{ErrorCode, Problem, json, to_cbor};
 
@@ -58,6 +59,7 @@ impl IntoResponse for ApiProblem {
         let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
         let mut response = (this.status(), headers, body).into_response();
         response.extensions_mut().insert(this.0.code);
+        response.extensions_mut().insert(Refused(this.0.clone()));
         if this.0.code == ErrorCode::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -67,6 +69,24 @@ impl IntoResponse for ApiProblem {
         }
         response
     }
+}
+
+/// What an answer refuses, for whoever has it said otherwise.
+#[derive(Debug, Clone)]
+struct Refused(Problem);
+
+/// The header that says an answer's code where its body is words.
+const CODE: HeaderName = HeaderName::from_static("threadmill-code");
+
+/// The answer to a reader who shows a person whatever a refusal's body says: a sentence, with the code in a header. What
+/// refuses nothing stays as it is.
+pub(crate) fn in_words(mut response: Response) -> Response {
+    let Some(Refused(problem)) = response.extensions_mut().remove::<Refused>() else { return response };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CODE, HeaderValue::from_static(problem.code.as_str()));
+    headers.remove(header::CONTENT_LENGTH);
+    response.map(|_| Body::from(problem.detail))
 }
 
 #[cfg(test)]

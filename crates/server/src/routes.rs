@@ -17,7 +17,7 @@ use crate::identity::guard::Guard;
 use crate::identity::standing::Standing;
 use crate::ops::{health, metrics};
 use crate::problem::ApiProblem;
-use crate::protocols::{events, sync};
+use crate::protocols::{ai_sdk, events, sync, writers};
 use crate::serve::limiter::Limiter;
 use crate::serve::peers::Peers;
 use crate::{assets, gate};
@@ -27,6 +27,7 @@ pub(crate) fn routes(app: &App, operators: Router<App>) -> Router {
     operators
         .nest("/v1", api())
         .nest("/ofrep/v1", evaluation())
+        .nest("/api", chats())
         .route("/docs", get(docs))
         .route("/docs/api.md", get(docs))
         .route("/docs/errors", get(errors))
@@ -94,6 +95,7 @@ fn api() -> Router<App> {
         .route("/threads/{thread}/export", get(transfer::export))
         .route("/runs/{run}", get(runs::read))
         .route("/runs/{run}/stop", post(runs::stop))
+        .route("/runs/{run}/chunks", post(writers::chunks))
         .route("/locks", get(locks::stats))
         .route("/locks/{name}", get(locks::read).post(locks::acquire).patch(locks::renew).delete(locks::release))
         .route("/import/threads", post(transfer::begin))
@@ -107,9 +109,7 @@ fn api() -> Router<App> {
         .route("/me/connections", get(me::connections))
         .route("/sync", get(sync::upgrade).post(sync::post))
         .fallback(no_route)
-        .method_not_allowed_fallback(|| async {
-            ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
-        })
+        .method_not_allowed_fallback(no_method)
         .layer(compressed())
 }
 
@@ -120,6 +120,21 @@ fn evaluation() -> Router<App> {
         .route("/evaluate/flags/{key}", post(ofrep::one))
         .route("/events", get(ofrep::events))
         .fallback(no_route)
+}
+
+/// What `useChat` asks.
+fn chats() -> Router<App> {
+    Router::new()
+        .route("/chat", post(ai_sdk::send))
+        .route("/chat/ws", get(ai_sdk::upgrade))
+        .route("/chat/{id}/stream", get(ai_sdk::resume))
+        .route("/chat/{id}/stop", post(ai_sdk::stop))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+}
+
+async fn no_method() -> ApiProblem {
+    ApiProblem(Problem::new(ErrorCode::MethodNotAllowed, "The route does not take this method."))
 }
 
 async fn no_route() -> ApiProblem {

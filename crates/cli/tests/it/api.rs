@@ -37,7 +37,12 @@ impl Api {
 
     /// A request to fill in.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let url = format!("http://{}/v1{path}", self.address);
+        self.request_at(method, &format!("/v1{path}"))
+    }
+
+    /// The same at a path of its own.
+    pub(crate) fn request_at(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
         let request = self.client.request(method, url).header("x-threadmill-user", &self.user);
         match &self.token {
             Some(token) => request.bearer_auth(token),

@@ -35,6 +35,13 @@ pub(crate) fn token(user: &str, seconds: f64) -> String {
     mint(&json!({"sub": user, "exp": after(seconds)}), SECRET)
 }
 
+/// A token of these claims, good for a minute.
+pub(crate) fn mint_for(claims: &Value) -> String {
+    let mut claims = claims.clone();
+    claims["exp"] = after(60.0).into();
+    mint(&claims, SECRET)
+}
+
 /// A client with a token, which says it is somebody else.
 fn api(node: &Node, token: Option<&str>) -> Api {
     let api = node.api("somebody-else");

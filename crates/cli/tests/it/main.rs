@@ -13,6 +13,7 @@ mod analytics;
 mod auth;
 mod backup;
 mod benches;
+mod chat;
 mod compressed;
 mod durability;
 mod edits;
@@ -28,6 +29,7 @@ mod migrate;
 mod moving;
 mod nodes;
 mod ops;
+mod outside;
 mod post;
 /// The server that the PostgreSQL store's own tests start, and what they put before it.
 #[path = "../../../store-postgres/tests/it"]
@@ -39,6 +41,7 @@ mod postgres {
     pub(crate) use server::{Database, Server};
 }
 mod raw;
+mod recipes;
 mod refusals;
 mod reload;
 mod retention;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use threadmill_client::{Error, Form, Http, Options, Retry, Wire};
-use threadmill_proto::{ErrorCode, ServerFrame, Window, from_cbor};
+use threadmill_proto::{Chunk, ErrorCode, ServerFrame, Window, from_cbor};
 use threadmill_server::{Auth, HttpLimits, Rates};
 
 use crate::world::{PATIENCE, Place};
@@ -26,6 +26,30 @@ async fn a_thread_s_events_come_as_they_happen() {
     let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("in time").expect("a stream");
     let next = String::from_utf8(next.expect("an event").data().to_vec()).expect("text");
     assert!(next.contains("second"), "{next}");
+}
+
+#[tokio::test]
+async fn a_run_is_written_by_the_program_and_stopped_by_others() {
+    let place = Place::new(Auth::Dev).await;
+    let http = http(&place);
+    let thread = http.create_thread("why", None).await.expect("a thread").thread;
+    let delta = |text: &str| Chunk::TextDelta { id: "0".into(), delta: text.into() };
+    let mut run = http.start_external(&thread).await.expect("a run");
+    run.say(&[delta("so "), delta("it ")]).await.expect("it is taken");
+    run.keep().await.expect("it is known");
+    run.say(&[delta("is")]).await.expect("it is taken");
+    run.finish().await.expect("it ends");
+    assert_eq!(place.texts(&thread).await, ["why", "so it is"]);
+    http.send(&thread, "how", None).await.expect("a message");
+    let begun = http.start_external(&thread).await.expect("a run");
+    let mut elsewhere = http.open_external(begun.run().clone(), begun.token().to_owned());
+    elsewhere.say(&[delta("thus")]).await.expect("it is taken");
+    http.stop(begun.run()).await.expect("it is stopped");
+    let refused = elsewhere.say(&[delta(" late")]).await.expect_err("it is over");
+    assert_eq!(refused.code(), Some(ErrorCode::RunEnded.as_str()));
+    assert_eq!(place.texts(&thread).await[3], "thus");
+    http.send(&thread, "again", None).await.expect("a message");
+    http.start_external(&thread).await.expect("a run").fail("No model today.").await.expect("it ends");
 }
 
 #[tokio::test]

@@ -110,6 +110,18 @@ fn parts_come_as_the_ai_sdk_has_them() {
 }
 
 #[test]
+fn of_what_is_not_known_parts_are_kept_and_the_rest_is_left_out() {
+    let other = |kind: &str| Chunk::Other { kind: kind.into(), json: JsonText(format!("{{\"type\":\"{kind}\"}}")) };
+    let fold = whole(&[other("source-document"), other("unheard-of"), other("custom"), other("reset-step")]);
+    let kind = |part: Part| match part {
+        Part::Other { kind, .. } => kind,
+        part => panic!("{part:?}"),
+    };
+    let kinds: Vec<_> = fold.finish().parts.into_iter().map(kind).collect();
+    assert_eq!(kinds, ["source-document", "custom"]);
+}
+
+#[test]
 fn two_open_parts_do_not_mix() {
     let s = String::from;
     let fold = whole(&[

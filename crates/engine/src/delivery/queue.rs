@@ -224,12 +224,21 @@ impl SendQueue {
         self.ready.notify_one();
     }
 
-    /// The next thing to do, at once if there is one.
+    /// The next thing to do, at once if there is one, with the neighbours that it may be joined with.
     pub(crate) fn pop(&self) -> Option<Outgoing> {
+        self.take(Neighbours::Joined)
+    }
+
+    /// The same as it was pushed, for who counts what is in it.
+    pub(crate) fn pop_one(&self) -> Option<Outgoing> {
+        self.take(Neighbours::Apart)
+    }
+
+    fn take(&self, neighbours: Neighbours) -> Option<Outgoing> {
         let mut queue = lock(&self.queue);
         let (first, joins) = match queue.items.pop_front()? {
             Queued::Task(task) => return Some(task),
-            Queued::Live(frame) => (frame, true),
+            Queued::Live(frame) => (frame, neighbours == Neighbours::Joined),
             Queued::Repeated(frame) => (frame, false),
         };
         queue.discount(&first);
@@ -255,6 +264,13 @@ impl SendQueue {
     pub(crate) async fn ready(&self) {
         self.ready.notified().await;
     }
+}
+
+/// What becomes of frames that go on one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Neighbours {
+    Joined,
+    Apart,
 }
 
 #[cfg(test)]

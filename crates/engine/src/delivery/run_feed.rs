@@ -168,7 +168,8 @@ impl RunFeed {
 
     /// What comes live.
     async fn live(&mut self) -> Answer<Option<Fed>> {
-        let event = match self.queue.pop() {
+        // Joined deltas are fewer than the offsets that they cover.
+        let event = match self.queue.pop_one() {
             None => {
                 self.queue.ready().await;
                 return Ok(None);

@@ -43,6 +43,11 @@ pub(crate) fn holder() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// A secret of 148 random bits.
+pub(crate) fn secret() -> String {
+    format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple())
+}
+
 /// Where a sequence of waits begins: the random half of a new id.
 pub(crate) fn seed() -> u64 {
     Uuid::now_v7().as_u64_pair().1

@@ -10,7 +10,7 @@ pub(crate) mod readiness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use threadmill_proto::{ErrorCode, Millis, Problem};
+use threadmill_proto::{ErrorCode, Millis, Problem, RunId};
 use threadmill_store::{Lease, StoreError, StoreResult};
 use tokio::sync::watch;
 
@@ -21,6 +21,14 @@ use crate::supervise::Tasks;
 pub(crate) const LEASE_MS: Millis = 15_000;
 /// When to try again at another node, in milliseconds.
 const RETRY_MS: u32 = 500;
+
+/// How the owner of a lease begins that is no node's but a writer's outside; the run's id follows.
+pub(crate) const OUTSIDE: &str = "outside:";
+
+/// The right of a program outside to write a run, from now on, whatever becomes of the node that gave it.
+pub(crate) fn outside_lease(run: &RunId) -> Lease {
+    Lease { owner: format!("{OUTSIDE}{run}"), until: ids::now() + LEASE_MS }
+}
 
 /// Connections that are asked to move do so at a random moment of this time.
 pub const RECONNECT_WITHIN: Duration = Duration::from_secs(5);

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use threadmill_core::fold::Fold;
+use threadmill_core::fold::{Fold, is_part};
 use threadmill_proto::limits::METADATA_BYTES;
-use threadmill_proto::{Chunk, Limits};
+use threadmill_proto::message::Body;
+use threadmill_proto::{Chunk, Limits, Part};
 
 use crate::providers::{Failure, ProviderError};
 
@@ -32,6 +33,22 @@ pub(crate) struct Exceeded {
 impl Allowance {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, bytes: 0, parts: 0, metadata: Fold::new(), open: HashMap::new() }
+    }
+
+    /// What is left of an answer that is taken up again. A part that is open counts once more when it goes on.
+    pub(crate) fn of(limits: Limits, body: &Body) -> Self {
+        let mut allowance = Self::new(limits);
+        allowance.bytes = body.parts.iter().map(Part::bytes).sum();
+        allowance.parts = body.parts.len();
+        for part in &body.parts {
+            if let Part::Tool(tool) = part {
+                allowance.open.insert(format!("c{}", tool.call_id), 0);
+            }
+        }
+        if let Some(metadata) = &body.metadata {
+            allowance.metadata.apply(&Chunk::Metadata { metadata: metadata.clone() });
+        }
+        allowance
     }
 
     /// Takes a chunk if the message has room for it.
@@ -82,12 +99,12 @@ impl Allowance {
                 0
             }
             Chunk::SourceUrl { .. } | Chunk::File { .. } | Chunk::Data { .. } | Chunk::StartStep => 1,
+            Chunk::Other { kind, .. } => usize::from(is_part(kind)),
             Chunk::ToolInputDelta { .. }
             | Chunk::ToolOutputAvailable { .. }
             | Chunk::ToolOutputError { .. }
             | Chunk::Metadata { .. }
-            | Chunk::FinishStep
-            | Chunk::Other { .. } => 0,
+            | Chunk::FinishStep => 0,
         }
     }
 

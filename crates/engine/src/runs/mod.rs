@@ -9,6 +9,7 @@ pub(crate) mod drive;
 pub(crate) mod finish;
 pub(crate) mod lease;
 pub(crate) mod outage;
+pub(crate) mod outside;
 pub(crate) mod progress;
 pub(crate) mod prompt;
 pub(crate) mod registry;
@@ -32,11 +33,13 @@ use crate::providers::context::ContextPolicy;
 use crate::runs::drive::Driving;
 use crate::runs::finish::Finisher;
 use crate::runs::lease::renew;
+use crate::runs::outside::{Outside, WriterToken};
 use crate::runs::registry::Registry;
 use crate::runs::sweeper::Sweeper;
 use crate::telemetry::runs::RunCounts;
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::context::TraceParent;
+use crate::threads::outside::EXTERNAL;
 use crate::threads::requests::{Terms, Written};
 use crate::threads::writer::{AfterCommit, Writer};
 
@@ -52,6 +55,7 @@ pub struct Runs {
     driving: Arc<Driving>,
     finisher: Finisher,
     sweeper: Arc<Sweeper>,
+    outside: Outside,
 }
 
 impl std::fmt::Debug for Runs {
@@ -80,6 +84,8 @@ impl Runs {
         let finisher = Finisher::new(Arc::clone(&store));
         let sweeper =
             Sweeper { store: Arc::clone(&store), node, registry: Arc::clone(&registry), finisher: finisher.clone() };
+        let outside =
+            Outside::new(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&registry), finisher.clone(), limits);
         let driving = Driving {
             store: Arc::clone(&store),
             providers,
@@ -90,7 +96,7 @@ impl Runs {
             traces,
         };
         let (driving, sweeper) = (Arc::new(driving), Arc::new(sweeper));
-        Arc::new(Self { store, hub, writer, registry, driving, finisher, sweeper })
+        Arc::new(Self { store, hub, writer, registry, driving, finisher, sweeper, outside })
     }
 
     /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds.
@@ -132,9 +138,29 @@ impl Runs {
         Ok(self.store.run(scope, run).await.map_err(problem_of)?.info)
     }
 
+    /// Runs that programs outside write.
+    #[must_use]
+    pub fn outside(&self) -> &Outside {
+        &self.outside
+    }
+
+    /// What the writer of a run that was just begun shows, if that is a program outside.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn token_of(&self, scope: &Scope, written: &Written) -> Answer<Option<WriterToken>> {
+        let (Some(run), Some(fence)) = (&written.run, written.fence) else { return Ok(None) };
+        if run.provider != EXTERNAL {
+            return Ok(None);
+        }
+        let read = self.store.run(scope, &run.id).await.map_err(problem_of)?;
+        Ok(WriterToken::of(scope, &read, fence))
+    }
+
     /// Lets go of every run, each ended as interrupted with its text kept.
     pub(crate) fn let_go(&self) {
         self.registry.cancel_all();
+        self.outside.forget();
     }
 
     /// Runs that this node writes now.
@@ -159,6 +185,10 @@ impl Runs {
 impl AfterCommit for Runs {
     /// It is entered before this returns, so that a stop finds it.
     fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64, parent: Option<TraceParent>) {
+        if run.provider == EXTERNAL {
+            // Its writer is outside.
+            return;
+        }
         let topic = (scope.tenant.clone(), thread.clone());
         let kept = self.hub.keep(&topic);
         let entered = self.registry.enter(scope, topic, (scope.tenant.clone(), run.id.clone()), kept);

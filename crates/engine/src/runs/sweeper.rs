@@ -15,6 +15,7 @@ use crate::delivery::ends::RunKey;
 use crate::node::{LEASE_MS, Node};
 use crate::problem::{Answer, problem_of};
 use crate::runs::finish::{Ending, Finisher};
+use crate::runs::outside::is_outside;
 use crate::runs::registry::Registry;
 
 /// A third of a lease, so that two renewals may fail.
@@ -38,9 +39,13 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds.
+    /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds. Those
+    /// that programs outside write go on: their writers may come back.
     pub(crate) async fn sweep_all(&self) -> Answer<()> {
         for run in self.store.unended_runs().await.map_err(problem_of)? {
+            if is_outside(&run.owner) && !run.stopping {
+                continue;
+            }
             self.take_over(&run, Millis::MAX).await;
         }
         Ok(())

@@ -57,6 +57,22 @@ async fn what_is_stored_comes_first_and_what_is_said_then_live() {
     }
 }
 
+/// Deltas that wait together are joined for connections; a feed counts offsets, and would read some of them again.
+#[tokio::test(start_paused = true)]
+async fn deltas_that_wait_together_are_said_once_each() {
+    let (bench, _) = Bench::new().await;
+    bench.start().await;
+    bench.stream(0, 1).await;
+    let mut feed = follow(&bench, 0).await;
+    read_to(&mut feed, 1).await;
+    for (from, to) in [(1, 3), (3, 4), (4, 9), (9, 11)] {
+        bench.stream(from, to).await;
+    }
+    read_to(&mut feed, 11).await;
+    bench.end().await;
+    assert_eq!(next(&mut feed).await, COMPLETE);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_over_is_read_whole() {
     let (bench, _) = Bench::new().await;

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod costs;
 pub(crate) mod edit;
 pub(crate) mod idle;
+pub(crate) mod outside;
 pub(crate) mod permit;
 pub(crate) mod read;
 pub(crate) mod requests;

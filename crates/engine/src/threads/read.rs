@@ -97,7 +97,7 @@ impl Reads {
     }
 
     /// A window with its streaming messages as far as they are durable, at or past what the reader has seen.
-    async fn window_at(
+    pub(crate) async fn window_at(
         &self,
         scope: &Scope,
         query: &WindowQuery,

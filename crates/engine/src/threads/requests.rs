@@ -125,6 +125,8 @@ pub struct Written {
     pub run: Option<RunInfo>,
     /// The message that run writes.
     pub run_message: Option<Message>,
+    /// The fencing token that it was started under.
+    pub fence: Option<u64>,
     /// Where the log is.
     pub position: Position,
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use threadmill_proto::message::Body;
 use threadmill_proto::{
-    BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, TenantId, Thread, ThreadId,
+    BranchId, Cursor, ErrorCode, Limits, Message, MessageId, Problem, Scope, TenantId, Thread, ThreadId, Window,
 };
 use threadmill_store::{Branch, Command, DurableStore, ListQuery, NewMessage, SummaryPage, ThreadPage, WindowQuery};
 use tokio::time::Instant;
 
 use crate::delivery::hub::Hub;
 use crate::hot::pages::{EncodedWindow, KeptWindows, PageFormat};
-use crate::node::{Node, ids};
+use crate::node::{Node, ids, outside_lease};
 use crate::problem::{Answer, problem_of};
 use crate::providers::Providers;
 use crate::providers::context::ContextPolicy;
@@ -19,6 +19,7 @@ use crate::threads::check::{check_body, check_title};
 use crate::threads::costs::Costs;
 use crate::threads::edit::Edit;
 use crate::threads::idle::{PATIENCE, Patient, until_idle};
+use crate::threads::outside::{self, EXTERNAL};
 use crate::threads::permit::cost_of;
 use crate::threads::read::Reads;
 use crate::threads::requests::{
@@ -199,15 +200,36 @@ impl Threads {
         question: u64,
     ) -> Answer<Command> {
         self.node.may_begin()?;
+        let id = run.id.unwrap_or_else(ids::run_id);
+        let message = run.message.unwrap_or_else(ids::message_id);
+        let (thread, fork) = (thread.clone(), ids::branch_id());
+        if run.provider.as_deref() == Some(EXTERNAL) {
+            // Somebody else pays for it, so it holds nothing.
+            let (request, lease) = (outside::record(&ids::secret()), outside_lease(&id));
+            let provider = EXTERNAL.to_owned();
+            let (run, hold) = (id, None);
+            return Ok(Command::StartRun {
+                thread,
+                branch,
+                regenerate,
+                fork,
+                run,
+                message,
+                provider,
+                request,
+                lease,
+                hold,
+            });
+        }
         let provider = self.providers.named(run.provider.as_deref())?;
         let (request, hold) = self.costs.hold(scope, &provider, question)?;
         Ok(Command::StartRun {
-            thread: thread.clone(),
+            thread,
             branch,
             regenerate,
-            fork: ids::branch_id(),
-            run: run.id.unwrap_or_else(ids::run_id),
-            message: run.message.unwrap_or_else(ids::message_id),
+            fork,
+            run: id,
+            message,
             provider: provider.name.clone(),
             request,
             lease: self.node.lease(),
@@ -345,6 +367,15 @@ impl Threads {
         format: PageFormat,
     ) -> Answer<EncodedWindow> {
         self.reads.encoded(scope, query, seen, format).await
+    }
+
+    /// A window to look into: who is on it and which runs are live there, with its streaming messages as far as they are
+    /// durable.
+    ///
+    /// # Errors
+    /// There is no such thread, branch or message.
+    pub async fn look(&self, scope: &Scope, query: &WindowQuery) -> Answer<Window> {
+        self.reads.window_at(scope, query, None, None).await
     }
 
     /// A whole message, as far as it is durable, at or past what the reader has seen.

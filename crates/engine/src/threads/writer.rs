@@ -140,6 +140,7 @@ fn follow_up(
                 }
                 written.run = Some(run);
                 written.run_message = Some(message);
+                written.fence = Some(fence);
             }
             Applied::Stopping(stopping) => after.sealed(scope, stopping),
             Applied::AlreadyOver(run) => written.run = Some(run),

@@ -22,7 +22,7 @@ pub use plain::{
     iso, outcome_word, parse_iso, problem_from_value, problem_to_value, run_to_value, summary_from_value,
     summary_to_value, thread_from_value, thread_to_value,
 };
-pub use read::{is_object, level_from_slice, list, object, value_from_slice, value_from_str};
+pub use read::{is_object, last_entries, level_from_slice, list, object, value_from_slice, value_from_str};
 pub use window::{cursor_token, parse_cursor, window_from_value, window_to_json};
 
 use serde_json::{Map, Value};

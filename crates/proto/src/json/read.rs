@@ -87,6 +87,40 @@ pub fn list(value: Value, what: &str, most: usize) -> Result<Vec<Value>, Malform
     }
 }
 
+/// The last `count` entries of a list that a level or a tree has, in their order; of a level's, they are levels. The entries
+/// before them are passed over and cost nothing but the time of one pass.
+///
+/// # Errors
+/// `what` is no list.
+pub fn last_entries(value: Value, what: &str, count: usize) -> Result<Vec<Value>, Malformed> {
+    match value {
+        Value::Array(mut items) => Ok(items.split_off(items.len().saturating_sub(count))),
+        Value::Number(text) if text.as_str().starts_with('[') => {
+            last_places(text.as_str(), count).map_err(|_| format!("{what} is no JSON"))
+        }
+        _ => Err(format!("{what} must be an array")),
+    }
+}
+
+fn last_places(text: &str, count: usize) -> Result<Vec<Value>, Fault> {
+    let (mut scan, mut last) = (Scan::new(text), Vec::new());
+    scan.eat(b'[');
+    if !scan.eat(b']') {
+        loop {
+            if last.len() == count.max(1) {
+                last.remove(0);
+            }
+            last.push(scan.value(DEPTH - 1)?);
+            if scan.eat(b']') {
+                break;
+            }
+            comma(&mut scan)?;
+        }
+    }
+    scan.end()?;
+    last.into_iter().map(|place_text| place(&mut Scan::new(place_text), DEPTH - 1)).collect()
+}
+
 /// Reads the next level if it begins as is wanted; anything else stays what it is.
 fn opened(value: Value, begins: char, most: usize) -> Result<Value, Fault> {
     match value {
@@ -369,5 +403,17 @@ mod tests {
         assert_eq!(list(rows.clone(), "`rows`", 1000), Err("`rows` has more than 1000 entries".into()));
         assert_eq!(list(json!([1, 2]), "`rows`", 1), Err("`rows` has more than 1 entries".into()));
         assert_eq!(rows.to_string(), zeros(1 << 20), "and it is carried all the same");
+    }
+
+    #[test]
+    fn of_a_long_list_the_last_entries_are_opened_and_no_other() {
+        let many = format!("[{}{{\"a\":[1]}},7]", "{\"b\":[0,0]},".repeat(10_000));
+        let level = level_from_slice(format!("{{\"list\":{many}}}").as_bytes()).expect("it is JSON");
+        let list = object(level, "it").expect("it is an object").shift_remove("list").expect("it is there");
+        let last = last_entries(list, "`list`", 2).expect("it is a list");
+        assert_eq!(last.iter().map(ToString::to_string).collect::<Vec<_>>(), ["{\"a\":[1]}", "7"]);
+        assert_eq!(last_entries(json!([1, 2, 3]), "`list`", 2), Ok(vec![json!(2), json!(3)]));
+        assert_eq!(last_entries(json!([]), "`list`", 2), Ok(vec![]));
+        assert!(last_entries(json!("[1]"), "`list`", 2).is_err() && last_entries(json!(7), "`list`", 2).is_err());
     }
 }

@@ -11,7 +11,7 @@ use threadmill_proto::limits::IMPORT;
 use threadmill_proto::{Anchor, ErrorCode, MessageId, ThreadId, json as shape};
 use threadmill_store::WindowQuery;
 
-use crate::api::writes::{append_request, new_run, written_value};
+use crate::api::writes::{append_request, new_run, written_value, written_with_writer};
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::request::caller::Caller;
@@ -94,7 +94,7 @@ pub(crate) async fn append(
     let _place = app.place_to_run(&scope, run.is_some())?;
     let written = app.engine.threads().append(&scope, terms.clone(), &thread, request, run).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
-    Ok(Placed(StatusCode::CREATED, written_value(&written, Some(&thread))))
+    Ok(Placed(StatusCode::CREATED, written_with_writer(&app, &scope, &written, Some(&thread)).await?))
 }
 
 /// `GET /v1/threads/{thread}/messages/{message}`: the whole message.
@@ -176,7 +176,7 @@ pub(crate) async fn edit(
     let written = app.engine.threads().edit(&scope, terms.clone(), &thread, request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let forked = written.message.as_ref().is_some_and(|now| now.id != message);
-    let mut value = written_value(&written, Some(&thread));
+    let mut value = written_with_writer(&app, &scope, &written, Some(&thread)).await?;
     if let Value::Object(map) = &mut value {
         map.insert("forked".into(), forked.into());
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use threadmill_proto::{ErrorCode, ThreadId, json as shape};
 use threadmill_store::ListQuery;
 
-use crate::api::writes::{append_request, new_run, written_value};
+use crate::api::writes::{append_request, new_run, written_value, written_with_writer};
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::request::caller::Caller;
@@ -57,7 +57,7 @@ pub(crate) async fn create(State(app): State<App>, Caller(scope): Caller, mut fi
     let written = app.engine.threads().create(&scope, terms.clone(), request).await;
     let written = written.map_err(|problem| taken(problem.into(), &terms))?;
     let thread = written.thread.as_ref().map(|thread| thread.id.clone());
-    Ok(Placed(StatusCode::CREATED, written_value(&written, thread.as_ref())))
+    Ok(Placed(StatusCode::CREATED, written_with_writer(&app, &scope, &written, thread.as_ref()).await?))
 }
 
 /// `GET /v1/threads/{thread}`.

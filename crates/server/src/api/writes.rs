@@ -1,11 +1,12 @@
 //! What requests that write have in common: a message to append, a run to start with it, and what the write did.
 
-use serde_json::{Map, Value};
-use threadmill_engine::{AppendRequest, NewRun, WhenBusy, Written};
+use serde_json::{Map, Value, json};
+use threadmill_engine::{AppendRequest, EXTERNAL, NewRun, WhenBusy, Written};
 use threadmill_proto::cursor::Cursor;
-use threadmill_proto::{ErrorCode, Role, ThreadId, json as shape};
+use threadmill_proto::{ErrorCode, Role, Scope, ThreadId, json as shape};
 use threadmill_store::IfMoved;
 
+use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::request::fields::Fields;
 
@@ -48,10 +49,40 @@ pub(crate) fn append_request(mut fields: Fields) -> Answer<AppendRequest> {
 
 /// The fields of a run that another request starts.
 pub(crate) fn new_run(mut fields: Fields) -> Answer<NewRun> {
-    let run =
-        NewRun { id: fields.run_id("id")?, message: fields.message_id("message")?, provider: fields.text("provider")? };
+    let run = NewRun {
+        id: fields.run_id("id")?,
+        message: fields.message_id("message")?,
+        provider: provider_of(&mut fields)?,
+    };
     fields.finish()?;
     Ok(run)
+}
+
+/// Who answers: a provider, or with `external` a program outside.
+pub(crate) fn provider_of(fields: &mut Fields) -> Answer<Option<String>> {
+    match (fields.text("provider")?, fields.flag("external")?) {
+        (Some(_), Some(true)) => {
+            Err(ApiProblem::new(ErrorCode::InvalidRequest, "A run has a `provider` or is `external`, not both."))
+        }
+        (None, Some(true)) => Ok(Some(EXTERNAL.to_owned())),
+        (provider, _) => Ok(provider),
+    }
+}
+
+/// What a write did, and for the writer of a run that is external its token and where it writes.
+pub(crate) async fn written_with_writer(
+    app: &App,
+    scope: &Scope,
+    written: &Written,
+    thread: Option<&ThreadId>,
+) -> Answer<Value> {
+    let mut value = written_value(written, thread);
+    let token = app.engine.runs().token_of(scope, written).await?;
+    if let (Value::Object(map), Some(token), Some(run)) = (&mut value, token, &written.run) {
+        let href = format!("/v1/runs/{}/chunks", run.id);
+        map.insert("writer".into(), json!({"token": token.text(), "href": href}));
+    }
+    Ok(value)
 }
 
 /// What a write did, as JSON: `thread`, `message`, `run`, `runMessage` where there are, and `cursor`.

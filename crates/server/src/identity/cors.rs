@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-none-match, last-event-id, \
     threadmill-fence, threadmill-position, traceparent, tracestate, x-threadmill-user";
-const EXPOSED: &str = "etag, retry-after, threadmill-position, www-authenticate";
+const EXPOSED: &str = "etag, location, retry-after, threadmill-code, threadmill-position, www-authenticate";
 
 /// Whether a browser asks before it sends. It sends no credentials with that.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {

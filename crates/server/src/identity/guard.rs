@@ -183,8 +183,14 @@ impl Asked<'_> {
     /// Whether credentials are not needed, or may come later.
     fn may_greet(&self) -> bool {
         let path = self.uri.path();
-        is_watched(path) || path == "/v1/sync" || path.starts_with("/docs") || path.starts_with("/ops/")
+        let greets = path == "/v1/sync" || is_written_outside(path);
+        is_watched(path) || greets || path.starts_with("/docs") || path.starts_with("/ops/")
     }
+}
+
+/// Whether a path is where a program outside writes a run: that shows a token of the run's own.
+pub(crate) fn is_written_outside(path: &str) -> bool {
+    path.strip_prefix("/v1/runs/").is_some_and(|rest| rest.ends_with("/chunks"))
 }
 
 /// Whoever the request says it is.

@@ -98,7 +98,7 @@ fn fields(received: Received) -> Answer<Fields> {
 }
 
 /// The trace that a request is part of. One that is malformed, or there twice, is none.
-fn trace_parent(headers: &axum::http::HeaderMap) -> Option<TraceParent> {
+pub(crate) fn trace_parent(headers: &axum::http::HeaderMap) -> Option<TraceParent> {
     let mut all = headers.get_all("traceparent").iter();
     let only = all.next().filter(|_| all.next().is_none())?;
     TraceParent::parse(only.to_str().ok()?.trim())

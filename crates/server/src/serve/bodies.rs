@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -97,6 +98,19 @@ impl HttpBody for Upload {
     }
 }
 
+/// How a body comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As one that is there already.
+    Whole,
+    /// As somebody thinks of it, who may think for long. It is looked at as it comes and not held, so it has no share.
+    AsItIsMade,
+}
+
+/// The longest pause of a body that is made as it comes, and the longest time for all of it.
+const THOUGHT: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// A request's body with its deadlines and its share.
 pub(crate) struct TimedBody {
     body: Body,
@@ -105,16 +119,31 @@ pub(crate) struct TimedBody {
     /// When the next piece is due, and when all of it is.
     due: Pin<Box<Sleep>>,
     all_due: Instant,
+    pace: Pace,
     /// Bytes so far.
     came: usize,
 }
 
 impl TimedBody {
-    pub(crate) fn new(body: Body, share: BodyShare, limiter: Arc<Limiter>) -> Self {
-        let limits = limiter.limits();
+    pub(crate) fn new(body: Body, pace: Pace, share: BodyShare, limiter: Arc<Limiter>) -> Self {
         let now = Instant::now();
-        let due = Box::pin(sleep_until(now + limits.body_pause));
-        Self { body, share, due, all_due: now + limits.body_total, came: 0, limiter }
+        let all = match pace {
+            Pace::Whole => limiter.limits().body_total,
+            Pace::AsItIsMade => LONGEST,
+        };
+        let mut this =
+            Self { body, share, due: Box::pin(sleep_until(now)), all_due: now + all, pace, came: 0, limiter };
+        this.wait_from(now);
+        this
+    }
+
+    /// Waits for the next piece from now on.
+    fn wait_from(&mut self, now: Instant) {
+        let pause = match self.pace {
+            Pace::Whole => self.limiter.limits().body_pause,
+            Pace::AsItIsMade => THOUGHT,
+        };
+        self.due.as_mut().reset((now + pause).min(self.all_due));
     }
 
     fn too_slow(&self) -> BodyRefused {
@@ -126,9 +155,8 @@ impl TimedBody {
 
     /// Counts a piece that came, and waits for the next one from now on.
     fn came(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyRefused> {
-        let next = Instant::now() + self.limiter.limits().body_pause;
-        self.due.as_mut().reset(next.min(self.all_due));
-        if let Some(data) = frame.data_ref() {
+        self.wait_from(Instant::now());
+        if let Some(data) = frame.data_ref().filter(|_| self.pace == Pace::Whole) {
             // What a short message takes is never refused: so much of each connection is in its budget anyway.
             let free = FREE.saturating_sub(self.came);
             self.came += data.len();

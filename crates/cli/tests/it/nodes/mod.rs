@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL: real processes, a real database, what is between them cut and killed.
 
 mod budgets;
+mod chat;
 mod cost;
 mod drain;
 mod encrypted;
@@ -9,6 +10,7 @@ mod hot;
 mod metrics;
 mod modes;
 mod order;
+mod outside;
 mod pages;
 mod position;
 mod postgres;

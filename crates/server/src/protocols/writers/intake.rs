@@ -1,0 +1,209 @@
+//! `POST /v1/runs/{run}/chunks`: what a program outside says, appended as it comes.
+//!
+//! A request may be as long as the answer. It is answered when its body ends, when the run does, and at once when the run
+//! is stopped, whatever of the body is still to come. One commit is under way at a time, and what came meanwhile goes with
+//! the next one, as it is with the node's own runs.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::BodyDataStream;
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::json;
+use threadmill_engine::{Lines, Numbers, Producer, RunWriter, Taken, WriterToken};
+use threadmill_proto::{ErrorCode, Problem, RunId, json as shape};
+use tokio::time::{Instant, sleep_until};
+
+use super::lines::{Framing, Splitter, all_of};
+use crate::app::App;
+use crate::problem::ApiProblem;
+use crate::request::fields::{unread, whole};
+use crate::request::query::path_id;
+use crate::serve::bodies::BodyShare;
+
+/// Between two commits, as of the node's own runs.
+const LEAST: Duration = Duration::from_millis(8);
+/// A lease lasts fifteen seconds.
+const RENEWED: Duration = Duration::from_secs(5);
+/// What is gathered for one commit.
+const GATHERED: usize = 64 << 10;
+/// Lines of one body that is taken as a whole.
+const AT_ONCE: usize = 1 << 10;
+/// When to try again where the node leaves, in milliseconds.
+const RETRY_MS: u32 = 500;
+
+type Answer<T> = Result<T, ApiProblem>;
+
+/// `POST /v1/runs/{run}/chunks`.
+pub(crate) async fn chunks(State(app): State<App>, Path(id): Path<String>, request: Request) -> Answer<Response> {
+    let run = path_id(&id, RunId::parse)?;
+    let token = request.headers().get("threadmill-run-token").and_then(|token| token.to_str().ok());
+    let token = token.and_then(WriterToken::parse);
+    let token = token.ok_or_else(|| {
+        ApiProblem::new(ErrorCode::Unauthorized, "Send the run's token in the header Threadmill-Run-Token.")
+    })?;
+    let writer = app.engine.runs().outside().writer(&token, &run).await?;
+    if let Some(share) = request.extensions().get::<BodyShare>() {
+        share.known(&app.limiter, &token.scope);
+    }
+    let _place = app.limiter.stream(&token.scope)?;
+    let producer = producer(request.headers())?;
+    let media = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let framing = match media.split(';').next().unwrap_or_default().trim() {
+        "application/json" => None,
+        "application/x-ndjson" | "application/jsonl" => Some(Framing::Lines),
+        "text/event-stream" => Some(Framing::Events),
+        other => {
+            let detail = format!("The body is declared as `{other}`, not JSON, JSON lines or events.");
+            return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
+        }
+    };
+    let (first, producer) = producer.map_or((0, None), |(producer, first)| (first, Some(producer)));
+    let taken = match framing {
+        None => {
+            let body = whole(request.into_body(), app.engine.limits().body_bytes).await?;
+            let lines = if body.is_empty() { Vec::new() } else { all_of(&body, AT_ONCE)? };
+            let lines = Lines { producer: producer.clone(), first, numbers: Numbers::One, lines };
+            app.engine.runs().outside().append(&writer, &lines).await?
+        }
+        Some(framing) => {
+            let splitter = Splitter::new(framing, app.engine.limits().body_bytes);
+            let next = Lines { producer: producer.clone(), first, numbers: Numbers::Each, lines: Vec::new() };
+            let body = request.into_body().into_data_stream();
+            Intake { app: &app, writer: &writer, splitter, next, body, committed: None }.run().await?
+        }
+    };
+    Ok(answer(&taken, producer.as_ref(), first))
+}
+
+/// The three headers of a producer, all or none.
+fn producer(headers: &HeaderMap) -> Answer<Option<(Producer, u64)>> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_owned());
+    let number = |text: &str| text.parse::<u64>().ok().filter(|number| *number < 1 << 53);
+    let malformed = || {
+        let detail = "Producer-Id, Producer-Epoch and Producer-Seq come together; the latter two are whole numbers.";
+        ApiProblem::new(ErrorCode::InvalidRequest, detail)
+    };
+    match (text("producer-id"), text("producer-epoch"), text("producer-seq")) {
+        (None, None, None) => Ok(None),
+        (Some(id), Some(epoch), Some(seq)) => {
+            let (epoch, seq) = (number(&epoch).ok_or_else(malformed)?, number(&seq).ok_or_else(malformed)?);
+            Ok(Some((Producer { id, epoch }, seq)))
+        }
+        _ => Err(malformed()),
+    }
+}
+
+fn answer(taken: &Taken, producer: Option<&Producer>, first: u64) -> Response {
+    if let Some(expected) = taken.expected {
+        let detail = format!("Lines are missing: number {expected} comes next, and {first} came.");
+        let mut response = ApiProblem::new(ErrorCode::InvalidRequest, detail).into_response();
+        response.headers_mut().insert("producer-expected-seq", HeaderValue::from(expected));
+        response.headers_mut().insert("producer-received-seq", HeaderValue::from(first));
+        return response;
+    }
+    let run = taken.ended.as_ref().map(shape::run_to_value);
+    let mut response = Json(json!({"seq": taken.last, "run": run})).into_response();
+    if let (Some(producer), Some(last)) = (producer, taken.last) {
+        response.headers_mut().insert("producer-epoch", HeaderValue::from(producer.epoch));
+        response.headers_mut().insert("producer-seq", HeaderValue::from(last));
+    }
+    response
+}
+
+/// A body that is appended as it comes.
+struct Intake<'a> {
+    app: &'a App,
+    writer: &'a RunWriter,
+    splitter: Splitter,
+    /// What is to be appended next.
+    next: Lines,
+    body: BodyDataStream,
+    committed: Option<Instant>,
+}
+
+impl Intake<'_> {
+    async fn run(mut self) -> Answer<Taken> {
+        let outside = self.app.engine.runs().outside();
+        let mut taken = Taken { last: None, ended: None, expected: None };
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = self.writer.over() => return Err(self.why_over().await.into()),
+                piece = self.body.next() => piece,
+                () = tokio::time::sleep(RENEWED) => {
+                    outside.renew(self.writer).await?;
+                    continue;
+                }
+            };
+            let (refused, is_last) = match piece {
+                Some(piece) => self.gather(&piece.map_err(|error| unread(&error, usize::MAX))?),
+                None => {
+                    let (lines, refused) = self.splitter.finish();
+                    self.next.lines.extend(lines);
+                    (refused, true)
+                }
+            };
+            if !self.next.lines.is_empty() || is_last && self.committed.is_none() {
+                taken = self.append().await?;
+                if taken.ended.is_some() || taken.expected.is_some() {
+                    return Ok(taken);
+                }
+            } else {
+                // A blank line says that somebody is there.
+                outside.renew(self.writer).await?;
+            }
+            match refused {
+                Some(problem) => return Err(problem.into()),
+                None if is_last => return Ok(taken),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes what has come already with a piece, as far as one commit goes. Whether the body is over is seen later.
+    fn gather(&mut self, piece: &[u8]) -> (Option<Problem>, bool) {
+        let (lines, mut refused) = self.splitter.take(piece);
+        self.next.lines.extend(lines);
+        let mut gathered = piece.len();
+        while refused.is_none() && gathered < GATHERED {
+            let Some(Some(Ok(piece))) = self.body.next().now_or_never() else { break };
+            gathered += piece.len();
+            let (lines, problem) = self.splitter.take(&piece);
+            self.next.lines.extend(lines);
+            refused = problem;
+        }
+        (refused, false)
+    }
+
+    async fn append(&mut self) -> Answer<Taken> {
+        if let Some(committed) = self.committed {
+            sleep_until(committed + LEAST).await;
+        }
+        let taken = self.app.engine.runs().outside().append(self.writer, &self.next).await?;
+        self.committed = Some(Instant::now());
+        self.next.first += self.next.lines.len() as u64;
+        self.next.lines.clear();
+        Ok(taken)
+    }
+
+    /// Why nothing more is taken.
+    async fn why_over(&mut self) -> Problem {
+        let outside = self.app.engine.runs().outside();
+        match outside.is_over(self.writer).await {
+            Ok(true) => outside.why_refused(self.writer).await,
+            Ok(false) => Problem {
+                retry_after: Some(RETRY_MS),
+                ..Problem::new(
+                    ErrorCode::Unavailable,
+                    "The node is about to stop. Send what was not acknowledged again.",
+                )
+            },
+            Err(problem) => problem,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+"""Answers of your own backend, written into Threadmill.
+
+    threadmill = Threadmill("http://127.0.0.1:7430", headers={"authorization": "Bearer ..."})
+    run = threadmill.start_run(thread)
+    outcome = run.write({"type": "text-delta", "id": "0", "delta": word} for word in words)
+
+Nothing but the standard library is needed. What is written is durable before anybody sees it, and is taken once however often a
+connection breaks. A stop, from anywhere, sets ``run.stopped`` and ends the writing.
+"""
+
+import http.client
+import json
+import random
+import select
+import threading
+import time
+import uuid
+from typing import Any, Iterable, Mapping, Optional
+from urllib.parse import quote, urlsplit
+
+__all__ = ["Run", "Threadmill", "ThreadmillError"]
+
+_TRIES = 8
+_BEAT = 5.0
+_LOOK = 0.05
+_ENDS = ("finish", "abort", "error")
+
+
+class ThreadmillError(Exception):
+    """The server refused something: ``code`` is its stable word, ``status`` the HTTP status."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+
+class Threadmill:
+    """A server. ``headers`` go with requests that begin runs, and say on whose behalf."""
+
+    def __init__(self, url: str, headers: Optional[Mapping[str, str]] = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = dict(headers or {})
+
+    def start_run(self, thread: str, **how: Any) -> "Run":
+        """Begins a run after the thread's last message. ``branch``, ``regenerate`` and ``id`` may be given."""
+        connection, base = _connect(self._url)
+        try:
+            body = json.dumps({"external": True, **how})
+            headers = {"content-type": "application/json", **self._headers}
+            connection.request("POST", f"{base}/v1/threads/{quote(thread, safe='')}/runs", body, headers)
+            answer = _answer(connection.getresponse())
+        finally:
+            connection.close()
+        return self.open_run(answer["run"]["id"], answer["writer"]["token"])
+
+    def open_run(self, run: str, token: str) -> "Run":
+        """A run that was begun elsewhere, by its id and its token."""
+        return Run(self._url, run, token)
+
+
+class Run:
+    """A run that is written from outside."""
+
+    def __init__(self, url: str, run: str, token: str) -> None:
+        self.id = run
+        self.token = token
+        #: Set when the run is over without you, or when your answer is whole.
+        self.stopped = threading.Event()
+        self._url = url
+        self._producer = str(uuid.uuid4())
+
+    def write(self, chunks: Iterable[Mapping[str, Any]]) -> str:
+        """Writes an answer, a chunk of the AI SDK's UI message stream each, and ends the run with it.
+
+        Returns how the run ended: ``complete``, ``stopped``, ``interrupted`` or ``failed``. Chunks are taken in a thread of their
+        own; an exception of theirs ends the run as failed.
+        """
+        lines = _Lines()
+        threading.Thread(target=self._read, args=(chunks, lines), daemon=True).start()
+        try:
+            return self._send(lines)
+        finally:
+            self.stopped.set()
+
+    def _read(self, chunks: Iterable[Mapping[str, Any]], lines: "_Lines") -> None:
+        try:
+            for chunk in chunks:
+                if self.stopped.is_set():
+                    return
+                lines.push(chunk)
+                if chunk.get("type") in _ENDS:
+                    return
+            lines.push({"type": "finish"})
+        except Exception as error:  # noqa: BLE001 - whatever it is, readers are told that the answer failed
+            lines.push({"type": "error", "errorText": str(error) or "The answer failed."})
+        finally:
+            lines.end()
+
+    def _send(self, lines: "_Lines") -> str:
+        following, failures = 0, 0
+        while True:
+            try:
+                answer = self._attempt(lines, following)
+            except ThreadmillError as error:
+                if error.code == "run_ended":
+                    return "stopped"
+                if error.status < 500 and error.status != 429 or failures + 1 >= _TRIES:
+                    raise
+            except (OSError, http.client.HTTPException):
+                if failures + 1 >= _TRIES:
+                    raise
+            else:
+                if answer["run"] is not None:
+                    return str(answer["run"]["outcome"])
+                following = -1 if answer["seq"] is None else answer["seq"]
+                following += 1
+                failures = 0
+                continue
+            failures += 1
+            time.sleep(random.uniform(0, min(5.0, 0.2 * 2 ** (failures - 1))))
+
+    def _attempt(self, lines: "_Lines", first: int) -> Any:
+        """One request, as long as the answer unless the server answers before."""
+        connection, base = _connect(self._url)
+        try:
+            connection.putrequest("POST", f"{base}/v1/runs/{quote(self.id, safe='')}/chunks")
+            for name, value in {
+                "content-type": "application/x-ndjson",
+                "transfer-encoding": "chunked",
+                "threadmill-run-token": self.token,
+                "producer-id": self._producer,
+                "producer-epoch": "0",
+                "producer-seq": str(first),
+            }.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            at, said = first, time.monotonic()
+            while not select.select([connection.sock], [], [], 0)[0]:
+                fresh, over = lines.after(at)
+                if not fresh and not over and time.monotonic() - said >= _BEAT:
+                    fresh = ["\n"]
+                    at -= 1
+                if fresh:
+                    piece = "".join(fresh).encode()
+                    connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    at += len(fresh)
+                    said = time.monotonic()
+                elif over:
+                    connection.send(b"0\r\n\r\n")
+                    break
+            return _answer(connection.getresponse())
+        finally:
+            connection.close()
+
+
+class _Lines:
+    """What was said so far, to be sent from any line on."""
+
+    def __init__(self) -> None:
+        self._lines: list = []
+        self._over = False
+        self._changed = threading.Condition()
+
+    def push(self, chunk: Mapping[str, Any]) -> None:
+        with self._changed:
+            self._lines.append(json.dumps(chunk) + "\n")
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def after(self, at: int) -> "tuple[list, bool]":
+        """The lines from one on, waited for a moment, and whether no more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._lines) > at or self._over, _LOOK)
+            return self._lines[at:], self._over
+
+
+def _connect(url: str) -> "tuple[http.client.HTTPConnection, str]":
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=60), parts.path.rstrip("/")
+
+
+def _answer(response: http.client.HTTPResponse) -> Any:
+    try:
+        body = json.loads(response.read() or b"{}")
+    except ValueError:
+        body = {}
+    if 200 <= response.status < 300:
+        return body
+    detail = body.get("detail") or f"The server answered {response.status}."
+    raise ThreadmillError(response.status, body.get("code") or "unknown", detail)
