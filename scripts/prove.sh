@@ -229,6 +229,9 @@ bar nodes cost tests threadmill-cli nodes::cost --ignored
 bar client weight weights
 bar ops rollouts rollouts
 bar ops kill-switch tests threadmill-cli nodes::rollout
+bar streams suite node scripts/durable-streams/run.mjs "$binary"
+bar streams nodes tests threadmill-cli nodes::streams --include-ignored --test-threads=1
+bar streams kills tests threadmill-cli streams:: --skip nodes::
 bar ops overhead overhead
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1

@@ -65,6 +65,9 @@ cargo test --workspace --locked --no-fail-fast -- --skip outages::
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
+step "Durable Streams: the public suite of the protocol"
+node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
+
 step "TypeScript tests"
 npm run --silent test
 

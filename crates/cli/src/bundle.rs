@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::verify::node::{Caller, Credential, Node, Plain};
-use crate::{clock, config, secrets, show};
+use crate::{clock, config, files, log_redaction, private, secrets, show};
 
 /// Of a log.
 const LOG: u64 = 4 << 20;
@@ -52,6 +52,7 @@ struct Entry {
 
 impl Bundle {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        private::from_here_on();
         let hidden = known_secrets(self.config.as_deref());
         let mut entries = vec![Entry::of(
             "about.json",
@@ -74,7 +75,9 @@ impl Bundle {
             entries.push(Entry::of("verify.json", &own(&arguments, None).await));
         }
         if let Some(log) = &self.log {
-            entries.push(Entry { name: "log.txt".into(), text: end_of(log)? });
+            // Before it is as any other text: what is known to be secret may have a mark of one in it.
+            let text = secrets::blotted(&String::from_utf8_lossy(&end_of(log)?), &hidden);
+            entries.push(Entry { name: "log.txt".into(), text: log_redaction::without_secrets(&text).into_bytes() });
         }
         let output =
             self.output.unwrap_or_else(|| format!("threadmill-bundle-{}.tar.gz", clock::unix_seconds()).into());
@@ -85,6 +88,7 @@ impl Bundle {
 
     fn configuration(&self) -> Entry {
         let read = config::load(self.config.as_deref()).and_then(|config| show::redacted(&config));
+        let read = read.map(wordless);
         Entry::of("config.json", &read.unwrap_or_else(|error| json!({"cannot be used": config::said(&error)})))
     }
 }
@@ -93,6 +97,23 @@ impl Entry {
     fn of(name: &str, value: &Value) -> Self {
         Self { name: name.into(), text: format!("{value:#}\n").into_bytes() }
     }
+}
+
+/// A configuration without what the operator wrote for models, and without the names of users.
+fn wordless(mut config: Value) -> Value {
+    if let Value::String(system) = &mut config["context"]["system"] {
+        *system = format!("({} bytes)", system.len());
+    }
+    for (_, users) in config["cohorts"].as_object_mut().into_iter().flatten() {
+        *users = json!(format!("({} users)", users.as_array().map_or(0, Vec::len)));
+    }
+    for limit in config["budgets"]["limits"].as_array_mut().into_iter().flatten() {
+        let name = limit["match"].as_str().and_then(|name| name.split_once('/')).map(|(tenant, _)| tenant.to_owned());
+        if let Some(tenant) = name {
+            limit["match"] = json!(format!("{tenant}/(a user)"));
+        }
+    }
+    config
 }
 
 /// What this process knows and nobody else should: texts, and their words, since one may hold several secrets.
@@ -123,7 +144,7 @@ fn secret_texts(file: Option<&Path>) -> Vec<String> {
     let files = config.auth_secret_file.iter().chain(&config.ops.token_file);
     let files = files.chain(config.providers.iter().filter_map(config::ProviderConfig::key_file));
     let files = files.chain(config.webhooks.iter().filter_map(|webhook| webhook.secret_file.as_ref()));
-    known.extend(files.filter_map(|file| std::fs::read_to_string(file).ok()).map(|text| text.trim().to_owned()));
+    known.extend(files.filter_map(|file| files::text(file, files::SECRET).ok()).map(|text| text.trim().to_owned()));
     known
 }
 

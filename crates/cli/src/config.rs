@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::{Figment, Metadata, Profile};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use threadmill_engine::EXTERNAL;
-use threadmill_engine::budgets::Terms;
+use threadmill_engine::budgets::{Plan, Terms, Unit};
 use threadmill_engine::providers::openai::{Endpoint, OpenAi};
 use threadmill_engine::providers::replay::{self, Replay};
 use threadmill_engine::providers::{Named, Providers};
@@ -39,6 +39,7 @@ pub(crate) use retention::{Retention, retention};
 pub(crate) use telemetry::{Telemetry, resource};
 pub(crate) use webhooks::{WebhookConfig, webhooks};
 
+use crate::files;
 use secret::key;
 
 /// Read if no file is named and it is there.
@@ -282,15 +283,47 @@ impl Default for Config {
     }
 }
 
+/// Which file is read: the one that is named, or `threadmill.toml` here or in the nearest directory above that has one.
+pub(crate) fn place(named: Option<&Path>) -> PathBuf {
+    let nearest = || {
+        let here = std::env::current_dir().ok()?;
+        here.ancestors().map(|above| above.join(DEFAULT_FILE)).find(|file| file.exists())
+    };
+    named.map(Path::to_owned).or_else(nearest).unwrap_or_else(|| DEFAULT_FILE.into())
+}
+
+/// A configuration's text, and where it is from. Without a named file there may be none.
+pub(crate) struct FileText {
+    pub(crate) place: PathBuf,
+    text: String,
+}
+
+impl FileText {
+    /// Reads what is named, be it a file, a pipe or a device; or `threadmill.toml`, if it is there.
+    pub(crate) fn read(named: Option<&Path>) -> anyhow::Result<Self> {
+        let place = place(named);
+        if !place.exists() && named.is_some() {
+            bail!("there is no configuration file {}", place.display());
+        }
+        let text = if place.exists() { files::configuration(&place)? } else { String::new() };
+        Ok(Self { place, text })
+    }
+}
+
+impl figment::Provider for &FileText {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("TOML file", self.place.as_path())
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, figment::value::Dict>, figment::Error> {
+        Toml::string(&self.text).data()
+    }
+}
+
 /// Reads everything but the flags. Without `file`, `threadmill.toml` is read if it is there.
 pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
-    if let Some(file) = file
-        && !file.exists()
-    {
-        bail!("there is no configuration file {}", file.display());
-    }
-    let file = file.unwrap_or_else(|| Path::new(DEFAULT_FILE));
-    merged(Toml::file(file)).map_err(|error| {
+    let file = FileText::read(file)?;
+    merged(&file).map_err(|error| {
         let hint = if error.path.first().is_some_and(|table| table == "limits") { LIMITS_HINT } else { "" };
         anyhow::Error::new(error).context(format!("the configuration cannot be used{hint}"))
     })
@@ -374,6 +407,9 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
                 Named::new(name, "Replay", "chatterbot-corpus", Some(replay::NOTE.into()), replay)
             }
             ProviderConfig::OpenAi { name, title, base_url, model, key_env, key_file, max_tokens } => {
+                if *max_tokens == Some(0) {
+                    bail!("provider {name}: max_tokens is at least 1");
+                }
                 let limited = prices.is_some();
                 let max_tokens = max_tokens.or(limited.then_some(config.budgets.answer_tokens));
                 let endpoint = Endpoint {
@@ -395,6 +431,16 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     }
     if named.iter().any(|provider| provider.name == EXTERNAL) {
         anyhow::bail!("no provider may be called `{EXTERNAL}`: that is what runs of programs outside are");
+    }
+    for limit in plan.iter().flat_map(Plan::limits) {
+        let fits = match limit.scope {
+            Unit::Provider => named.iter().any(|provider| limit.is_for(&provider.name)),
+            Unit::Model => named.iter().any(|provider| limit.is_for(&provider.model)),
+            Unit::Tenant | Unit::User => true,
+        };
+        if !fits {
+            anyhow::bail!("budgets: no {} is `{}`, so that limit would limit nothing", limit.scope.word(), limit.fits);
+        }
     }
     let providers = Providers::new(named).context("no provider is configured")?;
     Ok(match plan {
@@ -461,6 +507,9 @@ pub(crate) fn operators(config: &Ops) -> anyhow::Result<OpsToken> {
     }
     let token =
         key(variable, config.token_file.as_deref(), [VARIABLE, "ops.token_file"]).context("the operators' token")?;
+    if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        bail!("the operators' token has a blank, a new line or a letter in it that no header can carry");
+    }
     OpsToken::new(token.as_deref(), config.write).context("the operators' token is shorter than 32 bytes")
 }
 

@@ -10,6 +10,7 @@ use threadmill_engine::Engine;
 use threadmill_engine::flags::{Flags, Rule, SCALABLE_SYNC, Share, Source};
 
 use crate::config::{self, Config, FlagConfig};
+use crate::files;
 
 /// How long a change of the file may go unnoticed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -131,14 +132,17 @@ impl Watch {
 
     /// The whole file is read: it is small, and its time of change may be as coarse as the change is quick.
     async fn look(&mut self) {
-        match tokio::fs::read_to_string(&self.file).await {
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || files::configuration(&file)).await;
+        match read.unwrap_or_else(|error| Err(error.into())) {
             Ok(text) if self.known.as_ref() == Some(&text) => {}
             Ok(text) => {
                 self.take(&text);
                 self.known = Some(text);
             }
             Err(error) if self.known.take().is_some() => {
-                tracing::warn!(file = %self.file.display(), %error, "the configuration file cannot be read; the flags stay as they are");
+                let error = format!("{error:#}");
+                tracing::warn!(file = %self.file.display(), error, "the configuration file cannot be read; the flags stay as they are");
             }
             // It was not there before either.
             Err(_) => {}
@@ -165,7 +169,7 @@ impl Watch {
 
 /// The file that is watched.
 pub(crate) fn file(named: Option<&Path>) -> PathBuf {
-    named.unwrap_or_else(|| Path::new(config::DEFAULT_FILE)).to_owned()
+    config::place(named)
 }
 
 #[cfg(test)]

@@ -12,14 +12,18 @@ mod connect;
 mod descriptors;
 mod doctor;
 mod export;
+mod files;
 mod flags;
 mod hot;
 mod import;
 mod local;
 mod log;
+mod log_redaction;
 mod manual;
 mod migrate;
 mod operator;
+mod printed;
+mod private;
 mod sample;
 mod secrets;
 mod serve;
@@ -127,7 +131,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("threadmill: {error:#}");
+            eprintln!("threadmill: {}", printed::text(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

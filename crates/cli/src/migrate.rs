@@ -62,6 +62,7 @@ struct Tally {
 
 impl MigrateStore {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        crate::private::from_here_on();
         let path = PathBuf::from(self.from.strip_prefix("sqlite:").unwrap_or(&self.from));
         anyhow::ensure!(
             self.to.starts_with("postgres://") || self.to.starts_with("postgresql://") || self.to.contains('='),

@@ -30,7 +30,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// What stands where a secret was.
-const HIDDEN: &str = "(redacted)";
+pub(crate) const HIDDEN: &str = "(redacted)";
 
 /// Schemes whose URLs have a password before the `@`.
 const SCHEMES: [&str; 9] = [

@@ -7,13 +7,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use figment::Source;
-use figment::providers::{Format as _, Toml};
 use serde_json::Value;
 use threadmill_server::{dev_refusal, ops_refusal};
 
 use crate::config::{
-    Auth, Config, DEFAULT_FILE, VARIABLES, allowed, auth, figment, load, operators, providers, resource, retention,
-    said, webhooks,
+    Auth, Config, FileText, VARIABLES, allowed, auth, figment, load, operators, providers, resource, retention, said,
+    webhooks,
 };
 use crate::flags::{self, Overrides};
 use crate::log;
@@ -81,7 +80,7 @@ impl ShowConfig {
                     ExitCode::SUCCESS
                 }
                 Err(error) => {
-                    eprintln!("threadmill: {}", said(&error));
+                    eprintln!("threadmill: {}", crate::printed::text(&said(&error)));
                     ExitCode::FAILURE
                 }
             }),
@@ -141,7 +140,8 @@ fn redact(value: &mut Value) {
 }
 
 fn lines(config: &Config, file: Option<&Path>, origin: bool) -> anyhow::Result<Vec<String>> {
-    let figment = figment(Toml::file(file.unwrap_or_else(|| Path::new(DEFAULT_FILE))));
+    let file = FileText::read(file)?;
+    let figment = figment(&file);
     let mut rows = Vec::new();
     leaves("", &redacted(config)?, &mut rows);
     let from = |key: &str| {

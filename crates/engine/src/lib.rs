@@ -10,7 +10,7 @@
 //! 6. `budgets`, `providers`: what answers may cost, and who gives them.
 //! 7. `threads`: what users write and read, and the permit that every write passes.
 //! 8. `runs`: answers being written.
-//! 9. `webhooks`, `retention`, `locks`, `flags` (and rollouts), `transfer`, `presence`, `feedback`, `inspect`, `analytics`.
+//! 9. `webhooks`, `retention`, `locks`, `streams`, `flags` (and rollouts), `transfer`, `presence`, `feedback`, `inspect`, `analytics`.
 //!
 //! [`Engine`] puts them together and hands out services; nothing else knows it.
 
@@ -31,6 +31,7 @@ pub mod providers;
 pub mod retention;
 mod runs;
 mod shares;
+pub mod streams;
 mod supervise;
 mod sync;
 pub mod telemetry;
@@ -72,6 +73,7 @@ pub use retention::Retention;
 pub use runs::Runs;
 pub use runs::outside::{Line, Lines, MARK, Numbers, Outside, Producer, RunWriter, Taken, WriterToken};
 pub use shares::{Bounds, Full, Share, Shares};
+pub use streams::Streams;
 pub use telemetry::Telemetry;
 pub use telemetry::locks::{LockOutcome, LockStats, THRESHOLD};
 pub use telemetry::trace::context::TraceParent;
@@ -138,6 +140,7 @@ pub struct Engine {
     watch: Arc<Watch>,
     webhooks: Arc<Webhooks>,
     retention: Arc<Retention>,
+    streams: Arc<Streams>,
     feedback: Feedback,
     analytics: Arc<Analytics>,
     transfer: Transfer,
@@ -290,6 +293,13 @@ impl Engine {
         let rollouts = Rollouts::new(Arc::clone(&store), Arc::clone(&flags), Arc::clone(&node), Arc::clone(&webhooks));
         Self {
             readiness: Readiness::new(Arc::clone(&node), Arc::clone(&store), tier_tasks),
+            streams: Streams::new(
+                Arc::clone(&store),
+                writer.clone(),
+                Arc::clone(&node),
+                peers.clone(),
+                Arc::clone(&delivery),
+            ),
             locks: Locks::new(Arc::clone(&store), writer.clone(), &telemetry),
             inspect: Inspect { store: Arc::clone(&store), peers: peers.clone(), hub: Arc::clone(&hub) },
             transfer: Transfer::new(Arc::clone(&store), Arc::clone(&node), writer, limits),
@@ -324,6 +334,7 @@ impl Engine {
         self.tasks.push(self.webhooks.keep(self.node.tasks()));
         self.tasks.push(self.retention.keep(self.node.tasks()));
         self.tasks.push(self.analytics.keep());
+        self.tasks.extend(self.streams.keep());
         if self.budgets.are_kept() {
             self.tasks.push(self.watch.keep(self.node.tasks()));
         }
@@ -397,6 +408,12 @@ impl Engine {
     #[must_use]
     pub fn budgets(&self) -> &Budgets {
         &self.budgets
+    }
+
+    /// Named streams.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     /// What users think of answers.

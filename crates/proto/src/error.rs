@@ -145,6 +145,20 @@ codes! {
     51 BudgetExhausted "budget_exhausted" 402 "Wait for the next period (Retry-After), or ask the operator for a larger budget."
     /// Money is limited, and nobody knows what the model costs.
     52 PriceUnknown "price_unknown" 422 "Choose another model, or have the operator name its price."
+    /// No such stream for this user, or it has expired.
+    53 StreamNotFound "stream_not_found" 404 "It may have expired, been deleted, or belong to somebody else."
+    /// The stream was deleted, and is kept for its forks.
+    54 StreamDeleted "stream_deleted" 410 "Use another path, or delete its forks."
+    /// Another stream is at the path, or what is asked is not for one like it.
+    55 StreamMismatch "stream_mismatch" 409 "Compare the request with what HEAD says of the stream."
+    /// The stream takes nothing any more.
+    56 StreamClosed "stream_closed" 409 "Read it to its end, at Stream-Next-Offset."
+    /// The writer's order is not kept, or appends of a producer are missing.
+    57 StreamOrder "stream_order" 409 "Send what is missing first; see Producer-Expected-Seq."
+    /// The producer was restarted, or its name was taken.
+    58 ProducerFenced "producer_fenced" 403 "Begin a greater epoch than Producer-Epoch, with Producer-Seq 0."
+    /// A bound of streams is reached.
+    59 StreamFull "stream_full" 413 "Begin another stream, or delete what is no longer needed."
 }
 
 /// An error as it travels: RFC 9457 in JSON, the same fields in a frame.

@@ -17,7 +17,7 @@ use crate::identity::guard::Guard;
 use crate::identity::standing::Standing;
 use crate::ops::{health, metrics};
 use crate::problem::ApiProblem;
-use crate::protocols::{ai_sdk, events, sync, writers};
+use crate::protocols::{ai_sdk, durable_streams, events, sync, writers};
 use crate::serve::limiter::Limiter;
 use crate::serve::peers::Peers;
 use crate::{assets, gate};
@@ -108,6 +108,7 @@ fn api() -> Router<App> {
         .route("/rum", post(rum::report))
         .route("/me/connections", get(me::connections))
         .route("/sync", get(sync::upgrade).post(sync::post))
+        .merge(durable_streams::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(compressed())

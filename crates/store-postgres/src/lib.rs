@@ -16,6 +16,7 @@ mod fail;
 mod hints;
 mod maintenance;
 mod moving;
+mod named;
 mod options;
 mod origin;
 mod peers;

@@ -20,7 +20,7 @@
 //! and a thread's rows are only ever written under its row's lock.
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 /// The version that this release brings a database to.
 pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
@@ -54,6 +54,10 @@ ALTER TABLE threadmill.graves ADD COLUMN note text;
 ALTER TABLE threadmill.tombstones ADD COLUMN note text;
 ALTER TABLE threadmill.settings ADD COLUMN note text;
 ALTER TABLE threadmill.budgets ADD COLUMN note text;
+ALTER TABLE threadmill.named_owners ADD COLUMN note text;
+ALTER TABLE threadmill.named_streams ADD COLUMN note text;
+ALTER TABLE threadmill.named_entries ADD COLUMN note text;
+ALTER TABLE threadmill.named_producers ADD COLUMN note text;
 ";
 
 /// Statements that lead from each version to the next one.
@@ -338,4 +342,45 @@ CREATE TABLE threadmill.budgets (
 ) WITH (fillfactor = 50);
 CREATE INDEX budgets_by_end ON threadmill.budgets (until);
 ALTER TABLE threadmill.runs ADD COLUMN held bytea;
+";
+
+/// Named streams, how many a user has, what was appended, and who appends. A stream without a path is buried: its rows are
+/// still to be removed. `tail` is the stream's end; `about` is CBOR.
+const SIXTH: &str = "
+CREATE TABLE threadmill.named_owners (
+    owner   text COLLATE \"C\" NOT NULL,
+    tenant  text COLLATE \"C\" NOT NULL,
+    streams bigint NOT NULL,
+    PRIMARY KEY (owner, tenant)
+) WITH (fillfactor = 50);
+CREATE TABLE threadmill.named_streams (
+    num     bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    tenant  text COLLATE \"C\" NOT NULL,
+    owner   text COLLATE \"C\" NOT NULL,
+    path    text COLLATE \"C\",
+    start   bigint NOT NULL,
+    tail    bigint NOT NULL,
+    expires bigint,
+    deleted boolean NOT NULL,
+    source  bigint,
+    forks   bigint NOT NULL,
+    about   bytea NOT NULL
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX named_streams_by_path ON threadmill.named_streams (path, owner, tenant) WHERE path IS NOT NULL;
+CREATE INDEX named_streams_by_owner ON threadmill.named_streams (owner, tenant, num) WHERE path IS NOT NULL;
+CREATE INDEX named_streams_by_expiry ON threadmill.named_streams (expires) WHERE expires IS NOT NULL;
+CREATE INDEX named_streams_buried ON threadmill.named_streams (num) WHERE path IS NULL;
+CREATE TABLE threadmill.named_entries (
+    stream bigint NOT NULL,
+    at     bigint NOT NULL,
+    body   bytea NOT NULL,
+    PRIMARY KEY (stream, at)
+);
+CREATE TABLE threadmill.named_producers (
+    stream bigint NOT NULL,
+    id     text COLLATE \"C\" NOT NULL,
+    epoch  bigint NOT NULL,
+    seq    bigint NOT NULL,
+    PRIMARY KEY (stream, id)
+) WITH (fillfactor = 50);
 ";

@@ -198,6 +198,11 @@ impl Connections {
         Ok(self.writer.get().await?)
     }
 
+    /// A connection on loan, for what is done in a transaction by somebody who may go away.
+    pub(crate) fn lend(&self, client: Object) -> Loan {
+        Loan { client: Some(client), deadline: self.deadline }
+    }
+
     /// A connection for reading.
     pub(crate) async fn reader(&self) -> Done<Object> {
         Ok(self.readers.get().await?)
@@ -205,12 +210,17 @@ impl Connections {
 
     /// Takes a connection back after a read. Returns the read's end, or `None` if the connection had gone and it is
     /// worth another one: once, and a read can be repeated.
-    pub(crate) fn take_back<T>(&self, client: Object, done: Done<T>, repeated: &mut bool) -> Option<StoreResult<T>> {
+    pub(crate) fn take_back<T>(
+        &self,
+        client: Option<Object>,
+        done: Done<T>,
+        repeated: &mut bool,
+    ) -> Option<StoreResult<T>> {
         let Err(Fail::Broken(trouble)) = &done else {
             return Some(done.map_err(Into::into));
         };
         // After trouble nobody knows whether the session is in mid-transaction.
-        drop(Object::take(client));
+        drop(client.map(Object::take));
         if trouble.kind == Kind::Lost && !*repeated {
             *repeated = true;
             return None;
@@ -225,6 +235,43 @@ impl Connections {
     }
 }
 
+/// A connection on loan. A request whose client goes away is dropped in the middle, and its transaction would be the next
+/// borrower's: who reads would see the past, who writes would be refused. So it is ended before the connection goes back.
+pub(crate) struct Loan {
+    /// Only the end of the loan takes it.
+    client: Option<Object>,
+    deadline: Duration,
+}
+
+impl Loan {
+    /// The work is done, and the transaction with it.
+    pub(crate) fn back(mut self) -> Option<Object> {
+        self.client.take()
+    }
+
+    /// The connection, for as long as it is lent.
+    pub(crate) fn client(&self) -> Done<&Object> {
+        self.client.as_ref().ok_or_else(|| Fail::Refused(unavailable("the connection was given back")))
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            drop(Object::take(client));
+            return;
+        };
+        let deadline = self.deadline;
+        runtime.spawn(async move {
+            let ended = tokio::time::timeout(deadline, client.batch_execute("ROLLBACK")).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                drop(Object::take(client));
+            }
+        });
+    }
+}
+
 /// Runs a read on a connection of the pool, with `db` as its name for it: `plain`, or all of it in one `snapshot`.
 ///
 /// A macro and not a function that takes a closure: what an async closure with a borrowed argument returns cannot be
@@ -234,12 +281,12 @@ macro_rules! reading {
         let connections: &$crate::session::Connections = &$connections;
         let mut repeated = false;
         loop {
-            let client = connections.reader().await?;
+            let loan = connections.lend(connections.reader().await?);
             let done = {
-                let $db = &$crate::db::Db::new(&client, connections.deadline());
+                let $db = &$crate::db::Db::new(loan.client()?, connections.deadline());
                 $crate::session::reading!(@ $mode $db $read)
             };
-            if let Some(done) = connections.take_back(client, done, &mut repeated) {
+            if let Some(done) = connections.take_back(loan.back(), done, &mut repeated) {
                 break done;
             }
         }

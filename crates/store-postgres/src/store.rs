@@ -12,8 +12,8 @@ use threadmill_store::relational;
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, Hint, ImportRow, ImportState,
     ImportThread, KEEP_BUDGETS, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken,
-    PageLimits, RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, Subject,
-    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
+    PageLimits, RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage,
+    StreamStore, Subject, SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -36,7 +36,7 @@ pub struct PostgresStore {
     writer: Writer,
     pub(crate) connections: Arc<Connections>,
     sink: Arc<Sink>,
-    hints: Arc<Hints>,
+    pub(crate) hints: Arc<Hints>,
     replicas: Replicas,
     pub(crate) node: String,
     tasks: Supervisor,
@@ -187,6 +187,10 @@ impl DurableStore for PostgresStore {
         self.sink.set(Some(sink));
     }
 
+    fn streams(&self) -> &dyn StreamStore {
+        self
+    }
+
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
         match self.writer.ask(Ask::Apply(transaction)).await? {
             Answer::Committed(committed) => Ok(committed),
@@ -244,11 +248,12 @@ impl DurableStore for PostgresStore {
 
     async fn put_settings(&self, puts: Vec<SettingPut>) -> StoreResult<bool> {
         check_settings(&puts)?;
-        let client = self.connections.writer().await?;
-        let done = rows::setting::put(&Db::new(&client, self.connections.deadline()), puts).await;
+        let loan = self.connections.lend(self.connections.writer().await?);
+        let done = rows::setting::put(&Db::new(loan.client()?, self.connections.deadline()), puts).await;
+        let client = loan.back();
         if let Err(Fail::Broken(_)) = &done {
             // Nobody knows whether the session is in mid-transaction.
-            drop(Object::take(client));
+            drop(client.map(Object::take));
         }
         done.map_err(Into::into)
     }

@@ -13,6 +13,7 @@ mod fail;
 mod files;
 mod live;
 mod moving;
+mod named;
 mod open;
 mod options;
 mod pool;

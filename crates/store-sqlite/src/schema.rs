@@ -11,7 +11,7 @@
 //! is a few neighbouring leaves and an export or a deletion is one range.
 
 /// Statements that lead from each version to the next one; the index is the version they start from.
-const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS, BUDGETS];
+const MIGRATIONS: &[&str] = &[FIRST, LOCKS, DELETIONS, SUMS, SETTINGS, BUDGETS, NAMED];
 
 /// The version that this release brings a file to.
 pub(crate) const NEWEST: usize = MIGRATIONS.len() + NEXT.len();
@@ -46,6 +46,10 @@ ALTER TABLE graves ADD COLUMN note TEXT;
 ALTER TABLE tombstones ADD COLUMN note TEXT;
 ALTER TABLE settings ADD COLUMN note TEXT;
 ALTER TABLE budgets ADD COLUMN note TEXT;
+ALTER TABLE named_owners ADD COLUMN note TEXT;
+ALTER TABLE named_streams ADD COLUMN note TEXT;
+ALTER TABLE named_entries ADD COLUMN note TEXT;
+ALTER TABLE named_producers ADD COLUMN note TEXT;
 ";
 
 /// Statements that lead from each version to the next one.
@@ -299,6 +303,45 @@ CREATE TABLE budgets (
 ) WITHOUT ROWID;
 CREATE INDEX budgets_by_end ON budgets (until);
 ALTER TABLE runs ADD COLUMN held BLOB;
+";
+
+/// Named streams, how many a user has, what was appended (keyed `stream << 28 | offset`), and who appends. A stream without
+/// a path is buried: its rows are still to be removed. `tail` is the stream's end; `about` is CBOR.
+const NAMED: &str = "
+CREATE TABLE named_owners (
+    tenant  TEXT NOT NULL,
+    owner   TEXT NOT NULL,
+    streams INTEGER NOT NULL,
+    PRIMARY KEY (tenant, owner)
+) WITHOUT ROWID;
+CREATE TABLE named_streams (
+    num     INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant  TEXT NOT NULL,
+    owner   TEXT NOT NULL,
+    path    TEXT,
+    start   INTEGER NOT NULL,
+    tail    INTEGER NOT NULL,
+    expires INTEGER,
+    deleted INTEGER NOT NULL,
+    source  INTEGER,
+    forks   INTEGER NOT NULL,
+    about   BLOB NOT NULL
+);
+CREATE UNIQUE INDEX named_streams_by_path ON named_streams (path, owner, tenant) WHERE path IS NOT NULL;
+CREATE INDEX named_streams_by_owner ON named_streams (owner, tenant, num) WHERE path IS NOT NULL;
+CREATE INDEX named_streams_by_expiry ON named_streams (expires) WHERE expires IS NOT NULL;
+CREATE INDEX named_streams_buried ON named_streams (num) WHERE path IS NULL;
+CREATE TABLE named_entries (
+    key  INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+);
+CREATE TABLE named_producers (
+    stream INTEGER NOT NULL,
+    id     TEXT NOT NULL,
+    epoch  INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (stream, id)
+) WITHOUT ROWID;
 ";
 
 /// `THMd`: what SQLite keeps in the file's head for whoever wonders whose it is.

@@ -12,8 +12,8 @@ use threadmill_store::relational::{self, Outcome, at_once};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage,
-    Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, StreamStore,
+    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery, check_settings,
 };
 
 use crate::db::{Cost, Db};
@@ -31,8 +31,8 @@ const RETRIES: usize = 8;
 
 /// The durable tier in one directory.
 pub struct SqliteStore {
-    writer: Writer,
-    readers: Arc<Pool>,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Arc<Pool>,
     shared: Arc<Shared>,
     epoch: u64,
     // Last, so that the directory is let go only when the writer has finished.
@@ -142,7 +142,7 @@ impl SqliteStore {
 }
 
 /// What an operation answers that tells the sink nothing.
-fn quiet<T>(work: impl Future<Output = Done<T>>) -> Done<Outcome<T>> {
+pub(crate) fn quiet<T>(work: impl Future<Output = Done<T>>) -> Done<Outcome<T>> {
     at_once(work).map(Outcome::quiet)
 }
 
@@ -150,6 +150,10 @@ fn quiet<T>(work: impl Future<Output = Done<T>>) -> Done<Outcome<T>> {
 impl DurableStore for SqliteStore {
     fn attach(&self, sink: Arc<dyn CommitSink>) {
         *self.sink() = Some(sink);
+    }
+
+    fn streams(&self) -> &dyn StreamStore {
+        self
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {

@@ -12,8 +12,8 @@ use threadmill_proto::{
 use crate::{
     Branch, Changes, ChunkAppend, Committed, ExportPage, ImportRow, ImportState, ImportThread, Lease, LeasedRun,
     ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits, RunRead, Setting, SettingPut,
-    SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage, Surveyed, ThreadPage, Transaction,
-    WindowQuery,
+    SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, StreamStore, SummaryPage, Surveyed, ThreadPage,
+    Transaction, WindowQuery,
 };
 
 /// Chunks that are now durable.
@@ -134,6 +134,9 @@ pub trait CommitSink: Send + Sync {
 pub trait DurableStore: Send + Sync {
     /// Sends everything committed from now on to `sink`. At most one sink.
     fn attach(&self, sink: Arc<dyn CommitSink>);
+
+    /// The named streams that it keeps, too.
+    fn streams(&self) -> &dyn StreamStore;
 
     /// Applies a transaction: durable when this returns `Ok`. After `Unavailable` the effect is unknown.
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed>;

@@ -22,6 +22,7 @@ pub mod conformance;
 pub mod hot;
 pub mod moving;
 pub mod relational;
+pub mod streams;
 
 pub use budget::{
     Amount, BUDGET_KEY, BudgetLimit, BudgetLine, BudgetRow, HOLD_LINES, Held, Hold, KEEP_BUDGETS, MOST_COUNTED,
@@ -47,6 +48,7 @@ pub use receipt::Receipt;
 pub use setting::{
     SETTING_KEY, SETTING_VALUE, SETTINGS_AT_ONCE, Setting, SettingPut, SettingsPage, check_settings, keys_end,
 };
+pub use streams::StreamStore;
 pub use text::{
     KEPT_SEGMENTS, MAX_SEGMENTS, SCAN, SNIPPET_REACH, TITLE_REACH, preview, snippet_of, title_of, unknown_parent,
 };

@@ -10,6 +10,7 @@ use threadmill_proto::{Millis, Position, RunId, RunInfo, Scope, TenantId, Thread
 use tokio::sync::broadcast;
 
 use crate::StoreResult;
+use crate::streams::StreamKey;
 
 /// Where something stands now, on another node's word.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +41,11 @@ pub enum Hint {
         scope: Scope,
         /// The newest place.
         pos: u64,
+    },
+    /// Something happened to a named stream.
+    Stream {
+        /// Which.
+        key: StreamKey,
     },
     /// Anything may have happened: re-check all that is watched.
     Recheck,

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use threadmill_store_sqlite::back_up;
 
-use crate::{clock, config};
+use crate::{clock, config, private};
 use manifest::{DATABASE, FILE, Manifest, digest, must_be_empty};
 
 pub(crate) use restore::Restore;
@@ -54,8 +54,11 @@ impl Backup {
         if config.store.url.is_some() {
             bail!(POSTGRES);
         }
+        private::from_here_on();
         let data = self.data.unwrap_or(config.data);
+        ensure!(data.join(DATABASE).is_file(), "there is no store in {}", data.display());
         must_be_empty(&self.dir)?;
+        ensure!(!is_within(&self.dir, &data)?, "{} is in the data directory: name one outside", self.dir.display());
         std::fs::create_dir_all(&self.dir).with_context(|| format!("{} cannot be made", self.dir.display()))?;
         let (dir, percent) = (self.dir.clone(), self.percent);
         let manifest = tokio::task::spawn_blocking(move || made(&data, &dir, percent)).await??;
@@ -67,6 +70,14 @@ impl Backup {
         );
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Whether a directory, or where it is to be made, is in another one, by whatever names.
+fn is_within(dir: &Path, outer: &Path) -> anyhow::Result<bool> {
+    let outer = outer.canonicalize()?;
+    let dir = std::path::absolute(dir)?;
+    let standing = dir.ancestors().find_map(|above| above.canonicalize().ok());
+    Ok(standing.is_some_and(|above| above.starts_with(outer)))
 }
 
 fn made(data: &Path, dir: &Path, percent: u32) -> anyhow::Result<Manifest> {

@@ -8,6 +8,7 @@ use clap::Args;
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore, inspect};
 
 use super::manifest::{DATABASE, Manifest, must_be_empty};
+use crate::private;
 
 const EXAMPLES: &str = "Examples:\n  threadmill restore /backups/2026-11-28 --data /var/lib/threadmill\n\n\
     Move the old directory away first: nothing that is there is written over. Then start the node on it.";
@@ -27,6 +28,7 @@ pub(crate) struct Restore {
 impl Restore {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { backup, data } = self;
+        private::from_here_on();
         must_be_empty(&data)?;
         let into = data.clone();
         let manifest = tokio::task::spawn_blocking(move || put_back(&backup, &into)).await??;

@@ -24,7 +24,7 @@ const CANNOT: u8 = 2;
 /// How a command ends: as its checks did, or unable to run them.
 pub(crate) fn ended(command: &str, tried: anyhow::Result<ExitCode>) -> ExitCode {
     tried.unwrap_or_else(|error| {
-        eprintln!("threadmill {command}: {error:#}");
+        eprintln!("threadmill {command}: {}", crate::printed::text(&format!("{error:#}")));
         ExitCode::from(CANNOT)
     })
 }

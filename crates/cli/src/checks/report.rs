@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::check::{Check, Outcome, Verdict};
+use crate::printed;
 
 /// What one check found, with what is needed to act on it.
 #[derive(Debug, Clone)]
@@ -23,7 +24,8 @@ pub(crate) struct Finding {
 impl Finding {
     pub(super) fn new<S>(check: &Check<S>, verdict: Verdict, took: Duration) -> Self {
         let Check { id, title, does, todo, .. } = *check;
-        Self { id, title, does, todo, outcome: verdict.outcome, saw: verdict.saw, took }
+        let Verdict { outcome, saw } = verdict;
+        Self { id, title, does, todo, outcome, saw: printed::text(&saw), took }
     }
 
     /// Whether somebody has something to do.

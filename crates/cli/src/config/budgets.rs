@@ -1,11 +1,14 @@
 //! `[budgets]`: what answers may cost. Without a limit nothing is counted.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use threadmill_engine::budgets::prices::PRICES_BYTES;
 use threadmill_engine::budgets::{self, Plan, Price, Prices};
+
+use crate::files;
 
 /// What answers may cost, to whom and in which time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -132,16 +135,26 @@ impl Budgets {
         let own = match &self.prices_file {
             None => None,
             Some(file) => {
-                let bytes = std::fs::metadata(file).map_or(0, |found| found.len());
-                if bytes > PRICES_BYTES as u64 {
-                    bail!("{} is no price list: it has {bytes} bytes", file.display());
-                }
-                let text = std::fs::read_to_string(file);
-                Some(text.with_context(|| format!("the price list {} cannot be read", file.display()))?)
+                let text = files::text(file, PRICES_BYTES as u64).context("budgets.prices_file")?;
+                each_once(&text)?;
+                Some(text)
             }
         };
         Prices::read(own.as_deref()).map_err(|why| anyhow!("budgets.prices_file: {why}"))
     }
+}
+
+/// Of two prices for one model, the second would count for nothing.
+fn each_once(list: &str) -> anyhow::Result<()> {
+    let list: serde_json::Value = serde_json::from_str(list).context("budgets.prices_file")?;
+    let mut seen = BTreeSet::new();
+    for price in list["prices"].as_array().into_iter().flatten() {
+        let [host, model] = ["host", "model"].map(|name| price[name].as_str().unwrap_or_default());
+        if !seen.insert((host.to_ascii_lowercase(), model)) {
+            bail!("budgets.prices_file: {model} has two prices");
+        }
+    }
+    Ok(())
 }
 
 impl BudgetLimit {
@@ -198,6 +211,10 @@ mod tests {
             "[[budgets.limits]]\nscope = 'user'\nper = 'day'\n",
             "[[budgets.limits]]\nscope = 'user'\nper = 'day'\nmoney = -1\n",
             "[[budgets.limits]]\nscope = 'user'\nper = 'day'\nmoney = nan\n",
+            "[[budgets.limits]]\nscope = 'user'\nmatch = 'ada'\nper = 'day'\ntokens = 1\n",
+            "[[budgets.limits]]\nscope = 'provider'\nmatch = 'typo'\nper = 'day'\ntokens = 1\n",
+            "[[budgets.limits]]\nscope = 'model'\nmatch = 'gpt-4*x'\nper = 'day'\ntokens = 1\n",
+            "[[budgets.limits]]\nscope = 'model'\nmatch = 'gpt-5'\nper = 'day'\ntokens = 1\n",
             "[[budgets.limits]]\nscope = 'user'\nper = 'week'\nmoney = 1\n",
             "[[budgets.limits]]\nscope = 'user'\nmatch = 'a*b'\nper = 'day'\nmoney = 1\n",
             "[budgets]\nceiling_input = -3\n",

@@ -56,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) body_seconds: NonZero<u64>,
     /// How long a peer may take nothing of what it is sent.
     pub(crate) write_pause_seconds: NonZero<u64>,
+    /// How long a reader of a stream may wait for more (`live=long-poll`).
+    pub(crate) stream_wait_seconds: NonZero<u64>,
 }
 
 impl Default for Limits {
@@ -85,6 +87,7 @@ impl Default for Limits {
             body_pause_seconds: some(limits.body_pause.as_secs()),
             body_seconds: some(limits.body_total.as_secs()),
             write_pause_seconds: some(limits.write_pause.as_secs()),
+            stream_wait_seconds: some(limits.stream_wait.as_secs()),
         }
     }
 }
@@ -123,6 +126,7 @@ impl Limits {
             body_pause: seconds(self.body_pause_seconds),
             body_total: seconds(self.body_seconds),
             write_pause: seconds(self.write_pause_seconds),
+            stream_wait: seconds(self.stream_wait_seconds),
         }
     }
 }

@@ -17,6 +17,10 @@ by defaults. A key that is not listed here is refused, so a typing error is foun
 or files of their own, never in `threadmill.toml`. What is *live* holds as soon as the file is read again, at SIGHUP or by
 `POST /ops/api/reload`; the rest waits for a restart, and a file with a mistake changes nothing. This page is made from the code.
 
+A configuration may come over a pipe (`--config /dev/stdin`, `--config <(…)`): it is read once, and a reload reads that text
+again. It has at most 1 MiB. A directory is refused, and a pipe that says nothing, since whatever should have written there
+failed. Files that it names (secrets, certificates, prices) are regular files: pipes and devices are refused.
+
 ";
 
 /// Variables that stand for no key of the file.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use crate::files;
+
 /// A secret, from the one place that is given. `names` are the settings that name the two.
 pub(super) fn key(variable: Option<&str>, file: Option<&Path>, names: [&str; 2]) -> anyhow::Result<Option<String>> {
     match (variable, file) {
@@ -13,7 +15,7 @@ pub(super) fn key(variable: Option<&str>, file: Option<&Path>, names: [&str; 2])
             Ok(Some(key))
         }
         (None, Some(file)) => {
-            let key = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let key = files::text(file, files::SECRET)?;
             Ok(Some(key.trim().into()))
         }
         (None, None) => Ok(None),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use threadmill_engine::telemetry::trace::TracePolicy;
 use threadmill_otlp::{Endpoint, Resource, header_lines, header_list, pairs};
 
+use crate::files;
+
 /// Where traces of runs go, and which.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -62,9 +64,7 @@ impl Telemetry {
         match (file, variable(OURS)) {
             (Some(_), Some(_)) => bail!("give telemetry.otlp_headers_file or {OURS}, not both"),
             (Some(file), None) => {
-                let text =
-                    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-                header_lines(&text).context("telemetry.otlp_headers_file")
+                header_lines(&files::text(file, files::SECRET)?).context("telemetry.otlp_headers_file")
             }
             (None, Some(list)) => header_list(&list).context(OURS),
             (None, None) => {

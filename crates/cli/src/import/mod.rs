@@ -121,6 +121,7 @@ impl Progress for ProgressBar {
 
 impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        crate::private::from_here_on();
         let mut sizes = 0;
         for file in &self.files {
             let found = file.metadata().with_context(|| format!("{} cannot be read", file.display()))?;

@@ -14,7 +14,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn read(file: Option<&Path>) -> Self {
         let config = config::load(file).map_err(|error| config::said(&error));
-        Self { config, file: file.unwrap_or_else(|| Path::new(config::DEFAULT_FILE)).to_owned() }
+        Self { config, file: config::place(file) }
     }
 
     /// The same with another data directory.

@@ -37,7 +37,7 @@ pub(super) fn secrets(machine: &Machine) -> Found {
     if !found.is_empty() {
         return Ok(Verdict::failed(format!("{} would be in every page that is built here", found.join(", "))));
     }
-    let text = std::fs::read_to_string(&machine.file).unwrap_or_default();
+    let text = crate::files::configuration(&machine.file).unwrap_or_default();
     let written: Vec<_> = crate::secrets::found(&text).collect();
     if !written.is_empty() {
         return Ok(Verdict::warned(format!("{} holds {}", machine.file.display(), written.join(", "))));

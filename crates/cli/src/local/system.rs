@@ -61,7 +61,22 @@ pub(super) fn directory(machine: &Machine) -> Found {
         let opened = std::fs::OpenOptions::new().read(true).write(true).open(&database);
         opened.with_context(|| format!("{} cannot be written by this user", database.display()))?;
     }
+    if mode & 0o077 != 0 && is_readable(data) {
+        return Ok(Verdict::warned(format!(
+            "others on this machine can read what is in {} (mode {:o}): chmod -R go-rwx it",
+            data.display(),
+            mode & 0o777
+        )));
+    }
     Ok(Verdict::passed(format!("{} can be written", data.display())))
+}
+
+/// Whether others may read a file of the store, once they are let into its directory.
+fn is_readable(data: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = ["threadmill.db", "threadmill.db-wal", "ops-audit.jsonl"].map(|name| data.join(name));
+    let modes = files.iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.permissions().mode()));
+    modes.into_iter().any(|mode| mode & 0o044 != 0)
 }
 
 pub(super) fn disk(machine: &Machine) -> Found {

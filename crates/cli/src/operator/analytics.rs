@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::server::{Operator, asked, print};
+use serde_json::Value;
+
+use super::server::{Operator, Shape, asked, print, print_json};
+use crate::printed;
 
 const EXAMPLES: &str = "Examples:\n  threadmill analytics export > month.csv\n  \
     threadmill analytics export --days 90 --tenant acme --format json\n\nTHREADMILL_OPS_TOKEN has the operators' token, \
@@ -49,6 +52,8 @@ struct Export {
     format: Format,
 }
 
+const ANSWER: Shape = &[("groups", Value::is_array)];
+
 impl Analytics {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let What::Export(Export { url, days, tenant, format }) = self.what;
@@ -59,13 +64,12 @@ impl Analytics {
         let days = days.to_string();
         let mut fields = vec![("days", days.as_str())];
         fields.extend(tenant.as_deref().map(|tenant| ("tenant", tenant)));
-        let text = match format {
+        match format {
             Format::Csv => {
                 fields.push(("format", "csv"));
-                operator.read_text(&asked("/analytics", &fields)).await?
+                print(&printed::text(&operator.read_csv(&asked("/analytics", &fields)).await?))
             }
-            Format::Json => format!("{:#}\n", operator.read(&asked("/analytics", &fields)).await?),
-        };
-        print(&text)
+            Format::Json => print_json(&operator.read(&asked("/analytics", &fields), ANSWER).await?),
+        }
     }
 }

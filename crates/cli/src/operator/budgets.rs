@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use threadmill_client::Method;
 use threadmill_proto::TenantId;
 
-use super::server::{Place, asked, explained};
+use super::server::{Place, Shape, asked};
 
 const EXAMPLES: &str = "Examples:\n  threadmill budgets show\n  threadmill budgets show --tenant acme --json\n\n\
     THREADMILL_OPS_TOKEN has the operators' token, where there is one.";
@@ -37,15 +36,14 @@ struct Show {
     tenant: String,
 }
 
+const ANSWER: Shape = &[("budgets", Value::is_array), ("days", Value::is_object)];
+
 impl Budgets {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let What::Show(show) = self.what;
         let tenant = TenantId::parse(&show.tenant).context("--tenant")?;
         let path = asked("/usage", &[("tenant", tenant.as_str())]);
-        let answer = match self.place.operator()?.ask(Method::GET, &path, None).await {
-            Err(error) if error.code() == Some("route_not_found") => bail!("this server keeps no budgets"),
-            answer => answer.map_err(explained)?,
-        };
+        let answer = self.place.operator()?.read(&path, ANSWER).await?;
         self.place.print(&answer, shown)
     }
 }

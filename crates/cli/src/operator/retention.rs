@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::server::{Operator, Place, Reason, asked};
+use super::server::{Operator, Place, Reason, Shape, asked};
 
 const EXAMPLES: &str = "Examples:\n  threadmill retention preview\n  \
     threadmill retention confirm 3f9a0c12b4d5 --who ada --why 'agreed with legal'\n  \
@@ -45,25 +48,40 @@ impl Retention {
             What::Preview => self.place.print(&whole(&operator).await?, shown),
             What::Confirm { mark, reason } => {
                 let body = json!({"mark": mark, "who": reason.who, "why": reason.why});
-                let answer = operator.change("/retention/confirm", body).await?;
+                let answer = operator.change("/retention/confirm", body, &[("active", Value::is_boolean)]).await?;
                 self.place.print(&answer, |_| "Threads are deleted by this policy from now on.\n".into())
             }
             What::Stop(reason) => {
-                let answer = operator.change("/retention/stop", reason.body()).await?;
+                let answer =
+                    operator.change("/retention/stop", reason.body(), &[("active", Value::is_boolean)]).await?;
                 self.place.print(&answer, |_| "No thread is deleted for its age any more.\n".into())
             }
         }
     }
 }
 
+/// A page of the preview.
+const PREVIEW: Shape = &[
+    ("policy", Value::is_string),
+    ("mark", Value::is_string),
+    ("active", Value::is_boolean),
+    ("tenants", Value::is_array),
+    ("seen", Value::is_u64),
+];
+/// Thousands of pages: a page is answered in milliseconds.
+const ALL_PAGES: Duration = Duration::from_secs(300);
+
 /// All pages of the preview as one.
 async fn whole(operator: &Operator) -> anyhow::Result<Value> {
-    let mut whole = operator.read("/retention").await?;
-    while let Some(next) = whole["next"].as_str() {
-        let page = operator.read(&asked("/retention", &[("after", next)])).await?;
-        whole = joined(whole, &page);
-    }
-    Ok(whole)
+    let pages = async {
+        let mut whole = operator.read("/retention", PREVIEW).await?;
+        while let Some(next) = whole["next"].as_str() {
+            let page = operator.read(&asked("/retention", &[("after", next)]), PREVIEW).await?;
+            whole = joined(whole, &page);
+        }
+        Ok(whole)
+    };
+    timeout(ALL_PAGES, pages).await.context("the preview has no end")?
 }
 
 /// What was seen so far with what a page adds.

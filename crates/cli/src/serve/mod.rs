@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use threadmill_engine::{ContextPolicy, Engine};
-use threadmill_server::{Guard, OpsSettings, dev_refusal, serve};
+use threadmill_server::{Guard, OpsSettings, dev_refusal, ops_refusal, serve};
 use tokio::net::TcpListener;
 
 use crate::backend::Backend;
@@ -22,6 +22,7 @@ use crate::config::{self, Auth, Config};
 use crate::descriptors;
 use crate::flags::{self, Overrides};
 use crate::log;
+use crate::private;
 use crate::stop::{self, Asked};
 use reload::Reloader;
 
@@ -95,6 +96,7 @@ impl Serve {
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        private::from_here_on();
         let log = log::to_stderr();
         let file = flags::file(self.config.as_deref());
         let config = self.config()?;
@@ -105,6 +107,9 @@ impl Serve {
         let operators = config::operators(&config.ops)?;
         let (hosts, origins) = config::allowed(&config)?;
         if let (Auth::Dev | Auth::Link, Some(why)) = (config.auth, dev_refusal(config.listen)) {
+            anyhow::bail!(why);
+        }
+        if let Some(why) = config.ops.listen.and_then(|at| ops_refusal(at, &operators)) {
             anyhow::bail!(why);
         }
         let providers = config::providers(&config)?;
@@ -123,6 +128,10 @@ impl Serve {
         };
         let engine = backend.engine(&config, providers, context).await?;
         engine.flags().set(&flags);
+        if matches!(config.auth, Auth::Dev) {
+            // It listens on the loopback interface alone.
+            engine.streams().subscriptions().take_loopback();
+        }
         engine.retention().set(retention);
         engine.webhooks().set(webhooks).map_err(|why| anyhow::anyhow!("[[webhooks]]: {why}"))?;
         engine.analytics().set(config.analytics.enabled, config.analytics.days);

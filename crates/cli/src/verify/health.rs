@@ -42,9 +42,7 @@ pub(super) async fn hot_tier(scene: &Scene) -> Found {
     if before.len() < scene.nodes.len() {
         return Ok(Verdict::failed(format!("{} of {} nodes have a hot tier", before.len(), scene.nodes.len())));
     }
-    for _ in 0..3 {
-        windows::first(scene).await?;
-    }
+    windows::unread(scene).await?;
     let after = counts(scene).await?;
     let used = |counts: &[(&Node, Value)]| {
         counts.iter().map(|(_, hot)| number(hot, "pageHits") + number(hot, "pageMisses")).sum::<u64>()

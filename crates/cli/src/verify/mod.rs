@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::Args;
 
 use crate::checks::{self, Check, Chosen, Finding, Format, Printer, Report};
@@ -164,7 +164,7 @@ impl Verify {
 
     fn credential(&self) -> anyhow::Result<Credential> {
         if let Some(file) = &self.auth_secret_file {
-            let secret = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let secret = crate::files::text(file, crate::files::SECRET)?;
             ensure!(!secret.trim().is_empty(), "{} holds no secret", file.display());
             return Ok(Credential::Secret(secret.trim().into()));
         }

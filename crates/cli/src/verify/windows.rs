@@ -64,6 +64,18 @@ pub(super) async fn first(scene: &Scene) -> Found {
     Ok(Verdict::passed(format!("the newest {FIRST} of {LONG} messages, and no other")))
 }
 
+/// Windows that no other check reads: a node keeps those that it has sent, and asks the hot tier for the others.
+pub(super) async fn unread(scene: &Scene) -> anyhow::Result<()> {
+    let thread = scene.long().await?;
+    for node in &scene.nodes {
+        for end in [97, 197, 297] {
+            let few = window(node, thread, Anchor::Depth(end), (3, 0)).await?;
+            holds(thread, &few, end - 3..end).with_context(|| format!("three messages of {}", node.name()))?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn page(scene: &Scene) -> Found {
     let (thread, page) = (scene.long().await?, u64::from(PAGE));
     let mut end = LONG - u64::from(FIRST);

@@ -35,6 +35,11 @@ pub(crate) fn token(user: &str, seconds: f64) -> String {
     mint(&json!({"sub": user, "exp": after(seconds)}), SECRET)
 }
 
+/// A token of a tenant's user that runs out after a while.
+pub(crate) fn token_of(tenant: &str, user: &str, seconds: f64) -> String {
+    mint(&json!({"sub": user, "tenant": tenant, "exp": after(seconds)}), SECRET)
+}
+
 /// A token of these claims, good for a minute.
 pub(crate) fn mint_for(claims: &Value) -> String {
     let mut claims = claims.clone();

@@ -1,5 +1,6 @@
 //! `threadmill backup` and `restore`: a copy made under load has what was acknowledged, and is never taken for what it replaced.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,4 +162,41 @@ async fn a_damaged_backup_is_refused_and_one_of_a_stopped_node_is_whole() {
     let (status, _, errors) =
         run(words(&["backup", &shown(&copy.join("x")), "--data", &shown(&copy.join("none"))])).await;
     assert!(status == 1 && errors.contains("no store"), "{errors}");
+}
+
+/// Under the usual umask, what people wrote would be for everybody on the machine to read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_its_users_alone_and_no_backup_goes_where_the_data_is() {
+    let node = Setup::new().flag("--ops-write").start();
+    node.api("ada").thread("kept").await;
+    let audited = reqwest::Client::new().post(format!("http://{}/ops/api/reload", node.address()));
+    audited.json(&json!({"why": "x"})).send().await.expect("an answer");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let copy = elsewhere.path().join("copy");
+    let (status, _, errors) = run(words(&["backup", &shown(&copy), "--data", &shown(&node.data())])).await;
+    assert_eq!(status, 0, "{errors}");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mut files = 0;
+    for directory in [node.data(), copy] {
+        assert_eq!(mode(&directory), 0o700, "{}", directory.display());
+        for file in std::fs::read_dir(&directory).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+            files += 1;
+            assert_eq!(mode(&file) & 0o077, 0, "{}", file.display());
+        }
+    }
+    assert!(files >= 5 && node.data().join("ops-audit.jsonl").exists());
+    let inside = node.data().join("copies/one");
+    let (status, _, errors) = run(words(&["backup", &shown(&inside), "--data", &shown(&node.data())])).await;
+    assert!(status == 1 && errors.contains("in the data directory") && !inside.exists(), "{errors}");
+    let none = elsewhere.path().join("none");
+    let target = elsewhere.path().join("of-nothing");
+    let (status, _, errors) = run(words(&["backup", &shown(&target), "--data", &shown(&none)])).await;
+    assert!(status == 1 && errors.contains("no store") && !target.exists(), "{errors}");
+    // An older release made it for everybody.
+    let open = |mode: u32| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(node.data(), open(0o755)).expect("set");
+    std::fs::set_permissions(node.data().join("threadmill.db"), open(0o644)).expect("set");
+    let doctor = words(&["doctor", "--only", "directory", "--data", &shown(&node.data())]);
+    let (_, said, _) = run(doctor).await;
+    assert!(said.contains("others on this machine can read"), "{said}");
 }

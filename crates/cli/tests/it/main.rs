@@ -14,7 +14,9 @@ mod auth;
 mod backup;
 mod benches;
 mod chat;
+mod commands;
 mod compressed;
+mod configurations;
 mod durability;
 mod edits;
 mod faults;
@@ -52,6 +54,7 @@ mod runs;
 #[allow(dead_code, reason = "those tests do more with them")]
 mod servers;
 mod shared;
+mod streams;
 mod top;
 mod traces;
 mod trees;

@@ -24,10 +24,9 @@ fn a_bundle_says_how_a_node_is_and_no_secret() {
     let node = Setup::new().start();
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let config = "data = 'DATA'\n[hot]\nurl = 'redis://app:canary-hot@127.0.0.1:9'\n".replace("DATA", &path("data"));
+    let config = "data = 'DATA'\n[cohorts]\nstaff = ['canary-user']\n[context]\nsystem = 'canary words'\n[hot]\nurl = 'redis://app:canary-hot@127.0.0.1:9'\n".replace("DATA", &path("data"));
     std::fs::write(path("threadmill.toml"), config).expect("writes");
-    let log =
-        "started\nthe key sk-ant-canary0123456789abcdef was refused\nurl redis://app:canary-hot@127.0.0.1:9\nended\n";
+    let log = "started\nauthorization: Bearer canary-bearer\nthe key sk-ant-canary0123456789abcdef was refused\nurl redis://app:canary-hot@127.0.0.1:9\nended\n";
     std::fs::write(path("log"), log).expect("writes");
     let url = format!("http://{}", node.address());
     let mut bundle = Command::new(BINARY);
@@ -48,7 +47,9 @@ fn a_bundle_says_how_a_node_is_and_no_secret() {
         text("config.json").contains("redis://app:(redacted)@127.0.0.1:9") && text("doctor.json").contains("integrity")
     );
     assert!(
-        text("log.txt").starts_with("started\n(a line with an Anthropic key was left out)\n"),
+        text("log.txt").starts_with(
+            "started\nauthorization: (the rest of the line was left out)\n(a line with an Anthropic key was left out)\n"
+        ),
         "{}",
         text("log.txt")
     );

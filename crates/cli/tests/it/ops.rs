@@ -73,7 +73,11 @@ async fn mock() -> Mock {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_concerns_alerts_and_dashboards_name_is_exported() {
     let node = Setup::new().start();
-    let metrics = metrics(&node).await;
+    // What the process takes is read beside the answers, for the first time when the node has begun.
+    let metrics = until("the process was read", async || {
+        Some(metrics(&node).await).filter(|metrics| metrics.contains("process_threads"))
+    })
+    .await;
     let exported: BTreeSet<String> =
         metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(String::from).collect();
     for concern in concerns() {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -188,4 +189,57 @@ async fn requests_are_answered_while_the_configuration_is_read_again_and_again()
     }
     enough.store(true, Ordering::Relaxed);
     assert!(asking.await.expect("all were answered") > 1, "nothing was asked meanwhile");
+}
+
+/// A trace that is open shows nothing to whoever's token was taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_ends_with_its_token() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("ops");
+    std::fs::write(&file, TOKEN).expect("a file");
+    let node = Setup::new().more(&format!("[ops]\ntoken_file = '{}'\n", file.display())).flag("--ops-write").start();
+    let api = node.api("ada");
+    api.thread("t").await;
+    let url = format!("http://{}/ops/api/trace?thread=t&text=1", node.address());
+    let mut trace = reqwest::Client::new().get(url).bearer_auth(TOKEN).send().await.expect("an answer");
+    assert_eq!(trace.status(), 200);
+    std::fs::write(&file, OTHER).expect("a file");
+    assert_eq!(reload(&node, TOKEN).await.0, 200);
+    api.post("/threads/t/messages", json!({"parts": [text("between friends")]})).await;
+    let mut shown = String::new();
+    let read = async {
+        while let Some(bytes) = trace.chunk().await.expect("what comes") {
+            shown.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), read).await.expect("it ends");
+    assert!(shown.contains("the operators' token was changed") && !shown.contains("between friends"), "{shown}");
+}
+
+/// A key that nobody writes must not keep the next reload from what it is for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_in_the_place_of_a_key_is_refused_at_once_and_the_next_reload_passes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let key = directory.path().join("key");
+    std::fs::write(&key, "key-one").expect("a file");
+    let provider = format!(
+        "[[providers]]\nkind = 'openai'\nname = 'a'\nbase_url = 'http://127.0.0.1:9'\nmodel = 'm'\nkey_file = '{}'\n",
+        key.display()
+    );
+    let node = Setup::new().more(&provider).flag("--ops-write").start();
+    std::fs::remove_file(&key).expect("removed");
+    assert!(std::process::Command::new("mkfifo").arg(&key).status().expect("there is mkfifo").success());
+    let (status, problem) = reload(&node, "").await;
+    assert_eq!(status, 400, "{problem}");
+    assert!(string(&problem["detail"]).contains("no regular file"), "{problem}");
+    assert!(node.log().contains("config_refused"));
+    std::fs::remove_file(&key).expect("removed");
+    std::fs::write(&key, "key-two").expect("a file");
+    assert_eq!(reload(&node, "").await.0, 200);
+    // A configuration that is no file any more is not one of defaults.
+    let file = node.directory().join("threadmill.toml");
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("a directory");
+    let (status, problem) = reload(&node, "").await;
+    assert!(status == 400 && string(&problem["detail"]).contains("is a directory"), "{problem}");
 }

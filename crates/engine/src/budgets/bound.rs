@@ -21,7 +21,7 @@ const PER_MESSAGE: u64 = 16;
 /// Tokens that a file counts as, whatever its bytes: `gpt-4o-mini` charges 2,833 + 5,667 for each of up to 8 tiles of an image
 /// (platform.openai.com/docs/guides/images-vision, read 2026-03).
 const PER_FILE: u64 = 50_000;
-/// A provider that reports more than so many times what was held is not believed.
+/// A provider that reports more than so many times what was held is believed up to that, and it is said so.
 const BELIEVED: u64 = 16;
 
 /// Tokens that the parts of a message have in a prompt, at the most.
@@ -138,8 +138,11 @@ impl Promise {
         let question = account.input_tokens?;
         let answer = account.output_tokens?.max(account.total_tokens.unwrap_or(0).saturating_sub(question));
         let most = self.question.saturating_add(self.answer).saturating_mul(BELIEVED);
-        let sum = question.checked_add(answer)?;
-        (sum > 0 && sum <= most).then(|| self.cost(question, answer))
+        let (counted, of_answer) = (question.min(most), answer.min(most.saturating_sub(question)));
+        if (counted, of_answer) != (question, answer) {
+            tracing::warn!(question, answer, most, "a provider reports more tokens than can be: so many are counted");
+        }
+        (counted + of_answer > 0).then(|| self.cost(counted, of_answer))
     }
 }
 
@@ -173,13 +176,14 @@ mod tests {
         assert_eq!(spent(r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#), cost(70, 15));
         assert_eq!(spent(r#"{"input_tokens":10,"output_tokens":5}"#), cost(70, 15));
         assert_eq!(spent(r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35}"#), cost(270, 35));
-        // More than was held is what it cost; more than can be is not believed.
+        // More than was held is what it cost; more than can be counts as the most that can.
         assert_eq!(spent(r#"{"prompt_tokens":200,"completion_tokens":90}"#), cost(1_300, 290));
+        assert_eq!(spent(r#"{"prompt_tokens":10000,"completion_tokens":5}"#), cost(4_800, 2_400));
+        assert_eq!(spent(r#"{"prompt_tokens":10,"completion_tokens":5000000}"#), cost(23_920, 2_400));
+        assert_eq!(spent(r#"{"prompt_tokens":18446744073709551615,"completion_tokens":5}"#), cost(4_800, 2_400));
         for wrong in [
-            r#"{"prompt_tokens":10000,"completion_tokens":5}"#,
             r#"{"prompt_tokens":0,"completion_tokens":0}"#,
             r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
-            r#"{"prompt_tokens":18446744073709551615,"completion_tokens":5}"#,
             r#"{"completion_tokens":5}"#,
             "[]",
         ] {

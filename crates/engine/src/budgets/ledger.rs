@@ -131,18 +131,23 @@ impl Budgets {
         self.ledger.plan.is_some()
     }
 
-    /// How the budgets stand that a tenant's runs count in, those nearest to their limit first.
+    /// How the budgets stand that a tenant's runs count in: users' after the others, and of both those nearest to their limit
+    /// first. And whether there are more than are shown.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn of(&self, tenant: &TenantId) -> Answer<Vec<Line>> {
+    pub async fn of(&self, tenant: &TenantId) -> Answer<(Vec<Line>, bool)> {
         let found = self.ledger.limited(Some(tenant), ids::now()).await.map_err(problem_of)?;
         let mut lines: Vec<Line> = found.iter().flat_map(lines_of).collect();
         // Without fractions: a/b > c/d where a·d > c·b.
         let used = |line: &Line| u128::from(line.spent) + u128::from(line.held);
-        lines.sort_by(|a, b| (used(b) * u128::from(a.limit)).cmp(&(used(a) * u128::from(b.limit))));
+        let nearest = |a: &Line, b: &Line| (used(b) * u128::from(a.limit)).cmp(&(used(a) * u128::from(b.limit)));
+        // There may be any number of users, and few of all else.
+        let is_users = |line: &Line| line.budget.starts_with(Unit::User.word());
+        lines.sort_by(|a, b| is_users(a).cmp(&is_users(b)).then_with(|| nearest(a, b)));
+        let more = lines.len() > SHOWN;
         lines.truncate(SHOWN);
-        Ok(lines)
+        Ok((lines, more))
     }
 
     /// What a tenant used in the last 31 days, day by day.

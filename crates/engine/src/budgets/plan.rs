@@ -66,7 +66,7 @@ pub struct Limit {
 impl Limit {
     /// Whether it is for this one.
     #[must_use]
-    pub(crate) fn is_for(&self, name: &str) -> bool {
+    pub fn is_for(&self, name: &str) -> bool {
         match self.fits.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
             None => self.fits == name,
@@ -134,6 +134,9 @@ impl Plan {
             let star = limit.fits.find('*').is_some_and(|at| at + 1 != limit.fits.len());
             if limit.fits.is_empty() || limit.fits.len() > NAME_BYTES || star {
                 return Err(format!("`{}` is no name and no beginning of one with `*` after it", limit.fits));
+            }
+            if limit.scope == Unit::User && !limit.fits.contains(['/', '*']) {
+                return Err(format!("`{}` is no user: a user is TENANT/USER, such as default/ada", limit.fits));
             }
             if limit.money.is_none() && limit.tokens.is_none() {
                 return Err("a limit limits money, tokens or both".into());

@@ -74,7 +74,7 @@ fn take_heads(hub: &ClusterHub, asked: &[Subject], heads: &[Hint]) {
             Hint::Thread { tenant, thread, seq } => {
                 threads.insert((tenant, thread), *seq);
             }
-            Hint::Run { .. } | Hint::Summaries { .. } | Hint::Recheck => take(hub, head),
+            Hint::Run { .. } | Hint::Summaries { .. } | Hint::Stream { .. } | Hint::Recheck => take(hub, head),
         }
     }
     for subject in asked {

@@ -43,7 +43,8 @@ pub(crate) fn take(hub: &ClusterHub, hint: &Hint) {
             }
         }
         Hint::Summaries { scope, pos } => hub.hint_list(scope, *pos),
-        Hint::Recheck => {}
+        // Named streams have followers of their own, which nobody here knows.
+        Hint::Stream { .. } | Hint::Recheck => {}
     }
 }
 

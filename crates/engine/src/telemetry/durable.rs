@@ -13,7 +13,7 @@ use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
     RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreError, StoreResult, StreamPage,
-    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
+    StreamStore, SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 use tokio::time::Instant;
 
@@ -201,6 +201,10 @@ pub(crate) struct Counted {
 impl DurableStore for Counted {
     fn attach(&self, sink: Arc<dyn CommitSink>) {
         self.store.attach(sink);
+    }
+
+    fn streams(&self) -> &dyn StreamStore {
+        self.store.streams()
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {

@@ -13,7 +13,7 @@ use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
     RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreError, StoreResult, StreamPage,
-    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
+    StreamStore, SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 
 use crate::sync::lock;
@@ -77,6 +77,10 @@ impl Planted {
 impl DurableStore for Planted {
     fn attach(&self, sink: Arc<dyn CommitSink>) {
         self.inner.attach(sink);
+    }
+
+    fn streams(&self) -> &dyn StreamStore {
+        self.inner.streams()
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {

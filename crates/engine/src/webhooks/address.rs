@@ -11,6 +11,8 @@ pub(crate) enum Reach {
     Public,
     /// There or in a private network, this machine included; but never at addresses that are of the machine's own cloud.
     Private,
+    /// On this machine alone.
+    Own,
 }
 
 impl Reach {
@@ -19,7 +21,8 @@ impl Reach {
         let address = plain(address);
         match self {
             Self::Public => is_public(address),
-            Self::Private => !is_of_the_cloud(address),
+            Self::Private => !is_of_the_cloud(address) && !is_of_the_cloud(led_to(address)),
+            Self::Own => address.is_loopback(),
         }
     }
 }
@@ -31,12 +34,27 @@ fn plain(address: IpAddr) -> IpAddr {
         return v4.into();
     }
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-            Ipv4Addr::new(a, b, c, d).into()
-        }
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => of_segments(high, low),
         _ => address,
     }
+}
+
+/// The IPv4 address that an IPv6 one leads to where somebody translates or tunnels: compatible (RFC 4291), by NAT64 of a
+/// network's own (RFC 8215), by 6to4 (RFC 3056), and Teredo's server (RFC 4380).
+fn led_to(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    match v6.segments() {
+        [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..]
+        | [0x2001, 0, high, low, ..]
+        | [0, 0, 0, 0, 0, 0, high, low] => of_segments(high, low),
+        _ => address,
+    }
+}
+
+fn of_segments(high: u16, low: u16) -> IpAddr {
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Ipv4Addr::new(a, b, c, d).into()
 }
 
 /// Where clouds answer their machines, with credentials among other things: link-local addresses, Azure's, and the ones that
@@ -153,6 +171,10 @@ mod tests {
             "169.254.169.254",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "2001:0:a9fe:a9fe::",
             "fe80::1",
             "fd00:ec2::254",
             "168.63.129.16",

@@ -13,6 +13,7 @@
 //! | `delivery` | one delivery, and its table of states: without a clock, without I/O |
 //! | `queue` | deliveries as settings: what is due, what waits, what has ended |
 //! | `post` | one attempt over HTTP, within bounds |
+//! | `hook` | the same to an address that a user named, for subscriptions to streams |
 //! | `service` | polls, sends, and does what operators ask |
 //!
 //! Bounds: [`endpoint::MOST`] endpoints, [`queue::MOST`] deliveries that wait (what comes beyond is dropped, counted and
@@ -23,6 +24,7 @@ mod address;
 mod delivery;
 pub mod endpoint;
 pub mod event;
+pub(crate) mod hook;
 mod post;
 mod queue;
 mod service;

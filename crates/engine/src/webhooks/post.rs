@@ -25,7 +25,7 @@ const AGENT: &str = concat!("Threadmill/", env!("CARGO_PKG_VERSION"), " (webhook
 const REFUSED: &str = "its name leads to addresses that webhooks are not sent to (see allow_private)";
 
 /// Gives out the addresses that may be connected to.
-struct Guarded(Reach);
+pub(crate) struct Guarded(pub(crate) Reach);
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
@@ -127,7 +127,7 @@ async fn answered(mut response: Response, now: Millis) -> Answered {
 }
 
 /// Why there is no answer, without the address.
-fn why(error: reqwest::Error) -> String {
+pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
     while let Some(source) = innermost.source() {

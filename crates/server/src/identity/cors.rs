@@ -4,10 +4,13 @@
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-none-match, last-event-id, \
-    threadmill-fence, threadmill-position, traceparent, tracestate, x-threadmill-user";
-const EXPOSED: &str = "etag, location, retry-after, threadmill-code, threadmill-position, www-authenticate";
+    producer-epoch, producer-id, producer-seq, stream-closed, stream-expires-at, stream-fork-offset, \
+    stream-fork-sub-offset, stream-forked-from, stream-seq, stream-ttl, threadmill-fence, threadmill-position, traceparent, tracestate, x-threadmill-user";
+const EXPOSED: &str = "etag, location, producer-epoch, producer-expected-seq, producer-received-seq, producer-seq, \
+    retry-after, stream-closed, stream-cursor, stream-expires-at, stream-next-offset, stream-sse-data-encoding, \
+    stream-ttl, stream-up-to-date, threadmill-code, threadmill-position, www-authenticate";
 
 /// Whether a browser asks before it sends. It sends no credentials with that.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {

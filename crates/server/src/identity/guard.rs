@@ -153,6 +153,10 @@ impl Guard {
                 format!("The request came through a proxy ({what})."),
             ));
         }
+        // What they show is a token of the wake that they work on, and what keys there are everybody may know.
+        if is_of_workers(path) {
+            return Ok(None);
+        }
         match self.auth.shown(asked.headers, now)? {
             Shown::Known(identity) => Ok(Some(identity)),
             Shown::Believed => said_identity(asked.headers, asked.uri.query()).map(Some),
@@ -185,6 +189,17 @@ impl Asked<'_> {
         let path = self.uri.path();
         let greets = path == "/v1/sync" || is_written_outside(path);
         is_watched(path) || greets || path.starts_with("/docs") || path.starts_with("/ops/")
+    }
+}
+
+/// Where workers of subscriptions speak, by a token that says whose, and where the public keys are.
+fn is_of_workers(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/v1/stream/__ds/") else { return false };
+    let mut parts = rest.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("jwks.json"), None, None, None) => true,
+        (Some("subscriptions"), Some(_), Some(word), None) => matches!(word, "ack" | "callback" | "release"),
+        _ => false,
     }
 }
 
@@ -285,6 +300,19 @@ mod tests {
         assert!(host(&guard, "[FD00::7]:7430") && !host(&guard, "127.0.0.2:7430"));
         guard.listens_on("0.0.0.0:7430".parse().expect("an address"));
         assert!(!host(&guard, "0.0.0.0:7430") && !host(&guard, "10.0.0.7:7430"));
+    }
+
+    #[test]
+    fn workers_speak_in_three_places_and_nowhere_else() {
+        for path in ["jwks.json", "subscriptions/a/ack", "subscriptions/a/callback", "subscriptions/a/release"] {
+            assert!(is_of_workers(&format!("/v1/stream/__ds/{path}")), "{path}");
+        }
+        for path in
+            ["", "jwks.json/x", "subscriptions/a", "subscriptions/a/claim", "subscriptions/a/streams/ack", "a/ack"]
+        {
+            assert!(!is_of_workers(&format!("/v1/stream/__ds/{path}")), "{path}");
+        }
+        assert!(!is_of_workers("/v1/stream/x/__ds/subscriptions/a/ack"));
     }
 
     #[test]

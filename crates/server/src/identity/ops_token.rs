@@ -54,6 +54,11 @@ impl OpsToken {
         headers.get(API_KEY).and_then(|key| key.to_str().ok()).is_some_and(|key| self.is(key))
     }
 
+    /// Whether who bears the other bears this one.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+
     fn is(&self, token: &str) -> bool {
         // Hashes compare in constant time.
         self.hash.is_some_and(|hash| hash == blake3::hash(token.as_bytes()))

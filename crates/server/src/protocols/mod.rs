@@ -2,6 +2,7 @@
 //! nothing of the others.
 
 pub(crate) mod ai_sdk;
+pub(crate) mod durable_streams;
 pub(crate) mod events;
 pub(crate) mod sync;
 pub(crate) mod writers;

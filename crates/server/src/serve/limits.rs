@@ -47,6 +47,8 @@ pub struct HttpLimits {
     pub body_total: Duration,
     /// For an answer that the peer takes nothing of.
     pub write_pause: Duration,
+    /// How long a reader of a stream may wait for more (`live=long-poll`).
+    pub stream_wait: Duration,
 }
 
 /// Requests a second; bursts of one second's worth are let through.
@@ -79,6 +81,7 @@ impl HttpLimits {
         body_pause: Duration::from_secs(10),
         body_total: Duration::from_secs(120),
         write_pause: Duration::from_secs(30),
+        stream_wait: Duration::from_secs(20),
     };
 }
 

@@ -70,6 +70,7 @@ fn hint(key: Key, at: u64) -> Hint {
         Key::Thread(tenant, thread) => Hint::Thread { tenant, thread, seq: at },
         Key::Run(tenant, thread, run) => Hint::Run { tenant, thread, run, offset: at },
         Key::Summaries(scope) => Hint::Summaries { scope, pos: at },
+        Key::Stream(key) => Hint::Stream { key },
         Key::Everything => Hint::Recheck,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId};
+use threadmill_store::streams::StreamKey;
 use threadmill_store::{Committing, Hint, Subject};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
@@ -53,6 +54,8 @@ pub(super) enum Key {
     Thread(TenantId, ThreadId),
     Run(TenantId, ThreadId, RunId),
     Summaries(Scope),
+    /// A named stream, of which is said that something happened to it and not how far it is.
+    Stream(StreamKey),
     /// Hints were dropped: anything may have happened.
     Everything,
 }
@@ -132,6 +135,17 @@ impl Hints {
             };
             outbox.insert(key, at);
         }
+        self.send_soon(outbox);
+    }
+
+    /// Takes note that this node wrote to a named stream.
+    pub(crate) fn told_stream(&self, key: &StreamKey) {
+        let mut outbox = lock(&self.outbox);
+        outbox.insert(Key::Stream(key.clone()), 0);
+        self.send_soon(outbox);
+    }
+
+    fn send_soon(&self, mut outbox: MutexGuard<'_, HashMap<Key, u64>>) {
         if outbox.len() > WAITING {
             outbox.clear();
             outbox.insert(Key::Everything, 0);

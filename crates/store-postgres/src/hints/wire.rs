@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use threadmill_proto::{RunId, Scope, TenantId, ThreadId, UserId};
 
 use threadmill_store::Hint;
+use threadmill_store::streams::{StreamKey, StreamPath};
 
 use super::state::Key;
 
@@ -35,6 +36,8 @@ fn line(key: &Key, at: u64) -> String {
         Key::Thread(tenant, thread) => format!("\nt\t{tenant}\t{thread}\t{at}"),
         Key::Run(tenant, thread, run) => format!("\nr\t{tenant}\t{thread}\t{run}\t{at}"),
         Key::Summaries(scope) => format!("\ns\t{}\t{}\t{at}", scope.tenant, scope.user),
+        // A path has no controls, and so no tab.
+        Key::Stream(key) => format!("\nn\t{}\t{}\t{}", key.scope.tenant, key.scope.user, key.path),
         Key::Everything => "\n*".to_owned(),
     }
 }
@@ -82,6 +85,12 @@ fn hint(line: &str) -> Option<Hint> {
             scope: Scope { tenant: TenantId::parse(tenant).ok()?, user: UserId::parse(user).ok()? },
             pos: at.parse().ok()?,
         }),
+        ["n", tenant, user, path] => Some(Hint::Stream {
+            key: StreamKey {
+                scope: Scope { tenant: TenantId::parse(tenant).ok()?, user: UserId::parse(user).ok()? },
+                path: StreamPath::parse(path).ok()?,
+            },
+        }),
         ["*"] => Some(Hint::Recheck),
         _ => None,
     }
@@ -102,6 +111,9 @@ mod tests {
             hints.insert(Key::Run(acme.tenant.clone(), thread.clone(), run_id("r")), n);
             hints.insert(Key::Thread(acme.tenant.clone(), thread), n);
         }
+        let path = StreamPath::parse("größe und mehr/".repeat(28).trim_end_matches('/')).expect("a path");
+        let stream = StreamKey { scope: acme.clone(), path };
+        hints.insert(Key::Stream(stream.clone()), 0);
         let payloads = pack("node-a", &hints);
         assert!(payloads.len() > 1 && payloads.iter().all(|payload| payload.len() < 8000));
         let mut heard = Vec::new();
@@ -114,6 +126,7 @@ mod tests {
         }
         assert_eq!(heard.len(), hints.len());
         assert!(heard.contains(&Hint::Summaries { scope: acme, pos: 7 }));
+        assert!(heard.contains(&Hint::Stream { key: stream }));
     }
 
     #[test]

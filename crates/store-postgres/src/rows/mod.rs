@@ -4,6 +4,7 @@ mod branch;
 pub(crate) mod budget;
 mod lock;
 mod message;
+pub(crate) mod named;
 mod principal;
 mod run;
 pub(crate) mod setting;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use threadmill_proto::frame::ResetReason;
 use threadmill_proto::{Anchor, LockName, Outcome, Position};
-use threadmill_store::conformance::kit::{Chat, refused, run_id, scope, thread_id};
+use threadmill_store::conformance::kit::{Chat, message_id, refused, run_id, scope, thread_id};
 use threadmill_store::{Changes, DurableStore, LockAnswer, LockRequest, LockToken, StoreError};
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 
@@ -372,4 +372,26 @@ async fn chunks_go_when_their_time_is_over() {
     store.sweep(10_000).await.expect("sweeps");
     let page = store.stream(&ann, &run, 0, 100).await.expect("reads");
     assert_eq!((page.chunks.len(), page.to, page.end, page.closed), (0, 2, 2, true));
+}
+
+#[tokio::test]
+async fn a_read_that_is_given_up_leaves_nobody_in_the_past() {
+    let database = Database::fresh().await;
+    // One connection, so that the next one has the same.
+    let store = database.open_with(PostgresOptions { readers: 1, ..PostgresOptions::default() }).await;
+    let mut chat = chat(&store);
+    let create = chat.create("t");
+    chat.ok([create]).await;
+    for n in 0..60_u32 {
+        let given_up = store.window(&chat.scope, chat.query(Anchor::Tip, 1, 0));
+        let _ = tokio::time::timeout(Duration::from_micros(u64::from(n) * 30), given_up).await;
+        let name = format!("t{n}");
+        let say = chat.say(&name);
+        chat.ok([say]).await;
+        let found = store.message(&chat.scope, &chat.thread, &message_id(&name)).await;
+        assert!(found.is_ok(), "after {n}: {found:?}");
+        let path = threadmill_store::conformance::named::named(&name);
+        let made = store.streams().delete_stream(&path, 1).await;
+        assert!(made.is_ok(), "after {n}: {made:?}");
+    }
 }

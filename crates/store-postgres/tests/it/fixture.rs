@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    budgets_read_right, settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right,
-    write_everything,
+    budgets_read_right, settings_read_right, streams_read_right, the_first_reads_right, the_second_reads_right,
+    the_third_reads_right, write_everything, write_streams,
 };
 use threadmill_store_postgres::PostgresStore;
 
 use crate::server::{Database, programs};
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v5";
+const NEWEST: &str = "v6";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version).with_extension("sql")
@@ -50,6 +50,7 @@ async fn write_the_fixture() {
     let database = Database::fresh().await;
     let rig = Node(database.open().await, database);
     write_everything(&rig).await;
+    write_streams(&rig).await;
     rig.0.close().await;
     let dump = program(&rig.1, "pg_dump").args(["-n", "threadmill", "--no-owner", "-f"]).arg(kept(NEWEST)).status();
     assert!(dump.expect("there is pg_dump").success());
@@ -92,4 +93,11 @@ async fn the_fourth_format_reads_right() {
 #[tokio::test]
 async fn the_fifth_format_reads_right() {
     budgets_read_right(&open("v5").await).await;
+}
+
+#[tokio::test]
+async fn the_sixth_format_reads_right() {
+    let node = open("v6").await;
+    budgets_read_right(&node).await;
+    streams_read_right(&node).await;
 }

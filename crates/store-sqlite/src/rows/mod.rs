@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod fork;
 pub(crate) mod lock;
 pub(crate) mod message;
+pub(crate) mod named;
 pub(crate) mod principal;
 pub(crate) mod run;
 pub(crate) mod setting;

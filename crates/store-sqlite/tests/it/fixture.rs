@@ -9,15 +9,15 @@ use tempfile::TempDir;
 use threadmill_store::DurableStore;
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::formats::{
-    budgets_read_right, settings_read_right, the_first_reads_right, the_second_reads_right, the_third_reads_right,
-    write_everything,
+    budgets_read_right, settings_read_right, streams_read_right, the_first_reads_right, the_second_reads_right,
+    the_third_reads_right, write_everything, write_streams,
 };
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 const FILES: [&str; 2] = ["threadmill.db", "threadmill.epoch"];
 
 /// The version that [`write_the_fixture`] writes.
-const NEWEST: &str = "v6";
+const NEWEST: &str = "v7";
 
 fn kept(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
@@ -46,6 +46,7 @@ async fn write_the_fixture() {
     let directory = TempDir::new().expect("a directory");
     let rig = open(directory.path());
     write_everything(&rig).await;
+    write_streams(&rig).await;
     rig.0.close().await.expect("closes");
     drop(rig);
     std::fs::create_dir_all(kept(NEWEST)).expect("makes the directory");
@@ -99,4 +100,11 @@ async fn the_fifth_format_reads_right() {
 async fn the_sixth_format_reads_right() {
     let (_directory, rig) = copy("v6");
     budgets_read_right(&rig).await;
+}
+
+#[tokio::test]
+async fn the_seventh_format_reads_right() {
+    let (_directory, rig) = copy("v7");
+    budgets_read_right(&rig).await;
+    streams_read_right(&rig).await;
 }

@@ -5,6 +5,8 @@ use threadmill_proto::{LockName, MessageStatus, Outcome};
 
 use super::Rig;
 use super::kit::{Chat, key, refused, run_id, scope, thread_id};
+use super::named::named;
+use crate::streams::{ForkOf, NewStream, Producer, ReadFrom, ReadStream, StreamAppend, StreamLife, StreamRefusal};
 use crate::{
     Amount, BudgetLimit, BudgetLine, BudgetRow, Command, Hold, ListQuery, LockAnswer, LockRead, LockRequest, LockToken,
     Setting, SettingPut, Spending, SpendingQuery, StoreError,
@@ -158,4 +160,61 @@ async fn reads_right(rig: &dyn Rig) -> Chat {
     let log = eve.store.summaries(&ann.scope, 0, 9).await.expect("lists");
     assert!(log.items.iter().any(|item| item.deleted && item.thread == thread_id("gone")));
     ann
+}
+
+/// Named streams as the first version that had them left them: one with what producers appended, closed, and a fork of one
+/// that was deleted.
+pub async fn write_streams(rig: &dyn Rig) {
+    let store = rig.store();
+    let streams = store.streams();
+    let make = async |path: &str, new| streams.create_stream(&named(path), new).await.expect("decides").expect("made");
+    let text = |body: &str| NewStream {
+        content_type: Some("text/plain; charset=utf-8".into()),
+        life: None,
+        closed: false,
+        body: body.into(),
+        fork: None,
+        at: 1_000,
+    };
+    make("größe/1", NewStream { life: Some(StreamLife::Idle(60)), ..text("one ") }).await;
+    let append = StreamAppend {
+        content_type: Some("text/plain".into()),
+        body: b"two".to_vec(),
+        close: true,
+        seq: Some("a".into()),
+        producer: Some(Producer { id: "p".into(), epoch: 3, seq: 0 }),
+        at: 1_000,
+    };
+    streams.append_stream(&named("größe/1"), append).await.expect("decides").expect("appends");
+    make("source", text("source")).await;
+    let fork = ForkOf { path: named("source").path, offset: Some(0), sub: 4 };
+    make("fork", NewStream { content_type: None, fork: Some(fork), ..text("!") }).await;
+    streams.delete_stream(&named("source"), 1_000).await.expect("decides").expect("deletes");
+}
+
+/// What [`write_streams`] left is there, and goes on.
+pub async fn streams_read_right(rig: &dyn Rig) {
+    let store = rig.store();
+    let streams = store.streams();
+    let read = async |path: &str, at| {
+        let whole = ReadStream { from: ReadFrom::Start, bytes: 99, at };
+        streams.read_stream(&named(path), whole).await.expect("decides")
+    };
+    let one = read("größe/1", 60_999).await.expect("it is there");
+    assert_eq!((one.body.as_slice(), one.head.closed, &one.head.life), (&b"one two"[..], true, &StreamLife::Idle(60)));
+    assert_eq!(one.head.content_type, "text/plain; charset=utf-8");
+    let stale = StreamAppend {
+        content_type: Some("text/plain".into()),
+        body: b"x".to_vec(),
+        close: false,
+        seq: None,
+        producer: Some(Producer { id: "p".into(), epoch: 2, seq: 0 }),
+        at: 1_000,
+    };
+    let answer = streams.append_stream(&named("größe/1"), stale).await.expect("decides");
+    assert_eq!(answer, Err(StreamRefusal::StaleEpoch { epoch: 3 }));
+    assert_eq!(read("source", 1_000).await, Err(StreamRefusal::Gone));
+    assert_eq!(read("fork", 1_000).await.map(|slice| slice.body), Ok(b"sour!".to_vec()));
+    streams.delete_stream(&named("fork"), 1_000).await.expect("decides").expect("deletes");
+    assert_eq!(read("source", 1_000).await, Err(StreamRefusal::NotFound));
 }

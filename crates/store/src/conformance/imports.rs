@@ -92,6 +92,19 @@ pub async fn an_import_is_hidden_until_finished(rig: &mut dyn Rig) {
     assert_eq!((events.len(), &events[0].record.change), (1, &imported));
 }
 
+/// However old the import says that it is: what is old is deleted where retention is on.
+pub async fn an_imported_thread_is_as_young_as_its_newest_message(rig: &mut dyn Rig) {
+    let chat = reader(rig, "i");
+    let (store, ann) = (&chat.store, &chat.scope);
+    store.import_begin(ann, import("i")).await.expect("begins");
+    let newest = Message { created_at: 900, ..message("m1", "main", 1) };
+    let rows = vec![branch("main", None, 0), row("m0", "main", 0), ImportRow::Message(newest), row("m2", "main", 2)];
+    store.import_rows(ann, &chat.thread, rows).await.expect("takes rows");
+    let thread = store.import_finish(ann, &chat.thread, None).await.expect("finishes");
+    assert_eq!((thread.created_at, thread.updated_at), (50, 900));
+    assert_eq!(store.thread(ann, &chat.thread).await.expect("reads").updated_at, 900);
+}
+
 /// The second time it is there already and takes nothing.
 pub async fn an_import_is_done_once(rig: &mut dyn Rig) {
     let chat = reader(rig, "i");

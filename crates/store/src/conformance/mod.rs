@@ -19,6 +19,7 @@ pub mod isolation;
 pub mod lists;
 pub mod locks;
 pub mod messages;
+pub mod named;
 #[cfg(feature = "random")]
 pub mod random;
 pub mod receipts;
@@ -173,6 +174,20 @@ suite! { $
         appends_that_wait_together_have_their_own_outcomes
         every_kind_of_chunk_is_kept
     }
+    named {
+        bytes_are_read_from_any_offset
+        a_stream_is_made_once
+        a_producer_appends_once
+        a_writers_order_is_kept
+        a_closed_stream_takes_nothing
+        a_fork_shares_what_came_before
+        a_fork_of_json_counts_messages
+        a_deleted_source_stays_for_its_forks
+        a_stream_that_is_not_used_expires
+        streams_of_others_are_not_found
+        streams_are_listed
+        many_write_at_once
+    }
     locks {
         a_lock_has_one_holder
         the_same_holder_gets_the_same_grant
@@ -233,6 +248,7 @@ suite! { $
     imports {
         an_import_is_hidden_until_finished
         an_import_is_done_once
+        an_imported_thread_is_as_young_as_its_newest_message
         an_import_begins_anew
         an_import_can_be_abandoned
         an_id_of_others_is_taken

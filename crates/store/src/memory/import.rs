@@ -76,6 +76,7 @@ fn add_message(thread: &mut ThreadState, message: &Message) -> StoreResult<()> {
     if !message.previews.is_empty() {
         return Err(invalid("a message comes whole or not at all"));
     }
+    thread.updated_at = thread.updated_at.max(message.created_at);
     let mut message = message.clone();
     message.rev = message.rev.max(1);
     if message.status == MessageStatus::Streaming {

@@ -11,6 +11,7 @@ mod reads;
 mod runs;
 mod settings;
 mod state;
+mod streams;
 mod transaction;
 mod window;
 
@@ -25,8 +26,8 @@ use threadmill_proto::{
 use crate::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, Committing, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
-    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, SummaryPage,
-    Surveyed, ThreadPage, Transaction, WindowQuery,
+    RunRead, Setting, SettingPut, SettingsPage, Spending, SpendingQuery, StoreResult, StreamPage, StreamStore,
+    SummaryPage, Surveyed, ThreadPage, Transaction, WindowQuery,
 };
 
 use state::State;
@@ -35,6 +36,7 @@ use state::State;
 #[derive(Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
+    named: Mutex<streams::Named>,
 }
 
 #[derive(Default)]
@@ -99,6 +101,10 @@ impl MemoryStore {
 impl DurableStore for MemoryStore {
     fn attach(&self, sink: Arc<dyn CommitSink>) {
         self.lock().sink = Some(sink);
+    }
+
+    fn streams(&self) -> &dyn StreamStore {
+        self
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {

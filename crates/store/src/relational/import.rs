@@ -114,6 +114,9 @@ impl<R: Rows> Importing<'_, R> {
             return Err(invalid("a message comes whole or not at all").into());
         }
         lines::place(self.rows, &mut self.thread, line, placing(message)).await?;
+        // Whatever the import says, a thread is as young as its newest message.
+        fits(message.created_at)?;
+        self.thread.updated_at = self.thread.updated_at.max(message.created_at);
         Ok(())
     }
 }

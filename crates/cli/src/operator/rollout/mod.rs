@@ -4,10 +4,12 @@ mod show;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+use threadmill_engine::flags::SCALABLE_SYNC;
 
-use super::server::{Operator, Place, Reason};
+use super::server::{Operator, Place, Reason, Shape};
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
     threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
@@ -104,30 +106,59 @@ struct Start {
 struct Report {
     /// The flag
     flag: String,
+    #[command(flatten)]
+    span: Span,
+}
+
+/// One of them is given.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Span {
     /// Its first seven days
-    #[arg(long, conflicts_with = "month1")]
+    #[arg(long)]
     week1: bool,
     /// Its first 31 days
-    #[arg(long, required_unless_present = "week1")]
+    #[arg(long)]
     month1: bool,
+}
+
+/// What every rollout has.
+const ROLLOUT: Shape = &[("flag", Value::is_string), ("status", Value::is_string)];
+const STANDING: Shape = &[("flag", Value::is_string), ("status", Value::is_string), ("gates", Value::is_array)];
+const REPORT: Shape = &[("flag", Value::is_string), ("lines", Value::is_array)];
+
+/// How a flag is switched off where no node answers.
+fn without_a_server(flag: &str) -> String {
+    let variable = if flag == SCALABLE_SYNC {
+        "USE_SCALABLE_SYNC_ENGINE=false".into()
+    } else {
+        format!("THREADMILL_FLAG_{}=off", flag.to_ascii_uppercase().replace('-', "_"))
+    };
+    format!(
+        "the kill is not confirmed; without the ops API, {variable} in a node's environment switches it off at a restart"
+    )
 }
 
 impl Rollouts {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let server = Server(self.place.operator()?);
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
-            What::List => (server.get("").await?, show::list),
-            What::Show(Flag { flag }) => (server.get(&format!("/{flag}")).await?, show::standing),
-            What::Report(Report { flag, week1, .. }) => {
+            What::List => (server.get("", &[("rollouts", Value::is_array)]).await?, show::list),
+            What::Show(Flag { flag }) => (server.get(&format!("/{flag}"), STANDING).await?, show::standing),
+            What::Report(Report { flag, span: Span { week1, .. } }) => {
                 let span = if week1 { "week1" } else { "month1" };
-                (server.get(&format!("/{flag}/report?span={span}")).await?, show::report)
+                (server.get(&format!("/{flag}/report?span={span}"), REPORT).await?, show::report)
             }
             What::Start(start) => (server.start(*start).await?, show::changed),
             What::Advance(change) => (server.step("advance", change).await?, show::changed),
             What::Pause(change) => (server.step("pause", change).await?, show::changed),
             What::Resume(change) => (server.step("resume", change).await?, show::changed),
             What::Rollback(change) => (server.step("rollback", change).await?, show::changed),
-            What::Kill(change) => (server.step("kill", change).await?, show::changed),
+            What::Kill(change) => {
+                let otherwise = without_a_server(&change.flag);
+                let killed = server.step("kill", change).await;
+                (killed.with_context(|| otherwise)?, show::changed)
+            }
             What::End(change) => (server.step("end", change).await?, show::changed),
         };
         self.place.print(&answer, print)
@@ -137,12 +168,12 @@ impl Rollouts {
 struct Server(Operator);
 
 impl Server {
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.0.read(&format!("/rollouts{path}")).await
+    async fn get(&self, path: &str, shape: Shape) -> anyhow::Result<Value> {
+        self.0.read(&format!("/rollouts{path}"), shape).await
     }
 
     async fn step(&self, step: &str, Change { flag, reason }: Change) -> anyhow::Result<Value> {
-        self.0.change(&format!("/rollouts/{flag}/{step}"), reason.body()).await
+        self.0.change(&format!("/rollouts/{flag}/{step}"), reason.body(), ROLLOUT).await
     }
 
     async fn start(&self, start: Start) -> anyhow::Result<Value> {
@@ -162,6 +193,6 @@ impl Server {
             "startsAt": start.starts_at,
             "least": start.least,
         });
-        self.0.change(&format!("/rollouts/{}/start", start.flag), body).await
+        self.0.change(&format!("/rollouts/{}/start", start.flag), body, ROLLOUT).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use threadmill_client::{Error, Method};
+use threadmill_client::Method;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, timeout};
 
@@ -32,18 +32,11 @@ impl Server {
 
     /// An answer, or in words why there is none.
     pub(super) async fn ask(&self, path: &str) -> Result<Value, String> {
-        match timeout(DEADLINE, self.operator.ask(Method::GET, &format!("/{path}"), None)).await {
+        match timeout(DEADLINE, self.operator.ask(Method::GET, &format!("/{path}"), None, &[])).await {
             Err(_) => Err("it does not answer".into()),
-            Ok(answer) => answer.map_err(said),
+            // What went wrong, with what to do about it.
+            Ok(answer) => answer.map_err(|failed| format!("{:#}", explained(failed))),
         }
-    }
-}
-
-/// What went wrong, with what to do about it.
-fn said(error: Error) -> String {
-    match error.code() {
-        Some("route_not_found") => format!("{error}: /ops is served elsewhere, or has no token there"),
-        _ => format!("{:#}", explained(error)),
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 
 use super::server::{self, TOKEN};
+use crate::files;
 use ask::{Heard, Server, keep_asking};
 use draw::{Paint, draw};
 use page::Line;
@@ -67,8 +68,11 @@ impl Top {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let server = Server::new(self.url.trim_end_matches('/'), self.token()?)?;
         if self.json || self.once {
-            let text = if self.json { json(&server).await? } else { once(&server).await? };
-            return server::print(&text);
+            return if self.json {
+                server::print_json(&json(&server).await?)
+            } else {
+                server::print(&once(&server).await?)
+            };
         }
         if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
             bail!("this is no terminal: use --once or --json");
@@ -80,22 +84,19 @@ impl Top {
     fn token(&self) -> anyhow::Result<Option<String>> {
         match (&self.token_file, server::token()) {
             (Some(_), Some(_)) => bail!("give --token-file or {TOKEN}, not both"),
-            (Some(file), None) => {
-                let text = std::fs::read_to_string(file);
-                Ok(Some(text.with_context(|| format!("{} cannot be read", file.display()))?.trim().to_owned()))
-            }
+            (Some(file), None) => Ok(Some(files::text(file, files::SECRET)?.trim().to_owned())),
             (None, variable) => Ok(variable),
         }
     }
 }
 
 /// One answer to every question, for programs.
-async fn json(server: &Server) -> anyhow::Result<String> {
+async fn json(server: &Server) -> anyhow::Result<Value> {
     let mut all = Map::new();
     for (path, answer) in look(server).await? {
         all.insert(path.into(), answer);
     }
-    Ok(format!("{:#}\n", Value::Object(all)))
+    Ok(Value::Object(all))
 }
 
 /// One look at every page, for people and pipes.

@@ -2,12 +2,11 @@
 //! or turns the text, and an end, so nothing of it can move the cursor, ring the bell or paint over another line.
 
 use ratatui::text::Span;
-use threadmill_proto::is_hidden;
+
+use crate::printed;
 
 /// Letters of one word that are shown.
 const LONGEST: usize = 600;
-/// What stands for a character that may not be shown.
-const BLANKED: char = '\u{fffd}';
 
 /// How a word is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,8 @@ pub(super) struct Word {
 
 impl Word {
     pub(super) fn new(text: &str, tone: Tone) -> Self {
-        let shown = |char: char| if char.is_control() || is_hidden(char) { BLANKED } else { char };
         let mut letters = text.chars();
-        let mut text: String = letters.by_ref().take(LONGEST).map(shown).collect();
+        let mut text: String = letters.by_ref().take(LONGEST).map(printed::letter).collect();
         if letters.next().is_some() {
             text.push('…');
         }

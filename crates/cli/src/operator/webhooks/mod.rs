@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::server::Place;
+use super::server::{Place, Shape};
 
 const EXAMPLES: &str = "Examples:\n  threadmill webhooks list\n  threadmill webhooks test pager\n  \
     threadmill webhooks replay msg_0190… --endpoint pager --why 'the pager lost them'\n\nTHREADMILL_OPS_TOKEN has the \
@@ -58,21 +58,30 @@ struct Named {
     why: Option<String>,
 }
 
+const LIST: Shape = &[("endpoints", Value::is_array), ("waiting", Value::is_u64), ("deliveries", Value::is_array)];
+
 impl Webhooks {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let operator = self.place.operator()?;
-        let act = async |name: &str, action: &str, body: Value| {
-            operator.change(&format!("/webhooks/{name}/{action}"), body).await
+        let act = async |name: &str, action: &str, body: Value, shape: Shape| {
+            operator.change(&format!("/webhooks/{name}/{action}"), body, shape).await
         };
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
-            What::List => (operator.read("/webhooks").await?, show::list),
-            What::Show { id } => (operator.read(&format!("/webhooks/{id}")).await?, show::deliveries),
-            What::Replay { id, endpoint, why } => {
-                (act(&id, "replay", json!({"endpoint": endpoint, "why": why})).await?, show::replayed)
+            What::List => (operator.read("/webhooks", LIST).await?, show::list),
+            What::Show { id } => {
+                (operator.read(&format!("/webhooks/{id}"), &[("deliveries", Value::is_array)]).await?, show::deliveries)
             }
-            What::Test(Named { endpoint, why }) => (act(&endpoint, "test", json!({"why": why})).await?, show::tested),
+            What::Replay { id, endpoint, why } => (
+                act(&id, "replay", json!({"endpoint": endpoint, "why": why}), &[("replayed", Value::is_u64)]).await?,
+                show::replayed,
+            ),
+            What::Test(Named { endpoint, why }) => {
+                (act(&endpoint, "test", json!({"why": why}), &[("id", Value::is_string)]).await?, show::tested)
+            }
             What::Enable(Named { endpoint, why }) => {
-                (act(&endpoint, "enable", json!({"why": why})).await?, |_| "It is on.\n".into())
+                (act(&endpoint, "enable", json!({"why": why}), &[("enabled", Value::is_boolean)]).await?, |_| {
+                    "It is on.\n".into()
+                })
             }
         };
         self.place.print(&answer, print)

@@ -18,6 +18,7 @@ mod presence;
 mod retention;
 mod rollout;
 mod runs;
+mod streams;
 mod tiers;
 mod webhooks;
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use super::shapes::{From, address, tenant};
 use super::threads::{Texts, owner, redacted, wants_text};
 use crate::app::App;
+use crate::identity::ops_token::OpsToken;
 use crate::ops::audit::Entry;
 use crate::ops::state::Ops;
 use crate::problem::ApiProblem;
@@ -26,6 +27,8 @@ use crate::request::query::{Query, path_id};
 
 /// How long a trace lasts.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How soon a trace ends whose token is not good any more.
+const LOOK: Duration = Duration::from_secs(2);
 /// Events of a trace.
 const EVENTS: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -66,8 +69,8 @@ pub(super) async fn follow(
         }
         None => watcher.begin_follow_list(u64::MAX),
     }
-    let trace =
-        Trace { app, watcher, texts, until: Instant::now() + LONGEST, left: EVENTS, over: false, _place: place };
+    let (token, until) = (app.guard().ops.clone(), Instant::now() + LONGEST);
+    let trace = Trace { app, watcher, texts, token, until, left: EVENTS, over: false, _place: place };
     let events = stream::unfold(trace, |mut trace| async move {
         let event = trace.next().await?;
         Some((Ok::<_, Infallible>(event), trace))
@@ -79,6 +82,8 @@ struct Trace {
     app: App,
     watcher: Watcher,
     texts: Texts,
+    /// What there was when it began.
+    token: OpsToken,
     until: Instant,
     left: u32,
     over: bool,
@@ -88,7 +93,14 @@ struct Trace {
 impl Trace {
     async fn next(&mut self) -> Option<SseEvent> {
         while !self.over {
-            let Ok(outgoing) = timeout_at(self.until, self.watcher.next()).await else {
+            let outgoing = timeout_at(self.until.min(Instant::now() + LOOK), self.watcher.next()).await;
+            if !self.app.guard().ops.is_as(&self.token) {
+                return Some(self.end("the operators' token was changed"));
+            }
+            let Ok(outgoing) = outgoing else {
+                if Instant::now() < self.until {
+                    continue;
+                }
                 return Some(self.end("ten minutes are over"));
             };
             match outgoing {

@@ -17,7 +17,7 @@ pub(super) async fn usage(State(app): State<App>, query: Query) -> Result<Json<V
     if !budgets.are_kept() {
         return Err(ApiProblem::new(ErrorCode::RouteNotFound, "This server keeps no budgets."));
     }
-    let lines = budgets.of(&tenant).await?;
+    let (lines, more) = budgets.of(&tenant).await?;
     let lines = lines.iter().map(|line| {
         json!({
             "budget": line.budget, "subject": line.subject, "period": line.until, "unit": line.unit,
@@ -30,5 +30,5 @@ pub(super) async fn usage(State(app): State<App>, query: Query) -> Result<Json<V
         .into_iter()
         .map(|day| (day.day, json!({"runs": day.runs, "tokens": day.tokens, "money": day.money})))
         .collect();
-    Ok(Json(json!({"tenant": tenant.as_str(), "budgets": lines, "days": days})))
+    Ok(Json(json!({"tenant": tenant.as_str(), "budgets": lines, "days": days, "more": more})))
 }
