@@ -71,7 +71,7 @@ pub use providers::Providers;
 pub use providers::context::ContextPolicy;
 pub use retention::Retention;
 pub use runs::Runs;
-pub use runs::outside::{Line, Lines, MARK, Numbers, Outside, Producer, RunWriter, Taken, WriterToken};
+pub use runs::outside::{Line, Lines, Numbers, Outside, Producer, RunWriter, Taken, WriterToken};
 pub use shares::{Bounds, Full, Share, Shares};
 pub use streams::Streams;
 pub use telemetry::Telemetry;
@@ -81,7 +81,7 @@ pub use threadmill_core::coalesce::push as push_joined;
 pub use threadmill_core::fold::{INPUT_CUT, NOT_RUN};
 pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
-pub use threads::outside::EXTERNAL;
+pub use threads::outside::{EXTERNAL, MARK};
 pub use threads::requests::{
     AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
 };

@@ -172,6 +172,36 @@ async fn numbered_lines_are_taken_once_however_often_they_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chat_is_read_followed_and_stopped_though_its_node_was_started_again() {
+    let (mut node, api) = node();
+    api.thread("t").await;
+    let outside = Outside::begin(&api, "t").await;
+    assert_eq!(outside.lines(0, &[delta("before, ")]).await.status(), 200);
+    node.kill();
+    node.restart();
+    let api = node.api("ada");
+    let outside = outside.at(&api);
+    assert_eq!(text_of(&api.message("t", &outside.message).await), "before, ");
+    let mut reader = Stream::of(resume(&api, "t").await);
+    assert_eq!(outside.lines(1, &[delta("after")]).await.status(), 200);
+    reader.until(|seen| seen.text == "before, after").await;
+    let window = api.get("/threads/t/messages").await;
+    let newest = window["messages"].as_array().and_then(|messages| messages.last()).expect("a message");
+    assert_eq!(text_of(newest), "before, after");
+    // What a writer's numbers are kept in is no word of the answer.
+    let stream = api.get(&format!("/stream/runs/{}?offset=-1", outside.run)).await;
+    let kinds: Vec<_> = stream.as_array().expect("a list").iter().map(|chunk| string(&chunk["type"])).collect();
+    assert_eq!(kinds, ["text-delta", "text-delta"]);
+    for unreadable in [json!({"activeStreamId": 3}), json!({"messageId": []}), json!({"assistantMessage": {"id": {}}})]
+    {
+        let (status, problem) = api.ask(Method::POST, "/../api/chat/t/stop", Some(&unreadable)).await;
+        assert_eq!(status, 400, "{problem}");
+    }
+    assert_eq!(stop(&api, "t", json!({})).await["stopped"], true);
+    assert_eq!(text_of(&api.message("t", &outside.message).await), "before, after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_one_number_is_taken_whole_or_not_at_all() {
     let (_node, api) = node();
     api.thread("t").await;

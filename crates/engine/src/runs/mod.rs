@@ -104,7 +104,10 @@ impl Runs {
     /// # Errors
     /// What the store says.
     pub(crate) async fn sweep_all(&self) -> Answer<()> {
-        self.sweeper.sweep_all().await
+        for run in self.sweeper.sweep_all().await? {
+            self.outside.find(&run).await?;
+        }
+        Ok(())
     }
 
     /// Starts to renew this node's leases and to end what nobody writes. Both last until they are aborted.

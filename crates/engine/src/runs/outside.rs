@@ -29,12 +29,13 @@ use threadmill_proto::json as shape;
 use threadmill_proto::{
     Chunk, ErrorCode, JsonText, Limits, Outcome, Problem, RunId, RunInfo, RunStatus, Scope, TenantId, UserId,
 };
-use threadmill_store::{ChunkAppend, DurableStore, RunRead, StoreError};
+use threadmill_store::{ChunkAppend, DurableStore, LeasedRun, RunHead, RunRead, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::delivery::ends::RunKey;
 use crate::delivery::hub::{Hub, TopicGuard};
+use crate::delivery::topic::LiveRun;
 use crate::delivery::topics::TopicKey;
 use crate::node::{OUTSIDE, outside_lease};
 use crate::problem::{Answer, problem_of};
@@ -42,10 +43,8 @@ use crate::runs::allowance::Allowance;
 use crate::runs::finish::{Cost, Ending, Finisher};
 use crate::runs::registry::{Entered, Registry};
 use crate::sync::lock;
-use crate::threads::outside::secret_of;
-
-/// The kind of the chunk that says how far a writer's numbers were taken. Frozen: streams hold it.
-pub const MARK: &str = "threadmill-writer";
+use crate::threads::outside::{MARK, secret_of};
+use crate::threads::read::stored_fold;
 
 /// A fold is checkpointed after this many bytes of stream.
 const CHECKPOINT_BYTES: usize = 64 << 10;
@@ -238,6 +237,19 @@ impl Outside {
         limits: Limits,
     ) -> Self {
         Self { store, hub, registry, finisher, limits, writers: SyncMutex::default() }
+    }
+
+    /// Has a run that was begun before this node was followed as it stands: whoever reads is shown what the node folds.
+    pub(crate) async fn find(&self, run: &LeasedRun) -> Answer<()> {
+        let read = self.store.run(&run.scope, &run.run).await.map_err(problem_of)?;
+        let fold = stored_fold(&*self.store, &run.scope, &run.run).await.map_err(problem_of)?;
+        let topic = (run.scope.tenant.clone(), read.thread);
+        let head = RunHead { info: read.info, body: read.body, folded: read.folded.offset };
+        let mut live = fold.map(|fold| LiveRun { fold, ..LiveRun::found(head) });
+        self.hub.follow(&topic, &mut |topic| {
+            topic.live.extend(live.take().map(|live| (run.run.clone(), live)));
+        });
+        Ok(())
     }
 
     /// The writer of a run, if the token is the run's.

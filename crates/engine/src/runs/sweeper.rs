@@ -40,15 +40,17 @@ pub(crate) struct Sweeper {
 
 impl Sweeper {
     /// Ends every run an earlier process left: this process has the store to itself, so no lease of another holds. Those
-    /// that programs outside write go on: their writers may come back.
-    pub(crate) async fn sweep_all(&self) -> Answer<()> {
+    /// that programs outside write go on and are returned: their writers may come back.
+    pub(crate) async fn sweep_all(&self) -> Answer<Vec<LeasedRun>> {
+        let mut outside = Vec::new();
         for run in self.store.unended_runs().await.map_err(problem_of)? {
             if is_outside(&run.owner) && !run.stopping {
-                continue;
+                outside.push(run);
+            } else {
+                self.take_over(&run, Millis::MAX).await;
             }
-            self.take_over(&run, Millis::MAX).await;
         }
-        Ok(())
+        Ok(outside)
     }
 
     /// Sweeps for as long as it is let.

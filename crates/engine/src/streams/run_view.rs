@@ -1,12 +1,13 @@
-//! What a run writes, as a stream that is only read: `runs/{run}`, JSON, a message for each chunk. Its offsets count chunks,
+//! What a run writes, as a stream that is only read: `runs/{run}`, JSON, a message for each chunk that is the answer's. Its offsets count chunks,
 //! its end is the run's, and it is there for as long as the chunks are: a day after the run's end.
 
-use threadmill_proto::{ErrorCode, RunId, RunStatus, Scope, json};
+use threadmill_proto::{Chunk, ErrorCode, RunId, RunStatus, Scope, json};
 use threadmill_store::streams::{ReadFrom, StreamHead, StreamLife, StreamPath, StreamRefusal, StreamSlice};
 use threadmill_store::{DurableStore, Missing, StoreError, StoreResult};
 
 use crate::problem::problem_of;
 use crate::streams::outcome::StreamOutcome;
+use crate::threads::outside::MARK;
 
 /// Bytes of a run's stream that are read at once.
 const PAGE: usize = 256 << 10;
@@ -67,7 +68,8 @@ pub(super) async fn read(
         return Ok(Err(StreamRefusal::Gone));
     }
     let mut body = Vec::new();
-    for chunk in &page.chunks {
+    // Where a writer's numbers stand is the engine's own.
+    for chunk in page.chunks.iter().filter(|chunk| !matches!(chunk, Chunk::Other { kind, .. } if kind == MARK)) {
         body.extend_from_slice(json::chunk_to_value(chunk).to_string().as_bytes());
         body.push(b',');
     }

@@ -7,6 +7,9 @@ use threadmill_proto::{JsonText, json as shape};
 /// The name that a run has instead of a provider's. No provider may be called so.
 pub const EXTERNAL: &str = "external";
 
+/// The kind of the chunk that says how far a writer's numbers were taken. Frozen: streams hold it.
+pub const MARK: &str = "threadmill-writer";
+
 /// What is kept with a run.
 pub(crate) fn record(secret: &str) -> JsonText {
     JsonText(serde_json::json!({EXTERNAL: {"secret": secret}}).to_string())

@@ -96,14 +96,17 @@ impl Load {
     }
 
     /// Waits until a run has just begun at a node.
-    pub(super) async fn begun_at(&self, node: usize) {
+    pub(super) async fn begun_at(&self, node: usize) -> String {
         let (began, from) = (Instant::now(), self.recorder.now());
-        let is_one = |entry: &Entry| {
-            let Entry::Call(call) = entry else { return false };
-            let asked = matches!((&call.act, &call.end), (Act::Ask { .. }, End::Acknowledged { .. }));
-            asked && call.node == node && call.from >= from
+        let one = |entry: &Entry| {
+            let Entry::Call(call) = entry else { return None };
+            let (Act::Ask { run, .. }, End::Acknowledged { .. }) = (&call.act, &call.end) else { return None };
+            (call.node == node && call.from >= from).then(|| run.clone())
         };
-        while !self.recorder.with(|entries| entries.iter().any(is_one)) {
+        loop {
+            if let Some(run) = self.recorder.with(|entries| entries.iter().find_map(one)) {
+                return run;
+            }
             assert!(began.elapsed() < PATIENCE, "no run begins at node {node}");
             tokio::time::sleep(LOOK / 4).await;
         }

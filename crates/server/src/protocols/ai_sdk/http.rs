@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use threadmill_engine::{Leaving, Share, Terms};
 use threadmill_proto::{ErrorCode, Millis, RunId, RunInfo, Scope, json as shape};
 use tokio::sync::watch;
@@ -91,12 +91,22 @@ pub(crate) async fn stop(
     let thread = thread_of(&id)?;
     let terms = terms_of(request.headers())?;
     let meant = body_of(request, &app).await?;
-    let text = |name: &str| meant.get(name).and_then(Value::as_str).map(str::to_owned);
-    let message = text("messageId").or_else(|| {
-        let message = shape::object(meant.get("assistantMessage")?.clone(), "a message").ok()?;
-        message.get("id").and_then(Value::as_str).map(str::to_owned)
-    });
-    let run = text("activeStreamId");
+    // What is meant and cannot be read must not stop something else.
+    let text = |map: &Map<String, Value>, name: &str| match map.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => {
+            Err(ApiProblem::new(ErrorCode::InvalidRequest, format!("`{name}` must be a string. Nothing was stopped.")))
+        }
+    };
+    let message = match (text(&meant, "messageId")?, meant.get("assistantMessage")) {
+        (None, Some(message)) if !message.is_null() => {
+            let message = shape::object(message.clone(), "assistantMessage");
+            text(&message.map_err(|rule| ApiProblem::new(ErrorCode::InvalidRequest, format!("{rule}.")))?, "id")?
+        }
+        (message, _) => message,
+    };
+    let run = text(&meant, "activeStreamId")?;
     let live = turn::live(&app, &scope, &thread).await?.filter(|live| {
         run.as_ref().is_none_or(|run| run == live.id.as_str())
             && message.as_ref().is_none_or(|message| message == live.message.as_str())

@@ -38,6 +38,8 @@ use crate::serve::peers::Peer;
 
 /// A frame that cannot be written for this long means a dead peer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Who connects says who it is within this.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// Proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// As of the other socket: the library's own would be most of an idle connection's memory.
@@ -71,7 +73,8 @@ pub(crate) async fn upgrade(
     Ok(upgrade
         .on_upgrade(move |socket| async move {
             let peer = peer.map(|Extension(peer)| peer);
-            Connection { app, caller, socket, peer, answers: SelectAll::new(), reading: HashMap::new() }.run().await;
+            let (answers, reading, is_known) = (SelectAll::new(), HashMap::new(), caller.is_some());
+            Connection { app, caller, is_known, socket, peer, answers, reading }.run().await;
         })
         .into_response())
 }
@@ -87,6 +90,8 @@ enum Said {
 struct Connection {
     app: App,
     caller: Option<Identity>,
+    /// The handshake said who it is, or a frame did.
+    is_known: bool,
     socket: WebSocket,
     peer: Option<Arc<Peer>>,
     answers: SelectAll<BoxStream<'static, Tagged>>,
@@ -105,6 +110,7 @@ impl Connection {
         let mut leaving = self.app.engine.node().leaving();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
+        let greeted_by = tokio::time::Instant::now() + HELLO_PATIENCE;
         loop {
             let flow = tokio::select! {
                 incoming = self.socket.next() => self.receive(incoming).await,
@@ -115,6 +121,9 @@ impl Connection {
                         Flow::On
                     }
                 },
+                () = tokio::time::sleep_until(greeted_by), if !self.is_known => {
+                    self.close(CLOSE_REFUSED, ErrorCode::Unauthorized.as_str()).await
+                }
                 _ = heartbeat.tick() => self.write(Message::Ping(Vec::new().into())).await,
                 () = moving(&mut leaving) => self.close(CLOSE_RESTART, "the node is about to stop").await,
             };
@@ -168,7 +177,7 @@ impl Connection {
     }
 
     /// Who asks: as the handshake showed, or as the frame's own headers do, since pages can give a handshake none.
-    fn identity(&self, fields: &mut Map<String, Value>) -> Result<Identity, Problem> {
+    fn identity(&mut self, fields: &mut Map<String, Value>) -> Result<Identity, Problem> {
         let headers = fields.shift_remove("headers").and_then(|headers| shape::object(headers, "headers").ok());
         let authorization = headers.as_ref().and_then(|headers| headers.get("authorization")?.as_str());
         let token = authorization
@@ -180,6 +189,7 @@ impl Connection {
         if let Some(peer) = &self.peer {
             peer.known(&identity.scope);
         }
+        self.is_known = true;
         Ok(identity)
     }
 

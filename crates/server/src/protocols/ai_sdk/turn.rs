@@ -229,6 +229,10 @@ impl Turn<'_> {
     }
 
     async fn answer_anew(&self, regenerate: Option<MessageId>, branch: Option<BranchId>) -> Answer<Written> {
+        // It would be on a branch of its own, and who reads one answer shall not be moved to another.
+        if live(self.app, self.scope, &self.request.thread).await?.is_some() {
+            return Err(Problem::new(ErrorCode::RunInProgress, ""));
+        }
         let terms = Terms { key: None, under: self.terms.under.clone(), parent: self.terms.parent };
         let request = RunRequest { branch, regenerate, run: self.run() };
         self.app.engine.threads().start_run(self.scope, terms, &self.request.thread, request).await

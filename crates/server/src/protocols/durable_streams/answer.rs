@@ -39,6 +39,8 @@ pub(super) fn up_to_date(headers: &mut HeaderMap) {
 /// A stream's media type.
 pub(super) fn typed(headers: &mut HeaderMap, head: &StreamHead) {
     headers.insert(header::CONTENT_TYPE, value(&head.content_type));
+    // A stream may be a page: nothing of it acts on this origin.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
 }
 
 /// How long it lives.
