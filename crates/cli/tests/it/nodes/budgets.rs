@@ -182,7 +182,14 @@ async fn an_answer_of_six_hundred_pieces_is_gathered_into_a_hundred_commands_and
         }
         usize::try_from(sum).expect("few")
     };
-    let (before, listening) = (sent().await, Listening::start(&redis));
+    // Nothing may be sent while the listening begins, or it is counted and not heard.
+    let (before, listening) = loop {
+        let (before, listening) = (sent().await, Listening::start(&redis));
+        if sent().await == before {
+            break (before, listening);
+        }
+        listening.end();
+    };
     let mut socket = crate::socket::Socket::open(&b).await;
     socket.subscribe(1, "t").await;
     let (run, _) = a.run("t", "tell me", "long").await;
