@@ -1,6 +1,5 @@
 //! The `threadmill` binary: reads the command line and the configuration, and starts what was asked for.
 
-mod backend;
 mod backup;
 mod bench;
 mod bundle;
@@ -10,24 +9,18 @@ mod clock;
 mod config;
 mod connect;
 mod descriptors;
-mod doctor;
-mod export;
 mod files;
 mod flags;
-mod hot;
 mod import;
 mod local;
 mod log;
-mod log_redaction;
 mod manual;
-mod migrate;
 mod operator;
 mod printed;
 mod private;
 mod sample;
 mod secrets;
 mod serve;
-mod show;
 mod stop;
 mod transfer;
 mod verify;
@@ -59,9 +52,9 @@ enum Command {
     /// Bring conversations in from files
     Import(import::Import),
     /// Write threads out as JSON lines that `import` reads back as the same threads
-    Export(export::Export),
+    Export(transfer::export::Export),
     /// Move a library from SQLite to PostgreSQL, and compare the two
-    MigrateStore(migrate::MigrateStore),
+    MigrateStore(transfer::migrate::MigrateStore),
     /// Widen a flag in stages, with gates that take it back
     Rollout(operator::rollout::Rollouts),
     /// What is deleted for its age: preview, confirm, stop
@@ -75,7 +68,7 @@ enum Command {
     /// Prove a deployment from outside, or before it is made
     Verify(Box<verify::Verify>),
     /// Look for what is wrong with this machine
-    Doctor(doctor::Doctor),
+    Doctor(local::doctor::Doctor),
     /// Watch a running server in the terminal
     Top(operator::top::Top),
     /// Copy the embedded store while it is served
@@ -85,7 +78,7 @@ enum Command {
     /// Write an archive for whoever helps, without secrets
     Bundle(bundle::Bundle),
     /// Show the configuration as it is understood, or check it
-    Config(show::ShowConfig),
+    Config(config::show::ShowConfig),
     /// Fill a library and measure a server
     Bench(bench::Bench),
     /// Print completions for a shell

@@ -1,5 +1,6 @@
 //! Checks of this machine and of a configuration: what `verify --pre` and `doctor` look at. No server is asked for anything.
 
+pub(crate) mod doctor;
 mod machine;
 mod services;
 mod settings;

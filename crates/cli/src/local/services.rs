@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use threadmill_store_postgres::{Durability, PostgresOptions, Probe, probe};
 
 use super::machine::Machine;
+use crate::certificates;
 use crate::checks::{NotDone, Verdict};
-use crate::{certificates, hot};
+use crate::serve::hot;
 
 type Found = anyhow::Result<Verdict>;
 

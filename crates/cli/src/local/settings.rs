@@ -4,8 +4,8 @@ use anyhow::ensure;
 
 use super::machine::Machine;
 use crate::checks::{NotDone, Verdict};
+use crate::config::show;
 use crate::config::{self, Auth, ProviderConfig};
-use crate::show;
 
 type Found = anyhow::Result<Verdict>;
 

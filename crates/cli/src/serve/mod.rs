@@ -1,5 +1,7 @@
 //! `threadmill serve`: the node, what of its configuration changes while it runs ([`live`], [`reload`]), and where its traces go.
 
+mod backend;
+pub(crate) mod hot;
 pub(crate) mod live;
 mod reload;
 mod traces;
@@ -17,12 +19,12 @@ use threadmill_engine::{ContextPolicy, Engine};
 use threadmill_server::{Guard, OpsSettings, dev_refusal, ops_refusal, serve};
 use tokio::net::TcpListener;
 
-use crate::backend::Backend;
 use crate::config::{self, Auth, Config};
 use crate::descriptors;
 use crate::flags::{self, Overrides};
 use crate::log;
 use crate::private;
+use crate::serve::backend::Backend;
 use crate::stop::{self, Asked};
 use reload::Reloader;
 

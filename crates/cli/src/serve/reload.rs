@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use super::live::Running;
+use crate::config::show;
 use crate::config::{self, Auth, Config};
 use crate::flags::{self, Overrides};
 use crate::log::Log;
-use crate::show;
 
 /// What a configuration comes to, of what may change while the server runs. Made before anything changes.
 struct Prepared {

@@ -1,7 +1,9 @@
 //! Where threads are moved to and from: a store in a directory, or a server by its URL.
 
+pub(crate) mod export;
 mod library;
 mod local;
+pub(crate) mod migrate;
 mod remote;
 
 use std::path::{Path, PathBuf};

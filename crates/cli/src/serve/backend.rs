@@ -10,7 +10,8 @@ use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::config::Config;
-use crate::{certificates, hot, sample};
+use crate::serve::hot;
+use crate::{certificates, sample};
 
 /// An opened store.
 pub(crate) enum Backend {

@@ -27,6 +27,7 @@ mod ops;
 mod reference;
 mod retention;
 mod secret;
+pub(crate) mod show;
 mod telemetry;
 mod webhooks;
 

@@ -4,6 +4,8 @@
 //! user and no thread), the doctor's and verify's findings, and the end of a log in which each secret that this process knows
 //! of, and what looks like one, is blotted out line by line.
 
+mod redaction;
+
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,8 +16,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::config::show;
 use crate::verify::node::{Caller, Credential, Node, Plain};
-use crate::{clock, config, files, log_redaction, private, secrets, show};
+use crate::{clock, config, files, private, secrets};
 
 /// Of a log.
 const LOG: u64 = 4 << 20;
@@ -77,7 +80,7 @@ impl Bundle {
         if let Some(log) = &self.log {
             // Before it is as any other text: what is known to be secret may have a mark of one in it.
             let text = secrets::blotted(&String::from_utf8_lossy(&end_of(log)?), &hidden);
-            entries.push(Entry { name: "log.txt".into(), text: log_redaction::without_secrets(&text).into_bytes() });
+            entries.push(Entry { name: "log.txt".into(), text: redaction::without_secrets(&text).into_bytes() });
         }
         let output =
             self.output.unwrap_or_else(|| format!("threadmill-bundle-{}.tar.gz", clock::unix_seconds()).into());
