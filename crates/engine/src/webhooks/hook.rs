@@ -1,21 +1,14 @@
 //! One request to an address that a user named: guarded as every webhook is, signed by whoever asks for it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Url};
 
-use crate::providers::openai::install_tls;
 use crate::webhooks::address::Reach;
 use crate::webhooks::endpoint::literal;
-use crate::webhooks::post::{Guarded, why};
+use crate::webhooks::post::{PATIENCE, beginning, guarded, why};
 
-/// How long a receiver has to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Bytes of an answer that are read.
-const ANSWER: usize = 4 << 10;
 /// Bytes of an address.
 const ADDRESS: usize = 2 << 10;
 /// Who sends.
@@ -70,16 +63,8 @@ fn is_own(url: &Url) -> bool {
 pub(crate) async fn send(url: Url, signature: String, body: String, loopback: Loopback) -> Result<Vec<u8>, String> {
     // What was taken once may be refused by now.
     checked(url.as_str(), loopback)?;
-    install_tls();
     let reach = if is_own(&url) { Reach::Own } else { Reach::Public };
-    let client = Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(AGENT)
-        .dns_resolver(Arc::new(Guarded(reach)))
-        .build()
-        .map_err(|error| format!("the HTTP client could not be set up: {error}"))?;
+    let client = guarded(AGENT, reach, PATIENCE)?;
     let request = client
         .post(url)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
@@ -89,13 +74,7 @@ pub(crate) async fn send(url: Url, signature: String, body: String, loopback: Lo
     if !response.status().is_success() {
         return Err(format!("it answered {}", response.status().as_u16()));
     }
-    let mut said = Vec::new();
-    while said.len() < ANSWER
-        && let Ok(Some(more)) = response.chunk().await
-    {
-        said.extend_from_slice(&more[..more.len().min(ANSWER - said.len())]);
-    }
-    Ok(said)
+    Ok(beginning(&mut response).await)
 }
 
 #[cfg(test)]

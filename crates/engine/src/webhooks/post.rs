@@ -24,8 +24,36 @@ const ANSWER: usize = 4 << 10;
 const AGENT: &str = concat!("Threadmill/", env!("CARGO_PKG_VERSION"), " (webhooks)");
 const REFUSED: &str = "its name leads to addresses that webhooks are not sent to (see allow_private)";
 
+/// A client that connects to nothing beyond a reach.
+///
+/// # Errors
+/// The TLS stack cannot be set up.
+pub(crate) fn guarded(agent: &'static str, reach: Reach, patience: Duration) -> Result<Client, String> {
+    install_tls();
+    Client::builder()
+        .timeout(patience)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(1)
+        .user_agent(agent)
+        .dns_resolver(Arc::new(Guarded(reach)))
+        .build()
+        .map_err(|error| format!("the HTTP client could not be set up: {error}"))
+}
+
+/// The beginning of an answer: a receiver may never end.
+pub(crate) async fn beginning(response: &mut Response) -> Vec<u8> {
+    let mut said = Vec::new();
+    while said.len() < ANSWER
+        && let Ok(Some(more)) = response.chunk().await
+    {
+        said.extend_from_slice(&more[..more.len().min(ANSWER - said.len())]);
+    }
+    said
+}
+
 /// Gives out the addresses that may be connected to.
-pub(crate) struct Guarded(pub(crate) Reach);
+struct Guarded(Reach);
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
@@ -70,16 +98,7 @@ impl Post {
     /// # Errors
     /// The TLS stack cannot be set up.
     pub(crate) fn new(endpoint: Endpoint, patience: Duration) -> Result<Self, String> {
-        install_tls();
-        let client = Client::builder()
-            .timeout(patience)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(1)
-            .user_agent(AGENT)
-            .dns_resolver(Arc::new(Guarded(endpoint.reach())))
-            .build()
-            .map_err(|error| format!("the HTTP client could not be set up: {error}"))?;
+        let client = guarded(AGENT, endpoint.reach(), patience)?;
         Ok(Self { endpoint, client, patience })
     }
 
@@ -112,12 +131,7 @@ async fn answered(mut response: Response, now: Millis) -> Answered {
     let status = response.status();
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<Millis>().ok());
     let not_before = seconds.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));
-    let mut said = Vec::new();
-    while said.len() < ANSWER
-        && let Ok(Some(more)) = response.chunk().await
-    {
-        said.extend_from_slice(&more[..more.len().min(ANSWER - said.len())]);
-    }
+    let said = beginning(&mut response).await;
     let outcome = match status {
         StatusCode::GONE => Outcome::Refused,
         status if status.is_success() => Outcome::Taken,

@@ -8,6 +8,7 @@
 //! | `store` | [`StreamStore`], what a backend gives |
 //! | `row` | a stream as it is kept, and how it decides alone: what it takes, how long it lives |
 //! | `rows` | the rows that a backend gives to the rules |
+//! | `messages` | where the messages of an append lie in it |
 //! | `rules`, `reading`, `fork` | what an operation does in rows, the same in every store |
 //!
 //! Offsets count bytes, from 0, in one space that a fork shares with its source: below the fork's own beginning the
@@ -15,6 +16,7 @@
 //! stretch of rows is the inside of a list.
 
 mod fork;
+mod messages;
 mod path;
 mod reading;
 mod row;

@@ -2,7 +2,7 @@
 
 use threadmill_proto::Millis;
 
-use super::fork::after;
+use super::messages::after;
 use super::row::StreamRow;
 use super::rows::{Entry, StreamRows};
 use super::words::{ReadFrom, ReadStream, StreamHead, StreamKey, StreamRefusal, StreamSlice, StreamTail};

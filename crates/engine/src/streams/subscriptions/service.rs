@@ -207,20 +207,7 @@ impl Subscriptions {
             if remembered >= MOST_REMEMBERED || all.into_iter().filter_map(row).count() >= MOST {
                 return Ok(Err(Refused::Full("subscriptions of a user")));
             }
-            let mut made = Subscription {
-                tenant: scope.tenant.as_str().to_owned(),
-                user: scope.user.as_str().to_owned(),
-                id: id.to_owned(),
-                created_at: now,
-                base: base.clone(),
-                wish: wish.clone(),
-                links: BTreeMap::new(),
-                seen: 0,
-                generation: 0,
-                wake: None,
-                failures: 0,
-                next_attempt_at: 0,
-            };
+            let mut made = Subscription::new(scope, id, wish.clone(), base.clone(), now);
             if !self.link_new(scope, &mut made, From::Tail).await.map_err(problem_of)? {
                 return Ok(Err(Refused::Full("streams of a subscription")));
             }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use threadmill_proto::Millis;
+use threadmill_proto::{Millis, Scope};
 use threadmill_store::streams::StreamTail;
 
 use super::glob;
@@ -133,6 +133,24 @@ pub enum Unheard {
 }
 
 impl Subscription {
+    /// One that has told of nothing yet.
+    pub(super) fn new(scope: &Scope, id: &str, wish: Wish, base: String, now: Millis) -> Self {
+        Self {
+            tenant: scope.tenant.as_str().to_owned(),
+            user: scope.user.as_str().to_owned(),
+            id: id.to_owned(),
+            created_at: now,
+            base,
+            wish,
+            links: BTreeMap::new(),
+            seen: 0,
+            generation: 0,
+            wake: None,
+            failures: 0,
+            next_attempt_at: 0,
+        }
+    }
+
     /// Whether the pattern means a path. What it is told by is never among what it tells of.
     #[must_use]
     pub fn means(&self, path: &str) -> bool {
@@ -290,6 +308,8 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
+    use threadmill_store::conformance::kit::scope;
+
     use super::*;
 
     fn tails(ends: &[(&str, u64)]) -> BTreeMap<String, StreamTail> {
@@ -304,20 +324,7 @@ mod tests {
             lease_ttl_ms: 1_000,
             description: None,
         };
-        let mut made = Subscription {
-            tenant: "t".into(),
-            user: "u".into(),
-            id: "s".into(),
-            created_at: 0,
-            base: String::new(),
-            wish,
-            links: BTreeMap::new(),
-            seen: 0,
-            generation: 0,
-            wake: None,
-            failures: 0,
-            next_attempt_at: 0,
-        };
+        let mut made = Subscription::new(&scope("t", "u"), "s", wish, String::new(), 0);
         assert!(made.link("a/b", 7, 5, false));
         made
     }

@@ -189,14 +189,7 @@ pub(super) fn seq(headers: &HeaderMap) -> Answer<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(*name, value.parse().expect("a value"));
-        }
-        map
-    }
+    use crate::request::strict::tests::headers;
 
     #[test]
     fn numbers_are_digits() {
