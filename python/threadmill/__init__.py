@@ -11,7 +11,6 @@ connection breaks. A stop, from anywhere, sets ``run.stopped`` and ends the writ
 import http.client
 import json
 import random
-import select
 import threading
 import time
 import uuid
@@ -21,18 +20,24 @@ from urllib.parse import quote, urlsplit
 __all__ = ["Run", "Threadmill", "ThreadmillError"]
 
 _TRIES = 8
-_BEAT = 5.0
-_LOOK = 0.05
+#: Seconds of silence after which it is said that the writer is there, and heard whether the run is: a lease lasts fifteen.
+_BEAT = 1.0
+#: Lines of one request.
+_AT_ONCE = 1000
 _ENDS = ("finish", "abort", "error")
 
 
 class ThreadmillError(Exception):
-    """The server refused something: ``code`` is its stable word, ``status`` the HTTP status."""
+    """The server refused something: ``code`` is its stable word, ``status`` the HTTP status.
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    With ``run_ended``, ``outcome`` says how the run ended.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, outcome: Optional[str] = None) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
+        self.outcome = outcome
 
 
 class Threadmill:
@@ -94,62 +99,43 @@ class Run:
             lines.push({"type": "finish"})
         except Exception as error:  # noqa: BLE001 - whatever it is, readers are told that the answer failed
             lines.push({"type": "error", "errorText": str(error) or "The answer failed."})
-        finally:
-            lines.end()
 
     def _send(self, lines: "_Lines") -> str:
-        following, failures = 0, 0
-        while True:
-            try:
-                answer = self._attempt(lines, following)
-            except ThreadmillError as error:
-                if error.code == "run_ended":
-                    return "stopped"
-                if error.status < 500 and error.status != 429 or failures + 1 >= _TRIES:
-                    raise
-            except (OSError, http.client.HTTPException):
-                if failures + 1 >= _TRIES:
-                    raise
-            else:
-                if answer["run"] is not None:
-                    return str(answer["run"]["outcome"])
-                following = -1 if answer["seq"] is None else answer["seq"]
-                following += 1
-                failures = 0
-                continue
-            failures += 1
-            time.sleep(random.uniform(0, min(5.0, 0.2 * 2 ** (failures - 1))))
-
-    def _attempt(self, lines: "_Lines", first: int) -> Any:
-        """One request, as long as the answer unless the server answers before."""
+        """Sends what there is, and then what came meanwhile: a request for each, on one connection."""
         connection, base = _connect(self._url)
+        path = f"{base}/v1/runs/{quote(self.id, safe='')}/chunks"
+        following, failures = 0, 0
         try:
-            connection.putrequest("POST", f"{base}/v1/runs/{quote(self.id, safe='')}/chunks")
-            for name, value in {
-                "content-type": "application/x-ndjson",
-                "transfer-encoding": "chunked",
-                "threadmill-run-token": self.token,
-                "producer-id": self._producer,
-                "producer-epoch": "0",
-                "producer-seq": str(first),
-            }.items():
-                connection.putheader(name, value)
-            connection.endheaders()
-            at, said = first, time.monotonic()
-            while not select.select([connection.sock], [], [], 0)[0]:
-                fresh, over = lines.after(at)
-                if not fresh and not over and time.monotonic() - said >= _BEAT:
-                    fresh = ["\n"]
-                    at -= 1
-                if fresh:
-                    piece = "".join(fresh).encode()
-                    connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
-                    at += len(fresh)
-                    said = time.monotonic()
-                elif over:
-                    connection.send(b"0\r\n\r\n")
-                    break
-            return _answer(connection.getresponse())
+            while True:
+                body = "".join(lines.after(following)) or "\n"
+                headers = {
+                    "content-type": "application/x-ndjson",
+                    "threadmill-run-token": self.token,
+                    "producer-id": self._producer,
+                    "producer-epoch": "0",
+                    "producer-seq": str(following),
+                }
+                try:
+                    connection.request("POST", path, body.encode(), headers)
+                    answer = _answer(connection.getresponse())
+                except ThreadmillError as error:
+                    if error.code == "run_ended":
+                        return error.outcome or "stopped"
+                    if error.status < 500 and error.status != 429 or failures + 1 >= _TRIES:
+                        raise
+                except (OSError, http.client.HTTPException):
+                    # The next request connects anew, perhaps to another node.
+                    connection.close()
+                    if failures + 1 >= _TRIES:
+                        raise
+                else:
+                    if answer["run"] is not None:
+                        return str(answer["run"]["outcome"])
+                    following = 0 if answer["seq"] is None else answer["seq"] + 1
+                    failures = 0
+                    continue
+                failures += 1
+                time.sleep(random.uniform(0, min(5.0, 0.2 * 2 ** (failures - 1))))
         finally:
             connection.close()
 
@@ -159,7 +145,6 @@ class _Lines:
 
     def __init__(self) -> None:
         self._lines: list = []
-        self._over = False
         self._changed = threading.Condition()
 
     def push(self, chunk: Mapping[str, Any]) -> None:
@@ -167,16 +152,11 @@ class _Lines:
             self._lines.append(json.dumps(chunk) + "\n")
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def after(self, at: int) -> list:
+        """The lines from one on, waited for a moment."""
         with self._changed:
-            self._over = True
-            self._changed.notify_all()
-
-    def after(self, at: int) -> "tuple[list, bool]":
-        """The lines from one on, waited for a moment, and whether no more will come."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._lines) > at or self._over, _LOOK)
-            return self._lines[at:], self._over
+            self._changed.wait_for(lambda: len(self._lines) > at, _BEAT)
+            return self._lines[at : at + _AT_ONCE]
 
 
 def _connect(url: str) -> "tuple[http.client.HTTPConnection, str]":
@@ -193,4 +173,5 @@ def _answer(response: http.client.HTTPResponse) -> Any:
     if 200 <= response.status < 300:
         return body
     detail = body.get("detail") or f"The server answered {response.status}."
-    raise ThreadmillError(response.status, body.get("code") or "unknown", detail)
+    outcome = response.headers.get("threadmill-outcome")
+    raise ThreadmillError(response.status, body.get("code") or "unknown", detail, outcome)

@@ -1,7 +1,7 @@
 //! Where the feature flags come from: the configuration file, watched, and variables that override it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const VARIABLE: &str = "THREADMILL_FLAG_";
 /// The name that the sync engine's flag has elsewhere.
 const ELSEWHERE: &str = "USE_SCALABLE_SYNC_ENGINE";
+
+/// What in a node's environment switches a flag off, whatever else is set.
+pub(crate) fn off(flag: &str) -> String {
+    if flag == SCALABLE_SYNC {
+        format!("{ELSEWHERE}=false")
+    } else {
+        format!("{VARIABLE}{}=off", flag.to_ascii_uppercase().replace('-', "_"))
+    }
+}
 
 /// What variables say, by flag. They hold for the life of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -165,11 +174,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// The file that is watched.
-pub(crate) fn file(named: Option<&Path>) -> PathBuf {
-    config::place(named)
 }
 
 #[cfg(test)]

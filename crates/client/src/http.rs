@@ -148,44 +148,6 @@ impl Http {
         self.answered(self.request(method, path, Patience::Bounded).header("threadmill-fence", fence), body).await
     }
 
-    /// A call of an operator's, with their token if there is one; `path` is of the server and not under `/v1`.
-    ///
-    /// # Errors
-    /// As [`Http::call`].
-    pub async fn operate(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<Value>,
-    ) -> Result<Value, Error> {
-        let mut request = self.operator(method, path, token);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        value_from_slice(&crate::answer::body(self.bare(request).await?).await?)
-            .map_err(|error| Error::Malformed(error.to_string()))
-    }
-
-    /// What an operator is answered, as text that is not JSON.
-    ///
-    /// # Errors
-    /// As [`Http::call`].
-    pub async fn operate_text(&self, path: &str, token: Option<&str>) -> Result<String, Error> {
-        let answer = self.bare(self.operator(Method::GET, path, token)).await?;
-        let bytes = body(answer).await?;
-        String::from_utf8(bytes).map_err(|error| Error::Malformed(error.to_string()))
-    }
-
-    fn operator(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
-        let root = self.base.trim_end_matches("/v1");
-        let request = self.client.request(method, format!("{root}{path}")).timeout(ANSWER);
-        match token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
-    }
-
     /// A write. However often it is done it has one effect.
     pub(crate) async fn perform(&self, write: &Write) -> Result<Value, Error> {
         self.call_keyed(write.kind.method(), &write.path, write.body.as_ref(), &write.key).await

@@ -6,8 +6,10 @@ import { Lines } from './lines.js';
 /** A chunk of the AI SDK's UI message stream. */
 export type UIChunk = { readonly type: string };
 
+const OUTCOMES = ['complete', 'stopped', 'interrupted', 'failed'] as const;
+
 /** How a run ended. */
-export type RunOutcome = 'complete' | 'stopped' | 'interrupted' | 'failed';
+export type RunOutcome = (typeof OUTCOMES)[number];
 
 /** Attempts in a row that bring nothing. */
 const TRIES = 8;
@@ -44,7 +46,9 @@ export class Run {
     return this.#needs.token;
   }
 
-  /** Aborts when the run is over without you: somebody stopped it, or its thread is gone. Give it to your model. */
+  /**
+   * Aborts when the run is over: somebody stopped it, its thread is gone, or your answer is whole. Give it to your model.
+   */
   get signal(): AbortSignal {
     return this.#stopped.signal;
   }
@@ -100,7 +104,7 @@ export class Run {
         next = (seq ?? -1) + 1;
       } else if (response) {
         const refusal = await this.#needs.refusal(response);
-        if (refusal.code === 'run_ended') return 'stopped';
+        if (refusal.code === 'run_ended') return outcomeOf(response);
         const passes = response.status === 429 || response.status >= 500;
         if (!passes || failures + 1 >= TRIES) throw refusal;
       }
@@ -129,8 +133,7 @@ async function* iterate(
   chunks: AsyncIterable<UIChunk> | ReadableStream<UIChunk>,
   signal: AbortSignal,
 ): AsyncGenerator<UIChunk> {
-  const source = Symbol.asyncIterator in chunks ? chunks : streamed(chunks);
-  const iterator = (source as AsyncIterable<UIChunk>)[Symbol.asyncIterator]();
+  const iterator = (chunks as AsyncIterable<UIChunk>)[Symbol.asyncIterator]();
   const gone = new Promise<undefined>(resolve => {
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
@@ -146,17 +149,10 @@ async function* iterate(
   }
 }
 
-async function* streamed(stream: ReadableStream<UIChunk>): AsyncGenerator<UIChunk> {
-  const reader = stream.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    void reader.cancel().catch(() => {});
-  }
+/** How a run ended that takes nothing any more. */
+function outcomeOf(response: Response): RunOutcome {
+  const said = response.headers.get('threadmill-outcome');
+  return OUTCOMES.find(outcome => outcome === said) ?? 'stopped';
 }
 
 function messageOf(error: unknown): string {

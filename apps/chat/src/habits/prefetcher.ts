@@ -45,11 +45,10 @@ function held(): number {
   return [...waiting.values()].reduce<number>((sum, bytes) => sum + (bytes ?? GUESSED), 0);
 }
 
-/** Fetches a thread that the reader points at. Only the first time counts; the client knows what it has. */
+/** Fetches a thread that the reader points at; one that was opened before, too: the client knows what it has. */
 export function fetchWished(client: Client, threadId: string): void {
-  if (isControl()) return;
-  fetchAhead(client, threadId);
-  if (!waiting.has(threadId) || trail.wasOpened(threadId)) client.prefetch(threadId);
+  if (!trail.wasOpened(threadId)) fetchAhead(client, threadId);
+  else if (!isControl()) client.prefetch(threadId);
 }
 
 /** Fetches a thread, unless there is a reason not to. */

@@ -111,8 +111,8 @@ fn wordless(mut config: Value) -> Value {
         *users = json!(format!("({} users)", users.as_array().map_or(0, Vec::len)));
     }
     for limit in config["budgets"]["limits"].as_array_mut().into_iter().flatten() {
-        let name = limit["match"].as_str().and_then(|name| name.split_once('/')).map(|(tenant, _)| tenant.to_owned());
-        if let Some(tenant) = name {
+        let named = limit["match"].as_str().and_then(|name| name.split_once('/')).filter(|(_, user)| *user != "*");
+        if let Some((tenant, _)) = named.filter(|_| limit["scope"] == "user") {
             limit["match"] = json!(format!("{tenant}/(a user)"));
         }
     }

@@ -1,6 +1,5 @@
 //! `[budgets]`: what answers may cost. Without a limit nothing is counted.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -134,27 +133,10 @@ impl Budgets {
     fn prices(&self) -> anyhow::Result<Prices> {
         let own = match &self.prices_file {
             None => None,
-            Some(file) => {
-                let text = files::text(file, PRICES_BYTES as u64).context("budgets.prices_file")?;
-                each_once(&text)?;
-                Some(text)
-            }
+            Some(file) => Some(files::text(file, PRICES_BYTES as u64).context("budgets.prices_file")?),
         };
         Prices::read(own.as_deref()).map_err(|why| anyhow!("budgets.prices_file: {why}"))
     }
-}
-
-/// Of two prices for one model, the second would count for nothing.
-fn each_once(list: &str) -> anyhow::Result<()> {
-    let list: serde_json::Value = serde_json::from_str(list).context("budgets.prices_file")?;
-    let mut seen = BTreeSet::new();
-    for price in list["prices"].as_array().into_iter().flatten() {
-        let [host, model] = ["host", "model"].map(|name| price[name].as_str().unwrap_or_default());
-        if !seen.insert((host.to_ascii_lowercase(), model)) {
-            bail!("budgets.prices_file: {model} has two prices");
-        }
-    }
-    Ok(())
 }
 
 impl BudgetLimit {

@@ -15,7 +15,6 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use threadmill_client::{Error, Method};
-use threadmill_proto::ErrorCode;
 use threadmill_proto::json::{problem_from_value, value_from_slice};
 
 use crate::printed;
@@ -188,9 +187,6 @@ pub(super) fn asked(path: &str, fields: &[(&str, &str)]) -> String {
     format!("{path}?{}", fields.iter().map(field).collect::<Vec<_>>().join("&"))
 }
 
-/// What stands for a route that is not there.
-const NO_ROUTE: &str = "There is no such route.";
-
 /// A refusal with what an operator can do about it.
 pub(super) fn explained(failed: Failed) -> anyhow::Error {
     let error = match failed {
@@ -199,14 +195,17 @@ pub(super) fn explained(failed: Failed) -> anyhow::Error {
         Failed::Refused(error) => error,
     };
     let words = printed::line(&error.to_string());
-    let is_no_route = matches!(&error, Error::Status(404))
-        || matches!(&error, Error::Problem(problem) if problem.code == ErrorCode::RouteNotFound && problem.detail == NO_ROUTE);
     match error.code() {
-        _ if is_no_route => anyhow!("{words}: /ops is served elsewhere ([ops] listen), or has no token there"),
+        Some("route_not_found") => is_elsewhere(&words),
+        None if matches!(error, Error::Status(404)) => is_elsewhere(&words),
         Some("unauthorized") => anyhow!("{words}: set {TOKEN} to the token that the server was given"),
         Some("ops_read_only") => anyhow!("{words}: start the server with --ops-write"),
         _ => anyhow!(words),
     }
+}
+
+fn is_elsewhere(words: &str) -> anyhow::Error {
+    anyhow!("{words}, or /ops is served elsewhere ([ops] listen), or has no token there")
 }
 
 /// Where a command asks, and how it says what it was answered.

@@ -97,10 +97,14 @@ impl Serve {
         Ok(config)
     }
 
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<ExitCode> {
         private::from_here_on();
         let log = log::to_stderr();
-        let file = flags::file(self.config.as_deref());
+        let file = config::place(self.config.as_deref());
+        if file.exists() {
+            // Where it was found: one that is gone later is no configuration of defaults.
+            self.config = Some(file.clone());
+        }
         let config = self.config()?;
         log.follow(log::filter(&config.log)?);
         let overrides = Overrides::read()?;
@@ -141,7 +145,10 @@ impl Serve {
         if let Err(error) = engine.rollouts().look().await {
             tracing::warn!(%error, "how rollouts stand cannot be read yet; flags are as the file has them until then");
         }
-        flags::watch(&engine, file, overrides.clone());
+        // A pipe says its text once.
+        if file.is_file() || !file.exists() {
+            flags::watch(&engine, file, overrides.clone());
+        }
         let traces = traces::send(&engine, &config.telemetry)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());
         say_who_is_believed(config.auth, address, link.as_deref());

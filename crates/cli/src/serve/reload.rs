@@ -107,9 +107,9 @@ impl Reloader {
             let config = (self.read)()?;
             show::usable(&config)?;
             let (changed, restart) = running.differs(&config)?;
-            // What waits for a restart changes nothing of what is made now, neither a port nor a price.
+            // What waits for a restart changes nothing of what is made now.
             let effective = running.with(&config)?;
-            show::usable(&effective)?;
+            show::usable(&effective).context("with the settings that wait for a restart as they are")?;
             Ok((Running::new(&effective)?, self.prepare(&effective)?, Reloaded { changed, restart }))
         };
         // A file is read, and keys: short, and on a thread that may wait for a disk.

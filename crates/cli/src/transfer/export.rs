@@ -12,6 +12,7 @@ use threadmill_formats::{lines, rows};
 use threadmill_proto::ThreadId;
 use threadmill_store::ImportRow;
 
+use crate::private;
 use crate::transfer::{Library, Place};
 
 /// Threads come oldest first, so that an import leaves the list in the same order.
@@ -96,6 +97,7 @@ impl Target {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        private::from_here_on();
         self.place.must_exist()?;
         let mut opened = self.place.open()?;
         let mut out = Target::open(self.output.as_deref())?;

@@ -176,6 +176,10 @@ async fn what_is_written_is_its_users_alone_and_no_backup_goes_where_the_data_is
     let (status, _, errors) = run(words(&["backup", &shown(&copy), "--data", &shown(&node.data())])).await;
     assert_eq!(status, 0, "{errors}");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let exported = elsewhere.path().join("all.jsonl");
+    let url = format!("http://{}", node.address());
+    let (status, _, errors) = run(words(&["export", "--url", &url, "--output", &shown(&exported)])).await;
+    assert!(status == 0 && mode(&exported) == 0o600, "{errors}");
     let mut files = 0;
     for directory in [node.data(), copy] {
         assert_eq!(mode(&directory), 0o700, "{}", directory.display());

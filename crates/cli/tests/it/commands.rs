@@ -156,7 +156,7 @@ async fn where_there_is_no_ops_api_it_is_said_where_to_look() {
     let node = auth::setup().start();
     let url = format!("http://{}", node.address());
     for (words, code, _, errors, _) in all_ask(&url) {
-        let hint = errors.contains("/ops is served elsewhere ([ops] listen), or has no token there");
+        let hint = errors.contains("or /ops is served elsewhere ([ops] listen), or has no token there");
         assert!(code == 1 && hint, "{words:?}: {errors}");
     }
     let node = Setup::new().start();

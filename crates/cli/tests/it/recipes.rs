@@ -119,3 +119,59 @@ print(threadmill.open_run(held.id, held.token).write([delta("whole"), {"type": "
     let statuses: Vec<_> = node.api("local").branch("t", None).await.iter().map(|m| m["status"].to_string()).collect();
     assert_eq!(statuses[1..], ["\"stopped\"", "\"failed\"", "\"complete\""]);
 }
+
+/// Through a proxy that speaks TLS, as in production: what an encrypted connection brings besides the answer is no answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn python_writes_an_answer_over_tls() {
+    let node = asked().await;
+    let file = node.directory().join("encrypted.py");
+    let script = r#"
+import os, socket, ssl, subprocess, tempfile, threading, time
+from urllib.parse import urlsplit
+
+folder = tempfile.mkdtemp()
+key, certificate = f"{folder}/key", f"{folder}/certificate"
+subprocess.run(
+    ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+     "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+os.environ["SSL_CERT_FILE"] = certificate
+node = urlsplit(os.environ["URL"])
+
+def pump(source, target):
+    try:
+        while piece := source.recv(65536):
+            target.sendall(piece)
+    except OSError:
+        pass
+    finally:
+        source.close()
+        target.close()
+
+def proxy(listener, context):
+    while True:
+        plain, _ = listener.accept()
+        inner = context.wrap_socket(plain, server_side=True)
+        outer = socket.create_connection((node.hostname, node.port))
+        for pair in ((inner, outer), (outer, inner)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=proxy, args=(listener, context), daemon=True).start()
+
+from threadmill import Threadmill
+
+def words():
+    for word in ("slowly ", "said ", "and whole"):
+        yield {"type": "text-delta", "id": "0", "delta": word}
+        time.sleep(0.2)
+
+began = time.monotonic()
+print(Threadmill(f"https://localhost:{listener.getsockname()[1]}").start_run("t").write(words()), time.monotonic() - began < 10)
+"#;
+    std::fs::write(&file, script).expect("a file");
+    let output = run(&node, "python3", &file);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "complete True", "{output:?}");
+    assert_eq!(answered(&node).await, ("slowly said and whole".into(), "complete".into()));
+}

@@ -4,6 +4,8 @@
 //! Prices are those of plain input and output. What is cheaper (cached input) is counted at the full price; what is dearer
 //! (a prompt beyond `upTo` tokens) has no price here, which is to say: it is unknown.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 /// The most that a million tokens may cost, in dollars: a typing error is found before a bill is.
@@ -126,6 +128,13 @@ fn parse(text: &str) -> Result<Vec<(Row, Price)>, String> {
         let price = Price { up_to: row.up_to, ..Price::of(row.input, row.output).map_err(told)? };
         Ok((row, price))
     };
+    let mut seen = BTreeSet::new();
+    for Row { host, model, .. } in &list.prices {
+        // The second would count for nothing.
+        if !seen.insert((host.as_ref().map(|host| host.to_ascii_lowercase()), model)) {
+            return Err(format!("{model} has two prices"));
+        }
+    }
     list.prices.into_iter().map(read).collect()
 }
 
@@ -140,7 +149,7 @@ mod tests {
         let prices = Prices::read(None).expect("it reads");
         assert!(prices.0.len() > 30);
         assert!(prices.0.iter().all(|(row, _)| row.source.starts_with("https://") && row.host.is_some()));
-        let places: std::collections::BTreeSet<_> = prices.0.iter().map(|(row, _)| (&row.host, &row.model)).collect();
+        let places: BTreeSet<_> = prices.0.iter().map(|(row, _)| (&row.host, &row.model)).collect();
         assert_eq!(places.len(), prices.0.len(), "a model has one price");
         let price = prices.of(OPENAI, "gpt-4o").expect("it is known");
         assert_eq!((price.input, price.output), (2_500_000, 10_000_000));

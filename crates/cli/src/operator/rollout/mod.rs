@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use threadmill_engine::flags::SCALABLE_SYNC;
 
 use super::server::{Operator, Place, Reason, Shape};
+use crate::flags;
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
     threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
@@ -129,11 +129,7 @@ const REPORT: Shape = &[("flag", Value::is_string), ("lines", Value::is_array)];
 
 /// How a flag is switched off where no node answers.
 fn without_a_server(flag: &str) -> String {
-    let variable = if flag == SCALABLE_SYNC {
-        "USE_SCALABLE_SYNC_ENGINE=false".into()
-    } else {
-        format!("THREADMILL_FLAG_{}=off", flag.to_ascii_uppercase().replace('-', "_"))
-    };
+    let variable = flags::off(flag);
     format!(
         "the kill is not confirmed; without the ops API, {variable} in a node's environment switches it off at a restart"
     )
