@@ -3,7 +3,25 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Everything that is said is in target/test.log, too; what failed is said once more at the end, where it is found.
+if [ -z "${THREADMILL_TEST_LOG:-}" ]; then
+  export THREADMILL_TEST_LOG=target/test.log
+  mkdir -p target
+  status=0
+  bash scripts/test.sh 2>&1 | tee "$THREADMILL_TEST_LOG" || status=$?
+  if [ "$status" -ne 0 ]; then
+    printf '\n== what failed (all of it: %s)\n' "$THREADMILL_TEST_LOG"
+    sed 's/\x1b\[[0-9;]*m//g' "$THREADMILL_TEST_LOG" |
+      grep -aE '^ *FAIL|FAILED|panicked at|^error|AssertionError|Error: ' | awk '!seen[$0]++' | cut -c1-240 | head -30
+  fi
+  exit "$status"
+fi
+
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+# What can be tried though something before it failed, so that one run shows all that is wrong.
+failed=()
+try() { "$@" || failed+=("$*"); }
 
 # Valkey is in Debian from 13 on. Where it is not, and VALKEY_SERVER names none, its tests say so and do nothing.
 wants_valkey() {
@@ -60,24 +78,30 @@ else
 fi
 # One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
 # too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
-cargo test --workspace --locked --no-fail-fast -- --skip outages::
+try cargo test --workspace --locked --no-fail-fast -- --skip outages::
+[ -x target/debug/threadmill ] || exit 1
 
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
 step "Durable Streams: the public suite of the protocol"
-node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
+try node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
 
 step "TypeScript tests"
-npm run --silent test
+try npm run --silent test
 
 step "the page in Chromium, and its core in Chromium and Firefox, near and far"
-bash scripts/e2e.sh "$THREADMILL_BINARY"
+try bash scripts/e2e.sh "$THREADMILL_BINARY"
 
 step "the browser client's bars in Chromium, small"
-bash scripts/bars.sh "$THREADMILL_BINARY"
+try bash scripts/bars.sh "$THREADMILL_BINARY"
 
 step "a Vite app and a Next app of the packed packages"
-bash scripts/consumers.sh "$THREADMILL_BINARY"
+try bash scripts/consumers.sh "$THREADMILL_BINARY"
 
+if [ ${#failed[@]} -ne 0 ]; then
+  step "failed"
+  printf '%s\n' "${failed[@]}"
+  exit 1
+fi
 step "done"

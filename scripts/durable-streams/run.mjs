@@ -63,7 +63,7 @@ async function run(url) {
   const patience = ['--testTimeout=60000', '--hookTimeout=60000'];
   const words = ['run', '--root', here, ...patience, '--reporter=dot'];
   const vitest = spawn('npx', ['vitest', ...words, '--reporter=json', `--outputFile.json=${report}`], {
-    stdio: ['ignore', process.env.STREAMS_LOUD ? 'inherit' : 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, STREAMS_URL: url },
   });
   await new Promise(resolve => vitest.once('exit', resolve));

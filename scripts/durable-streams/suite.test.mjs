@@ -1,4 +1,4 @@
-//! The public suite of the protocol, against the address that the environment names. Subscriptions are on if it says so.
+//! The public suite of the protocol, against the address that the environment names.
 
 import { runConformanceTests } from '@durable-streams/server-conformance-tests';
 
@@ -8,5 +8,5 @@ if (!baseUrl) throw new Error('STREAMS_URL is not set: run scripts/durable-strea
 runConformanceTests({
   baseUrl,
   longPollTimeoutMs: 1500,
-  subscriptions: process.env.STREAMS_SUBSCRIPTIONS !== 'off',
+  subscriptions: true,
 });

@@ -8,10 +8,11 @@ import { createRoot, type Root } from 'react-dom/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { mint } from '../src/words/ids.js';
 import { load } from './ai-versions.js';
-import { startModelled } from './model.js';
-import { BINARY, needsServer, type Server } from './server.js';
+import { type Modelled, startModelled } from './model.js';
+import { BINARY, needsServer } from './server.js';
 
-const QUESTION = 'rate:60 thoughts:10 words:60';
+/** Held in its midst, so that it is being written however long a page takes to open. */
+const QUESTION = 'rate:60 thoughts:10 words:20 hold words:40';
 
 interface Hook {
   readonly messages: UIMessage[];
@@ -19,6 +20,7 @@ interface Hook {
   readonly error: Error | undefined;
   sendMessage(message: { text: string }): Promise<void>;
 }
+type Request = (url: string, init: RequestInit) => Promise<Response>;
 type UseChat = (options: object) => Hook;
 
 function textOf(message: UIMessage | undefined): string {
@@ -32,7 +34,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 /** A `fetch` whose answers can be broken, as a network does. */
 function breakable() {
   const bodies = new Set<ReadableStreamDefaultController<Uint8Array>>();
-  const request = async (url: string, init: RequestInit): Promise<Response> => {
+  const request: Request = async (url, init) => {
     const response = await fetch(url, init);
     const reader = response.body?.getReader();
     if (!reader) return response;
@@ -57,7 +59,7 @@ function breakable() {
 }
 
 describe.skipIf(!BINARY)(`the AI SDK's useChat${needsServer}`, () => {
-  let server: Server;
+  let server: Modelled;
   let window: Window;
   let roots: Root[] = [];
 
@@ -93,10 +95,17 @@ describe.skipIf(!BINARY)(`the AI SDK's useChat${needsServer}`, () => {
       useChat = ((await import(`ai-sdk-react-${version}`)) as { useChat: UseChat }).useChat;
     });
 
-    /** A page that shows a chat, in strict mode. */
-    function open(id: string, messages: UIMessage[] = [], options: object = {}) {
+    /** A page that shows a chat, in strict mode. It is ready once it has asked whether there is something to resume. */
+    function open(id: string, messages: UIMessage[] = [], request: Request = fetch) {
       const seen: { hook?: Hook; most: number } = { most: 0 };
-      const transport = transportOf(options);
+      const requests = { begun: 0, answered: 0 };
+      const counted: Request = async (url, init) => {
+        requests.begun += 1;
+        return request(url, init).finally(() => {
+          requests.answered += 1;
+        });
+      };
+      const transport = transportOf({ fetch: counted });
       function Shown() {
         seen.hook = useChat({ id, messages, transport, resume: true });
         seen.most = Math.max(seen.most, seen.hook.messages.length);
@@ -109,7 +118,8 @@ describe.skipIf(!BINARY)(`the AI SDK's useChat${needsServer}`, () => {
       return {
         hook: () => seen.hook as Hook,
         shown: () => element.textContent ?? '',
-        isReady: () => seen.hook?.status === 'ready',
+        isReady: () =>
+          seen.hook?.status === 'ready' && requests.begun > 0 && requests.begun === requests.answered,
         isTalking: () =>
           seen.hook?.messages.at(-1)?.role === 'assistant' && (element.textContent ?? '').length > 10,
         most: () => seen.most,
@@ -128,6 +138,8 @@ describe.skipIf(!BINARY)(`the AI SDK's useChat${needsServer}`, () => {
       await until(second.isTalking);
       page.close();
       const again = open(id, question ? [question] : []);
+      await until(again.isTalking);
+      await server.go();
       await until(async () => (await stored(id)).at(-1)?.status === 'complete');
       await until(() => second.isReady() && again.isReady());
       const want = textOf((await stored(id)).at(-1));
@@ -138,13 +150,15 @@ describe.skipIf(!BINARY)(`the AI SDK's useChat${needsServer}`, () => {
     it.runIf(version === 7)('goes on when the page is seen again after its connection broke', async () => {
       const id = mint();
       const { request, breakAll } = breakable();
-      const page = open(id, [], { fetch: request });
+      const page = open(id, [], request);
       await until(page.isReady);
       void page.hook().sendMessage({ text: QUESTION });
       await until(page.isTalking);
       breakAll();
       await until(() => page.hook().status === 'error');
       window.document.dispatchEvent(new window.Event('visibilitychange'));
+      await until(() => page.hook().status === 'streaming');
+      await server.go();
       await until(async () => (await stored(id)).at(-1)?.status === 'complete' && page.isReady());
       expect(page.shown()).toBe(textOf((await stored(id)).at(-1)));
       expect(page.most()).toBe(2);

@@ -9,17 +9,26 @@ import { type Server, startServer } from './server.js';
 
 const SCRIPT = fileURLToPath(new URL('../../../apps/chat/e2e/model.mjs', import.meta.url));
 
+export interface Modelled extends Server {
+  /** Lets answers go on that are held. */
+  go(): Promise<void>;
+}
+
 /** A server whose provider is such a model. */
-export async function startModelled(...options: string[]): Promise<Server> {
+export async function startModelled(...options: string[]): Promise<Modelled> {
   const model = spawn(process.execPath, [SCRIPT], { stdio: ['ignore', 'pipe', 'inherit'] });
   const folder = await mkdtemp(join(tmpdir(), 'threadmill-model-'));
   const config = join(folder, 'threadmill.toml');
-  const provider = { kind: 'openai', name: 'model', base_url: await addressOf(model), model: 'script' };
+  const address = await addressOf(model);
+  const provider = { kind: 'openai', name: 'model', base_url: address, model: 'script' };
   const lines = Object.entries(provider).map(([key, value]) => `${key} = '${value}'\n`);
   await writeFile(config, `[[providers]]\n${lines.join('')}`);
   const server = await startServer('--config', config, ...options);
   return {
     url: server.url,
+    go: async () => {
+      await fetch(`${address}/go`, { method: 'POST' });
+    },
     stop: async () => {
       await server.stop();
       model.kill();

@@ -33,7 +33,7 @@ pub(crate) struct Backup {
     /// Data directory, instead of the configured one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Configuration file [default: threadmill.toml, if there is one]
+    /// Configuration file [default: threadmill.toml here or in the nearest directory above]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How much of the time may be spent on copying; the rest is the node's

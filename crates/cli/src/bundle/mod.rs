@@ -33,7 +33,7 @@ pub(crate) struct Bundle {
     /// A node that runs; may be repeated
     #[arg(long = "url", value_name = "URL", default_value = "http://127.0.0.1:7430")]
     urls: Vec<String>,
-    /// Configuration file [default: threadmill.toml, if there is one]
+    /// Configuration file [default: threadmill.toml here or in the nearest directory above]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A log, of which the last 4 MiB are taken

@@ -39,13 +39,13 @@ enum What {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Configuration file [default: threadmill.toml, if there is one]
+        /// Configuration file [default: threadmill.toml here or in the nearest directory above]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
     /// Say whether `serve` could use it; exits with 1 if not
     Check {
-        /// Configuration file [default: threadmill.toml, if there is one]
+        /// Configuration file [default: threadmill.toml here or in the nearest directory above]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },

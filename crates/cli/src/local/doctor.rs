@@ -18,7 +18,7 @@ const EXAMPLES: &str = "Examples:\n  threadmill doctor\n  threadmill doctor --da
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
-    /// Configuration file [default: threadmill.toml, if there is one]
+    /// Configuration file [default: threadmill.toml here or in the nearest directory above]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data directory, instead of the configured one

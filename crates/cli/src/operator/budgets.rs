@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use threadmill_proto::TenantId;
 
-use super::server::{Place, Shape, asked};
+use super::server::{ServerArgs, Shape, asked};
 
 const EXAMPLES: &str = "Examples:\n  threadmill budgets show\n  threadmill budgets show --tenant acme --json\n\n\
     THREADMILL_OPS_TOKEN has the operators' token, where there is one.";
@@ -20,7 +20,7 @@ pub(crate) struct Budgets {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    place: Place,
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,8 +43,8 @@ impl Budgets {
         let What::Show(show) = self.what;
         let tenant = TenantId::parse(&show.tenant).context("--tenant")?;
         let path = asked("/usage", &[("tenant", tenant.as_str())]);
-        let answer = self.place.operator()?.read(&path, ANSWER).await?;
-        self.place.print(&answer, shown)
+        let answer = self.server.operator()?.read(&path, ANSWER).await?;
+        self.server.print(&answer, shown)
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::server::{Operator, Place, Reason, Shape, asked};
+use super::server::{Operator, Reason, ServerArgs, Shape, asked};
 
 const EXAMPLES: &str = "Examples:\n  threadmill retention preview\n  \
     threadmill retention confirm 3f9a0c12b4d5 --who ada --why 'agreed with legal'\n  \
@@ -23,7 +23,7 @@ pub(crate) struct Retention {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    place: Place,
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,18 +43,18 @@ enum What {
 
 impl Retention {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let operator = self.place.operator()?;
+        let operator = self.server.operator()?;
         match self.what {
-            What::Preview => self.place.print(&whole(&operator).await?, shown),
+            What::Preview => self.server.print(&whole(&operator).await?, shown),
             What::Confirm { mark, reason } => {
                 let body = json!({"mark": mark, "who": reason.who, "why": reason.why});
                 let answer = operator.change("/retention/confirm", body, &[("active", Value::is_boolean)]).await?;
-                self.place.print(&answer, |_| "Threads are deleted by this policy from now on.\n".into())
+                self.server.print(&answer, |_| "Threads are deleted by this policy from now on.\n".into())
             }
             What::Stop(reason) => {
                 let answer =
                     operator.change("/retention/stop", reason.body(), &[("active", Value::is_boolean)]).await?;
-                self.place.print(&answer, |_| "No thread is deleted for its age any more.\n".into())
+                self.server.print(&answer, |_| "No thread is deleted for its age any more.\n".into())
             }
         }
     }

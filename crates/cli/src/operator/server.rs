@@ -210,7 +210,7 @@ fn is_elsewhere(words: &str) -> anyhow::Error {
 
 /// Where a command asks, and how it says what it was answered.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct ServerArgs {
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7430", global = true)]
     url: String,
@@ -219,7 +219,7 @@ pub(super) struct Place {
     json: bool,
 }
 
-impl Place {
+impl ServerArgs {
     pub(super) fn operator(&self) -> anyhow::Result<Operator> {
         Operator::at(&self.url)
     }

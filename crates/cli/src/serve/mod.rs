@@ -54,7 +54,7 @@ pub(crate) struct Serve {
     /// How long SIGTERM waits for answers under way before they end as interrupted [default: 20]
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<u64>,
-    /// Configuration file [default: threadmill.toml, if there is one]
+    /// Configuration file [default: threadmill.toml here or in the nearest directory above]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How callers are identified: `dev` believes them, on loopback addresses and without a proxy alone; `link` believes

@@ -54,7 +54,7 @@ pub(crate) struct Verify {
     /// Before deploying: looks at the configuration, the machine and what the node will need, and at no server
     #[arg(long)]
     pre: bool,
-    /// With --pre, the configuration file [default: threadmill.toml, if there is one]
+    /// With --pre, the configuration file [default: threadmill.toml here or in the nearest directory above]
     #[arg(long, value_name = "FILE", requires = "pre")]
     config: Option<PathBuf>,
     /// Also walks the caller's library, has many readers follow one thread, and watches over restarts

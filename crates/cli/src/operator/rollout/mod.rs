@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::server::{Operator, Place, Reason, Shape};
+use super::server::{Operator, Reason, ServerArgs, Shape};
 use crate::flags;
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
@@ -23,7 +23,7 @@ pub(crate) struct Rollouts {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    place: Place,
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,7 +137,7 @@ fn without_a_server(flag: &str) -> String {
 
 impl Rollouts {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let server = Server(self.place.operator()?);
+        let server = Server(self.server.operator()?);
         let (answer, print): (Value, fn(&Value) -> String) = match self.what {
             What::List => (server.get("", &[("rollouts", Value::is_array)]).await?, show::list),
             What::Show(Flag { flag }) => (server.get(&format!("/{flag}"), STANDING).await?, show::standing),
@@ -157,7 +157,7 @@ impl Rollouts {
             }
             What::End(change) => (server.step("end", change).await?, show::changed),
         };
-        self.place.print(&answer, print)
+        self.server.print(&answer, print)
     }
 }
 

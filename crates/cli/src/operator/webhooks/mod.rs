@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::server::{Place, Shape};
+use super::server::{ServerArgs, Shape};
 
 const EXAMPLES: &str = "Examples:\n  threadmill webhooks list\n  threadmill webhooks test pager\n  \
     threadmill webhooks replay msg_0190… --endpoint pager --why 'the pager lost them'\n\nTHREADMILL_OPS_TOKEN has the \
@@ -20,7 +20,7 @@ pub(crate) struct Webhooks {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    place: Place,
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +62,7 @@ const LIST: Shape = &[("endpoints", Value::is_array), ("waiting", Value::is_u64)
 
 impl Webhooks {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let operator = self.place.operator()?;
+        let operator = self.server.operator()?;
         let act = async |name: &str, action: &str, body: Value, shape: Shape| {
             operator.change(&format!("/webhooks/{name}/{action}"), body, shape).await
         };
@@ -84,6 +84,6 @@ impl Webhooks {
                 })
             }
         };
-        self.place.print(&answer, print)
+        self.server.print(&answer, print)
     }
 }
