@@ -64,7 +64,7 @@ pub use hot::tier::{Tier, TierOptions, TierReading};
 pub use inspect::{Inspect, LiveThread};
 pub use locks::{HeldLock, LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};
-pub use node::{Leaving, Node, RECONNECT_WITHIN};
+pub use node::{Leaving, Node, RECONNECT_WITHIN, moving};
 pub use presence::{Activity, PRESENT_FOR, Presence};
 pub use problem::{Answer, problem_of};
 pub use providers::Providers;

@@ -44,6 +44,13 @@ pub enum Leaving {
     Moving,
 }
 
+/// Resolves when connections are asked to move.
+pub async fn moving(leaving: &mut watch::Receiver<Leaving>) {
+    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// This process, as everybody in it needs it.
 #[derive(Debug)]
 pub struct Node {
