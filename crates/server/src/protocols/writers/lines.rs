@@ -232,10 +232,10 @@ mod tests {
     /// Line by line this took minutes.
     #[test]
     fn many_lines_of_one_piece_cost_what_they_are_long() {
-        let piece = "\n".repeat(4 << 20) + &json("a") + "\n";
+        let piece = "\n".repeat(1 << 20) + &json("a") + "\n";
         let began = std::time::Instant::now();
         assert_eq!(Splitter::new(Framing::Lines, 64).take(piece.as_bytes()), (vec![delta("a")], None));
-        assert!(began.elapsed() < std::time::Duration::from_secs(20), "it took {:?}", began.elapsed());
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "it took {:?}", began.elapsed());
     }
 
     #[test]
