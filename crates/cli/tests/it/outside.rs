@@ -1,7 +1,5 @@
 //! Runs that a program outside writes: its own backend, over any of three bodies, once however often it sends.
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -296,34 +294,6 @@ async fn a_body_that_is_taken_whole_counts_in_what_its_sender_may_hold() {
     assert_eq!((held.0, code(&held).as_str()), (429, "rate_limited"));
     // What is looked at as it comes is not held.
     assert_eq!(outside.send("application/x-ndjson", ndjson(&[much]), None).await.status(), 200);
-}
-
-/// What of a line came before its connection broke is no line, though it looks like one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_not_over() {
-    let (node, api) = node();
-    for at in 0..16 {
-        let thread = format!("t-{at}");
-        api.thread(&thread).await;
-        let outside = Outside::begin(&api, &thread).await;
-        let said = format!("{}{}", ndjson(&[delta("kept")]), json!({"type": "finish"}));
-        let request = format!(
-            "POST /v1/runs/{}/chunks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
-            threadmill-run-token: {}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{said}\r\n",
-            outside.run,
-            outside.token,
-            said.len(),
-        );
-        let mut stream = TcpStream::connect(node.address()).expect("the server accepts");
-        stream.write_all(request.as_bytes()).expect("it is sent");
-        drop(stream);
-        until("what is whole of it is kept", async || {
-            (text_of(&api.message(&thread, &outside.message).await) == "kept").then_some(())
-        })
-        .await;
-        let run = api.get(&format!("/runs/{}", outside.run)).await;
-        assert_eq!(run["run"]["status"], "live", "{run}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,11 +188,15 @@ async fn a_socket_is_read_and_written_for_as_long_as_its_credentials_last() {
         }
     }
     assert!(chunks > 9, "{chunks}");
-    assert_eq!((one.frame().await, idle.frame().await), (Err(4400), Err(4400)));
+    for socket in [&mut one, &mut idle] {
+        let closed = tokio::time::timeout(PATIENCE, socket.frame()).await.expect("it is closed");
+        assert_eq!(closed, Err(4400));
+    }
     // A frame without credentials is the handshake's, which are not good any more; the newer ones go on.
     renewed.resume("late", "long", Value::Null).await;
     let late = json!({"type": "error", "requestId": "late", "errorText": "The token has expired."});
-    while renewed.next().await != late {}
+    let refused = async { while renewed.next().await != late {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("it is refused");
     while renewed.next().await["type"] != "chunk" {}
     let api = node.api("whoever").bearing(&long);
     assert_eq!(stop(&api, "long", json!({})).await["stopped"], true);

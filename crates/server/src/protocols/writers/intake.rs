@@ -13,7 +13,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
-use threadmill_engine::{Lines, NotTaken, Numbers, Producer, RunWriter, Taken, WriterToken};
+use threadmill_engine::{Line, Lines, NotTaken, Numbers, Producer, RunWriter, Taken, WriterToken};
 use threadmill_proto::{ErrorCode, Problem, RunId, json as shape};
 use tokio::time::{Instant, sleep_until};
 
@@ -131,7 +131,7 @@ impl Intake<'_> {
                 }
             };
             let (refused, is_last) = match piece {
-                Some(piece) => (self.gather(piece), false),
+                Some(piece) => (gather(piece, &mut self.body, &mut self.splitter, &mut self.next.lines), false),
                 None => {
                     let (lines, refused) = self.splitter.finish();
                     self.next.lines.extend(lines);
@@ -155,26 +155,6 @@ impl Intake<'_> {
         }
     }
 
-    /// Takes a piece and what has come already with it, as far as one commit goes; what is wrong with it. That the body is
-    /// over is seen again later, that it broke off is not.
-    fn gather(&mut self, mut piece: Result<Bytes, axum::Error>) -> Option<Problem> {
-        let mut gathered = 0;
-        loop {
-            let bytes = match piece {
-                Ok(bytes) => bytes,
-                Err(error) => return Some(unread(&error, usize::MAX).0),
-            };
-            gathered += bytes.len();
-            let (lines, refused) = self.splitter.take(&bytes);
-            self.next.lines.extend(lines);
-            if refused.is_some() || gathered >= GATHERED {
-                return refused;
-            }
-            let Some(Some(next)) = self.body.next().now_or_never() else { return None };
-            piece = next;
-        }
-    }
-
     async fn append(&mut self) -> Result<Taken, NotTaken> {
         if let Some(committed) = self.committed {
             sleep_until(committed + LEAST).await;
@@ -187,6 +167,31 @@ impl Intake<'_> {
     }
 }
 
+/// Takes a piece and what has come already with it, as far as one commit goes; what is wrong with it. That the body is over
+/// is seen again later, that it broke off is not.
+fn gather(
+    mut piece: Result<Bytes, axum::Error>,
+    body: &mut BodyDataStream,
+    splitter: &mut Splitter,
+    all: &mut Vec<Line>,
+) -> Option<Problem> {
+    let mut gathered = 0;
+    loop {
+        let bytes = match piece {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(unread(&error, usize::MAX).0),
+        };
+        gathered += bytes.len();
+        let (lines, refused) = splitter.take(&bytes);
+        all.extend(lines);
+        if refused.is_some() || gathered >= GATHERED {
+            return refused;
+        }
+        let Some(Some(next)) = body.next().now_or_never() else { return None };
+        piece = next;
+    }
+}
+
 /// Why nothing more is taken.
 async fn why_over(app: &App, writer: &RunWriter) -> NotTaken {
     match app.engine.runs().outside().over(writer).await {
@@ -196,5 +201,26 @@ async fn why_over(app: &App, writer: &RunWriter) -> NotTaken {
             Problem { retry_after: Some(RETRY_MS), ..Problem::new(ErrorCode::Unavailable, detail) }.into()
         }
         Err(problem) => problem.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures_util::stream;
+    use threadmill_proto::Chunk;
+
+    use super::*;
+
+    /// The body was asked for more, and that it broke off was forgotten: half a line was taken for the last one.
+    #[tokio::test]
+    async fn what_breaks_off_while_it_is_gathered_is_not_over() {
+        let pieces = ["{\"type\":\"start-step\"}\n", "{\"type\":\"finish\"}"].map(Ok).into_iter();
+        let broken = pieces.chain([Err(std::io::Error::other("the connection broke"))]);
+        let mut body = Body::from_stream(stream::iter(broken)).into_data_stream();
+        let (mut splitter, mut lines) = (Splitter::new(Framing::Lines, 64), Vec::new());
+        let piece = body.next().await.expect("a piece");
+        let refused = gather(piece, &mut body, &mut splitter, &mut lines).expect("it broke off");
+        assert_eq!((refused.code, lines), (ErrorCode::BodyTooLarge, vec![Line::Chunk(Chunk::StartStep)]));
     }
 }
