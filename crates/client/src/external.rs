@@ -1,5 +1,6 @@
 //! A run that this program writes: what its own model says, appended in numbered pieces, each once however often it is sent.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -17,14 +18,20 @@ const TRIES: u32 = 6;
 /// The pause before the second time; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A run that this program writes. Something is to be said every 15 seconds, if only [`ExternalRun::keep`].
+/// A run that this program writes. Something is to be said every 10 seconds, if only [`ExternalRun::keep`].
+///
+/// A piece that nobody acknowledged may have been taken, so it keeps its number, is held, and goes again before whatever is
+/// said next: whoever goes on loses nothing, and says nothing twice as long as it is not said again.
 #[derive(Debug)]
 pub struct ExternalRun {
     http: Http,
     run: RunId,
     token: String,
     producer: String,
+    /// The number of the first piece that is unsettled, or else of the next one.
     next: u64,
+    /// Pieces that were neither acknowledged nor refused, in their order.
+    unsettled: VecDeque<String>,
 }
 
 impl Http {
@@ -45,7 +52,7 @@ impl Http {
     /// A run that was begun elsewhere and of which nothing was said yet, by its token.
     #[must_use]
     pub fn open_external(&self, run: RunId, token: String) -> ExternalRun {
-        ExternalRun { http: self.clone(), run, token, producer: mint(), next: 0 }
+        ExternalRun { http: self.clone(), run, token, producer: mint(), next: 0, unsettled: VecDeque::new() }
     }
 }
 
@@ -62,15 +69,16 @@ impl ExternalRun {
         &self.token
     }
 
-    /// Appends chunks, all or none: durable when this returns.
+    /// Appends chunks, all or none: durable when this returns. A piece that was not acknowledged before goes first.
     ///
     /// # Errors
-    /// `run_ended` once somebody stopped it; or the server is not reached in six attempts.
+    /// `run_ended` once somebody stopped it; or the server is not reached in six attempts. Then, and also if this is dropped
+    /// before its end, the chunks are held and go before whatever is said next. What the server refuses is not.
     pub async fn say(&mut self, chunks: &[Chunk]) -> Result<(), Error> {
         self.send(chunks.iter().map(chunk_to_value).collect()).await
     }
 
-    /// Says that the writer is there.
+    /// Says that the writer is there, and again what was not acknowledged.
     ///
     /// # Errors
     /// As [`ExternalRun::say`].
@@ -96,19 +104,31 @@ impl ExternalRun {
 
     async fn send(&mut self, chunks: Vec<Value>) -> Result<(), Error> {
         let (is_piece, text) = (!chunks.is_empty(), Value::Array(chunks).to_string());
+        if is_piece {
+            self.unsettled.push_back(text.clone());
+        }
+        while let Some(piece) = self.unsettled.front() {
+            let sent = self.send_often(piece, true).await;
+            if sent.as_ref().is_err_and(is_open) {
+                return sent;
+            }
+            self.unsettled.pop_front();
+            self.next += u64::from(sent.is_ok());
+            sent?;
+        }
+        if is_piece { Ok(()) } else { self.send_often(&text, false).await }
+    }
+
+    async fn send_often(&self, text: &str, is_numbered: bool) -> Result<(), Error> {
         let mut pause = PAUSE;
-        for tried in 1.. {
-            match self.send_once(text.clone(), is_piece).await {
-                Err(error) if tried < TRIES && may_pass(&error) => tokio::time::sleep(pause).await,
-                done => {
-                    done?;
-                    break;
-                }
+        for _ in 1..TRIES {
+            match self.send_once(text.to_owned(), is_numbered).await {
+                Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
+                done => return done,
             }
             pause *= 2;
         }
-        self.next += u64::from(is_piece);
-        Ok(())
+        self.send_once(text.to_owned(), is_numbered).await
     }
 
     async fn send_once(&self, text: String, is_numbered: bool) -> Result<(), Error> {
@@ -125,6 +145,11 @@ impl ExternalRun {
         let answer = body(self.http.bare(request.body(text)).await?).await?;
         value_from_slice(&answer).map(drop).map_err(|error| Error::Malformed(error.to_string()))
     }
+}
+
+/// Whether it is not known what became of what was sent: nobody answered, or not with what can be read.
+fn is_open(error: &Error) -> bool {
+    may_pass(error) || matches!(error, Error::Malformed(_))
 }
 
 /// Whether another attempt, perhaps at another node, may do better.

@@ -64,14 +64,15 @@ pub use hot::tier::{Tier, TierOptions, TierReading};
 pub use inspect::{Inspect, LiveThread};
 pub use locks::{HeldLock, LockHeld, LockWish, Locks};
 pub use node::readiness::{Modes, Ready};
-pub use node::{Leaving, Node, RECONNECT_WITHIN};
+pub use node::{Leaving, Node, RECONNECT_WITHIN, moving};
 pub use presence::{Activity, PRESENT_FOR, Presence};
 pub use problem::{Answer, problem_of};
 pub use providers::Providers;
 pub use providers::context::ContextPolicy;
 pub use retention::Retention;
 pub use runs::Runs;
-pub use runs::outside::{Line, Lines, Numbers, Outside, Producer, RunWriter, Taken, WriterToken};
+pub use runs::outside::{Line, Lines, NotTaken, Numbers, Outside, Producer, RunWriter, Taken};
+pub use runs::writer_token::WriterToken;
 pub use shares::{Bounds, Full, Share, Shares};
 pub use streams::Streams;
 pub use telemetry::Telemetry;
@@ -83,7 +84,7 @@ pub use threads::check::{check_body, check_title, too_deep};
 pub use threads::edit::Edit;
 pub use threads::outside::{EXTERNAL, MARK};
 pub use threads::requests::{
-    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
+    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written, WrittenBy,
 };
 pub use threads::write::Threads;
 pub use transfer::{Transfer, export_page, pieces as import_pieces, settled as settled_rows};

@@ -71,9 +71,9 @@ impl App {
             return Ok(None);
         }
         let live = Live {
-            user: self.engine.runs().running_of(scope),
-            tenant: self.engine.runs().running_in(&scope.tenant),
-            node: self.engine.runs().running(),
+            user: self.engine.runs().live_of(scope),
+            tenant: self.engine.runs().live_in(&scope.tenant),
+            node: self.engine.runs().live(),
         };
         let place = self.limiter.start(scope, live)?;
         // An answer that may be complained of.

@@ -20,7 +20,7 @@ use crate::identity::auth::{self, Auth};
 use crate::identity::cors;
 use crate::identity::guard::{Asked, is_written_outside};
 use crate::problem::{ApiProblem, in_words};
-use crate::request::fields::too_large;
+use crate::request::fields::{media_of, too_large};
 use crate::request::strict;
 use crate::serve::bodies::{BodyShare, CountedBody, Pace, TimedBody};
 use crate::serve::peers::Peer;
@@ -126,9 +126,10 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     }
 }
 
-/// What a program outside says of an answer comes as it thinks of it.
-fn pace_of(path: &str) -> Pace {
-    if is_written_outside(path) { Pace::AsItIsMade } else { Pace::Whole }
+/// What a program outside says of an answer comes as it thinks of it, unless it is taken whole.
+fn pace_of(request: &Request) -> Pace {
+    let is_whole = media_of(request.headers()) == "application/json";
+    if is_written_outside(request.uri().path()) && !is_whole { Pace::AsItIsMade } else { Pace::Whole }
 }
 
 /// Lets a request in that has its form, its caller and its share.
@@ -172,7 +173,7 @@ async fn admit(app: &App, mut request: Request, peer: Option<&Arc<Peer>>, next: 
         request.extensions_mut().insert(identity);
     }
     let limiter = Arc::clone(&app.limiter);
-    let pace = pace_of(request.uri().path());
+    let pace = pace_of(&request);
     let request = request.map(|body| {
         if body.is_end_stream() { body } else { Body::new(TimedBody::new(body, pace, share.clone(), limiter)) }
     });

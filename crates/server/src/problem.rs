@@ -59,7 +59,6 @@ impl IntoResponse for ApiProblem {
         let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
         let mut response = (this.status(), headers, body).into_response();
         response.extensions_mut().insert(this.0.code);
-        response.extensions_mut().insert(Refused(this.0.clone()));
         if this.0.code == ErrorCode::Unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -67,11 +66,12 @@ impl IntoResponse for ApiProblem {
             let seconds = HeaderValue::from(u64::from(ms).div_ceil(1000));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        response.extensions_mut().insert(Refused(this.0));
         response
     }
 }
 
-/// What an answer refuses, for whoever has it said otherwise.
+/// What an answer refuses, for whoever has it said otherwise: moved here and not copied, since nearly nobody asks.
 #[derive(Debug, Clone)]
 struct Refused(Problem);
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::StreamExt as _;
 use reqwest::{Body, Method, Response};
 use serde_json::{Value, json};
@@ -10,6 +12,9 @@ use tokio::sync::mpsc::{Sender, channel};
 use crate::api::{Api, code, string, text, text_of, until};
 use crate::chat::client::{Stream, resume, stop};
 use crate::node::{Node, Setup};
+
+/// The header of a refusal that says how the run ended.
+const OUTCOME: &str = "threadmill-outcome";
 
 /// A run that is written from outside, and how.
 pub(crate) struct Outside {
@@ -231,15 +236,64 @@ async fn a_stop_reaches_the_writer_at_once() {
     let asked = Instant::now();
     assert_eq!(stop(&api, "t", json!({})).await["stopped"], true);
     // Nothing more is said, and the body is not over: the writer hears of it all the same.
-    let refused = answered(answer.await.expect("it is answered")).await;
+    let answer = answer.await.expect("it is answered");
+    assert_eq!(answer.headers()[OUTCOME], "stopped");
+    let refused = answered(answer).await;
     assert!(asked.elapsed() < Duration::from_millis(500), "it took {:?}", asked.elapsed());
     assert_eq!((refused.0, code(&refused).as_str()), (409, "run_ended"));
     assert_eq!(refused.1["detail"], "The run was stopped.");
-    let next = answered(outside.lines(0, &[delta("late")]).await).await;
+    let next = outside.lines(0, &[delta("late")]).await;
+    assert_eq!(next.headers()[OUTCOME], "stopped");
+    let next = answered(next).await;
     assert_eq!((next.0, code(&next).as_str()), (409, "run_ended"));
     assert_eq!(reader.end().await.end, json!({"type": "abort"}));
     assert_eq!(text_of(&api.message("t", &outside.message).await), "so far");
     drop(say);
+}
+
+/// From their start until their end, whatever the node remembers of their writers.
+#[tokio::test(flavor = "multi_thread")]
+async fn they_count_in_what_a_user_may_have_at_once() {
+    let mut node = Setup::new().more("[limits]\nruns_per_user = 2\n").start();
+    let api = node.api("ada");
+    for thread in ["a", "b", "c", "d"] {
+        api.thread(thread).await;
+    }
+    let external = json!({"external": true});
+    let begin = async |api: &Api, thread: &str| {
+        let answer = api.ask(Method::POST, &format!("/threads/{thread}/runs"), Some(&external)).await;
+        if answer.0 == 201 { "begun".to_owned() } else { code(&answer) }
+    };
+    let (one, two) = (Outside::begin(&api, "a").await, Outside::begin(&api, "b").await);
+    assert_eq!(begin(&api, "c").await, "rate_limited");
+    node.api("bob").thread("bobs").await;
+    Outside::begin(&node.api("bob"), "bobs").await;
+    assert_eq!(one.lines(0, &[delta("x")]).await.status(), 200);
+    assert_eq!(begin(&api, "c").await, "rate_limited", "a request of its writer's came and went");
+    node.kill();
+    node.restart();
+    let api = node.api("ada");
+    assert_eq!(begin(&api, "c").await, "rate_limited", "they were found when the node began");
+    assert_eq!(one.at(&api).lines(1, &[finish()]).await.status(), 200);
+    assert_eq!(begin(&api, "c").await, "begun");
+    assert_eq!(begin(&api, "d").await, "rate_limited");
+    assert_eq!(stop(&api, "b", json!({})).await["stopped"], true);
+    assert_eq!(begin(&api, "d").await, "begun");
+    let refused = answered(two.at(&api).lines(0, &[delta("late")]).await).await;
+    assert_eq!(code(&refused), "run_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_taken_whole_counts_in_what_its_sender_may_hold() {
+    let node = Setup::new().more("[limits]\nbody_bytes_per_user = 65536\n").start();
+    let api = node.api("ada");
+    api.thread("t").await;
+    let outside = Outside::begin(&api, "t").await;
+    let much = delta(&"x".repeat(100 << 10));
+    let held = answered(outside.send("application/json", much.to_string(), None).await).await;
+    assert_eq!((held.0, code(&held).as_str()), (429, "rate_limited"));
+    // What is looked at as it comes is not held.
+    assert_eq!(outside.send("application/x-ndjson", ndjson(&[much]), None).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,6 +311,8 @@ async fn failures_and_aborts_of_the_writer_are_ends() {
         assert_eq!(taken["run"]["outcome"], outcome);
         assert_eq!(taken["run"]["error"].as_str(), end["errorText"].as_str());
         assert_eq!(api.message(&thread, &outside.message).await["status"], status);
+        let late = outside.lines(9, &[delta("late")]).await;
+        assert_eq!((late.status().as_u16(), late.headers()[OUTCOME].to_str().expect("a word")), (409, outcome));
     }
 }
 
@@ -274,7 +330,9 @@ async fn a_writer_that_says_nothing_is_let_go_and_one_that_thinks_is_not() {
     assert_eq!(api.ended(&silent.run).await["outcome"], "interrupted");
     assert!(began.elapsed() < Duration::from_secs(30), "it took {:?}", began.elapsed());
     assert_eq!(text_of(&api.message("silent", &silent.message).await), "I was");
-    let late = answered(silent.lines(1, &[delta(" late")]).await).await;
+    let late = silent.lines(1, &[delta(" late")]).await;
+    assert_eq!(late.headers()[OUTCOME], "interrupted");
+    let late = answered(late).await;
     assert_eq!((late.0, code(&late).as_str()), (409, "run_ended"));
     say.send(ndjson(&[delta(" still"), finish()])).await.expect("it is read");
     assert_eq!(answered(answer.await.expect("an answer")).await.1["run"]["outcome"], "complete");
@@ -293,7 +351,13 @@ async fn a_token_is_good_for_its_run_and_nothing_else() {
     let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
     forged.insert(forged.len() - 4, last);
     let forged = Outside { token: forged, ..one.at(&api) };
-    for outside in [other, none, forged] {
+    // As it would be shown after a stop: the next fencing token, which nobody was given.
+    let shown = BASE64_URL_SAFE_NO_PAD.decode(&one.token).expect("it is base64");
+    let mut fields: Vec<_> = shown.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+    let fence: u64 = String::from_utf8_lossy(&fields[2]).parse().expect("a fence");
+    fields[2] = (fence + 1).to_string().into_bytes();
+    let fenced = Outside { token: BASE64_URL_SAFE_NO_PAD.encode(fields.join(&0)), ..one.at(&api) };
+    for outside in [other, none, forged, fenced] {
         let refused = answered(outside.lines(0, &[delta("x")]).await).await;
         assert_eq!((refused.0, code(&refused).as_str()), (401, "unauthorized"));
     }
@@ -304,6 +368,13 @@ async fn a_token_is_good_for_its_run_and_nothing_else() {
     // A run of a provider's has no writer outside, and a run has one of the two.
     let both = api.ask(Method::POST, "/threads/t/runs", Some(&json!({"external": true, "provider": "replay"}))).await;
     assert_eq!((both.0, code(&both).as_str()), (400, "invalid_request"));
+    // No provider is called so, and nobody gets a token without asking for it.
+    let named = json!({"provider": "external"});
+    let with_message = json!({"parts": [text("why")], "run": named});
+    for (path, body) in [("/threads/t/runs", &named), ("/threads/t/messages", &with_message)] {
+        let refused = api.ask(Method::POST, path, Some(body)).await;
+        assert_eq!(code(&refused), "provider_unknown", "{path}");
+    }
     assert!(!api.get(&format!("/runs/{}", one.run)).await.to_string().contains("secret"));
 }
 
@@ -343,6 +414,11 @@ async fn hostile_bodies_cost_no_more_than_what_is_true_of_them() {
     let half =
         outside.request("application/json").header("producer-id", "p").body("[]").send().await.expect("an answer");
     assert_eq!(half.status(), 400, "a producer's headers come together");
+    for (epoch, seq) in [("+0", "0"), ("0", "00"), ("0", "9007199254740992")] {
+        let request = outside.request("application/json").header("producer-id", "p").header("producer-epoch", epoch);
+        let odd = request.header("producer-seq", seq).body("[]").send().await.expect("an answer");
+        assert_eq!(odd.status(), 400, "{epoch} {seq}");
+    }
     // Lines before the malformed one were said.
     let sent =
         answered(outside.send("application/x-ndjson", format!("{}{{", ndjson(&[delta("kept")])), None).await).await;

@@ -7,6 +7,7 @@ use threadmill_client::{Error, Form, Http, Options, Retry, Wire};
 use threadmill_proto::{Chunk, ErrorCode, ServerFrame, Window, from_cbor};
 use threadmill_server::{Auth, HttpLimits, Rates};
 
+use crate::wire::Deed;
 use crate::world::{PATIENCE, Place};
 
 fn http(place: &Place) -> Http {
@@ -50,6 +51,36 @@ async fn a_run_is_written_by_the_program_and_stopped_by_others() {
     assert_eq!(place.texts(&thread).await[3], "thus");
     http.send(&thread, "again", None).await.expect("a message");
     http.start_external(&thread).await.expect("a run").fail("No model today.").await.expect("it ends");
+}
+
+/// It may have been taken, so its number is not used for anything else.
+#[tokio::test]
+async fn a_piece_that_nobody_acknowledged_goes_before_the_next_one() {
+    let place = Place::new(Auth::Dev).await;
+    let http = http(&place);
+    let thread = http.create_thread("why", None).await.expect("a thread").thread;
+    let delta = |text: &str| Chunk::TextDelta { id: "0".into(), delta: text.into() };
+    let mut run = http.start_external(&thread).await.expect("a run");
+    // It arrives, and no answer comes back.
+    let lost = place.wire.trap("/chunks", Deed::DropAnswer);
+    assert!(matches!(run.say(&[delta("first, ")]).await, Err(Error::Unreachable(_))));
+    assert_eq!(lost.now(), 6);
+    place.wire.clear();
+    // It does not arrive, and it is given up.
+    let swallowed = place.wire.trap("/chunks", Deed::Swallow);
+    assert!(tokio::time::timeout(Duration::from_millis(300), run.say(&[delta("second, ")])).await.is_err());
+    assert_eq!(swallowed.now(), 1, "the first one goes again");
+    place.wire.clear();
+    place.wire.cut();
+    run.say(&[delta("third, ")]).await.expect("it is taken");
+    let mute = place.wire.trap("/chunks", Deed::Mute);
+    assert!(tokio::time::timeout(Duration::from_millis(300), run.say(&[delta("fourth")])).await.is_err());
+    assert_eq!(mute.now(), 1);
+    place.wire.clear();
+    place.wire.cut();
+    run.keep().await.expect("it is there");
+    run.finish().await.expect("it ends");
+    assert_eq!(place.texts(&thread).await, ["why", "first, second, third, fourth"]);
 }
 
 #[tokio::test]

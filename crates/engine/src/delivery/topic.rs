@@ -58,8 +58,13 @@ impl LiveRun {
     /// A run as it was found under way: with what its chunks fold to as far as it was checkpointed.
     pub(crate) fn found(run: RunHead) -> Self {
         let RunHead { info, body, folded } = run;
-        let (message, branch, depth) = (info.message, info.branch, info.depth);
-        Self { message, branch, depth, since: 0, fold: Fold::from_body(body, folded), unsent: 0 }
+        Self::of(info, Fold::from_body(body, folded))
+    }
+
+    /// The same with what its chunks fold to.
+    pub(crate) fn of(info: RunInfo, fold: Fold) -> Self {
+        let RunInfo { message, branch, depth, .. } = info;
+        Self { message, branch, depth, since: 0, fold, unsent: 0 }
     }
 }
 

@@ -4,6 +4,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
 use threadmill_proto::{BranchId, InvalidId, MessageId, Millis, RunId, ThreadId};
 use uuid::Uuid;
 
@@ -43,9 +46,10 @@ pub(crate) fn holder() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// A secret of 148 random bits.
+/// A secret: 32 bytes of the system's randomness. Ids would not do, since half of one is the time.
 pub(crate) fn secret() -> String {
-    format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple())
+    let bytes = ring::rand::generate::<[u8; 32]>(&SystemRandom::new()).expect("the system gives random bytes");
+    BASE64_URL_SAFE_NO_PAD.encode(bytes.expose())
 }
 
 /// Where a sequence of waits begins: the random half of a new id.

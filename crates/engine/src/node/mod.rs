@@ -10,7 +10,7 @@ pub(crate) mod readiness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use threadmill_proto::{ErrorCode, Millis, Problem, RunId};
+use threadmill_proto::{ErrorCode, Millis, Problem, RunId, TenantId};
 use threadmill_store::{Lease, StoreError, StoreResult};
 use tokio::sync::watch;
 
@@ -22,12 +22,13 @@ pub(crate) const LEASE_MS: Millis = 15_000;
 /// When to try again at another node, in milliseconds.
 const RETRY_MS: u32 = 500;
 
-/// How the owner of a lease begins that is no node's but a writer's outside; the run's id follows.
+/// How the owner of a lease begins that is no node's but a writer's outside; the run's tenant and its id follow.
 pub(crate) const OUTSIDE: &str = "outside:";
 
 /// The right of a program outside to write a run, from now on, whatever becomes of the node that gave it.
-pub(crate) fn outside_lease(run: &RunId) -> Lease {
-    Lease { owner: format!("{OUTSIDE}{run}"), until: ids::now() + LEASE_MS }
+/// Ids of runs are a tenant's own, and no id has a slash.
+pub(crate) fn outside_lease(tenant: &TenantId, run: &RunId) -> Lease {
+    Lease { owner: format!("{OUTSIDE}{tenant}/{run}"), until: ids::now() + LEASE_MS }
 }
 
 /// Connections that are asked to move do so at a random moment of this time.
@@ -42,6 +43,13 @@ pub enum Leaving {
     Finishing,
     /// That, and its connections are to move.
     Moving,
+}
+
+/// Resolves when connections are asked to move.
+pub async fn moving(leaving: &mut watch::Receiver<Leaving>) {
+    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// This process, as everybody in it needs it.
@@ -158,5 +166,28 @@ fn stopping() -> Problem {
         detail: "The node is about to stop.".into(),
         retry_after: Some(RETRY_MS),
         hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writers_lease_is_its_tenants_own() {
+        let owner = |tenant: &str| {
+            let tenant = TenantId::parse(tenant).expect("an id");
+            outside_lease(&tenant, &RunId::parse("r").expect("an id")).owner
+        };
+        assert_ne!(owner("one"), owner("two"), "a writer of one would keep a dead run of the other alive");
+        assert!(owner("one").starts_with(OUTSIDE));
+    }
+
+    #[test]
+    fn a_secret_is_32_bytes_of_chance() {
+        let (one, two) = (ids::secret(), ids::secret());
+        assert!(one.len() == 43 && two.len() == 43, "{one} {two}");
+        // Ids of one moment begin alike.
+        assert_ne!(one[..8], two[..8]);
     }
 }

@@ -17,7 +17,7 @@ use crate::problem::problem_of;
 use crate::providers::context::ContextPolicy;
 use crate::providers::{ChunkStream, Failure, Prompt, ProviderError, Providers};
 use crate::runs::allowance::Allowance;
-use crate::runs::finish::{Ending, Finisher};
+use crate::runs::finish::{CHECKPOINT_BYTES, Ending, Finisher};
 use crate::runs::outage::Outage;
 use crate::runs::progress::Progress;
 use crate::runs::prompt::{History, check_question, turns};
@@ -26,9 +26,6 @@ use crate::telemetry::runs::{Begun, Model, RunCounts};
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::context::TraceParent;
 use crate::threads::costs::tokens_of_history;
-
-/// A fold is checkpointed after this many bytes of stream, so that a late reader reads little.
-const CHECKPOINT_BYTES: usize = 64 << 10;
 
 /// How the driving of a run came to its end.
 enum Driven {

@@ -16,6 +16,8 @@ use crate::budgets::bound::Promise;
 use crate::node::ids;
 use crate::runs::outage::Outage;
 
+/// A fold is checkpointed after this many bytes of stream, so that a late reader, and whoever ends the run, reads little.
+pub(crate) const CHECKPOINT_BYTES: usize = 64 << 10;
 /// How much of a stream is read at once when it is folded.
 const STREAM_PAGE: usize = 1 << 20;
 /// How often an end is tried again while the store does not answer.

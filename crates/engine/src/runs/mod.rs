@@ -14,6 +14,7 @@ pub(crate) mod progress;
 pub(crate) mod prompt;
 pub(crate) mod registry;
 pub(crate) mod sweeper;
+pub(crate) mod writer_token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,10 @@ use crate::providers::context::ContextPolicy;
 use crate::runs::drive::Driving;
 use crate::runs::finish::Finisher;
 use crate::runs::lease::renew;
-use crate::runs::outside::{Outside, WriterToken};
+use crate::runs::outside::Outside;
 use crate::runs::registry::Registry;
 use crate::runs::sweeper::Sweeper;
+use crate::runs::writer_token::WriterToken;
 use crate::telemetry::runs::RunCounts;
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::context::TraceParent;
@@ -55,7 +57,7 @@ pub struct Runs {
     driving: Arc<Driving>,
     finisher: Finisher,
     sweeper: Arc<Sweeper>,
-    outside: Outside,
+    outside: Arc<Outside>,
 }
 
 impl std::fmt::Debug for Runs {
@@ -82,10 +84,16 @@ impl Runs {
     pub(crate) fn new(needs: Needs) -> Arc<Self> {
         let Needs { store, node, hub, writer, registry, providers, context, limits, counts, traces } = needs;
         let finisher = Finisher::new(Arc::clone(&store));
-        let sweeper =
-            Sweeper { store: Arc::clone(&store), node, registry: Arc::clone(&registry), finisher: finisher.clone() };
         let outside =
             Outside::new(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&registry), finisher.clone(), limits);
+        let outside = Arc::new(outside);
+        let sweeper = Sweeper {
+            store: Arc::clone(&store),
+            node,
+            registry: Arc::clone(&registry),
+            finisher: finisher.clone(),
+            outside: Arc::clone(&outside),
+        };
         let driving = Driving {
             store: Arc::clone(&store),
             providers,
@@ -172,29 +180,36 @@ impl Runs {
         self.registry.running()
     }
 
+    /// Runs that are live and began here, also those that programs outside write.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.registry.live()
+    }
+
     /// Those of them that are a user's.
     #[must_use]
-    pub fn running_of(&self, scope: &Scope) -> usize {
-        self.registry.running_of(scope)
+    pub fn live_of(&self, scope: &Scope) -> usize {
+        self.registry.live_of(scope)
     }
 
     /// Those of them that are a tenant's.
     #[must_use]
-    pub fn running_in(&self, tenant: &TenantId) -> usize {
-        self.registry.running_in(tenant)
+    pub fn live_in(&self, tenant: &TenantId) -> usize {
+        self.registry.live_in(tenant)
     }
 }
 
 impl AfterCommit for Runs {
     /// It is entered before this returns, so that a stop finds it.
     fn started(&self, scope: &Scope, thread: &ThreadId, run: &RunInfo, fence: u64, parent: Option<TraceParent>) {
+        let (topic, key) = ((scope.tenant.clone(), thread.clone()), (scope.tenant.clone(), run.id.clone()));
         if run.provider == EXTERNAL {
             // Its writer is outside.
+            self.registry.begin_outside(scope, topic, key);
             return;
         }
-        let topic = (scope.tenant.clone(), thread.clone());
         let kept = self.hub.keep(&topic);
-        let entered = self.registry.enter(scope, topic, (scope.tenant.clone(), run.id.clone()), kept);
+        let entered = self.registry.enter(Some(scope), topic, key, kept);
         self.driving.spawn(scope, thread, run, fence, entered, parent);
     }
 

@@ -8,28 +8,25 @@
 //! that was taken is a chunk at the end of the same append ([`MARK`]), so it is durable with what it counts and found
 //! again by whichever node is asked next. It folds to nothing and readers are not told of it.
 //!
-//! | epoch      | number           | what happens                                   |
-//! |------------|------------------|------------------------------------------------|
-//! | older      | any              | refused: a newer writer has taken over         |
-//! | the same   | known            | left out, and acknowledged                     |
-//! | the same   | the next         | taken                                          |
-//! | the same   | a later one      | refused, saying which one is expected          |
-//! | newer      | 0                | taken: this is the writer now                  |
-//! | newer      | any other        | refused                                        |
+//! | epoch                      | number      | what happens                                        |
+//! |----------------------------|-------------|-----------------------------------------------------|
+//! | older                      | any         | refused as fenced: a newer writer has taken over    |
+//! | the same, another's id     | any         | refused as fenced                                   |
+//! | the same                   | known       | left out, and acknowledged                          |
+//! | the same                   | the next    | taken                                               |
+//! | the same                   | a later one | refused, saying which one is expected               |
+//! | newer, or the first of all | 0           | taken: this is the writer now                       |
+//! | newer, or the first of all | any other   | refused, saying that 0 is expected                  |
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, Weak};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use threadmill_core::coalesce::push;
 use threadmill_core::fold::Fold;
 use threadmill_proto::json as shape;
-use threadmill_proto::{
-    Chunk, ErrorCode, JsonText, Limits, Outcome, Problem, RunId, RunInfo, RunStatus, Scope, TenantId, UserId,
-};
-use threadmill_store::{ChunkAppend, DurableStore, LeasedRun, RunHead, RunRead, StoreError};
+use threadmill_proto::{Chunk, ErrorCode, JsonText, Limits, Outcome, Problem, RunId, RunInfo, RunStatus, Scope};
+use threadmill_store::{ChunkAppend, DurableStore, LeasedRun, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -40,14 +37,12 @@ use crate::delivery::topics::TopicKey;
 use crate::node::{OUTSIDE, outside_lease};
 use crate::problem::{Answer, problem_of};
 use crate::runs::allowance::Allowance;
-use crate::runs::finish::{Cost, Ending, Finisher};
+use crate::runs::finish::{CHECKPOINT_BYTES, Cost, Ending, Finisher};
 use crate::runs::registry::{Entered, Registry};
+use crate::runs::writer_token::WriterToken;
 use crate::sync::lock;
-use crate::threads::outside::{MARK, secret_of};
-use crate::threads::read::stored_fold;
+use crate::threads::outside::MARK;
 
-/// A fold is checkpointed after this many bytes of stream.
-const CHECKPOINT_BYTES: usize = 64 << 10;
 /// How often a writer's lease is moved at the most.
 const RENEWED: Duration = Duration::from_secs(4);
 /// How long what a node knows of a writer is kept that says nothing.
@@ -56,46 +51,6 @@ const KEPT: Duration = Duration::from_secs(60);
 const TRIES: usize = 4;
 /// Of a producer's id, in bytes.
 const LONGEST_ID: usize = 128;
-
-/// What a writer shows: whose run it writes, and that it may. It is no credential for anything else.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WriterToken {
-    /// On whose behalf.
-    pub scope: Scope,
-    /// The right to write, for as long as nobody seals the run.
-    pub fence: u64,
-    secret: String,
-}
-
-impl std::fmt::Debug for WriterToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WriterToken").field("scope", &self.scope).finish_non_exhaustive()
-    }
-}
-
-impl WriterToken {
-    /// As it is handed out.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let Self { scope, fence, secret } = self;
-        BASE64_URL_SAFE_NO_PAD.encode(format!("{}\0{}\0{fence}\0{secret}", scope.tenant, scope.user))
-    }
-
-    /// Reads one. None if it is none.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let mut fields = std::str::from_utf8(&bytes).ok()?.split('\0');
-        let (tenant, user) = (TenantId::parse(fields.next()?).ok()?, UserId::parse(fields.next()?).ok()?);
-        let (fence, secret) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
-        fields.next().is_none().then_some(Self { scope: Scope { tenant, user }, fence, secret })
-    }
-
-    /// The one of a run that was just begun under this fencing token.
-    pub(crate) fn of(scope: &Scope, run: &RunRead, fence: u64) -> Option<Self> {
-        Some(Self { scope: scope.clone(), fence, secret: secret_of(&run.request)? })
-    }
-}
 
 /// Who numbers what it appends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +110,21 @@ pub struct Taken {
     pub ended: Option<RunInfo>,
     /// The number that was expected, where lines are missing.
     pub expected: Option<u64>,
+}
+
+/// Why lines are not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotTaken {
+    /// What the writer is told.
+    pub problem: Problem,
+    /// How the run ended, where it is refused for that.
+    pub outcome: Option<Outcome>,
+}
+
+impl From<Problem> for NotTaken {
+    fn from(problem: Problem) -> Self {
+        Self { problem, outcome: None }
+    }
 }
 
 /// Takes what programs outside write.
@@ -242,10 +212,14 @@ impl Outside {
     /// Has a run that was begun before this node was followed as it stands: whoever reads is shown what the node folds.
     pub(crate) async fn find(&self, run: &LeasedRun) -> Answer<()> {
         let read = self.store.run(&run.scope, &run.run).await.map_err(problem_of)?;
-        let fold = stored_fold(&*self.store, &run.scope, &run.run).await.map_err(problem_of)?;
+        if read.info.status == RunStatus::Ended {
+            return Ok(());
+        }
+        let mut fold = Fold::from_body(read.body, read.folded.offset);
+        self.fold_rest(&run.scope, &run.run, &mut fold).await?;
         let topic = (run.scope.tenant.clone(), read.thread);
-        let head = RunHead { info: read.info, body: read.body, folded: read.folded.offset };
-        let mut live = fold.map(|fold| LiveRun { fold, ..LiveRun::found(head) });
+        self.registry.begin_outside(&run.scope, topic.clone(), (topic.0.clone(), run.run.clone()));
+        let mut live = Some(LiveRun::of(read.info, fold));
         self.hub.follow(&topic, &mut |topic| {
             topic.live.extend(live.take().map(|live| (run.run.clone(), live)));
         });
@@ -262,9 +236,7 @@ impl Outside {
             Err(StoreError::NotFound(_)) => return Err(refused()),
             Err(error) => return Err(problem_of(error)),
         };
-        let known = secret_of(&read.request).ok_or_else(refused)?;
-        // Hashes are compared, so that how long it takes says nothing.
-        if blake3::hash(known.as_bytes()) != blake3::hash(token.secret.as_bytes()) {
+        if !token.is_of(&read.request) {
             return Err(refused());
         }
         let key = (token.scope.tenant.clone(), run.clone());
@@ -274,7 +246,7 @@ impl Outside {
         let entered = {
             let mut active = lock(&memory.active);
             active.upgrade().unwrap_or_else(|| {
-                let entered = Arc::new(self.registry.enter(&token.scope, topic, key, None));
+                let entered = Arc::new(self.registry.enter(None, topic, key, None));
                 *active = Arc::downgrade(&entered);
                 entered
             })
@@ -285,7 +257,6 @@ impl Outside {
     /// What is remembered of a writer, begun anew if it is another one.
     fn memory(&self, key: &RunKey, topic: &TopicKey, fence: u64) -> Arc<Memory> {
         let mut writers = lock(&self.writers);
-        writers.retain(|_, memory| Arc::strong_count(memory) > 1 || lock(&memory.touched).elapsed() < KEPT);
         if let Some(memory) = writers.get(key).filter(|memory| memory.fence == fence) {
             return Arc::clone(memory);
         }
@@ -301,6 +272,12 @@ impl Outside {
         memory
     }
 
+    /// Forgets writers that have said nothing for long.
+    pub(crate) fn evict(&self) {
+        let is_kept = |memory: &Arc<Memory>| Arc::strong_count(memory) > 1 || lock(&memory.touched).elapsed() < KEPT;
+        lock(&self.writers).retain(|_, memory| is_kept(memory));
+    }
+
     /// Forgets all writers: the node leaves, and others go on with them.
     pub(crate) fn forget(&self) {
         lock(&self.writers).clear();
@@ -313,7 +290,7 @@ impl Outside {
     pub async fn renew(&self, writer: &RunWriter) -> Answer<()> {
         let due = lock(&writer.memory.renewed).is_none_or(|renewed| renewed.elapsed() >= RENEWED);
         if due {
-            self.store.renew_leases(outside_lease(&writer.run)).await.map_err(problem_of)?;
+            self.store.renew_leases(outside_lease(&writer.scope.tenant, &writer.run)).await.map_err(problem_of)?;
             *lock(&writer.memory.renewed) = Some(Instant::now());
         }
         Ok(())
@@ -324,10 +301,10 @@ impl Outside {
     /// # Errors
     /// The run has ended or was stopped (`run_ended`), another writer has taken over (`fenced`), or the store does not
     /// answer; then whether they were taken is unknown, and whoever numbers them sends them again.
-    pub async fn append(&self, writer: &RunWriter, lines: &Lines) -> Answer<Taken> {
+    pub async fn append(&self, writer: &RunWriter, lines: &Lines) -> Result<Taken, NotTaken> {
         if lines.producer.as_ref().is_some_and(|producer| producer.id.is_empty() || producer.id.len() > LONGEST_ID) {
             let detail = format!("The producer's id must have 1 to {LONGEST_ID} bytes.");
-            return Err(Problem::new(ErrorCode::InvalidRequest, detail));
+            return Err(Problem::new(ErrorCode::InvalidRequest, detail).into());
         }
         *lock(&writer.memory.touched) = Instant::now();
         let mut state = writer.memory.state.lock().await;
@@ -336,7 +313,7 @@ impl Outside {
                 return Ok(taken);
             }
         }
-        Err(Problem::new(ErrorCode::Unavailable, "Others append to this run at the same time."))
+        Err(Problem::new(ErrorCode::Unavailable, "Others append to this run at the same time.").into())
     }
 
     /// None if the stream is not what it was thought to be.
@@ -345,12 +322,12 @@ impl Outside {
         writer: &RunWriter,
         known: &mut MutexGuard<'_, Option<State>>,
         lines: &Lines,
-    ) -> Answer<Option<Taken>> {
+    ) -> Result<Option<Taken>, NotTaken> {
         let is_remembered = known.is_some();
         if !is_remembered {
             match self.load(writer).await? {
                 Loaded::Live(state) => **known = Some(*state),
-                Loaded::Over(info, last) => return over(info, last, lines).map(Some),
+                Loaded::Over(info, last) => return repeated(info, last, lines).map(Some),
             }
         }
         let Some(state) = known.as_mut() else { return Ok(None) };
@@ -363,11 +340,12 @@ impl Outside {
             let last = state.last.as_ref().map(|(_, last)| *last);
             return Ok(Some(Taken { last, ended: None, expected: Some(expected) }));
         }
+        // Before room in the message is taken for the lines: whoever is refused sends them again.
+        self.renew(writer).await?;
         let mut fresh = state.fresh(lines);
         if let (Some(producer), Some(last)) = (&lines.producer, fresh.last) {
             fresh.chunks.push(mark(producer, last));
         }
-        self.renew(writer).await?;
         if !fresh.chunks.is_empty() {
             match self.commit(writer, state, fresh.chunks).await {
                 Ok(()) => state.last = lines.producer.clone().zip(fresh.last).or_else(|| state.last.take()),
@@ -377,7 +355,7 @@ impl Outside {
                     return match error {
                         StoreError::Invalid(_) => Ok(None),
                         StoreError::Fenced | StoreError::Conflict(_) => Err(self.why_refused(writer).await),
-                        error => Err(problem_of(error)),
+                        error => Err(problem_of(error).into()),
                     };
                 }
             }
@@ -414,16 +392,18 @@ impl Outside {
         Ok(())
     }
 
-    async fn end(&self, writer: &RunWriter, outcome: Outcome, error: Option<String>) -> Answer<RunInfo> {
+    async fn end(&self, writer: &RunWriter, outcome: Outcome, error: Option<String>) -> Result<RunInfo, NotTaken> {
         let ending = Ending { outcome, error, cost: Cost::AsReported };
         match self.finisher.end(&writer.scope, &writer.run, writer.fence, ending).await {
             Ok(()) => {}
             Err(StoreError::Fenced) => return Err(self.why_refused(writer).await),
             // It has ended: by an earlier try of this very end, or by somebody else.
             Err(StoreError::Conflict(_)) => {}
-            Err(error) => return Err(problem_of(error)),
+            Err(error) => return Err(problem_of(error).into()),
         }
-        lock(&self.writers).remove(&(writer.scope.tenant.clone(), writer.run.clone()));
+        let key = (writer.scope.tenant.clone(), writer.run.clone());
+        self.registry.end_outside(&key);
+        lock(&self.writers).remove(&key);
         Ok(self.store.run(&writer.scope, &writer.run).await.map_err(problem_of)?.info)
     }
 
@@ -435,21 +415,25 @@ impl Outside {
             let last = self.last_mark(writer, info.offset).await?;
             return Ok(Loaded::Over(info, last));
         }
-        let mut since_checkpoint = 0;
-        loop {
-            let page = self.store.stream(&writer.scope, &writer.run, fold.offset(), CHECKPOINT_BYTES * 4).await;
-            let page = page.map_err(problem_of)?;
-            since_checkpoint += page.chunks.iter().map(Chunk::bytes).sum::<usize>();
-            fold.extend(&page.chunks, page.to);
-            if page.to >= page.end {
-                break;
-            }
-        }
+        let since_checkpoint = self.fold_rest(&writer.scope, &writer.run, &mut fold).await?;
         // Of the place up to which the stream was read, and not of the one where it stood before: another node may append
         // meanwhile, and its lines would be taken for new ones.
         let last = self.last_mark(writer, fold.offset()).await?;
         let allowance = Allowance::of(self.limits, &fold.body());
         Ok(Loaded::Live(Box::new(State { fold, since_checkpoint, allowance, last })))
+    }
+
+    /// Folds what follows in a stream; how many bytes that was.
+    async fn fold_rest(&self, scope: &Scope, run: &RunId, fold: &mut Fold) -> Answer<usize> {
+        let mut bytes = 0;
+        loop {
+            let page = self.store.stream(scope, run, fold.offset(), CHECKPOINT_BYTES * 4).await.map_err(problem_of)?;
+            bytes += page.chunks.iter().map(Chunk::bytes).sum::<usize>();
+            fold.extend(&page.chunks, page.to);
+            if page.to >= page.end {
+                return Ok(bytes);
+            }
+        }
     }
 
     /// The mark at the end of a stream of so many chunks.
@@ -460,23 +444,22 @@ impl Outside {
     }
 
     /// What a writer is told whose token is not good any more.
-    pub async fn why_refused(&self, writer: &RunWriter) -> Problem {
-        match self.store.run(&writer.scope, &writer.run).await.map_err(problem_of) {
-            Ok(read) => match read.info.status {
-                RunStatus::Live => Problem::new(ErrorCode::Fenced, "Somebody else writes this run now."),
-                RunStatus::Stopping | RunStatus::Ended => ended(read.info.outcome.unwrap_or(Outcome::Stopped)),
-            },
-            Err(problem) => problem,
+    async fn why_refused(&self, writer: &RunWriter) -> NotTaken {
+        match self.over(writer).await {
+            Ok(Some(over)) => over,
+            Ok(None) => Problem::new(ErrorCode::Fenced, "Somebody else writes this run now.").into(),
+            Err(problem) => problem.into(),
         }
     }
 
-    /// Whether a run's writer is told to go: true if the run is over, and false if it is the node that leaves.
+    /// What the writer of a run that is over is told; none if it is not, and it is the node that leaves.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn is_over(&self, writer: &RunWriter) -> Answer<bool> {
-        let read = self.store.run(&writer.scope, &writer.run).await.map_err(problem_of)?;
-        Ok(read.info.status != RunStatus::Live)
+    pub async fn over(&self, writer: &RunWriter) -> Answer<Option<NotTaken>> {
+        let info = self.store.run(&writer.scope, &writer.run).await.map_err(problem_of)?.info;
+        let is_over = info.status != RunStatus::Live;
+        Ok(is_over.then(|| ended(info.outcome.unwrap_or(Outcome::Stopped))))
     }
 }
 
@@ -486,7 +469,7 @@ enum Loaded {
 }
 
 /// What a writer is told of a run that is over: whoever sends its last lines again, that they were taken.
-fn over(info: RunInfo, last: Option<(Producer, u64)>, lines: &Lines) -> Answer<Taken> {
+fn repeated(info: RunInfo, last: Option<(Producer, u64)>, lines: &Lines) -> Result<Taken, NotTaken> {
     let outcome = info.outcome.unwrap_or(Outcome::Stopped);
     let repeats = match (&lines.producer, &last) {
         (Some(producer), Some((known, last))) => {
@@ -504,13 +487,13 @@ fn over(info: RunInfo, last: Option<(Producer, u64)>, lines: &Lines) -> Answer<T
     Err(ended(outcome))
 }
 
-fn ended(outcome: Outcome) -> Problem {
+fn ended(outcome: Outcome) -> NotTaken {
     let why = match outcome {
         Outcome::Stopped => "The run was stopped.",
         Outcome::Interrupted => "The run was ended, because nothing came for too long.",
         Outcome::Complete | Outcome::Failed => "The run has ended.",
     };
-    Problem::new(ErrorCode::RunEnded, why)
+    NotTaken { problem: Problem::new(ErrorCode::RunEnded, why), outcome: Some(outcome) }
 }
 
 fn refused() -> Problem {

@@ -3,7 +3,7 @@
 //! A node is dead when a lease of its has not moved for as long as a lease lasts, by the clock of whoever looks: what
 //! the nodes' own clocks say decides nothing. Of several that look, one takes the run over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::delivery::ends::RunKey;
 use crate::node::{LEASE_MS, Node};
 use crate::problem::{Answer, problem_of};
 use crate::runs::finish::{Ending, Finisher};
-use crate::runs::outside::is_outside;
+use crate::runs::outside::{Outside, is_outside};
 use crate::runs::registry::Registry;
 
 /// A third of a lease, so that two renewals may fail.
@@ -30,12 +30,17 @@ const SLACK: Duration = Duration::from_millis(500);
 /// Leases as they were seen, and since when they have stood like that.
 type Seen = HashMap<RunKey, (String, Millis, Instant)>;
 
+fn key_of(run: &LeasedRun) -> RunKey {
+    (run.scope.tenant.clone(), run.run.clone())
+}
+
 /// Ends runs that nobody writes.
 pub(crate) struct Sweeper {
     pub(crate) store: Arc<dyn DurableStore>,
     pub(crate) node: Arc<Node>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) finisher: Finisher,
+    pub(crate) outside: Arc<Outside>,
 }
 
 impl Sweeper {
@@ -59,6 +64,7 @@ impl Sweeper {
         let mut seen = Seen::new();
         loop {
             tick.tick().await;
+            self.outside.evict();
             seen = self.sweep(seen).await;
         }
     }
@@ -66,6 +72,7 @@ impl Sweeper {
     /// Ends what nobody writes: runs of other nodes whose lease stands still, and runs of this node that have had no
     /// driver for two sweeps, whatever became of it. Returns those that may be next.
     async fn sweep(&self, mut seen: Seen) -> Seen {
+        let looked = Instant::now();
         let runs = match self.store.unended_runs().await {
             Ok(runs) => runs,
             Err(error) => {
@@ -74,9 +81,11 @@ impl Sweeper {
                 return Seen::new();
             }
         };
+        let unended = runs.iter().filter(|run| is_outside(&run.owner)).map(key_of).collect::<HashSet<_>>();
+        self.registry.only_outside(&unended, looked);
         let (now, mut next) = (Instant::now(), Seen::new());
         for run in runs {
-            let key = (run.scope.tenant.clone(), run.run.clone());
+            let key = key_of(&run);
             let ours = run.owner == self.node.name();
             if ours && self.registry.holds(&key) {
                 continue;
@@ -103,7 +112,10 @@ impl Sweeper {
     async fn take_over(&self, run: &LeasedRun, expired: Millis) {
         let outcome = if run.stopping { Outcome::Stopped } else { Outcome::Interrupted };
         let done = match self.store.claim_run(run, self.node.lease(), expired).await {
-            Ok(Some(fence)) => self.finisher.end(&run.scope, &run.run, fence, Ending::of(outcome)).await,
+            Ok(Some(fence)) => {
+                self.registry.end_outside(&key_of(run));
+                self.finisher.end(&run.scope, &run.run, fence, Ending::of(outcome)).await
+            }
             Ok(None) => return,
             Err(error) => Err(error),
         };

@@ -54,8 +54,23 @@ pub struct NewRun {
     pub id: Option<RunId>,
     /// The id of the message it writes.
     pub message: Option<MessageId>,
-    /// The provider; the default one if none is named.
-    pub provider: Option<String>,
+    /// Who writes it.
+    pub by: WrittenBy,
+}
+
+/// Who writes a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WrittenBy {
+    /// This server, as a provider answers: the default one if none is named.
+    Provider(Option<String>),
+    /// A program outside.
+    Outside,
+}
+
+impl Default for WrittenBy {
+    fn default() -> Self {
+        Self::Provider(None)
+    }
 }
 
 /// A run to start by itself.

@@ -23,7 +23,7 @@ use crate::threads::outside::{self, EXTERNAL};
 use crate::threads::permit::cost_of;
 use crate::threads::read::Reads;
 use crate::threads::requests::{
-    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written,
+    AppendRequest, CreateRequest, EditRequest, NewRun, RunRequest, Terms, UpdateRequest, WhenBusy, Written, WrittenBy,
 };
 use crate::threads::writer::{AfterCommit, Writer};
 
@@ -119,7 +119,7 @@ impl Threads {
         let run = run.map(|run| NewRun {
             id: Some(run.id.unwrap_or_else(ids::run_id)),
             message: Some(run.message.unwrap_or_else(ids::message_id)),
-            provider: run.provider,
+            by: run.by,
         });
         match when_busy {
             WhenBusy::Refuse => {
@@ -203,38 +203,19 @@ impl Threads {
         let id = run.id.unwrap_or_else(ids::run_id);
         let message = run.message.unwrap_or_else(ids::message_id);
         let (thread, fork) = (thread.clone(), ids::branch_id());
-        if run.provider.as_deref() == Some(EXTERNAL) {
+        let (provider, request, lease, hold) = match run.by {
             // Somebody else pays for it, so it holds nothing.
-            let (request, lease) = (outside::record(&ids::secret()), outside_lease(&id));
-            let provider = EXTERNAL.to_owned();
-            let (run, hold) = (id, None);
-            return Ok(Command::StartRun {
-                thread,
-                branch,
-                regenerate,
-                fork,
-                run,
-                message,
-                provider,
-                request,
-                lease,
-                hold,
-            });
-        }
-        let provider = self.providers.named(run.provider.as_deref())?;
-        let (request, hold) = self.costs.hold(scope, &provider, question)?;
-        Ok(Command::StartRun {
-            thread,
-            branch,
-            regenerate,
-            fork,
-            run: id,
-            message,
-            provider: provider.name.clone(),
-            request,
-            lease: self.node.lease(),
-            hold,
-        })
+            WrittenBy::Outside => {
+                let lease = outside_lease(&scope.tenant, &id);
+                (EXTERNAL.to_owned(), outside::record(&ids::secret()), lease, None)
+            }
+            WrittenBy::Provider(name) => {
+                let provider = self.providers.named(name.as_deref())?;
+                let (request, hold) = self.costs.hold(scope, &provider, question)?;
+                (provider.name.clone(), request, self.node.lease(), hold)
+            }
+        };
+        Ok(Command::StartRun { thread, branch, regenerate, fork, run: id, message, provider, request, lease, hold })
     }
 
     /// Edits a message, and answers it anew if asked.

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 use threadmill_engine::flags::{Evaluation, Flags};
-use threadmill_engine::{Leaving, RECONNECT_WITHIN, Share};
+use threadmill_engine::{Leaving, RECONNECT_WITHIN, Share, moving};
 use threadmill_proto::{Millis, Scope, TenantId, UserId};
 use tokio::sync::watch;
 
@@ -214,8 +214,7 @@ impl Follower {
                 let data = json!({"type": "refetchEvaluation", "etag": rev.to_string()});
                 Some(Event::default().event("message").id(rev.to_string()).data(data.to_string()))
             }
-            moving = self.leaving.wait_for(|leaving| *leaving == Leaving::Moving) => {
-                moving.ok()?;
+            () = moving(&mut self.leaving) => {
                 self.over = true;
                 let within = self.app.engine.node().some_time(RECONNECT_WITHIN);
                 Some(Event::default().retry(within).comment("the node is about to stop"))

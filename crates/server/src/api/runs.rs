@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use threadmill_proto::{RunId, ThreadId, json as shape};
 
-use crate::api::writes::{provider_of, written_with_writer};
+use crate::api::writes::{written_by, written_with_writer};
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::request::caller::Caller;
@@ -28,7 +28,7 @@ pub(crate) async fn start(
     let (branch, regenerate) = (fields.branch_id("branch")?, fields.message_id("regenerate")?);
     let run_id = fields.run_id("id")?;
     let terms = fields.terms(run_id.as_ref().map(|id| format!("r:{id}")));
-    let run = NewRun { id: run_id, message: fields.message_id("message")?, provider: provider_of(&mut fields)? };
+    let run = NewRun { id: run_id, message: fields.message_id("message")?, by: written_by(&mut fields)? };
     fields.finish()?;
     let request = RunRequest { branch, regenerate, run };
     let _place = app.place_to_run(&scope, true)?;

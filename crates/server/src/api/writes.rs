@@ -1,7 +1,7 @@
 //! What requests that write have in common: a message to append, a run to start with it, and what the write did.
 
 use serde_json::{Map, Value, json};
-use threadmill_engine::{AppendRequest, EXTERNAL, NewRun, WhenBusy, Written};
+use threadmill_engine::{AppendRequest, NewRun, WhenBusy, Written, WrittenBy};
 use threadmill_proto::cursor::Cursor;
 use threadmill_proto::{ErrorCode, Role, Scope, ThreadId, json as shape};
 use threadmill_store::IfMoved;
@@ -49,23 +49,19 @@ pub(crate) fn append_request(mut fields: Fields) -> Answer<AppendRequest> {
 
 /// The fields of a run that another request starts.
 pub(crate) fn new_run(mut fields: Fields) -> Answer<NewRun> {
-    let run = NewRun {
-        id: fields.run_id("id")?,
-        message: fields.message_id("message")?,
-        provider: provider_of(&mut fields)?,
-    };
+    let run = NewRun { id: fields.run_id("id")?, message: fields.message_id("message")?, by: written_by(&mut fields)? };
     fields.finish()?;
     Ok(run)
 }
 
 /// Who answers: a provider, or with `external` a program outside.
-pub(crate) fn provider_of(fields: &mut Fields) -> Answer<Option<String>> {
+pub(crate) fn written_by(fields: &mut Fields) -> Answer<WrittenBy> {
     match (fields.text("provider")?, fields.flag("external")?) {
         (Some(_), Some(true)) => {
             Err(ApiProblem::new(ErrorCode::InvalidRequest, "A run has a `provider` or is `external`, not both."))
         }
-        (None, Some(true)) => Ok(Some(EXTERNAL.to_owned())),
-        (provider, _) => Ok(provider),
+        (None, Some(true)) => Ok(WrittenBy::Outside),
+        (provider, _) => Ok(WrittenBy::Provider(provider)),
     }
 }
 

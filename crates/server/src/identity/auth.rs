@@ -189,6 +189,11 @@ pub(crate) fn expired() -> Problem {
     unauthorized("The token has expired.")
 }
 
+/// Whether an identity is not known any more.
+pub(crate) fn has_expired(engine: &Engine, until: Option<Millis>) -> bool {
+    until.is_some_and(|until| until <= engine.node().now())
+}
+
 /// Resolves when an identity is not known any more.
 pub(crate) async fn expiry(engine: &Engine, until: Option<Millis>) {
     let Some(until) = until else { return std::future::pending().await };
@@ -238,7 +243,12 @@ impl Auth {
     ) -> Result<Identity, Problem> {
         match (self, token) {
             (Self::Token(tokens), Some(token)) => tokens.verify(token, now),
-            (Self::Token(_), None) => request.ok_or_else(|| unauthorized("Hello carries no token.")),
+            (Self::Token(_), None) => match request {
+                // It was known when the connection was made.
+                Some(known) if known.until.is_some_and(|until| until <= now) => Err(expired()),
+                Some(known) => Ok(known),
+                None => Err(unauthorized("Hello carries no token.")),
+            },
             (Self::Link(_), None) => request.ok_or_else(|| unauthorized("Hello carries no token of the link.")),
             (Self::Link(link), Some(token)) if link.is(token) => Ok(request.unwrap_or_else(local)),
             (Self::Link(_), Some(_)) => Err(unauthorized("The token is not that of the link.")),
@@ -306,6 +316,17 @@ mod tests {
         check(&json!({"sub": "ada", "exp": 1_000_000_060}), Ok(("default", "ada", NOW + 60_000)));
         check(&json!({"sub": "ada", "tenant": "acme", "exp": 1_000_000_000.5}), Ok(("acme", "ada", NOW + 500)));
         check(&json!({"sub": "ada", "exp": 1_000_000_060, "nbf": 5}), Ok(("default", "ada", NOW + 60_000)));
+    }
+
+    #[test]
+    fn whoever_was_known_when_it_connected_is_known_until_its_token_expires() {
+        let auth = Auth::Token(Arc::new(Tokens::new(SECRET, None).expect("a long secret")));
+        let known = Identity { until: Some(NOW), ..local() };
+        assert!(auth.greeted(None, Some(known.clone()), NOW - 1).is_ok());
+        let refused = auth.greeted(None, Some(known.clone()), NOW).expect_err("it has expired");
+        assert_eq!(refused, expired());
+        let newer = mint(&Header::default(), &json!({"sub": "ada", "exp": 1_000_000_060}), SECRET);
+        assert!(auth.greeted(Some(&newer), Some(known), NOW).is_ok());
     }
 
     #[test]

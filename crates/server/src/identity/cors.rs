@@ -10,7 +10,7 @@ const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-
     stream-fork-sub-offset, stream-forked-from, stream-seq, stream-ttl, threadmill-fence, threadmill-position, traceparent, tracestate, x-threadmill-user";
 const EXPOSED: &str = "etag, location, producer-epoch, producer-expected-seq, producer-received-seq, producer-seq, \
     retry-after, stream-closed, stream-cursor, stream-expires-at, stream-next-offset, stream-sse-data-encoding, \
-    stream-ttl, stream-up-to-date, threadmill-code, threadmill-position, www-authenticate";
+    stream-ttl, stream-up-to-date, threadmill-code, threadmill-outcome, threadmill-position, www-authenticate";
 
 /// Whether a browser asks before it sends. It sends no credentials with that.
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {

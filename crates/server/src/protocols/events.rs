@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::identity::auth::{self, Identity};
 use crate::problem::ApiProblem;
-use crate::request::caller::MaybeCaller;
+use crate::request::caller::Known;
 use crate::request::query::{Query, path_id};
 use crate::serve::peers::Peer;
 use threadmill_engine::{
-    Delivered, Encoding, Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Share, Shared, Watcher,
+    Delivered, Encoding, Leaving, OpenRequest, Outgoing, RECONNECT_WITHIN, Share, Shared, Watcher, moving,
 };
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -34,14 +34,12 @@ const SUB: u32 = 1;
 /// `GET /v1/threads/{thread}/events`.
 pub(crate) async fn follow(
     State(app): State<App>,
-    MaybeCaller(caller): MaybeCaller,
+    Known(Identity { scope, until }): Known,
     peer: Option<Extension<Arc<Peer>>>,
     Path(id): Path<String>,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, ApiProblem> {
-    let unknown = || ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials.");
-    let Identity { scope, until } = caller.ok_or_else(unknown)?;
     app.engine.node().may_connect()?;
     let thread = path_id(&id, ThreadId::parse)?;
     let token = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or_else(|| query.text("cursor"));
@@ -203,12 +201,5 @@ fn reason_name(reason: ResetReason) -> &'static str {
         ResetReason::Expired => "expired",
         ResetReason::TooFar => "too_far",
         ResetReason::Slow => "slow",
-    }
-}
-
-/// Resolves when connections are asked to move.
-async fn moving(leaving: &mut watch::Receiver<Leaving>) {
-    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
@@ -16,9 +17,15 @@ use threadmill_store::{IdempotencyKey, LockToken};
 use crate::app::App;
 use crate::problem::ApiProblem;
 use crate::serve::bodies::BodyRefused;
+use threadmill_engine::streams::Producer;
 use threadmill_engine::{Terms, TraceParent, too_deep};
 
 type Answer<T> = Result<T, ApiProblem>;
+
+/// The largest number that JavaScript counts to.
+const LARGEST: u64 = (1 << 53) - 1;
+/// Bytes of a word in a header: a producer's name, a writer's own number.
+const WORD: usize = 256;
 
 fn invalid(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
@@ -70,8 +77,7 @@ struct Received {
 
 async fn received(request: Request, limit: usize) -> Answer<Received> {
     let (parts, body) = request.into_parts();
-    let declared = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let media = declared.split(';').next().unwrap_or_default().trim().to_owned();
+    let media = media_of(&parts.headers).to_owned();
     let key = idempotency_key(&parts.headers)?;
     let (under, parent) = (fence(&parts.headers)?, trace_parent(&parts.headers));
     let bytes = whole(body, limit).await?;
@@ -97,8 +103,57 @@ fn fields(received: Received) -> Answer<Fields> {
     }
 }
 
+/// The media type that a body is declared as, without its parameters; empty if there is none.
+pub(crate) fn media_of(headers: &HeaderMap) -> &str {
+    let declared = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    declared.split(';').next().unwrap_or_default().trim()
+}
+
+/// A header that is there at most once, as text.
+pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Answer<Option<&'h str>> {
+    let mut all = headers.get_all(name).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(invalid(format!("The request has two headers `{name}`.")));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(invalid(format!("The header `{name}` is not ASCII."))),
+    }
+}
+
+/// The same, of a bounded length and not empty.
+pub(crate) fn header_word<'h>(headers: &'h HeaderMap, name: &str) -> Answer<Option<&'h str>> {
+    match header_text(headers, name)? {
+        Some(text) if text.is_empty() || text.len() > WORD => {
+            Err(invalid(format!("The header `{name}` has 1 to {WORD} characters.")))
+        }
+        word => Ok(word),
+    }
+}
+
+/// A header that is a whole number in decimal digits, without leading zeros.
+pub(crate) fn header_number(headers: &HeaderMap, name: &str) -> Answer<Option<u64>> {
+    let Some(text) = header_text(headers, name)? else { return Ok(None) };
+    let plain = text == "0" || text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    match text.parse() {
+        Ok(number) if plain && number <= LARGEST => Ok(Some(number)),
+        _ => Err(invalid(format!("The header `{name}` is a whole number in digits, at most 2^53 - 1."))),
+    }
+}
+
+/// Who numbers what a request appends: all three headers, or none.
+pub(crate) fn producer(headers: &HeaderMap) -> Answer<Option<Producer>> {
+    let id = header_word(headers, "producer-id")?;
+    match (id, header_number(headers, "producer-epoch")?, header_number(headers, "producer-seq")?) {
+        (None, None, None) => Ok(None),
+        (Some(id), Some(epoch), Some(seq)) => Ok(Some(Producer { id: id.to_owned(), epoch, seq })),
+        _ => Err(invalid("A producer sends Producer-Id, Producer-Epoch and Producer-Seq, or none of them.")),
+    }
+}
+
 /// The trace that a request is part of. One that is malformed, or there twice, is none.
-pub(crate) fn trace_parent(headers: &axum::http::HeaderMap) -> Option<TraceParent> {
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     let mut all = headers.get_all("traceparent").iter();
     let only = all.next().filter(|_| all.next().is_none())?;
     TraceParent::parse(only.to_str().ok()?.trim())
@@ -139,7 +194,7 @@ pub(crate) fn too_large(limit: usize) -> ApiProblem {
     ApiProblem::new(ErrorCode::BodyTooLarge, format!("The body is larger than {limit} bytes, or broke off."))
 }
 
-fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
+fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let limit = threadmill_proto::Limits::DEFAULT.key_bytes;
     match key.to_str() {
@@ -151,7 +206,7 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Answer<Option<String>> {
 }
 
 /// The lock that a write is made under: `Threadmill-Fence: NAME:TOKEN`. A name may have colons, a token has none.
-pub(crate) fn fence(headers: &axum::http::HeaderMap) -> Answer<Option<LockToken>> {
+pub(crate) fn fence(headers: &HeaderMap) -> Answer<Option<LockToken>> {
     let mut fences = headers.get_all("threadmill-fence").iter();
     let Some(fence) = fences.next() else { return Ok(None) };
     let parsed = fence.to_str().ok().and_then(|fence| fence.trim().rsplit_once(':')).and_then(|(name, token)| {
@@ -316,5 +371,45 @@ pub(crate) fn taken(problem: ApiProblem, terms: &Terms) -> ApiProblem {
         ApiProblem::new(ErrorCode::IdTaken, "The id was used for another request.")
     } else {
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::strict::tests::headers;
+
+    #[test]
+    fn numbers_are_digits() {
+        for bad in ["", "-1", "+1", "01", "1.0", "1e3", " 1", "1abc", "9007199254740992", "٣"] {
+            let Ok(value) = axum::http::HeaderValue::from_bytes(bad.as_bytes()) else { continue };
+            let map = HeaderMap::from_iter([(axum::http::HeaderName::from_static("stream-ttl"), value)]);
+            assert!(header_number(&map, "stream-ttl").is_err(), "{bad:?}");
+        }
+        let largest = headers(&[("stream-ttl", "9007199254740991")]);
+        assert!(matches!(header_number(&largest, "stream-ttl"), Ok(Some(LARGEST))));
+        assert!(header_number(&headers(&[("stream-ttl", "1"), ("stream-ttl", "1")]), "stream-ttl").is_err());
+    }
+
+    #[test]
+    fn a_producer_says_who_and_how_far_once_or_nothing() {
+        let of = |epoch: &str, seq: &str, more: &[(&'static str, &str)]| {
+            let mut all = vec![("producer-id", "p"), ("producer-epoch", epoch), ("producer-seq", seq)];
+            all.extend(more);
+            producer(&headers(&all)).map(|producer| producer.expect("three headers"))
+        };
+        let known = of("5", "0", &[]).expect("a producer");
+        assert_eq!((known.id.as_str(), known.epoch, known.seq), ("p", 5, 0));
+        assert!(producer(&headers(&[])).is_ok_and(|none| none.is_none()));
+        assert!(producer(&headers(&[("producer-id", "p")])).is_err());
+        for (epoch, seq, more) in [
+            ("+5", "0", [].as_slice()),
+            ("5", "05", &[]),
+            ("5", "", &[]),
+            ("5", "0", &[("producer-seq", "1")]),
+            ("5", "0", &[("producer-id", "q")]),
+        ] {
+            assert!(of(epoch, seq, more).is_err(), "{epoch} {seq} {more:?}");
+        }
     }
 }

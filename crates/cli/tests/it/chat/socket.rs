@@ -3,6 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
+use threadmill_mock_provider::Mock;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -11,13 +12,15 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::client::{Chunks, Stream, resume, stop, user};
 use super::{QUICK, SLOW, STEADY, expected, node};
 use crate::api::{Api, PATIENCE, text_of, until};
+use crate::auth;
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     async fn open(api: &Api) -> Self {
         let mut request = format!("ws://{}/api/chat/ws", api.address).into_client_request().expect("a request");
-        request.headers_mut().insert("x-threadmill-user", api.user.parse().expect("a header"));
+        let asked = api.request_at(Method::GET, "/api/chat/ws").build().expect("a request");
+        request.headers_mut().extend(asked.headers().clone());
         Self(connect_async(request).await.expect("the server upgrades").0)
     }
 
@@ -158,6 +161,46 @@ async fn what_cannot_be_answered_is_said_or_ends_the_connection() {
     let mut socket = Socket::open(&api).await;
     socket.0.send(Message::Binary(vec![1].into())).await.expect("it is sent");
     assert_eq!(socket.frame().await, Err(4400));
+}
+
+/// Those of the handshake and those of a frame alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_read_and_written_for_as_long_as_its_credentials_last() {
+    let mock = Mock::start(([127, 0, 0, 1], 0).into()).await.expect("a mock provider");
+    let node = auth::setup().providers(&mock.base_url(), &[("slow", SLOW)]).start();
+    let short = || node.api("whoever").bearing(&auth::token("ada", 3.0));
+    let (mut one, mut idle, mut renewed) =
+        (Socket::open(&short()).await, Socket::open(&short()).await, Socket::open(&short()).await);
+    let long = auth::token("ada", 60.0);
+    let frame = json!({
+        "type": "send", "requestId": "r", "id": "long", "messages": [user("u1", "why")],
+        "headers": {"authorization": format!("Bearer {long}")}, "body": {},
+    });
+    renewed.say(&frame).await;
+    one.send("r", "short", json!([user("u1", "why")])).await;
+    let expired = json!({"type": "error", "requestId": "r", "errorText": "The token has expired."});
+    // It is being read, and ends with the credentials; then nothing is read on the connection, and it is closed.
+    let mut chunks = 0;
+    loop {
+        match one.next().await {
+            frame if frame == expired => break,
+            frame => chunks += usize::from(frame["type"] == "chunk"),
+        }
+    }
+    assert!(chunks > 9, "{chunks}");
+    for socket in [&mut one, &mut idle] {
+        let closed = tokio::time::timeout(PATIENCE, socket.frame()).await.expect("it is closed");
+        assert_eq!(closed, Err(4400));
+    }
+    // A frame without credentials is the handshake's, which are not good any more; the newer ones go on.
+    renewed.resume("late", "long", Value::Null).await;
+    let late = json!({"type": "error", "requestId": "late", "errorText": "The token has expired."});
+    let refused = async { while renewed.next().await != late {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("it is refused");
+    while renewed.next().await["type"] != "chunk" {}
+    let api = node.api("whoever").bearing(&long);
+    assert_eq!(stop(&api, "long", json!({})).await["stopped"], true);
+    stop(&api, "short", json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

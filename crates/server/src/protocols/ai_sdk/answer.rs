@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use threadmill_engine::{Fed, Leaving, RunFeed};
+use threadmill_engine::{Fed, RunFeed};
 use threadmill_proto::{Outcome, Problem, RunId, RunInfo, Scope};
-use tokio::sync::watch;
 
 use super::words::{Deltas, Dialect, Words, failure};
 use crate::app::App;
@@ -46,7 +45,7 @@ impl Answer {
         })
     }
 
-    /// The next chunk; none after the last. Nothing is lost if the waiting is given up.
+    /// The next chunk; none after the last. Whoever gives up waiting gives up the answer: how it ended may be lost by that.
     pub(super) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -83,12 +82,5 @@ impl Answer {
             }
         }
         self.ready.extend(self.words.end(&self.run, outcome, error.as_deref()));
-    }
-}
-
-/// Resolves when connections are asked to move.
-pub(super) async fn moving(leaving: &mut watch::Receiver<Leaving>) {
-    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -10,18 +10,18 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Map, Value, json};
-use threadmill_engine::{Leaving, Share, Terms};
+use threadmill_engine::{Leaving, Share, Terms, moving};
 use threadmill_proto::{ErrorCode, Millis, RunId, RunInfo, Scope, json as shape};
 use tokio::sync::watch;
 
-use super::answer::{Answer, moving};
+use super::answer::Answer;
 use super::request::{ChatRequest, body_of, thread_of};
 use super::turn;
 use super::words::{Deltas, Dialect, failure};
 use crate::app::App;
 use crate::identity::auth::{self, Identity};
 use crate::problem::ApiProblem;
-use crate::request::caller::MaybeCaller;
+use crate::request::caller::{Caller, Known};
 use crate::request::fields::{fence, trace_parent};
 use crate::request::query::Query;
 
@@ -31,10 +31,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const DONE: &str = "[DONE]";
 /// The protocol's own header.
 const STREAM: (&str, HeaderValue) = ("x-vercel-ai-ui-message-stream", HeaderValue::from_static("v1"));
-
-fn known(caller: Option<Identity>) -> Result<Identity, ApiProblem> {
-    caller.ok_or_else(|| ApiProblem::new(ErrorCode::Unauthorized, "The request carries no credentials."))
-}
 
 /// `?ai=7` says that the reader knows version 7's words.
 fn dialect(query: &Query) -> Result<Dialect, ApiProblem> {
@@ -48,11 +44,10 @@ fn dialect(query: &Query) -> Result<Dialect, ApiProblem> {
 /// `POST /api/chat`: takes a turn and answers with its answer.
 pub(crate) async fn send(
     State(app): State<App>,
-    MaybeCaller(caller): MaybeCaller,
+    Known(Identity { scope, until }): Known,
     query: Query,
     request: Request,
 ) -> Result<Response, ApiProblem> {
-    let Identity { scope, until } = known(caller)?;
     app.engine.node().may_connect()?;
     let (dialect, headers) = (dialect(&query)?, request.headers().clone());
     let terms = terms_of(&headers)?;
@@ -65,11 +60,10 @@ pub(crate) async fn send(
 /// `GET /api/chat/{id}/stream`: the answer that is being written, from its beginning; 204 if none is.
 pub(crate) async fn resume(
     State(app): State<App>,
-    MaybeCaller(caller): MaybeCaller,
+    Known(Identity { scope, until }): Known,
     Path(id): Path<String>,
     query: Query,
 ) -> Result<Response, ApiProblem> {
-    let Identity { scope, until } = known(caller)?;
     app.engine.node().may_connect()?;
     let (dialect, thread) = (dialect(&query)?, thread_of(&id)?);
     let place = app.limiter.stream(&scope)?;
@@ -83,11 +77,10 @@ pub(crate) async fn resume(
 /// run that is meant and `assistantMessage` or `messageId` the message: another one is not stopped.
 pub(crate) async fn stop(
     State(app): State<App>,
-    MaybeCaller(caller): MaybeCaller,
+    Caller(scope): Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiProblem> {
-    let Identity { scope, .. } = known(caller)?;
     let thread = thread_of(&id)?;
     let terms = terms_of(request.headers())?;
     let meant = body_of(request, &app).await?;
@@ -175,16 +168,17 @@ impl Reader {
             Stage::Over => return None,
             Stage::Ending => None,
             Stage::Reading => tokio::select! {
+                // In this order: where there is always a chunk, nothing after it is looked at.
                 biased;
+                () = auth::expiry(&self.app.engine, self.until) => {
+                    self.stage = Stage::Ending;
+                    Some(failure(&auth::expired().detail))
+                }
                 chunk = self.answer.next() => chunk,
                 () = moving(&mut self.leaving) => {
                     // Not an end: a reader that sees the connection break comes back, to another node.
                     self.stage = Stage::Over;
                     return Some(Err(Error::new(ErrorKind::ConnectionAborted, "the node is about to stop")));
-                }
-                () = auth::expiry(&self.app.engine, self.until) => {
-                    self.stage = Stage::Ending;
-                    Some(failure(&auth::expired().detail))
                 }
             },
         };

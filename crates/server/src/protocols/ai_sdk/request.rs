@@ -1,10 +1,10 @@
 //! Taking apart what a client of the AI SDK sends.
 //!
-//! The SDK sends the whole history with every message. Of it the last message is looked at and, of the one before, whose
-//! it is; all else is passed over as text, however much it is.
+//! The SDK sends the whole history with every message. Of it the last message is looked at and, of the one before, which it
+//! is: its id and its role, and its parts, since an edited message is known here by what it says. All else is passed over
+//! as text, however much it is.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use threadmill_engine::Terms;
 use threadmill_proto::limits::{IMPORT, MAX_DEPTH, METADATA_BYTES};
@@ -14,7 +14,7 @@ use threadmill_store::IdempotencyKey;
 
 use crate::app::App;
 use crate::problem::ApiProblem;
-use crate::request::fields::whole;
+use crate::request::fields::{media_of, whole};
 
 /// The longest id of a client's own that is mapped to one of this server's.
 const LONGEST_ID: usize = 1024;
@@ -80,8 +80,7 @@ pub(super) async fn body_of(request: Request, app: &App) -> Result<Map<String, V
     if bytes.is_empty() {
         return Ok(Map::new());
     }
-    let declared = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let media = declared.split(';').next().unwrap_or_default().trim();
+    let media = media_of(&parts.headers);
     if media != "application/json" {
         let detail = format!("The body is declared as `{media}`.");
         return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));

@@ -23,10 +23,10 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll};
 use serde_json::{Map, Value};
-use threadmill_engine::{Share, Terms};
-use threadmill_proto::{ErrorCode, Problem, json as shape};
+use threadmill_engine::{Share, Terms, moving};
+use threadmill_proto::{ErrorCode, Millis, Problem, json as shape};
 
-use super::answer::{Answer, moving};
+use super::answer::Answer;
 use super::request::{ChatRequest, fields_of, thread_of};
 use super::turn;
 use super::words::{Deltas, Dialect, frame};
@@ -49,7 +49,7 @@ const WRITE_BUFFER: usize = 8 << 20;
 const READ_AT_ONCE: usize = 16;
 /// Of a `requestId`, in bytes. The SDK's have 16.
 const LONGEST_ID: usize = 128;
-/// Close codes: the frame is none; the node is about to stop.
+/// Close codes: the frame is none, or nobody known is there; the node is about to stop.
 const CLOSE_REFUSED: u16 = 4400;
 const CLOSE_RESTART: u16 = 1012;
 
@@ -74,7 +74,8 @@ pub(crate) async fn upgrade(
         .on_upgrade(move |socket| async move {
             let peer = peer.map(|Extension(peer)| peer);
             let (answers, reading, is_known) = (SelectAll::new(), HashMap::new(), caller.is_some());
-            Connection { app, caller, is_known, socket, peer, answers, reading }.run().await;
+            let until = caller.as_ref().and_then(|caller| caller.until);
+            Connection { app, caller, is_known, until, socket, peer, answers, reading }.run().await;
         })
         .into_response())
 }
@@ -92,6 +93,8 @@ struct Connection {
     caller: Option<Identity>,
     /// The handshake said who it is, or a frame did.
     is_known: bool,
+    /// Until when somebody is, by the credentials that last longest.
+    until: Option<Millis>,
     socket: WebSocket,
     peer: Option<Arc<Peer>>,
     answers: SelectAll<BoxStream<'static, Tagged>>,
@@ -122,6 +125,10 @@ impl Connection {
                     }
                 },
                 () = tokio::time::sleep_until(greeted_by), if !self.is_known => {
+                    self.close(CLOSE_REFUSED, ErrorCode::Unauthorized.as_str()).await
+                }
+                // Answers that are read end by themselves when their reader is not known any more.
+                () = auth::expiry(&self.app.engine, self.until), if self.reading.is_empty() => {
                     self.close(CLOSE_REFUSED, ErrorCode::Unauthorized.as_str()).await
                 }
                 _ = heartbeat.tick() => self.write(Message::Ping(Vec::new().into())).await,
@@ -190,6 +197,7 @@ impl Connection {
             peer.known(&identity.scope);
         }
         self.is_known = true;
+        self.until = self.until.max(identity.until);
         Ok(identity)
     }
 
@@ -310,10 +318,12 @@ impl Reading {
     async fn go_on(&mut self, mut answer: Box<Answer>, mut sequence: u64, after: Option<u64>) -> Option<Said> {
         loop {
             let chunk = tokio::select! {
-                chunk = answer.next() => chunk,
+                // In this order, or whoever always has a chunk to read is never asked.
+                biased;
                 () = auth::expiry(&self.app.engine, self.identity.until) => {
                     return Some(self.failed(&auth::expired()));
                 }
+                chunk = answer.next() => chunk,
             };
             let Some(chunk) = chunk else {
                 self.step = Step::Last;

@@ -12,7 +12,7 @@
 //! A message is written once under its id however often it is sent, and whoever repeats it reads the answer that it got.
 
 use threadmill_engine::{
-    AppendRequest, CreateRequest, EXTERNAL, Edit, EditRequest, NewRun, RunRequest, Terms, WhenBusy, Written,
+    AppendRequest, CreateRequest, Edit, EditRequest, NewRun, RunRequest, Terms, WhenBusy, Written, WrittenBy,
 };
 use threadmill_proto::{
     Anchor, BranchId, ErrorCode, Message, MessageId, Problem, Role, RunInfo, RunStatus, Scope, ThreadId, Window,
@@ -43,10 +43,6 @@ pub(super) struct Turn<'a> {
 /// # Errors
 /// What stands in the way, in words for a person.
 pub(super) async fn take(app: &App, scope: &Scope, terms: &Terms, request: &ChatRequest) -> Answer<RunInfo> {
-    if request.provider.as_deref() == Some(EXTERNAL) {
-        // Nobody would get the token to write it with.
-        return Err(Problem::new(ErrorCode::ProviderUnknown, "Runs of programs outside begin at /v1/threads."));
-    }
     let _place = app.place_to_run(scope, true).map_err(|problem| problem.0)?;
     let turn = Turn { app, scope, terms, request };
     let written = match request.trigger {
@@ -239,7 +235,7 @@ impl Turn<'_> {
     }
 
     fn run(&self) -> NewRun {
-        NewRun { id: None, message: None, provider: self.request.provider.clone() }
+        NewRun { by: WrittenBy::Provider(self.request.provider.clone()), ..NewRun::default() }
     }
 
     /// A message of the chat, if there is one.

@@ -3,14 +3,15 @@
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use threadmill_engine::streams::{ForkOf, Producer, StreamKey, StreamLife, StreamPath, is_read_only};
+use threadmill_engine::streams::{ForkOf, StreamKey, StreamLife, StreamPath, is_read_only};
 use threadmill_proto::{ErrorCode, Millis, json};
 
 use super::offset;
 use crate::app::App;
 use crate::identity::auth::Identity;
 use crate::problem::ApiProblem;
-use crate::request::caller::Caller;
+use crate::request::caller::Known;
+use crate::request::fields::{header_number, header_text, header_word};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -18,10 +19,8 @@ type Answer<T> = Result<T, ApiProblem>;
 const MOUNT: &str = "/v1/stream/";
 /// The protocol's own paths.
 const RESERVED: &str = "__ds";
-/// The largest number that JavaScript counts to.
-const LARGEST: u64 = (1 << 53) - 1;
-/// Bytes of a media type, of a producer's name and of a writer's own number.
-const WORD: usize = 256;
+/// Bytes of a media type.
+const MEDIA: usize = 256;
 
 fn refused(detail: impl Into<String>) -> ApiProblem {
     ApiProblem::new(ErrorCode::InvalidRequest, detail)
@@ -54,8 +53,7 @@ impl FromRequestParts<App> for Asked {
     type Rejection = ApiProblem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
-        let Caller(scope) = Caller::from_request_parts(parts, app).await?;
-        let until = parts.extensions.get::<Identity>().and_then(|identity| identity.until);
+        let Known(Identity { scope, until }) = Known::from_request_parts(parts, app).await?;
         let path = Path::<String>::from_request_parts(parts, app).await;
         let Path(path) = path.map_err(|_| ApiProblem::new(ErrorCode::InvalidId, "The path is no text."))?;
         Ok(Self { key: StreamKey { scope, path: path_of(&path)? }, until })
@@ -69,60 +67,28 @@ fn path_of(text: &str) -> Answer<StreamPath> {
     StreamPath::parse(text).map_err(|rule| ApiProblem::new(ErrorCode::InvalidId, format!("In the path: {rule}.")))
 }
 
-/// A header that is there at most once, as text.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Answer<Option<&'h str>> {
-    let mut all = headers.get_all(name).iter();
-    let Some(value) = all.next() else { return Ok(None) };
-    if all.next().is_some() {
-        return Err(refused(format!("The request has two headers `{name}`.")));
-    }
-    match value.to_str() {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(refused(format!("The header `{name}` is not ASCII."))),
-    }
-}
-
-fn word<'h>(headers: &'h HeaderMap, name: &str) -> Answer<Option<&'h str>> {
-    match one(headers, name)? {
-        Some(text) if text.is_empty() || text.len() > WORD => {
-            Err(refused(format!("The header `{name}` has 1 to {WORD} characters.")))
-        }
-        word => Ok(word),
-    }
-}
-
-/// A whole number in decimal digits, without leading zeros.
-fn number(headers: &HeaderMap, name: &str) -> Answer<Option<u64>> {
-    let Some(text) = one(headers, name)? else { return Ok(None) };
-    let plain = text == "0" || text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    match text.parse() {
-        Ok(number) if plain && number <= LARGEST => Ok(Some(number)),
-        _ => Err(refused(format!("The header `{name}` is a whole number in digits, at most 2^53 - 1."))),
-    }
-}
-
 /// The media type that a body is said to be of.
 pub(super) fn content_type(headers: &HeaderMap) -> Answer<Option<String>> {
-    let Some(text) = one(headers, header::CONTENT_TYPE.as_str())? else { return Ok(None) };
+    let Some(text) = header_text(headers, header::CONTENT_TYPE.as_str())? else { return Ok(None) };
     let token = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
     };
     let essence = text.split(';').next().unwrap_or_default().trim();
     match essence.split_once('/') {
-        Some((kind, sub)) if text.len() <= WORD && token(kind) && token(sub) => Ok(Some(text.trim().to_owned())),
+        Some((kind, sub)) if text.len() <= MEDIA && token(kind) && token(sub) => Ok(Some(text.trim().to_owned())),
         _ => Err(refused("The Content-Type is no media type.")),
     }
 }
 
 /// Whether the stream is to be closed. Only `true` says so.
 pub(super) fn closes(headers: &HeaderMap) -> Answer<bool> {
-    Ok(one(headers, "stream-closed")?.is_some_and(|text| text.eq_ignore_ascii_case("true")))
+    Ok(header_text(headers, "stream-closed")?.is_some_and(|text| text.eq_ignore_ascii_case("true")))
 }
 
 /// How long a stream is to live.
 pub(super) fn life(headers: &HeaderMap) -> Answer<Option<StreamLife>> {
-    let ttl = number(headers, "stream-ttl")?;
-    let until = one(headers, "stream-expires-at")?;
+    let ttl = header_number(headers, "stream-ttl")?;
+    let until = header_text(headers, "stream-expires-at")?;
     match (ttl, until) {
         (Some(_), Some(_)) => Err(refused("A stream has a Stream-TTL or a Stream-Expires-At, not both.")),
         (Some(seconds), None) => Ok(Some(StreamLife::Idle(seconds))),
@@ -136,9 +102,9 @@ pub(super) fn life(headers: &HeaderMap) -> Answer<Option<StreamLife>> {
 
 /// What the stream is to be a fork of.
 pub(super) fn fork(headers: &HeaderMap) -> Answer<Option<ForkOf>> {
-    let from = one(headers, "stream-forked-from")?;
-    let at = one(headers, "stream-fork-offset")?;
-    let sub = number(headers, "stream-fork-sub-offset")?;
+    let from = header_text(headers, "stream-forked-from")?;
+    let at = header_text(headers, "stream-fork-offset")?;
+    let sub = header_number(headers, "stream-fork-sub-offset")?;
     let Some(from) = from else {
         return if at.is_none() && sub.is_none() {
             Ok(None)
@@ -171,36 +137,15 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Who appends: all three headers, or none.
-pub(super) fn producer(headers: &HeaderMap) -> Answer<Option<Producer>> {
-    let id = word(headers, "producer-id")?;
-    match (id, number(headers, "producer-epoch")?, number(headers, "producer-seq")?) {
-        (None, None, None) => Ok(None),
-        (Some(id), Some(epoch), Some(seq)) => Ok(Some(Producer { id: id.to_owned(), epoch, seq })),
-        _ => Err(refused("A producer sends Producer-Id, Producer-Epoch and Producer-Seq, or none of them.")),
-    }
-}
-
 /// The writer's own order.
 pub(super) fn seq(headers: &HeaderMap) -> Answer<Option<String>> {
-    Ok(word(headers, "stream-seq")?.map(str::to_owned))
+    Ok(header_word(headers, "stream-seq")?.map(str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::request::strict::tests::headers;
-
-    #[test]
-    fn numbers_are_digits() {
-        for bad in ["", "-1", "+1", "01", "1.0", "1e3", " 1", "1abc", "9007199254740992", "٣"] {
-            let Ok(value) = axum::http::HeaderValue::from_bytes(bad.as_bytes()) else { continue };
-            let map = HeaderMap::from_iter([(axum::http::HeaderName::from_static("stream-ttl"), value)]);
-            assert!(number(&map, "stream-ttl").is_err(), "{bad:?}");
-        }
-        assert!(matches!(number(&headers(&[("stream-ttl", "9007199254740991")]), "stream-ttl"), Ok(Some(LARGEST))));
-        assert!(number(&headers(&[("stream-ttl", "1"), ("stream-ttl", "1")]), "stream-ttl").is_err());
-    }
 
     #[test]
     fn a_forks_source_is_a_path_of_the_callers() {

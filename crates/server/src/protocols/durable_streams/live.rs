@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::stream;
 use serde_json::json;
 use threadmill_engine::streams::{ReadFrom, StreamFollower, StreamKey, StreamSlice, is_json};
-use threadmill_engine::{Leaving, Share};
+use threadmill_engine::{Leaving, Share, moving};
 use threadmill_proto::Millis;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -34,13 +34,6 @@ pub(super) fn next_cursor(app: &App, known: Option<&str>) -> String {
     let node = app.engine.node();
     let chance = node.some_time(Duration::from_secs(3600)).as_secs();
     offset::cursor(known, node.now(), chance)
-}
-
-/// Resolves when connections are asked to move.
-pub(super) async fn moving(leaving: &mut watch::Receiver<Leaving>) {
-    if leaving.wait_for(|now| *now == Leaving::Moving).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 struct Reader {
@@ -131,7 +124,8 @@ impl Kind {
 impl Reader {
     async fn next(&mut self) -> Option<String> {
         loop {
-            if self.over {
+            // Also of a stream in which there is always more, where nothing is waited for.
+            if self.over || auth::has_expired(&self.app.engine, self.until) {
                 return None;
             }
             let slice = match self.first.take() {

@@ -7,6 +7,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use threadmill_engine::moving;
 use threadmill_engine::streams::{ReadFrom, StreamSlice, is_json};
 use threadmill_proto::ErrorCode;
 use tokio::time::{Instant, timeout_at};
@@ -128,7 +129,7 @@ async fn wait(app: App, asked: ask::Asked, reading: Reading) -> Result<Response,
         from = ReadFrom::At(slice.to);
         let over = tokio::select! {
             changed = timeout_at(until, follower.changed()) => changed.is_err(),
-            () = live::moving(&mut leaving) => true,
+            () = moving(&mut leaving) => true,
         };
         if over {
             break slice;

@@ -10,7 +10,7 @@ use threadmill_proto::ErrorCode;
 use super::{answer, ask, body, subscriptions};
 use crate::app::App;
 use crate::problem::ApiProblem;
-use crate::request::fields::whole;
+use crate::request::fields::{producer, whole};
 
 type Answer = Result<Response, ApiProblem>;
 
@@ -67,7 +67,7 @@ pub(super) async fn append(
     headers: HeaderMap,
     bytes: Body,
 ) -> Answer {
-    let (close, producer, seq) = (ask::closes(&headers)?, ask::producer(&headers)?, ask::seq(&headers)?);
+    let (close, producer, seq) = (ask::closes(&headers)?, producer(&headers)?, ask::seq(&headers)?);
     let bytes = whole(bytes, app.engine.limits().body_bytes).await?;
     let invalid = |detail| ApiProblem::new(ErrorCode::InvalidRequest, detail);
     // A body that is not there is of no type, whatever a client's library says it is.

@@ -7,21 +7,20 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::BodyDataStream;
+use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
-use threadmill_engine::{Lines, Numbers, Producer, RunWriter, Taken, WriterToken};
+use threadmill_engine::{Line, Lines, NotTaken, Numbers, Producer, RunWriter, Taken, WriterToken};
 use threadmill_proto::{ErrorCode, Problem, RunId, json as shape};
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::{Framing, Splitter, all_of};
 use crate::app::App;
 use crate::problem::ApiProblem;
-use crate::request::fields::{unread, whole};
+use crate::request::fields::{self, media_of, unread, whole};
 use crate::request::query::path_id;
 use crate::serve::bodies::BodyShare;
 
@@ -35,6 +34,8 @@ const GATHERED: usize = 64 << 10;
 const AT_ONCE: usize = 1 << 10;
 /// When to try again where the node leaves, in milliseconds.
 const RETRY_MS: u32 = 500;
+/// How a run ended whose writer is refused for that.
+const OUTCOME: &str = "threadmill-outcome";
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -51,9 +52,8 @@ pub(crate) async fn chunks(State(app): State<App>, Path(id): Path<String>, reque
         share.known(&app.limiter, &token.scope);
     }
     let _place = app.limiter.stream(&token.scope)?;
-    let producer = producer(request.headers())?;
-    let media = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let framing = match media.split(';').next().unwrap_or_default().trim() {
+    let producer = fields::producer(request.headers())?;
+    let framing = match media_of(request.headers()) {
         "application/json" => None,
         "application/x-ndjson" | "application/jsonl" => Some(Framing::Lines),
         "text/event-stream" => Some(Framing::Events),
@@ -62,40 +62,23 @@ pub(crate) async fn chunks(State(app): State<App>, Path(id): Path<String>, reque
             return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType, detail));
         }
     };
-    let (first, producer) = producer.map_or((0, None), |(producer, first)| (first, Some(producer)));
+    let first = producer.as_ref().map_or(0, |producer| producer.seq);
+    let producer = producer.map(|producer| Producer { id: producer.id, epoch: producer.epoch });
     let taken = match framing {
         None => {
             let body = whole(request.into_body(), app.engine.limits().body_bytes).await?;
             let lines = if body.is_empty() { Vec::new() } else { all_of(&body, AT_ONCE)? };
             let lines = Lines { producer: producer.clone(), first, numbers: Numbers::One, lines };
-            app.engine.runs().outside().append(&writer, &lines).await?
+            app.engine.runs().outside().append(&writer, &lines).await
         }
         Some(framing) => {
             let splitter = Splitter::new(framing, app.engine.limits().body_bytes);
             let next = Lines { producer: producer.clone(), first, numbers: Numbers::Each, lines: Vec::new() };
             let body = request.into_body().into_data_stream();
-            Intake { app: &app, writer: &writer, splitter, next, body, committed: None }.run().await?
+            Intake { app: &app, writer: &writer, splitter, next, body, committed: None }.run().await
         }
     };
-    Ok(answer(&taken, producer.as_ref(), first))
-}
-
-/// The three headers of a producer, all or none.
-fn producer(headers: &HeaderMap) -> Answer<Option<(Producer, u64)>> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_owned());
-    let number = |text: &str| text.parse::<u64>().ok().filter(|number| *number < 1 << 53);
-    let malformed = || {
-        let detail = "Producer-Id, Producer-Epoch and Producer-Seq come together; the latter two are whole numbers.";
-        ApiProblem::new(ErrorCode::InvalidRequest, detail)
-    };
-    match (text("producer-id"), text("producer-epoch"), text("producer-seq")) {
-        (None, None, None) => Ok(None),
-        (Some(id), Some(epoch), Some(seq)) => {
-            let (epoch, seq) = (number(&epoch).ok_or_else(malformed)?, number(&seq).ok_or_else(malformed)?);
-            Ok(Some((Producer { id, epoch }, seq)))
-        }
-        _ => Err(malformed()),
-    }
+    Ok(taken.map_or_else(refused, |taken| answer(&taken, producer.as_ref(), first)))
 }
 
 fn answer(taken: &Taken, producer: Option<&Producer>, first: u64) -> Response {
@@ -115,6 +98,13 @@ fn answer(taken: &Taken, producer: Option<&Producer>, first: u64) -> Response {
     response
 }
 
+fn refused(why: NotTaken) -> Response {
+    let mut response = ApiProblem(why.problem).into_response();
+    let outcome = why.outcome.map(|outcome| HeaderValue::from_static(shape::outcome_word(outcome)));
+    response.headers_mut().extend(outcome.map(|outcome| (HeaderName::from_static(OUTCOME), outcome)));
+    response
+}
+
 /// A body that is appended as it comes.
 struct Intake<'a> {
     app: &'a App,
@@ -127,13 +117,13 @@ struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    async fn run(mut self) -> Answer<Taken> {
+    async fn run(mut self) -> Result<Taken, NotTaken> {
         let outside = self.app.engine.runs().outside();
         let mut taken = Taken { last: None, ended: None, expected: None };
         loop {
             let piece = tokio::select! {
                 biased;
-                () = self.writer.over() => return Err(self.why_over().await.into()),
+                () = self.writer.over() => return Err(why_over(self.app, self.writer).await),
                 piece = self.body.next() => piece,
                 () = tokio::time::sleep(RENEWED) => {
                     outside.renew(self.writer).await?;
@@ -141,7 +131,7 @@ impl Intake<'_> {
                 }
             };
             let (refused, is_last) = match piece {
-                Some(piece) => self.gather(&piece.map_err(|error| unread(&error, usize::MAX))?),
+                Some(piece) => (gather(piece, &mut self.body, &mut self.splitter, &mut self.next.lines), false),
                 None => {
                     let (lines, refused) = self.splitter.finish();
                     self.next.lines.extend(lines);
@@ -165,22 +155,7 @@ impl Intake<'_> {
         }
     }
 
-    /// Takes what has come already with a piece, as far as one commit goes. Whether the body is over is seen later.
-    fn gather(&mut self, piece: &[u8]) -> (Option<Problem>, bool) {
-        let (lines, mut refused) = self.splitter.take(piece);
-        self.next.lines.extend(lines);
-        let mut gathered = piece.len();
-        while refused.is_none() && gathered < GATHERED {
-            let Some(Some(Ok(piece))) = self.body.next().now_or_never() else { break };
-            gathered += piece.len();
-            let (lines, problem) = self.splitter.take(&piece);
-            self.next.lines.extend(lines);
-            refused = problem;
-        }
-        (refused, false)
-    }
-
-    async fn append(&mut self) -> Answer<Taken> {
+    async fn append(&mut self) -> Result<Taken, NotTaken> {
         if let Some(committed) = self.committed {
             sleep_until(committed + LEAST).await;
         }
@@ -190,20 +165,62 @@ impl Intake<'_> {
         self.next.lines.clear();
         Ok(taken)
     }
+}
 
-    /// Why nothing more is taken.
-    async fn why_over(&mut self) -> Problem {
-        let outside = self.app.engine.runs().outside();
-        match outside.is_over(self.writer).await {
-            Ok(true) => outside.why_refused(self.writer).await,
-            Ok(false) => Problem {
-                retry_after: Some(RETRY_MS),
-                ..Problem::new(
-                    ErrorCode::Unavailable,
-                    "The node is about to stop. Send what was not acknowledged again.",
-                )
-            },
-            Err(problem) => problem,
+/// Takes a piece and what has come already with it, as far as one commit goes; what is wrong with it. That the body is over
+/// is seen again later, that it broke off is not.
+fn gather(
+    mut piece: Result<Bytes, axum::Error>,
+    body: &mut BodyDataStream,
+    splitter: &mut Splitter,
+    all: &mut Vec<Line>,
+) -> Option<Problem> {
+    let mut gathered = 0;
+    loop {
+        let bytes = match piece {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(unread(&error, usize::MAX).0),
+        };
+        gathered += bytes.len();
+        let (lines, refused) = splitter.take(&bytes);
+        all.extend(lines);
+        if refused.is_some() || gathered >= GATHERED {
+            return refused;
         }
+        let Some(Some(next)) = body.next().now_or_never() else { return None };
+        piece = next;
+    }
+}
+
+/// Why nothing more is taken.
+async fn why_over(app: &App, writer: &RunWriter) -> NotTaken {
+    match app.engine.runs().outside().over(writer).await {
+        Ok(Some(over)) => over,
+        Ok(None) => {
+            let detail = "The node is about to stop. Send what was not acknowledged again.";
+            Problem { retry_after: Some(RETRY_MS), ..Problem::new(ErrorCode::Unavailable, detail) }.into()
+        }
+        Err(problem) => problem.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures_util::stream;
+    use threadmill_proto::Chunk;
+
+    use super::*;
+
+    /// The body was asked for more, and that it broke off was forgotten: half a line was taken for the last one.
+    #[tokio::test]
+    async fn what_breaks_off_while_it_is_gathered_is_not_over() {
+        let pieces = ["{\"type\":\"start-step\"}\n", "{\"type\":\"finish\"}"].map(Ok).into_iter();
+        let broken = pieces.chain([Err(std::io::Error::other("the connection broke"))]);
+        let mut body = Body::from_stream(stream::iter(broken)).into_data_stream();
+        let (mut splitter, mut lines) = (Splitter::new(Framing::Lines, 64), Vec::new());
+        let piece = body.next().await.expect("a piece");
+        let refused = gather(piece, &mut body, &mut splitter, &mut lines).expect("it broke off");
+        assert_eq!((refused.code, lines), (ErrorCode::BodyTooLarge, vec![Line::Chunk(Chunk::StartStep)]));
     }
 }

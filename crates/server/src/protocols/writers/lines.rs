@@ -1,7 +1,9 @@
 //! Lines of an answer: chunks of the AI SDK, one a line of JSON or one an event of its stream.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
-use threadmill_engine::{Line, MARK};
+use threadmill_engine::{Line, MARK, too_deep};
 use threadmill_proto::limits::MAX_DEPTH;
 use threadmill_proto::{Chunk, ErrorCode, JsonText, Outcome, Problem, json as shape};
 
@@ -39,17 +41,22 @@ impl Splitter {
     /// Takes a piece, and gives the lines that are whole with it. Those before one that is malformed are given with the
     /// refusal of that one.
     pub(super) fn take(&mut self, piece: &[u8]) -> (Vec<Line>, Option<Problem>) {
-        self.waiting.extend_from_slice(piece);
-        let mut lines = Vec::new();
-        while let Some(end) = self.waiting[self.looked..].iter().position(|byte| *byte == b'\n') {
-            let rest = self.waiting.split_off(self.looked + end + 1);
-            let line = std::mem::replace(&mut self.waiting, rest);
-            self.looked = 0;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.extend_from_slice(piece);
+        let (mut lines, mut begins) = (Vec::new(), 0);
+        while let Some(end) = waiting[self.looked..].iter().position(|byte| *byte == b'\n') {
+            let line = &waiting[begins..self.looked + end];
+            self.looked += end + 1;
+            begins = self.looked;
             if let Err(problem) = self.line(line.trim_ascii_end(), &mut lines) {
+                self.looked = 0;
                 return (lines, Some(problem));
             }
         }
-        self.looked = self.waiting.len();
+        // What is whole is taken away at once: line by line would be quadratic.
+        waiting.drain(..begins);
+        self.looked = waiting.len();
+        self.waiting = waiting;
         let held = self.waiting.len() + self.event.len();
         let too_long = (held > self.most).then(|| {
             let detail = format!("A line has more than {} bytes.", self.most);
@@ -71,8 +78,8 @@ impl Splitter {
 
     fn line(&mut self, line: &[u8], lines: &mut Vec<Line>) -> Result<(), Problem> {
         let data = match self.framing {
-            Framing::Lines => line.to_vec(),
-            Framing::Events if line.is_empty() => std::mem::take(&mut self.event),
+            Framing::Lines => Cow::Borrowed(line),
+            Framing::Events if line.is_empty() => Cow::Owned(std::mem::take(&mut self.event)),
             Framing::Events => {
                 if let Some(data) = line.strip_prefix(b"data:") {
                     self.event.extend_from_slice(data.trim_ascii_start());
@@ -80,7 +87,7 @@ impl Splitter {
                 return Ok(());
             }
         };
-        if !data.is_empty() && data != b"[DONE]" {
+        if !data.is_empty() && *data != *b"[DONE]" {
             let value = shape::level_from_slice(&data)
                 .map_err(|error| Problem::new(ErrorCode::InvalidJson, format!("A line is not JSON: {error}.")))?;
             lines.push(said(value)?);
@@ -105,22 +112,23 @@ fn said(value: Value) -> Result<Line, Problem> {
     let mut map = shape::object(value, "A line").map_err(|why| invalid(format!("{why}.")))?;
     let kind = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(match kind.as_str() {
-        "start" => metadata_of(&mut map).map_or(Line::Nothing, |metadata| Line::Chunk(Chunk::Metadata { metadata })),
-        "finish" => Line::End { outcome: Outcome::Complete, error: None, metadata: ending_of(&mut map) },
+        "start" => metadata_of(&mut map)?.map_or(Line::Nothing, |metadata| Line::Chunk(Chunk::Metadata { metadata })),
+        "finish" => Line::End { outcome: Outcome::Complete, error: None, metadata: ending_of(&mut map)? },
         "abort" => Line::End { outcome: Outcome::Stopped, error: None, metadata: None },
         "error" => {
             let error = map.get("errorText").and_then(Value::as_str).unwrap_or("The answer failed.");
             Line::End { outcome: Outcome::Failed, error: Some(error.chars().take(500).collect()), metadata: None }
         }
         "message-metadata" => {
-            let metadata = metadata_of(&mut map).ok_or_else(|| invalid("`messageMetadata` must be an object."))?;
+            let metadata = metadata_of(&mut map)?.ok_or_else(|| invalid("`messageMetadata` must be an object."))?;
             Line::Chunk(Chunk::Metadata { metadata })
         }
         MARK => return Err(invalid(format!("`{MARK}` is a word of the server's own."))),
         _ => {
             let chunk = shape::chunk_from_value(Value::Object(map)).map_err(|why| invalid(format!("{why}.")))?;
-            if depth_of(&chunk) > MAX_DEPTH {
-                return Err(invalid(format!("A chunk is nested deeper than {MAX_DEPTH} levels.")));
+            let depth = depth_of(&chunk);
+            if depth > MAX_DEPTH {
+                return Err(too_deep(ErrorCode::InvalidRequest, "A chunk", depth));
             }
             Line::Chunk(chunk)
         }
@@ -151,15 +159,20 @@ fn depth_of(chunk: &Chunk) -> usize {
     }
 }
 
-fn metadata_of(map: &mut Map<String, Value>) -> Option<JsonText> {
-    let value = map.shift_remove("messageMetadata").filter(shape::is_object)?;
-    let text = JsonText(value.to_string());
-    (text.depth() <= MAX_DEPTH).then_some(text)
+fn metadata_of(map: &mut Map<String, Value>) -> Result<Option<JsonText>, Problem> {
+    let value = map.shift_remove("messageMetadata").filter(shape::is_object);
+    value.map(|value| shallow("`messageMetadata`", JsonText(value.to_string()))).transpose()
+}
+
+/// Metadata that goes no deeper than a message may.
+fn shallow(what: &str, text: JsonText) -> Result<JsonText, Problem> {
+    let depth = text.depth();
+    if depth > MAX_DEPTH { Err(too_deep(ErrorCode::InvalidRequest, what, depth)) } else { Ok(text) }
 }
 
 /// What the message keeps of how its answer ended: metadata, the reason unless it simply stopped, and what was used.
-fn ending_of(map: &mut Map<String, Value>) -> Option<JsonText> {
-    let metadata = metadata_of(map).and_then(|text| shape::level_from_slice(text.0.as_bytes()).ok());
+fn ending_of(map: &mut Map<String, Value>) -> Result<Option<JsonText>, Problem> {
+    let metadata = metadata_of(map)?.and_then(|text| shape::level_from_slice(text.0.as_bytes()).ok());
     let mut kept = metadata.and_then(|value| shape::object(value, "metadata").ok()).unwrap_or_default();
     if let Some(reason) = map.get("finishReason").and_then(Value::as_str).filter(|reason| *reason != "stop") {
         kept.insert("finishReason".into(), reason.into());
@@ -167,7 +180,8 @@ fn ending_of(map: &mut Map<String, Value>) -> Option<JsonText> {
     if let Some(usage) = map.shift_remove("usage").filter(shape::is_object) {
         kept.insert("usage".into(), usage);
     }
-    (!kept.is_empty()).then(|| JsonText(Value::Object(kept).to_string()))
+    let kept = (!kept.is_empty()).then(|| JsonText(Value::Object(kept).to_string()));
+    kept.map(|text| shallow("`usage` with what holds it", text)).transpose()
 }
 
 #[cfg(test)]
@@ -213,6 +227,34 @@ mod tests {
         assert_eq!((lines, problem.map(|problem| problem.code)), (vec![delta("a")], Some(ErrorCode::InvalidJson)));
         let mut splitter = Splitter::new(Framing::Lines, 64);
         assert_eq!(splitter.take(&[b' '; 65]).1.map(|problem| problem.code), Some(ErrorCode::BodyTooLarge));
+    }
+
+    /// Line by line this took minutes.
+    #[test]
+    fn many_lines_of_one_piece_cost_what_they_are_long() {
+        let piece = "\n".repeat(1 << 20) + &json("a") + "\n";
+        let began = std::time::Instant::now();
+        assert_eq!(Splitter::new(Framing::Lines, 64).take(piece.as_bytes()), (vec![delta("a")], None));
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "it took {:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_goes_too_deep_is_refused_wherever_it_is() {
+        let nested = |levels: usize| format!("{}{}", "{\"a\":".repeat(levels) + "1", "}".repeat(levels));
+        for (line, field) in
+            [("start", "messageMetadata"), ("message-metadata", "messageMetadata"), ("finish", "usage")]
+        {
+            let of =
+                |levels: usize| all_of(format!(r#"{{"type":"{line}","{field}":{}}}"#, nested(levels)).as_bytes(), 1);
+            // What was used is kept one level down.
+            let most = if field == "usage" { MAX_DEPTH - 1 } else { MAX_DEPTH };
+            of(most).expect(line);
+            let refused = of(most + 1).expect_err(line);
+            assert_eq!(refused.code, ErrorCode::InvalidRequest);
+            assert!(refused.detail.contains(field) && refused.detail.contains("101 levels"), "{}", refused.detail);
+        }
+        let metadata = format!(r#"{{"type":"finish","messageMetadata":{}}}"#, nested(MAX_DEPTH + 1));
+        assert!(all_of(metadata.as_bytes(), 1).is_err(), "it was dropped without a word");
     }
 
     #[test]
