@@ -73,8 +73,35 @@ const SERVER: Table = &[
     ("listen", &["identity", "ops", "routes", "serve"]),
 ];
 
+/// Rooms of the command line, as above. `main` puts them together.
+const CLI: Table = &[
+    ("certificates", &["files"]),
+    ("clock", &[]),
+    ("connect", &[]),
+    ("descriptors", &[]),
+    ("files", &[]),
+    ("log", &[]),
+    ("manual", &[]),
+    ("printed", &[]),
+    ("private", &[]),
+    ("secrets", &[]),
+    ("stop", &[]),
+    ("checks", &["printed"]),
+    ("transfer", &["certificates", "connect", "private"]),
+    ("import", &["private", "transfer"]),
+    ("sample", &["import", "transfer"]),
+    ("bench", &["connect", "descriptors", "sample", "transfer"]),
+    ("config", &["files", "log", "printed", "sample", "secrets"]),
+    ("serve", &["certificates", "config", "descriptors", "log", "private", "stop"]),
+    ("local", &["certificates", "checks", "clock", "config", "files", "secrets", "serve"]),
+    ("verify", &["checks", "clock", "files", "local", "secrets", "stop"]),
+    ("backup", &["private"]),
+    ("bundle", &["config", "secrets", "verify"]),
+    ("operator", &["config", "files", "printed"]),
+];
+
 /// Crates whose rooms have a table.
-const ROOMS: &[(&str, Table)] = &[("engine", ENGINE), ("server", SERVER)];
+const ROOMS: &[(&str, Table)] = &[("cli", CLI), ("engine", ENGINE), ("server", SERVER)];
 
 /// Crates in which files still go round in a circle: words of a contract that name each other. In every other crate none do.
 const CIRCLES: &[&str] = &["core", "proto", "store", "store-redis", "store-sqlite"];

@@ -10,7 +10,6 @@ mod config;
 mod connect;
 mod descriptors;
 mod files;
-mod flags;
 mod import;
 mod local;
 mod log;

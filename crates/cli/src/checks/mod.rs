@@ -9,6 +9,7 @@ mod check;
 mod formats;
 mod report;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,41 @@ async fn one<S>(check: &Check<S>, on: &S, within: Duration) -> Verdict {
         Some(NotDone(why)) => Verdict::skipped(why.clone()),
         None => Verdict::failed(format!("{error:#}")),
     })
+}
+
+/// Does checks and tells of them; `verify` and `doctor` alike.
+pub(crate) async fn checked<S>(
+    command: &'static str,
+    page: &'static str,
+    chosen: &[&Check<S>],
+    on: &S,
+    within: Duration,
+    of: Vec<String>,
+    format: Format,
+) -> Report {
+    let printer = Printer::new(format, chosen.iter().map(|check| check.id));
+    let watched = format == Format::Text && std::io::stderr().is_terminal();
+    let began = Instant::now();
+    let mut done = 0;
+    let say_next = |done: usize| {
+        if let Some(next) = chosen.get(done).filter(|_| watched) {
+            // Over itself, and away before the finding is told.
+            eprint!("\r\x1b[K{}/{}  {} …", done + 1, chosen.len(), next.id);
+        }
+    };
+    say_next(0);
+    let tell = |finding: &Finding| {
+        if watched {
+            eprint!("\r\x1b[K");
+        }
+        printer.tell(finding, &format!("{page}#{}", finding.id));
+        done += 1;
+        say_next(done);
+    };
+    let findings = run(chosen, on, within, tell).await;
+    let report = Report { command, page, of, findings, took: began.elapsed() };
+    printer.finish(&report);
+    report
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ mod analytics;
 mod budgets;
 mod flag;
 mod limits;
+pub(crate) mod live;
 mod ops;
+pub(crate) mod overrides;
 #[cfg(test)]
 mod reference;
 mod retention;

@@ -7,8 +7,8 @@ use clap::CommandFactory as _;
 use expect_test::expect_file;
 use serde_json::{Map, Value};
 
+use super::live::is_live;
 use super::{Config, VARIABLES};
-use crate::serve::live::is_live;
 
 const HEAD: &str = "# Configuration
 

@@ -10,11 +10,11 @@ use figment::Source;
 use serde_json::Value;
 use threadmill_server::{dev_refusal, ops_refusal};
 
+use super::overrides::{self, Overrides};
 use crate::config::{
     Auth, Config, FileText, VARIABLES, allowed, auth, figment, load, operators, providers, resource, retention, said,
     webhooks,
 };
-use crate::flags::{self, Overrides};
 use crate::log;
 use crate::secrets;
 
@@ -95,7 +95,7 @@ fn check(file: Option<&Path>) -> anyhow::Result<()> {
 
 /// Why `serve` would refuse a configuration, if it would.
 pub(crate) fn usable(config: &Config) -> anyhow::Result<()> {
-    flags::flags(config, &Overrides::read()?)?;
+    overrides::flags(config, &Overrides::read()?)?;
     auth(config)?;
     let operators = operators(&config.ops)?;
     if let Some(why) = config.ops.listen.and_then(|at| ops_refusal(at, &operators)) {

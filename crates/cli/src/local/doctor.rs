@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::checks::{self, Chosen, Format};
+use crate::checks::{self, Chosen, Format, checked};
 use crate::local::{DOCTOR, Machine};
-use crate::verify::checked;
 
 const EXAMPLES: &str = "Examples:\n  threadmill doctor\n  threadmill doctor --data /var/lib/threadmill\n  \
     threadmill doctor --config /etc/threadmill.toml --skip port\n\nEach check: docs/doctor.md. A node that runs has its port: \

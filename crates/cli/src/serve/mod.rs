@@ -1,8 +1,7 @@
-//! `threadmill serve`: the node, what of its configuration changes while it runs ([`live`], [`reload`]), and where its traces go.
+//! `threadmill serve`: the node, what of its configuration changes while it runs ([`reload`]), and where its traces go.
 
 mod backend;
 pub(crate) mod hot;
-pub(crate) mod live;
 mod reload;
 mod traces;
 
@@ -19,9 +18,9 @@ use threadmill_engine::{ContextPolicy, Engine};
 use threadmill_server::{Guard, OpsSettings, dev_refusal, ops_refusal, serve};
 use tokio::net::TcpListener;
 
+use crate::config::overrides::{self, Overrides};
 use crate::config::{self, Auth, Config};
 use crate::descriptors;
-use crate::flags::{self, Overrides};
 use crate::log;
 use crate::private;
 use crate::serve::backend::Backend;
@@ -108,7 +107,7 @@ impl Serve {
         let config = self.config()?;
         log.follow(log::filter(&config.log)?);
         let overrides = Overrides::read()?;
-        let flags = flags::flags(&config, &overrides).context("the configuration cannot be used")?;
+        let flags = overrides::flags(&config, &overrides).context("the configuration cannot be used")?;
         let (auth, link) = config::auth(&config)?;
         let operators = config::operators(&config.ops)?;
         let (hosts, origins) = config::allowed(&config)?;
@@ -147,7 +146,7 @@ impl Serve {
         }
         // A pipe says its text once.
         if file.is_file() || !file.exists() {
-            flags::watch(&engine, file, overrides.clone());
+            overrides::watch(&engine, file, overrides.clone());
         }
         let traces = traces::send(&engine, &config.telemetry)?;
         eprintln!("threadmill: chat at http://{address} with data in {}", backend.place());

@@ -16,10 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
-use super::live::Running;
+use crate::config::live::Running;
+use crate::config::overrides::{self, Overrides};
 use crate::config::show;
 use crate::config::{self, Auth, Config};
-use crate::flags::{self, Overrides};
 use crate::log::Log;
 
 /// What a configuration comes to, of what may change while the server runs. Made before anything changes.
@@ -72,7 +72,7 @@ impl Reloader {
     fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
         let (hosts, origins) = config::allowed(config)?;
         Ok(Prepared {
-            flags: flags::flags(config, &self.overrides)?,
+            flags: overrides::flags(config, &self.overrides)?,
             providers: config::providers(config)?,
             auth: (config.auth == Auth::Token).then(|| config::auth(config)).transpose()?.map(|(auth, _)| auth),
             hosts,

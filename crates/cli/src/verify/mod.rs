@@ -22,15 +22,14 @@ mod tls;
 mod windows;
 mod writes;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
 
-use crate::checks::{self, Check, Chosen, Finding, Format, Printer, Report};
+use crate::checks::{self, Check, Chosen, Format, checked};
 use crate::local;
 use node::{Caller, Credential, Node};
 use scene::{Scene, Thresholds};
@@ -174,41 +173,6 @@ impl Verify {
             (None, None) => Credential::None,
         })
     }
-}
-
-/// Does checks and tells of them; `verify` and `doctor` alike.
-pub(crate) async fn checked<S>(
-    command: &'static str,
-    page: &'static str,
-    chosen: &[&Check<S>],
-    on: &S,
-    within: Duration,
-    of: Vec<String>,
-    format: Format,
-) -> Report {
-    let printer = Printer::new(format, chosen.iter().map(|check| check.id));
-    let watched = format == Format::Text && std::io::stderr().is_terminal();
-    let began = Instant::now();
-    let mut done = 0;
-    let say_next = |done: usize| {
-        if let Some(next) = chosen.get(done).filter(|_| watched) {
-            // Over itself, and away before the finding is told.
-            eprint!("\r\x1b[K{}/{}  {} …", done + 1, chosen.len(), next.id);
-        }
-    };
-    say_next(0);
-    let tell = |finding: &Finding| {
-        if watched {
-            eprint!("\r\x1b[K");
-        }
-        printer.tell(finding, &format!("{page}#{}", finding.id));
-        done += 1;
-        say_next(done);
-    };
-    let findings = checks::run(chosen, on, within, tell).await;
-    let report = Report { command, page, of, findings, took: began.elapsed() };
-    printer.finish(&report);
-    report
 }
 
 #[cfg(test)]

@@ -346,6 +346,12 @@ impl Outside {
         if let (Some(producer), Some(last)) = (&lines.producer, fresh.last) {
             fresh.chunks.push(mark(producer, last));
         }
+        if is_remembered && fresh.chunks.is_empty() && fresh.end.is_none() {
+            // No commit says that the run is over.
+            if let Some(over) = self.over(writer).await? {
+                return Err(over);
+            }
+        }
         if !fresh.chunks.is_empty() {
             match self.commit(writer, state, fresh.chunks).await {
                 Ok(()) => state.last = lines.producer.clone().zip(fresh.last).or_else(|| state.last.take()),

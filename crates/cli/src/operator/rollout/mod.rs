@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::server::{Operator, Reason, ServerArgs, Shape};
-use crate::flags;
+use crate::config::overrides;
 
 const EXAMPLES: &str = "Examples:\n  threadmill rollout start scalable-sync --internal ada,bob --who ada --why 'first week'\n  \
     threadmill rollout show scalable-sync\n  threadmill rollout kill scalable-sync --who ada --why 'blank pages'\n  \
@@ -129,7 +129,7 @@ const REPORT: Shape = &[("flag", Value::is_string), ("lines", Value::is_array)];
 
 /// How a flag is switched off where no node answers.
 fn without_a_server(flag: &str) -> String {
-    let variable = flags::off(flag);
+    let variable = overrides::off(flag);
     format!(
         "the kill is not confirmed; without the ops API, {variable} in a node's environment switches it off at a restart"
     )

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::Config;
+use super::Config;
 
 /// Keys and tables that change live.
 const LIVE: [&str; 15] = [
