@@ -9,3 +9,4 @@ mod hints;
 mod others;
 mod panics;
 pub(crate) mod planted;
+mod streams;
