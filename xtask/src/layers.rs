@@ -47,7 +47,7 @@ const ENGINE: Table = &[
     ("retention", &["lead", "node", "problem", "supervise", "sync", "telemetry", "threads"]),
     ("locks", &["node", "problem", "shares", "sync", "telemetry", "threads"]),
     ("webhooks", &["lead", "node", "problem", "providers", "supervise", "sync", "telemetry"]),
-    ("streams", &["delivery", "lead", "node", "problem", "supervise", "sync", "threads", "webhooks"]),
+    ("streams", &["delivery", "lead", "node", "problem", "shares", "supervise", "sync", "threads", "webhooks"]),
     ("flags", &["node", "problem", "supervise", "sync", "webhooks"]),
     ("feedback", &["problem"]),
     ("transfer", &["node", "problem", "threads"]),

@@ -12,7 +12,7 @@ use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Row, Statement};
 
 use crate::explain::{self, WindowCost};
-use crate::fail::{Done, Fail, Trouble, damage};
+use crate::fail::{Done, Fail, Kind, Trouble, damage};
 
 /// A value for a statement.
 pub(crate) type Param<'p> = &'p (dyn ToSql + Sync);
@@ -108,6 +108,16 @@ impl<'c> Db<'c> {
         match done {
             Err(Fail::Broken(trouble)) => Err(Fail::Broken(trouble)),
             done => self.batch("COMMIT").await.and(done),
+        }
+    }
+
+    /// Ends a write's transaction: what was done is durable if `stands` says so of it, or nothing is. Of one whose connection
+    /// is gone nobody knows.
+    pub(crate) async fn finish<T>(&self, done: Done<T>, stands: impl FnOnce(&T) -> bool) -> Done<T> {
+        match &done {
+            Ok(value) if stands(value) => self.batch("COMMIT").await.and(done),
+            Err(Fail::Broken(trouble)) if trouble.kind == Kind::Lost => done,
+            Ok(_) | Err(_) => self.batch("ROLLBACK").await.and(done),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use threadmill_proto::{Chunk, from_cbor, to_cbor};
-use threadmill_store::moving::{Cell, FIRST, Key, Kind, Moving, Row, Sums, Table, add_to};
+use threadmill_store::moving::{Cell, FIRST, Key, Kind, Moving, Row, Sums, Table, add_to, moves};
 use threadmill_store::{StoreError, StoreResult};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::ToSql;
@@ -246,7 +246,10 @@ impl Target {
         loop {
             let rows = db.all(&format!("FETCH {BATCH} FROM every /* {} */", word(table)), &[]).await?;
             for row in &rows {
-                add_to(sums, table, &cells(table, row)?);
+                let cells = cells(table, row)?;
+                if moves(table, &cells) {
+                    add_to(sums, table, &cells);
+                }
             }
             if rows.is_empty() {
                 return db.batch("COMMIT").await;

@@ -1,5 +1,6 @@
 //! Named streams: each write a transaction of its own that locks the rows it changes, so that nodes take turns; one that met
-//! another's is done over. What became durable is hinted to the other nodes.
+//! another's is done over. They share the connections for reading with those who read. What became durable is hinted to the
+//! other nodes.
 
 use async_trait::async_trait;
 use deadpool_postgres::Object;
@@ -7,7 +8,7 @@ use threadmill_proto::{Millis, Scope};
 use threadmill_store::StoreResult;
 use threadmill_store::streams::{
     self, Appended, Created, Listed, NewStream, ReadStream, StreamAnswer, StreamAppend, StreamHead, StreamKey,
-    StreamRefusal, StreamSlice, StreamStore, StreamTail, Swept,
+    StreamRefusal, StreamSlice, StreamStore, StreamTail, Swept, is_news,
 };
 
 use crate::db::Db;
@@ -19,22 +20,11 @@ use crate::store::PostgresStore;
 /// How often a write is done over that met another.
 const ATTEMPTS: u32 = 16;
 
-/// Ends a transaction: what is done is durable, or nothing is.
-async fn end<T>(db: &Db<'_>, done: Done<T>) -> Done<T> {
-    match done {
-        Ok(value) => db.batch("COMMIT").await.map(|()| value),
-        Err(Fail::Broken(trouble)) if trouble.kind == Kind::Lost => Err(Fail::Broken(trouble)),
-        Err(fail) => {
-            db.batch("ROLLBACK").await?;
-            Err(fail)
-        }
-    }
-}
-
 /// Writes in a transaction, with `rows` as its name for the rows. A macro for the reason that [`reading`] is one.
 macro_rules! writing {
     ($store:expr, $rows:ident => $write:expr) => {{
         let connections = &$store.connections;
+        let _turn = connections.turn().await?;
         let mut attempts = 0;
         loop {
             let loan = connections.lend(connections.reader().await?);
@@ -45,7 +35,7 @@ macro_rules! writing {
                     let $rows = &mut Named { db, found: Found::Locked };
                     $write.await
                 };
-                end(db, work.await).await
+                db.finish(work.await, |_| true).await
             };
             let client = loan.back();
             match done {
@@ -59,6 +49,15 @@ macro_rules! writing {
             }
         }
     }};
+}
+
+impl PostgresStore {
+    /// Tells the other nodes of a write, if it is one to tell of.
+    fn tell(&self, key: &StreamKey, news: bool) {
+        if news {
+            self.hints.told_stream(key);
+        }
+    }
 }
 
 /// The rows of a read.
@@ -78,13 +77,13 @@ async fn head(db: &Db<'_>, key: &StreamKey, at: Millis) -> Done<Result<StreamHea
 impl StreamStore for PostgresStore {
     async fn create_stream(&self, key: &StreamKey, new: NewStream) -> StreamAnswer<Created> {
         let done = writing!(self, rows => streams::create_stream(rows, key, &new));
-        self.hints.told_stream(key);
+        self.tell(key, is_news(&done, |created| created.fresh));
         done
     }
 
     async fn append_stream(&self, key: &StreamKey, append: StreamAppend) -> StreamAnswer<Appended> {
         let done = writing!(self, rows => streams::append_stream(rows, key, &append));
-        self.hints.told_stream(key);
+        self.tell(key, is_news(&done, |appended| !appended.repeated));
         done
     }
 
@@ -102,7 +101,7 @@ impl StreamStore for PostgresStore {
 
     async fn delete_stream(&self, key: &StreamKey, at: Millis) -> StreamAnswer<()> {
         let done = writing!(self, rows => streams::delete_stream(rows, key, at));
-        self.hints.told_stream(key);
+        self.tell(key, is_news(&done, |()| true));
         done
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    /// Connections for reading: how many reads run at once. The writer and the hints have one each besides.
+    /// Connections for reading: how many reads run at once. The writer and the hints have one each besides. Named streams are
+    /// written on at most half of these, or on the only one.
     pub readers: usize,
     /// How long one statement may take, on the server and here.
     pub deadline: Duration,

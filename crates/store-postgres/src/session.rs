@@ -11,11 +11,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use threadmill_store::StoreResult;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::fail::{Done, Fail, Kind, unavailable};
+use crate::fail::{Done, Fail, Kind, Trouble, unavailable};
 use crate::options::PostgresOptions;
 use crate::origin::{self, Purpose};
 
@@ -147,6 +149,8 @@ enum Checked {
 /// The connections of a node.
 pub(crate) struct Connections {
     readers: Pool,
+    /// How many of the readers may be written on at once.
+    turns: Semaphore,
     writer: Pool,
     deadline: Duration,
     /// Statements that the writer's commits were made of.
@@ -177,6 +181,7 @@ impl Connections {
     fn of(config: &Config, tls: &Tls, options: &PostgresOptions, checked: fn(Purpose) -> Checked) -> StoreResult<Self> {
         Ok(Self {
             readers: pool(config, tls, options, options.readers.max(1), checked(Purpose::Reading))?,
+            turns: Semaphore::new((options.readers / 2).max(1)),
             writer: pool(config, tls, options, 1, checked(Purpose::Writing))?,
             deadline: options.deadline,
             statements: AtomicU64::new(0),
@@ -206,6 +211,14 @@ impl Connections {
     /// A connection for reading.
     pub(crate) async fn reader(&self) -> Done<Object> {
         Ok(self.readers.get().await?)
+    }
+
+    /// A turn to write on a connection for reading. Half of these are the most that are written on, so that reads find one;
+    /// it is waited for no longer than a statement may take.
+    pub(crate) async fn turn(&self) -> Done<SemaphorePermit<'_>> {
+        let busy = |_| Trouble::lost("every connection for writing streams is busy");
+        let turn = timeout(self.deadline, self.turns.acquire()).await.map_err(busy);
+        turn.and_then(|turn| turn.map_err(Trouble::lost)).map_err(Fail::Broken)
     }
 
     /// Takes a connection back after a read. Returns the read's end, or `None` if the connection had gone and it is
@@ -264,7 +277,7 @@ impl Drop for Loan {
         };
         let deadline = self.deadline;
         runtime.spawn(async move {
-            let ended = tokio::time::timeout(deadline, client.batch_execute("ROLLBACK")).await;
+            let ended = timeout(deadline, client.batch_execute("ROLLBACK")).await;
             if !matches!(ended, Ok(Ok(()))) {
                 drop(Object::take(client));
             }

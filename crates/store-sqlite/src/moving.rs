@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row as SqlRow, params};
 use threadmill_proto::{from_cbor, to_cbor};
 use threadmill_store::StoreResult;
-use threadmill_store::moving::{Cell, FIRST, Key, Moving, Page, Row, Sums, Table, add_to};
+use threadmill_store::moving::{Cell, FIRST, Key, Moving, Page, Row, Sums, Table, add_to, moves};
 use threadmill_store::relational::{self, NONE, Stretch, at_once, key, owner_at};
 
 use crate::codec::{Chunks, bare_body};
@@ -313,6 +313,7 @@ fn page(db: &Db<'_>, table: Table, thread: Option<i64>, after: Key, limit: usize
         Some(Cell::Int(number)) => *number,
         _ => 0,
     };
+    rows.retain(|row| moves(table, row));
     let next = rows.last().filter(|_| paged).map(|row| (int(row, first), second.map_or(0, |at| int(row, at))));
     Ok(Page { rows, next })
 }

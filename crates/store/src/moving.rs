@@ -287,6 +287,14 @@ const RUNS: &[(&str, Kind)] = &[
     ("held", Bytes),
 ];
 
+/// Whether a row moves. Named streams do not, and so neither do the settings that speak of them: a subscription would wait in
+/// the new store for streams that are not there.
+#[must_use]
+pub fn moves(table: Table, row: &[Cell]) -> bool {
+    let stays = |key: &str| key.starts_with("streams/sub/") || key == "streams/lead";
+    !matches!((table, row.first()), (Table::Settings, Some(Cell::Text(key))) if stays(key))
+}
+
 /// Adds a row to the sums.
 pub fn add_to(sums: &mut Sums, table: Table, row: &[Cell]) {
     let mut hash = blake3::Hasher::new();

@@ -12,7 +12,8 @@ use threadmill_proto::{LockName, Message, MessageStatus, Outcome, Part, Position
 use threadmill_store::conformance::Rig;
 use threadmill_store::conformance::kit::{Chat, branch_id, key, message_id, run_id, scope, thread_id};
 use threadmill_store::{
-    Changes, DurableStore, ImportRow, ImportThread, LockAnswer, LockRequest, LockToken, StoreError, Transaction,
+    Changes, DurableStore, ImportRow, ImportThread, LockAnswer, LockRequest, LockToken, SettingPut, StoreError,
+    Transaction,
 };
 use threadmill_store_postgres::{PostgresOptions, PostgresStore};
 use threadmill_store_sqlite::{SqliteOptions, SqliteStore};
@@ -74,6 +75,10 @@ async fn library() -> Library {
     let LockAnswer::Granted(grant) = chat.store.acquire_lock(&chat.scope, request).await.expect("decides") else {
         panic!("the lock is free")
     };
+    // What is set moves, but for what speaks of named streams, which stay.
+    let put = |key: &str| SettingPut::new(key, 0, "{}");
+    let settings = ["streams/seed", "streams/lead", "streams/sub/a/b", "tests/kept"].map(put).to_vec();
+    assert!(rig.0.put_settings(settings).await.expect("puts"));
     let digest = rig.0.digest().await.expect("digests");
     rig.0.close().await.expect("closes");
     Library { directory, digest, read, keyed, lock: LockToken { name, token: grant.token } }
@@ -103,6 +108,8 @@ async fn a_library_moves_whole() {
 
     let store = open(&database).await;
     assert_eq!(store.digest().await.expect("digests"), library.digest);
+    let settings = store.settings("").await.expect("reads");
+    assert_eq!(settings.iter().map(|setting| setting.key.as_str()).collect::<Vec<_>>(), ["streams/seed", "tests/kept"]);
     let mut ann = Chat { store: store.clone(), scope: scope("acme", "ann"), thread: thread_id("t"), at: 2_000 };
     let Changes::Since { events, .. } = ann.since(library.read).await else { panic!("a reader starts over") };
     assert_eq!(events.first().map(|event| event.record.seq), Some(library.read.seq + 1));

@@ -123,6 +123,7 @@ async fn subscriptions_are_their_users_and_their_workers() {
     // Of a deleted one no word counts, nor of one that takes its name.
     assert_eq!(send(&ann, Method::DELETE, "__ds/subscriptions/s", &[], "").await.status(), 204);
     assert_eq!(send(&ann, Method::GET, "__ds/subscriptions/s", &[], "").await.status(), 404);
+    assert_eq!(ack("s", &token).await, 404);
     assert_eq!(put(&ann, "s").await.expect("an answer").status(), 201);
     assert_eq!(ack("s", &token).await, 409);
 }

@@ -37,10 +37,6 @@ impl Followed {
         }
     }
 
-    pub(super) fn wake_all(&self) {
-        lock(&self.0).values().for_each(|topic| topic.woken.send_modify(|times| *times += 1));
-    }
-
     pub(super) fn keys(&self) -> Vec<StreamKey> {
         lock(&self.0).keys().cloned().collect()
     }

@@ -19,8 +19,9 @@ pub use threadmill_store::streams::{
     Appended, Created, ForkOf, NewStream, Producer, ReadFrom, StreamAppend, StreamHead, StreamKey, StreamLife,
     StreamPath, StreamRefusal, StreamSlice, is_json,
 };
-use threadmill_store::streams::{ReadStream, Swept};
+use threadmill_store::streams::{ReadStream, StreamAnswer, Swept, is_news};
 use threadmill_store::{DurableStore, Hint, Peers};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -42,8 +43,10 @@ const COMPARE: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 256;
 /// How often it is looked for what is to be removed.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Streams that expire in one step, and rows that are removed in one: each of these may have two mebibytes.
+/// Streams that expire in one step.
 const STEP: u32 = 16;
+/// How long a reader of a run's stream waits that could not be told what comes next.
+const AGAIN: Duration = Duration::from_secs(1);
 /// About how much of a stream one read takes, in bytes.
 const PAGE: u64 = 256 << 10;
 
@@ -54,6 +57,8 @@ pub struct Streams {
     node: Arc<Node>,
     peers: Option<Arc<dyn Peers>>,
     followed: Arc<Followed>,
+    /// Hints were lost.
+    recheck: Notify,
     delivery: Arc<Delivery>,
     subscriptions: Arc<Subscriptions>,
 }
@@ -74,7 +79,7 @@ impl Streams {
     ) -> Arc<Self> {
         let followed = Arc::<Followed>::default();
         let subscriptions = Subscriptions::new(Arc::clone(&store), Arc::clone(&node), Arc::clone(&followed));
-        Arc::new(Self { store, writer, node, peers, followed, delivery, subscriptions })
+        Arc::new(Self { store, writer, node, peers, followed, recheck: Notify::new(), delivery, subscriptions })
     }
 
     /// Workers that are woken by streams.
@@ -89,6 +94,13 @@ impl Streams {
         self.subscriptions.poke(&key.scope);
     }
 
+    /// The same of a write that had an effect, or of which nobody knows: whoever waits looks.
+    fn tell<T>(&self, key: &StreamKey, done: &StreamAnswer<T>, effect: impl FnOnce(&T) -> bool) {
+        if is_news(done, effect) {
+            self.wake(key);
+        }
+    }
+
     /// Makes a stream, or finds the same one there.
     ///
     /// # Errors
@@ -98,7 +110,7 @@ impl Streams {
         let cost = WRITE + new.body.len() as u64;
         let write = async move {
             let done = streams.store.streams().create_stream(&key, new).await;
-            streams.wake(&key);
+            streams.tell(&key, &done, |created| created.fresh);
             done
         };
         self.writer.admitted(&scope, cost, write, |done| done).await
@@ -113,8 +125,7 @@ impl Streams {
         let cost = WRITE + append.body.len() as u64;
         let write = async move {
             let done = streams.store.streams().append_stream(&key, append).await;
-            // Also if nobody knows what became of it: whoever waits looks.
-            streams.wake(&key);
+            streams.tell(&key, &done, |appended| !appended.repeated);
             done
         };
         self.writer.admitted(&scope, cost, write, |done| done).await
@@ -129,7 +140,7 @@ impl Streams {
         let at = self.node.now();
         let write = async move {
             let done = streams.store.streams().delete_stream(&key, at).await;
-            streams.wake(&key);
+            streams.tell(&key, &done, |()| true);
             done
         };
         self.writer.admitted(&scope, WRITE, write, |done| done).await
@@ -213,7 +224,7 @@ impl Streams {
                     loop {
                         match hints.recv().await {
                             Ok(Hint::Stream { key }) => streams.wake(&key),
-                            Ok(Hint::Recheck) | Err(RecvError::Lagged(_)) => streams.followed.wake_all(),
+                            Ok(Hint::Recheck) | Err(RecvError::Lagged(_)) => streams.recheck.notify_one(),
                             Ok(Hint::Thread { .. } | Hint::Run { .. } | Hint::Summaries { .. }) => {}
                             Err(RecvError::Closed) => return,
                         }
@@ -228,7 +239,10 @@ impl Streams {
         let mut tick = interval(COMPARE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.recheck.notified() => {}
+            }
             for keys in self.followed.keys().chunks(AT_ONCE) {
                 match self.store.streams().stream_tails(keys, self.node.now()).await {
                     Ok(tails) => keys.iter().zip(tails).for_each(|(key, tail)| self.followed.compare(key, tail)),
@@ -281,9 +295,12 @@ impl StreamFollower {
         match &mut self.0 {
             Source::Named(following) => following.changed().await,
             Source::Run(feed) => {
-                // After the end nothing happens.
-                if !matches!(feed.next().await, Ok(Some(_))) {
-                    std::future::pending::<()>().await;
+                match feed.next().await {
+                    Ok(Some(_)) => {}
+                    // After the end nothing happens.
+                    Ok(None) => std::future::pending().await,
+                    // Whoever waits reads, and sees why; or the next time it is heard again.
+                    Err(_) => tokio::time::sleep(AGAIN).await,
                 }
             }
         }

@@ -9,6 +9,10 @@ use threadmill_proto::{
     BranchId, LockName, Message, MessageId, Millis, Position, Record, RunId, Scope, TenantId, Thread, ThreadId, UserId,
     Window,
 };
+use threadmill_store::streams::{
+    Appended, Created, Listed, NewStream, ReadStream, StreamAnswer, StreamAppend, StreamHead, StreamKey, StreamSlice,
+    StreamTail, Swept,
+};
 use threadmill_store::{
     Branch, Changes, ChunkAppend, CommitSink, Committed, DurableStore, ExportPage, ImportRow, ImportState,
     ImportThread, Lease, LeasedRun, ListQuery, LockAnswer, LockGrant, LockRead, LockRequest, LockToken, PageLimits,
@@ -75,6 +79,24 @@ words! {
         Find "find",
         /// A hash of everything.
         Digest "digest",
+        /// A named stream, to be made.
+        CreateStream "create_stream",
+        /// More of a named stream.
+        AppendStream "append_stream",
+        /// That a named stream was used.
+        TouchStream "touch_stream",
+        /// A named stream's deletion.
+        DeleteStream "delete_stream",
+        /// What is left of named streams.
+        SweepStreams "sweep_streams",
+        /// A part of a named stream.
+        ReadStream "read_stream",
+        /// How a named stream stands.
+        HeadStream "head_stream",
+        /// Where named streams end.
+        StreamTails "stream_tails",
+        /// A user's named streams.
+        ListStreams "list_streams",
     }
 }
 
@@ -97,6 +119,9 @@ words! {
         Append "append",
         Lock "lock",
         Read "read",
+        StreamWrite "stream_write",
+        StreamSweep "stream_sweep",
+        StreamRead "stream_read",
     }
 }
 
@@ -122,6 +147,9 @@ impl Asked {
             | Self::Export
             | Self::Find
             | Self::Digest => Class::Read,
+            Self::CreateStream | Self::AppendStream | Self::TouchStream | Self::DeleteStream => Class::StreamWrite,
+            Self::SweepStreams => Class::StreamSweep,
+            Self::ReadStream | Self::HeadStream | Self::StreamTails | Self::ListStreams => Class::StreamRead,
         }
     }
 }
@@ -204,7 +232,7 @@ impl DurableStore for Counted {
     }
 
     fn streams(&self) -> &dyn StreamStore {
-        self.store.streams()
+        self
     }
 
     async fn apply(&self, transaction: Transaction) -> StoreResult<Committed> {
@@ -344,5 +372,44 @@ impl DurableStore for Counted {
 
     async fn digest(&self) -> StoreResult<[u8; 32]> {
         self.counts.around(Asked::Digest, self.store.digest()).await
+    }
+}
+
+#[async_trait]
+impl StreamStore for Counted {
+    async fn create_stream(&self, key: &StreamKey, new: NewStream) -> StreamAnswer<Created> {
+        self.counts.around(Asked::CreateStream, self.store.streams().create_stream(key, new)).await
+    }
+
+    async fn append_stream(&self, key: &StreamKey, append: StreamAppend) -> StreamAnswer<Appended> {
+        self.counts.around(Asked::AppendStream, self.store.streams().append_stream(key, append)).await
+    }
+
+    async fn read_stream(&self, key: &StreamKey, read: ReadStream) -> StreamAnswer<StreamSlice> {
+        self.counts.around(Asked::ReadStream, self.store.streams().read_stream(key, read)).await
+    }
+
+    async fn head_stream(&self, key: &StreamKey, at: Millis) -> StreamAnswer<StreamHead> {
+        self.counts.around(Asked::HeadStream, self.store.streams().head_stream(key, at)).await
+    }
+
+    async fn touch_stream(&self, key: &StreamKey, at: Millis) -> StoreResult<()> {
+        self.counts.around(Asked::TouchStream, self.store.streams().touch_stream(key, at)).await
+    }
+
+    async fn delete_stream(&self, key: &StreamKey, at: Millis) -> StreamAnswer<()> {
+        self.counts.around(Asked::DeleteStream, self.store.streams().delete_stream(key, at)).await
+    }
+
+    async fn stream_tails(&self, keys: &[StreamKey], at: Millis) -> StoreResult<Vec<Option<StreamTail>>> {
+        self.counts.around(Asked::StreamTails, self.store.streams().stream_tails(keys, at)).await
+    }
+
+    async fn list_streams(&self, scope: &Scope, after: i64, limit: u32, at: Millis) -> StoreResult<Vec<Listed>> {
+        self.counts.around(Asked::ListStreams, self.store.streams().list_streams(scope, after, limit, at)).await
+    }
+
+    async fn sweep_streams(&self, at: Millis, limit: u32) -> StoreResult<Swept> {
+        self.counts.around(Asked::SweepStreams, self.store.streams().sweep_streams(at, limit)).await
     }
 }

@@ -10,3 +10,4 @@ mod others;
 mod panics;
 pub(crate) mod planted;
 mod writers;
+mod streams;

@@ -230,6 +230,11 @@ impl Bench {
         self.said.send(hint).expect("the engine listens");
     }
 
+    /// Says that hints were lost.
+    pub(crate) fn recheck(&self) {
+        self.said.send(Hint::Recheck).expect("the engine listens");
+    }
+
     pub(crate) async fn start(&self) {
         let start = Command::StartRun {
             thread: thread(),

@@ -1,8 +1,11 @@
 //! Named streams: the rows that their rules read and write. A stream that is buried has no path; its rows are removed by and
-//! by. Who writes locks each stream that it finds until the end of its transaction, a user's count before a source.
+//! by. Who writes locks each stream that it finds until the end of its transaction; who makes or deletes streams locks their
+//! user's count before.
 
 use threadmill_proto::{Millis, Scope};
-use threadmill_store::streams::{Entry, Listed, StreamKey, StreamPath, StreamRow, StreamRows, StreamTail};
+use threadmill_store::streams::{
+    Entry, Listed, StreamKey, StreamPath, StreamRow, StreamRows, StreamTail, removed_bytes, removed_rows,
+};
 use tokio_postgres::Row;
 
 use crate::codec::{int, uint};
@@ -166,23 +169,44 @@ impl StreamRows for Named<'_> {
         const SQL: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM threadmill.named_streams WHERE expires <= $1 ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED"
+            // Their owners' counts with them: what is deleted changes those, and to wait for one here would be the wrong order.
+            " FROM threadmill.named_streams s
+              JOIN threadmill.named_owners o ON o.owner = s.owner AND o.tenant = s.tenant
+              WHERE s.expires <= $1 ORDER BY s.expires LIMIT $2 FOR UPDATE SKIP LOCKED"
         );
         self.db.all(SQL, &[&int(at), &i64::from(limit)]).await?.iter().map(read).collect()
     }
 
-    async fn remove_some(&mut self, limit: u32) -> Done<u64> {
+    async fn remove_some(&mut self, bytes: u64) -> Done<u64> {
         const NEXT: &str = "SELECT num FROM threadmill.named_streams WHERE path IS NULL ORDER BY num LIMIT 1
             FOR UPDATE SKIP LOCKED";
-        const ENTRIES: &str = "DELETE FROM threadmill.named_entries WHERE (stream, at) IN (
-            SELECT stream, at FROM threadmill.named_entries WHERE stream = $1 LIMIT $2)";
+        const LENGTHS: &str = "SELECT at, octet_length(body)::bigint FROM threadmill.named_entries
+            WHERE stream = $1 ORDER BY at LIMIT $2";
+        const ENTRIES: &str = "DELETE FROM threadmill.named_entries WHERE stream = $1 AND at <= $2";
         const PRODUCERS: &str = "DELETE FROM threadmill.named_producers WHERE stream = $1";
-        let Some(row) = self.db.one(NEXT, &[]).await? else { return Ok(0) };
-        let num: i64 = get(&row, 0)?;
-        let mut removed = self.db.change(ENTRIES, &[&num, &i64::from(limit)]).await?;
-        if removed < u64::from(limit) {
-            removed += self.db.change(PRODUCERS, &[&num]).await?;
-            removed += self.db.change("DELETE FROM threadmill.named_streams WHERE num = $1", &[&num]).await?;
+        let (mut removed, mut left) = (0, bytes);
+        while left > 0
+            && let Some(row) = self.db.one(NEXT, &[]).await?
+        {
+            let num: i64 = get(&row, 0)?;
+            let mut last: Option<i64> = None;
+            // As many as there may be: whoever reads to the end of these is at the end of the stream, or of the bytes.
+            for row in &self.db.all(LENGTHS, &[&num, &int(removed_rows(left))]).await? {
+                last = Some(get(row, 0)?);
+                left = left.saturating_sub(removed_bytes(uint(get(row, 1)?)?));
+                if left == 0 {
+                    break;
+                }
+            }
+            if let Some(last) = last {
+                removed += self.db.change(ENTRIES, &[&num, &last]).await?;
+            }
+            if left > 0 {
+                let producers = self.db.change(PRODUCERS, &[&num]).await?;
+                self.db.change("DELETE FROM threadmill.named_streams WHERE num = $1", &[&num]).await?;
+                removed += producers + 1;
+                left = left.saturating_sub(removed_bytes(0) * (producers + 1));
+            }
         }
         Ok(removed)
     }

@@ -4,7 +4,7 @@ use threadmill_store::{Setting, SettingPut, SettingsPage, keys_end};
 
 use crate::codec::{int, uint};
 use crate::db::{Db, get};
-use crate::fail::{Done, Fail};
+use crate::fail::Done;
 
 /// A page of them.
 pub(crate) async fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>> {
@@ -21,12 +21,7 @@ pub(crate) async fn page(db: &Db<'_>, page: &SettingsPage) -> Done<Vec<Setting>>
 pub(crate) async fn put(db: &Db<'_>, mut puts: Vec<SettingPut>) -> Done<bool> {
     puts.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     db.batch("BEGIN").await?;
-    let done = put_each(db, &puts).await;
-    match done {
-        Ok(true) => db.batch("COMMIT").await.map(|()| true),
-        Err(Fail::Broken(trouble)) => Err(Fail::Broken(trouble)),
-        other => db.batch("ROLLBACK").await.and(other),
-    }
+    db.finish(put_each(db, &puts).await, |all| *all).await
 }
 
 async fn put_each(db: &Db<'_>, puts: &[SettingPut]) -> Done<bool> {

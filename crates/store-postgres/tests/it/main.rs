@@ -11,4 +11,5 @@ mod nodes;
 mod proxy;
 mod replicas;
 mod server;
+mod streams;
 mod tls;

@@ -3,9 +3,11 @@
 
 use rusqlite::{Row, params};
 use threadmill_proto::{Millis, Scope};
-use threadmill_store::streams::{Entry, Listed, MOST_BYTES, StreamKey, StreamPath, StreamRow, StreamRows};
+use threadmill_store::streams::{
+    Entry, Listed, MOST_BYTES, StreamKey, StreamPath, StreamRow, StreamRows, removed_bytes,
+};
 
-use crate::db::Db;
+use crate::db::{Db, Step};
 use crate::fail::{Done, Fail, damage};
 
 /// Bits of an entry's key that say where it begins; those above are its stream's number. Frozen.
@@ -130,18 +132,32 @@ impl StreamRows for Named<'_> {
         self.0.all(&sql, params![at, limit], read)
     }
 
-    async fn remove_some(&mut self, limit: u32) -> Done<u64> {
+    async fn remove_some(&mut self, bytes: u64) -> Done<u64> {
         const NEXT: &str = "SELECT num FROM named_streams WHERE path IS NULL ORDER BY num LIMIT 1";
-        const ENTRIES: &str = "DELETE FROM named_entries WHERE key IN
-            (SELECT key FROM named_entries WHERE key BETWEEN ?1 AND ?2 LIMIT ?3)";
+        const LENGTHS: &str = "SELECT key, length(body) FROM named_entries WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
+        const ENTRIES: &str = "DELETE FROM named_entries WHERE key BETWEEN ?1 AND ?2";
         const PRODUCERS: &str = "DELETE FROM named_producers WHERE stream = ?1";
-        let Some(num) = self.0.one(NEXT, [], |row| Ok(row.get::<_, i64>(0)?))? else { return Ok(0) };
-        let mut removed = self.0.change(ENTRIES, params![key(num, 0), key(num, u64::MAX), limit])?;
-        if removed < limit as usize {
-            removed += self.0.change(PRODUCERS, [num])?;
-            removed += self.0.change("DELETE FROM named_streams WHERE num = ?1", [num])?;
+        let (mut removed, mut left) = (0, bytes);
+        while left > 0
+            && let Some(num) = self.0.one(NEXT, [], |row| Ok(row.get::<_, i64>(0)?))?
+        {
+            let (first, mut last) = (key(num, 0), None);
+            self.0.each(LENGTHS, params![first, key(num, u64::MAX)], |row| {
+                last = Some(row.get::<_, i64>(0)?);
+                left = left.saturating_sub(removed_bytes(row.get(1)?));
+                Ok(if left == 0 { Step::Stop } else { Step::On })
+            })?;
+            if let Some(last) = last {
+                removed += self.0.change(ENTRIES, [first, last])? as u64;
+            }
+            if left > 0 {
+                let rows = self.0.change(PRODUCERS, [num])?
+                    + self.0.change("DELETE FROM named_streams WHERE num = ?1", [num])?;
+                removed += rows as u64;
+                left = left.saturating_sub(removed_bytes(0) * rows as u64);
+            }
         }
-        Ok(removed as u64)
+        Ok(removed)
     }
 }
 

@@ -184,6 +184,7 @@ suite! { $
         a_fork_of_json_counts_messages
         a_deleted_source_stays_for_its_forks
         a_stream_that_is_not_used_expires
+        what_is_gone_is_removed_in_steps
         streams_of_others_are_not_found
         streams_are_listed
         many_write_at_once

@@ -259,6 +259,13 @@ pub async fn a_stream_that_is_not_used_expires(rig: &mut dyn Rig) {
     assert_eq!(seen("until", 5_000).await, Err(StreamRefusal::NotFound));
     assert!(seen("long", 80_000).await.is_ok());
     assert_eq!(seen("long", 90_000).await, Err(StreamRefusal::NotFound));
+    // An append is a use, too, and is written no more often than a read's.
+    make(rig, "used", lives(80)).await.expect("made");
+    for (after, ends) in [(5_000, 90_000), (11_000, 101_000)] {
+        add(rig, "used", StreamAppend { at: NOW + after, ..append("x") }).await.expect("appends");
+        assert!(seen("used", ends - 1).await.is_ok(), "after {after}");
+        assert_eq!(seen("used", ends).await, Err(StreamRefusal::NotFound), "after {after}");
+    }
     // The path of one that is gone is free before it is swept; a fork keeps what its source had.
     assert!(make(rig, "until", NewStream { at: NOW + 6_000, ..new("text/plain", "y") }).await.expect("free").fresh);
     make(rig, "fork", NewStream { life: Some(StreamLife::Idle(500)), ..fork("long", None, 0) }).await.expect("forked");
@@ -267,6 +274,35 @@ pub async fn a_stream_that_is_not_used_expires(rig: &mut dyn Rig) {
     assert_eq!(seen("long", 90_000).await, Err(StreamRefusal::Gone));
     assert_eq!(seen("fork", 90_000).await.map(|slice| slice.body), Ok(b"x".to_vec()));
     assert!(make(rig, "short", lives(2)).await.expect("free").fresh);
+}
+
+/// What is left of streams that are gone is removed some megabytes at a time: of many small ones at once, of a large one in
+/// steps.
+pub async fn what_is_gone_is_removed_in_steps(rig: &mut dyn Rig) {
+    let store = rig.store();
+    let sweep = async || store.streams().sweep_streams(NOW, 16).await.expect("sweeps");
+    for n in 0..40 {
+        let path = format!("small-{n}");
+        make(rig, &path, new("text/plain", "x")).await.expect("made");
+        add(rig, &path, by("p", 0, 0, "y")).await.expect("appends");
+        delete(rig, &path).await.expect("deleted");
+    }
+    let swept = sweep().await;
+    assert!(swept.rows >= 40 * 3, "{swept:?}");
+    assert_eq!(sweep().await, Default::default());
+    make(rig, "large", new("text/plain", "")).await.expect("made");
+    let piece = "x".repeat(1 << 20);
+    for _ in 0..9 {
+        add(rig, "large", append(&piece)).await.expect("appends");
+    }
+    make(rig, "beside", new("text/plain", "stays")).await.expect("made");
+    delete(rig, "large").await.expect("deleted");
+    let mut steps = Vec::new();
+    while steps.last() != Some(&0) && steps.len() < 20 {
+        steps.push(sweep().await.rows);
+    }
+    assert_eq!(steps, [4, 4, 2, 0], "nine appends and the stream itself");
+    assert_eq!(text(rig, "beside").await, "stays");
 }
 
 /// What others have is not there, and cannot be forked.

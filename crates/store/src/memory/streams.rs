@@ -99,13 +99,24 @@ impl StreamRows for Named {
         Ok(self.rows.values().filter(over).take(limit as usize).cloned().collect())
     }
 
-    async fn remove_some(&mut self, _: u32) -> Result<u64, Broken> {
-        let buried = std::mem::take(&mut self.buried);
-        let before = self.entries.len();
-        self.entries.retain(|(num, _), _| !buried.contains(num));
-        self.producers.retain(|(num, _), _| !buried.contains(num));
-        buried.iter().for_each(|num| drop(self.rows.remove(num)));
-        Ok((before - self.entries.len()) as u64)
+    async fn remove_some(&mut self, bytes: u64) -> Result<u64, Broken> {
+        let (mut removed, mut left) = (0, bytes);
+        while left > 0
+            && let Some(num) = self.buried.first().copied()
+        {
+            let entry = self.entries.range((num, 0)..=(num, u64::MAX)).next();
+            let (place, body) = entry.map_or((None, 0), |(place, body)| (Some(*place), body.len() as u64));
+            if let Some(place) = place {
+                self.entries.remove(&place);
+            } else {
+                self.producers.retain(|(of, _), _| *of != num);
+                self.rows.remove(&num);
+                self.buried.remove(0);
+            }
+            removed += 1;
+            left = left.saturating_sub(streams::removed_bytes(body));
+        }
+        Ok(removed)
     }
 }
 

@@ -28,11 +28,11 @@ mod words;
 pub use path::{PATH_BYTES, StreamPath};
 pub use reading::{read_stream, stream_head, stream_tail};
 pub use row::{StreamAbout, StreamRow, is_json, same_type};
-pub use rows::{Entry, StreamRows};
+pub use rows::{Entry, StreamRows, removed_bytes, removed_rows};
 pub use rules::{append_stream, create_stream, delete_stream, sweep_expired, touch_stream};
 pub use store::StreamStore;
 pub use words::{
     Appended, Created, ForkOf, Listed, MOST_BYTES, MOST_FORKS_DEEP, MOST_PRODUCERS, MOST_STREAMS, NewStream, Producer,
     ReadFrom, ReadStream, StreamAnswer, StreamAppend, StreamHead, StreamKey, StreamLife, StreamRefusal, StreamSlice,
-    StreamTail, Swept,
+    StreamTail, Swept, is_news,
 };

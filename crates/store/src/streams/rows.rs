@@ -25,7 +25,7 @@ pub trait StreamRows {
     /// A stream by its number.
     async fn by_num(&mut self, num: i64) -> Result<Option<StreamRow>, Self::Fail>;
 
-    /// How many streams a key's user has.
+    /// How many streams a key's user has. In a write it is locked until the end, before any stream is.
     async fn count(&mut self, key: &StreamKey) -> Result<u64, Self::Fail>;
 
     /// Adds a stream; returns its number.
@@ -52,6 +52,22 @@ pub trait StreamRows {
     /// Streams whose time is over, at most so many.
     async fn expired(&mut self, at: u64, limit: u32) -> Result<Vec<StreamRow>, Self::Fail>;
 
-    /// Removes rows of buried streams, about so many; returns how many.
-    async fn remove_some(&mut self, limit: u32) -> Result<u64, Self::Fail>;
+    /// Removes rows of buried streams, one stream after another, of about so many bytes ([`removed_bytes`] each); returns how
+    /// many rows.
+    async fn remove_some(&mut self, bytes: u64) -> Result<u64, Self::Fail>;
+}
+
+/// The least that a row counts where rows are removed, in bytes: so that a step has an end in rows, too.
+const ROW_BYTES: u64 = 8 << 10;
+
+/// What a row counts where rows are removed, by the length of its body: no less than 8 KiB.
+#[must_use]
+pub fn removed_bytes(body: u64) -> u64 {
+    body.max(ROW_BYTES)
+}
+
+/// The most rows of a budget of bytes.
+#[must_use]
+pub fn removed_rows(bytes: u64) -> u64 {
+    bytes.div_ceil(ROW_BYTES)
 }

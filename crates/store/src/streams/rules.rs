@@ -4,11 +4,14 @@ use threadmill_proto::Millis;
 
 use super::fork::leaves;
 use super::reading::visible;
-use super::row::{Change, StreamRow, same_type};
+use super::row::{StreamRow, same_type};
 use super::rows::{Entry, StreamRows};
 use super::words::{
     Appended, Created, MOST_BYTES, MOST_STREAMS, NewStream, StreamAppend, StreamKey, StreamRefusal, Swept,
 };
+
+/// About how many bytes of streams that are gone are removed in one step.
+const STEP_BYTES: u64 = 4 << 20;
 
 type Done<R, T> = Result<Result<T, StreamRefusal>, <R as StreamRows>::Fail>;
 
@@ -17,6 +20,8 @@ type Done<R, T> = Result<Result<T, StreamRefusal>, <R as StreamRows>::Fail>;
 /// # Errors
 /// What the store says.
 pub async fn create_stream<R: StreamRows>(rows: &mut R, key: &StreamKey, new: &NewStream) -> Done<R, Created> {
+    // First of all, since it locks: whoever makes or deletes a user's streams waits here for another one, and nowhere else.
+    let count = rows.count(key).await?;
     if let Some(row) = rows.find(key).await? {
         if row.deleted {
             return Ok(Err(StreamRefusal::Taken));
@@ -30,8 +35,7 @@ pub async fn create_stream<R: StreamRows>(rows: &mut R, key: &StreamKey, new: &N
         if held {
             return Ok(Err(StreamRefusal::Taken));
         }
-    }
-    if rows.count(key).await? >= MOST_STREAMS {
+    } else if count >= MOST_STREAMS {
         return Ok(Err(StreamRefusal::Full("streams of a user")));
     }
     let mut row = match source_of(rows, key, new).await? {
@@ -82,27 +86,24 @@ pub async fn append_stream<R: StreamRows>(rows: &mut R, key: &StreamKey, append:
         Some(producer) => rows.producer(row.num, &producer.id).await?,
         None => None,
     };
-    let (appended, change) = match row.take(append, known) {
+    let appended = match row.take(append, known) {
         Ok(taken) => taken,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    match change {
-        Change::Written => {
-            if !append.body.is_empty() {
-                rows.push(row.num, &Entry { at: appended.from, body: append.body.clone() }).await?;
-            }
-            if let Some(by) = &append.producer {
-                rows.put_producer(row.num, &by.id, (by.epoch, by.seq)).await?;
-            }
+    if appended.repeated {
+        // Whoever repeats something uses the stream.
+        if row.touched(append.at) {
             rows.update(&row).await?;
         }
-        // Whoever repeats something uses the stream.
-        Change::None => {
-            if row.touched(append.at) {
-                rows.update(&row).await?;
-            }
-        }
+        return Ok(Ok(appended));
     }
+    if !append.body.is_empty() {
+        rows.push(row.num, &Entry { at: appended.from, body: append.body.clone() }).await?;
+    }
+    if let Some(by) = &append.producer {
+        rows.put_producer(row.num, &by.id, (by.epoch, by.seq)).await?;
+    }
+    rows.update(&row).await?;
     Ok(Ok(appended))
 }
 
@@ -124,13 +125,16 @@ pub async fn touch_stream<R: StreamRows>(rows: &mut R, key: &StreamKey, at: Mill
 /// # Errors
 /// What the store says.
 pub async fn delete_stream<R: StreamRows>(rows: &mut R, key: &StreamKey, at: Millis) -> Done<R, ()> {
+    // It locks, in the order in which whoever forks does.
+    rows.count(key).await?;
     match visible(rows, key, at).await? {
         Ok(row) => drop_row(rows, row).await.map(Ok),
         Err(refusal) => Ok(Err(refusal)),
     }
 }
 
-/// Deletes some of the streams that have expired, and removes some rows of those that are gone.
+/// Deletes at most so many of the streams that have expired, or, where none has, removes some megabytes of those that are
+/// gone: whoever makes or deletes streams of the users whose have expired waits for the one and never for the other.
 ///
 /// # Errors
 /// What the store says.
@@ -143,7 +147,8 @@ pub async fn sweep_expired<R: StreamRows>(rows: &mut R, at: Millis, limit: u32) 
             drop_row(rows, row).await?;
         }
     }
-    Ok(Swept { expired: count, rows: rows.remove_some(limit).await? })
+    let rows = if count == 0 { rows.remove_some(STEP_BYTES).await? } else { 0 };
+    Ok(Swept { expired: count, rows })
 }
 
 /// Keeps a stream that has forks, or takes it away, and with it each source that was kept for it alone.

@@ -45,6 +45,7 @@ pub trait StreamStore: Send + Sync {
     /// A user's streams after a number, in the order of their numbers.
     async fn list_streams(&self, scope: &Scope, after: i64, limit: u32, at: Millis) -> StoreResult<Vec<Listed>>;
 
-    /// Deletes some of the streams that have expired, and removes some rows of those that are gone.
+    /// Deletes at most so many of the streams that have expired, or, where none has, removes some megabytes of those that are
+    /// gone. To be asked until it has done nothing.
     async fn sweep_streams(&self, at: Millis, limit: u32) -> StoreResult<Swept>;
 }

@@ -164,6 +164,15 @@ pub enum StreamRefusal {
 /// What a stream answers, if the store does.
 pub type StreamAnswer<T> = StoreResult<Result<T, StreamRefusal>>;
 
+/// Whether whoever waits is to hear of a write: it had an effect, as `effect` says of what was done, or nobody knows.
+pub fn is_news<T>(answer: &StreamAnswer<T>, effect: impl FnOnce(&T) -> bool) -> bool {
+    match answer {
+        Ok(Ok(done)) => effect(done),
+        Ok(Err(_)) => false,
+        Err(_) => true,
+    }
+}
+
 /// A stream that was made, or was there as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {

@@ -13,14 +13,29 @@ mod keys;
 mod service;
 mod state;
 
+use threadmill_store::streams::StreamPath;
+
 pub use service::{Claimed, Refused, SubscriptionAnswer, Subscriptions, streams};
 pub use state::{LEASES, Link, MOST_LINKS, Subscription, Unheard, Wake, Way, Wish, Word};
 
-/// Whether a pattern is one: not longer than a path, and of few segments.
+/// Whether a pattern is one: a path itself, of few segments.
 #[must_use]
 pub fn is_pattern(pattern: &str) -> bool {
-    pattern.len() <= threadmill_store::streams::PATH_BYTES
-        && pattern.split('/').count() <= glob::MOST_SEGMENTS
-        && pattern.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        && !pattern.chars().any(char::is_control)
+    StreamPath::parse(pattern).is_ok() && pattern.split('/').count() <= glob::MOST_SEGMENTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_path_of_few_segments() {
+        let segments = |count: usize| vec!["a"; count].join("/");
+        for pattern in ["**", "a/*/**/b", "größe/*", &segments(32)] {
+            assert!(is_pattern(pattern), "{pattern}");
+        }
+        for pattern in ["", "a//*", "a/../*", "a\\*", "a\n*", "a\u{2028}*", &"a".repeat(513), &segments(33)] {
+            assert!(!is_pattern(pattern), "{pattern:?}");
+        }
+    }
 }

@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threadmill_proto::{Millis, Scope, TenantId, UserId};
+use threadmill_proto::{ErrorCode, Millis, Problem, Scope, TenantId, UserId};
 use threadmill_store::streams::{StreamAppend, StreamKey, StreamPath, StreamTail};
 use threadmill_store::{DurableStore, Setting, SettingPut, SettingsPage, StoreResult};
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::keys::{Bearer, Keys};
@@ -26,6 +26,7 @@ use super::state::{Subscription, Unheard, Way, Wish, Word};
 use crate::lead::Lead;
 use crate::node::{Node, ids};
 use crate::problem::{Answer, problem_of};
+use crate::shares::{Bounds, Share, Shares};
 use crate::streams::followed::Followed;
 use crate::streams::offset;
 use crate::sync::lock;
@@ -45,10 +46,8 @@ const PAGE: u32 = 32;
 const PAGES: usize = 8;
 /// Streams that are listed at a time.
 const LISTED: u32 = 256;
-/// How far behind the newest stream it is looked for others: those that were being made beside it.
-const BESIDE: i64 = 64;
-/// Deliveries under way at a node.
-const DELIVERIES: usize = 32;
+/// Deliveries under way: of one user, and at a node.
+const DELIVERIES: Bounds = Bounds { user: 4, tenant: 32, node: 32 };
 /// How often a change is tried that another one was faster than.
 const ATTEMPTS: usize = 8;
 /// For how long a deletion is remembered.
@@ -101,7 +100,7 @@ pub struct Subscriptions {
     dirty: Mutex<BTreeSet<Scope>>,
     known: Mutex<BTreeSet<Scope>>,
     poked: Notify,
-    deliveries: Arc<Semaphore>,
+    deliveries: Arc<Shares>,
     loopback: Mutex<Loopback>,
 }
 
@@ -126,6 +125,12 @@ fn row(setting: Setting) -> Option<Row> {
     Some(Row { key: setting.key, version: setting.version, subscription })
 }
 
+/// Others changed it each time.
+fn overtaken<T>() -> Answer<T> {
+    let detail = "Others change this subscription all the time.";
+    Err(Problem { retry_after: Some(1_000), ..Problem::new(ErrorCode::Overloaded, detail) })
+}
+
 fn scope_of(subscription: &Subscription) -> Option<Scope> {
     let (tenant, user) = (TenantId::parse(&subscription.tenant), UserId::parse(&subscription.user));
     Some(Scope { tenant: tenant.ok()?, user: user.ok()? })
@@ -142,7 +147,7 @@ impl Subscriptions {
             dirty: Mutex::default(),
             known: Mutex::default(),
             poked: Notify::new(),
-            deliveries: Arc::new(Semaphore::new(DELIVERIES)),
+            deliveries: Shares::new(DELIVERIES),
             loopback: Mutex::new(Loopback::Refused),
         })
     }
@@ -208,18 +213,19 @@ impl Subscriptions {
                 return Ok(Err(Refused::Full("subscriptions of a user")));
             }
             let mut made = Subscription::new(scope, id, wish.clone(), base.clone(), now);
-            if !self.link_new(scope, &mut made, From::Tail).await.map_err(problem_of)? {
+            if !self.link_new(scope, &mut made, Origin::Tail).await.map_err(problem_of)? {
                 return Ok(Err(Refused::Full("streams of a subscription")));
             }
             if !self.name(scope, &mut made, &wish.streams).await.map_err(problem_of)? {
                 return Ok(Err(Refused::Full("streams of a subscription")));
             }
-            lock(&self.known).insert(scope.clone());
             if self.put(&key, version, &made).await.map_err(problem_of)? {
+                // What was written before this node knew of it is found now.
+                self.again(scope);
                 return Ok(Ok((true, made)));
             }
         }
-        Ok(Err(Refused::Differs))
+        overtaken()
     }
 
     /// A subscription.
@@ -231,7 +237,7 @@ impl Subscriptions {
         Ok(setting.and_then(row).map(|row| row.subscription).ok_or(Refused::NotFound))
     }
 
-    /// Deletes a subscription. Words of its workers are fenced from then on.
+    /// Deletes a subscription. Its workers are told from then on that there is none.
     ///
     /// # Errors
     /// What the store says.
@@ -241,10 +247,12 @@ impl Subscriptions {
             let Some(known) = setting.and_then(row) else { return Ok(Err(Refused::NotFound)) };
             let put = SettingPut::new(known.key, known.version, gone(self.node.now()));
             if self.store.put_settings(vec![put]).await.map_err(problem_of)? {
+                // If it was their last one, this node need not know of them.
+                self.poke(scope);
                 return Ok(Ok(()));
             }
         }
-        Ok(Err(Refused::NotFound))
+        overtaken()
     }
 
     /// Names streams, or takes that back.
@@ -269,7 +277,7 @@ impl Subscriptions {
                 return Ok(Ok(()));
             }
         }
-        Ok(Err(Refused::Differs))
+        overtaken()
     }
 
     /// A worker asks for the subscription's work.
@@ -298,7 +306,7 @@ impl Subscriptions {
         let decide =
             |it: &mut Subscription, tails: &BTreeMap<String, StreamTail>| it.hear(word, tails, self.node.now());
         let heard = self.change(&scope, id, decide).await?;
-        Ok(heard.map(|(it, tails)| word.done && self.again(&scope, it.is_pending(&tails))))
+        Ok(heard.map(|(it, tails)| word.done && self.again_if(&scope, it.is_pending(&tails))))
     }
 
     /// A worker gives its wake back.
@@ -310,15 +318,20 @@ impl Subscriptions {
         let decide = |it: &mut Subscription, _: &BTreeMap<String, StreamTail>| it.release(word, self.node.now());
         let released = self.change(&scope, id, decide).await?;
         Ok(released.map(|(it, tails)| {
-            self.again(&scope, it.is_pending(&tails));
+            self.again_if(&scope, it.is_pending(&tails));
         }))
     }
 
-    /// There is more to do: it is looked at again at once.
-    fn again(&self, scope: &Scope, pending: bool) -> bool {
+    /// A user's subscriptions are looked at at once.
+    fn again(&self, scope: &Scope) {
+        lock(&self.known).insert(scope.clone());
+        self.poke(scope);
+    }
+
+    /// The same if there is more to do.
+    fn again_if(&self, scope: &Scope, pending: bool) -> bool {
         if pending {
-            lock(&self.known).insert(scope.clone());
-            self.poke(scope);
+            self.again(scope);
         }
         pending
     }
@@ -341,7 +354,7 @@ impl Subscriptions {
             let setting = self.store.setting(&place(scope, id)).await.map_err(problem_of)?;
             let Some(mut known) = setting.and_then(row) else { return Ok(Err(Refused::NotFound)) };
             let it = &mut known.subscription;
-            self.link_new(scope, it, From::Start).await.map_err(problem_of)?;
+            self.link_new(scope, it, Origin::Start).await.map_err(problem_of)?;
             let tails = self.tails(scope, it).await.map_err(problem_of)?;
             it.look(&tails);
             if let Err(unheard) = decide(it, &tails) {
@@ -351,7 +364,7 @@ impl Subscriptions {
                 return Ok(Ok((known.subscription, tails)));
             }
         }
-        Ok(Err(Refused::Unheard(Unheard::Fenced)))
+        overtaken()
     }
 
     async fn put(&self, key: &str, version: u64, subscription: &Subscription) -> StoreResult<bool> {
@@ -377,29 +390,32 @@ impl Subscriptions {
         Ok(true)
     }
 
-    /// Links streams that the pattern means and that were not looked at. False if there are too many.
-    async fn link_new(&self, scope: &Scope, it: &mut Subscription, from: From) -> StoreResult<bool> {
-        let mut room = true;
+    /// Links streams that the pattern means and that were not looked at, oldest first, up to the first without room: that one
+    /// and what comes after it is looked at again. False if there is one.
+    async fn link_new(&self, scope: &Scope, it: &mut Subscription, origin: Origin) -> StoreResult<bool> {
         if it.wish.pattern.is_none() {
-            return Ok(room);
+            return Ok(true);
         }
-        let mut after = (it.seen - BESIDE).max(0);
         loop {
-            let listed = self.store.streams().list_streams(scope, after, LISTED, self.node.now()).await?;
+            // A user's streams have their numbers in the order of their commits: none comes later with a smaller one.
+            let listed = self.store.streams().list_streams(scope, it.seen, LISTED, self.node.now()).await?;
             for stream in &listed {
-                after = stream.num;
                 let path = stream.path.as_str();
-                if it.means(path) && it.links.get(path).is_none_or(|link| !link.glob) {
-                    let acked = match from {
-                        From::Tail => stream.end,
-                        From::Start => stream.start,
-                    };
-                    room &= it.link(path, stream.num, acked, false);
+                let acked = match origin {
+                    Origin::Tail => stream.end,
+                    Origin::Start => stream.start,
+                };
+                if it.means(path) && !it.link(path, stream.num, acked, false) {
+                    if origin == Origin::Start && !std::mem::replace(&mut it.crowded, true) {
+                        tracing::info!(subscription = %it.id, "no room for more streams; they wait until others are gone");
+                    }
+                    return Ok(false);
                 }
+                it.seen = stream.num;
             }
-            it.seen = it.seen.max(after);
             if listed.len() < LISTED as usize {
-                return Ok(room);
+                it.crowded = false;
+                return Ok(true);
             }
         }
     }
@@ -432,7 +448,11 @@ impl Subscriptions {
             let dirty = std::mem::take(&mut *lock(&self.dirty));
             for scope in dirty {
                 match self.of(&scope).await {
-                    Ok(rows) => self.look_at(rows).await,
+                    Ok(rows) if rows.is_empty() => drop(lock(&self.known).remove(&scope)),
+                    Ok(rows) => {
+                        lock(&self.known).insert(scope);
+                        self.look_at(rows).await;
+                    }
                     Err(error) => tracing::debug!(%error, "subscriptions could not be looked at"),
                 }
             }
@@ -475,7 +495,10 @@ impl Subscriptions {
         }
     }
 
-    async fn look_at(self: &Arc<Self>, rows: Vec<Row>) {
+    async fn look_at(self: &Arc<Self>, mut rows: Vec<Row>) {
+        // From any of them on: where there is no place for all, none is the first each time.
+        let first = ids::chance() as usize % rows.len().max(1);
+        rows.rotate_left(first);
         for row in rows {
             if let Err(error) = self.wake(row).await {
                 tracing::debug!(%error, "a subscription could not be looked at; it is looked at again");
@@ -483,30 +506,38 @@ impl Subscriptions {
         }
     }
 
-    /// Wakes a subscription if something is pending and nobody works on it.
+    /// Wakes a subscription if something is pending, nobody works on it and it can be told.
     async fn wake(self: &Arc<Self>, mut row: Row) -> StoreResult<()> {
         let Some(scope) = scope_of(&row.subscription) else { return Ok(()) };
         let before = row.subscription.clone();
         let (it, now) = (&mut row.subscription, self.node.now());
-        self.link_new(&scope, it, From::Start).await?;
+        self.link_new(&scope, it, Origin::Start).await?;
         it.expire(now);
         let tails = self.tails(&scope, it).await?;
         it.look(&tails);
-        let wakes = it.wake.is_none() && it.next_attempt_at <= now && it.is_pending(&tails);
-        if wakes {
+        let due = it.wake.is_none() && it.next_attempt_at <= now && it.is_pending(&tails);
+        // Before anything is begun: what has no place is looked at again.
+        let call = if due { self.call(&scope, &it.wish.way) } else { None };
+        if call.is_some() {
             it.begin(wake_id(), &tails, now);
         }
         if *it != before && !self.put(&row.key, row.version, it).await? {
             // Somebody else changed it, and it is looked at again.
             return Ok(());
         }
-        if wakes {
-            match row.subscription.wish.way.clone() {
-                Way::PullWake(stream) => self.say(&scope, &row.subscription, &stream, &tails).await?,
-                Way::Webhook(address) => self.deliver(scope, row.subscription, &address, &tails).await?,
-            }
+        match call {
+            Some(Call::Event(stream)) => self.say(&scope, &row.subscription, &stream, &tails).await,
+            Some(Call::Request(address, place)) => self.deliver(scope, row.subscription, &address, place, &tails).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// How to tell of a wake, with the place that it takes; nothing if there is none.
+    fn call(&self, scope: &Scope, way: &Way) -> Option<Call> {
+        Some(match way {
+            Way::PullWake(stream) => Call::Event(stream.clone()),
+            Way::Webhook(address) => Call::Request(address.clone(), self.deliveries.take(scope, 1).ok()?),
+        })
     }
 
     /// Writes a wake into its stream. One that is not there is the application's to make: the lease runs out, and it is tried
@@ -545,6 +576,7 @@ impl Subscriptions {
         scope: Scope,
         it: Subscription,
         address: &str,
+        place: Share,
         tails: &BTreeMap<String, StreamTail>,
     ) -> StoreResult<()> {
         let (Ok(url), Some(wake)) = (hook::checked(address, self.loopback()), it.wake.clone()) else { return Ok(()) };
@@ -558,7 +590,6 @@ impl Subscriptions {
         let signature = keys.sign(self.node.now(), &body);
         let service = Arc::clone(self);
         tokio::spawn(async move {
-            let _place = service.deliveries.acquire().await;
             let sent = hook::send(url, signature, body, service.loopback()).await;
             let done = sent.as_ref().is_ok_and(|said| {
                 serde_json::from_slice::<Value>(said).is_ok_and(|said| said.get("done") == Some(&Value::Bool(true)))
@@ -567,6 +598,9 @@ impl Subscriptions {
                 tracing::debug!(why, "a webhook of a subscription was not taken");
             }
             service.settle(&scope, &it.id, &wake.id, sent.is_ok(), done).await;
+            drop(place);
+            // What came meanwhile is told of at once, and what had no place.
+            service.again(&scope);
         });
         Ok(())
     }
@@ -585,18 +619,23 @@ impl Subscriptions {
             if known.subscription == before
                 || self.put(&known.key, known.version, &known.subscription).await.unwrap_or_default()
             {
-                // What came meanwhile is told of at once.
-                lock(&self.known).insert(scope.clone());
-                self.poke(scope);
                 return;
             }
         }
     }
 }
 
+/// How a wake is told of.
+enum Call {
+    /// By an event in a stream.
+    Event(String),
+    /// By a request to an address, in a place of its user's.
+    Request(String, Share),
+}
+
 /// From where on a stream is told of that is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Origin {
     /// Its beginning: it was made after the subscription.
     Start,
     /// Its end: it was there before.
@@ -632,3 +671,6 @@ pub fn streams(it: &Subscription, tails: Option<&BTreeMap<String, StreamTail>>) 
     };
     it.links.iter().map(link).collect()
 }
+
+#[cfg(test)]
+mod tests;

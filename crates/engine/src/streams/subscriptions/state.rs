@@ -16,6 +16,9 @@ use super::glob;
 
 /// Streams of a subscription.
 pub const MOST_LINKS: usize = 512;
+/// Bytes of their paths: they are written up to three times (as a wish, as links, in a wake), and all of a subscription is one
+/// setting.
+const LINKED_BYTES: usize = 64 << 10;
 /// The shortest and the longest lease, and that of who names none, in milliseconds.
 pub const LEASES: (Millis, Millis, Millis) = (1_000, 600_000, 30_000);
 /// The pause after a failed delivery: doubles from the first to the second, in milliseconds.
@@ -99,6 +102,9 @@ pub struct Subscription {
     pub failures: u32,
     /// Before this none is tried.
     pub next_attempt_at: Millis,
+    /// The pattern means a stream that found no room.
+    #[serde(default)]
+    pub crowded: bool,
 }
 
 /// A worker's word.
@@ -148,20 +154,31 @@ impl Subscription {
             wake: None,
             failures: 0,
             next_attempt_at: 0,
+            crowded: false,
         }
     }
 
-    /// Whether the pattern means a path. What it is told by is never among what it tells of.
+    /// Whether the pattern means a path.
     #[must_use]
     pub fn means(&self, path: &str) -> bool {
-        !matches!(&self.wish.way, Way::PullWake(stream) if stream == path)
-            && self.wish.pattern.as_deref().is_some_and(|pattern| glob::is_match(pattern, path))
+        !self.is_told_by(path) && self.wish.pattern.as_deref().is_some_and(|pattern| glob::is_match(pattern, path))
     }
 
-    /// Adds a stream, from an offset on. False if there are too many.
+    /// What it is told by is never among what it tells of: each wake would be news, and the next wake's cause.
+    fn is_told_by(&self, path: &str) -> bool {
+        matches!(&self.wish.way, Way::PullWake(stream) if stream == path)
+    }
+
+    /// Adds a stream, from an offset on. False if there is no room.
     pub fn link(&mut self, path: &str, num: i64, acked: u64, explicit: bool) -> bool {
-        if !self.links.contains_key(path) && self.links.len() >= MOST_LINKS {
-            return false;
+        if self.is_told_by(path) {
+            return true;
+        }
+        if !self.links.contains_key(path) {
+            let bytes: usize = self.links.keys().map(|path| written(path)).sum();
+            if self.links.len() >= MOST_LINKS || bytes + written(path) > LINKED_BYTES {
+                return false;
+            }
         }
         let link = self.links.entry(path.to_owned()).or_insert_with(|| Link { num, acked, ..Link::default() });
         link.explicit |= explicit;
@@ -179,7 +196,8 @@ impl Subscription {
         }
     }
 
-    /// Takes note of where streams end. One that took the path of another begins at its beginning.
+    /// Takes note of where streams end. One that took the path of another begins at its beginning; one that is gone makes room
+    /// for others, unless it was named. A worker may still speak of what its wake told it, so that happens between wakes.
     pub fn look(&mut self, tails: &BTreeMap<String, StreamTail>) {
         for (path, tail) in tails {
             if let Some(link) = self.links.get_mut(path)
@@ -190,6 +208,9 @@ impl Subscription {
                 }
                 link.num = tail.num;
             }
+        }
+        if self.wake.is_none() {
+            self.links.retain(|path, link| link.explicit || tails.contains_key(path));
         }
     }
 
@@ -242,19 +263,18 @@ impl Subscription {
         Ok(())
     }
 
-    /// A worker says how far it is, or that it is done.
+    /// A worker says how far it is, or that it is done. What it says of a stream that is gone is of no effect.
     ///
     /// # Errors
     /// The wake is over, or a stream is not the subscription's.
     pub fn hear(&mut self, word: &Word, tails: &BTreeMap<String, StreamTail>, now: Millis) -> Result<(), Unheard> {
         self.check(word, now)?;
         for (path, offset) in &word.acks {
-            let end = tails.get(path).map_or(0, |tail| tail.end);
-            if !self.links.contains_key(path) || *offset > end {
+            if !self.links.contains_key(path) || tails.get(path).is_some_and(|tail| *offset > tail.end) {
                 return Err(Unheard::Foreign);
             }
         }
-        for (path, offset) in &word.acks {
+        for (path, offset) in word.acks.iter().filter(|(path, _)| tails.contains_key(path)) {
             if let Some(link) = self.links.get_mut(path) {
                 link.acked = link.acked.max(*offset);
             }
@@ -306,8 +326,14 @@ impl Subscription {
     }
 }
 
+/// Bytes of a path as JSON writes it: of what needs a backslash there, a path may have quotes alone.
+fn written(path: &str) -> usize {
+    path.len() + path.matches('"').count()
+}
+
 #[cfg(test)]
 mod tests {
+    use threadmill_store::SETTING_VALUE;
     use threadmill_store::conformance::kit::scope;
 
     use super::*;
@@ -354,6 +380,56 @@ mod tests {
         it.hear(&word(2, "y", &[("a/b", 9)], true), &more, 1_902).expect("it is its own");
         assert!(!it.is_pending(&more) && it.wake.is_none());
         assert_eq!(it.release(&word(2, "y", &[], false), 1_903), Err(Unheard::Fenced));
+    }
+
+    #[test]
+    fn what_a_worker_says_of_a_stream_that_is_gone_loses_nothing_else() {
+        let mut it = subscription();
+        assert!(it.link("a/c", 8, 0, false));
+        let both = tails(&[("a/b", 9), ("a/c", 1)]);
+        it.claim("w", "x".into(), &both, 0).expect("there is something");
+        let left = tails(&[("a/b", 9)]);
+        it.look(&left);
+        it.hear(&word(1, "x", &[("a/b", 9), ("a/c", 1)], true), &left, 1).expect("it was told of both");
+        assert_eq!(it.links["a/b"].acked, 9);
+        // A name without a stream takes no offset: the stream that comes there has all of it before it.
+        assert!(it.link("z", 0, 0, true));
+        it.claim("w", "y".into(), &tails(&[("a/b", 10)]), 2).expect("there is something");
+        it.hear(&word(2, "y", &[("z", 99)], true), &left, 3).expect("it is its own");
+        it.look(&left);
+        assert_eq!(it.links.keys().collect::<Vec<_>>(), ["a/b", "z"]);
+        assert!(it.is_pending(&tails(&[("a/b", 9), ("z", 1)])));
+    }
+
+    #[test]
+    fn the_largest_is_a_setting_and_tells_of_nothing_that_it_is_told_by() {
+        let mut it = subscription();
+        it.links.clear();
+        assert!(it.link("wake", 1, 0, true) && it.links.is_empty());
+        let path = |n: usize| format!("{n:0128}");
+        let all: Vec<String> = (0..MOST_LINKS).map(path).collect();
+        for path in &all {
+            assert!(it.link(path, i64::MAX, 1 << 28, true), "{path}");
+        }
+        assert!(!it.link("one-more", 1, 0, true) && it.link(&path(0), 1, 0, false), "what is there needs no room");
+        let mut quoted = subscription();
+        let quotes = |n: usize| format!("{n}{}", "\"".repeat(500));
+        let room = (0..MOST_LINKS).take_while(|n| quoted.link(&quotes(*n), 7, 0, false)).count();
+        assert_eq!(room, 65, "64 KiB of them, as they are written");
+        // Everything else at its largest, but for the server's own address.
+        let noise = "\u{1}".repeat(512);
+        it.wish = Wish {
+            way: Way::Webhook("x".repeat(2 << 10)),
+            pattern: Some("\"".repeat(512)),
+            streams: all.clone(),
+            lease_ttl_ms: LEASES.1,
+            description: Some(noise.clone()),
+        };
+        let ends: Vec<(&str, u64)> = all.iter().map(|path| (path.as_str(), 1 << 28)).collect();
+        it.links.values_mut().for_each(|link| link.acked = 0);
+        it.claim(&noise, "x".repeat(64), &tails(&ends), 1 << 50).expect("there is something");
+        let written = serde_json::to_string(&it).expect("it has texts for keys").len();
+        assert!(written + (4 << 10) < SETTING_VALUE, "{written} bytes");
     }
 
     #[test]

@@ -130,7 +130,9 @@ fn wish(mut fields: Fields) -> Result<Wish, ApiProblem> {
 /// Where streams are served, as this request calls the server.
 pub(super) fn base(headers: &HeaderMap, uri: &Uri) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
+    // It is kept with a subscription, which has a bound.
+    let host = host.filter(|host| host.len() <= WORDS).unwrap_or_default();
     // Behind a proxy that ends TLS; whoever lies here is told the lie back.
     let forwarded = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     format!("{}://{host}/v1/stream", if forwarded { "https" } else { "http" })
