@@ -9,5 +9,5 @@ mod hints;
 mod others;
 mod panics;
 pub(crate) mod planted;
-mod writers;
 mod streams;
+mod writers;
