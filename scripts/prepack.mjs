@@ -29,12 +29,14 @@ const name = basename(process.cwd());
 const core = at('packages/client/wasm/threadmill.wasm');
 if (!existsSync(at('node_modules/.bin/tsc')))
   fail('The compiler is not installed: run `npm ci` in the checkout first.');
-if (!existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(core)))
+/** Packages that are compiled against the client's types, and so want its core. */
+const OVER_CLIENT = new Set(['react']);
+const wantsCore = name === 'client' || OVER_CLIENT.has(name);
+if (wantsCore && !existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(core)))
   fail(
     'The core is not built: run `cargo xtask wasm` in the checkout first. It needs Rust, from https://rustup.rs.',
   );
-// The hooks are compiled against the client's types.
-if (name !== 'client' && !existsSync(at('packages/client/dist/index.d.ts'))) build('client');
+if (OVER_CLIENT.has(name) && !existsSync(at('packages/client/dist/index.d.ts'))) build('client');
 // Files that moved since the last build are not to be packed twice.
 rmSync('dist', { recursive: true, force: true });
 build(name);

@@ -71,6 +71,9 @@ node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
 step "TypeScript tests"
 npm run --silent test
 
+step "a recipe for a backend of one's own, as its page has it (make prove runs them all)"
+node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
+
 step "the page in Chromium, and its core in Chromium and Firefox, near and far"
 bash scripts/e2e.sh "$THREADMILL_BINARY"
 
