@@ -24,6 +24,7 @@ __all__ = ["Run", "Threadmill", "ThreadmillError"]
 _TRIES = 8
 _BEAT = 5.0
 _LOOK = 0.05
+_MOST_BYTES = 8 << 20
 _ENDS = ("finish", "abort", "error")
 
 
@@ -46,17 +47,23 @@ class Threadmill:
     def messages(self, thread: str, last: int = 50, branch: Optional[str] = None) -> "list[dict[str, Any]]":
         """The newest messages of a branch, whole, the oldest of them first: ``id``, ``role``, ``parts``, ``status``.
 
-        At most ``last`` of them (1 to 200), and 256 KiB; without the answer that is being written and what was removed.
+        At most ``last`` of them (1 to 200), 256 KiB and 8 MiB of long parts; without the answer that is being written and
+        what was removed.
         """
         path = f"/threads/{quote(thread, safe='')}/messages"
         query = {"before": str(last), **({} if branch is None else {"branch": branch})}
         found = self._call("GET", f"{path}?{urlencode(query)}")["messages"]
         told = [message for message in found if message["status"] not in ("streaming", "removed")]
-        for place, message in enumerate(told):
+        whole: "list[dict[str, Any]]" = []
+        left = _MOST_BYTES
+        for message in reversed(told):
             # A window shows only the beginning of a long part.
-            if any("preview" in part for part in message["parts"]):
-                told[place] = self._call("GET", f"{path}/{quote(message['id'], safe='')}")["message"]
-        return told
+            cut = sum(part["preview"]["bytes"] for part in message["parts"] if "preview" in part)
+            left -= cut
+            if left < 0:
+                break
+            whole.insert(0, self._call("GET", f"{path}/{quote(message['id'], safe='')}")["message"] if cut else message)
+        return whole
 
     def start_run(self, thread: str, **how: Any) -> "Run":
         """Begins a run after the thread's last message.

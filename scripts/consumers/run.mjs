@@ -10,7 +10,7 @@ import { NEXT, VITE } from './apps.mjs';
 import { checkFreshCheckout } from './fresh.mjs';
 import { tryPlain } from './plain.mjs';
 
-const PACKAGES = ['client', 'react', 'server'];
+const PACKAGES = ['client', 'react', 'server', 'ag-ui', 'assistant-ui', 'tanstack-ai'];
 const TITLE = 'A thread the page must show';
 const ENV = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', CI: '1', NO_COLOR: '1' };
 
@@ -30,7 +30,7 @@ async function examples() {
 }
 
 async function pack(folder) {
-  const tarballs = [];
+  const tarballs = {};
   for (const name of PACKAGES) {
     const args = ['pack', '--silent', '--pack-destination', folder];
     const output = await run('npm', args, join(root, 'packages', name), ENV);
@@ -39,7 +39,7 @@ async function pack(folder) {
     for (const file of ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts']) {
       if (!list.includes(`package/${file}\n`)) throw new Error(`${tarball} lacks ${file}`);
     }
-    tarballs.push(tarball);
+    tarballs[name] = tarball;
   }
   return tarballs;
 }
@@ -51,7 +51,7 @@ async function install(app, folder, tarballs, sources) {
     await writeFile(join(folder, file), text);
   }
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
-  await run('npm', ['install', ...quiet, ...tarballs], folder, ENV);
+  await run('npm', ['install', ...quiet, ...app.packages.map(name => tarballs[name])], folder, ENV);
 }
 
 /** Opens the page and waits for the thread that the server has. */
@@ -103,12 +103,23 @@ async function answered(page, url, command) {
   if (text !== 'You asked: What do you say?' || status !== 'complete')
     throw new Error(`The answer of the route is ${status}: ${text}`);
   say(`Next.js, ${command}: a route of it answered`);
+  const asked = { id: crypto.randomUUID(), role: 'user', content: 'And what do you say?' };
+  const input = { threadId: `${thread}-ag-ui`, runId: 'r', messages: [asked], tools: [], context: [] };
+  const events = await fetch(`${page}agui`, { method: 'POST', headers, body: JSON.stringify(input) });
+  const said = await events.text();
+  if (!said.includes('RUN_STARTED') || !said.includes('RUN_FINISHED'))
+    throw new Error(`The AG-UI route says ${events.status}: ${said.slice(0, 500)}`);
+  say(`Next.js, ${command}: a route of it spoke AG-UI`);
 }
 
 async function tryApp(app, { folder, port, url, browser, tarballs, sources }) {
   const home = join(folder, app.name);
   await install(app, home, tarballs, sources);
   say(`${app.title}: installed`);
+  if (app === NEXT) {
+    const check = "import('@threadmill/tanstack-ai').then(({ threadmillStream }) => threadmillStream.name)";
+    await run(process.execPath, ['-e', check], home, ENV);
+  }
   const env = { ...ENV, VITE_THREADMILL_URL: url, THREADMILL_URL: url };
   for (const [command] of app.builds) {
     await run('npx', command.split(' '), home, env);

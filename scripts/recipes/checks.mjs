@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { eventually, textOf } from './threads.mjs';
 
+/** Two words, of which a window shows only the beginning: a model is to be given all. */
+const WIDE = `${'four'.repeat(5_000)} five`;
 const LONG = Array.from({ length: 1_500 }, (_, word) => `word${word}`).join(' ');
 
 /** Asks an app for an answer. Without a user, or with one: on whose behalf. */
@@ -39,10 +41,15 @@ export async function check(app, url, user, stranger) {
   assert.deepEqual(first.map(spoken), ['one two three', 'one two three']);
   assert.equal((await answer(url, thread, user)).status, 204, 'what was answered is not answered again');
 
-  await user.say(thread, 'four five');
+  await user.say(thread, WIDE);
   assert.equal((await answer(url, thread, user)).status, 202);
   const second = await ended(user, thread, 'complete');
-  assert.deepEqual(second.map(spoken), ['one two three', 'one two three', 'four five', 'four five']);
+  assert.deepEqual(await Promise.all(second.map(({ id }) => user.whole(thread, id).then(spoken))), [
+    'one two three',
+    'one two three',
+    WIDE,
+    WIDE,
+  ]);
 
   await user.say(thread, LONG);
   const { run } = await answer(url, thread, user);

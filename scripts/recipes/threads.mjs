@@ -60,6 +60,10 @@ export class User {
     return (await this.ask(`/threads/${thread}/messages?before=200`)).messages;
   }
 
+  async whole(thread, message) {
+    return (await this.ask(`/threads/${thread}/messages/${message}`)).message;
+  }
+
   stop(run) {
     return this.ask(`/runs/${run}/stop`, {});
   }

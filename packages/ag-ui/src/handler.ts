@@ -4,7 +4,7 @@ import { type AGUIEvent, EventType, type RunAgentInput } from '@ag-ui/core';
 import { RunAgentInputSchema } from '@ag-ui/core/schemas';
 import { messageOf } from './segments.js';
 import { messagesOf } from './snapshot.js';
-import { Translation } from './translation.js';
+import { type Chunk, Translation } from './translation.js';
 import { chunksOf, follow, messages, Refusal, send, stop, type Upstream } from './upstream.js';
 
 /** Bytes of a request; clients send the whole conversation, of which the last message counts. */
@@ -34,8 +34,8 @@ export interface AgUiOptions {
  * `DELETE ?threadId=…` stops that one. Who leaves stops nothing.
  *
  * @example
- * export const { POST, GET, DELETE } = { POST: handle, GET: handle, DELETE: handle };
  * const handle = createAgUiHandler({ url: process.env.THREADMILL_URL });
+ * export { handle as DELETE, handle as GET, handle as POST };
  */
 export function createAgUiHandler(options: AgUiOptions): (request: Request) => Promise<Response> {
   const url = options.url.replace(/\/+$/, '');
@@ -156,7 +156,7 @@ async function connect(upstream: Upstream, thread: string, run: string) {
   for (let look = 1; ; look++) {
     const body = await follow(upstream, thread);
     const chunks = body && chunksOf(body);
-    const first = chunks && (await chunks.next()).value;
+    const first = chunks && (await firstOf(chunks));
     const live = typeof first?.messageId === 'string' ? first.messageId : undefined;
     const stored = await messages(upstream, thread);
     // An answer that began between the two looks is followed from the next one.
@@ -168,10 +168,18 @@ async function connect(upstream: Upstream, thread: string, run: string) {
     const translation = new Translation(thread, run);
     const snapshot: AGUIEvent = {
       type: EventType.MESSAGES_SNAPSHOT,
-      messages: stored.filter(({ id }) => id !== live).flatMap(messagesOf),
+      messages: stored.filter(({ id, status }) => id !== live && status !== 'streaming').flatMap(messagesOf),
     };
     const before = [translation.begin(), snapshot, ...(first ? translation.of(first) : [])];
     return told(translation, chunks, before);
+  }
+}
+
+/** The first chunk, past what only says that the server is there. */
+async function firstOf(chunks: ReturnType<typeof chunksOf>): Promise<Chunk | undefined> {
+  for (;;) {
+    const { done, value } = await chunks.next();
+    if (done || value) return value || undefined;
   }
 }
 

@@ -6,8 +6,9 @@ import type { Chunk } from './translation.js';
 
 /** Of one event of a stream; a message has less. */
 const LONGEST_EVENT = 4 << 20;
-/** How many messages a client that comes back is told of. */
+/** How many messages a client that comes back is told of, and how many bytes of long parts; of older ones it has the beginning. */
 const MESSAGES = 200;
+const MOST_BYTES = 8 << 20;
 
 /** The server refused something: `code` is its stable word. */
 export class Refusal extends Error {
@@ -56,13 +57,25 @@ export async function messages(upstream: Upstream, thread: string): Promise<Stor
     messages: StoredMessage[];
   };
   const told = window.messages.filter(({ status }) => status !== 'removed');
-  return Promise.all(
-    told.map(async message => {
-      if (!message.parts.some(part => 'preview' in part)) return message;
-      const whole = await ask(upstream, `${base}/${encodeURIComponent(message.id)}`, {});
-      return ((await whole.json()) as { message: StoredMessage }).message;
-    }),
-  );
+  const found: StoredMessage[] = [];
+  let left = MOST_BYTES;
+  for (const message of told.toReversed()) {
+    const cut = bytesCut(message);
+    left -= cut;
+    found.push(cut > 0 && left >= 0 ? await whole(upstream, base, message.id) : message);
+  }
+  return found.reverse();
+}
+
+/** The bytes of long parts, of which a window shows only the beginning. */
+function bytesCut({ parts }: StoredMessage): number {
+  const previews = parts.map(({ preview }) => (preview as { bytes?: number } | undefined)?.bytes ?? 0);
+  return previews.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function whole(upstream: Upstream, base: string, id: string): Promise<StoredMessage> {
+  const response = await ask(upstream, `${base}/${encodeURIComponent(id)}`, {});
+  return ((await response.json()) as { message: StoredMessage }).message;
 }
 
 async function stream(upstream: Upstream, path: string, init: RequestInit) {

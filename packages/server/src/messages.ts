@@ -14,6 +14,8 @@ export interface StoredMessage {
 
 /** Messages of a window that nobody named a number for. */
 const LAST = 50;
+/** Bytes of long parts that are fetched beside a window; messages that are older than those that fit are left out. */
+const MOST_BYTES = 8 << 20;
 
 /** Asks a path of the API, below `/v1`, and fails with what the server refuses. */
 export type Ask = (path: string) => Promise<unknown>;
@@ -21,7 +23,7 @@ export type Ask = (path: string) => Promise<unknown>;
 export interface Which {
   /** The branch; the thread's default one if none is named. */
   readonly branch?: string | undefined;
-  /** How many at the most, 1 to 200; 50 if nothing is said. A window has at most 256 KiB, so they may be fewer. */
+  /** How many at the most, 1 to 200; 50 if nothing is said. They may be fewer: a window has 256 KiB, long parts 8 MiB. */
   readonly last?: number | undefined;
 }
 
@@ -32,12 +34,20 @@ export async function readMessages(ask: Ask, thread: string, which: Which): Prom
   if (which.branch !== undefined) query.set('branch', which.branch);
   const { messages } = (await ask(`${base}?${query}`)) as { messages: StoredMessage[] };
   const told = messages.filter(({ status }) => status !== 'streaming' && status !== 'removed');
-  return Promise.all(told.map(message => (isCut(message) ? whole(ask, base, message.id) : message)));
+  const found: StoredMessage[] = [];
+  let left = MOST_BYTES;
+  for (const message of told.toReversed()) {
+    left -= bytesCut(message);
+    if (left < 0) break;
+    found.push(bytesCut(message) > 0 ? await whole(ask, base, message.id) : message);
+  }
+  return found.reverse();
 }
 
-/** A window shows only the beginning of a long part. */
-function isCut({ parts }: StoredMessage): boolean {
-  return parts.some(part => 'preview' in part);
+/** The bytes of long parts, of which a window shows only the beginning. */
+function bytesCut({ parts }: StoredMessage): number {
+  const previews = parts.map(({ preview }) => (preview as { bytes?: number } | undefined)?.bytes ?? 0);
+  return previews.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 async function whole(ask: Ask, base: string, id: string): Promise<StoredMessage> {

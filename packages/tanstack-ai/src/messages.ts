@@ -70,7 +70,9 @@ async function read(server: Server, thread: string): Promise<Thread | undefined>
     branch = window.branch;
     const before = all[0]?.depth ?? Number.POSITIVE_INFINITY;
     const told = window.messages.filter(({ depth, status }) => depth < before && status !== 'removed');
-    all = [...(await Promise.all(told.map(message => whole(server, thread, message)))), ...all];
+    const page: Stored[] = [];
+    for (const message of told) page.push(await whole(server, thread, message));
+    all = [...page, ...all];
     if (!window.hasOlder) return { branch, messages: all };
     anchor = `depth:${window.firstDepth}`;
   }
