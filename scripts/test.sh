@@ -71,6 +71,9 @@ node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
 step "TypeScript tests"
 npm run --silent test
 
+step "Python tests"
+PYTHONPATH=python python3 -m unittest discover python/tests
+
 step "a recipe for a backend of one's own, as its page has it (make prove runs them all)"
 node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
 

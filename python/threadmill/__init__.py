@@ -9,6 +9,7 @@ connection breaks. A stop, from anywhere, sets ``run.stopped`` and ends the writ
 """
 
 import asyncio
+import concurrent.futures
 import http.client
 import json
 import random
@@ -120,7 +121,7 @@ class Run:
         lines = _Lines()
         reading = asyncio.ensure_future(self._read_async(chunks, lines))
         try:
-            return await asyncio.to_thread(self._send, lines)
+            return await asyncio.wrap_future(self._send_apart(lines))
         finally:
             self.stopped.set()
             # Nobody waits for the answer any more: its run ends as stopped, unless it is over.
@@ -128,6 +129,21 @@ class Run:
             lines.end()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    def _send_apart(self, lines: "_Lines") -> "concurrent.futures.Future[str]":
+        """Sends in a thread of its own: those of the loop are few, and an answer that waited for one would lose its lease."""
+        sent: "concurrent.futures.Future[str]" = concurrent.futures.Future()
+        # From here on who waits for it may go without its being cancelled.
+        sent.set_running_or_notify_cancel()
+
+        def send() -> None:
+            try:
+                sent.set_result(self._send(lines))
+            except BaseException as error:  # noqa: BLE001 - it is who waits that it is for
+                sent.set_exception(error)
+
+        threading.Thread(target=send, daemon=True).start()
+        return sent
 
     async def _read_async(self, chunks: AsyncIterable[Mapping[str, Any]], lines: "_Lines") -> None:
         source = chunks.__aiter__()
