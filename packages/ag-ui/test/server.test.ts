@@ -14,6 +14,8 @@ import { createAgUiHandler, nodeListener } from '../src/index.js';
 /** Thoughts, words, a tool. */
 const EVERYTHING = 'rate:60 thoughts:20 words:50 tool';
 const LONG = 'rate:40 words:1200';
+/** A machine may be busy with other things. */
+const PATIENCE = { timeout: 20_000 };
 
 describe.skipIf(!BINARY)(`AG-UI${needsServer}`, { timeout: 60_000 }, () => {
   let server: Server;
@@ -92,7 +94,9 @@ describe.skipIf(!BINARY)(`AG-UI${needsServer}`, { timeout: 60_000 }, () => {
       const thread = crypto.randomUUID();
       const first = client(thread);
       void first.send('rate:60 words:120');
-      await expect.poll(() => String(first.agent.messages.at(-1)?.content ?? '').length).toBeGreaterThan(40);
+      await expect
+        .poll(() => String(first.agent.messages.at(-1)?.content ?? '').length, PATIENCE)
+        .toBeGreaterThan(40);
       first.agent.abortRun();
       const half = how.includes('half') ? structuredClone(first.agent.messages) : [];
       const again = client(thread, half);
@@ -110,7 +114,9 @@ describe.skipIf(!BINARY)(`AG-UI${needsServer}`, { timeout: 60_000 }, () => {
     const thread = crypto.randomUUID();
     const { agent, heard, send } = client(thread);
     const sending = send(LONG);
-    await expect.poll(() => String(agent.messages.at(-1)?.content ?? '').length).toBeGreaterThan(40);
+    await expect
+      .poll(() => String(agent.messages.at(-1)?.content ?? '').length, PATIENCE)
+      .toBeGreaterThan(40);
     expect(await client(thread).agent.stop()).toBe(true);
     await sending;
     expect(heard.at(-1)).toMatchObject({ type: EventType.RUN_FINISHED, outcome: { type: 'cancelled' } });
@@ -138,7 +144,7 @@ describe.skipIf(!BINARY)(`AG-UI${needsServer}`, { timeout: 60_000 }, () => {
     const following = agent.connectAgent().catch(() => {});
     const say = (chunk: object) => post(writer.href, [chunk], { 'threadmill-run-token': writer.token });
     await say({ type: 'text-delta', id: '0', delta: 'Because ' });
-    await expect.poll(() => agent.messages.at(-1)?.content).toBe('Because ');
+    await expect.poll(() => agent.messages.at(-1)?.content, PATIENCE).toBe('Because ');
     await say({ type: 'error', errorText: 'The model is on fire.' });
     await following;
     const error = { type: EventType.RUN_ERROR, code: 'failed', message: 'The model is on fire.' };

@@ -65,7 +65,7 @@ describe.skipIf(!BINARY)(`assistant-ui${needsServer}`, { timeout: 60_000 }, () =
         }}
       />,
     );
-    await vi.waitUntil(() => runtime !== undefined);
+    await vi.waitUntil(() => runtime !== undefined, { timeout: 20_000 });
   });
 
   afterEach(async () => {
@@ -80,7 +80,7 @@ describe.skipIf(!BINARY)(`assistant-ui${needsServer}`, { timeout: 60_000 }, () =
 
   /** Lets the page go on until it is so. */
   async function until(what: () => boolean): Promise<void> {
-    for (const deadline = Date.now() + 10_000; Date.now() < deadline && !what(); )
+    for (const deadline = Date.now() + 20_000; Date.now() < deadline && !what(); )
       await new Promise(resolve => setTimeout(resolve, 20));
     expect(
       what(),
@@ -115,8 +115,9 @@ describe.skipIf(!BINARY)(`assistant-ui${needsServer}`, { timeout: 60_000 }, () =
     await send(EVERYTHING);
     await until(isIdle);
     unsubscribe();
-    expect(seen.size).toBeGreaterThan(3);
     const answer = messages().at(-1);
+    const partly = [...seen].filter(text => text !== '' && text !== textOf(answer));
+    expect(partly.length).toBeGreaterThan(0);
     expect(answer?.status).toEqual({ type: 'complete', reason: 'stop' });
     expect(new Set(answer?.content.map(({ type }) => type))).toEqual(
       new Set(['reasoning', 'text', 'tool-call']),
@@ -162,8 +163,8 @@ describe.skipIf(!BINARY)(`assistant-ui${needsServer}`, { timeout: 60_000 }, () =
     expect([version().branchNumber, version().branchCount]).toEqual([1, 2]);
     // A third answer, beside the first: the order of the versions is the server's, whichever is shown.
     await runtime.thread.getMessageByIndex(1).reload();
-    await until(() => isIdle() && version().branchCount === 3);
-    expect([version().branchNumber, messages().length]).toEqual([3, 2]);
+    await until(() => isIdle() && version().branchNumber === 3);
+    expect([version().branchCount, messages().length]).toEqual([3, 2]);
     for (const number of [2, 1]) {
       press('Previous');
       await until(() => version().branchNumber === number);

@@ -119,7 +119,9 @@ describe.skipIf(!BINARY)(`the log of a run${needsServer}`, { timeout: 30_000 }, 
     const log = logOf(run);
     const response = toServerSentEventsResponse(speech(run, 60, 5), { durability: { adapter: log } });
     const draining = response.text();
-    await expect.poll(async () => (await logOf(run).snapshot()).length).toBeGreaterThan(10);
+    await expect
+      .poll(async () => (await logOf(run).snapshot()).length, { timeout: 20_000 })
+      .toBeGreaterThan(10);
     const joined = readAll(logOf(run), '-1');
     await draining;
     expect(said(await joined)).toBe(words(60).join(''));
