@@ -3,7 +3,7 @@
 //! picker counts them, and whoever picks one is taken to its branch.
 
 import { ExportedMessageRepository, type ThreadMessage } from '@assistant-ui/react';
-import type { Row } from '@threadmill/client';
+import type { Row, ThreadHandle } from '@threadmill/client';
 import { likeOf } from './parts.js';
 
 /** How many versions to each side of the one that is shown are in the tree. */
@@ -65,12 +65,34 @@ function versionsBeside(row: Row): { before: ThreadMessage[]; after: ThreadMessa
 
 /** An empty message in the place of a version. Its id names the row that is shown: the order of siblings is that of their making. */
 function version(row: Row, index: number): ThreadMessage {
-  return convert({ ...row, id: `${MARK} ${index} ${row.id}`, parts: [], status: 'complete' }, []);
+  return convert(
+    { ...row, id: `${MARK} ${index} ${row.depth} ${row.id}`, parts: [], status: 'complete' },
+    [],
+  );
 }
 
-/** The branch that somebody picked, if these messages end in another version of a row. */
-export function pickedBranch(rows: readonly Row[], messages: readonly { id: string }[]): string | undefined {
-  const [mark, index, id] = messages.at(-1)?.id.split(' ') ?? [];
-  const fork = mark === MARK ? rows.find(row => row.id === id)?.fork : undefined;
-  return (Number(index) < (fork?.index ?? 0) ? fork?.previous : fork?.next)?.branch;
+/** A version of the message at a depth, from 0. */
+export interface Version {
+  readonly depth: number;
+  readonly index: number;
+}
+
+/** The version that somebody picked, if these messages end in one. */
+export function pickedVersion(messages: readonly { id: string }[]): Version | undefined {
+  const [mark, index, depth] = messages.at(-1)?.id.split(' ') ?? [];
+  return mark === MARK ? { index: Number(index), depth: Number(depth) } : undefined;
+}
+
+/** Goes from one version to the next until the one that was picked is shown, or another one is picked. */
+export async function showVersion(
+  handle: ThreadHandle,
+  picked: Version,
+  isWanted: () => boolean,
+): Promise<void> {
+  for (let steps = 0; steps < MOST_VERSIONS && isWanted(); steps++) {
+    const fork = handle.getSnapshot().rows.find(({ depth }) => depth === picked.depth)?.fork;
+    const beside = fork && (picked.index < fork.index ? fork.previous : fork.next);
+    if (!beside || fork.index === picked.index) return;
+    await handle.switchBranch(beside.branch);
+  }
 }

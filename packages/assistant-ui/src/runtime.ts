@@ -8,8 +8,8 @@ import {
   useExternalStoreRuntime,
 } from '@assistant-ui/react';
 import { type Messages, useClient, useMessages, useRun, useThreads } from '@threadmill/react';
-import { useCallback, useMemo, useState } from 'react';
-import { pickedBranch, repositoryOf } from './repository.js';
+import { useCallback, useMemo, useRef, useState } from 'react';
+import { pickedVersion, repositoryOf, showVersion, type Version } from './repository.js';
 import { edit, type Open, reload, send } from './writes.js';
 import { useWritten } from './written.js';
 
@@ -40,7 +40,8 @@ export function useThreadmillRuntime(options: ThreadmillRuntimeOptions = {}): As
   const messages = useMessages(threadId ?? 'skip');
   const run = useRun(messages.handle);
   const written = useWritten(messages.handle, run.messageId);
-  const { rows, handle, branch, status, hasOlder, loadOlder, switchBranch } = messages;
+  const { rows, handle, branch, status, hasOlder, loadOlder } = messages;
+  const wanted = useRef<Version>(undefined);
   const messageRepository = useMemo(() => repositoryOf(rows, written), [rows, written]);
   const open: Open = {
     client,
@@ -66,8 +67,10 @@ export function useThreadmillRuntime(options: ThreadmillRuntimeOptions = {}): As
     onCancel: run.stop,
     onDelete: id => (threadId === undefined ? undefined : client.removeMessage(threadId, id)),
     setMessages: picked => {
-      const to = pickedBranch(rows, picked);
-      if (to !== undefined) switchBranch(to).catch(() => {});
+      const version = pickedVersion(picked);
+      if (!version || !handle) return;
+      wanted.current = version;
+      showVersion(handle, version, () => wanted.current === version).catch(() => {});
     },
     adapters: { threadList: useThreadList(threadId, show, messages), feedback: useFeedback(threadId) },
   });
