@@ -29,12 +29,14 @@ const name = basename(process.cwd());
 const core = at('packages/client/wasm/threadmill.wasm');
 if (!existsSync(at('node_modules/.bin/tsc')))
   fail('The compiler is not installed: run `npm ci` in the checkout first.');
-if (!existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(core)))
+/** What a package is compiled against, which is built first; all of it wants the core. */
+const BELOW = { client: [], react: ['client'], 'assistant-ui': ['client', 'react'] };
+const below = BELOW[name];
+if (below && !existsSync(core) && !(run('cargo', ['xtask', 'wasm'], root) && existsSync(core)))
   fail(
     'The core is not built: run `cargo xtask wasm` in the checkout first. It needs Rust, from https://rustup.rs.',
   );
-// The hooks are compiled against the client's types.
-if (name !== 'client' && !existsSync(at('packages/client/dist/index.d.ts'))) build('client');
+for (const other of below ?? []) if (!existsSync(at(`packages/${other}/dist/index.d.ts`))) build(other);
 // Files that moved since the last build are not to be packed twice.
 rmSync('dist', { recursive: true, force: true });
 build(name);

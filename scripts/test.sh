@@ -90,6 +90,12 @@ try node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
 step "TypeScript tests"
 try npm run --silent test
 
+step "Python tests"
+try env PYTHONPATH=python python3 -m unittest discover python/tests
+
+step "a recipe for a backend of one's own, as its page has it (make prove runs them all)"
+try node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
+
 step "the page in Chromium, and its core in Chromium and Firefox, near and far"
 try bash scripts/e2e.sh "$THREADMILL_BINARY"
 

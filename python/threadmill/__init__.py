@@ -4,18 +4,21 @@
     run = threadmill.start_run(thread)
     outcome = run.write({"type": "text-delta", "id": "0", "delta": word} for word in words)
 
-Nothing but the standard library is needed. What is written is durable before anybody sees it, and is taken once however often a
-connection breaks. A stop, from anywhere, sets ``run.stopped`` and ends the writing.
+In a coroutine it is ``await run.write_async(chunks)``. Nothing but the standard library is needed. What is written is durable
+before anybody sees it, and is taken once however often a connection breaks. A stop, from anywhere, sets ``run.stopped`` and
+ends the writing.
 """
 
+import asyncio
+import concurrent.futures
 import http.client
 import json
 import random
 import threading
 import time
 import uuid
-from typing import Any, Iterable, Mapping, Optional
-from urllib.parse import quote, urlsplit
+from typing import Any, AsyncIterable, Iterable, Mapping, Optional
+from urllib.parse import quote, urlencode, urlsplit
 
 __all__ = ["Run", "Threadmill", "ThreadmillError"]
 
@@ -24,6 +27,7 @@ _TRIES = 8
 _BEAT = 1.0
 #: Lines of one request.
 _AT_ONCE = 1000
+_MOST_BYTES = 8 << 20
 _ENDS = ("finish", "abort", "error")
 
 
@@ -47,21 +51,48 @@ class Threadmill:
         self._url = url.rstrip("/")
         self._headers = dict(headers or {})
 
+    def messages(self, thread: str, last: int = 50, branch: Optional[str] = None) -> "list[dict[str, Any]]":
+        """The newest messages of a branch, whole, the oldest of them first: ``id``, ``role``, ``parts``, ``status``.
+
+        At most ``last`` of them (1 to 200), 256 KiB and 8 MiB of long parts; without the answer that is being written and
+        what was removed.
+        """
+        path = f"/threads/{quote(thread, safe='')}/messages"
+        query = {"before": str(last), **({} if branch is None else {"branch": branch})}
+        found = self._call("GET", f"{path}?{urlencode(query)}")["messages"]
+        told = [message for message in found if message["status"] not in ("streaming", "removed")]
+        whole: "list[dict[str, Any]]" = []
+        left = _MOST_BYTES
+        for message in reversed(told):
+            # A window shows only the beginning of a long part.
+            cut = sum(part["preview"]["bytes"] for part in message["parts"] if "preview" in part)
+            left -= cut
+            if left < 0:
+                break
+            whole.insert(0, self._call("GET", f"{path}/{quote(message['id'], safe='')}")["message"] if cut else message)
+        return whole
+
     def start_run(self, thread: str, **how: Any) -> "Run":
-        """Begins a run after the thread's last message. ``branch``, ``regenerate`` and ``id`` may be given."""
-        connection, base = _connect(self._url)
-        try:
-            body = json.dumps({"external": True, **how})
-            headers = {"content-type": "application/json", **self._headers}
-            connection.request("POST", f"{base}/v1/threads/{quote(thread, safe='')}/runs", body, headers)
-            answer = _answer(connection.getresponse())
-        finally:
-            connection.close()
+        """Begins a run after the thread's last message.
+
+        ``branch``, ``regenerate``, ``id`` (of the run) and ``message`` (an id for the answer, taken once) may be given.
+        """
+        answer = self._call("POST", f"/threads/{quote(thread, safe='')}/runs", {"external": True, **how})
         return self.open_run(answer["run"]["id"], answer["writer"]["token"])
 
     def open_run(self, run: str, token: str) -> "Run":
         """A run that was begun elsewhere, by its id and its token."""
         return Run(self._url, run, token)
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        connection, base = _connect(self._url)
+        try:
+            json_type = {} if body is None else {"content-type": "application/json"}
+            text = None if body is None else json.dumps(body)
+            connection.request(method, f"{base}/v1{path}", text, {**json_type, **self._headers})
+            return _answer(connection.getresponse())
+        finally:
+            connection.close()
 
 
 class Run:
@@ -88,6 +119,55 @@ class Run:
         finally:
             self.stopped.set()
 
+    async def write_async(self, chunks: AsyncIterable[Mapping[str, Any]]) -> str:
+        """As ``write``, for chunks that come asynchronously, taken in the loop that this is awaited in.
+
+        A stop cancels whatever the chunks are waiting for, so that a model which is asked hears of it at once.
+        """
+        lines = _Lines()
+        reading = asyncio.ensure_future(self._read_async(chunks, lines))
+        try:
+            return await asyncio.wrap_future(self._send_apart(lines))
+        finally:
+            self.stopped.set()
+            # Nobody waits for the answer any more: its run ends as stopped, unless it is over.
+            lines.push({"type": "abort"})
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _send_apart(self, lines: "_Lines") -> "concurrent.futures.Future[str]":
+        """Sends in a thread of its own: those of the loop are few, and an answer that waited for one would lose its lease."""
+        sent: "concurrent.futures.Future[str]" = concurrent.futures.Future()
+        # From here on who waits for it may go without its being cancelled.
+        sent.set_running_or_notify_cancel()
+
+        def send() -> None:
+            try:
+                sent.set_result(self._send(lines))
+            except BaseException as error:  # noqa: BLE001 - it is who waits that it is for
+                sent.set_exception(error)
+
+        threading.Thread(target=send, daemon=True).start()
+        return sent
+
+    async def _read_async(self, chunks: AsyncIterable[Mapping[str, Any]], lines: "_Lines") -> None:
+        source = chunks.__aiter__()
+        try:
+            async for chunk in source:
+                lines.push(chunk)
+                if chunk.get("type") in _ENDS:
+                    return
+            lines.push({"type": "finish"})
+        except asyncio.CancelledError:
+            lines.push({"type": "abort"})
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, readers are told that the answer failed
+            lines.push({"type": "error", "errorText": str(error) or "The answer failed."})
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
     def _read(self, chunks: Iterable[Mapping[str, Any]], lines: "_Lines") -> None:
         try:
             for chunk in chunks:
@@ -97,7 +177,7 @@ class Run:
                 if chunk.get("type") in _ENDS:
                     return
             lines.push({"type": "finish"})
-        except Exception as error:  # noqa: BLE001 - whatever it is, readers are told that the answer failed
+        except BaseException as error:  # noqa: BLE001 - whatever it is, readers are told that the answer failed
             lines.push({"type": "error", "errorText": str(error) or "The answer failed."})
 
     def _send(self, lines: "_Lines") -> str:

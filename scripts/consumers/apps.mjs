@@ -5,9 +5,10 @@ const TYPES = { '@types/react': '19.3.0', '@types/react-dom': '19.3.0' };
 
 const json = value => `${JSON.stringify(value, null, 2)}\n`;
 
-/** As `npm create vite` makes it, and the AI SDK, whose example is type-checked. */
+/** As `npm create vite` makes it, and the AI SDK and assistant-ui, whose examples are type-checked. */
 export const VITE = {
   name: 'vite',
+  packages: ['client', 'react', 'assistant-ui'],
   title: 'Vite',
   builds: [['tsc --noEmit'], ['vite build']],
   serve: port => ['vite', 'preview', '--host', '127.0.0.1', '--port', port, '--strictPort'],
@@ -16,7 +17,13 @@ export const VITE = {
       name: 'consumer-vite',
       private: true,
       type: 'module',
-      dependencies: { ...REACT, ai: '6.0.326', '@ai-sdk/react': '3.0.328', zod: '4.6.7' },
+      dependencies: {
+        ...REACT,
+        ai: '6.0.326',
+        '@ai-sdk/react': '3.0.328',
+        '@assistant-ui/react': '0.15.22',
+        zod: '4.6.7',
+      },
       devDependencies: { ...TYPES, '@vitejs/plugin-react': '6.3.0', typescript: '7.0.2', vite: '8.3.8' },
     }),
     'index.html': '<!doctype html><div id="root"></div><script type="module" src="/src/main.tsx"></script>\n',
@@ -45,6 +52,7 @@ export default defineConfig({ plugins: [react()] });
 /** As `npx create-next-app --ts --app --empty` makes it. */
 export const NEXT = {
   name: 'next',
+  packages: ['client', 'react', 'server', 'ag-ui', 'tanstack-ai'],
   title: 'Next.js',
   builds: [['next build --webpack'], ['next build']],
   serve: port => ['next', 'start', '-H', '127.0.0.1', '-p', port],
@@ -52,7 +60,7 @@ export const NEXT = {
     'package.json': json({
       name: 'consumer-next',
       private: true,
-      dependencies: { ...REACT, next: '16.4.6' },
+      dependencies: { ...REACT, next: '16.4.6', '@tanstack/ai': '0.58.0' },
       devDependencies: { ...TYPES, '@types/node': '20.19.43', typescript: '7.0.2' },
     }),
     'app/layout.tsx': `import type { ReactNode } from 'react';

@@ -7,11 +7,14 @@ import { dirname, join } from 'node:path';
 const PARTS = [
   'packages/client',
   'packages/react',
+  'packages/server',
   'scripts',
   'LICENSE',
   'package.json',
   'tsconfig.base.json',
 ];
+
+const PACKAGES = ['client', 'react', 'server'];
 
 function run(command, args, cwd, env = process.env) {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' });
@@ -33,8 +36,7 @@ function install(root, folder) {
   mkdirSync(join(home, '@threadmill'), { recursive: true });
   for (const name of readdirSync(join(root, 'node_modules')))
     if (name !== '@threadmill') symlinkSync(join(root, 'node_modules', name), join(home, name));
-  for (const name of ['client', 'react'])
-    symlinkSync(join(folder, 'packages', name), join(home, '@threadmill', name));
+  for (const name of PACKAGES) symlinkSync(join(folder, 'packages', name), join(home, '@threadmill', name));
 }
 
 const tarballs = folder => readdirSync(folder).filter(file => file.endsWith('.tgz'));
@@ -49,7 +51,7 @@ function refuses(folder, name, word, env) {
 /** Fails if one of the packages can be packed without its code. */
 export function checkFreshCheckout(root, folder) {
   clone(root, folder);
-  for (const name of ['client', 'react']) refuses(folder, name, 'npm ci');
+  for (const name of PACKAGES) refuses(folder, name, 'npm ci');
   install(root, folder);
   // Without Rust at hand: what can be had of node alone.
   const withoutRust = {
@@ -59,7 +61,7 @@ export function checkFreshCheckout(root, folder) {
   };
   refuses(folder, 'client', 'cargo xtask wasm', withoutRust);
   cpSync(join(root, 'packages/client/wasm'), join(folder, 'packages/client/wasm'), { recursive: true });
-  for (const name of ['react', 'client']) {
+  for (const name of ['react', 'client', 'server']) {
     const home = join(folder, 'packages', name);
     const { status, output } = run('npm', ['pack'], home);
     const [tarball] = tarballs(home);

@@ -1,76 +1,23 @@
 //! Packs, installs, builds, serves and opens: see `scripts/consumers.sh`.
 
-import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { freePort, run, serve, until } from '../processes.mjs';
 import { NEXT, VITE } from './apps.mjs';
 import { checkFreshCheckout } from './fresh.mjs';
 import { tryPlain } from './plain.mjs';
 
-const PACKAGES = ['client', 'react'];
+const PACKAGES = ['client', 'react', 'server', 'ag-ui', 'assistant-ui', 'tanstack-ai'];
 const TITLE = 'A thread the page must show';
 const ENV = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', CI: '1', NO_COLOR: '1' };
-/** Milliseconds until what was started has to answer. */
-const PATIENCE = 30_000;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const started = performance.now();
 const say = text =>
   process.stdout.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)}s  ${text}\n`);
-
-/** Runs a command to its end; what it printed is shown if it fails. */
-function run(command, args, cwd, env = ENV) {
-  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', bytes => (output += bytes));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', code => {
-      if (code === 0) resolve(output);
-      else reject(new Error(`${command} ${args.join(' ')} ended with ${code}:\n${output}`));
-    });
-  });
-}
-
-/** Starts a command that stays. `stop` ends it with what it started: npm's runners start others. */
-function serve(command, args, cwd, env = ENV) {
-  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const exited = new Promise(resolve => child.once('exit', resolve));
-  const server = { output: '', over: false };
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', bytes => (server.output += bytes));
-  for (const event of ['error', 'exit']) child.once(event, () => (server.over = true));
-  server.stop = async () => {
-    if (!server.over) process.kill(-child.pid, 'SIGTERM');
-    await exited;
-  };
-  return server;
-}
-
-/** Asks until there is an answer. */
-async function until(server, ask) {
-  for (const deadline = performance.now() + PATIENCE; performance.now() < deadline && !server.over; ) {
-    const answer = await ask();
-    if (answer) return answer;
-    await new Promise(resolve => setTimeout(resolve, 50));
-  }
-  throw new Error(`It does not answer:\n${server.output}`);
-}
-
-/** A port that is free now. The server has to know the pages' origins before they are served. */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 /** The examples of the READMEs by the files they belong to. */
 async function examples() {
@@ -83,16 +30,16 @@ async function examples() {
 }
 
 async function pack(folder) {
-  const tarballs = [];
+  const tarballs = {};
   for (const name of PACKAGES) {
     const args = ['pack', '--silent', '--pack-destination', folder];
-    const output = await run('npm', args, join(root, 'packages', name));
+    const output = await run('npm', args, join(root, 'packages', name), ENV);
     const tarball = join(folder, output.trim().split('\n').at(-1));
-    const list = await run('tar', ['-tzf', tarball], folder);
+    const list = await run('tar', ['-tzf', tarball], folder, ENV);
     for (const file of ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts']) {
       if (!list.includes(`package/${file}\n`)) throw new Error(`${tarball} lacks ${file}`);
     }
-    tarballs.push(tarball);
+    tarballs[name] = tarball;
   }
   return tarballs;
 }
@@ -104,7 +51,7 @@ async function install(app, folder, tarballs, sources) {
     await writeFile(join(folder, file), text);
   }
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
-  await run('npm', ['install', ...quiet, ...tarballs], folder);
+  await run('npm', ['install', ...quiet, ...app.packages.map(name => tarballs[name])], folder, ENV);
 }
 
 /** Opens the page and waits for the thread that the server has. */
@@ -142,10 +89,37 @@ async function openThread(page, name) {
   });
 }
 
+/** The server's README answers in a route of the app. */
+async function answered(page, url, command) {
+  const thread = `answered-${command.length}`;
+  const message = { parts: [{ type: 'text', text: 'What do you say?' }] };
+  const headers = { 'content-type': 'application/json' };
+  const made = { method: 'POST', headers, body: JSON.stringify({ id: thread, title: TITLE, message }) };
+  await fetch(`${url}/v1/threads`, made);
+  const response = await fetch(`${page}answers/${thread}`, { method: 'POST' });
+  if (!response.ok) throw new Error(`The route does not answer: ${response.status} ${await response.text()}`);
+  const { messages } = await (await fetch(`${url}/v1/threads/${thread}/messages`)).json();
+  const [text, status] = [messages.at(-1).parts[0]?.text, messages.at(-1).status];
+  if (text !== 'You asked: What do you say?' || status !== 'complete')
+    throw new Error(`The answer of the route is ${status}: ${text}`);
+  say(`Next.js, ${command}: a route of it answered`);
+  const asked = { id: crypto.randomUUID(), role: 'user', content: 'And what do you say?' };
+  const input = { threadId: `${thread}-ag-ui`, runId: 'r', messages: [asked], tools: [], context: [] };
+  const events = await fetch(`${page}agui`, { method: 'POST', headers, body: JSON.stringify(input) });
+  const said = await events.text();
+  if (!said.includes('RUN_STARTED') || !said.includes('RUN_FINISHED'))
+    throw new Error(`The AG-UI route says ${events.status}: ${said.slice(0, 500)}`);
+  say(`Next.js, ${command}: a route of it spoke AG-UI`);
+}
+
 async function tryApp(app, { folder, port, url, browser, tarballs, sources }) {
   const home = join(folder, app.name);
   await install(app, home, tarballs, sources);
   say(`${app.title}: installed`);
+  if (app === NEXT) {
+    const check = "import('@threadmill/tanstack-ai').then(({ threadmillStream }) => threadmillStream.name)";
+    await run(process.execPath, ['-e', check], home, ENV);
+  }
   const env = { ...ENV, VITE_THREADMILL_URL: url, THREADMILL_URL: url };
   for (const [command] of app.builds) {
     await run('npx', command.split(' '), home, env);
@@ -156,6 +130,7 @@ async function tryApp(app, { folder, port, url, browser, tarballs, sources }) {
     try {
       await until(served, () => fetch(page).catch(() => undefined));
       await check(browser, page, `${app.title}, ${command}`);
+      if (app === NEXT) await answered(page, url, command);
     } finally {
       await served.stop();
     }
@@ -168,7 +143,7 @@ async function main(binary) {
   const origins = ports.flatMap(port => ['--allow-origin', `http://127.0.0.1:${port}`]);
   const data = ['--data', join(folder, 'store'), '--no-sample'];
   const args = ['serve', '--listen', '127.0.0.1:0', ...data, ...origins];
-  const server = serve(binary, args, folder);
+  const server = serve(binary, args, folder, ENV);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox'],

@@ -18,8 +18,15 @@ const FOLDERS: &[&str] = &["apps", "packages", "scripts"];
 const BUILT: &[&str] = &["dist", "node_modules", "wasm"];
 
 /// Packages, and their rooms, lowest first. Files beside the rooms are rooms of their own.
-const PACKAGES: &[(&str, Table)] =
-    &[("packages/client", CLIENT), ("packages/react", &[]), ("packages/server", &[]), ("apps/chat", CHAT)];
+const PACKAGES: &[(&str, Table)] = &[
+    ("packages/client", CLIENT),
+    ("packages/react", &[]),
+    ("packages/server", &[]),
+    ("packages/ag-ui", &[]),
+    ("packages/assistant-ui", &[]),
+    ("packages/tanstack-ai", &[]),
+    ("apps/chat", CHAT),
+];
 
 const CLIENT: Table = &[
     ("words", &[]),

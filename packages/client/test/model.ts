@@ -4,10 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Server, startServer } from './server.js';
 
-const SCRIPT = fileURLToPath(new URL('../../../apps/chat/e2e/model.mjs', import.meta.url));
+const SCRIPT = join(import.meta.dirname, '../../../apps/chat/e2e/model.mjs');
 
 export interface Modelled extends Server {
   /** Lets answers go on that are held. */

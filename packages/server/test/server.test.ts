@@ -129,6 +129,29 @@ describe.skipIf(!BINARY)(`a backend's answers${needsServer}`, { timeout: 30_000 
     expect((await stored(thread))?.parts[0]?.text).toBe('so it is');
   });
 
+  it('are made from whole messages, and one is begun for a question', async () => {
+    const long = 'why '.repeat(10_000);
+    const message = { id: 'question', parts: [{ type: 'text', text: long }] };
+    await fetch(`${server.url}/v1/threads`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ id: 'asked-at-length', message }),
+    });
+    const threadmill = createThreadmill({ url: server.url });
+    const run = await threadmill.startRun('asked-at-length', { message: 'answer-question' });
+    const [question, ...others] = await threadmill.messages('asked-at-length');
+    expect([question?.role, question?.parts, others]).toEqual(['user', message.parts, []]);
+    expect(await run.write(speech(2, 1))).toBe('complete');
+    await expect(
+      threadmill.startRun('asked-at-length', { message: 'answer-question' }),
+    ).rejects.toMatchObject({ code: 'id_taken' });
+    const answered = await threadmill.messages<{ id: string; status: string }>('asked-at-length', {
+      last: 1,
+    });
+    expect(answered).toMatchObject([{ id: 'answer-question', status: 'complete' }]);
+    await expect(threadmill.messages('nowhere')).rejects.toMatchObject({ code: 'thread_not_found' });
+  });
+
   it('say why they cannot be written', async () => {
     const threadmill = createThreadmill({ url: server.url });
     const thread = await asked();
