@@ -11,8 +11,9 @@ if [ -z "${THREADMILL_TEST_LOG:-}" ]; then
   bash scripts/test.sh 2>&1 | tee "$THREADMILL_TEST_LOG" || status=$?
   if [ "$status" -ne 0 ]; then
     printf '\n== what failed (all of it: %s)\n' "$THREADMILL_TEST_LOG"
-    sed 's/\x1b\[[0-9;]*m//g' "$THREADMILL_TEST_LOG" |
-      grep -aE '^ *FAIL|FAILED|panicked at|^error|AssertionError|Error: ' | awk '!seen[$0]++' | cut -c1-240 | head -30
+    # The last lines, too: a step that ends everything has said why.
+    { sed 's/\x1b\[[0-9;]*m//g' "$THREADMILL_TEST_LOG" | grep -aE '^ *FAIL|FAILED|panicked at|^error|AssertionError|Error: ' |
+      awk '!seen[$0]++' | head -30; tail -8 "$THREADMILL_TEST_LOG"; } | cut -c1-240
   fi
   exit "$status"
 fi

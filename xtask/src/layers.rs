@@ -92,11 +92,11 @@ const CLI: Table = &[
     ("sample", &["import", "transfer"]),
     ("bench", &["connect", "descriptors", "sample", "transfer"]),
     ("config", &["files", "log", "printed", "sample", "secrets"]),
-    ("serve", &["certificates", "config", "descriptors", "log", "private", "stop"]),
+    ("serve", &["certificates", "config", "descriptors", "log", "private", "sample", "stop"]),
     ("local", &["certificates", "checks", "clock", "config", "files", "secrets", "serve"]),
     ("verify", &["checks", "clock", "files", "local", "secrets", "stop"]),
-    ("backup", &["private"]),
-    ("bundle", &["config", "secrets", "verify"]),
+    ("backup", &["clock", "config", "private"]),
+    ("bundle", &["clock", "config", "files", "private", "secrets", "verify"]),
     ("operator", &["config", "files", "printed"]),
 ];
 

@@ -25,8 +25,6 @@ mod limits;
 pub(crate) mod live;
 mod ops;
 pub(crate) mod overrides;
-#[cfg(test)]
-mod reference;
 mod retention;
 mod secret;
 pub(crate) mod show;

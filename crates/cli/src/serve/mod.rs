@@ -2,6 +2,8 @@
 
 mod backend;
 pub(crate) mod hot;
+#[cfg(test)]
+mod reference;
 mod reload;
 mod traces;
 

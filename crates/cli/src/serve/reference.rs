@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory as _;
+use clap::Args as _;
 use expect_test::expect_file;
 use serde_json::{Map, Value};
 
-use super::live::is_live;
-use super::{Config, VARIABLES};
+use crate::config::live::is_live;
+use crate::config::{Config, VARIABLES};
 
 const HEAD: &str = "# Configuration
 
@@ -190,8 +190,7 @@ fn sections(out: &mut String, schema: &Schema, nested: &Map<String, Value>) {
 
 fn flags(out: &mut String) {
     out.push_str("## Flags of `threadmill serve`\n\n| flag | what it says |\n|---|---|\n");
-    let serve = crate::Arguments::command();
-    let serve = serve.find_subcommand("serve").expect("a command");
+    let serve = super::Serve::augment_args(clap::Command::new("serve"));
     for argument in serve.get_arguments() {
         let Some(long) = argument.get_long() else { continue };
         let value = argument.get_value_names().filter(|_| argument.get_action().takes_values());
