@@ -79,23 +79,25 @@ else
 fi
 # One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
 # too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
-try cargo test --workspace --locked --no-fail-fast -- --skip outages::
+# Most tests wait for servers of their own: half of the time two threads left two cores idle.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} try cargo test --workspace --locked --no-fail-fast -- --skip outages::
 [ -x target/debug/threadmill ] || exit 1
 
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
-step "Durable Streams: the public suite of the protocol"
-try node scripts/durable-streams/run.mjs "$THREADMILL_BINARY"
-
-step "TypeScript tests"
+step "TypeScript tests; beside them, since all of these wait most of their time: the public suite of Durable Streams, Python, a recipe"
+# The recipe is run as its page has it; make prove runs them all.
+beside() {
+  node scripts/durable-streams/run.mjs "$THREADMILL_BINARY" &&
+    PYTHONPATH=python python3 -m unittest discover python/tests &&
+    node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
+}
+beside >target/beside.log 2>&1 &
+others=$!
 try npm run --silent test
-
-step "Python tests"
-try env PYTHONPATH=python python3 -m unittest discover python/tests
-
-step "a recipe for a backend of one's own, as its page has it (make prove runs them all)"
-try node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
+wait "$others" || failed+=("the public suite of Durable Streams, the Python tests, or the recipe")
+cat target/beside.log
 
 step "the page in Chromium, and its core in Chromium and Firefox, near and far"
 try bash scripts/e2e.sh "$THREADMILL_BINARY"

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { api, codeThread, threadWith } from './api.mjs';
 import { beside, check, must, until } from './checks.mjs';
-import { openPage, rowsShown, sendText } from './page.mjs';
+import { ANSWERED, openPage, rowsShown, sendText } from './page.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDE = { viewport: { width: 1280, height: 800 } };
@@ -152,7 +152,7 @@ async function ruleChecks(browser) {
         await page.context().close();
       };
       for (const [state, enter] of states(size)) {
-        const page = await openPage(browser, `/t/${id}`, { ...size, reducedMotion: 'reduce' });
+        const page = await openPage(browser, `/t/${id}`, { ...size, ...ANSWERED, reducedMotion: 'reduce' });
         await rowsShown(page);
         await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
         await page.waitForSelector('.row-actions', { state: 'attached' });

@@ -3,7 +3,7 @@
 
 import { api, threadWith } from './api.mjs';
 import { check, must, until } from './checks.mjs';
-import { openPage, rowsShown } from './page.mjs';
+import { ANSWERED, openPage, rowsShown } from './page.mjs';
 
 /** Notes what is sent, and answers as a server does. */
 async function listen(page, answer = { status: 202, body: '' }) {
@@ -29,7 +29,7 @@ async function answered() {
 export async function feedbackChecks(browser) {
   const { id, message } = await answered();
   const open = async () => {
-    const page = await openPage(browser, `/t/${id}`);
+    const page = await openPage(browser, `/t/${id}`, ANSWERED);
     await rowsShown(page);
     await page.waitForSelector(UP);
     return page;
@@ -74,7 +74,10 @@ export async function feedbackChecks(browser) {
     await page.context().close();
   });
   await check('what a thumb brings has room on the narrowest page', async () => {
-    const page = await openPage(browser, `/t/${id}`, { viewport: { width: 320, height: 640 } });
+    const page = await openPage(browser, `/t/${id}`, {
+      viewport: { width: 320, height: 640 },
+      ...ANSWERED,
+    });
     await rowsShown(page);
     await listen(page);
     await page.click(DOWN);

@@ -2,7 +2,7 @@
 
 import { api, threadWith } from './api.mjs';
 import { check, must, until } from './checks.mjs';
-import { openPage, rowsShown, sendText } from './page.mjs';
+import { ANSWERED, openPage, rowsShown, sendText } from './page.mjs';
 
 const AREA = '.composer textarea';
 const LEFT = '.left-words li';
@@ -123,7 +123,7 @@ export async function troubleChecks(browser) {
       body: JSON.stringify({ code: 'internal', detail: 'A row is damaged.', hint: '', status: 500 }),
     });
   await check('a thread that the server cannot read says so, and is there once it can', async () => {
-    const page = await openPage(browser, '/');
+    const page = await openPage(browser, '/', ANSWERED);
     await page.waitForSelector('.connection[data-state="live"]', { state: 'attached' });
     const path = `**/v1/threads/${id}/messages*`;
     await page.route(path, fault);
@@ -138,7 +138,7 @@ export async function troubleChecks(browser) {
     await page.context().close();
   });
   await check('a list that the server cannot read says so, and is there once it can', async () => {
-    const page = await openPage(browser, '/');
+    const page = await openPage(browser, '/', ANSWERED);
     await page.waitForSelector(`[data-thread="${id}"]`);
     await page.route('**/v1/threads?*', fault);
     // What is kept would be shown: another title has nothing kept.

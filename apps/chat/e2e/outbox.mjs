@@ -3,7 +3,7 @@
 import { api, codeThread, textOf, threadWith, tip, unknownText } from './api.mjs';
 import { check, must, until } from './checks.mjs';
 import { cuttable, openThrough } from './network.mjs';
-import { openPage, rows, rowsShown, sendText } from './page.mjs';
+import { ANSWERED, openPage, rows, rowsShown, sendText } from './page.mjs';
 
 /** The rows that are not with the server yet: their text and state. */
 export function unsent(page) {
@@ -138,7 +138,7 @@ export async function stillnessChecks(browser) {
 
 export async function failureChecks(browser) {
   const threadId = await threadWith('Hello.', 'Failures');
-  const page = await openPage(browser, `/t/${threadId}`);
+  const page = await openPage(browser, `/t/${threadId}`, ANSWERED);
   await rowsShown(page);
   const refuse = (route, status, code) =>
     route.fulfill({

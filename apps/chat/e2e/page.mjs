@@ -31,6 +31,12 @@ export async function openPage(browser, path, { base = BASE, ...options } = {}) 
   return page;
 }
 
+/**
+ * For pages whose requests a check answers itself (`page.route`): once the worker has taken a page over, which it does when it
+ * is ready, nobody hears of them.
+ */
+export const ANSWERED = { serviceWorkers: 'block' };
+
 /** Waits until the open thread shows rows. */
 export async function rowsShown(page) {
   await page.waitForSelector('.row[data-row]', { timeout: 15_000 });

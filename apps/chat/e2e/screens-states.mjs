@@ -7,7 +7,7 @@ import { api, threadWith, unknownText } from './api.mjs';
 import { beside, check, until } from './checks.mjs';
 import { openThrough } from './network.mjs';
 import { openCuttable, unsent } from './outbox.mjs';
-import { openPage, rows, rowsShown, sendText } from './page.mjs';
+import { ANSWERED, openPage, rows, rowsShown, sendText } from './page.mjs';
 
 const SIZES = [
   { name: 'wide', viewport: { width: 1280, height: 800 } },
@@ -18,7 +18,10 @@ const SLOW = 1_500;
 
 async function offlineStates(browser, size, shoot) {
   const threadId = await threadWith('Where were we?', 'Before the tunnel');
-  const { page, cut, restore, close } = await openCuttable(browser, `/t/${threadId}`, size);
+  const { page, cut, restore, close } = await openCuttable(browser, `/t/${threadId}`, {
+    ...size,
+    ...ANSWERED,
+  });
   await page.route('**/v1/threads/*/messages', (route, request) =>
     request.method() === 'POST'
       ? route.fulfill({
@@ -55,7 +58,7 @@ async function changedState(browser, size, shoot) {
     api('POST', `/threads/${threadId}/messages`, { role, parts: [{ type: 'text', text }] });
   await say('assistant', 'The first answer, which is not very good.');
   await say('user', 'The second question.');
-  const { page, cut, close } = await openCuttable(browser, `/t/${threadId}`, size);
+  const { page, cut, close } = await openCuttable(browser, `/t/${threadId}`, { ...size, ...ANSWERED });
   await cut();
   const change = async (row, label) => {
     await page.locator(`.row-${row}`).first().hover();

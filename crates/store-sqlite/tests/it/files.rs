@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use threadmill_proto::Outcome;
@@ -90,13 +91,19 @@ async fn a_database_that_is_cut_is_noticed() {
         say_twenty(&mut chat).await;
         let database = directory.path().join("threadmill.db");
         let length_of = || std::fs::metadata(&database).expect("it is there").len();
-        let moved = async {
-            while length_of() <= 4_096 {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        // Nobody moves anything any more.
+        let still = async || {
+            let mut before = 0;
+            while before <= 4_096 || length_of() != before {
+                before = length_of();
+                tokio::time::sleep(Duration::from_millis(300)).await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), moved).await.expect("the log is moved");
+        tokio::time::timeout(Duration::from_secs(30), still()).await.expect("the log is moved");
+        // How long it has become is seen at the latest with the next commit.
+        let say = chat.say("moved");
+        chat.ok([say]).await;
+        tokio::time::timeout(Duration::from_secs(30), still()).await.expect("the log is moved");
         std::fs::OpenOptions::new().write(true).open(&database).and_then(|file| file.set_len(length)).expect("cuts");
         for id in ["m0", "m1"] {
             let say = chat.say(id);
@@ -164,7 +171,7 @@ async fn writer_under_a_limit() {
     let directory = TempDir::new().expect("a directory");
     let mut chat = begin(directory.path()).await;
     let text = "x".repeat(100_000);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let mut full = false;
     for n in 0.. {
         let say = chat.say_as(&format!("m{n}"), threadmill_proto::Role::User, &text);
@@ -176,7 +183,7 @@ async fn writer_under_a_limit() {
                     println!("FULL {why}");
                 }
                 full = true;
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => panic!("{error}"),
         }
@@ -233,10 +240,10 @@ async fn reader_on_a_full_disk() {
     assert!(matches!(refused, Err(StoreError::ReadOnly(_))), "{refused:?}");
     assert!(kept() < epoch, "there was room for the epoch");
     println!("READS");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while chat.apply([say.clone()]).await.is_err() {
         assert!(std::time::Instant::now() < deadline, "it never wrote");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(kept(), epoch, "nothing is written in an epoch that is not kept");
     println!("WRITES");
