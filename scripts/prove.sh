@@ -233,6 +233,7 @@ bar streams suite node scripts/durable-streams/run.mjs "$binary"
 bar streams nodes tests threadmill-cli nodes::streams --include-ignored --test-threads=1
 bar streams kills tests threadmill-cli streams:: --skip nodes::
 bar streams recipes node scripts/recipes/run.mjs "$binary"
+bar streams consumers bash scripts/consumers.sh "$binary"
 bar ops overhead overhead
 # The tests were built with bugs that can be planted; what is left behind must not have them.
 make --no-print-directory build >"$out/build.log" 2>&1 || failed=1

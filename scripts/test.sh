@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # `make test`: installs what the tests need and runs them all, small sizes, real servers and a real browser.
+# Apps that are made afresh of the packed packages, and the recipes, take minutes: `make prove` has them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -79,24 +80,21 @@ else
 fi
 # One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
 # too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
-# Most tests wait for servers of their own: half of the time two threads left two cores idle.
-RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} try cargo test --workspace --locked --no-fail-fast -- --skip outages::
+# Most tests wait for servers of their own: a thread a core leaves two cores idle half of the time.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))} try cargo test --workspace --locked --no-fail-fast -- --skip outages::
 [ -x target/debug/threadmill ] || exit 1
 
 THREADMILL_BINARY=$PWD/target/debug/threadmill
 export THREADMILL_BINARY
 
-step "TypeScript tests; beside them, since all of these wait most of their time: the public suite of Durable Streams, Python, a recipe"
-# The recipe is run as its page has it; make prove runs them all.
+step "TypeScript tests; beside them, since all of these wait most of their time: the public suite of Durable Streams, Python"
 beside() {
-  node scripts/durable-streams/run.mjs "$THREADMILL_BINARY" &&
-    PYTHONPATH=python python3 -m unittest discover python/tests &&
-    node scripts/recipes/run.mjs "$THREADMILL_BINARY" express
+  node scripts/durable-streams/run.mjs "$THREADMILL_BINARY" && PYTHONPATH=python python3 -m unittest discover python/tests
 }
 beside >target/beside.log 2>&1 &
 others=$!
 try npm run --silent test
-wait "$others" || failed+=("the public suite of Durable Streams, the Python tests, or the recipe")
+wait "$others" || failed+=("the public suite of Durable Streams, or the Python tests")
 cat target/beside.log
 
 step "the page in Chromium, and its core in Chromium and Firefox, near and far"
@@ -104,9 +102,6 @@ try bash scripts/e2e.sh "$THREADMILL_BINARY"
 
 step "the browser client's bars in Chromium, small"
 try bash scripts/bars.sh "$THREADMILL_BINARY"
-
-step "a Vite app and a Next app of the packed packages"
-try bash scripts/consumers.sh "$THREADMILL_BINARY"
 
 if [ ${#failed[@]} -ne 0 ]; then
   step "failed"
