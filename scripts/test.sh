@@ -80,8 +80,7 @@ else
 fi
 # One command for the workspace, so that no crate is compiled a second time with other features; it leaves the binary
 # too. `outages` is the module of servers that hang, fail over and hand slots on, which take a minute: `make prove`.
-# Most tests wait for servers of their own: a thread a core leaves two cores idle half of the time.
-RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))} try cargo test --workspace --locked --no-fail-fast -- --skip outages::
+try cargo test --workspace --locked --no-fail-fast -- --skip outages::
 [ -x target/debug/threadmill ] || exit 1
 
 THREADMILL_BINARY=$PWD/target/debug/threadmill
