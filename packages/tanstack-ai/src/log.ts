@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { createParser } from 'eventsource-parser';
-import { type Server, ServerError } from './server.js';
+import { pauseAfter, type Server, ServerError } from './server.js';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 /** Of one request; the server takes 2 MiB. */
@@ -141,14 +141,18 @@ export class Log<T> {
   /** What comes after a place, until the stream is closed or nobody wants more. */
   async *follow(from: Place, signal?: AbortSignal): AsyncGenerator<Entry<T>> {
     let { offset, skip } = from;
+    /** Connections in a row on which nothing came. */
+    let silent = 0;
     for (let isClosed = false; !isClosed && !signal?.aborted; ) {
       /** Of the messages after `offset`, how many came. */
       let came = 0;
+      let heard = false;
       try {
         const path = `${this.#path}?offset=${offset}&live=sse`;
         const response = await this.#server.repeat(path, signal ? { signal } : {});
         for await (const event of eventsOf(response)) {
           if (signal?.aborted) return;
+          heard = true;
           if (!Array.isArray(event)) {
             isClosed = event.streamClosed === true;
             if (event.streamNextOffset !== offset) [offset, skip, came] = [event.streamNextOffset, 0, 0];
@@ -165,6 +169,8 @@ export class Log<T> {
         // The connection broke: what was not told yet comes with the next one.
       }
       skip = Math.max(skip, came);
+      silent = heard ? 0 : silent + 1;
+      if (silent > 0) await pauseAfter(silent);
     }
   }
 }

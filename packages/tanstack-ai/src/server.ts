@@ -63,7 +63,7 @@ export class Server {
         const passes = error instanceof ServerError ? error.status === 429 || error.status >= 500 : true;
         if (!passes || failures >= TRIES || init.signal?.aborted) throw error;
       }
-      await pause(Math.random() * Math.min(LONGEST_LIMIT, FIRST_LIMIT * 2 ** (failures - 1)));
+      await pauseAfter(failures);
     }
   }
 
@@ -74,6 +74,11 @@ export class Server {
     const response = await this.repeat(path, { method, ...sent });
     return (response.status === 204 ? undefined : await response.json()) as T;
   }
+}
+
+/** Waits between two attempts, longer after each failure. */
+export function pauseAfter(failures: number): Promise<void> {
+  return pause(Math.random() * Math.min(LONGEST_LIMIT, FIRST_LIMIT * 2 ** (failures - 1)));
 }
 
 export function pause(milliseconds: number): Promise<void> {

@@ -169,6 +169,23 @@ describe.skipIf(!BINARY)(`the log of a run${needsServer}`, { timeout: 30_000 }, 
     expect(lost).toBeGreaterThan(10);
   });
 
+  it('who is cut off each time before anything came waits longer each time', async () => {
+    const run = crypto.randomUUID();
+    await logOf(run).append([{ type: 'CUSTOM', name: 'x', value: 1 } as unknown as StreamChunk]);
+    let asked = 0;
+    const silent: typeof fetch = async (input, init) => {
+      if (!String(input).includes('live=sse')) return fetch(input, init);
+      asked += 1;
+      return new Response('');
+    };
+    const leaving = new AbortController();
+    setTimeout(() => leaving.abort(), 500);
+    for await (const _ of logOf(run, { fetch: silent }).read('-1', leaving.signal))
+      throw new Error('It is silent.');
+    expect(asked).toBeGreaterThan(1);
+    expect(asked).toBeLessThan(50);
+  });
+
   it('a host that lost a run cannot write it any more', async () => {
     const run = crypto.randomUUID();
     const [chunk] = [{ type: 'CUSTOM', name: 'x', value: 1, timestamp: 0 } as unknown as StreamChunk];
