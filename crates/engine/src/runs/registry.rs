@@ -99,7 +99,8 @@ impl Registry {
 
     /// Such a run has ended.
     pub(crate) fn end_outside(&self, key: &RunKey) {
-        self.end_outside_if(|known, _| known == key);
+        let ended = lock(&self.outside).remove(key);
+        ended.iter().for_each(|run| self.uncount(&run.scope));
     }
 
     /// All such runs have ended but these and those that began since these were looked for: some end at other nodes.
